@@ -1,0 +1,19 @@
+# neural_attention_developer_options(<target>): warnings for one of this project's own targets, never for its users.
+
+function(neural_attention_developer_options target)
+  if(MSVC)
+    target_compile_options(${target} PRIVATE /W4 /permissive- /bigobj)
+    if(NEURAL_ATTENTION_WARNINGS_AS_ERRORS)
+      target_compile_options(${target} PRIVATE /WX)
+    endif()
+    return()
+  endif()
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # g++ 12 finds "uninitialized" registers inside its own AVX-512 intrinsics when Eigen's kernels are inlined.
+    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+  endif()
+  if(NEURAL_ATTENTION_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()

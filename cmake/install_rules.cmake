@@ -1,0 +1,35 @@
+# Installs headers, one export file per component, and the sources of `compiled`, which the package config builds in the
+# project that asks for it (a binary would fix the compiler's flags, and Eigen's alignment depends on them).
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/neural_attention")
+set(stub_dir "${CMAKE_INSTALL_DATADIR}/neural_attention/stubs")
+
+install(TARGETS neural_attention EXPORT neural_attention-core
+  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT neural_attention-core NAMESPACE neural_attention:: DESTINATION "${package_dir}")
+
+foreach(component IN ITEMS io text)
+  if(TARGET neural_attention_${component})
+    set_target_properties(neural_attention_${component} PROPERTIES EXPORT_NAME ${component})
+    install(TARGETS neural_attention_${component} EXPORT neural_attention-${component})
+    install(EXPORT neural_attention-${component} NAMESPACE neural_attention:: DESTINATION "${package_dir}")
+  endif()
+endforeach()
+
+install(FILES ${stubs} DESTINATION "${stub_dir}")
+
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention-config.cmake.in"
+  "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
+  INSTALL_DESTINATION "${package_dir}" PATH_VARS stub_dir NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
+  VERSION "${PROJECT_VERSION}" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES
+  "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
+  "${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
+  DESTINATION "${package_dir}")
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -1,0 +1,126 @@
+// What a training run leaves for later reading: metrics.jsonl and metrics.csv with a row for each logged step and each
+// evaluation, and the curves as SVG. A resumed run continues its files.
+#pragma once
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/report/svg_chart.hpp"
+#include "neural_attention/train/trainer.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+class TrainingLog {
+ public:
+  /// Rows of steps after `resumed_step` that an interrupted run left are dropped. `metric_name` is empty where the
+  /// metric is the loss.
+  TrainingLog(std::string directory, std::string label, std::string metric_name, long resumed_step)
+      : directory_(std::move(directory)), label_(std::move(label)), metric_name_(std::move(metric_name)) {
+    if (resumed_step > 0) read_rows(resumed_step);
+    rewrite();
+  }
+
+  void add(const na::StepEvent& event) {
+    const auto& loss = event.result.loss;
+    append({{"step", event.step},
+            {"epoch", event.epoch},
+            {"loss", loss.smoothed / double(loss.tokens)},
+            {"learning_rate", event.result.learning_rate},
+            {"gradient_norm", event.result.gradient_norm},
+            {"target_tokens_per_second", event.tokens_per_second}});
+  }
+
+  void add(const na::EvaluationEvent& event, double seconds) {
+    nlohmann::ordered_json row = {
+        {"step", event.step}, {"epoch", event.epoch}, {"valid_loss", event.loss}, {"seconds", seconds}};
+    if (!metric_name_.empty()) row["valid_" + metric_name_] = event.metric;
+    append(std::move(row));
+    draw();
+  }
+
+  /// Writes a last row of any kind, such as the result of the run.
+  void add(nlohmann::ordered_json row) { append(std::move(row)); }
+
+ private:
+  static constexpr const char* columns[] = {
+      "step", "epoch", "loss", "learning_rate", "gradient_norm", "target_tokens_per_second", "valid_loss", "seconds"};
+
+  std::string path(const char* name) const { return directory_ + "/" + name; }
+
+  void read_rows(long last_step) {
+    std::ifstream file(path("metrics.jsonl"));
+    for (std::string line; std::getline(file, line);) {
+      auto row = nlohmann::ordered_json::parse(line, nullptr, false);
+      if (row.is_object() && row.contains("step") && row["step"].is_number() && row["step"].get<long>() <= last_step)
+        rows_.push_back(std::move(row));
+    }
+  }
+
+  std::string csv_line(const nlohmann::ordered_json& row) const {
+    std::string line;
+    const auto cell = [&](const std::string& key) {
+      if (!line.empty()) line += ',';
+      if (row.contains(key)) line += row[key].dump();
+    };
+    for (const char* column : columns) cell(column);
+    if (!metric_name_.empty()) cell("valid_" + metric_name_);
+    return line + "\n";
+  }
+
+  void rewrite() {
+    std::string json, csv;
+    for (const char* column : columns) csv += (csv.empty() ? "" : ",") + std::string(column);
+    csv += (metric_name_.empty() ? "" : ",valid_" + metric_name_) + "\n";
+    for (const auto& row : rows_) {
+      json += row.dump() + "\n";
+      csv += csv_line(row);
+    }
+    na::io::write_file_atomically(path("metrics.jsonl"), json);
+    na::io::write_file_atomically(path("metrics.csv"), csv);
+  }
+
+  void append(nlohmann::ordered_json row) {
+    write_line("metrics.jsonl", row.dump() + "\n");
+    if (row.contains("step")) write_line("metrics.csv", csv_line(row));
+    rows_.push_back(std::move(row));
+  }
+
+  void write_line(const char* name, const std::string& line) const {
+    std::ofstream file(path(name), std::ios::app);
+    file << line << std::flush;
+    if (!file) throw na::FileError(path(name), "cannot be written");
+  }
+
+  na::report::Series curve(const char* name, const std::string& key) const {
+    na::report::Series series{name, {}};
+    for (const auto& row : rows_)
+      if (row.contains("step") && row.contains(key))
+        series.points.push_back({row["step"].get<double>(), row[key].get<double>()});
+    return series;
+  }
+
+  void draw() const {
+    na::report::ChartOptions options;
+    options.x_label = "step";
+    options.title = label_ + ": loss";
+    options.y_label = "nats per token";
+    const std::vector losses = {curve("training", "loss"), curve("validation", "valid_loss")};
+    na::io::write_file_atomically(path("loss.svg"), na::report::line_chart(options, losses));
+    if (metric_name_.empty()) return;
+    options.title = label_ + ": validation " + metric_name_;
+    options.y_label = metric_name_;
+    const std::vector metrics = {curve(metric_name_.c_str(), "valid_" + metric_name_)};
+    na::io::write_file_atomically(path((metric_name_ + ".svg").c_str()), na::report::line_chart(options, metrics));
+  }
+
+  std::string directory_, label_, metric_name_;
+  std::vector<nlohmann::ordered_json> rows_;
+};
+
+}  // namespace examples

@@ -1,0 +1,120 @@
+// Projectors of one's own: one made of the library's parts in one line, one written freely. Both prove their gradients
+// numerically, then learn to sort digits beside stock linear attention.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "common/table.hpp"
+#include "neural_attention/neural_attention.hpp"
+#include "neural_attention/testing/check_gradients.hpp"
+#include "neural_attention/testing/poisoned.hpp"
+
+namespace na = neural_attention;
+
+// Sequential: widths follow from the role, d -> 2d -> d; the hidden width is MarianConfig::query.expansion and so on.
+template <class B>
+using Deep = na::Stack<B, na::Linear, na::Gelu, na::Linear>;
+
+// Free-form: y = W x + b + network(x), a linear map that a small network corrects. It owns nothing but its members;
+// what the forward pass keeps for the backward pass stands in Saved.
+template <class B>
+class Corrected {
+ public:
+  struct Saved {
+    typename na::Linear<B>::Saved linear;
+    typename na::Neural<B>::Saved network;
+  };
+
+  explicit Corrected(const na::ProjectorConfig& config) : linear_(config), network_(config) {}
+
+  // Names the members; parameters are then found, initialised, saved and trained without further code.
+  static void visit(auto& self, auto&& visitor) {
+    visitor("linear", self.linear_);
+    visitor("network", self.network_);
+  }
+
+  na::Rows<B> forward(na::Step<B>& step, na::Rows<B> x, Saved& saved) const {  // x [n, d_in], result [n, d_out]
+    const auto y = linear_.forward(step, x, saved.linear);
+    step.backend.add(network_.forward(step, x, saved.network), y);
+    return y;
+  }
+
+  // Given a dx the members add to it; the first one makes it where there is none. Both branches see the same dy.
+  na::Rows<B> backward(na::Step<B>& step, na::Rows<B> dy, const Saved& saved, na::Rows<B> dx = {}) {
+    return network_.backward(step, dy, saved.network, linear_.backward(step, dy, saved.linear, dx));
+  }
+
+ private:
+  na::Linear<B> linear_;
+  na::Neural<B> network_;
+};
+
+constexpr int end_token = 0, pad_token = 11, token_count = 12;
+
+/// 6 to 8 random digits d (as tokens d + 1) and the same ones sorted, each with the end token.
+void add_example(na::TranslationBatch& batch, na::RandomStream& random) {
+  std::vector<int> digits(6 + random.below(3));
+  for (int& digit : digits) digit = 1 + static_cast<int>(random.below(10));
+  auto sorted = digits;
+  std::ranges::sort(sorted);
+  digits.push_back(end_token);
+  sorted.push_back(end_token);
+  batch.push(digits, sorted);
+}
+
+/// Trains one model whose query, key and output projections are `P`, and adds its row to the table.
+template <template <class> class P>
+void compare(const std::string& name, examples::Table& table) {
+  using Model = na::Marian<na::Cpu<float>, na::Projections<P, P, na::Linear, P>>;
+  na::MarianConfig config = na::marian_small(token_count);
+  config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
+  config.encoder_layers = config.decoder_layers = 2;
+  config.dropout = 0.0;
+  na::Cpu<float> cpu;
+  Model model(cpu, config);
+  const na::Schedule schedule{na::Schedule::Kind::Linear, 30, 200};
+  na::TrainingStep<Model> training(cpu, model, {.learning_rate = 2e-3, .schedule = schedule}, {});
+  na::RandomStream random({.seed = 1});
+  na::TranslationBatch batch(pad_token);
+  for (int step = 0; step < schedule.total_steps; ++step) {
+    batch.clear();
+    while (batch.sentences() < 64) add_example(batch, random);
+    training.run(std::span(&batch, 1));
+  }
+  batch.clear();
+  while (batch.sentences() < 200) add_example(batch, random);
+  const auto loss = training.evaluate(batch);
+  const auto answers = na::GreedyDecoder<Model>(cpu, model)(batch);
+  int right = 0;
+  for (auto label = batch.labels.begin(); const auto& answer : answers) {
+    const auto end = std::find(label, batch.labels.end(), end_token);
+    right += std::equal(answer.begin(), answer.end(), label, end);
+    label = end + 1;
+  }
+  table.add({name, examples::with_commas(model.parameters().count()),
+             examples::fixed(loss.negative_log_likelihood / double(loss.tokens), 4),
+             examples::fixed(100.0 * right / double(answers.size()), 1) + " %"});
+}
+
+/// The library's gradient checker: double precision, every element of the input and of every parameter.
+template <template <class> class P>
+void prove(const char* name) {
+  using B = na::testing::Poisoned<na::Cpu<double>>;
+  B backend(1);
+  P<B> projector({.d_in = 5, .d_out = 5});
+  const auto report = na::testing::check_module(backend, projector, 4, 5);
+  std::printf("gradients of %s: %s\n", name, report.ok() ? "right" : ("WRONG\n" + report.text()).c_str());
+  if (!report.ok()) std::exit(1);
+}
+
+int main() {
+  prove<Deep>("Deep");
+  prove<Corrected>("Corrected");
+  using enum examples::Align;
+  examples::Table table({"projector", "parameters", "loss", "sorted"}, {left, right, right, right});
+  compare<na::Linear>("Linear", table);
+  compare<Deep>("Deep", table);
+  compare<Corrected>("Corrected", table);
+  std::printf("\n%s", table.text().c_str());
+}

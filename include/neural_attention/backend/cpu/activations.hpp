@@ -1,0 +1,128 @@
+// Activation functions of a run of numbers, and dy · f'(x). GELU is the exact one, x·Φ(x), by an erf of our own.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <type_traits>
+
+#include "neural_attention/backend/cpu/blocks.hpp"
+#include "neural_attention/core/kinds.hpp"
+
+namespace neural_attention::cpu_elementwise {
+
+template <class T>
+using Block = cpu_blocks::Block<T>;
+
+/// The error function. For float, x·P(x²)/Q(x²), a minimax fit on |x| ≤ 4, beyond which float knows only ±1: absolute
+/// error below 3e-7. For double, std::erf.
+template <class T>
+Block<T> erf(const Block<T>& x) {
+  if constexpr (std::is_same_v<T, float>) {
+    const Block<T> y = x.max(-4.0f).min(4.0f);
+    const Block<T> z = y * y;
+    const Block<T> p =
+        ((((1.97432414e-6f * z + 2.87813989e-4f) * z + 3.99842489e-3f) * z + 5.34516460e-2f) * z + 1.96142365e-1f) * z +
+        1.12837898f;
+    const Block<T> q =
+        ((((3.74634567e-5f * z + 1.21488391e-3f) * z + 1.54342983e-2f) * z + 1.16430702e-1f) * z + 5.07157879e-1f) * z +
+        1.0f;
+    return y * p / q;
+  } else {
+    return x.unaryExpr([](T value) { return std::erf(value); });
+  }
+}
+
+/// Φ(x), the distribution function of the standard normal distribution.
+template <class T>
+Block<T> normal_cdf(const Block<T>& x) {
+  constexpr T sqrt_half = T(0.70710678118654752440);
+  return T(0.5) * erf<T>(x * sqrt_half) + T(0.5);
+}
+
+template <class T>
+Block<T> relu(const Block<T>& x) {
+  return (x < T(0)).select(T(0), x);  // not max: a NaN stays
+}
+
+template <class T>
+Block<T> sigmoid(const Block<T>& x) {
+  return T(1) / (T(1) + (-x).exp());
+}
+
+/// y = f(x). y may be x.
+template <class T>
+void apply(Activation f, const T* x, T* y, std::ptrdiff_t n) {
+  // Mish: tanh(log(1 + e)) = m / (m + 2) with e = exp(x), m = e (e + 2); it is 1 long before e overflows.
+  constexpr T linear_from = T(30);
+  switch (f) {
+    case Activation::Identity:
+      if (x != y) std::copy_n(x, n, y);
+      break;
+    case Activation::Relu:
+      cpu_blocks::store(y, n, [&](auto at) -> Block<T> { return relu<T>(at(x)); });
+      break;
+    case Activation::Gelu:
+      cpu_blocks::store(y, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        return v * normal_cdf<T>(v);
+      });
+      break;
+    case Activation::Silu:
+      cpu_blocks::store(y, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        return v * sigmoid<T>(v);
+      });
+      break;
+    case Activation::Mish:
+      cpu_blocks::store(y, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        const Block<T> e = v.min(linear_from).exp();
+        const Block<T> m = e * (e + T(2));
+        return v * (m / (m + T(2)));
+      });
+      break;
+  }
+}
+
+/// dx = dy · f'(x). dx may be dy.
+template <class T>
+void apply_backward(Activation f, const T* x, const T* dy, T* dx, std::ptrdiff_t n) {
+  constexpr T linear_from = T(30);
+  switch (f) {
+    case Activation::Identity:
+      if (dx != dy) std::copy_n(dy, n, dx);
+      break;
+    case Activation::Relu:
+      cpu_blocks::store(dx, n,
+                        [&](auto at) -> Block<T> { return (Block<T>(at(x)) > T(0)).select(Block<T>(at(dy)), T(0)); });
+      break;
+    case Activation::Gelu:  // Φ(x) + x φ(x)
+      cpu_blocks::store(dx, n, [&](auto at) -> Block<T> {
+        constexpr T density = T(0.39894228040143267794);  // 1/√(2π)
+        const Block<T> v = at(x);
+        const Block<T> slope = normal_cdf<T>(v) + v * density * (T(-0.5) * v * v).exp();
+        return slope * Block<T>(at(dy));
+      });
+      break;
+    case Activation::Silu:  // s (1 + x (1 - s))
+      cpu_blocks::store(dx, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        const Block<T> s = sigmoid<T>(v);
+        return s * (T(1) + v * (T(1) - s)) * Block<T>(at(dy));
+      });
+      break;
+    case Activation::Mish:  // t + x (1 - t²) σ(x), where (1 - t²) σ(x) = 4 e (1 + e) / (m + 2)²
+      cpu_blocks::store(dx, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        const Block<T> e = v.min(linear_from).exp();
+        const Block<T> m = e * (e + T(2));
+        const Block<T> inverse = T(1) / (m + T(2));
+        return (m * inverse + v * (T(4) * e * inverse) * ((T(1) + e) * inverse)) * Block<T>(at(dy));
+      });
+      break;
+  }
+}
+
+}  // namespace neural_attention::cpu_elementwise

@@ -1,0 +1,181 @@
+// Attention over packed sequences on the CPU: out = softmax(scale · q kᵀ) v, one task a (sequence, head).
+// Scores exist only as tiles [query_tile, key_tile]; a running maximum and sum join the tiles (Milakov & Gimelshein,
+// "Online normalizer calculation for softmax", 2018). The backward pass rebuilds the probabilities from log_sum_exp.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/backend/cpu/dropout_words.hpp"
+#include "neural_attention/backend/cpu/linear.hpp"
+
+namespace neural_attention {
+namespace cpu_attention {
+
+inline constexpr int query_tile = 64;
+inline constexpr int key_tile = 128;
+
+template <class T>
+using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+
+/// The number of keys of a tile that query i sees.
+inline int visible(bool causal, int query, int first_key, int keys) {
+  return causal ? std::clamp(query + 1 - first_key, 0, keys) : keys;
+}
+
+/// Multiplies one row of probabilities (or of their gradients), keys first_key …, by its dropout factors.
+template <class T>
+void drop(const DropoutMask& mask, int sequence, int heads, int head, int query, int first_key, int keys, T* row) {
+  const auto stream = static_cast<std::uint32_t>((mask.first_row + sequence) * heads + head);
+  const auto block = (static_cast<std::uint32_t>(query) << 16) + static_cast<std::uint32_t>(first_key / 4);
+  std::uint32_t words[key_tile];
+  static_assert(key_tile % 4 == 0);  // first_key is a multiple of the tile
+  keep_words(mask.key, stream, block, (keys + 3) / 4, words);
+  const T keep = static_cast<T>(1.0 / (1.0 - mask.rate));
+  for (int j = 0; j < keys; ++j) row[j] *= unit_interval(words[j]) >= mask.rate ? keep : T(0);
+}
+
+template <class T>
+void set_zero(RowsOf<T> x) {
+  for (int r = 0; r < x.rows; ++r) std::fill_n(x.row(r), x.cols, T(0));
+}
+
+}  // namespace cpu_attention
+
+template <class T>
+void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys,
+                       const AttentionShape& shape, const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
+  using namespace cpu_attention;
+  assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
+  assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
+  const int width = q.cols / shape.heads, heads = shape.heads;
+  const T scale = static_cast<T>(shape.scale);
+  threads_.run(queries.sequences() * heads, [&](int task, int worker) {
+    const int s = task / heads, head = task % heads;
+    T* const tile = workspaces_[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
+    T* const maximum = tile + query_tile * key_tile;
+    T* const sum = maximum + query_tile;
+    const auto k_head = k.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
+    const auto v_head = v.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
+    for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
+      const int nq = std::min(query_tile, queries.length(s) - q0);
+      const auto q_head = q.slice(queries.begin(s) + q0, nq).columns(head * width, width);
+      const auto o_head = out.slice(queries.begin(s) + q0, nq).columns(head * width, width);
+      set_zero(o_head);
+      std::fill_n(maximum, nq, -std::numeric_limits<T>::infinity());
+      std::fill_n(sum, nq, T(0));
+      for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
+        const int nk = std::min(key_tile, keys.length(s) - k0);
+        std::fill_n(tile, nq * nk, T(0));
+        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true},
+                                     tile, nk, packing_[worker]);
+        for (int i = 0; i < nq; ++i) {
+          const int seen = visible(shape.causal, q0 + i, k0, nk);
+          T* const row = tile + i * nk;
+          std::fill(row + seen, row + nk, T(0));
+          if (seen == 0) continue;
+          Row<T> scores(row, seen);
+          const T top = std::max(maximum[i], scale * scores.maxCoeff());
+          const T shrink = std::exp(maximum[i] - top);
+          scores = (scale * scores - top).exp();
+          sum[i] = sum[i] * shrink + scores.sum();
+          if (shrink != T(1)) Row<T>(o_head.row(i), width) *= shrink;
+          maximum[i] = top;
+          if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, row);
+        }
+        cpu_gemm::gemm_accumulate<T>(nq, width, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false}, o_head.data,
+                                     out.stride, packing_[worker]);
+      }
+      for (int i = 0; i < nq; ++i) {
+        if (sum[i] > T(0)) Row<T>(o_head.row(i), width) *= T(1) / sum[i];
+        log_sum_exp.row(queries.begin(s) + q0 + i)[head] = maximum[i] + std::log(sum[i]);
+      }
+    }
+  });
+}
+
+// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
+// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q.
+template <class T>
+void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
+                                const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                                const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
+  using namespace cpu_attention;
+  const int width = q.cols / shape.heads, heads = shape.heads;
+  const T scale = static_cast<T>(shape.scale);
+  threads_.run(queries.sequences() * heads, [&](int task, int worker) {
+    const int s = task / heads, head = task % heads;
+    auto& packing = packing_[worker];
+    T* const p = workspaces_[worker].reserve(std::size_t{query_tile} * key_tile * 2);
+    T* const ds = p + query_tile * key_tile;
+    const auto of_keys = [&](Matrix m) {
+      return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
+    };
+    const auto k_head = of_keys(k), v_head = of_keys(v), dk_head = of_keys(dk), dv_head = of_keys(dv);
+    set_zero(dk_head);
+    set_zero(dv_head);
+    for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
+      const int nq = std::min(query_tile, queries.length(s) - q0);
+      const auto of_queries = [&](Matrix m) {
+        return m.slice(queries.begin(s) + q0, nq).columns(head * width, width);
+      };
+      const auto q_head = of_queries(q), o_head = of_queries(out), do_head = of_queries(dout), dq_head = of_queries(dq);
+      set_zero(dq_head);
+      for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
+        const int nk = std::min(key_tile, keys.length(s) - k0);
+        std::fill_n(p, nq * nk, T(0));
+        std::fill_n(ds, nq * nk, T(0));
+        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, p,
+                                     nk, packing);
+        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {do_head.data, dout.stride, false},
+                                     {v_head.row(k0), v.stride, true}, ds, nk, packing);
+        for (int i = 0; i < nq; ++i) {
+          const int seen = visible(shape.causal, q0 + i, k0, nk);
+          Row<T> probability(p + i * nk, seen), gradient(ds + i * nk, seen);
+          const T log_sum = log_sum_exp.row(queries.begin(s) + q0 + i)[head];
+          const T dot = (Row<T>(do_head.row(i), width) * Row<T>(o_head.row(i), width)).sum();
+          probability = (scale * probability - log_sum).exp();
+          if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, gradient.data());
+          gradient = scale * probability * (gradient - dot);
+          if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, probability.data());
+          std::fill(p + i * nk + seen, p + (i + 1) * nk, T(0));
+          std::fill(ds + i * nk + seen, ds + (i + 1) * nk, T(0));
+        }
+        cpu_gemm::gemm_accumulate<T>(nk, width, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.row(k0),
+                                     dv.stride, packing);
+        cpu_gemm::gemm_accumulate<T>(nk, width, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.row(k0),
+                                     dk.stride, packing);
+        cpu_gemm::gemm_accumulate<T>(nq, width, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head.data,
+                                     dq.stride, packing);
+      }
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
+                            std::span<const int> lengths, const AttentionShape& shape, Matrix out) {
+  using namespace cpu_attention;
+  const int width = q.cols / shape.heads;
+  const T scale = static_cast<T>(shape.scale);
+  threads_.run(q.rows, [&](int i, int worker) {
+    const int length = lengths[i];
+    T* const scores = workspaces_[worker].reserve(static_cast<std::size_t>(length));
+    for (int head = 0; head < shape.heads; ++head) {
+      Row<T> query(q.row(i) + head * width, width), result(out.row(i) + head * width, width);
+      for (int j = 0; j < length; ++j)
+        scores[j] = scale * (query * Row<T>(keys[i].row(j) + head * width, width)).sum();
+      Row<T> p(scores, length);
+      p = (p - p.maxCoeff()).exp();
+      p *= T(1) / p.sum();
+      result.setZero();
+      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(values[i].row(j) + head * width, width);
+    }
+  });
+}
+
+}  // namespace neural_attention

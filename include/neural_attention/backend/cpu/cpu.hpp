@@ -1,0 +1,173 @@
+// The CPU backend: the coarse operations that models are made of, each with its backward, over Eigen and own threads.
+// T is float for work and double for gradient checks. Rows are [tokens, width]; weights are [out, in], as in PyTorch.
+// Gradients of parameters accumulate (+=); gradients of inputs are written, or added where `accumulate` says so.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <span>
+#include <vector>
+
+#include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/threads.hpp"
+
+namespace neural_attention {
+
+// Header-only and compiled instantiations have different symbol names, so one program may hold both.
+#if defined(NEURAL_ATTENTION_COMPILED)
+inline namespace compiled {
+#else
+inline namespace header_only {
+#endif
+
+/// Owned memory of a CPU backend, 64-byte aligned.
+class CpuMemory {
+ public:
+  CpuMemory() = default;
+  explicit CpuMemory(std::size_t bytes)
+      : data_(bytes > 0 ? ::operator new(bytes, std::align_val_t{alignment}) : nullptr) {}
+
+  void* data() const { return data_.get(); }
+
+ private:
+  static constexpr std::size_t alignment = 64;
+  struct Free {
+    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{alignment}); }
+  };
+  std::unique_ptr<void, Free> data_;
+};
+
+template <class T>
+class Cpu {
+ public:
+  using Scalar = T;  ///< activations and gemm operands
+  using Real = T;    ///< parameter gradients, statistics, losses, optimizer state
+  using Memory = CpuMemory;
+  using Matrix = RowsOf<T>;
+
+  /// `threads` 0 means as many as the machine offers.
+  explicit Cpu(int threads = 0)
+      : threads_(threads),
+        workspaces_(static_cast<std::size_t>(threads_.threads())),
+        packing_(static_cast<std::size_t>(threads_.threads())) {}
+
+  int threads() const { return threads_.threads(); }
+
+  // ---- Memory ----
+  Memory allocate(std::size_t bytes) { return Memory(bytes); }
+  /// y = x, where y may overlap x if both are contiguous.
+  void copy(Matrix x, Matrix y);
+  void fill(Matrix x, T value);
+  /// y += x
+  void add(Matrix x, Matrix y);
+  /// x *= factor
+  void scale(Matrix x, double factor);
+  /// From host memory to x, row after row, and back. `values` holds x.size() numbers.
+  void upload(std::span<const T> values, Matrix x);
+  void download(Matrix x, std::span<T> values);
+  /// y_i = x_{rows[i]}; gathers rows.
+  void gather(Matrix x, std::span<const int> rows, Matrix y);
+
+  // ---- Linear maps: x [n, in], w [out, in], bias [1, out] or none, y [n, out] ----
+  /// y = activation(x wᵀ + bias)
+  void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y);
+  /// dx = dy w, or dx += dy w
+  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx);
+  /// dw += dyᵀ x
+  void linear_weight_gradient(Matrix dy, Matrix x, Matrix dw);
+  /// db += column sums of dy
+  void bias_gradient(Matrix dy, Matrix db);
+
+  // ---- LayerNorm: y = (x - mean) · rstd · gain + bias per row, then ReLU where `relu` says so ----
+  /// gain, bias [1, n]; stats [rows, 2] receives mean and 1/sqrt(var + epsilon). y may be x.
+  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats);
+  /// y is the forward's output (read only with `relu`). dx may be dy; dgain, dbias accumulate.
+  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
+                           Matrix dx, Matrix dgain, Matrix dbias);
+
+  // ---- Element-wise ----
+  /// y = f(x). y may be x.
+  void activation(Activation f, Matrix x, Matrix y);
+  /// dx = dy · f'(x). For ReLU x may be the input or the output. dx may be dy.
+  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx);
+  /// y = x · mask / (1 - rate). Its own backward. y may be x.
+  void dropout(Matrix x, const DropoutMask& mask, Matrix y);
+  /// y = residual + dropout(x). y may be x or residual.
+  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y);
+
+  // ---- Embedding: ids [n], table [vocabulary, d], y [n, d] ----
+  /// y_i = factor · table[ids_i], or y_i += … with `accumulate`.
+  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y);
+  /// dtable[ids_i] += factor · dy_i, except for rows whose id is `padding`. The order of the sums is fixed.
+  void embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable);
+
+  // ---- Attention over packed sequences: softmax(scale · q kᵀ) v per head; a head is a block of columns ----
+  /// q, out [queries.total(), d]; k, v [keys.total(), d]; log_sum_exp [queries.total(), heads]. Probabilities are never
+  /// stored: the backward pass makes them anew, tile by tile. `mask` drops probabilities.
+  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                 const DropoutMask& mask, Matrix out, Matrix log_sum_exp);
+  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
+                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv);
+  /// One query a sequence, for decoding: q, out [n, d]; sequence i attends to the first lengths[i] rows of keys[i] and
+  /// values[i], each [capacity, d].
+  void attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
+                      std::span<const int> lengths, const AttentionShape& shape, Matrix out);
+
+  // ---- Loss ----
+  /// Label-smoothed cross-entropy of logits [n, vocabulary] + bias [1, vocabulary] (or none):
+  /// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]). Where gradient_scale is not zero, the logits are replaced
+  /// by gradient_scale · ∂losses_i/∂logits. losses [n, 2] holds the smoothed loss and the plain -log p[target].
+  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
+                     Matrix losses);
+  /// Index of the largest logit + bias in each row (the first of equals), `excluded` never chosen (-1: none).
+  void argmax(Matrix logits, Matrix bias, int excluded, std::span<int> indices);
+  /// Column sums of x [n, c] into host memory, summed in double in a fixed order.
+  void column_sums(Matrix x, std::span<double> sums);
+
+  // ---- Optimizers: flat views [1, n] ----
+  /// Σ x², in double, in a fixed order. Not finite if any element is not.
+  double squared_norm(Matrix x);
+  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment);
+
+ private:
+  /// Temporary memory of one worker; grows and is kept.
+  struct Workspace {
+    T* reserve(std::size_t count) {
+      if (count > size) {
+        memory = CpuMemory(count * sizeof(T));
+        size = count;
+      }
+      return static_cast<T*>(memory.data());
+    }
+    CpuMemory memory;
+    std::size_t size = 0;
+  };
+
+  /// Runs body(first, count, worker) over 0 … n-1 in pieces of about `grain`, cut by shape.
+  template <class Body>
+  void split(std::ptrdiff_t n, std::ptrdiff_t grain, Body&& body) {
+    if (n <= 0) return;
+    const auto pieces = static_cast<int>((n + grain - 1) / grain);
+    threads_.run(pieces, [&](int piece, int worker) {
+      const auto first = n * piece / pieces;
+      body(first, n * (piece + 1) / pieces - first, worker);
+    });
+  }
+
+  ThreadPool threads_;
+  std::vector<Workspace> workspaces_;  // tiles and rows of the operation at work
+  std::vector<Workspace> packing_;     // packed panels of the gemm below it
+};
+
+}  // inline namespace
+}  // namespace neural_attention
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template class neural_attention::Cpu<float>;
+extern template class neural_attention::Cpu<double>;
+#else
+#include "neural_attention/backend/cpu/instantiate.hpp"
+#endif

@@ -1,0 +1,187 @@
+// Element-wise operations on the CPU, and those that move rows. Every operation is one pass over its memory.
+// Dropout keeps element (row, column) where its random word, a function of the global row and the column, says so.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "neural_attention/backend/cpu/activations.hpp"
+#include "neural_attention/backend/cpu/blocks.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/backend/cpu/dropout_words.hpp"
+
+namespace neural_attention {
+namespace cpu_elementwise {
+
+/// Calls body(first column, count, words) for pieces of the row of a dropout mask, first_row + row.
+template <class Body>
+void for_words(const DropoutMask& mask, int row, int cols, Body&& body) {
+  constexpr int piece = 256;
+  std::uint32_t words[piece];
+  for (int c = 0; c < cols; c += piece) {
+    const int count = std::min(piece, cols - c);
+    keep_words(mask.key, static_cast<std::uint32_t>(mask.first_row + row), static_cast<std::uint32_t>(c / 4),
+               (count + 3) / 4, words);
+    body(c, count, words);
+  }
+}
+
+/// y = x · mask / (1 - rate), or residual + that: one row.
+template <class T, bool WithResidual>
+void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, const T* x, T* y) {
+  const auto threshold = cpu_dropout::keep_threshold(mask.rate);
+  const T keep = static_cast<T>(1.0 / (1.0 - mask.rate));
+  for_words(mask, row, cols, [&](int first, int count, const std::uint32_t* words) {
+    const T* const from = x + first;
+    T* const to = y + first;
+    for (int i = 0; i < count; ++i) {
+      const T kept = words[i] >= threshold ? from[i] * keep : T(0);
+      if constexpr (WithResidual)
+        to[i] = residual[first + i] + kept;
+      else
+        to[i] = kept;
+    }
+  });
+}
+
+}  // namespace cpu_elementwise
+
+template <class T>
+void Cpu<T>::copy(Matrix x, Matrix y) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  if (x.size() == 0 || x.data == y.data) return;
+  const bool overlap = x.data < y.row(y.rows - 1) + y.cols && y.data < x.row(x.rows - 1) + x.cols;
+  if (overlap && x.contiguous() && y.contiguous()) {
+    std::memmove(y.data, x.data, static_cast<std::size_t>(x.size()) * sizeof(T));
+    return;
+  }
+  const auto cols = cpu_blocks::common_columns(x, y);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      std::copy_n(x.row(r) + c, n, y.row(r) + c);
+    });
+  });
+}
+
+template <class T>
+void Cpu<T>::fill(Matrix x, T value) {
+  const auto cols = cpu_blocks::common_columns(x);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols,
+                           [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) { std::fill_n(x.row(r) + c, n, value); });
+  });
+}
+
+template <class T>
+void Cpu<T>::add(Matrix x, Matrix y) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  const auto cols = cpu_blocks::common_columns(x, y);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      const T* const from = x.row(r) + c;
+      T* const to = y.row(r) + c;
+      cpu_blocks::store(to, n, [&](auto at) -> cpu_blocks::Block<T> { return at(to) + at(from); });
+    });
+  });
+}
+
+template <class T>
+void Cpu<T>::scale(Matrix x, double factor) {
+  const auto cols = cpu_blocks::common_columns(x);
+  const T by = static_cast<T>(factor);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      T* const values = x.row(r) + c;
+      cpu_blocks::store(values, n, [&](auto at) -> cpu_blocks::Block<T> { return at(values) * by; });
+    });
+  });
+}
+
+template <class T>
+void Cpu<T>::upload(std::span<const T> values, Matrix x) {
+  assert(std::ssize(values) == x.size());
+  for (int r = 0; r < x.rows; ++r) std::copy_n(values.data() + std::ptrdiff_t{r} * x.cols, x.cols, x.row(r));
+}
+
+template <class T>
+void Cpu<T>::download(Matrix x, std::span<T> values) {
+  assert(std::ssize(values) == x.size());
+  for (int r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, values.data() + std::ptrdiff_t{r} * x.cols);
+}
+
+template <class T>
+void Cpu<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
+  assert(std::ssize(rows) == y.rows && x.cols == y.cols);
+  split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto i = static_cast<int>(first); i < first + count; ++i) {
+      assert(rows[i] >= 0 && rows[i] < x.rows);
+      std::copy_n(x.row(rows[i]), x.cols, y.row(i));
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::activation(Activation f, Matrix x, Matrix y) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  const auto cols = cpu_blocks::common_columns(x, y);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      cpu_elementwise::apply(f, x.row(r) + c, y.row(r) + c, n);
+    });
+  });
+}
+
+template <class T>
+void Cpu<T>::activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
+  assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols);
+  const auto cols = cpu_blocks::common_columns(x, dy, dx);
+  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      cpu_elementwise::apply_backward(f, x.row(r) + c, dy.row(r) + c, dx.row(r) + c, n);
+    });
+  });
+}
+
+template <class T>
+void Cpu<T>::dropout(Matrix x, const DropoutMask& mask, Matrix y) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  if (!mask) return copy(x, y);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto r = static_cast<int>(first); r < first + count; ++r)
+      cpu_elementwise::drop_row<T, false>(mask, r, x.cols, nullptr, x.row(r), y.row(r));
+  });
+}
+
+template <class T>
+void Cpu<T>::residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
+  assert(x.rows == y.rows && x.cols == y.cols && residual.rows == x.rows && residual.cols == x.cols);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const T *const old = residual.row(r), *const from = x.row(r);
+      if (mask)
+        cpu_elementwise::drop_row<T, true>(mask, r, x.cols, old, from, y.row(r));
+      else
+        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> cpu_blocks::Block<T> { return at(old) + at(from); });
+    }
+  });
+}
+
+// The tasks share out the columns: each column is summed by one of them, over all rows in order.
+template <class T>
+void Cpu<T>::column_sums(Matrix x, std::span<double> sums) {
+  assert(std::ssize(sums) == x.cols);
+  constexpr std::ptrdiff_t narrow = 64;
+  const auto width = std::max(narrow, cpu_blocks::row_grain(x.rows));
+  split(x.cols, width, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    double* const out = sums.data() + first;
+    std::fill_n(out, count, 0.0);
+    for (int r = 0; r < x.rows; ++r) {
+      const T* const row = x.row(r) + first;
+      for (std::ptrdiff_t c = 0; c < count; ++c) out[c] += static_cast<double>(row[c]);
+    }
+  });
+}
+
+}  // namespace neural_attention

@@ -1,0 +1,51 @@
+// Embedding lookup and its gradient on the CPU. Equal ids add into one row of the table: the tasks share out the
+// columns and each walks all tokens in order, so the order of the sums is fixed and no two tasks write to one place.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+
+#include "neural_attention/backend/cpu/blocks.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+
+namespace neural_attention {
+
+template <class T>
+void Cpu<T>::embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
+  assert(std::ssize(ids) == y.rows && table.cols == y.cols);
+  using Block = cpu_blocks::Block<T>;
+  const T by = static_cast<T>(factor);
+  split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto i = static_cast<int>(first); i < first + count; ++i) {
+      assert(ids[i] >= 0 && ids[i] < table.rows);
+      const T* const from = table.row(ids[i]);
+      T* const to = y.row(i);
+      if (accumulate)
+        cpu_blocks::store(to, y.cols, [&](auto at) -> Block { return at(to) + by * at(from); });
+      else
+        cpu_blocks::store(to, y.cols, [&](auto at) -> Block { return by * at(from); });
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable) {
+  assert(std::ssize(ids) == dy.rows && dtable.cols == dy.cols);
+  using Block = cpu_blocks::Block<T>;
+  constexpr std::ptrdiff_t unit = cpu_blocks::block_size, narrow = 64;  // columns
+  const T by = static_cast<T>(factor);
+  const auto width = std::max(narrow, cpu_blocks::row_grain(dy.rows));
+  split((dy.cols + unit - 1) / unit, width / unit, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    const auto begin = first * unit, cols = std::min<std::ptrdiff_t>(dy.cols, (first + count) * unit) - begin;
+    for (int i = 0; i < dy.rows; ++i) {
+      assert(ids[i] >= 0 && ids[i] < dtable.rows);
+      if (ids[i] == padding) continue;
+      const T* const from = dy.row(i) + begin;
+      T* const to = dtable.row(ids[i]) + begin;
+      cpu_blocks::store(to, cols, [&](auto at) -> Block { return at(to) + by * at(from); });
+    }
+  });
+}
+
+}  // namespace neural_attention

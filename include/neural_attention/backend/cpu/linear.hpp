@@ -1,0 +1,160 @@
+// Linear maps on the CPU: y = f(x wᵀ + b) and its gradients, all through one gemm seam: gemm_accumulate computes one
+// tile of C += op(A) op(B) on one thread. The output is cut into tiles by shape; the sum over k is never cut, so
+// results do not depend on the number of threads. Another engine replaces gemm_accumulate and nothing else.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+#include "neural_attention/backend/cpu/activations.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+
+namespace neural_attention {
+namespace cpu_gemm {
+
+/// A matrix as stored (row-major) and whether the product reads it transposed.
+template <class T>
+struct Operand {
+  const T* data;
+  std::ptrdiff_t stride;
+  bool transposed;
+};
+
+/// Eigen's blocking, its packed panels placed in memory that we own: Eigen would allocate them at every call.
+template <class T>
+class Blocking : public Eigen::internal::level3_blocking<T, T> {
+ public:
+  template <class Workspace>
+  Blocking(Eigen::Index rows, Eigen::Index cols, Eigen::Index depth, Workspace& workspace) {
+    this->m_mc = rows;
+    this->m_nc = cols;
+    this->m_kc = depth;
+    Eigen::internal::computeProductBlockingSizes<T, T>(this->m_kc, this->m_mc, this->m_nc, Eigen::Index{1});
+    const auto a = (this->m_mc * this->m_kc + 63) / 64 * 64;
+    const auto b = this->m_kc * this->m_nc;
+    this->m_blockA = workspace.reserve(static_cast<std::size_t>(a + b));
+    this->m_blockB = this->m_blockA + a;
+  }
+};
+
+template <class T, int AOrder, int BOrder, class Workspace>
+void eigen_gemm(int m, int n, int k, const T* a, std::ptrdiff_t a_stride, const T* b, std::ptrdiff_t b_stride, T* c,
+                std::ptrdiff_t c_stride, Workspace& workspace) {
+  // Eigen's kernel writes column-major: a row-major C is Cᵀ = op(B)ᵀ op(A)ᵀ, and a row-major operand is a transpose.
+  Blocking<T> blocking(n, m, k, workspace);
+  Eigen::internal::general_matrix_matrix_product<Eigen::Index, T, BOrder, false, T, AOrder, false, Eigen::ColMajor,
+                                                 1>::run(n, m, k, b, b_stride, a, a_stride, c, 1, c_stride, T(1),
+                                                         blocking, nullptr);
+}
+
+/// C [m, n] += op(A) [m, k] op(B) [k, n] on the calling thread.
+template <class T, class Workspace>
+void gemm_accumulate(int m, int n, int k, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t c_stride,
+                     Workspace& workspace) {
+  constexpr int plain = Eigen::ColMajor, transposed = Eigen::RowMajor;
+  const auto call = [&]<int AOrder, int BOrder>() {
+    eigen_gemm<T, AOrder, BOrder>(m, n, k, a.data, a.stride, b.data, b.stride, c, c_stride, workspace);
+  };
+  if (!a.transposed && !b.transposed) call.template operator()<plain, plain>();
+  if (!a.transposed && b.transposed) call.template operator()<plain, transposed>();
+  if (a.transposed && !b.transposed) call.template operator()<transposed, plain>();
+  if (a.transposed && b.transposed) call.template operator()<transposed, transposed>();
+}
+
+/// Boundary `i` of 0 … n cut into `pieces`, at multiples of 16 so that vectors stay whole.
+inline int cut(int n, int pieces, int i) {
+  return i == pieces ? n : static_cast<int>(std::ptrdiff_t{n} * i / pieces / 16 * 16);
+}
+
+/// How an m × n output with sums of length k is cut. Every tile packs its rows of A and its columns of B anew, so among
+/// the ways to cut into about flops / tile_flops tiles the one with the least packing is taken.
+struct Tiling {
+  Tiling(int m, int n, int k) {
+    constexpr double tile_flops = 64e6, too_small_to_share = 1e6;
+    constexpr int fewest = 4, most = 64, smallest = 32;
+    const double flops = 2.0 * m * n * k;
+    if (flops < too_small_to_share) return;
+    const int wanted = static_cast<int>(std::clamp(flops / tile_flops, double(fewest), double(most)));
+    double least = std::numeric_limits<double>::infinity();
+    for (int r = 1; r <= wanted; ++r) {
+      const int c = (wanted + r - 1) / r;
+      if ((r > 1 && m / r < smallest) || (c > 1 && n / c < smallest)) continue;
+      if (const double packed = double(r) * n + double(c) * m; packed < least) {
+        least = packed;
+        row_tiles = r;
+        col_tiles = c;
+      }
+    }
+  }
+
+  int row_tiles = 1;
+  int col_tiles = 1;
+};
+
+/// Calls body(row, rows, col, cols, worker) for every tile of an m × n output.
+template <class Body>
+void for_each_tile(ThreadPool& threads, int m, int n, int k, Body&& body) {
+  const Tiling tiling(m, n, k);
+  threads.run(tiling.row_tiles * tiling.col_tiles, [&](int tile, int worker) {
+    const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
+    const int row = cut(m, tiling.row_tiles, i), col = cut(n, tiling.col_tiles, j);
+    body(row, cut(m, tiling.row_tiles, i + 1) - row, col, cut(n, tiling.col_tiles, j + 1) - col, worker);
+  });
+}
+
+}  // namespace cpu_gemm
+
+template <class T>
+void Cpu<T>::linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
+  assert(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && (!bias || bias.cols == y.cols));
+  cpu_gemm::for_each_tile(threads_, y.rows, y.cols, x.cols, [&](int row, int rows, int col, int cols, int worker) {
+    const auto out = y.slice(row, rows).columns(col, cols);
+    for (int r = 0; r < rows; ++r) {  // the sum starts from the bias
+      if (bias)
+        std::copy_n(bias.data + col, cols, out.row(r));
+      else
+        std::fill_n(out.row(r), cols, T(0));
+    }
+    cpu_gemm::gemm_accumulate<T>(rows, cols, x.cols, {x.row(row), x.stride, false}, {w.row(col), w.stride, true},
+                                 out.data, out.stride, packing_[worker]);
+    if (f != Activation::Identity)
+      for (int r = 0; r < rows; ++r) cpu_elementwise::apply(f, out.row(r), out.row(r), cols);
+  });
+}
+
+template <class T>
+void Cpu<T>::linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
+  assert(dy.cols == w.rows && dx.rows == dy.rows && dx.cols == w.cols);
+  cpu_gemm::for_each_tile(threads_, dx.rows, dx.cols, dy.cols, [&](int row, int rows, int col, int cols, int worker) {
+    const auto out = dx.slice(row, rows).columns(col, cols);
+    if (!accumulate)
+      for (int r = 0; r < rows; ++r) std::fill_n(out.row(r), cols, T(0));
+    cpu_gemm::gemm_accumulate<T>(rows, cols, dy.cols, {dy.row(row), dy.stride, false}, {w.data + col, w.stride, false},
+                                 out.data, out.stride, packing_[worker]);
+  });
+}
+
+template <class T>
+void Cpu<T>::linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
+  assert(dy.rows == x.rows && dw.rows == dy.cols && dw.cols == x.cols);
+  cpu_gemm::for_each_tile(threads_, dw.rows, dw.cols, dy.rows, [&](int row, int rows, int col, int cols, int worker) {
+    const auto out = dw.slice(row, rows).columns(col, cols);
+    cpu_gemm::gemm_accumulate<T>(rows, cols, dy.rows, {dy.data + row, dy.stride, true}, {x.data + col, x.stride, false},
+                                 out.data, out.stride, packing_[worker]);
+  });
+}
+
+template <class T>
+void Cpu<T>::bias_gradient(Matrix dy, Matrix db) {
+  assert(db.cols == dy.cols);
+  using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+  constexpr int grain = 64;  // columns: each is summed over all rows by one task
+  split(dy.cols, grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    Row sum(db.data + first, count);
+    for (int r = 0; r < dy.rows; ++r) sum += Row(dy.row(r) + first, count);
+  });
+}
+
+}  // namespace neural_attention

@@ -1,0 +1,100 @@
+// Adam on the CPU as PyTorch defines it, one pass over flat memory: with g the scaled gradient,
+// m = β1 m + (1-β1) g, v = β2 v + (1-β2) g², value -= lr / (1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + ε); and the norm for
+// clipping.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "neural_attention/backend/cpu/blocks.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+
+namespace neural_attention {
+namespace cpu_optimizer {
+
+/// Σ x² of a run, in double.
+template <class T>
+double sum_of_squares(const T* x, std::ptrdiff_t n) {
+  using Wide = cpu_blocks::Block<double>;
+  Wide a = Wide::Zero(), b = a;
+  constexpr int size = cpu_blocks::block_size;
+  std::ptrdiff_t i = 0;
+  for (; i + 2 * size <= n; i += 2 * size) {
+    a += cpu_blocks::WholeBlock<T>{i}(x).template cast<double>().square();
+    b += cpu_blocks::WholeBlock<T>{i + size}(x).template cast<double>().square();
+  }
+  double rest = 0.0;
+  for (; i < n; ++i) rest += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return (a + b).sum() + rest;
+}
+
+}  // namespace cpu_optimizer
+
+// Pieces are cut by shape; their sums lie in the caller's workspace and are added in order.
+template <class T>
+double Cpu<T>::squared_norm(Matrix x) {
+  const auto cols = cpu_blocks::common_columns(x);
+  const auto size = x.size();
+  if (size == 0) return 0.0;
+  constexpr std::ptrdiff_t piece = 4 * cpu_blocks::grain;
+  const auto pieces = static_cast<int>((size + piece - 1) / piece);
+  constexpr std::size_t per_double = (sizeof(double) + sizeof(T) - 1) / sizeof(T);
+  void* const memory = workspaces_[0].reserve(static_cast<std::size_t>(pieces) * per_double);
+  double* const sums = static_cast<double*>(memory);
+  threads_.run(pieces, [&](int i, int) {
+    const auto first = piece * i;
+    double sum = 0.0;
+    cpu_blocks::visit_rows(first, std::min(piece, size - first), cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      sum += cpu_optimizer::sum_of_squares(x.row(r) + c, n);
+    });
+    sums[i] = sum;
+  });
+  double total = 0.0;
+  for (int i = 0; i < pieces; ++i) total += sums[i];
+  return total;
+}
+
+template <class T>
+void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment) {
+  using Block = cpu_blocks::Block<T>;
+  assert(gradient.contiguous() && value.contiguous() && first_moment.contiguous() && second_moment.contiguous());
+  assert(gradient.size() == value.size() && first_moment.size() == value.size());
+  assert(second_moment.size() == value.size() && how.step >= 1);
+  const auto step = static_cast<double>(how.step);
+  const T scale = static_cast<T>(how.gradient_scale);
+  const T decay = static_cast<T>(how.decoupled ? 0.0 : how.weight_decay);
+  const T shrink = static_cast<T>(how.decoupled ? 1.0 - how.learning_rate * how.weight_decay : 1.0);
+  const T keep1 = static_cast<T>(how.beta1), keep2 = static_cast<T>(how.beta2);
+  const T take1 = static_cast<T>(1.0 - how.beta1), take2 = static_cast<T>(1.0 - how.beta2);
+  const T correction = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(how.beta2, step)));
+  const T rate = static_cast<T>(how.learning_rate / (1.0 - std::pow(how.beta1, step)));
+  const T epsilon = static_cast<T>(how.epsilon);
+  split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    const T* const g = gradient.data + first;
+    T *const w = value.data + first, *const m = first_moment.data + first, *const v = second_moment.data + first;
+    const auto update = [&](auto at, Block& m_new, Block& v_new) -> Block {
+      const Block old = at(w);
+      const Block slope = at(g) * scale + old * decay;
+      m_new = at(m) * keep1 + slope * take1;
+      v_new = at(v) * keep2 + slope * slope * take2;
+      return old * shrink - rate * m_new / (v_new.sqrt() * correction + epsilon);
+    };
+    constexpr int size = cpu_blocks::block_size;
+    Block m_new, v_new;
+    std::ptrdiff_t i = 0;
+    for (; i + size <= count; i += size) {
+      Eigen::Map<Block>(w + i) = update(cpu_blocks::WholeBlock<T>{i}, m_new, v_new);
+      Eigen::Map<Block>(m + i) = m_new;
+      Eigen::Map<Block>(v + i) = v_new;
+    }
+    if (i == count) return;
+    const Block w_new = update(cpu_blocks::PartBlock<T>{i, count - i}, m_new, v_new);
+    std::copy_n(w_new.data(), count - i, w + i);
+    std::copy_n(m_new.data(), count - i, m + i);
+    std::copy_n(v_new.data(), count - i, v + i);
+  });
+}
+
+}  // namespace neural_attention

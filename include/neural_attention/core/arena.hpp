@@ -1,0 +1,98 @@
+// A stack of device memory in chained blocks that never move. Rewinding to a mark frees all that was pushed after it.
+// It grows only to a high-water mark: once a step of every size was seen, a step allocates nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "neural_attention/core/rows.hpp"
+
+namespace neural_attention {
+
+template <class B>
+class Arena {
+ public:
+  /// A position on the stack.
+  struct Mark {
+    std::size_t block = 0;
+    std::size_t used = 0;
+  };
+
+  explicit Arena(B& backend) : backend_(&backend) {}
+
+  /// Uninitialised rows × cols elements on top of the stack, contiguous, 64-byte aligned.
+  template <class T = typename B::Scalar>
+  RowsOf<T> rows(int rows, int cols) {
+    const auto bytes = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * sizeof(T);
+    return {static_cast<T*>(push(bytes)), rows, cols};
+  }
+
+  Mark mark() const { return top_; }
+  void rewind(Mark mark) { top_ = mark; }
+
+  /// Rewinds to `mark` but keeps `result`, a view of contiguous rows above it, moved down to the mark.
+  template <class T>
+  RowsOf<T> rewind_keeping(Mark mark, RowsOf<T> result) {
+    rewind(mark);
+    const auto kept = rows<T>(result.rows, result.cols);
+    if (kept.data != result.data) backend_->copy(result, kept);
+    return kept;
+  }
+
+  /// Empties the stack. Where it had grown past one block, joins the blocks, so that later steps use one.
+  void reset() {
+    rewind({});
+    if (blocks_.size() < 2) return;
+    const auto total = capacity();
+    blocks_.clear();
+    add_block(total);
+  }
+
+  /// Bytes held.
+  std::size_t capacity() const {
+    std::size_t total = 0;
+    for (const auto& block : blocks_) total += block.bytes;
+    return total;
+  }
+
+ private:
+  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t smallest_block = std::size_t{1} << 20;
+
+  struct Block {
+    typename B::Memory memory;
+    std::size_t bytes;
+  };
+
+  void* push(std::size_t bytes) {
+    bytes = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
+    while (top_.block < blocks_.size() && top_.used + bytes > blocks_[top_.block].bytes) top_ = {top_.block + 1, 0};
+    if (top_.block == blocks_.size()) add_block(std::max({bytes, smallest_block, capacity() / 4}));
+    auto* const result = static_cast<std::byte*>(blocks_[top_.block].memory.data()) + top_.used;
+    top_.used += bytes;
+    return result;
+  }
+
+  void add_block(std::size_t bytes) { blocks_.push_back({backend_->allocate(bytes), bytes}); }
+
+  B* backend_;
+  std::vector<Block> blocks_;
+  Mark top_;
+};
+
+/// Rewinds an arena at the end of a scope: for temporaries.
+template <class B>
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena<B>& arena) : arena_(arena), mark_(arena.mark()) {}
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+  ~ArenaScope() { arena_.rewind(mark_); }
+
+ private:
+  Arena<B>& arena_;
+  typename Arena<B>::Mark mark_;
+};
+
+}  // namespace neural_attention

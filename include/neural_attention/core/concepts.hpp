@@ -1,0 +1,63 @@
+// The contracts of the library on one page: what a module, a projector and a set of projections must offer.
+// A backend is a class such as Cpu<T>: see backend/cpu/cpu.hpp for its operations.
+#pragma once
+
+#include <concepts>
+
+#include "neural_attention/core/step.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+
+namespace neural_attention {
+
+/// The types that every backend names; its operations are checked where they are called.
+template <class B>
+concept Backend = requires(B& backend, std::size_t bytes) {
+  typename B::Scalar;
+  typename B::Real;
+  { backend.allocate(bytes) } -> std::same_as<typename B::Memory>;
+};
+
+// Each requirement of a module has a name of its own, so that a compiler's message names what is missing.
+template <class M>
+concept HasSaved = requires {
+  typename M::Saved;
+};
+
+template <class M>
+concept HasVisit = requires(M& m) {
+  M::visit(m, [](const auto&, auto&) {});
+};
+
+/// y [n, out] = forward(step, x [n, in], saved): pushes what backward needs on step.saved; never returns x itself.
+template <class M, class B>
+concept HasForward = HasSaved<M> && requires(const M m, Step<B>& step, Rows<B> x, typename M::Saved& saved) {
+  { m.forward(step, x, saved) } -> std::same_as<Rows<B>>;
+};
+
+/// dx [n, in] = backward(step, dy [n, out], saved, dx): parameter gradients accumulate. With a dx it adds to it and
+/// returns it, else it takes new rows from step.scratch. dy is not changed.
+template <class M, class B>
+concept HasBackward = HasSaved<M> && requires(M m, Step<B>& step, Rows<B> x, const typename M::Saved& saved) {
+  { m.backward(step, x, saved) } -> std::same_as<Rows<B>>;
+  { m.backward(step, x, saved, x) } -> std::same_as<Rows<B>>;
+};
+
+template <class M, class B>
+concept Module = HasSaved<M> && HasVisit<M> && HasForward<M, B> && HasBackward<M, B>;
+
+/// A map of queries, keys, values or attention outputs: a module that a ProjectorConfig constructs.
+template <class P, class B>
+concept Projector = std::constructible_from<P, ProjectorConfig> && Module<P, B>;
+
+/// Says in one sentence what a projector lacks.
+template <class P, class B>
+struct CheckProjector {
+  static_assert(std::constructible_from<P, ProjectorConfig>, "a projector needs a constructor from ProjectorConfig");
+  static_assert(HasSaved<P>, "a projector needs a type Saved");
+  static_assert(HasVisit<P>, "a projector needs static void visit(auto& self, auto&& visitor)");
+  static_assert(HasForward<P, B>, "a projector needs Rows<B> forward(Step<B>&, Rows<B> x, Saved&) const");
+  static_assert(HasBackward<P, B>,
+                "a projector needs Rows<B> backward(Step<B>&, Rows<B> dy, const Saved&, Rows<B> dx = {})");
+};
+
+}  // namespace neural_attention

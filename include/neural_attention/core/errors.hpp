@@ -1,0 +1,52 @@
+// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected.
+// The library throws these and nothing else of its own; it never prints and never ends the process.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace neural_attention {
+
+/// Base of all errors that the library throws.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A value in a configuration or an argument does not make sense (a negative width, heads that do not divide d).
+struct ConfigError : Error {
+  using Error::Error;
+};
+
+/// Two sizes that must agree do not.
+struct ShapeError : Error {
+  using Error::Error;
+};
+
+/// A file is missing, unreadable, malformed, truncated or cannot be written. `path()` names it.
+struct FileError : Error {
+  FileError(std::string path, const std::string& what) : Error(path + ": " + what), path_(std::move(path)) {}
+
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// A line of a text file cannot be used. Lines count from 1.
+struct LineError : FileError {
+  LineError(const std::string& path, long line, const std::string& what)
+      : FileError(path, "line " + std::to_string(line) + ": " + what), line_(line) {}
+
+  long line() const noexcept { return line_; }
+
+ private:
+  long line_;
+};
+
+/// A loss or gradient is not finite. Thrown before the parameters are touched.
+struct NumericError : Error {
+  using Error::Error;
+};
+
+}  // namespace neural_attention

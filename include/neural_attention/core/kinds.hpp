@@ -1,0 +1,41 @@
+// Small value types that operations take: which activation, where a dropout mask comes from, how an optimizer moves.
+#pragma once
+
+#include "neural_attention/core/random.hpp"
+
+namespace neural_attention {
+
+/// Element-wise functions. Gelu is the exact one, x·Φ(x); Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
+enum class Activation { Identity, Relu, Gelu, Silu, Mish };
+
+/// Which elements a dropout sets to zero: a function of the key and an element's global row and column, so that the
+/// same tokens see the same mask whatever the split into batches. `rate` 0 means no dropout.
+struct DropoutMask {
+  double rate = 0.0;
+  RandomKey key;
+  int first_row = 0;  ///< global index of the first row (for attention: of the first sequence)
+
+  explicit operator bool() const { return rate > 0.0; }
+};
+
+/// Shape of one attention call.
+struct AttentionShape {
+  int heads = 1;
+  double scale = 1.0;   ///< factor on the scores, normally head_width^-1/2
+  bool causal = false;  ///< query i sees keys 0 … i of its sequence
+};
+
+/// Step `step` (from 1) of Adam as PyTorch defines it. With `decoupled` the weight decay is AdamW's, else it is an L2
+/// term in the gradient.
+struct AdamStep {
+  double learning_rate = 0.0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+  bool decoupled = true;
+  long step = 1;
+  double gradient_scale = 1.0;  ///< every gradient is multiplied by this first: clipping
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,207 @@
+// Leaves of a model, the walk that finds and names them, and the store that holds their numbers.
+// Every module has one static `visit(self, visitor)` that calls visitor(name, member); leaves are Parameter (trained),
+// Buffer (saved, not trained) and RandomSite (a place that draws random numbers). Names join with dots, as in PyTorch.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/random.hpp"
+#include "neural_attention/core/rows.hpp"
+
+namespace neural_attention {
+
+/// How a tensor gets its first values: N(0, scale²), uniform in ±scale, or the constant scale.
+struct Initial {
+  enum class Kind { Normal, Uniform, Constant };
+  Kind kind = Kind::Constant;
+  double scale = 0.0;
+  int zero_row = -1;  ///< a row that starts at zero (the embedding of padding), or -1
+
+  static Initial normal(double deviation) { return {Kind::Normal, deviation}; }
+  static Initial constant(double value) { return {Kind::Constant, value}; }
+  /// Uniform with variance 2/(in+out): Glorot & Bengio 2010.
+  static Initial xavier(int in, int out) { return {Kind::Uniform, std::sqrt(6.0 / (in + out))}; }
+};
+
+/// One trained tensor: a matrix [rows, cols] or a vector [cols]. Views into the store, empty before it binds them.
+template <class B>
+struct Parameter {
+  Parameter(int row_count, int col_count, Initial first) : rows(row_count), cols(col_count), initial(first) {}
+  Parameter(int length, Initial first) : rows(1), cols(length), vector(true), initial(first) {}
+
+  int rows;
+  int cols;
+  bool vector = false;
+  Initial initial;
+  Rows<B> value;
+  RowsOf<typename B::Real> gradient;  ///< empty where the store holds no gradients
+};
+
+/// A tensor that is saved but not trained.
+template <class B>
+struct Buffer : Parameter<B> {
+  using Parameter<B>::Parameter;
+};
+
+/// A place that draws random numbers. Its number is a hash of its name, so every run and backend agrees on it.
+struct RandomSite {
+  std::uint32_t id = 0;
+};
+
+/// FNV-1a.
+constexpr std::uint32_t name_hash(std::string_view name) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
+/// Calls leaf(name, member) for every leaf below `module` that `leaf` accepts, in visit order.
+template <class Module, class Leaf>
+void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) {
+  const auto enter = [&](const std::string& name, auto& member) {
+    const auto full = prefix.empty() || name.empty() ? prefix + name : prefix + "." + name;
+    using Member = std::remove_cvref_t<decltype(member)>;
+    if constexpr (std::invocable<Leaf&, const std::string&, decltype(member)>) {
+      leaf(full, member);
+    } else if constexpr (std::ranges::range<Member>) {
+      int index = 0;
+      for (auto& element : member) for_each_leaf(element, leaf, full + "." + std::to_string(index++));
+    } else if constexpr (requires { Member::visit(member, [](const std::string&, auto&) {}); }) {
+      for_each_leaf(member, leaf, full);
+    }
+  };
+  std::remove_cvref_t<Module>::visit(module, enter);
+}
+
+/// The numbers of a model: one flat aligned buffer of values and one of gradients. Trained tensors come first, in visit
+/// order, then buffers; each starts at a multiple of 16 elements and the gaps hold zeros.
+template <class B>
+class ParameterStore {
+ public:
+  using Scalar = typename B::Scalar;
+  using Real = typename B::Real;
+
+  struct Entry {
+    std::string name;
+    int rows;
+    int cols;
+    bool vector;
+    bool trained;
+    Initial initial;
+    std::ptrdiff_t offset;
+
+    std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
+  };
+
+  /// Lays out and binds the leaves of `model`. Without `gradients` the model can only infer.
+  template <class Model>
+  ParameterStore(B& backend, Model& model, bool gradients) : backend_(&backend) {
+    lay_out<Parameter<B>>(model, true);
+    trained_ = size_;
+    lay_out<Buffer<B>>(model, false);
+    value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
+    values_ = {static_cast<Scalar*>(value_memory_.data()), 1, check_int(size_)};
+    backend.fill(values_, Scalar(0));
+    if (gradients) {
+      gradient_memory_ = backend.allocate(static_cast<std::size_t>(trained_) * sizeof(Real));
+      gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, check_int(trained_)};
+      zero_gradients();
+    }
+    std::size_t next = 0;
+    bind<Parameter<B>>(model, next);
+    bind<Buffer<B>>(model, next);
+    for_each_leaf(model, [](const std::string& name, RandomSite& site) { site.id = name_hash(name); });
+  }
+
+  /// Gives every tensor its first values, made on the host from (seed, name): the same on every backend.
+  void initialise(std::uint64_t seed) {
+    std::vector<Scalar> host;
+    for (const auto& entry : entries_) {
+      RandomStream random({seed, 0, name_hash(entry.name)});
+      host.assign(static_cast<std::size_t>(entry.size()), Scalar(entry.initial.scale));
+      if (entry.initial.kind != Initial::Kind::Constant)
+        for (auto& x : host) {
+          const double draw = entry.initial.kind == Initial::Kind::Normal ? random.normal() : 2 * random.uniform() - 1;
+          x = static_cast<Scalar>(draw * entry.initial.scale);
+        }
+      if (const int zero = entry.initial.zero_row; zero >= 0)
+        std::fill_n(host.begin() + std::ptrdiff_t{zero} * entry.cols, entry.cols, Scalar(0));
+      backend_->upload(host, value(entry));
+    }
+  }
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  const Entry* find(std::string_view name) const {
+    for (const auto& entry : entries_)
+      if (entry.name == name) return &entry;
+    return nullptr;
+  }
+
+  /// All values; the trained ones; all gradients: [1, n], gaps included.
+  Rows<B> values() const { return values_; }
+  Rows<B> trained_values() const { return values_.columns(0, check_int(trained_)); }
+  RowsOf<Real> gradients() const { return gradients_; }
+
+  Rows<B> value(const Entry& entry) const { return {values_.data + entry.offset, entry.rows, entry.cols}; }
+  RowsOf<Real> gradient(const Entry& entry) const { return {gradients_.data + entry.offset, entry.rows, entry.cols}; }
+
+  void zero_gradients() { backend_->fill(gradients_, Real(0)); }
+
+  /// Number of trained numbers, gaps not counted.
+  std::ptrdiff_t count() const {
+    std::ptrdiff_t total = 0;
+    for (const auto& entry : entries_) total += entry.trained ? entry.size() : 0;
+    return total;
+  }
+
+ private:
+  static int check_int(std::ptrdiff_t size) {
+    if (!std::in_range<int>(size)) throw ConfigError("a model of more than 2^31 parameters is not supported");
+    return static_cast<int>(size);
+  }
+
+  // A Buffer is a Parameter by inheritance, so the leaf type is matched exactly.
+  template <class Wanted, class Model, class Use>
+  static void each(Model& model, Use&& use) {
+    for_each_leaf(model, [&]<std::derived_from<Parameter<B>> Leaf>(const std::string& name, Leaf& leaf) {
+      if constexpr (std::same_as<Leaf, Wanted>) use(name, leaf);
+    });
+  }
+
+  template <class Wanted, class Model>
+  void lay_out(Model& model, bool trained) {
+    each<Wanted>(model, [&](const std::string& name, Wanted& leaf) {
+      entries_.push_back({name, leaf.rows, leaf.cols, leaf.vector, trained, leaf.initial, size_});
+      size_ += (entries_.back().size() + 15) / 16 * 16;
+    });
+  }
+
+  template <class Wanted, class Model>
+  void bind(Model& model, std::size_t& next) {
+    each<Wanted>(model, [&](const std::string&, Wanted& leaf) {
+      const auto& entry = entries_[next++];
+      leaf.value = value(entry);
+      if (entry.trained && gradients_) leaf.gradient = gradient(entry);
+    });
+  }
+
+  B* backend_;
+  std::vector<Entry> entries_;
+  std::ptrdiff_t size_ = 0;
+  std::ptrdiff_t trained_ = 0;
+  typename B::Memory value_memory_;
+  typename B::Memory gradient_memory_;
+  Rows<B> values_;
+  RowsOf<Real> gradients_;
+};
+
+}  // namespace neural_attention

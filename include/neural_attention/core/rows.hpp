@@ -1,0 +1,77 @@
+// Rows: a view of a row-major matrix [rows, cols], one row a token. Ragged: where each sequence begins in such rows.
+// A batch is packed: sequences lie one after another without padding, and only attention and positions read the
+// offsets.
+#pragma once
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace neural_attention {
+
+/// A view of `rows` × `cols` elements; row i begins at data + i · stride. It owns nothing; an empty view means "none".
+/// The memory belongs to a backend and may not be readable on the host.
+template <class T>
+struct RowsOf {
+  T* data = nullptr;
+  int rows = 0;
+  int cols = 0;
+  std::ptrdiff_t stride = 0;
+
+  RowsOf() = default;
+  RowsOf(T* first, int row_count, int col_count, std::ptrdiff_t row_stride)
+      : data(first), rows(row_count), cols(col_count), stride(row_stride) {}
+  RowsOf(T* first, int row_count, int col_count) : RowsOf(first, row_count, col_count, col_count) {}
+
+  explicit operator bool() const { return data != nullptr; }
+  T* row(int i) const { return data + i * stride; }
+  std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
+  bool contiguous() const { return stride == cols || rows <= 1; }
+
+  /// Columns first … first+count-1 of every row: how one attention head is seen.
+  RowsOf columns(int first, int count) const {
+    assert(first >= 0 && count >= 0 && first + count <= cols);
+    return {data + first, rows, count, stride};
+  }
+  /// Rows first … first+count-1.
+  RowsOf slice(int first, int count) const {
+    assert(first >= 0 && count >= 0 && first + count <= rows);
+    return {row(first), count, cols, stride};
+  }
+};
+
+/// Activations of backend B.
+template <class B>
+using Rows = RowsOf<typename B::Scalar>;
+
+/// Offsets of packed sequences: sequence s is rows begin(s) … begin(s)+length(s)-1. Lives on the host.
+class Ragged {
+ public:
+  Ragged() = default;
+  explicit Ragged(std::span<const int> lengths) {
+    for (const int length : lengths) push(length);
+  }
+
+  void clear() {
+    offsets_.resize(1);
+    longest_ = 0;
+  }
+  void push(int length) {
+    assert(length >= 0);
+    offsets_.push_back(offsets_.back() + length);
+    longest_ = std::max(longest_, length);
+  }
+  int sequences() const { return static_cast<int>(offsets_.size()) - 1; }
+  int begin(int s) const { return offsets_[s]; }
+  int length(int s) const { return offsets_[s + 1] - offsets_[s]; }
+  int total() const { return offsets_.back(); }
+  int longest() const { return longest_; }
+
+ private:
+  std::vector<int> offsets_ = {0};
+  int longest_ = 0;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,13 @@
+// The version of the library: the one place where it is written; the build reads it from here.
+#pragma once
+
+#include <string_view>
+
+namespace neural_attention {
+
+inline constexpr int version_major = 0;
+inline constexpr int version_minor = 1;
+inline constexpr int version_patch = 0;
+inline constexpr std::string_view version_string = "0.1.0";
+
+}  // namespace neural_attention

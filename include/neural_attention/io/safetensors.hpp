@@ -1,0 +1,267 @@
+// safetensors files: named tensors behind a JSON header (safetensors_header.hpp), memory-mapped when read and streamed
+// to an atomic file when written. The bytes equal those that the Python package writes for the same tensors (with at
+// most one metadata key: Python's order of several is random).
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/safetensors_header.hpp"
+
+namespace neural_attention::io {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+namespace detail {
+
+/// IEEE binary16 to float, exactly.
+inline float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = std::uint32_t{half & 0x8000u} << 16;
+  const std::uint32_t exponent = (half >> 10) & 0x1Fu, mantissa = half & 0x3FFu;
+  if (exponent == 0) {  // zero and subnormal: a multiple of 2^-24
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
+  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+}
+
+/// bfloat16 is the upper half of a float.
+inline float bfloat16_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+/// Sets `result` to `value`: floats are rounded to nearest, integers must keep their value (else false).
+template <class From, class To>
+bool convert_element(From value, To& result) {
+  if constexpr (std::floating_point<From>) {
+    result = static_cast<To>(value);
+    return true;
+  } else if constexpr (std::integral<To>) {
+    result = static_cast<To>(value);
+    return std::in_range<To>(value);
+  } else {
+    result = static_cast<To>(value);
+    // 2^63, which the largest integers round to, has no way back.
+    if constexpr (sizeof(From) == 8) {
+      if (result >= static_cast<To>(0x1p63)) return false;
+    }
+    return static_cast<From>(result) == value;
+  }
+}
+
+}  // namespace detail
+
+/// A safetensors file, checked completely when opened; its data is read when asked for. Throws FileError, which names
+/// the file and the tensor, for whatever is missing, malformed, truncated, overlapping or unknown.
+class SafetensorsFile {
+ public:
+  using Tensor = TensorInfo;
+
+  explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+    const auto bytes = file_.bytes();
+    constexpr std::size_t prefix = sizeof(std::uint64_t);
+    if (bytes.size() < prefix) {
+      throw FileError(path.string(), "is not a safetensors file: it has only " + std::to_string(bytes.size()) + " bytes");
+    }
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), prefix);
+    if (length > detail::largest_safetensors_header) {
+      throw FileError(path.string(), "is not a safetensors file: it claims a header of " + std::to_string(length) +
+                                         " bytes (at most " + std::to_string(detail::largest_safetensors_header) + ")");
+    }
+    if (length > bytes.size() - prefix) {
+      throw FileError(path.string(), "is truncated: its header should have " + std::to_string(length) +
+                                         " bytes, but only " + std::to_string(bytes.size() - prefix) + " follow");
+    }
+    data_begin_ = prefix + static_cast<std::size_t>(length);
+    auto header = detail::parse_safetensors_header(
+        {reinterpret_cast<const char*>(bytes.data()) + prefix, static_cast<std::size_t>(length)},
+        bytes.size() - data_begin_, path);
+    tensors_ = std::move(header.tensors);
+    metadata_ = std::move(header.metadata);
+    for (const auto& tensor : tensors_) index_.emplace(tensor.name, &tensor);
+  }
+
+  /// In the order of their data.
+  const std::vector<Tensor>& tensors() const noexcept { return tensors_; }
+
+  /// Null where the file has no such tensor. The pointer lives as long as the file object, also through moves.
+  const Tensor* find(std::string_view name) const {
+    const auto found = index_.find(name);
+    return found == index_.end() ? nullptr : found->second;
+  }
+
+  const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
+  const std::filesystem::path& path() const noexcept { return file_.path(); }
+
+  /// The tensor's bytes, row-major and little-endian; they need not be aligned.
+  std::span<const std::byte> data(const Tensor& tensor) const {
+    const auto all = file_.bytes().subspan(data_begin_);
+    if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset) {
+      throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) + " is not of this file");
+    }
+    return all.subspan(tensor.offset, tensor.bytes);
+  }
+
+  /// Copies product(shape) elements to `destination` and gives the file's pages back on the way, so that a model is not
+  /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers go to any
+  /// number type that holds the value exactly. Throws FileError for an integer that does not fit, and for floats asked
+  /// for as integers.
+  template <class T>
+  void read(const Tensor& tensor, T* destination) const {
+    switch (tensor.dtype) {
+      case DType::F64:
+        return copy<double>(tensor, destination, [](double value) { return value; });
+      case DType::F32:
+        return copy<float>(tensor, destination, [](float value) { return value; });
+      case DType::F16:
+        return copy<std::uint16_t>(tensor, destination, detail::half_to_float);
+      case DType::BF16:
+        return copy<std::uint16_t>(tensor, destination, detail::bfloat16_to_float);
+      case DType::I64:
+        return copy<std::int64_t>(tensor, destination, [](std::int64_t value) { return value; });
+      case DType::I32:
+        return copy<std::int32_t>(tensor, destination, [](std::int32_t value) { return value; });
+      case DType::U8:
+        return copy<std::uint8_t>(tensor, destination, [](std::uint8_t value) { return value; });
+    }
+  }
+
+ private:
+  template <class Stored, class T, class Decode>
+  void copy(const Tensor& tensor, T* destination, Decode decode) const {
+    using Value = decltype(decode(Stored{}));
+    const auto bytes = data(tensor);
+    if constexpr (std::floating_point<Value> && std::integral<T>) {
+      throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) + " holds " +
+                                           std::string(dtype_name(tensor.dtype)) + ", but integers are wanted");
+    } else {
+      constexpr std::size_t chunk = std::size_t{1} << 20;  // elements between two releases
+      const std::size_t count = bytes.size() / sizeof(Stored);
+      for (std::size_t begin = 0; begin < count; begin += chunk) {
+        const std::size_t end = std::min(count, begin + chunk);
+        if constexpr (std::same_as<Stored, T> && std::same_as<Value, T>) {
+          std::memcpy(destination + begin, bytes.data() + begin * sizeof(T), (end - begin) * sizeof(T));
+        } else {
+          bool exact = true;
+          for (std::size_t i = begin; i < end; ++i) {
+            Stored stored;
+            std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
+            exact &= detail::convert_element(decode(stored), destination[i]);
+          }
+          if (!exact) {
+            throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) +
+                                                 " holds an integer that the wanted type cannot");
+          }
+        }
+        file_.release(data_begin_ + tensor.offset + begin * sizeof(Stored), (end - begin) * sizeof(Stored));
+      }
+    }
+  }
+
+  MappedFile file_;
+  std::size_t data_begin_ = 0;
+  std::vector<Tensor> tensors_;
+  std::map<std::string, std::string> metadata_;
+  std::unordered_map<std::string_view, const Tensor*> index_;  // into tensors_, which never changes
+};
+
+/// A tensor in the caller's memory: product(shape) elements, contiguous, row-major.
+struct TensorToWrite {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<std::int64_t> shape;
+  const void* data = nullptr;
+};
+
+namespace detail {
+
+/// Throws where `tensors` cannot be one safetensors file.
+inline void check_writable(std::span<const TensorToWrite> tensors) {
+  std::set<std::string_view> names;
+  for (const auto& tensor : tensors) {
+    const auto name = "tensor " + quoted(tensor.name);
+    if (tensor.name == metadata_key) throw ConfigError(name + " has the name that safetensors files keep for metadata");
+    if (!names.insert(tensor.name).second) throw ConfigError(name + " is given twice for one safetensors file");
+    const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
+    if (!bytes || tensor.shape.size() > most_dimensions) {
+      throw ShapeError(name + " has the impossible shape " + shape_text(tensor.shape));
+    }
+    if (*bytes > 0 && tensor.data == nullptr) throw ConfigError(name + " has no data");
+  }
+}
+
+/// The header with its eight bytes of length, padded with spaces so that the data begins at a multiple of eight.
+/// `tensors` are in the order of their data.
+inline std::string safetensors_header(std::span<const TensorToWrite* const> tensors,
+                                      const std::map<std::string, std::string>& metadata,
+                                      const std::filesystem::path& path) {
+  std::string json = "{";
+  const auto add = [&json](const std::string& key, const std::string& value) {
+    if (json.size() > 1) json += ',';
+    json += nlohmann::json(key).dump() + ':' + value;
+  };
+  try {
+    if (!metadata.empty()) add(std::string(metadata_key), nlohmann::json(metadata).dump());
+    std::size_t offset = 0;
+    for (const auto* tensor : tensors) {
+      const auto end = offset + *tensor_bytes(tensor->dtype, tensor->shape);
+      add(tensor->name, "{\"dtype\":\"" + std::string(dtype_name(tensor->dtype)) +
+                            "\",\"shape\":" + nlohmann::json(tensor->shape).dump() + ",\"data_offsets\":[" +
+                            std::to_string(offset) + ',' + std::to_string(end) + "]}");
+      offset = end;
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw FileError(path.string(), "cannot hold a tensor's name or metadata that is not UTF-8");
+  }
+  json += '}';
+  json.append((8 - json.size() % 8) % 8, ' ');
+  if (json.size() > largest_safetensors_header) {
+    throw FileError(path.string(), "would need a header of " + std::to_string(json.size()) + " bytes (at most " +
+                                       std::to_string(largest_safetensors_header) + ")");
+  }
+  const auto length = static_cast<std::uint64_t>(json.size());
+  std::string prefix(sizeof(length), '\0');
+  std::memcpy(prefix.data(), &length, sizeof(length));
+  return prefix + json;
+}
+
+}  // namespace detail
+
+/// Writes `tensors` and `metadata` (for files that transformers should load: {"format", "pt"}) atomically, in the
+/// reference writer's order: by element type, then by name. Throws ConfigError or ShapeError for tensors that make no
+/// file (repeated name, impossible shape), FileError for what the system refuses; then an old file is unchanged.
+inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
+                              const std::map<std::string, std::string>& metadata = {}) {
+  detail::check_writable(tensors);
+  std::vector<const TensorToWrite*> order;
+  order.reserve(tensors.size());
+  for (const auto& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
+    const int left = dtype_info(a->dtype).rank, right = dtype_info(b->dtype).rank;
+    return left != right ? left > right : a->name < b->name;
+  });
+  AtomicFile file(path);
+  file.write(detail::safetensors_header(order, metadata, path));
+  for (const auto* tensor : order) file.write(tensor->data, *detail::tensor_bytes(tensor->dtype, tensor->shape));
+  file.commit();
+}
+
+}  // namespace neural_attention::io

@@ -1,0 +1,245 @@
+// BLEU (Papineni et al., 2002) as sacreBLEU computes it by default: cased, 13a tokens, n-grams up to 4, one or more
+// references, exponential smoothing (the k-th order without a match counts as 1/2^k matches):
+//   BLEU = BP * exp(mean over n of log p_n),  BP = exp(1 - ref_len / sys_len) if sys_len < ref_len, else 1.
+// Each segment gives sufficient statistics; a corpus, a sentence and a bootstrap sample are sums of them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/metrics/tokenizer_13a.hpp"
+
+namespace neural_attention::metrics {
+
+inline constexpr int bleu_order = 4;
+
+/// What BLEU needs to know of a segment or of a sum of segments. Index n-1 holds the n-grams' numbers.
+struct BleuStatistics {
+  std::array<std::int64_t, bleu_order> counts{};  ///< n-grams of the hypothesis that a reference has too (clipped)
+  std::array<std::int64_t, bleu_order> totals{};  ///< n-grams of the hypothesis
+  std::int64_t sys_len = 0;                       ///< tokens of the hypothesis
+  std::int64_t ref_len = 0;                       ///< tokens of the reference nearest in length, the shorter of two
+
+  BleuStatistics& operator+=(const BleuStatistics& other) {
+    for (std::size_t n = 0; n < counts.size(); ++n) {
+      counts[n] += other.counts[n];
+      totals[n] += other.totals[n];
+    }
+    sys_len += other.sys_len;
+    ref_len += other.ref_len;
+    return *this;
+  }
+};
+
+/// A BLEU score, 0 to 100, with everything that a report should state.
+struct Bleu {
+  double score = 0;                             ///< 0 to 100
+  std::array<double, bleu_order> precisions{};  ///< 0 to 100, smoothed; all 0 if nothing matches
+  double brevity_penalty = 0;                   ///< 0 to 1
+  std::int64_t sys_len = 0;                     ///< tokens
+  std::int64_t ref_len = 0;                     ///< tokens
+  std::array<std::int64_t, bleu_order> counts{};
+  std::array<std::int64_t, bleu_order> totals{};
+  int references = 1;            ///< reference streams
+  bool effective_order = false;  ///< orders that the hypothesis is too short for were left out
+
+  /// sys_len / ref_len, 0 for empty references.
+  double ratio() const { return ref_len == 0 ? 0.0 : static_cast<double>(sys_len) / static_cast<double>(ref_len); }
+
+  /// One line in sacreBLEU's layout: `BLEU = 35.60 68.1/42.9/29.0/19.9 (BP = 0.970 ratio = 0.970 hyp_len = … )`.
+  /// `digits` are the decimals of the score. The process's locale has no influence.
+  std::string format(int digits = 2) const;
+
+  /// How the score was computed, in sacreBLEU's notation. The version names the sacreBLEU release that this
+  /// implementation agrees with; sacreBLEU itself was not run.
+  std::string signature() const {
+    return "nrefs:" + std::to_string(references) + "|case:mixed|eff:" + (effective_order ? "yes" : "no") +
+           "|tok:13a|smooth:exp|version:2.4.3";
+  }
+};
+
+namespace detail {
+
+/// Counts of the n-grams of one segment; shorter n-grams are filled up with -1.
+using NgramCounts = std::map<std::array<int, bleu_order>, std::int64_t>;
+
+/// Words to numbers, so that n-grams compare as numbers.
+using Words = std::unordered_map<std::string, int>;
+
+inline std::vector<int> number_words(std::string_view segment, Words& words) {
+  std::vector<int> ids;
+  for (auto& token : tokenize_13a(strip_right(segment))) {
+    ids.push_back(words.try_emplace(std::move(token), static_cast<int>(words.size())).first->second);
+  }
+  return ids;
+}
+
+inline NgramCounts count_ngrams(const std::vector<int>& ids) {
+  NgramCounts result;
+  for (std::size_t start = 0; start < ids.size(); ++start) {
+    std::array<int, bleu_order> ngram;
+    ngram.fill(-1);
+    for (std::size_t n = 0; n < ngram.size() && start + n < ids.size(); ++n) {
+      ngram[n] = ids[start + n];
+      ++result[ngram];
+    }
+  }
+  return result;
+}
+
+/// `digits` decimals, rounded from the exact binary value as Python does, with a point in every locale.
+inline std::string fixed(double value, int digits) {
+  std::array<char, 400> buffer;  // the largest double has 309 digits before the point
+  const auto end =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, digits).ptr;
+  return std::string(buffer.data(), end);
+}
+
+/// `references` has one entry per stream. \throws ConfigError without a stream or a segment, ShapeError if a stream has
+/// another number of segments than the hypotheses.
+template <class Streams>
+void check_corpus(std::size_t hypotheses, const Streams& references) {
+  if (references.empty()) throw ConfigError("BLEU needs at least one reference stream, got 0");
+  for (std::size_t stream = 0; stream < references.size(); ++stream) {
+    if (references[stream].size() != hypotheses) {
+      throw ShapeError("BLEU needs one reference for each hypothesis, got " + std::to_string(hypotheses) +
+                       " hypotheses and " + std::to_string(references[stream].size()) + " references" +
+                       (references.size() > 1 ? " in stream " + std::to_string(stream + 1) : std::string()));
+    }
+  }
+  if (hypotheses == 0) throw ConfigError("BLEU of an empty corpus is undefined: got 0 hypotheses and 0 references");
+}
+
+}  // namespace detail
+
+/// Statistics of one segment against all of its references (at least one).
+/// \throws ConfigError without a reference.
+template <class Text>
+BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text> references) {
+  if (references.empty()) throw ConfigError("BLEU needs at least one reference for a hypothesis, got 0");
+  detail::Words words;
+  const auto ids = detail::number_words(hypothesis, words);
+  BleuStatistics result;
+  result.sys_len = static_cast<std::int64_t>(ids.size());
+
+  detail::NgramCounts reference_counts;  // for each n-gram its largest count in any reference
+  std::int64_t nearest = -1;
+  for (const auto& reference : references) {
+    const auto reference_ids = detail::number_words(reference, words);
+    for (const auto& [ngram, count] : detail::count_ngrams(reference_ids)) {
+      auto& known = reference_counts[ngram];
+      known = std::max(known, count);
+    }
+    const auto length = static_cast<std::int64_t>(reference_ids.size());
+    const auto distance = std::abs(length - result.sys_len);
+    if (nearest < 0 || distance < nearest || (distance == nearest && length < result.ref_len)) {
+      nearest = distance;
+      result.ref_len = length;
+    }
+  }
+
+  for (const auto& [ngram, count] : detail::count_ngrams(ids)) {
+    const auto order = static_cast<std::size_t>(std::find(ngram.begin(), ngram.end(), -1) - ngram.begin()) - 1;
+    result.totals[order] += count;
+    if (const auto found = reference_counts.find(ngram); found != reference_counts.end()) {
+      result.counts[order] += std::min(count, found->second);
+    }
+  }
+  return result;
+}
+
+/// Statistics of each segment; `references[stream][segment]`.
+/// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
+inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
+                                                   std::span<const std::span<const std::string>> references) {
+  detail::check_corpus(hypotheses.size(), references);
+  std::vector<BleuStatistics> result;
+  result.reserve(hypotheses.size());
+  std::vector<std::string_view> of_segment(references.size());
+  for (std::size_t segment = 0; segment < hypotheses.size(); ++segment) {
+    for (std::size_t stream = 0; stream < references.size(); ++stream) of_segment[stream] = references[stream][segment];
+    result.push_back(bleu_statistics<std::string_view>(hypotheses[segment], of_segment));
+  }
+  return result;
+}
+
+/// The score of summed statistics. With `effective_order` the mean of log precisions covers only the orders for which
+/// the hypothesis has n-grams (for sentences); otherwise a hypothesis without any 4-gram scores 0.
+inline Bleu bleu_score(const BleuStatistics& statistics, bool effective_order = false, int references = 1) {
+  Bleu result;
+  result.sys_len = statistics.sys_len;
+  result.ref_len = statistics.ref_len;
+  result.counts = statistics.counts;
+  result.totals = statistics.totals;
+  result.references = references;
+  result.effective_order = effective_order;
+  result.brevity_penalty = 1;
+  if (result.sys_len < result.ref_len) {
+    const auto sys_len = static_cast<double>(result.sys_len);
+    result.brevity_penalty = result.sys_len == 0 ? 0.0 : std::exp(1.0 - static_cast<double>(result.ref_len) / sys_len);
+  }
+  const auto matches = [](std::int64_t count) { return count > 0; };
+  if (std::none_of(result.counts.begin(), result.counts.end(), matches)) return result;
+
+  double smoothing = 1, log_sum = 0;
+  int orders = 0;
+  for (std::size_t n = 0; n < result.totals.size() && result.totals[n] > 0; ++n, ++orders) {
+    const auto total = static_cast<double>(result.totals[n]);
+    if (result.counts[n] > 0) {
+      result.precisions[n] = 100.0 * static_cast<double>(result.counts[n]) / total;
+    } else {
+      smoothing *= 2;
+      result.precisions[n] = 100.0 / (smoothing * total);
+    }
+    log_sum += std::log(result.precisions[n]);
+  }
+  if (orders == bleu_order || effective_order) result.score = result.brevity_penalty * std::exp(log_sum / orders);
+  return result;
+}
+
+/// Corpus BLEU against one or more reference streams; `references[stream][segment]`.
+/// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
+inline Bleu corpus_bleu(std::span<const std::string> hypotheses,
+                        std::span<const std::span<const std::string>> references, bool effective_order = false) {
+  BleuStatistics sum;
+  for (const auto& segment : bleu_statistics(hypotheses, references)) sum += segment;
+  return bleu_score(sum, effective_order, static_cast<int>(references.size()));
+}
+
+/// Corpus BLEU against one reference for each hypothesis. \throws as above.
+inline Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
+                        bool effective_order = false) {
+  return corpus_bleu(hypotheses, std::span<const std::span<const std::string>>(&references, 1), effective_order);
+}
+
+/// BLEU of one sentence against its references, with effective order. \throws ConfigError without a reference.
+inline Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references) {
+  return bleu_score(bleu_statistics(hypothesis, references), true, static_cast<int>(references.size()));
+}
+
+/// BLEU of one sentence against one reference, with effective order.
+inline Bleu sentence_bleu(std::string_view hypothesis, std::string_view reference) {
+  return bleu_score(bleu_statistics(hypothesis, std::span<const std::string_view>(&reference, 1)), true);
+}
+
+inline std::string Bleu::format(int digits) const {
+  std::string line = "BLEU = " + detail::fixed(score, std::clamp(digits, 0, 17));
+  for (std::size_t n = 0; n < precisions.size(); ++n) line += (n == 0 ? ' ' : '/') + detail::fixed(precisions[n], 1);
+  return line + " (BP = " + detail::fixed(brevity_penalty, 3) + " ratio = " + detail::fixed(ratio(), 3) +
+         " hyp_len = " + std::to_string(sys_len) + " ref_len = " + std::to_string(ref_len) + ")";
+}
+
+}  // namespace neural_attention::metrics

@@ -1,0 +1,113 @@
+// Paired bootstrap resampling (Koehn, "Statistical Significance Tests for Machine Translation Evaluation", 2004): draw
+// segments with replacement, the same ones for both systems, and score each sample from summed statistics.
+// The p value is that of a two-sided test of "no difference": the share of samples whose difference lies at least as
+// far from the mean difference as the observed one lies from 0, (c + 1) / (samples + 1).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/random.hpp"
+#include "neural_attention/metrics/bleu.hpp"
+
+namespace neural_attention::metrics {
+
+/// One system under resampling, in the units of the score.
+struct BootstrapEstimate {
+  double score = 0;  ///< of the corpus itself
+  double mean = 0;   ///< over the samples
+  double lower = 0;  ///< of the 95% interval: one sample in 40 lies below
+  double upper = 0;  ///< one sample in 40 lies above
+};
+
+struct PairedBootstrap {
+  BootstrapEstimate first;
+  BootstrapEstimate second;
+  BootstrapEstimate difference;  ///< second - first
+  /// In (0, 1]; 1 for equal systems. sacreBLEU's paired test centres absolute differences instead, so that its p is
+  /// usually smaller, and least where two systems are equal.
+  double p_value = 1;
+  int samples = 0;
+};
+
+namespace detail {
+
+inline BootstrapEstimate estimate(double score, std::vector<double> samples) {
+  std::sort(samples.begin(), samples.end());
+  const auto tail = samples.size() / 40;
+  const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
+  return {score, sum / static_cast<double>(samples.size()), samples[tail], samples[samples.size() - 1 - tail]};
+}
+
+}  // namespace detail
+
+/// Compares two systems by the statistics of their segments; segment i of both belongs to the same source.
+/// `Statistics` starts at zero and has `+=`; `score(statistics)` is a number.
+/// \throws ShapeError for unequal numbers of segments, ConfigError for none or for fewer than one sample.
+template <class Statistics, class Score>
+PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<const Statistics> second, Score score,
+                                 int samples, RandomStream random) {
+  if (first.size() != second.size()) {
+    throw ShapeError("a paired test needs the same segments from both systems, got " + std::to_string(first.size()) +
+                     " and " + std::to_string(second.size()));
+  }
+  if (first.empty()) throw ConfigError("a paired test needs segments, got 0 from both systems");
+  if (first.size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw ConfigError("a paired test takes at most 4294967295 segments, got " + std::to_string(first.size()));
+  }
+  if (samples < 1) throw ConfigError("a paired test needs at least 1 sample, got " + std::to_string(samples));
+
+  Statistics whole_first{}, whole_second{};
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    whole_first += first[i];
+    whole_second += second[i];
+  }
+  std::vector<double> first_scores, second_scores, differences;
+  for (int sample = 0; sample < samples; ++sample) {
+    Statistics sum_first{}, sum_second{};
+    for (std::size_t drawn = 0; drawn < first.size(); ++drawn) {
+      const auto i = random.below(static_cast<std::uint32_t>(first.size()));
+      sum_first += first[i];
+      sum_second += second[i];
+    }
+    first_scores.push_back(score(sum_first));
+    second_scores.push_back(score(sum_second));
+    differences.push_back(second_scores.back() - first_scores.back());
+  }
+
+  PairedBootstrap result;
+  result.samples = samples;
+  const double first_score = score(whole_first), second_score = score(whole_second);
+  result.first = detail::estimate(first_score, std::move(first_scores));
+  result.second = detail::estimate(second_score, std::move(second_scores));
+  result.difference = detail::estimate(second_score - first_score, differences);
+  const auto extreme = std::count_if(differences.begin(), differences.end(), [&result](double difference) {
+    return std::abs(difference - result.difference.mean) >= std::abs(result.difference.score);
+  });
+  result.p_value = static_cast<double>(extreme + 1) / (samples + 1.0);
+  return result;
+}
+
+/// The same for corpus BLEU of two systems' outputs against one reference each. The result is a function of the texts,
+/// `samples` and `seed`. \throws as above and as corpus_bleu.
+inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                                             std::span<const std::string> references, int samples = 1000,
+                                             std::uint64_t seed = 12345) {
+  const std::span<const std::span<const std::string>> streams(&references, 1);
+  const auto first_statistics = bleu_statistics(first, streams);
+  const auto second_statistics = bleu_statistics(second, streams);
+  const auto score = [](const BleuStatistics& sum) { return bleu_score(sum).score; };
+  return paired_bootstrap<BleuStatistics>(first_statistics, second_statistics, score, samples,
+                                          RandomStream(RandomKey{seed}));
+}
+
+}  // namespace neural_attention::metrics

@@ -1,0 +1,205 @@
+// Marian: the encoder-decoder of Hugging Face's MarianMTModel with projectors of one's choice.
+// x = √d · E[ids] + sinusoid[position], dropout; post-norm layers; logits = h Eᵀ + final_logits_bias. Packed batches.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "neural_attention/models/layers.hpp"
+#include "neural_attention/models/marian_config.hpp"
+#include "neural_attention/models/translation_batch.hpp"
+#include "neural_attention/nn/embedding.hpp"
+#include "neural_attention/nn/tied_output.hpp"
+
+namespace neural_attention {
+
+/// What a model is made for: training needs gradients, inference does not.
+enum class Purpose { Training, Inference };
+
+template <class B, class P>
+class Marian {
+ public:
+  using Backend = B;
+  using Encoder = LayerStack<B, EncoderLayer<B, P>>;
+  using Decoder = LayerStack<B, DecoderLayer<B, P>>;
+
+  /// What forward keeps for backward. Kept between steps: its vectors do not grow again.
+  struct Saved {
+    typename Encoder::Saved encoder;
+    typename Decoder::Saved decoder;
+    typename Dropout<B>::Saved source_dropout, target_dropout;
+    Rows<B> source_embedding, target_embedding;
+  };
+
+  /// What a decoder remembers between steps: for each layer its own keys and values and those of the source.
+  struct DecoderState {
+    std::vector<KeyValueCache<B>> self, cross;
+
+    int live() const { return static_cast<int>(cross.front().lengths().size()); }
+    /// Sentence i becomes what survivors[i] was.
+    void keep(std::span<const int> survivors) {
+      for (auto& cache : self) cache.keep(survivors);
+      for (auto& cache : cross) cache.keep(survivors);
+    }
+  };
+
+  /// Initial weights follow from `seed`. Throws ConfigError where the sizes make no sense.
+  Marian(B& backend, const MarianConfig& config, std::uint64_t seed = 42, Purpose purpose = Purpose::Training)
+      : config_(validated(config)),
+        shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
+        positions_(backend, config.max_position_embeddings, config.d_model),
+        source_dropout_(config.dropout),
+        target_dropout_(config.dropout),
+        encoder_(config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing),
+        decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
+        output_(config.vocab_size),
+        parameters_(backend, *this, purpose == Purpose::Training) {
+    parameters_.initialise(seed);
+  }
+
+  static void visit(auto& self, auto&& visitor) {
+    visitor("model.shared", self.shared_);
+    visitor("model.encoder.dropout", self.source_dropout_);
+    visitor("model.encoder", self.encoder_);
+    visitor("model.decoder.dropout", self.target_dropout_);
+    visitor("model.decoder", self.decoder_);
+    visitor("final_logits_bias", self.output_);
+  }
+
+  const MarianConfig& config() const { return config_; }
+  ParameterStore<B>& parameters() { return parameters_; }
+  const ParameterStore<B>& parameters() const { return parameters_; }
+
+  /// Throws ShapeError where the batch does not fit the model: ids beyond the vocabulary, sentences beyond the
+  /// positions.
+  void check(const TranslationBatch& batch) const {
+    check(batch.source, "source");
+    check(batch.decoder_input, "target");
+    check_ids(batch.labels, "target");
+  }
+
+  /// The encoder's output [source tokens, d].
+  Rows<B> encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const {
+    step.first_row = batch.first_source_row;
+    step.first_sequence = batch.first_sentence;
+    saved.source_embedding = embed(step, batch.source, source_dropout_, saved.source_dropout);
+    return encoder_.forward(step, saved.source_embedding, saved.encoder, batch.source.offsets());
+  }
+
+  /// The decoder's output [target tokens, d].
+  Rows<B> decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
+    step.first_row = batch.first_target_row;
+    step.first_sequence = batch.first_sentence;
+    saved.target_embedding = embed(step, batch.decoder_input, target_dropout_, saved.target_dropout);
+    const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, {}};
+    return decoder_.forward(step, saved.target_embedding, saved.decoder, context);
+  }
+
+  /// logits [n, vocabulary] of decoder outputs h [n, d].
+  void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const { output_.logits(step, shared_.weight, h, logits); }
+
+  /// Sums of the loss over a batch, without gradients.
+  LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
+    check(batch);
+    const auto memory = encode(step, batch, saved);
+    return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
+  }
+
+  /// Forward and backward: returns the sums of the loss and adds gradient_scale · their gradients. For the gradient of
+  /// a mean over N tokens, gradient_scale is 1/N.
+  LossSum loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
+                            Saved& saved) {
+    check(batch);
+    const auto memory = encode(step, batch, saved);
+    const auto hidden = decode(step, batch, memory, saved);
+
+    const auto dmemory = step.scratch.rows(memory.rows, memory.cols);
+    step.backend.fill(dmemory, typename B::Scalar(0));
+    const auto mark = step.scratch.mark();
+    auto dy = step.scratch.rows(hidden.rows, hidden.cols);
+    const auto sums =
+        output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy);
+    const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
+    dy = decoder_.backward(step, mark, dy, saved.decoder, context);
+    embed_backward(step, batch.decoder_input, dy, saved.target_dropout);
+
+    step.scratch.rewind(mark);
+    dy = encoder_.backward(step, mark, dmemory, saved.encoder, batch.source.offsets());
+    embed_backward(step, batch.source, dy, saved.source_dropout);
+    return sums;
+  }
+
+  /// Begins decoding: encodes the sources and projects their keys and values once. At most `capacity` tokens follow.
+  DecoderState begin_decoding(Step<B>& step, const TranslationBatch& batch, int capacity, Saved& saved) const {
+    const auto memory = encode(step, batch, saved);
+    DecoderState state;
+    state.self.reserve(decoder_.size());
+    state.cross.reserve(decoder_.size());
+    for (int layer = 0; layer < decoder_.size(); ++layer) {
+      state.self.emplace_back(step.backend, batch.sentences(), capacity, config_.d_model);
+      auto& cross = state.cross.emplace_back(step.backend, batch.source.offsets(), config_.d_model);
+      decoder_[layer].cross_attention().project_memory(step, memory, cross.all_keys(), cross.all_values());
+    }
+    return state;
+  }
+
+  /// One decoding step: the newest token of each live sentence, all at `position`; logits [live, vocabulary].
+  void decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions, DecoderState& state,
+                   Rows<B> logits) const {
+    const ArenaScope scope(step.saved);
+    auto x = step.saved.rows(static_cast<int>(ids.size()), config_.d_model);
+    shared_.forward(step, ids, embedding_factor(), false, x);
+    positions_.add(step, positions, x);
+    for (int layer = 0; layer < decoder_.size(); ++layer)
+      x = decoder_[layer].decode(step, x, state.self[layer], state.cross[layer]);
+    output_.logits(step, shared_.weight, x, logits);
+  }
+
+ private:
+  static const MarianConfig& validated(const MarianConfig& config) {
+    config.validate();
+    return config;
+  }
+
+  double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
+
+  Rows<B> embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
+                typename Dropout<B>::Saved& saved) const {
+    const auto x = step.saved.rows(tokens.total(), config_.d_model);
+    shared_.forward(step, tokens.ids(), embedding_factor(), false, x);
+    positions_.add(step, tokens.positions(), x);
+    return dropout.forward(step, x, saved);
+  }
+
+  void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved) {
+    step.backend.dropout(dy, saved.mask, dy);
+    shared_.backward(step, dy, tokens.ids(), embedding_factor());
+  }
+
+  void check(const PackedTokens& tokens, const char* side) const {
+    if (tokens.offsets().longest() > positions_.positions())
+      throw ShapeError(std::string("a ") + side + " sentence of " + std::to_string(tokens.offsets().longest()) +
+                       " tokens is longer than the model's " + std::to_string(positions_.positions()) + " positions");
+    check_ids(tokens.ids(), side);
+  }
+
+  void check_ids(std::span<const int> ids, const char* side) const {
+    for (const int id : ids)
+      if (id < 0 || id >= config_.vocab_size)
+        throw ShapeError(std::string("a ") + side + " token has the id " + std::to_string(id) +
+                         ", but the model's vocabulary has " + std::to_string(config_.vocab_size) + " entries");
+  }
+
+  MarianConfig config_;
+  Embedding<B> shared_;
+  SinusoidalPositions<B> positions_;
+  Dropout<B> source_dropout_, target_dropout_;
+  Encoder encoder_;
+  Decoder decoder_;
+  TiedOutput<B> output_;
+  ParameterStore<B> parameters_;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,100 @@
+// The sizes and rates of a Marian model, under the names of Hugging Face's config.json.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "neural_attention/models/layers.hpp"
+
+namespace neural_attention {
+
+struct MarianConfig {
+  int vocab_size = 0;
+  int d_model = 512;
+  int encoder_layers = 6;
+  int decoder_layers = 6;
+  int encoder_attention_heads = 8;
+  int decoder_attention_heads = 8;
+  int encoder_ffn_dim = 2048;
+  int decoder_ffn_dim = 2048;
+  int max_position_embeddings = 512;
+  Activation activation_function = Activation::Silu;
+  double dropout = 0.1;
+  double attention_dropout = 0.0;
+  double activation_dropout = 0.0;
+  bool scale_embedding = true;
+  double init_std = 0.02;
+  bool xavier_init = false;  ///< Xavier-uniform matrices and embeddings N(0, 1/d), which suit training from nothing
+  int pad_token_id = -1;     ///< also what starts the decoder
+  int eos_token_id = 0;
+  bool gradient_checkpointing = false;        ///< recompute each layer in the backward pass
+  ProjectorConfig query, key, value, output;  ///< expansion, and the type where the projector is a Choice
+
+  /// Throws ConfigError naming the first value that makes no sense.
+  void validate() const {
+    const auto positive = [](const char* name, int size) {
+      if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
+    };
+    positive("vocab_size", vocab_size);
+    positive("d_model", d_model);
+    positive("encoder_layers", encoder_layers);
+    positive("decoder_layers", decoder_layers);
+    positive("encoder_attention_heads", encoder_attention_heads);
+    positive("decoder_attention_heads", decoder_attention_heads);
+    positive("encoder_ffn_dim", encoder_ffn_dim);
+    positive("decoder_ffn_dim", decoder_ffn_dim);
+    positive("max_position_embeddings", max_position_embeddings);
+    for (const auto& projector : {query, key, value, output}) positive("projector expansion", projector.expansion);
+    const auto token = [this](const char* name, int id) {
+      if (id < 0 || id >= vocab_size)
+        throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
+                          std::to_string(vocab_size));
+    };
+    token("pad_token_id", pad_token_id);
+    token("eos_token_id", eos_token_id);
+  }
+
+  Initial embedding_initial() const {
+    return Initial::normal(xavier_init ? 1.0 / std::sqrt(double(d_model)) : init_std);
+  }
+  LayerConfig encoder_layer() const { return layer(encoder_attention_heads, encoder_ffn_dim); }
+  LayerConfig decoder_layer() const { return layer(decoder_attention_heads, decoder_ffn_dim); }
+
+ private:
+  LayerConfig layer(int heads, int d_ff) const {
+    const WeightInitial initial{xavier_init, init_std};
+    LayerConfig layer;
+    layer.attention = {d_model, heads, attention_dropout, query, key, value, output};
+    for (auto* projector :
+         {&layer.attention.query, &layer.attention.key, &layer.attention.value, &layer.attention.output})
+      projector->initial = initial;
+    layer.d_ff = d_ff;
+    layer.activation = activation_function;
+    layer.dropout = dropout;
+    layer.activation_dropout = activation_dropout;
+    layer.initial = initial;
+    return layer;
+  }
+};
+
+/// The sizes of Helsinki-NLP's opus-mt models: 6 + 6 layers, d 512, 8 heads. Token ids as theirs: </s> 0, <pad> last.
+inline MarianConfig marian_base(int vocabulary) {
+  MarianConfig config;
+  config.vocab_size = vocabulary;
+  config.pad_token_id = vocabulary - 1;
+  return config;
+}
+
+/// A model for some ten thousand sentence pairs on a CPU: 3 + 3 layers, d 256, 4 heads.
+inline MarianConfig marian_small(int vocabulary) {
+  auto config = marian_base(vocabulary);
+  config.d_model = 256;
+  config.encoder_layers = config.decoder_layers = 3;
+  config.encoder_attention_heads = config.decoder_attention_heads = 4;
+  config.encoder_ffn_dim = config.decoder_ffn_dim = 512;
+  config.max_position_embeddings = 256;
+  config.xavier_init = true;
+  return config;
+}
+
+}  // namespace neural_attention

@@ -1,0 +1,79 @@
+// A packed batch of sentence pairs on the host: no padding, one flat list of ids and the offsets of the sentences.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "neural_attention/core/rows.hpp"
+
+namespace neural_attention {
+
+/// Token ids of packed sequences and the position of each token in its sequence.
+class PackedTokens {
+ public:
+  void clear() {
+    ids_.clear();
+    positions_.clear();
+    offsets_.clear();
+  }
+  void push(std::span<const int> sequence) {
+    ids_.insert(ids_.end(), sequence.begin(), sequence.end());
+    for (int p = 0; p < static_cast<int>(sequence.size()); ++p) positions_.push_back(p);
+    offsets_.push(static_cast<int>(sequence.size()));
+  }
+
+  std::span<const int> ids() const { return ids_; }
+  std::span<const int> positions() const { return positions_; }
+  const Ragged& offsets() const { return offsets_; }
+  int total() const { return offsets_.total(); }
+
+ private:
+  std::vector<int> ids_;
+  std::vector<int> positions_;
+  Ragged offsets_;
+};
+
+/// Source sentences, the decoder's input (labels shifted right behind the start token), and the labels.
+class TranslationBatch {
+ public:
+  explicit TranslationBatch(int decoder_start) : decoder_start_(decoder_start) {}
+
+  void clear() {
+    source.clear();
+    decoder_input.clear();
+    labels.clear();
+    first_sentence = first_source_row = first_target_row = 0;
+  }
+  /// Both sides end with their end-of-sentence token.
+  void push(std::span<const int> source_ids, std::span<const int> target_ids) {
+    source.push(source_ids);
+    shifted_.clear();
+    if (!target_ids.empty()) {
+      shifted_.push_back(decoder_start_);
+      shifted_.insert(shifted_.end(), target_ids.begin(), target_ids.end() - 1);
+    }
+    decoder_input.push(shifted_);
+    labels.insert(labels.end(), target_ids.begin(), target_ids.end());
+  }
+  int sentences() const { return source.offsets().sequences(); }
+
+  /// Makes this batch the continuation of `before` in one optimizer step.
+  void follow(const TranslationBatch& before) {
+    first_sentence = before.first_sentence + before.sentences();
+    first_source_row = before.first_source_row + before.source.total();
+    first_target_row = before.first_target_row + before.decoder_input.total();
+  }
+
+  PackedTokens source;
+  PackedTokens decoder_input;
+  std::vector<int> labels;
+  int first_sentence = 0;    ///< where this batch begins in its optimizer step, when a step has several parts:
+  int first_source_row = 0;  ///< random masks are then those of the undivided batch
+  int first_target_row = 0;
+
+ private:
+  int decoder_start_;
+  std::vector<int> shifted_;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,18 @@
+// NeuralAttention: transformers whose query, key, value and output projections are small neural networks.
+// This header brings the core on the CPU. Components that need other libraries are included by name: io/…, text/….
+#pragma once
+
+#include "neural_attention/attention/choice.hpp"
+#include "neural_attention/attention/multi_head.hpp"
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/concepts.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/version.hpp"
+#include "neural_attention/decode/greedy.hpp"
+#include "neural_attention/models/marian.hpp"
+#include "neural_attention/nn/recompute.hpp"
+#include "neural_attention/nn/sequential.hpp"
+#include "neural_attention/train/optimizers.hpp"
+#include "neural_attention/train/schedules.hpp"
+#include "neural_attention/train/training_step.hpp"

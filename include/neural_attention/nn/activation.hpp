@@ -1,0 +1,48 @@
+// Element-wise modules without parameters: y = f(x), shapes [n, d] to [n, d].
+#pragma once
+
+#include "neural_attention/core/step.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+
+namespace neural_attention {
+
+template <class B, Activation F>
+class ElementWise {
+ public:
+  static constexpr Activation function = F;
+
+  struct Saved {
+    Rows<B> x;
+  };
+
+  ElementWise() = default;
+  explicit ElementWise(const ProjectorConfig&) {}
+
+  static void visit(auto&, auto&&) {}
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    saved.x = x;
+    const auto y = step.saved.rows(x.rows, x.cols);
+    step.backend.activation(F, x, y);
+    return y;
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto written = step.scratch.rows(dy.rows, dy.cols);
+    step.backend.activation_backward(F, saved.x, dy, written);
+    if (!dx) return written;
+    step.backend.add(written, dx);
+    return dx;
+  }
+};
+
+template <class B>
+using Relu = ElementWise<B, Activation::Relu>;
+template <class B>
+using Gelu = ElementWise<B, Activation::Gelu>;
+template <class B>
+using Silu = ElementWise<B, Activation::Silu>;
+template <class B>
+using Mish = ElementWise<B, Activation::Mish>;
+
+}  // namespace neural_attention

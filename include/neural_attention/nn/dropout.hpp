@@ -1,0 +1,51 @@
+// Dropout: y = x · mask / (1 - rate) while training (Srivastava et al. 2014), x and y [n, d]. The mask is a function of
+// (seed, step, site, global row, column), so backward and recomputation make it again instead of storing it.
+#pragma once
+
+#include "neural_attention/core/step.hpp"
+
+namespace neural_attention {
+
+template <class B>
+class Dropout {
+ public:
+  struct Saved {
+    DropoutMask mask;
+  };
+
+  explicit Dropout(double rate = 0.0) : rate_(rate) {
+    if (!(rate >= 0.0 && rate < 1.0))
+      throw ConfigError("a dropout rate must be in [0, 1), not " + std::to_string(rate));
+  }
+
+  static void visit(auto& self, auto&& visitor) { visitor("", self.site_); }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    saved.mask = step.mask(rate_, site_);
+    const auto y = step.saved.rows(x.rows, x.cols);
+    step.backend.dropout(x, saved.mask, y);
+    return y;
+  }
+
+  /// y = residual + dropout(x) in one pass.
+  Rows<B> forward_residual(Step<B>& step, Rows<B> residual, Rows<B> x, Saved& saved) const {
+    saved.mask = step.mask(rate_, site_);
+    const auto y = step.saved.rows(x.rows, x.cols);
+    step.backend.residual_dropout(residual, x, saved.mask, y);
+    return y;
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto written = step.scratch.rows(dy.rows, dy.cols);
+    step.backend.dropout(dy, saved.mask, written);
+    if (!dx) return written;
+    step.backend.add(written, dx);
+    return dx;
+  }
+
+ private:
+  double rate_;
+  RandomSite site_;
+};
+
+}  // namespace neural_attention

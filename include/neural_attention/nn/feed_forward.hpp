@@ -1,0 +1,56 @@
+// The feed-forward half of a layer: y = W₂ f(W₁ x + b₁) + b₂, x and y [n, d], inner width d_ff. f is chosen at run
+// time, as a config file does.
+#pragma once
+
+#include "neural_attention/nn/dropout.hpp"
+#include "neural_attention/nn/linear.hpp"
+
+namespace neural_attention {
+
+template <class B>
+class FeedForward {
+ public:
+  struct Saved {
+    typename Linear<B>::Saved first, second;
+    typename Dropout<B>::Saved dropout;
+    Rows<B> inner;
+  };
+
+  FeedForward(int width, int inner, Activation f, double activation_dropout, WeightInitial initial)
+      : first_(width, inner, initial),
+        second_(inner, width, initial),
+        function_(f),
+        dropout_rate_(activation_dropout),
+        dropout_(activation_dropout) {}
+
+  static void visit(auto& self, auto&& visitor) {
+    visitor("fc1", self.first_);
+    visitor("fc2", self.second_);
+    visitor("activation_dropout", self.dropout_);
+  }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    saved.inner = first_.forward(step, x, saved.first);
+    auto hidden = step.saved.rows(saved.inner.rows, saved.inner.cols);
+    step.backend.activation(function_, saved.inner, hidden);
+    if (dropout_rate_ > 0.0 && step.train) hidden = dropout_.forward(step, hidden, saved.dropout);
+    return second_.forward(step, hidden, saved.second);
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto mark = step.scratch.mark();
+    const auto dhidden = second_.backward(step, dy, saved.second);
+    if (dropout_rate_ > 0.0 && step.train) step.backend.dropout(dhidden, saved.dropout.mask, dhidden);
+    step.backend.activation_backward(function_, saved.inner, dhidden, dhidden);
+    return settle(step, mark, dx, first_.backward(step, dhidden, saved.first, dx));
+  }
+
+ private:
+  Linear<B> first_;
+  Linear<B> second_;
+  Activation function_;
+  double dropout_rate_;
+  Dropout<B> dropout_;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,63 @@
+// Linear: y = x Wᵀ + b, x [n, in], W [out, in], b [out], y [n, out]. dx = dy W, dW = dyᵀ x, db = Σ_rows dy.
+// A ReLU that follows it in a Sequential is computed inside the same operation.
+#pragma once
+
+#include "neural_attention/core/step.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+
+namespace neural_attention {
+
+template <class B>
+class Linear {
+ public:
+  static constexpr bool maps_width = true;
+  static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+
+  struct Saved {
+    Rows<B> x;
+    Rows<B> y;  // read only when a ReLU is fused
+  };
+
+  explicit Linear(const ProjectorConfig& config) : Linear(config.d_in, config.d_out, config.initial) {}
+  Linear(int in, int out, WeightInitial initial = {})
+      : weight(out, in, initial(in, out)), bias(out, Initial::constant(0.0)) {}
+
+  static void visit(auto& self, auto&& visitor) {
+    visitor("weight", self.weight);
+    visitor("bias", self.bias);
+  }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return forward_fused(step, x, saved, {}); }
+
+  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
+    const auto y = step.saved.rows(x.rows, weight.rows);
+    step.backend.linear(x, weight.value, bias.value, f, y);
+    saved = {x, y};
+    return y;
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_into(step, dy, saved, GradientTarget<B>(step, dx, dy.rows, weight.cols));
+  }
+
+  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(step, dx, dy.rows, weight.cols);
+    const ArenaScope scope(step.scratch);
+    const auto inner = step.scratch.rows(dy.rows, dy.cols);
+    step.backend.activation_backward(f, saved.y, dy, inner);
+    return backward_into(step, inner, saved, target);
+  }
+
+  Parameter<B> weight;
+  Parameter<B> bias;
+
+ private:
+  Rows<B> backward_into(Step<B>& step, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {
+    step.backend.linear_weight_gradient(dy, saved.x, weight.gradient);
+    step.backend.bias_gradient(dy, bias.gradient);
+    step.backend.linear_input_gradient(dy, weight.value, dx.accumulate, dx.rows);
+    return dx.rows;
+  }
+};
+
+}  // namespace neural_attention

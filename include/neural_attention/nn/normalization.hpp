@@ -1,0 +1,58 @@
+// LayerNorm: y = (x - mean) / sqrt(var + eps) · gain + bias over each row, x and y [n, d] (Ba et al. 2016).
+// A ReLU that follows it in a Sequential is computed inside the same operation.
+#pragma once
+
+#include "neural_attention/core/step.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+
+namespace neural_attention {
+
+template <class B>
+class LayerNorm {
+ public:
+  static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+
+  struct Saved {
+    Rows<B> x;
+    Rows<B> y;  // read only when a ReLU is fused
+    RowsOf<typename B::Real> stats;
+  };
+
+  explicit LayerNorm(const ProjectorConfig& config) : LayerNorm(config.d_in, config.norm_eps) {}
+  explicit LayerNorm(int width, double eps = 1e-5)
+      : gain(width, Initial::constant(1.0)), bias(width, Initial::constant(0.0)), eps_(eps) {}
+
+  static void visit(auto& self, auto&& visitor) {
+    visitor("weight", self.gain);
+    visitor("bias", self.bias);
+  }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    return forward_fused(step, x, saved, Activation::Identity);
+  }
+
+  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
+    saved = {x, step.saved.rows(x.rows, x.cols), step.saved.template rows<typename B::Real>(x.rows, 2)};
+    step.backend.layer_norm(x, gain.value, bias.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+    return saved.y;
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(step, dy, saved, Activation::Identity, dx);
+  }
+
+  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
+    step.backend.layer_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
+                                     target.accumulate, target.rows, gain.gradient, bias.gradient);
+    return target.rows;
+  }
+
+  Parameter<B> gain;
+  Parameter<B> bias;
+
+ private:
+  double eps_;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,26 @@
+// What every projector can be constructed from: its widths and how its weights begin.
+#pragma once
+
+#include "neural_attention/core/parameters.hpp"
+
+namespace neural_attention {
+
+/// How matrices begin: N(0, deviation²) as Hugging Face does, or Xavier-uniform.
+struct WeightInitial {
+  bool xavier = false;
+  double deviation = 0.02;
+
+  Initial operator()(int in, int out) const { return xavier ? Initial::xavier(in, out) : Initial::normal(deviation); }
+};
+
+/// A map [n, d_in] → [n, d_out]. `expansion` is the hidden width in units of d_in; `choice` matters to Choice alone.
+struct ProjectorConfig {
+  int d_in = 0;
+  int d_out = 0;
+  int expansion = 2;
+  double norm_eps = 1e-5;
+  WeightInitial initial = {};
+  int choice = 0;
+};
+
+}  // namespace neural_attention

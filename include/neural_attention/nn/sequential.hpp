@@ -1,0 +1,120 @@
+// Sequential: modules one after another, numbered as torch.nn.Sequential numbers them. An activation behind a module
+// that can compute it in the same operation (Linear or LayerNorm, then ReLU) is fused at compile time; names stay.
+// Stack<B, Linear, LayerNorm, Relu, Linear> is the same as a projector: widths follow from a ProjectorConfig.
+#pragma once
+
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "neural_attention/nn/activation.hpp"
+#include "neural_attention/nn/linear.hpp"
+#include "neural_attention/nn/normalization.hpp"
+
+namespace neural_attention {
+
+template <class B, class... Modules>
+class Sequential {
+ public:
+  struct Saved {
+    std::tuple<typename Modules::Saved...> of;
+  };
+
+  explicit Sequential(Modules... modules) : modules_(std::move(modules)...) {}
+
+  static void visit(auto& self, auto&& visitor) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (visitor(std::to_string(I), std::get<I>(self.modules_)), ...); }
+    (std::index_sequence_for<Modules...>{});
+  }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return forward_from<0>(step, x, saved); }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto mark = step.scratch.mark();
+    return settle(step, mark, dx, backward_from<0>(step, dy, saved, dx));
+  }
+
+  template <std::size_t I>
+  auto& get() {
+    return std::get<I>(modules_);
+  }
+
+ private:
+  static constexpr std::size_t count = sizeof...(Modules);
+  template <std::size_t I>
+  using Module = std::tuple_element_t<I, std::tuple<Modules...>>;
+
+  /// Whether module I computes the activation I+1 itself.
+  template <std::size_t I>
+  static consteval bool fused() {
+    if constexpr (I + 1 < count) {
+      if constexpr (requires { Module<I>::fuses(Module<I + 1>::function); })
+        return Module<I>::fuses(Module<I + 1>::function);
+    }
+    return false;
+  }
+
+  template <std::size_t I>
+  Rows<B> forward_from(Step<B>& step, Rows<B> x, Saved& saved) const {
+    if constexpr (I == count)
+      return x;
+    else if constexpr (fused<I>())
+      return forward_from<I + 2>(
+          step, std::get<I>(modules_).forward_fused(step, x, std::get<I>(saved.of), Module<I + 1>::function), saved);
+    else
+      return forward_from<I + 1>(step, std::get<I>(modules_).forward(step, x, std::get<I>(saved.of)), saved);
+  }
+
+  /// The gradient for the input of module I, given that for the output of the last.
+  template <std::size_t I>
+  Rows<B> backward_from(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx) {
+    auto& module = std::get<I>(modules_);
+    const auto& kept = std::get<I>(saved.of);
+    constexpr std::size_t next = fused<I>() ? I + 2 : I + 1;
+    if constexpr (next < count) dy = backward_from<next>(step, dy, saved, {});
+    if constexpr (fused<I>())
+      return module.backward_fused(step, dy, kept, Module<I + 1>::function, dx);
+    else
+      return module.backward(step, dy, kept, dx);
+  }
+
+  std::tuple<Modules...> modules_;
+};
+
+/// A projector made of modules that are each constructible from a ProjectorConfig. The first module that maps widths
+/// goes from d_in, the last one to d_out, and between them the width is expansion · d_in.
+template <class B, template <class> class... Modules>
+class Stack : public Sequential<B, Modules<B>...> {
+ public:
+  explicit Stack(const ProjectorConfig& config) : Stack(config, std::index_sequence_for<Modules<B>...>{}) {}
+
+ private:
+  static constexpr bool maps[] = {requires {Modules<B>::maps_width;
+}...
+};  // namespace neural_attention
+  static constexpr int mapping = (0 + ... + int{requires { Modules<B>::maps_width;
+  }
+  });
+  static_assert(mapping > 0, "a projector needs at least one module that maps widths, such as Linear");
+
+  template <std::size_t... I>
+  Stack(const ProjectorConfig& config, std::index_sequence<I...>)
+      : Sequential<B, Modules<B>...>(Modules<B>(widths(config, I))...) {}
+
+  static ProjectorConfig widths(ProjectorConfig config, std::size_t index) {
+    int before = 0;
+    for (std::size_t i = 0; i < index; ++i) before += maps[i];
+    const int after = before + maps[index];
+    const auto width = [&](int maps_done) {
+      if (maps_done == 0) return config.d_in;
+      return maps_done == mapping ? config.d_out : config.expansion * config.d_in;
+    };
+    const int in = width(before), out = width(after);
+    config.d_in = in;
+    config.d_out = out;
+    return config;
+  }
+  }
+  ;
+
+  }  // namespace neural_attention

@@ -1,0 +1,81 @@
+// The output layer that shares the embedding's matrix: logits = h Eᵀ + bias, h [n, d], E [vocabulary, d]; and the
+// label- smoothed cross-entropy over it. Logits exist only for a chunk of rows at a time: gemm, softmax, loss and
+// gradients go chunk by chunk, in place.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "neural_attention/core/step.hpp"
+
+namespace neural_attention {
+
+/// Sums over the target tokens of a batch; divide by `tokens` for means, in nats.
+struct LossSum {
+  double smoothed = 0.0;                 ///< what is minimised
+  double negative_log_likelihood = 0.0;  ///< -Σ log p(target)
+  long tokens = 0;
+
+  LossSum& operator+=(const LossSum& other) {
+    smoothed += other.smoothed;
+    negative_log_likelihood += other.negative_log_likelihood;
+    tokens += other.tokens;
+    return *this;
+  }
+};
+
+template <class B>
+class TiedOutput {
+ public:
+  explicit TiedOutput(int vocabulary) : bias(1, vocabulary, Initial::constant(0.0)) {}
+
+  static void visit(auto& self, auto&& visitor) { visitor("", self.bias); }
+
+  /// logits [n, vocabulary], bias included.
+  void logits(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
+    step.backend.linear(h, embedding.value, bias.value, Activation::Identity, logits);
+  }
+
+  /// The loss alone.
+  LossSum loss(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+               double smoothing) const {
+    return chunked(step, embedding, h, targets, smoothing, 0.0, {});
+  }
+
+  /// The loss, and gradient_scale · its gradients: dh is written, the embedding's gradient accumulates.
+  LossSum loss_and_gradient(Step<B>& step, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+                            double smoothing, double gradient_scale, Rows<B> dh) const {
+    return chunked(step, embedding, h, targets, smoothing, gradient_scale, dh);
+  }
+
+  Buffer<B> bias;
+
+ private:
+  static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 22;
+  static constexpr std::ptrdiff_t smallest_chunk = 128;
+
+  LossSum chunked(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+                  double smoothing, double gradient_scale, Rows<B> dh) const {
+    using Real = typename B::Real;
+    const ArenaScope scope(step.scratch);
+    const int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(chunk_elements / bias.cols, smallest_chunk, 1024));
+    const auto losses = step.scratch.template rows<Real>(h.rows, 2);
+    const auto all_logits = step.scratch.rows(std::min(chunk, h.rows), bias.cols);
+    for (int first = 0; first < h.rows; first += chunk) {
+      const int rows = std::min(chunk, h.rows - first);
+      const auto logits = all_logits.slice(0, rows);
+      step.backend.linear(h.slice(first, rows), embedding.value, {}, Activation::Identity, logits);
+      step.backend.cross_entropy(logits, bias.value, targets.subspan(first, rows), smoothing, gradient_scale,
+                                 losses.slice(first, rows));
+      if (!dh) continue;
+      step.backend.linear_input_gradient(logits, embedding.value, false, dh.slice(first, rows));
+      step.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
+    }
+    std::array<double, 2> sums{};
+    step.backend.column_sums(losses, sums);
+    return {sums[0], sums[1], h.rows};
+  }
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,241 @@
+// HF's MarianTokenizer: text → SentencePiece pieces (source.spm, target.spm) → ids of one vocab.json, then </s>.
+//   source_ids("Ein Hund") = [id("▁Ein"), id("▁Hund"), id("</s>")];  decode drops </s>, <unk>, <pad> and joins pieces.
+// A folder holds source.spm, target.spm, vocab.json and tokenizer_config.json, as HF writes and reads them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/text/marian_vocabulary.hpp"
+#include "neural_attention/text/sentencepiece.hpp"
+#include "neural_attention/text/utf8.hpp"
+
+namespace neural_attention::text {
+
+/// What `MarianTokenizer::train` writes into tokenizer_config.json, and how its model is trained.
+struct MarianTokenizerOptions {
+  std::string source_lang = "de", target_lang = "en";
+  std::string model_type = "unigram";
+  double character_coverage = 1.0;
+  int threads = 4;             ///< of the training; another number may give another model
+  int model_max_length = 512;  ///< for HF's truncation
+};
+
+/// All const functions may be called from several threads at once.
+class MarianTokenizer {
+ public:
+  /// Reads a folder. tokenizer_config.json may be absent. Throws FileError for a missing or broken file, a vocabulary
+  /// that is not dense or lacks a special piece, and for separate vocabularies.
+  static MarianTokenizer load(const std::string& directory) {
+    const auto file = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
+    MarianTokenizer tokenizer(SentencePiece(file("source.spm")), SentencePiece(file("target.spm")),
+                              MarianVocabulary::load(file("vocab.json")));
+    const auto config_path = file("tokenizer_config.json");
+    std::error_code ignored;
+    if (std::filesystem::exists(config_path, ignored)) tokenizer.read_config(config_path);
+    return tokenizer;
+  }
+
+  /// Learns one joint model from both languages and writes the folder, which is created where missing. `vocab_size`
+  /// counts the special pieces; a text too small for it gives fewer pieces, then a multiple of 8 where possible.
+  /// Throws what train_sentencepiece throws.
+  static MarianTokenizer train(std::span<const std::string> source, std::span<const std::string> target, int vocab_size,
+                               const std::string& directory, const MarianTokenizerOptions& options = {}) {
+    const std::filesystem::path folder(directory);
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) throw FileError(directory, "cannot be created: " + error.message());
+
+    // The model must see what it will be asked to encode: text without the literal special pieces.
+    std::vector<std::string> lines;
+    lines.reserve(source.size() + target.size());
+    for (const auto side : {source, target})
+      for (const auto& line : side)
+        for (const auto& segment : split_specials(line))
+          if (!segment.special && !strip(segment.text).empty()) lines.emplace_back(segment.text);
+
+    SentencePieceOptions model_options;
+    model_options.vocab_size = vocab_size;
+    model_options.model_type = options.model_type;
+    model_options.character_coverage = options.character_coverage;
+    model_options.threads = options.threads;
+    const auto source_path = (folder / "source.spm").string();
+    train_sentencepiece(lines, source_path, model_options);
+    SentencePiece model(source_path);
+    if (model.size() < vocab_size && model.size() > 8 && model.size() % 8 != 0) {
+      model_options.vocab_size = model.size() / 8 * 8;
+      try {  // fewer pieces than the text has characters cannot be had: then the first model stands
+        train_sentencepiece(lines, source_path, model_options);
+        model = SentencePiece(source_path);
+      } catch (const FileError&) {
+      }
+    }
+    const io::MappedFile bytes(source_path);
+    io::write_file_atomically(folder / "target.spm",
+                              {reinterpret_cast<const char*>(bytes.bytes().data()), bytes.bytes().size()});
+    const auto vocabulary_path = (folder / "vocab.json").string();
+    MarianVocabulary(marian_order(model), vocabulary_path).save(vocabulary_path);
+    write_config((folder / "tokenizer_config.json").string(), options);
+    return load(directory);
+  }
+
+  /// Ids of a source sentence, </s> last. Valid UTF-8 is expected; anything is accepted, also an empty text.
+  std::vector<int> source_ids(std::string_view text) const { return encode(text, source_); }
+
+  /// Ids of a target sentence, </s> last.
+  std::vector<int> target_ids(std::string_view text) const { return encode(text, target_); }
+
+  /// The target text of `ids`, without special pieces and outer white space. Throws ConfigError for an id that is not
+  /// in the vocabulary. `clean_up_spaces()` says whether English clean-up follows.
+  std::string decode(std::span<const int> ids) const {
+    std::vector<std::string> pieces;
+    pieces.reserve(ids.size());
+    for (const int id : ids) {
+      const auto& piece = vocabulary_.piece(id);
+      if (!vocabulary_.is_special(id)) pieces.push_back(piece);
+    }
+    constexpr std::string_view word_start = "\u2581";  // stays in pieces that the target model does not know
+    const auto text = replace_all(target_.decode(pieces), word_start, " ");
+    const std::string stripped(strip(text));
+    return clean_up_spaces_ ? clean_up_english(stripped) : stripped;
+  }
+
+  /// Takes away the spaces that English tokenizers put before punctuation marks and contractions, in HF's order.
+  static std::string clean_up_english(std::string text) {
+    using Rule = std::pair<std::string_view, std::string_view>;
+    constexpr std::array<Rule, 10> rules = {
+        Rule{" .", "."},     Rule{" ?", "?"},   Rule{" !", "!"},   Rule{" ,", ","},     Rule{" ' ", "'"},
+        Rule{" n't", "n't"}, Rule{" 'm", "'m"}, Rule{" 's", "'s"}, Rule{" 've", "'ve"}, Rule{" 're", "'re"}};
+    for (const auto& [from, to] : rules) text = replace_all(text, from, to);
+    return text;
+  }
+
+  /// HF 4's setting clean_up_tokenization_spaces: true where the folder does not say otherwise, false in folders that
+  /// `train` writes, because their pieces give the text back exactly.
+  bool clean_up_spaces() const { return clean_up_spaces_; }
+  void set_clean_up_spaces(bool value) { clean_up_spaces_ = value; }
+
+  int vocab_size() const { return vocabulary_.size(); }
+  int eos_id() const { return vocabulary_.eos_id(); }
+  int unk_id() const { return vocabulary_.unk_id(); }
+  int pad_id() const { return vocabulary_.pad_id(); }
+  const MarianVocabulary& vocabulary() const { return vocabulary_; }
+
+ private:
+  struct Segment {
+    std::string_view text;
+    bool special;
+  };
+
+  MarianTokenizer(SentencePiece source, SentencePiece target, MarianVocabulary vocabulary)
+      : source_(std::move(source)), target_(std::move(target)), vocabulary_(std::move(vocabulary)) {}
+
+  /// Cuts at literal special pieces. The model itself drops the white space at the ends of a segment.
+  static std::vector<Segment> split_specials(std::string_view text) {
+    std::vector<Segment> segments;
+    std::size_t start = 0;
+    for (auto at = text.find('<'); at != std::string_view::npos; at = text.find('<', at)) {
+      const auto special = special_at(text.substr(at));
+      if (special.empty()) {
+        ++at;
+        continue;
+      }
+      if (at > start) segments.push_back({text.substr(start, at - start), false});
+      segments.push_back({special, true});
+      start = at += special.size();
+    }
+    if (start < text.size()) segments.push_back({text.substr(start), false});
+    return segments;
+  }
+
+  static std::string_view special_at(std::string_view text) {
+    for (const auto special : {MarianVocabulary::eos, MarianVocabulary::unk, MarianVocabulary::pad})
+      if (text.starts_with(special)) return special;
+    return {};
+  }
+
+  /// HF's `>>.+<<`, greedy: in each line of `text` all from the first `>>` to the last `<<` goes. What stands at the
+  /// very beginning is returned in `code`: it is a token of its own, and `<unk>` if the vocabulary lacks it.
+  static std::string remove_language_codes(std::string_view text, std::string& code) {
+    std::string rest;
+    for (std::size_t line_start = 0; line_start <= text.size();) {
+      const auto line_end = std::min(text.find('\n', line_start), text.size());
+      const auto line = text.substr(line_start, line_end - line_start);
+      const auto open = line.find(">>"), close = line.rfind("<<");
+      if (open != std::string_view::npos && close != std::string_view::npos && close > open + 2) {
+        if (line_start == 0 && open == 0) code = line.substr(0, close + 2);
+        rest.append(line.substr(0, open)).append(line.substr(close + 2));
+      } else {
+        rest.append(line);
+      }
+      if (line_end < text.size()) rest.push_back('\n');
+      line_start = line_end + 1;
+    }
+    return rest;
+  }
+
+  std::vector<int> encode(std::string_view text, const SentencePiece& model) const {
+    std::vector<int> ids;
+    for (const auto& segment : split_specials(text)) {
+      if (segment.special) {
+        ids.push_back(vocabulary_.id(std::string(segment.text)));
+        continue;
+      }
+      std::string code;
+      const auto rest = remove_language_codes(segment.text, code);
+      if (!code.empty()) ids.push_back(vocabulary_.id(code));
+      for (const auto& piece : model.pieces(rest)) ids.push_back(vocabulary_.id(piece));
+    }
+    ids.push_back(eos_id());
+    return ids;
+  }
+
+  /// </s>, <unk>, the pieces in the model's order (the most probable first), <pad>.
+  static std::vector<std::string> marian_order(const SentencePiece& model) {
+    std::vector<std::string> pieces = {std::string(MarianVocabulary::eos), std::string(MarianVocabulary::unk)};
+    for (int id = 0; id < model.size(); ++id)
+      if (special_at(model.piece(id)) != model.piece(id)) pieces.push_back(model.piece(id));
+    pieces.emplace_back(MarianVocabulary::pad);
+    return pieces;
+  }
+
+  static void write_config(const std::string& path, const MarianTokenizerOptions& options) {
+    const nlohmann::ordered_json config = {
+        {"tokenizer_class", "MarianTokenizer"}, {"source_lang", options.source_lang},
+        {"target_lang", options.target_lang},   {"model_max_length", options.model_max_length},
+        {"eos_token", MarianVocabulary::eos},   {"unk_token", MarianVocabulary::unk},
+        {"pad_token", MarianVocabulary::pad},   {"separate_vocabs", false},
+        {"clean_up_tokenization_spaces", false}};
+    io::write_file_atomically(path, config.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+
+  void read_config(const std::string& path) {
+    const auto config = MarianVocabulary::parse(path);
+    if (!config.is_object()) throw FileError(path, "is not a JSON object");
+    const auto flag = [&](const char* key, bool otherwise) {
+      const auto found = config.find(key);
+      if (found == config.end() || found->is_null()) return otherwise;
+      if (!found->is_boolean()) throw FileError(path, std::string(key) + " is neither true nor false");
+      return found->get<bool>();
+    };
+    if (flag("separate_vocabs", false)) throw FileError(path, "asks for separate vocabularies, only one is supported");
+    clean_up_spaces_ = flag("clean_up_tokenization_spaces", true);
+  }
+
+  SentencePiece source_, target_;
+  MarianVocabulary vocabulary_;
+  bool clean_up_spaces_ = true;
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,112 @@
+// HF Marian's vocab.json: one JSON object, piece → id, with the ids 0 … n-1. The ids of a SentencePiece model are not
+// those of the translation model; this file is what ties pieces to rows of the embedding.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/text/lines.hpp"
+
+namespace neural_attention::text {
+
+/// Pieces and their ids, with the three special pieces that HF Marian needs.
+class MarianVocabulary {
+ public:
+  static constexpr std::string_view eos = "</s>", unk = "<unk>", pad = "<pad>";
+
+  /// `pieces[i]` gets id i. Throws FileError, naming `path`, where a piece occurs twice or a special one is missing.
+  MarianVocabulary(std::vector<std::string> pieces, const std::string& path) : pieces_(std::move(pieces)) {
+    ids_.reserve(pieces_.size());
+    for (std::size_t id = 0; id < pieces_.size(); ++id)
+      if (!ids_.emplace(pieces_[id], static_cast<int>(id)).second)
+        throw FileError(path, "piece " + quoted(pieces_[id]) + " occurs more than once");
+    eos_id_ = special(eos, path);
+    unk_id_ = special(unk, path);
+    pad_id_ = special(pad, path);
+  }
+
+  /// Reads vocab.json. Throws FileError where it is no object of integers, an id occurs twice, or one in 0 … n-1 is
+  /// missing.
+  static MarianVocabulary load(const std::string& path) {
+    const auto document = parse(path);
+    if (!document.is_object() || document.empty()) throw FileError(path, "is not a JSON object of pieces and ids");
+    const auto count = document.size();
+    std::vector<std::string> pieces(count);
+    std::vector<bool> taken(count);
+    for (const auto& [piece, value] : document.items()) {
+      if (!value.is_number_integer()) throw FileError(path, "the id of piece " + quoted(piece) + " is not an integer");
+      const auto id = value.get<long long>();
+      if (id < 0 || static_cast<unsigned long long>(id) >= count)
+        throw FileError(path, "piece " + quoted(piece) + " has id " + std::to_string(id) + ", but " +
+                                  std::to_string(count) + " pieces need the ids 0 to " + std::to_string(count - 1));
+      const auto place = static_cast<std::size_t>(id);
+      if (taken[place])
+        throw FileError(path, "pieces " + quoted(pieces[place]) + " and " + quoted(piece) + " have the same id " +
+                                  std::to_string(id));
+      taken[place] = true;
+      pieces[place] = piece;
+    }
+    return MarianVocabulary(std::move(pieces), path);
+  }
+
+  /// Writes vocab.json in the order of the ids, ASCII only as HF does, all or nothing.
+  void save(const std::string& path) const {
+    std::string text = "{";
+    for (std::size_t id = 0; id < pieces_.size(); ++id)
+      text += (id == 0 ? "\n  " : ",\n  ") + quoted(pieces_[id]) + ": " + std::to_string(id);
+    io::write_file_atomically(path, text + "\n}\n");
+  }
+
+  int size() const { return static_cast<int>(pieces_.size()); }
+  int eos_id() const { return eos_id_; }
+  int unk_id() const { return unk_id_; }
+  int pad_id() const { return pad_id_; }
+  bool is_special(int id) const { return id == eos_id_ || id == unk_id_ || id == pad_id_; }
+
+  /// The id of `piece`, that of `<unk>` where it has none.
+  int id(const std::string& piece) const {
+    const auto found = ids_.find(piece);
+    return found == ids_.end() ? unk_id_ : found->second;
+  }
+
+  /// The piece with this id. Throws ConfigError outside 0 ≤ id < size().
+  const std::string& piece(int id) const {
+    if (id < 0 || id >= size())
+      throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(size()));
+    return pieces_[static_cast<std::size_t>(id)];
+  }
+
+  /// A JSON document from a file that must be UTF-8. Throws FileError with the parser's place and complaint.
+  static nlohmann::json parse(const std::string& path) {
+    try {
+      return nlohmann::json::parse(read_text_bytes(path));
+    } catch (const nlohmann::json::parse_error& error) {
+      throw FileError(path, std::string("is not valid JSON: ") + error.what());
+    }
+  }
+
+ private:
+  static std::string quoted(const std::string& piece) {
+    return nlohmann::json(piece).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  }
+
+  int special(std::string_view piece, const std::string& path) const {
+    const auto found = ids_.find(std::string(piece));
+    if (found == ids_.end()) throw FileError(path, "lacks the special piece " + std::string(piece));
+    return found->second;
+  }
+
+  std::vector<std::string> pieces_;
+  std::unordered_map<std::string, int> ids_;
+  int eos_id_ = 0, unk_id_ = 0, pad_id_ = 0;
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,30 @@
+// A parallel corpus: line i of the target is the translation of line i of the source.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/lines.hpp"
+
+namespace neural_attention::text {
+
+/// Sentences and their translations; both sides have the same length.
+struct ParallelCorpus {
+  std::vector<std::string> source, target;
+
+  std::size_t size() const { return source.size(); }
+};
+
+/// Reads two plain or gzip-compressed files. Throws what read_lines throws, and FileError that names both files and
+/// both counts where they have different numbers of lines.
+inline ParallelCorpus load_parallel(const std::string& source_path, const std::string& target_path) {
+  ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
+  if (corpus.source.size() != corpus.target.size())
+    throw FileError(target_path, "has " + std::to_string(corpus.target.size()) + " lines, but its other side " +
+                                     source_path + " has " + std::to_string(corpus.source.size()));
+  return corpus;
+}
+
+}  // namespace neural_attention::text

@@ -1,0 +1,138 @@
+// SentencePiece (Kudo and Richardson, 2018): text to subword pieces and back, through the sentencepiece library. The
+// library's status codes become FileError. A model learns from lines in memory and depends only on them and on the
+// options: the number of training threads is an option with a fixed default because it changes the order of sums.
+#pragma once
+
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/mapped_file.hpp"
+
+namespace neural_attention::text {
+
+struct SentencePieceOptions {
+  int vocab_size = 8000;                   ///< all pieces, special ones included; an upper bound
+  std::string model_type = "unigram";      ///< unigram, bpe, char or word
+  double character_coverage = 1.0;         ///< share of the characters that get a piece of their own, in (0, 1]
+  std::string normalization = "nmt_nfkc";  ///< nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity
+  int threads = 4;                         ///< of the training; another number may give another model
+  int unk_id = 0, bos_id = -1, eos_id = 1, pad_id = 2;  ///< ids inside the model, -1: not present
+};
+
+/// Hands lines in memory to the trainer. The library prescribes the virtual functions.
+class LineIterator final : public sentencepiece::SentenceIterator {
+ public:
+  explicit LineIterator(std::span<const std::string> lines) : lines_(lines) {}
+
+  bool done() const override { return next_ == lines_.size(); }
+  void Next() override { ++next_; }
+  const std::string& value() const override { return lines_[next_]; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+ private:
+  std::span<const std::string> lines_;
+  std::size_t next_ = 0;
+};
+
+/// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Small texts may give fewer pieces than
+/// asked for. Throws ConfigError for options out of range and FileError where the library refuses (no text, more
+/// distinct characters than pieces) or the file cannot be written.
+inline void train_sentencepiece(std::span<const std::string> lines, const std::string& path,
+                                const SentencePieceOptions& options) {
+  if (options.vocab_size < 1) throw ConfigError("a SentencePiece vocabulary needs at least one piece");
+  if (!(options.character_coverage > 0 && options.character_coverage <= 1))
+    throw ConfigError("the character coverage must lie in (0, 1]");
+  if (options.threads < 1) throw ConfigError("SentencePiece training needs at least one thread");
+
+  std::size_t longest = 0;
+  for (const auto& line : lines) longest = std::max(longest, line.size());
+  if (longest == 0) throw FileError(path, "cannot be trained: the text has no characters");
+  constexpr std::size_t library_default = 4192;  // longer lines would be left out without a word
+
+  const std::unordered_map<std::string, std::string> arguments = {
+      {"vocab_size", std::to_string(options.vocab_size)},
+      {"model_type", options.model_type},
+      {"character_coverage", std::to_string(options.character_coverage)},
+      {"normalization_rule_name", options.normalization},
+      {"num_threads", std::to_string(options.threads)},
+      {"unk_id", std::to_string(options.unk_id)},
+      {"bos_id", std::to_string(options.bos_id)},
+      {"eos_id", std::to_string(options.eos_id)},
+      {"pad_id", std::to_string(options.pad_id)},
+      {"max_sentence_length", std::to_string(std::max(longest, library_default))},
+      {"hard_vocab_limit", "false"},
+      {"minloglevel", "3"},
+  };
+  LineIterator iterator(lines);
+  std::string model;
+  const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model);
+  if (!status.ok()) throw FileError(path, std::string("cannot be trained: ") + status.error_message());
+  io::write_file_atomically(path, model);
+}
+
+/// A trained model. Construction throws FileError; all const functions may be called from several threads at once.
+class SentencePiece {
+ public:
+  explicit SentencePiece(const std::string& path) : path_(path) {
+    const io::MappedFile file(path);
+    if (file.bytes().empty()) throw FileError(path, "is no SentencePiece model: it is empty");
+    const auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
+    const auto status =
+        processor->LoadFromSerializedProto({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+    if (!status.ok()) throw FileError(path, std::string("is no SentencePiece model: ") + status.error_message());
+    if (processor->GetPieceSize() == 0) throw FileError(path, "is no SentencePiece model: it has no pieces");
+    processor_ = processor;
+  }
+
+  std::vector<std::string> pieces(std::string_view text) const {
+    std::vector<std::string> result;
+    check(processor_->Encode(text, &result), "encode a text");
+    return result;
+  }
+
+  std::vector<int> ids(std::string_view text) const {
+    std::vector<int> result;
+    check(processor_->Encode(text, &result), "encode a text");
+    return result;
+  }
+
+  /// The text of `pieces`. A piece that the model does not know stands for itself.
+  std::string decode(const std::vector<std::string>& pieces) const {
+    std::string result;
+    check(processor_->Decode(pieces, &result), "decode pieces");
+    return result;
+  }
+
+  int size() const { return processor_->GetPieceSize(); }
+
+  /// Piece `id`, 0 ≤ id < size().
+  const std::string& piece(int id) const {
+    if (id < 0 || id >= size())
+      throw ConfigError("piece " + std::to_string(id) + " does not exist, the model has " + std::to_string(size()));
+    return processor_->IdToPiece(id);
+  }
+
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  void check(const sentencepiece::util::Status& status, const char* action) const {
+    if (!status.ok()) throw FileError(path_, std::string("cannot ") + action + ": " + status.error_message());
+  }
+
+  std::string path_;
+  std::shared_ptr<const sentencepiece::SentencePieceProcessor> processor_;  // immutable, so copies share it
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,84 @@
+// UTF-8 checking and white space trimming on bytes. White space is what Python's str.strip() takes away, because the
+// tokenizers that we must agree with were written in Python.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace neural_attention::text {
+
+/// Length in bytes (1 to 4) of the well-formed UTF-8 character that `text`, which is not empty, begins with; 0 where
+/// it begins with none. Overlong forms, surrogates and values above U+10FFFF are not well-formed (Unicode, table 3-7).
+inline std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto between = [&](std::size_t i, int low, int high) {
+    return i < text.size() && byte(i) >= low && byte(i) <= high;
+  };
+  const int lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2 || lead > 0xF4) return 0;
+  if (lead < 0xE0) return between(1, 0x80, 0xBF) ? 2 : 0;
+  // Only the second byte depends on the first: its bounds shut out overlong forms, surrogates and too large values.
+  const int low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const int high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (!between(1, low, high) || !between(2, 0x80, 0xBF)) return 0;
+  if (lead < 0xF0) return 3;
+  return between(3, 0x80, 0xBF) ? 4 : 0;
+}
+
+/// Whether all of `text` is well-formed UTF-8. Where it is not, `bad_offset` is the index of the first byte of the
+/// first character that is broken; where it is, `bad_offset` is the size.
+inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
+  bad_offset = 0;
+  while (bad_offset < text.size()) {
+    const auto length = utf8_length(text.substr(bad_offset));
+    if (length == 0) return false;
+    bad_offset += length;
+  }
+  return true;
+}
+
+/// Bytes of the white space character that `text` begins with, 0 where it begins with none.
+inline std::size_t leading_space(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) return first == ' ' || (first >= 0x09 && first <= 0x0D) || (first >= 0x1C && first <= 0x1F) ? 1 : 0;
+  constexpr std::array<std::string_view, 19> spaces = {
+      "\u0085", "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+      "\u2007", "\u2008", "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000"};
+  for (const auto space : spaces)
+    if (text.starts_with(space)) return space.size();
+  return 0;
+}
+
+inline std::string_view strip_left(std::string_view text) {
+  for (auto space = leading_space(text); space != 0; space = leading_space(text)) text.remove_prefix(space);
+  return text;
+}
+
+inline std::string_view strip_right(std::string_view text) {
+  while (!text.empty()) {
+    auto start = text.size() - 1;
+    while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
+    if (leading_space(text.substr(start)) != text.size() - start) break;
+    text = text.substr(0, start);
+  }
+  return text;
+}
+
+inline std::string_view strip(std::string_view text) { return strip_left(strip_right(text)); }
+
+/// Replaces every `from`, which is not empty, by `to`, in one pass from the left.
+inline std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  result.reserve(text.size());
+  for (auto found = text.find(from); found != std::string_view::npos; found = text.find(from)) {
+    result.append(text.substr(0, found)).append(to);
+    text.remove_prefix(found + from.size());
+  }
+  return result.append(text);
+}
+
+}  // namespace neural_attention::text

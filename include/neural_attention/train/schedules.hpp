@@ -1,0 +1,38 @@
+// Learning-rate schedules: a factor on the base rate for optimizer step 0, 1, 2 …, after a linear warm-up.
+// Constant, linear and cosine are those of Hugging Face's get_scheduler; inverse square root is √(w / step) with w the
+// warm-up length (Vaswani et al. 2017, up to a constant), as in Hugging Face with its default time scale.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace neural_attention {
+
+struct Schedule {
+  enum class Kind { Constant, Linear, Cosine, InverseSquareRoot };
+  Kind kind = Kind::Linear;
+  long warmup_steps = 0;
+  long total_steps = 0;  ///< of the whole run; constant and inverse square root ignore it
+
+  /// The factor for the update number `step`, counted from 0.
+  double factor(long step) const {
+    if (step < warmup_steps) return double(step) / double(std::max(1L, warmup_steps));
+    const double done = double(step - warmup_steps) / double(std::max(1L, total_steps - warmup_steps));
+    switch (kind) {
+      case Kind::Constant:
+        return 1.0;
+      case Kind::Linear:
+        return std::max(0.0, 1.0 - done);
+      case Kind::Cosine:
+        return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * done)));
+      case Kind::InverseSquareRoot: {
+        const double scale = warmup_steps > 0 ? double(warmup_steps) : 10000.0;
+        return 1.0 / std::sqrt((double(step) + scale - double(warmup_steps)) / scale);
+      }
+    }
+    return 1.0;
+  }
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,270 @@
+// Trainer: epochs of optimizer steps with evaluation, checkpoints, early stopping and callbacks. It is generic in the
+// model and the data; the data say how an epoch is cut into batches, as a function of (seed, epoch).
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+namespace neural_attention {
+
+/// Batches of training or validation text.
+template <class D>
+concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t index, int epoch) {
+  data.begin_epoch(epoch);
+  { data.batches() } -> std::convertible_to<std::size_t>;
+  data.fill(index, batch);
+  { data.empty_batch() } -> std::same_as<typename D::Batch>;
+};
+
+struct TrainerOptions {
+  StepOptions step;  ///< schedule.total_steps is filled in where it is 0
+  AdamOptions adam;
+  double epochs = 3.0;
+  long max_steps = 0;        ///< where positive, it decides instead of the epochs
+  int accumulation = 1;      ///< batches of one optimizer step
+  long eval_steps = 0;       ///< 0: at the end of each epoch
+  long save_steps = 0;       ///< 0: at every evaluation
+  int save_total_limit = 2;  ///< last checkpoints kept, beside the best; 0 keeps all
+  int patience = 0;          ///< evaluations without a better metric before the run ends; 0: never
+  bool load_best = true;     ///< end with the parameters of the best evaluation
+  std::string output_dir;    ///< empty: nothing is saved
+};
+
+struct StepEvent {
+  long step = 0;
+  long total_steps = 0;
+  double epoch = 0.0;
+  StepResult result;
+  double tokens_per_second = 0.0;  ///< target tokens, over the whole run so far, evaluation not counted
+};
+
+struct EvaluationEvent {
+  long step = 0;
+  double epoch = 0.0;
+  double loss = 0.0;    ///< mean -log p(target) in nats, without smoothing
+  double metric = 0.0;  ///< larger is better
+  bool best = false;
+};
+
+struct TrainerCallbacks {
+  std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
+  std::function<double()> metric;                 ///< at evaluations; without one it is -loss
+  std::function<void(const EvaluationEvent&)> on_evaluation;
+  std::function<void(const std::string& directory)> write_more;  ///< adds files to a checkpoint
+};
+
+struct TrainingSummary {
+  long steps = 0;
+  bool cancelled = false;
+  bool stopped_early = false;
+  double valid_loss = 0.0;  ///< of the parameters that the model now has
+  double valid_metric = 0.0;
+  double seconds = 0.0;  ///< in training steps
+  double tokens_per_second = 0.0;
+};
+
+template <class Model, TrainingData Data>
+class Trainer {
+ public:
+  using B = typename Model::Backend;
+
+  Trainer(B& backend, Model& model, Data& training, Data& validation, TrainerOptions options,
+          TrainerCallbacks callbacks)
+      : backend_(&backend),
+        model_(&model),
+        training_(&training),
+        validation_(&validation),
+        options_(with_total_steps(std::move(options), training)),
+        callbacks_(std::move(callbacks)),
+        step_(backend, model, options_.step, options_.adam),
+        validation_batch_(validation.empty_batch()) {
+    position_.seed = options_.step.seed;
+    parts_.assign(static_cast<std::size_t>(options_.accumulation), training.empty_batch());
+  }
+
+  long total_steps() const { return total_steps_; }
+  const TrainingPosition& position() const { return position_; }
+  TrainingStep<Model>& training_step() { return step_; }
+  TrainerCallbacks& callbacks() { return callbacks_; }
+
+  /// Continues from a checkpoint directory. Throws FileError, and ConfigError where the seeds differ.
+  void resume(const std::string& checkpoint) {
+    const auto position = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
+    if (position.seed != options_.step.seed)
+      throw ConfigError(checkpoint + " was made with seed " + std::to_string(position.seed) + ", not " +
+                        std::to_string(options_.step.seed) + ": the order of the data would differ");
+    position_ = position;
+  }
+
+  TrainingSummary run() {
+    TrainingSummary summary;
+    bool evaluated = false;
+    while (position_.step < total_steps_ && !summary.cancelled && !summary.stopped_early) {
+      training_->begin_epoch(position_.epoch);
+      const auto batches = static_cast<long>(training_->batches());
+      while (position_.batch < batches && position_.step < total_steps_) {
+        evaluated = false;
+        if (!one_step(batches)) {
+          summary.cancelled = true;
+          break;
+        }
+        const bool epoch_ends = position_.batch >= batches;
+        const bool due = options_.eval_steps > 0 ? position_.step % options_.eval_steps == 0 : epoch_ends;
+        if (due || position_.step == total_steps_) {
+          evaluate();
+          evaluated = true;
+          if (options_.patience > 0 && position_.evaluations_without_gain >= options_.patience) {
+            summary.stopped_early = true;
+            break;
+          }
+        } else if (options_.save_steps > 0 && position_.step % options_.save_steps == 0) {
+          save();
+        }
+      }
+      if (position_.batch >= batches) {
+        ++position_.epoch;
+        position_.batch = 0;
+      }
+    }
+    finish(summary, evaluated);
+    return summary;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  TrainerOptions with_total_steps(TrainerOptions options, Data& data) {
+    if (options.accumulation < 1) throw ConfigError("gradient accumulation needs at least one batch a step");
+    if (!(options.epochs > 0.0) && options.max_steps <= 0)
+      throw ConfigError("training needs epochs or max_steps above 0");
+    total_steps_ = options.max_steps;
+    if (total_steps_ <= 0) {
+      double left = options.epochs;
+      for (int epoch = 0; left > 1e-9; ++epoch, left -= 1.0) {
+        data.begin_epoch(epoch);
+        const auto steps = (data.batches() + options.accumulation - 1) / options.accumulation;
+        total_steps_ += std::max(1L, static_cast<long>(static_cast<double>(steps) * std::min(1.0, left)));
+      }
+    }
+    if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
+    return options;
+  }
+
+  double epochs_done(long batches) const {
+    return position_.epoch + (batches > 0 ? double(position_.batch) / double(batches) : 0.0);
+  }
+
+  bool one_step(long batches) {
+    const auto begin = Clock::now();
+    const auto count = std::min<long>(options_.accumulation, batches - position_.batch);
+    for (long i = 0; i < count; ++i) {
+      training_->fill(static_cast<std::size_t>(position_.batch + i), parts_[i]);
+      if (i > 0) parts_[i].follow(parts_[i - 1]);
+    }
+    StepEvent event;
+    event.result = step_.run(std::span(parts_).first(static_cast<std::size_t>(count)));
+    position_.batch += count;
+    event.step = ++position_.step;
+    position_.target_tokens += event.result.loss.tokens;
+    position_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+    event.total_steps = total_steps_;
+    event.epoch = epochs_done(batches);
+    event.tokens_per_second = double(position_.target_tokens) / position_.seconds;
+    return !callbacks_.on_step || callbacks_.on_step(event);
+  }
+
+  double validation_loss() {
+    LossSum sum;
+    validation_->begin_epoch(0);
+    for (std::size_t i = 0; i < validation_->batches(); ++i) {
+      validation_->fill(i, validation_batch_);
+      sum += step_.evaluate(validation_batch_);
+    }
+    return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
+  }
+
+  void evaluate() {
+    EvaluationEvent event;
+    event.step = position_.step;
+    event.epoch = epochs_done(static_cast<long>(training_->batches()));
+    event.loss = validation_loss();
+    event.metric = callbacks_.metric ? callbacks_.metric() : -event.loss;
+    event.best = position_.best_step == 0 || event.metric > position_.best_metric;
+    last_ = event;
+    if (event.best) {
+      best_ = event;
+      position_.best_metric = event.metric;
+      position_.best_step = event.step;
+      position_.evaluations_without_gain = 0;
+    } else {
+      ++position_.evaluations_without_gain;
+    }
+    save();
+    if (callbacks_.on_evaluation) callbacks_.on_evaluation(event);
+  }
+
+  void save() {
+    if (options_.output_dir.empty()) return;
+    save_checkpoint(options_.output_dir, *backend_, model_->parameters(), step_.optimizer(), resting_position(),
+                    [this](const std::string& directory) {
+                      if (callbacks_.write_more) callbacks_.write_more(directory);
+                    });
+    prune_checkpoints(options_.output_dir, options_.save_total_limit, position_.best_step);
+  }
+
+  /// The position with the end of an epoch written as the beginning of the next.
+  TrainingPosition resting_position() const {
+    auto position = position_;
+    if (position.batch >= static_cast<long>(training_->batches())) {
+      ++position.epoch;
+      position.batch = 0;
+    }
+    return position;
+  }
+
+  void finish(TrainingSummary& summary, bool evaluated) {
+    if (summary.cancelled) save();
+    summary.steps = position_.step;
+    summary.seconds = position_.seconds;
+    summary.tokens_per_second = position_.seconds > 0 ? double(position_.target_tokens) / position_.seconds : 0.0;
+    if (summary.cancelled) return;
+    const auto best = options_.output_dir + "/" + checkpoint_name(position_.best_step);
+    const bool reload = options_.load_best && !options_.output_dir.empty() && position_.best_step > 0 &&
+                        position_.best_step != position_.step && std::filesystem::exists(best);
+    if (reload) io::load_parameters(best + "/" + checkpoint_detail::model_file, *backend_, model_->parameters());
+    if (reload && best_.step == position_.best_step) {
+      summary.valid_loss = best_.loss;
+      summary.valid_metric = best_.metric;
+    } else if (evaluated && !reload) {
+      summary.valid_loss = last_.loss;
+      summary.valid_metric = last_.metric;
+    } else {
+      summary.valid_loss = validation_loss();
+      summary.valid_metric = callbacks_.metric ? callbacks_.metric() : -summary.valid_loss;
+    }
+  }
+
+  B* backend_;
+  Model* model_;
+  Data* training_;
+  Data* validation_;
+  long total_steps_ = 0;
+  TrainerOptions options_;
+  TrainerCallbacks callbacks_;
+  TrainingStep<Model> step_;
+  std::vector<typename Data::Batch> parts_;
+  typename Data::Batch validation_batch_;
+  TrainingPosition position_;
+  EvaluationEvent last_, best_;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,319 @@
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE marian_tokenizer
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/sentencepiece.hpp"
+#include "scratch_folder.hpp"
+
+namespace text = neural_attention::text;
+using neural_attention::ConfigError;
+using neural_attention::FileError;
+using nlohmann::json;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+const std::string golden = NEURAL_ATTENTION_GOLDEN_DIR "/marian_tokenizer";
+
+/// Some hundred German and English sentences with enough different words for a small model.
+std::pair<Lines, Lines> corpus() {
+  const Lines nouns_de = {"Hund", "Mann", "Baum", "Garten", "Stein", "Wagen", "Vogel", "Fluss", "Tisch", "Löwe"};
+  const Lines nouns_en = {"dog", "man", "tree", "garden", "stone", "car", "bird", "river", "table", "lion"};
+  const Lines verbs_de = {"sieht", "findet", "malt", "trägt", "mag"},
+              verbs_en = {"sees", "finds", "paints", "carries", "likes"};
+  Lines german, english;
+  for (std::size_t i = 0; i < nouns_de.size(); ++i)
+    for (std::size_t j = 0; j < nouns_de.size(); ++j)
+      for (std::size_t k = 0; k < verbs_de.size(); ++k) {
+        german.push_back("Der " + nouns_de[i] + " " + verbs_de[k] + " den " + nouns_de[j] + ", aber nicht heute.");
+        english.push_back("The " + nouns_en[i] + " " + verbs_en[k] + " the " + nouns_en[j] + ", but not today.");
+      }
+  return {german, english};
+}
+
+std::string copy_golden(const ScratchFolder& folder) {
+  for (const auto* name : {"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"})
+    std::filesystem::copy_file(golden + "/" + name, folder.file(name),
+                               std::filesystem::copy_options::overwrite_existing);
+  return folder.path.string();
+}
+
+void check_ids(const std::vector<int>& actual, const json& expected, const std::string& line) {
+  const auto ids = expected.get<std::vector<int>>();
+  BOOST_TEST_REQUIRE(!ids.empty());
+  BOOST_TEST_CONTEXT("text: " << json(line).dump())
+  BOOST_CHECK_EQUAL_COLLECTIONS(actual.begin(), actual.end(), ids.begin(), ids.end());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(reference)
+
+BOOST_AUTO_TEST_CASE(encodes_as_hf) {
+  const auto tokenizer = text::MarianTokenizer::load(golden);
+  const auto cases = json::parse(text::read_text_bytes(golden + "/cases.json"));
+  BOOST_TEST(tokenizer.vocab_size() == cases["vocab_size"].get<int>());
+  BOOST_TEST(tokenizer.eos_id() == 0);
+  BOOST_TEST(tokenizer.unk_id() == 1);
+  BOOST_TEST(tokenizer.pad_id() == tokenizer.vocab_size() - 1);
+  BOOST_TEST_REQUIRE(cases["encoded"].size() > 60u);
+  int sides_differ = 0;
+  for (const auto& one : cases["encoded"]) {
+    const auto line = one["text"].get<std::string>();
+    check_ids(tokenizer.source_ids(line), one["source"], line);
+    check_ids(tokenizer.target_ids(line), one["target"], line);
+    sides_differ += one["source"] != one["target"];
+  }
+  BOOST_TEST(sides_differ > 20);  // otherwise the two models could be mixed up
+}
+
+BOOST_AUTO_TEST_CASE(decodes_as_hf) {
+  auto tokenizer = text::MarianTokenizer::load(golden);
+  BOOST_TEST(tokenizer.clean_up_spaces());  // HF 4's default where the folder says nothing
+  const auto cases = json::parse(text::read_text_bytes(golden + "/cases.json"));
+  BOOST_TEST_REQUIRE(cases["decoded"].size() > 100u);
+  for (const auto& one : cases["decoded"]) {
+    const auto ids = one["ids"].get<std::vector<int>>();
+    tokenizer.set_clean_up_spaces(true);
+    BOOST_TEST(tokenizer.decode(ids) == one["clean"].get<std::string>());
+    tokenizer.set_clean_up_spaces(false);
+    BOOST_TEST(tokenizer.decode(ids) == one["exact"].get<std::string>());
+  }
+  BOOST_TEST_REQUIRE(cases["cleaned"].size() > 5u);
+  for (const auto& one : cases["cleaned"])
+    BOOST_TEST(text::MarianTokenizer::clean_up_english(one["text"].get<std::string>()) ==
+               one["clean"].get<std::string>());
+  for (const int id : {-1, tokenizer.vocab_size()})
+    BOOST_CHECK_EXCEPTION(tokenizer.decode(std::vector<int>{0, id}), ConfigError, says(std::to_string(id)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(training)
+
+BOOST_AUTO_TEST_CASE(writes_the_layout_that_hf_reads) {
+  const ScratchFolder folder;
+  const auto [german, english] = corpus();
+  const auto directory = folder.file("new/folder");
+  const auto trained =
+      text::MarianTokenizer::train(german, english, 96, directory, {.source_lang = "de", .target_lang = "en"});
+  const auto loaded = text::MarianTokenizer::load(directory);
+  BOOST_TEST(trained.vocab_size() == 96);
+  BOOST_TEST(loaded.vocab_size() == 96);
+  BOOST_TEST(loaded.eos_id() == 0);
+  BOOST_TEST(loaded.unk_id() == 1);
+  BOOST_TEST(loaded.pad_id() == 95);
+  BOOST_TEST(!loaded.clean_up_spaces());
+
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    names.insert(entry.path().filename().string());
+  BOOST_TEST((names == std::set<std::string>{"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"}));
+  BOOST_TEST(folder.read("new/folder/source.spm") == folder.read("new/folder/target.spm"));
+  const auto vocabulary = nlohmann::ordered_json::parse(folder.read("new/folder/vocab.json"));
+  int next = 0;
+  for (const auto& [piece, id] : vocabulary.items()) BOOST_TEST(id.get<int>() == next++);  // in the order of the ids
+  BOOST_TEST(next == 96);
+  const auto bytes = folder.read("new/folder/vocab.json");
+  BOOST_TEST(std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 128; }));
+  const auto config = json::parse(folder.read("new/folder/tokenizer_config.json"));
+  BOOST_TEST(config["source_lang"] == "de");
+  BOOST_TEST(config["model_max_length"] == 512);
+
+  for (std::size_t i = 0; i < german.size(); ++i) {
+    BOOST_TEST_REQUIRE(loaded.decode(loaded.target_ids(english[i])) == english[i]);
+    BOOST_TEST_REQUIRE(loaded.decode(loaded.source_ids(german[i])) == german[i]);
+    BOOST_TEST_REQUIRE(trained.source_ids(german[i]) == loaded.source_ids(german[i]));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(is_reproducible) {
+  const ScratchFolder folder;
+  const auto [german, english] = corpus();
+  text::MarianTokenizer::train(german, english, 120, folder.file("a"));
+  text::MarianTokenizer::train(german, english, 120, folder.file("b"));
+  BOOST_TEST(folder.read("a/source.spm").size() > 1000u);
+  BOOST_TEST(folder.read("a/source.spm") == folder.read("b/source.spm"));
+  BOOST_TEST(folder.read("a/vocab.json") == folder.read("b/vocab.json"));
+}
+
+BOOST_AUTO_TEST_CASE(hard_lines_survive) {
+  const ScratchFolder folder;
+  auto [german, english] = corpus();
+  for (int i = 0; i < 30; ++i) {  // literal specials, also in forms that normalise to them, must not become pieces
+    german.push_back("Der </s> Hund <pad> mag <unk> nichts </s>");
+    english.push_back("The \uFF1C/s\uFF1E dog \uFF1Cpad\uFF1E likes nothing");
+    german.emplace_back(i % 2 ? "" : "   ");
+    english.emplace_back("</s>");
+  }
+  const auto tokenizer = text::MarianTokenizer::train(german, english, 104, folder.path.string());
+  BOOST_TEST(tokenizer.vocab_size() == 104);
+  const int eos = tokenizer.eos_id(), unk = tokenizer.unk_id(), pad = tokenizer.pad_id();
+  const auto ids = [&](const std::string& line) { return tokenizer.target_ids(line); };
+  BOOST_TEST((ids("") == std::vector<int>{eos}));
+  BOOST_TEST((ids(" \t ") == std::vector<int>{eos}));
+  BOOST_TEST((ids("</s>") == std::vector<int>{eos, eos}));
+  BOOST_TEST((ids("<unk> <pad>") == std::vector<int>{unk, pad, eos}));
+  BOOST_TEST((ids("The  dog   sees ") == ids("The dog sees")));  // repeated spaces
+  BOOST_TEST((ids("tra\u0308gt") == ids("tr\u00E4gt")));         // NFD is NFC to the model
+  BOOST_TEST((ids("\u00A0The\u3000dog") == ids("The dog")));
+  BOOST_TEST((ids("The\tdog\r") == ids("The dog")));
+  BOOST_TEST((ids("The\x01 dog\x7F") == ids("The dog")));  // nmt_nfkc drops control characters
+  const auto emoji = ids("The \U0001F468\u200D\U0001F469 dog");
+  BOOST_TEST(std::count(emoji.begin(), emoji.end(), unk) >= 1);
+  BOOST_TEST(tokenizer.decode(emoji).find("The") == 0u);
+  BOOST_TEST(tokenizer.decode(ids("The dog </s> likes <pad> it")).find('<') == std::string::npos);
+  BOOST_TEST(tokenizer.decode(ids("")) == "");
+  const auto broken = ids("The \xFF\xC3 dog");  // must not crash, whatever the library makes of it
+  BOOST_TEST(broken.back() == eos);
+  for (const int id : broken) BOOST_TEST((id >= 0 && id < tokenizer.vocab_size()));
+}
+
+BOOST_AUTO_TEST_CASE(a_small_text_gives_fewer_pieces) {
+  const ScratchFolder folder;
+  const auto [german, english] = corpus();
+  const auto tokenizer = text::MarianTokenizer::train(german, english, 4000, folder.file("small"));
+  BOOST_TEST(tokenizer.vocab_size() > 64);
+  BOOST_TEST(tokenizer.vocab_size() < 1000);
+  BOOST_TEST(tokenizer.vocab_size() % 8 == 0);
+  BOOST_TEST(tokenizer.decode(tokenizer.target_ids(english[7])) == english[7]);
+  // Hardly more pieces than characters: no multiple of 8 can be had without losing one.
+  const auto tiny = text::MarianTokenizer::train(Lines{"Der Hund", "Der Mann"}, Lines{"the dog", "the man"}, 4000,
+                                                 folder.file("tiny"));
+  BOOST_TEST(tiny.decode(tiny.target_ids("the dog")) == "the dog");
+}
+
+BOOST_AUTO_TEST_CASE(refuses_what_cannot_work) {
+  const ScratchFolder folder;
+  const auto [german, english] = corpus();
+  const auto directory = folder.path.string();
+  BOOST_CHECK_THROW(text::MarianTokenizer::train(german, english, 0, directory), ConfigError);
+  BOOST_CHECK_EXCEPTION(text::MarianTokenizer::train(german, english, 16, directory), FileError, says("source.spm"));
+  BOOST_CHECK_EXCEPTION(text::MarianTokenizer::train(Lines{"", " "}, Lines{"</s>", ""}, 64, directory), FileError,
+                        says("no characters"));
+  BOOST_CHECK_THROW(text::MarianTokenizer::train(german, english, 96, directory, {.character_coverage = 1.5}),
+                    ConfigError);
+  BOOST_CHECK_THROW(text::MarianTokenizer::train(german, english, 96, directory, {.model_type = "magic"}), FileError);
+  const auto file = folder.write("file", "x");
+  BOOST_CHECK_THROW(text::MarianTokenizer::train(german, english, 96, file + "/sub"), FileError);
+  BOOST_TEST(!std::filesystem::exists(folder.file("source.spm")));
+}
+
+BOOST_AUTO_TEST_CASE(long_lines_are_learned_from) {
+  const ScratchFolder folder;
+  std::string line;
+  for (int i = 0; i < 800; ++i) line += "xylophon quer ";
+  const std::vector<std::string> lines(4, line);
+  text::train_sentencepiece(lines, folder.file("m.spm"), {.vocab_size = 40});
+  const text::SentencePiece model(folder.file("m.spm"));
+  const auto ids = model.ids("xylophon quer");
+  BOOST_TEST_REQUIRE(!ids.empty());
+  BOOST_TEST(std::count(ids.begin(), ids.end(), 0) == 0);  // 0 is <unk>: no character was missed
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sentencepiece_model)
+
+BOOST_AUTO_TEST_CASE(pieces_ids_and_text) {
+  const text::SentencePiece model(golden + "/source.spm");
+  const auto pieces = model.pieces("Der Hund sieht");
+  const auto ids = model.ids("Der Hund sieht");
+  BOOST_TEST_REQUIRE(!pieces.empty());
+  BOOST_TEST_REQUIRE(pieces.size() == ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) BOOST_TEST(model.piece(ids[i]) == pieces[i]);
+  BOOST_TEST(model.decode(pieces) == "Der Hund sieht");
+  BOOST_TEST(model.decode({}) == "");
+  BOOST_CHECK_THROW(model.piece(-1), ConfigError);
+  BOOST_CHECK_THROW(model.piece(model.size()), ConfigError);
+}
+
+BOOST_AUTO_TEST_CASE(damaged_models) {
+  const ScratchFolder folder;
+  const auto check = [&](const std::string& bytes) {
+    const auto path = folder.write("m.spm", bytes);
+    BOOST_CHECK_EXCEPTION(text::SentencePiece{path}, FileError,
+                          [&](const FileError& error) { return error.path() == path; });
+  };
+  check("");
+  check("this is no model\n");
+  check(std::string(1000, '\xFF'));
+  const auto whole = text::read_text_bytes(golden + "/source.spm");
+  check(whole.substr(0, whole.size() / 2));
+  BOOST_CHECK_THROW(text::SentencePiece{folder.file("missing.spm")}, FileError);
+  BOOST_CHECK_THROW(text::SentencePiece{folder.path.string()}, FileError);
+}
+
+BOOST_AUTO_TEST_CASE(threads_may_share_a_tokenizer) {
+  const auto tokenizer = text::MarianTokenizer::load(golden);
+  const auto [german, english] = corpus();
+  std::vector<std::vector<int>> expected;
+  for (const auto& line : german) expected.push_back(tokenizer.source_ids(line));
+  std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t)
+    threads.emplace_back([&, t] {
+      for (std::size_t i = 0; i < german.size(); ++i) wrong[t] += tokenizer.source_ids(german[i]) != expected[i];
+    });
+  for (auto& thread : threads) thread.join();
+  BOOST_TEST(wrong == std::vector<int>(4, 0), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(broken_folders)
+
+BOOST_AUTO_TEST_CASE(vocabularies) {
+  const ScratchFolder folder;
+  const auto directory = copy_golden(folder);
+  text::MarianTokenizer::load(directory);
+  const auto check = [&](const std::string& bytes, const std::string& part) {
+    const auto path = folder.write("vocab.json", bytes);
+    BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError,
+                          [&](const FileError& error) { return error.path() == path && says(part)(error); });
+  };
+  check(R"({"</s>":0,"<unk>":1,"a":2,"<pad>":4})", "need the ids 0 to 3");
+  check(R"({"</s>":0,"<unk>":1,"a":-1,"<pad>":3})", "id -1");
+  check(R"({"</s>":0,"<unk>":1,"a":1,"<pad>":3})", "same id 1");
+  check(R"({"</s>":0,"<unk>":1,"a":2})", "lacks the special piece <pad>");
+  check(R"({"</s>":0,"a":1,"<pad>":2})", "lacks the special piece <unk>");
+  check(R"({"a":0,"<unk>":1,"<pad>":2})", "lacks the special piece </s>");
+  check(R"({"</s>":0,"<unk>":1.5,"<pad>":2})", "not an integer");
+  check(R"({"</s>":0,"<unk>":18446744073709551615,"<pad>":2})", "<unk>");
+  check(R"(["</s>","<unk>","<pad>"])", "not a JSON object");
+  check("{}", "not a JSON object");
+  check("", "not valid JSON");
+  check(R"({"</s>":0,"<unk>":1,)", "not valid JSON");
+  check("{\"</s>\":0,\"\xFF\":1}", "not valid JSON");
+  BOOST_CHECK_THROW(text::MarianVocabulary({"</s>", "<unk>", "a", "a", "<pad>"}, "v"), FileError);
+}
+
+BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {
+  const ScratchFolder folder;
+  for (const auto* name : {"source.spm", "target.spm", "vocab.json"}) {
+    const auto directory = copy_golden(folder);
+    std::filesystem::remove(folder.file(name));
+    BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says(name));
+  }
+  const auto directory = copy_golden(folder);
+  std::filesystem::remove(folder.file("tokenizer_config.json"));
+  BOOST_TEST(text::MarianTokenizer::load(directory).clean_up_spaces());
+  folder.write("tokenizer_config.json", R"({"clean_up_tokenization_spaces":false,"separate_vocabs":null})");
+  BOOST_TEST(!text::MarianTokenizer::load(directory).clean_up_spaces());
+  for (const auto* bytes : {R"({"separate_vocabs":true})", R"({"clean_up_tokenization_spaces":"no"})", "[]", "{"}) {
+    folder.write("tokenizer_config.json", bytes);
+    BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("tokenizer_config.json"));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
