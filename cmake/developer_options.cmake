@@ -9,9 +9,9 @@ function(neural_attention_developer_options target)
     return()
   endif()
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # g++ 12 finds "uninitialized" registers inside its own AVX-512 intrinsics when Eigen's kernels are inlined.
-    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) when Eigen's kernels are inlined.
+    target_compile_options(${target} PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
   endif()
   if(NEURAL_ATTENTION_WARNINGS_AS_ERRORS)
     target_compile_options(${target} PRIVATE -Werror)

@@ -124,14 +124,16 @@ def fill_randomly(model: MarianMTModel, seed: int) -> None:
         if owner in norms:
             values = 1.0 + 0.3 * noise if leaf == "weight" else 0.3 * noise
         elif name == "model.shared.weight":
-            values = 0.5 * noise
+            values = 0.4 * noise
         elif name == "final_logits_bias":
-            values = 0.7 * noise
-            values[0, model.config.eos_token_id] += 2.0  # else hardly any greedy sentence ends before the limit
+            values = 0.5 * noise
+            values[0, model.config.eos_token_id] += 1.0  # else hardly any greedy sentence ends before the limit
         elif leaf == "bias":
             values = 0.3 * noise
         else:
-            values = 1.3 / np.sqrt(tensor.shape[1]) * noise
+            # A strong feed-forward branch keeps greedy decoding from repeating its input token through the residual.
+            gain = 4.0 if ".fc2." in name else 1.3
+            values = gain / np.sqrt(tensor.shape[1]) * noise
         tensor.copy_(torch.from_numpy(values))
 
 

@@ -30,7 +30,7 @@ inline constexpr int deepest_json_nesting = 64;
 namespace detail {
 
 /// `text` in double quotes for a message: at most 80 bytes, control characters as '?', cut between UTF-8 characters.
-inline std::string quoted(std::string_view text) {
+inline std::string in_quotes(std::string_view text) {
   constexpr std::size_t longest = 80;
   std::size_t length = std::min(text.size(), longest);
   if (length < text.size()) {
@@ -91,7 +91,7 @@ inline nlohmann::json parse_json(std::string_view text, const std::filesystem::p
         break;
       case json::parse_event_t::key:
         if (!keys.back().insert(parsed.get<std::string>()).second) {
-          throw FileError(path.string(), "has the key " + detail::quoted(parsed.get<std::string>()) +
+          throw FileError(path.string(), "has the key " + detail::in_quotes(parsed.get<std::string>()) +
                                              " twice in the same JSON object");
         }
         break;
@@ -114,8 +114,8 @@ inline nlohmann::json read_json(const std::filesystem::path& path, std::size_t l
   const MappedFile file(path);
   const auto bytes = file.bytes();
   if (bytes.size() > largest) {
-    throw FileError(path.string(), "has " + std::to_string(bytes.size()) + " bytes, too many for a JSON file (at most " +
-                                       std::to_string(largest) + ")");
+    throw FileError(path.string(), "has " + std::to_string(bytes.size()) +
+                                       " bytes, too many for a JSON file (at most " + std::to_string(largest) + ")");
   }
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
@@ -196,7 +196,7 @@ bool convert_json(const nlohmann::json& value, T& result) {
 }
 
 inline std::string describe_json(const nlohmann::json& value) {
-  if (value.is_string()) return "the string " + quoted(value.get_ref<const std::string&>());
+  if (value.is_string()) return "the string " + in_quotes(value.get_ref<const std::string&>());
   if (value.is_array()) return "a list of " + std::to_string(value.size()) + " elements";
   if (value.is_object()) return "an object";
   return value.dump();
@@ -210,15 +210,15 @@ inline std::string describe_json(const nlohmann::json& value) {
 template <class T>
 T get(const nlohmann::json& object, const std::string& key, const std::filesystem::path& path) {
   if (!object.is_object()) {
-    throw FileError(path.string(), "must be a JSON object with the key " + detail::quoted(key) + ", but is " +
+    throw FileError(path.string(), "must be a JSON object with the key " + detail::in_quotes(key) + ", but is " +
                                        detail::describe_json(object));
   }
   const auto found = object.find(key);
-  if (found == object.end()) throw FileError(path.string(), "lacks the key " + detail::quoted(key));
+  if (found == object.end()) throw FileError(path.string(), "lacks the key " + detail::in_quotes(key));
   T result{};
   if (!detail::convert_json(*found, result)) {
-    throw FileError(path.string(), "the value of " + detail::quoted(key) + " must be " + detail::json_type_name<T>() +
-                                       ", but is " + detail::describe_json(*found));
+    throw FileError(path.string(), "the value of " + detail::in_quotes(key) + " must be " +
+                                       detail::json_type_name<T>() + ", but is " + detail::describe_json(*found));
   }
   return result;
 }

@@ -78,7 +78,8 @@ class SafetensorsFile {
     const auto bytes = file_.bytes();
     constexpr std::size_t prefix = sizeof(std::uint64_t);
     if (bytes.size() < prefix) {
-      throw FileError(path.string(), "is not a safetensors file: it has only " + std::to_string(bytes.size()) + " bytes");
+      throw FileError(path.string(),
+                      "is not a safetensors file: it has only " + std::to_string(bytes.size()) + " bytes");
     }
     std::uint64_t length = 0;
     std::memcpy(&length, bytes.data(), prefix);
@@ -115,15 +116,15 @@ class SafetensorsFile {
   std::span<const std::byte> data(const Tensor& tensor) const {
     const auto all = file_.bytes().subspan(data_begin_);
     if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset) {
-      throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) + " is not of this file");
+      throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " is not of this file");
     }
     return all.subspan(tensor.offset, tensor.bytes);
   }
 
   /// Copies product(shape) elements to `destination` and gives the file's pages back on the way, so that a model is not
-  /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers go to any
-  /// number type that holds the value exactly. Throws FileError for an integer that does not fit, and for floats asked
-  /// for as integers.
+  /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers go to
+  /// any number type that holds the value exactly. Throws FileError for an integer that does not fit, and for floats
+  /// asked for as integers.
   template <class T>
   void read(const Tensor& tensor, T* destination) const {
     switch (tensor.dtype) {
@@ -150,7 +151,7 @@ class SafetensorsFile {
     using Value = decltype(decode(Stored{}));
     const auto bytes = data(tensor);
     if constexpr (std::floating_point<Value> && std::integral<T>) {
-      throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) + " holds " +
+      throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " holds " +
                                            std::string(dtype_name(tensor.dtype)) + ", but integers are wanted");
     } else {
       constexpr std::size_t chunk = std::size_t{1} << 20;  // elements between two releases
@@ -167,7 +168,7 @@ class SafetensorsFile {
             exact &= detail::convert_element(decode(stored), destination[i]);
           }
           if (!exact) {
-            throw FileError(path().string(), "tensor " + detail::quoted(tensor.name) +
+            throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) +
                                                  " holds an integer that the wanted type cannot");
           }
         }
@@ -197,12 +198,12 @@ namespace detail {
 inline void check_writable(std::span<const TensorToWrite> tensors) {
   std::set<std::string_view> names;
   for (const auto& tensor : tensors) {
-    const auto name = "tensor " + quoted(tensor.name);
+    const auto name = "tensor " + in_quotes(tensor.name);
     if (tensor.name == metadata_key) throw ConfigError(name + " has the name that safetensors files keep for metadata");
     if (!names.insert(tensor.name).second) throw ConfigError(name + " is given twice for one safetensors file");
     const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
     if (!bytes || tensor.shape.size() > most_dimensions) {
-      throw ShapeError(name + " has the impossible shape " + shape_text(tensor.shape));
+      throw ShapeError(name + " has the impossible shape " + format_shape(tensor.shape));
     }
     if (*bytes > 0 && tensor.data == nullptr) throw ConfigError(name + " has no data");
   }

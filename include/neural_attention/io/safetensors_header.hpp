@@ -82,7 +82,7 @@ inline std::optional<std::size_t> tensor_bytes(DType dtype, const std::vector<st
   return static_cast<std::size_t>(bytes);
 }
 
-inline std::string shape_text(const std::vector<std::int64_t>& shape) {
+inline std::string format_shape(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (const auto extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
   return text + "]";
@@ -108,7 +108,7 @@ class SafetensorsHeaderParser {
     const bool fits = std::in_range<std::int64_t>(value);
     return integer(fits ? static_cast<std::int64_t>(value) : 0, !fits);
   }
-  bool number_float(double, const std::string& digits) { return unexpected("the number " + quoted(digits)); }
+  bool number_float(double, const std::string& digits) { return unexpected("the number " + in_quotes(digits)); }
   template <class Bytes>
   bool binary(Bytes&) {
     return unexpected("binary data");
@@ -119,10 +119,10 @@ class SafetensorsHeaderParser {
       header_.metadata[field_] = std::move(value);
       return true;
     }
-    if (place_ != Place::tensor || field_ != "dtype") return unexpected("the string " + quoted(value));
+    if (place_ != Place::tensor || field_ != "dtype") return unexpected("the string " + in_quotes(value));
     const auto dtype = dtype_from_name(value);
     if (!dtype) {
-      fault("has the dtype " + quoted(value) + ", which is none of F64, F32, F16, BF16, I64, I32, U8");
+      fault("has the dtype " + in_quotes(value) + ", which is none of F64, F32, F16, BF16, I64, I32, U8");
     }
     tensor_.dtype = *dtype;
     return true;
@@ -145,14 +145,14 @@ class SafetensorsHeaderParser {
   bool key(std::string& key) {
     if (place_ == Place::root) {
       if (!names_.insert(key).second) {
-        throw FileError(path_.string(), "holds the tensor " + quoted(key) + " twice");
+        throw FileError(path_.string(), "holds the tensor " + in_quotes(key) + " twice");
       }
       name_ = std::move(key);
     } else {
       if (place_ == Place::tensor && key != "dtype" && key != "shape" && key != "data_offsets") {
-        fault("has the unknown field " + quoted(key));
+        fault("has the unknown field " + in_quotes(key));
       }
-      if (!seen_.insert(key).second) fault("has the field " + quoted(key) + " twice");
+      if (!seen_.insert(key).second) fault("has the field " + in_quotes(key) + " twice");
       field_ = std::move(key);
     }
     return true;
@@ -184,15 +184,16 @@ class SafetensorsHeaderParser {
   enum class Place { outside, root, metadata, tensor, shape, offsets };
 
   [[noreturn]] void fault(const std::string& what) const {
-    throw FileError(path_.string(), (name_ == metadata_key ? "the metadata " : "tensor " + quoted(name_) + " ") + what);
+    throw FileError(path_.string(),
+                    (name_ == metadata_key ? "the metadata " : "tensor " + in_quotes(name_) + " ") + what);
   }
 
   bool unexpected(const std::string& what) const {
     if (place_ == Place::outside) throw FileError(path_.string(), "has a header that is not a JSON object");
     if (place_ == Place::root) fault("must be an object, but is " + what);
-    if (place_ == Place::metadata) fault("must hold strings only, but " + quoted(field_) + " is " + what);
-    if (place_ == Place::tensor) fault("has the field " + quoted(field_) + " of the wrong type: " + what);
-    fault("has a " + quoted(field_) + " that is not a list of non-negative integers: " + what);
+    if (place_ == Place::metadata) fault("must hold strings only, but " + in_quotes(field_) + " is " + what);
+    if (place_ == Place::tensor) fault("has the field " + in_quotes(field_) + " of the wrong type: " + what);
+    fault("has a " + in_quotes(field_) + " that is not a list of non-negative integers: " + what);
   }
 
   bool integer(std::int64_t value, bool too_large) {
@@ -217,7 +218,7 @@ class SafetensorsHeaderParser {
     const auto range = std::to_string(offsets_[0]) + " to " + std::to_string(offsets_[1]);
     if (offsets_[0] > offsets_[1]) fault("has data that ends before it begins, from byte " + range);
     const auto bytes = tensor_bytes(tensor_.dtype, tensor_.shape);
-    const auto what = std::string(dtype_name(tensor_.dtype)) + shape_text(tensor_.shape);
+    const auto what = std::string(dtype_name(tensor_.dtype)) + format_shape(tensor_.shape);
     if (!bytes) fault("has the impossible size " + what);
     if (!std::cmp_equal(*bytes, offsets_[1] - offsets_[0])) {
       fault("of type " + what + " needs " + std::to_string(*bytes) + " bytes, but has those from " + range);
@@ -244,24 +245,24 @@ inline void check_coverage(const std::vector<TensorInfo>& tensors, std::size_t d
   std::size_t end = 0;
   const TensorInfo* previous = nullptr;
   for (const auto& tensor : tensors) {
-    const auto name = "tensor " + quoted(tensor.name);
+    const auto name = "tensor " + in_quotes(tensor.name);
     if (tensor.offset > data_size || tensor.bytes > data_size - tensor.offset) {
       throw FileError(path.string(), "is truncated or corrupt: " + name + " ends at byte " +
                                          std::to_string(tensor.offset + tensor.bytes) + " of the data, which has " +
                                          std::to_string(data_size) + " bytes");
     }
-    const auto neighbour = previous == nullptr ? "the header" : "tensor " + quoted(previous->name);
+    const auto neighbour = previous == nullptr ? "the header" : "tensor " + in_quotes(previous->name);
     if (tensor.offset < end) throw FileError(path.string(), name + " overlaps " + neighbour);
     if (tensor.offset > end) {
-      throw FileError(path.string(),
-                      "has " + std::to_string(tensor.offset - end) + " unused bytes between " + neighbour + " and " + name);
+      throw FileError(path.string(), "has " + std::to_string(tensor.offset - end) + " unused bytes between " +
+                                         neighbour + " and " + name);
     }
     end = tensor.offset + tensor.bytes;
     previous = &tensor;
   }
   if (end != data_size) {
     throw FileError(path.string(), "has " + std::to_string(data_size - end) + " unused bytes at its end, behind " +
-                                       (previous == nullptr ? "the header" : "tensor " + quoted(previous->name)));
+                                       (previous == nullptr ? "the header" : "tensor " + in_quotes(previous->name)));
   }
 }
 

@@ -96,6 +96,7 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
       }
     }
   });
+  level_workspaces();
 }
 
 // With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
@@ -154,6 +155,7 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
       }
     }
   });
+  level_workspaces();
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 // Gradients of parameters accumulate (+=); gradients of inputs are written, or added where `accumulate` says so.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -145,6 +146,16 @@ class Cpu {
     CpuMemory memory;
     std::size_t size = 0;
   };
+
+  /// Gives every worker as much temporary memory as the one with the most has: which worker meets the largest tile is
+  /// chance, and without this a worker would still allocate long after the first epoch.
+  void level_workspaces() {
+    for (auto* const all : {&workspaces_, &packing_}) {
+      std::size_t most = 0;
+      for (const auto& workspace : *all) most = std::max(most, workspace.size);
+      for (auto& workspace : *all) workspace.reserve(most);
+    }
+  }
 
   /// Runs body(first, count, worker) over 0 … n-1 in pieces of about `grain`, cut by shape.
   template <class Body>

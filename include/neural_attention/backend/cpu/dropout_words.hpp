@@ -1,4 +1,4 @@
-// Philox words for many neighbouring element blocks at once: equal, bit for bit, to RandomKey::words, but 16 counters
+// Philox words for many neighbouring element blocks at once: equal, bit for bit, to RandomKey::words, but 32 counters
 // go through the rounds side by side, in loops that a compiler turns into vector instructions.
 #pragma once
 
@@ -11,9 +11,9 @@
 namespace neural_attention {
 namespace cpu_dropout {
 
-inline constexpr int lanes = 16;
+inline constexpr int lanes = 32;  // g++ unrolls a loop of 16 before it can vectorise it
 
-/// words[4 i + j] = key.words(row, first_block + i)[j] for i < 16.
+/// words[4 i + j] = key.words(row, first_block + i)[j] for i < 32.
 inline void philox_lanes(const RandomKey& key, std::uint32_t row, std::uint32_t first_block, std::uint32_t* words) {
   std::uint32_t a[lanes], b[lanes], c[lanes], d[lanes];
   for (int i = 0; i < lanes; ++i) {

@@ -15,35 +15,31 @@
 namespace neural_attention {
 namespace cpu_elementwise {
 
-/// Calls body(first column, count, words) for pieces of the row of a dropout mask, first_row + row.
-template <class Body>
-void for_words(const DropoutMask& mask, int row, int cols, Body&& body) {
-  constexpr int piece = 256;
-  std::uint32_t words[piece];
-  for (int c = 0; c < cols; c += piece) {
-    const int count = std::min(piece, cols - c);
-    keep_words(mask.key, static_cast<std::uint32_t>(mask.first_row + row), static_cast<std::uint32_t>(c / 4),
-               (count + 3) / 4, words);
-    body(c, count, words);
-  }
-}
-
 /// y = x · mask / (1 - rate), or residual + that: one row.
 template <class T, bool WithResidual>
 void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, const T* x, T* y) {
+  constexpr int piece = 4 * cpu_dropout::lanes;
+  std::uint32_t words[piece] = {};
+  T values[piece];  // a copy, so that the compiler need not fear that y is x
   const auto threshold = cpu_dropout::keep_threshold(mask.rate);
   const T keep = static_cast<T>(1.0 / (1.0 - mask.rate));
-  for_words(mask, row, cols, [&](int first, int count, const std::uint32_t* words) {
-    const T* const from = x + first;
-    T* const to = y + first;
-    for (int i = 0; i < count; ++i) {
-      const T kept = words[i] >= threshold ? from[i] * keep : T(0);
-      if constexpr (WithResidual)
-        to[i] = residual[first + i] + kept;
-      else
-        to[i] = kept;
+  const auto global_row = static_cast<std::uint32_t>(mask.first_row + row);
+  for (int first = 0; first < cols; first += piece) {
+    const int count = std::min(piece, cols - first);
+    keep_words(mask.key, global_row, static_cast<std::uint32_t>(first / 4), (count + 3) / 4, words);
+    std::copy_n(x + first, count, values);
+    if (count < piece) std::fill(values + count, values + piece, T(0));
+    for (int i = 0; i < piece; ++i) {
+      const T scaled = values[i] * keep;
+      values[i] = words[i] >= threshold ? scaled : T(0);
     }
-  });
+    if constexpr (WithResidual) {
+      const T *const old = residual + first, *const dropped = values;
+      cpu_blocks::store(y + first, count, [&](auto at) -> cpu_blocks::Block<T> { return at(old) + at(dropped); });
+    } else {
+      std::copy_n(values, count, y + first);
+    }
+  }
 }
 
 }  // namespace cpu_elementwise

@@ -122,6 +122,7 @@ void Cpu<T>::linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
     if (f != Activation::Identity)
       for (int r = 0; r < rows; ++r) cpu_elementwise::apply(f, out.row(r), out.row(r), cols);
   });
+  level_workspaces();
 }
 
 template <class T>
@@ -134,6 +135,7 @@ void Cpu<T>::linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix 
     cpu_gemm::gemm_accumulate<T>(rows, cols, dy.cols, {dy.row(row), dy.stride, false}, {w.data + col, w.stride, false},
                                  out.data, out.stride, packing_[worker]);
   });
+  level_workspaces();
 }
 
 template <class T>
@@ -144,6 +146,7 @@ void Cpu<T>::linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
     cpu_gemm::gemm_accumulate<T>(rows, cols, dy.rows, {dy.data + row, dy.stride, true}, {x.data + col, x.stride, false},
                                  out.data, out.stride, packing_[worker]);
   });
+  level_workspaces();
 }
 
 template <class T>

@@ -18,27 +18,53 @@ namespace cpu_loss {
 template <class T>
 using Block = cpu_blocks::Block<T>;
 
-/// Largest element and sum of all of x + bias (bias may be null). A NaN shows in the sum.
-template <class T>
-struct MaximumAndSum {
-  T maximum;
-  T sum;
-};
-
 template <class T>
 Block<T> logits_at(const auto& at, const T* x, const T* bias) {
   return bias ? Block<T>(at(x) + at(bias)) : Block<T>(at(x));
 }
 
+/// The largest of x + bias (bias may be null) and, where `sum` is given, their sum.
 template <class T>
-T maximum(const T* x, const T* bias, std::ptrdiff_t n) {
+T maximum(const T* x, const T* bias, std::ptrdiff_t n, T* sum = nullptr) {
   constexpr int size = cpu_blocks::block_size;
-  Block<T> most = Block<T>::Constant(-std::numeric_limits<T>::infinity());
+  const Block<T> lowest = Block<T>::Constant(-std::numeric_limits<T>::infinity());
+  Block<T> most = lowest, most_odd = lowest, all = Block<T>::Zero(), all_odd = all;
   std::ptrdiff_t i = 0;
-  for (; i + size <= n; i += size) most = most.max(logits_at<T>(cpu_blocks::WholeBlock<T>{i}, x, bias));
-  T result = most.maxCoeff();
-  for (; i < n; ++i) result = std::max(result, bias ? x[i] + bias[i] : x[i]);
+  for (; i + 2 * size <= n; i += 2 * size) {
+    const Block<T> even = logits_at<T>(cpu_blocks::WholeBlock<T>{i}, x, bias);
+    const Block<T> odd = logits_at<T>(cpu_blocks::WholeBlock<T>{i + size}, x, bias);
+    most = most.max(even);
+    most_odd = most_odd.max(odd);
+    all += even;
+    all_odd += odd;
+  }
+  T result = most.max(most_odd).maxCoeff(), total = (all + all_odd).sum();
+  for (; i < n; ++i) {
+    const T logit = bias ? x[i] + bias[i] : x[i];
+    result = std::max(result, logit);
+    total += logit;
+  }
+  if (sum) *sum = total;
   return result;
+}
+
+/// x = exp(x + bias - top); returns the sum.
+template <class T>
+T store_exponentials(T* x, const T* bias, std::ptrdiff_t n, T top) {
+  Block<T> sums[2] = {Block<T>::Zero(), Block<T>::Zero()};
+  int turn = 0;
+  std::ptrdiff_t left = n;
+  cpu_blocks::store(x, n, [&](auto at) -> Block<T> {
+    const Block<T> result = (logits_at<T>(at, x, bias) - top).exp();
+    if (left >= cpu_blocks::block_size)
+      sums[turn] += result;
+    else
+      sums[turn].head(left) += result.head(left);
+    left -= cpu_blocks::block_size;
+    turn = 1 - turn;
+    return result;
+  });
+  return (sums[0] + sums[1]).sum();
 }
 
 /// The first index with x + bias equal to `value`, or n.
@@ -68,24 +94,23 @@ void Cpu<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> targ
       const int target = targets[r];
       assert(target >= 0 && target < n);
       const T at_target = b ? x[target] + b[target] : x[target];
-      const T top = maximum(x, b, n);
-      const T mean = even == T(0) ? T(0) : cpu_blocks::sum<T>(n, [&](auto at) -> Block<T> {
-                                             return logits_at<T>(at, x, b);
-                                           }) / static_cast<T>(n);
+      T all = T(0);
+      const T top = maximum(x, b, n, &all);
+      const T mean = all / static_cast<T>(n);
       T total;
       if (gradient_scale == 0.0) {
         total = cpu_blocks::sum<T>(n, [&](auto at) -> Block<T> { return (logits_at<T>(at, x, b) - top).exp(); });
       } else {
-        cpu_blocks::store(x, n, [&](auto at) -> Block<T> { return (logits_at<T>(at, x, b) - top).exp(); });
-        total = cpu_blocks::sum<T>(n, [&](auto at) -> Block<T> { return at(x); });
+        total = store_exponentials(x, b, n, top);
         const T factor = static_cast<T>(gradient_scale) / total;
         const T shift = static_cast<T>(gradient_scale * smoothing / n);
         cpu_blocks::store(x, n, [&](auto at) -> Block<T> { return at(x) * factor - shift; });
         x[target] -= static_cast<T>(gradient_scale) * hit;
       }
-      const T log_sum = top + std::log(total);
-      losses.row(r)[0] = hit * (log_sum - at_target) + (even == T(0) ? T(0) : even * (log_sum - mean));
-      losses.row(r)[1] = log_sum - at_target;
+      const T log_total = std::log(total);
+      const T plain = log_total + (top - at_target);  // not (log_total + top) - …: large logits would swallow the log
+      losses.row(r)[0] = hit * plain + (even == T(0) ? T(0) : even * (log_total + (top - mean)));
+      losses.row(r)[1] = plain;
     }
   });
 }

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/blocks.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 
@@ -22,7 +23,7 @@ void backward_row(const T* dy, const T* x, const T* y, const T* gain, T mean, T 
                   T* dbias) {
   const auto gradient = [=](auto at) -> Block<T> {
     if constexpr (Relu)
-      return (Block<T>(at(y)) > T(0)).select(Block<T>(at(dy)), T(0));
+      return cpu_elementwise::relu_gradient<T>(at(y), at(dy));
     else
       return at(dy);
   };
@@ -60,10 +61,7 @@ void Cpu<T>::layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool
       const T rstd = T(1) / std::sqrt(variance + static_cast<T>(epsilon));
       const auto line = [&](auto at) -> Block { return (at(row) - mean) * rstd * at(g) + at(b); };
       if (relu)
-        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block {
-          const Block value = line(at);
-          return (value < T(0)).select(T(0), value);
-        });
+        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
       else
         cpu_blocks::store(y.row(r), x.cols, line);
       stats.row(r)[0] = mean;

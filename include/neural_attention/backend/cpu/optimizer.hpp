@@ -17,17 +17,15 @@ namespace cpu_optimizer {
 /// Σ x² of a run, in double.
 template <class T>
 double sum_of_squares(const T* x, std::ptrdiff_t n) {
-  using Wide = cpu_blocks::Block<double>;
-  Wide a = Wide::Zero(), b = a;
-  constexpr int size = cpu_blocks::block_size;
+  constexpr int lanes = 32;  // plain loops over arrays: Eigen does not vectorise the conversion
+  double sums[lanes] = {};
   std::ptrdiff_t i = 0;
-  for (; i + 2 * size <= n; i += 2 * size) {
-    a += cpu_blocks::WholeBlock<T>{i}(x).template cast<double>().square();
-    b += cpu_blocks::WholeBlock<T>{i + size}(x).template cast<double>().square();
-  }
-  double rest = 0.0;
-  for (; i < n; ++i) rest += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  return (a + b).sum() + rest;
+  for (; i + lanes <= n; i += lanes)
+    for (int j = 0; j < lanes; ++j) sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
+  for (int j = 0; i < n; ++i, ++j) sums[j] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double total = 0.0;
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
 }  // namespace cpu_optimizer

@@ -1,0 +1,53 @@
+// Variable-length attention, forward and backward, at the lengths of translation and of language modelling. The count
+// of operations is that of the products: 4 · queries · keys · width forward and 10 backward, half of it when causal.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <vector>
+
+#include "arrays.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "peaks.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using Backend = na::Cpu<float>;
+
+void attention(benchmark::State& state, bool backward) {
+  const int tokens = 4096, length = static_cast<int>(state.range(0)), width = static_cast<int>(state.range(1));
+  const int heads = width / 64, sequences = tokens / length;
+  const bool causal = state.range(2) != 0;
+  Backend backend(static_cast<int>(state.range(3)));
+  bench::Arrays<Backend> arrays(backend);
+  const auto q = arrays.random(tokens, width), k = arrays.random(tokens, width), v = arrays.random(tokens, width);
+  const auto out = arrays.random(tokens, width), dout = arrays.random(tokens, width);
+  const auto dq = arrays.random(tokens, width), dk = arrays.random(tokens, width), dv = arrays.random(tokens, width);
+  const auto log_sum = arrays.random(tokens, heads);
+  const na::Ragged offsets(std::vector<int>(static_cast<std::size_t>(sequences), length));
+  const na::AttentionShape shape{heads, 1.0 / std::sqrt(double(width) / heads), causal};
+  backend.attention(q, k, v, offsets, offsets, shape, {}, out, log_sum);
+  for (auto _ : state) {
+    if (backward)
+      backend.attention_backward(dout, q, k, v, out, log_sum, offsets, offsets, shape, {}, dq, dk, dv);
+    else
+      backend.attention(q, k, v, offsets, offsets, shape, {}, out, log_sum);
+    benchmark::ClobberMemory();
+  }
+  const double products = backward ? 10.0 : 4.0;
+  bench::report_flops<float>(state, products * sequences * length * length * width * (causal ? 0.5 : 1.0),
+                             backend.threads());
+}
+
+void shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"length", "width", "causal", "threads"})->UseRealTime()->Unit(benchmark::kMillisecond);
+  for (const int threads : {1, 2})
+    for (const int length : {16, 32, 128, 512})
+      for (const int causal : {0, 1}) benchmark->Args({length, 512, causal, threads});
+}
+
+}  // namespace
+
+BENCHMARK_CAPTURE(attention, forward, false)->Apply(shapes);
+BENCHMARK_CAPTURE(attention, backward, true)->Apply(shapes);
+BENCHMARK_MAIN();

@@ -1,0 +1,47 @@
+// The three products of a linear map at the models' shapes: y = x wᵀ, dx = dy w, dw += dyᵀ x. GFLOP/s, and the fraction
+// of the FMA peak measured in this process.
+#include <benchmark/benchmark.h>
+
+#include "arrays.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "peaks.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using Backend = na::Cpu<float>;
+
+enum Product { Forward, InputGradient, WeightGradient };
+
+void gemm(benchmark::State& state, Product product) {
+  const int tokens = static_cast<int>(state.range(0)), out = static_cast<int>(state.range(1)),
+            in = static_cast<int>(state.range(2));
+  Backend backend(static_cast<int>(state.range(3)));
+  bench::Arrays<Backend> arrays(backend);
+  const auto x = arrays.random(tokens, in), w = arrays.random(out, in), y = arrays.random(tokens, out);
+  for (auto _ : state) {
+    if (product == Forward) backend.linear(x, w, {}, na::Activation::Identity, y);
+    if (product == InputGradient) backend.linear_input_gradient(y, w, false, x);
+    if (product == WeightGradient) backend.linear_weight_gradient(y, x, w);
+    benchmark::ClobberMemory();
+  }
+  bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads());
+}
+
+void shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"tokens", "out", "in", "threads"})->UseRealTime()->Unit(benchmark::kMillisecond);
+  for (const int threads : {1, 2}) {
+    for (const int tokens : {1200, 4096})
+      for (const auto& [out, in] :
+           {std::pair{512, 256}, {256, 512}, {1024, 512}, {512, 1024}, {2048, 512}, {3072, 768}})
+        benchmark->Args({tokens, out, in, threads});
+    benchmark->Args({1024, 4000, 256, threads})->Args({288, 58101, 512, threads});
+  }
+}
+
+}  // namespace
+
+BENCHMARK_CAPTURE(gemm, forward, Forward)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, input_gradient, InputGradient)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, weight_gradient, WeightGradient)->Apply(shapes);
+BENCHMARK_MAIN();

@@ -1,0 +1,106 @@
+// What this machine can do, measured in the same process and at the same time as a benchmark: multiply-adds in
+// registers and copies between arrays that no cache holds. Every benchmark reports its figure as a fraction of these.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "neural_attention/core/threads.hpp"
+
+namespace bench {
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// A chain long enough that the latency of a multiply-add is hidden, in registers.
+template <class T>
+T multiply_adds(int rounds) {
+  using Packet = typename Eigen::internal::packet_traits<T>::type;
+  constexpr int chains = 12;
+  const Packet factor = Eigen::internal::pset1<Packet>(T(0.999)), addend = Eigen::internal::pset1<Packet>(T(0.001));
+  Packet values[chains];
+  for (int i = 0; i < chains; ++i) values[i] = Eigen::internal::pset1<Packet>(T(i));
+  for (int round = 0; round < rounds; ++round)
+    for (int i = 0; i < chains; ++i) values[i] = Eigen::internal::pmadd(values[i], factor, addend);
+  for (int i = 1; i < chains; ++i) values[0] = Eigen::internal::padd(values[0], values[i]);
+  return Eigen::internal::predux(values[0]);
+}
+
+/// Best of some runs of body(worker) on `threads` threads at once, in seconds.
+template <class Body>
+double best_seconds(int threads, int repetitions, Body&& body) {
+  neural_attention::ThreadPool pool(threads);
+  double best = 1e30;
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.run(threads, [&](int tile, int) { body(tile); });
+    best = std::min(best, seconds_since(start));
+  }
+  return best;
+}
+
+/// Measures once for each number of threads.
+template <class Measure>
+double cached(std::map<int, double>& known, int threads, Measure&& measure) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(threads);
+  return found != known.end() ? found->second : known[threads] = measure();
+}
+
+/// Multiply-adds of T with all registers busy, in 10⁹ floating point operations a second.
+template <class T = float>
+double fma_peak_gflops(int threads) {
+  static std::map<int, double> known;
+  return cached(known, threads, [threads] {
+    constexpr int rounds = 2'000'000, chains = 12;
+    constexpr double width = static_cast<double>(Eigen::internal::packet_traits<T>::size);
+    const double seconds = best_seconds(threads, 10, [](int) { benchmark::DoNotOptimize(multiply_adds<T>(rounds)); });
+    return 2.0 * rounds * chains * width * threads / seconds / 1e9;
+  });
+}
+
+/// Bytes read plus bytes written by plain copies of 64 MiB for each thread, in 10⁹ bytes a second.
+inline double copy_bandwidth_gbs(int threads) {
+  static std::map<int, double> known;
+  return cached(known, threads, [threads] {
+    constexpr std::size_t count = std::size_t{16} << 20;
+    const auto total = count * static_cast<std::size_t>(threads);
+    const auto from = std::make_unique<float[]>(total), to = std::make_unique<float[]>(total);
+    const double seconds = best_seconds(threads, 10, [&](int tile) {
+      const auto first = count * static_cast<std::size_t>(tile);
+      std::copy_n(from.get() + first, count, to.get() + first);
+      benchmark::ClobberMemory();
+    });
+    return 2.0 * static_cast<double>(total * sizeof(float)) / seconds / 1e9;
+  });
+}
+
+/// GB/s of an iteration that moves `bytes` to and from memory, and its share of the copy bandwidth of `threads`
+/// threads. More than 1 is possible where the operands fit a cache.
+inline void report_bytes(benchmark::State& state, double bytes, int threads) {
+  using benchmark::Counter;
+  state.counters["GB/s"] = Counter(bytes / 1e9, Counter::kIsIterationInvariantRate);
+  state.counters["fraction_of_peak"] =
+      Counter(bytes / 1e9 / copy_bandwidth_gbs(threads), Counter::kIsIterationInvariantRate);
+}
+
+/// GFLOP/s of an iteration of `flops` operations, and its share of the FMA peak of `threads` threads.
+template <class T>
+void report_flops(benchmark::State& state, double flops, int threads) {
+  using benchmark::Counter;
+  const double peak = fma_peak_gflops<T>(threads) * 1e9;
+  state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsIterationInvariantRate);
+  state.counters["fraction_of_peak"] = Counter(flops / peak, Counter::kIsIterationInvariantRate);
+}
+
+}  // namespace bench

@@ -1,0 +1,139 @@
+// One arm of the demo's comparison: trains a model of one exact type and says how well it does.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/progress.hpp"
+#include "common/training_log.hpp"
+#include "demo/corpus.hpp"
+#include "neural_attention/io/marian_config_json.hpp"
+#include "neural_attention/metrics/bleu.hpp"
+#include "neural_attention/neural_attention.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/translate_lines.hpp"
+#include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/train/trainer.hpp"
+
+namespace examples {
+
+/// What both arms share: sizes and training. Chosen for some thousand short sentences and about a minute an arm.
+struct DemoSettings {
+  long max_steps = 800;
+  int evaluations = 8;
+  int vocab_size = 1500;
+  int longest = 64;  ///< tokens of a sentence
+  int batch_tokens = 600;
+  double learning_rate = 2e-3;
+  std::uint64_t seed = 42;
+  int threads = 0;
+
+  na::MarianConfig model(int vocabulary) const {
+    auto config = na::marian_small(vocabulary);
+    config.d_model = 128;
+    config.encoder_layers = config.decoder_layers = 2;
+    config.encoder_ffn_dim = config.decoder_ffn_dim = 512;
+    return config;
+  }
+
+  na::TrainerOptions trainer() const {
+    na::TrainerOptions options;
+    options.step.learning_rate = learning_rate;
+    options.step.schedule = {na::Schedule::Kind::Linear, max_steps / 8, max_steps};
+    options.step.label_smoothing = 0.1;
+    options.step.seed = seed;
+    options.adam.beta2 = 0.98;
+    options.adam.weight_decay = 0.01;
+    options.max_steps = max_steps;
+    options.eval_steps = std::max(1L, max_steps / evaluations);
+    return options;
+  }
+};
+
+struct ArmResult {
+  std::string name;
+  bool cancelled = false;
+  std::ptrdiff_t parameters = 0;
+  double valid_loss = 0.0, bleu = 0.0, tokens_per_second = 0.0, seconds = 0.0;
+  std::vector<std::string> translations;  ///< of the held-out sources
+  std::vector<na::report::Point> losses, bleus;
+};
+
+/// Trains a model with projections `P` in `folder`, which holds the tokenizer and becomes a complete model folder with
+/// metrics and curves. `roles` sets the projectors' names in config.json, so that other programs can read the model.
+/// Returns early where `stop` says so.
+template <class P>
+ArmResult train_arm(const std::string& name, const std::string& folder, const DemoCorpus& corpus,
+                    const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
+                    const std::function<void(na::MarianConfig&)>& roles, const std::function<bool()>& stop) {
+  using Model = na::Marian<na::Cpu<float>, P>;
+  auto config = settings.model(tokenizer.vocab_size());
+  roles(config);
+  na::Cpu<float> backend(settings.threads);
+  Model model(backend, config, settings.seed);
+
+  const auto batches = [&](const na::text::ParallelCorpus& text, bool shuffle) {
+    na::text::BatchOptions options;
+    options.tokens = settings.batch_tokens;
+    options.shuffle = shuffle;
+    options.seed = settings.seed;
+    return na::text::TranslationData(na::text::tokenize(text, tokenizer, settings.longest, settings.longest), options,
+                                     tokenizer.pad_id());
+  };
+  auto training = batches(corpus.train, true), validation = batches(corpus.held_out, false);
+
+  ArmResult result;
+  result.name = name;
+  result.parameters = model.parameters().count();
+  Progress progress(settings.max_steps, name);
+  TrainingLog log(folder, name, "bleu", 0);
+  na::GreedyDecoder<Model> decoder(backend, model);
+  na::TrainerCallbacks callbacks;
+  callbacks.on_step = [&](const na::StepEvent& event) {
+    const double loss = event.result.loss.smoothed / double(event.result.loss.tokens);
+    progress.update(event.step, {{"loss", fixed(loss, 3)}, {"tok/s", compact(event.tokens_per_second)}});
+    if (event.step % 10 == 0) log.add(event);
+    return !stop();
+  };
+  callbacks.metric = [&] {
+    na::text::TranslateOptions decoding;
+    decoding.greedy.max_length = settings.longest;
+    result.translations =
+        na::text::translate_lines(decoder, tokenizer, config.max_position_embeddings, corpus.held_out.source, decoding);
+    return na::metrics::corpus_bleu(result.translations, corpus.held_out.target).score;
+  };
+  callbacks.on_evaluation = [&](const na::EvaluationEvent& event) {
+    log.add(event, progress.elapsed_seconds());
+    result.losses.push_back({double(event.step), event.loss});
+    result.bleus.push_back({double(event.step), event.metric});
+    progress.message(name + "  step " + std::to_string(event.step) + "  held-out loss " + fixed(event.loss, 3) +
+                     "  BLEU " + fixed(event.metric, 1));
+  };
+  na::Trainer trainer(backend, model, training, validation, settings.trainer(), std::move(callbacks));
+  const auto summary = trainer.run();
+  progress.finish();
+  result.cancelled = summary.cancelled;
+  if (result.cancelled) return result;
+
+  result.valid_loss = summary.valid_loss;
+  result.bleu = summary.valid_metric;
+  result.tokens_per_second = summary.tokens_per_second;
+  result.seconds = progress.elapsed_seconds();
+  log.add(nlohmann::ordered_json{{"final", true},
+                                 {"projector", name},
+                                 {"parameters", result.parameters},
+                                 {"seed", settings.seed},
+                                 {"steps", summary.steps},
+                                 {"valid_loss", result.valid_loss},
+                                 {"valid_bleu", result.bleu},
+                                 {"seconds", summary.seconds},
+                                 {"target_tokens_per_second", result.tokens_per_second}});
+  na::io::save_config(folder + "/config.json", config);
+  na::io::save_parameters(folder + "/model.safetensors", backend, model.parameters());
+  return result;
+}
+
+}  // namespace examples

@@ -1,0 +1,75 @@
+// The sentence pairs of the demo: generated from the grammar in examples/common, or the user's own.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/german_english_grammar.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/text/parallel_corpus.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+struct DemoCorpus {
+  na::text::ParallelCorpus train, held_out;
+  std::string description;
+};
+
+inline void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw na::FileError(folder.string(), "cannot be created: " + error.message());
+}
+
+/// Writes `lines` to `path`, one a line.
+inline void write_lines(const std::filesystem::path& path, std::span<const std::string> lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  na::io::write_file_atomically(path, text);
+}
+
+/// German and English from the grammar; no held-out sentence of either language occurs in the training part. The files
+/// go to `folder`, where `translation train --data` finds them.
+inline DemoCorpus generated_corpus(const std::filesystem::path& folder) {
+  constexpr std::size_t train_pairs = 8000, held_out_pairs = 500;
+  constexpr std::uint64_t seed = 1;
+  const auto parts = split(generate(train_pairs + held_out_pairs, seed), train_pairs, held_out_pairs, 0);
+  const auto sides = [](const std::vector<SentencePair>& pairs) {
+    na::text::ParallelCorpus corpus;
+    for (const auto& pair : pairs) {
+      corpus.source.push_back(pair.german);
+      corpus.target.push_back(pair.english);
+    }
+    return corpus;
+  };
+  DemoCorpus corpus{sides(parts.train), sides(parts.valid), "German to English, from a grammar"};
+  make_folder(folder);
+  write_lines(folder / "train.de", corpus.train.source);
+  write_lines(folder / "train.en", corpus.train.target);
+  write_lines(folder / "valid.de", corpus.held_out.source);
+  write_lines(folder / "valid.en", corpus.held_out.target);
+  return corpus;
+}
+
+/// train.* and valid.* of `folder`, plain or gzip. Of a large valid part the first thousand pairs are used: the demo
+/// translates them several times.
+inline DemoCorpus given_corpus(const std::string& folder, const std::string& source, const std::string& target) {
+  const auto load = [&](const std::string& part) {
+    const auto source_path = na::text::find_text_file(folder, part + "." + source);
+    return na::text::load_parallel(source_path, na::text::find_text_file(folder, part + "." + target));
+  };
+  DemoCorpus corpus{load("train"), load("valid"), source + " to " + target + ", from " + folder};
+  constexpr std::size_t most = 1000;
+  if (corpus.held_out.size() > most) {
+    corpus.held_out.source.resize(most);
+    corpus.held_out.target.resize(most);
+  }
+  return corpus;
+}
+
+}  // namespace examples

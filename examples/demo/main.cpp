@@ -1,0 +1,145 @@
+// demo: trains two translators side by side, stock linear projections against the paper's neural ones, and compares
+// them.
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+
+#include "common/command_line.hpp"
+#include "demo/arm.hpp"
+
+namespace examples {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct DemoOptions {
+  std::string data, source_lang = "de", target_lang = "en", output_dir = "demo-results";
+  DemoSettings settings;
+};
+
+na::text::MarianTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOptions& options, const fs::path& linear,
+                                          const fs::path& neural) {
+  na::text::MarianTokenizerOptions described;
+  described.source_lang = options.source_lang;
+  described.target_lang = options.target_lang;
+  auto tokenizer = na::text::MarianTokenizer::train(corpus.train.source, corpus.train.target,
+                                                    options.settings.vocab_size, linear.string(), described);
+  make_folder(neural);
+  for (const char* name : {"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"}) {
+    std::error_code error;
+    fs::copy_file(linear / name, neural / name, fs::copy_options::overwrite_existing, error);
+    if (error) throw na::FileError((neural / name).string(), "cannot be written: " + error.message());
+  }
+  return tokenizer;
+}
+
+void write_curves(const fs::path& folder, std::span<const ArmResult> arms) {
+  const auto draw = [&](const char* file, const char* title, const char* unit, auto curve) {
+    std::vector<na::report::Series> series;
+    for (const auto& arm : arms) series.push_back({arm.name, arm.*curve});
+    na::report::ChartOptions chart;
+    chart.title = title;
+    chart.x_label = "optimizer step";
+    chart.y_label = unit;
+    na::io::write_file_atomically(folder / file, na::report::line_chart(chart, series));
+  };
+  draw("loss.svg", "Loss on held-out sentences", "nats per token", &ArmResult::losses);
+  draw("bleu.svg", "BLEU on held-out sentences", "BLEU", &ArmResult::bleus);
+}
+
+void print_comparison(const DemoCorpus& corpus, std::span<const ArmResult> arms) {
+  using enum Align;
+  Table numbers({"projections", "parameters", "held-out loss", "BLEU", "target tokens/s", "minutes"},
+                {left, right, right, right, right, right});
+  for (const auto& arm : arms)
+    numbers.add({arm.name, with_commas(arm.parameters), fixed(arm.valid_loss, 4), fixed(arm.bleu, 2),
+                 with_commas(std::llround(arm.tokens_per_second)), clock_time(arm.seconds)});
+  std::printf("\n%s\n", numbers.text().c_str());
+
+  Table samples({"", "held-out sentences"});
+  constexpr std::size_t shown = 3;
+  const auto count = corpus.held_out.size();
+  for (std::size_t k = 0; k < std::min(shown, count); ++k) {
+    const auto i = k * count / shown;
+    if (k > 0) samples.add({});
+    samples.add({"source", corpus.held_out.source[i]});
+    samples.add({"reference", corpus.held_out.target[i]});
+    for (const auto& arm : arms) samples.add({arm.name, arm.translations[i]});
+  }
+  std::printf("%s\n", samples.text(100).c_str());
+}
+
+void print_hints(const std::string& folder, bool generated) {
+  std::printf("Models, metrics (metrics.jsonl) and curves (loss.svg, bleu.svg) are in %s\n\n", folder.c_str());
+  std::printf(
+      "Where to go from here:\n"
+      "  cmake --workflow --preset release\n"
+      "  echo 'Der Mann liest ein Buch.' | build/release/bin/translation translate --model %s/neural\n",
+      folder.c_str());
+  if (generated)
+    std::printf(
+        "  build/release/bin/translation train --data %s/corpus --output_dir longer --projector neural\n"
+        "  NEURAL_ATTENTION_DEMO_DATA=DIR cmake --workflow --preset demo    (your train.de, train.en, valid.*)\n",
+        folder.c_str());
+}
+
+int run_demo(const DemoOptions& options) {
+  if (options.settings.max_steps < 1) throw na::ConfigError("--max_steps must be at least 1");
+  const auto folder = fs::absolute(options.output_dir);
+  const auto linear = folder / "linear", neural = folder / "neural";
+  make_folder(linear);
+  const bool generated = options.data.empty();
+  const auto corpus = generated ? generated_corpus(folder / "corpus")
+                                : given_corpus(options.data, options.source_lang, options.target_lang);
+  const auto tokenizer = learn_tokenizer(corpus, options, linear, neural);
+  std::fprintf(stderr, "%s: %s training pairs, %s held out, a joint vocabulary of %d pieces\n",
+               corpus.description.c_str(), with_commas(std::ssize(corpus.train.source)).c_str(),
+               with_commas(std::ssize(corpus.held_out.source)).c_str(), tokenizer.vocab_size());
+
+  const Interruption interruption;
+  const auto stop = [&] { return interruption.requested(); };
+  const int linear_choice = na::io::projector_choice("linear"), neural_choice = na::io::projector_choice("neural");
+  std::vector<ArmResult> arms;
+  arms.push_back(train_arm<na::LinearProjections>(
+      "linear", linear.string(), corpus, tokenizer, options.settings,
+      [&](na::MarianConfig& config) {
+        for (auto* role : {&config.query, &config.key, &config.value, &config.output}) role->choice = linear_choice;
+      },
+      stop));
+  if (!arms.back().cancelled)
+    arms.push_back(train_arm<na::paper::marian>(
+        "neural", neural.string(), corpus, tokenizer, options.settings,
+        [&](na::MarianConfig& config) {
+          for (auto* role : {&config.query, &config.key, &config.output}) role->choice = neural_choice;
+          config.value.choice = linear_choice;
+        },
+        stop));
+  if (arms.back().cancelled) {
+    std::fprintf(stderr, "interrupted; what was finished is in %s\n", folder.string().c_str());
+    return 130;
+  }
+  write_curves(folder, arms);
+  print_comparison(corpus, arms);
+  print_hints(fs::relative(folder).string(), generated);
+  return 0;
+}
+
+}  // namespace
+}  // namespace examples
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains two German-English translators, with linear and with neural projections, and compares them.",
+               "demo");
+  examples::DemoOptions options;
+  app.add_option("--data", options.data,
+                 "Own pairs: a folder with train.de, train.en, valid.de, valid.en, each plain or .gz. Without it, "
+                 "sentences from a grammar")
+      ->envname("NEURAL_ATTENTION_DEMO_DATA");
+  app.add_option("--source_lang", options.source_lang, "Ending of the source files")->capture_default_str();
+  app.add_option("--target_lang", options.target_lang, "Ending of the target files")->capture_default_str();
+  app.add_option("--output_dir", options.output_dir, "Where models, metrics and curves go")->capture_default_str();
+  app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")->capture_default_str();
+  app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")->capture_default_str();
+  app.add_option("--threads", options.settings.threads, "CPU threads; 0: all")->capture_default_str();
+  return examples::run_program(app, argc, argv, [&] { return examples::run_demo(options); });
+}

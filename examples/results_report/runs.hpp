@@ -1,0 +1,207 @@
+// The runs that a report is made of: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as `translation train` writes it,
+// and <runs>/<experiment>/about.md in prose. Rows are read by what they hold: valid_loss (an evaluation), "final" (the
+// result), "test" (BLEU on a test set, added afterwards); rows of training steps are passed over.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/json_file.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+inline constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+
+struct Evaluation {
+  double step = 0.0, seconds = 0.0, loss = 0.0;
+  double bleu = not_measured;
+};
+
+struct TestScore {
+  std::string set;
+  double bleu = 0.0;
+  std::string signature;  ///< empty where the row has none
+};
+
+/// One training run.
+struct Run {
+  std::string path;  ///< of its metrics.jsonl
+  std::uint64_t seed = 0;
+  std::int64_t parameters = 0, steps = 0;
+  double valid_loss = 0.0, valid_bleu = not_measured, seconds = 0.0, tokens_per_second = 0.0;
+  std::vector<Evaluation> evaluations;
+  std::vector<TestScore> tests;
+
+  const TestScore* test(std::string_view set) const {
+    const auto found = std::find_if(tests.begin(), tests.end(), [&](const auto& score) { return score.set == set; });
+    return found == tests.end() ? nullptr : &*found;
+  }
+};
+
+/// The runs of one arm, by ascending seed.
+struct Arm {
+  std::string name;
+  std::vector<Run> runs;
+};
+
+struct Experiment {
+  std::string name, about;
+  std::vector<Arm> arms;  ///< by name
+
+  /// The test sets of all runs, in the order in which they first appear.
+  std::vector<std::string> test_sets() const {
+    std::vector<std::string> sets;
+    for (const auto& arm : arms)
+      for (const auto& run : arm.runs)
+        for (const auto& score : run.tests)
+          if (std::find(sets.begin(), sets.end(), score.set) == sets.end()) sets.push_back(score.set);
+    return sets;
+  }
+};
+
+namespace runs_detail {
+
+namespace fs = std::filesystem;
+
+/// Takes one row of metrics.jsonl; `where` names file and line.
+inline void take_row(const nlohmann::json& row, const std::string& where, Run& run, bool& finished) {
+  if (row.contains("final")) {
+    if (finished) throw na::FileError(where, "is a second final row");
+    finished = true;
+    if (const auto seed = na::io::get<std::uint64_t>(row, "seed", where); seed != run.seed)
+      throw na::FileError(where, "is of a run with seed " + std::to_string(seed) + ", but its folder says seed " +
+                                     std::to_string(run.seed));
+    run.parameters = na::io::get<std::int64_t>(row, "parameters", where);
+    run.steps = na::io::get<std::int64_t>(row, "steps", where);
+    run.valid_loss = na::io::get<double>(row, "valid_loss", where);
+    run.valid_bleu = na::io::get_or<double>(row, "valid_bleu", not_measured, where);
+    run.seconds = na::io::get<double>(row, "seconds", where);
+    run.tokens_per_second = na::io::get<double>(row, "target_tokens_per_second", where);
+  } else if (row.contains("test")) {
+    TestScore score{na::io::get<std::string>(row, "test", where), na::io::get<double>(row, "bleu", where),
+                    na::io::get_or<std::string>(row, "signature", "", where)};
+    if (run.test(score.set)) throw na::FileError(where, "is a second result on " + score.set);
+    run.tests.push_back(std::move(score));
+  } else if (row.contains("valid_loss")) {
+    run.evaluations.push_back({na::io::get<double>(row, "step", where), na::io::get<double>(row, "seconds", where),
+                               na::io::get<double>(row, "valid_loss", where),
+                               na::io::get_or<double>(row, "valid_bleu", not_measured, where)});
+  } else if (!row.contains("step")) {
+    throw na::FileError(where, "is neither a step, an evaluation, a test nor the final row");
+  }
+}
+
+/// Folders, or files, inside `folder`, sorted by name. Hidden ones do not count.
+inline std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  try {
+    for (const auto& item : fs::directory_iterator(folder))
+      if (item.is_directory() && !item.path().filename().string().starts_with('.')) found.push_back(item.path());
+  } catch (const fs::filesystem_error& failed) {
+    throw na::FileError(folder.string(), "cannot be listed: " + failed.code().message());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// Names become headings, table cells and file names.
+inline void check_name(const fs::path& folder) {
+  const auto name = folder.filename().string();
+  constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  if (name.find_first_not_of(allowed) != std::string::npos)
+    throw na::FileError(folder.string(), "must be named with letters, digits, '.', '_' and '-' only");
+}
+
+}  // namespace runs_detail
+
+/// Throws FileError and LineError where the file is missing, malformed, or of a run that has not ended.
+inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
+  Run run;
+  run.path = (folder / "metrics.jsonl").string();
+  run.seed = seed;
+  std::ifstream file(run.path);
+  if (!file) throw na::FileError(run.path, "cannot be read");
+  bool finished = false;
+  long number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    const auto row = nlohmann::json::parse(line, nullptr, false);
+    if (!row.is_object()) throw na::LineError(run.path, number, "is not a JSON object");
+    runs_detail::take_row(row, run.path + ": line " + std::to_string(number), run, finished);
+  }
+  if (!finished) throw na::FileError(run.path, "has no final row: the run has not ended");
+  const auto later = [](const Evaluation& a, const Evaluation& b) { return a.step >= b.step || a.seconds > b.seconds; };
+  if (std::adjacent_find(run.evaluations.begin(), run.evaluations.end(), later) != run.evaluations.end())
+    throw na::FileError(run.path, "has evaluations that are not in the order of their steps");
+  return run;
+}
+
+/// Reads one experiment. Throws FileError where a folder is not named <arm>-seed<N>, or where runs of one arm differ in
+/// the number of parameters or in their test sets: their mean would mean nothing.
+inline Experiment read_experiment(const std::filesystem::path& folder) {
+  runs_detail::check_name(folder);
+  Experiment experiment;
+  experiment.name = folder.filename().string();
+  if (const auto about = folder / "about.md"; std::filesystem::exists(about)) {
+    std::ifstream file(about);
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file) throw na::FileError(about.string(), "cannot be read");
+    experiment.about = text.str();
+  }
+  for (const auto& path : runs_detail::folders_in(folder)) {
+    runs_detail::check_name(path);
+    const auto name = path.filename().string();
+    const auto mark = name.rfind("-seed");
+    std::uint64_t seed = 0;
+    const char* const end = name.data() + name.size();
+    const char* const digits = mark == std::string::npos ? end : name.data() + mark + 5;
+    if (const auto [stop, error] = std::from_chars(digits, end, seed);
+        mark == 0 || digits == end || stop != end || error != std::errc{})
+      throw na::FileError(path.string(), "must be named <arm>-seed<N>");
+    const auto arm_name = name.substr(0, mark);
+    auto arm = std::find_if(experiment.arms.begin(), experiment.arms.end(),
+                            [&](const Arm& other) { return other.name == arm_name; });
+    if (arm == experiment.arms.end()) arm = experiment.arms.insert(arm, {arm_name, {}});
+    arm->runs.push_back(read_run(path, seed));
+  }
+  if (experiment.arms.empty()) throw na::FileError(folder.string(), "holds no runs");
+  std::sort(experiment.arms.begin(), experiment.arms.end(), [](const Arm& a, const Arm& b) { return a.name < b.name; });
+  for (auto& arm : experiment.arms) {
+    std::sort(arm.runs.begin(), arm.runs.end(), [](const Run& a, const Run& b) { return a.seed < b.seed; });
+    const auto& first = arm.runs.front();
+    for (const auto& run : arm.runs) {
+      if (run.parameters != first.parameters)
+        throw na::FileError(run.path, "is of a model with " + std::to_string(run.parameters) + " parameters, but " +
+                                          first.path + " of one with " + std::to_string(first.parameters));
+      for (const auto* one : {&run, &first})
+        for (const auto& score : one->tests)
+          if (const auto& other = one == &run ? first : run; !other.test(score.set))
+            throw na::FileError(other.path, "has no result on " + score.set + ", but " + one->path + " has one");
+    }
+  }
+  return experiment;
+}
+
+/// All experiments below `folder`, by name.
+inline std::vector<Experiment> read_experiments(const std::filesystem::path& folder) {
+  std::vector<Experiment> experiments;
+  for (const auto& path : runs_detail::folders_in(folder)) experiments.push_back(read_experiment(path));
+  if (experiments.empty()) throw na::FileError(folder.string(), "holds no experiments");
+  return experiments;
+}
+
+}  // namespace examples

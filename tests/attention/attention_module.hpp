@@ -1,0 +1,43 @@
+// Attention behind the interface of a module, for the gradient checker and the goldens.
+#pragma once
+
+#include <vector>
+
+#include "neural_attention/attention/multi_head.hpp"
+
+/// Attention as a module of one input. Cross-attention takes the queries' rows and the memory's below one another.
+template <class B, class P, bool cross = false>
+class AttentionModule {
+ public:
+  using Attention = neural_attention::MultiHeadAttention<B, P>;
+  using Saved = typename Attention::Saved;
+
+  AttentionModule(const neural_attention::AttentionConfig& config, const std::vector<int>& queries, const std::vector<int>& keys,
+                  bool causal)
+      : attention_(config), queries_(queries), keys_(keys), causal_(causal) {}
+
+  static void visit(auto& self, auto&& visitor) { visitor("", self.attention_); }
+
+  int rows() const { return queries_.total() + (cross ? keys_.total() : 0); }
+
+  neural_attention::Rows<B> forward(neural_attention::Step<B>& step, neural_attention::Rows<B> x, Saved& saved) const {
+    return attention_.forward(step, own(x), memory(x), queries_, keys_, causal_, saved);
+  }
+
+  neural_attention::Rows<B> backward(neural_attention::Step<B>& step, neural_attention::Rows<B> dy, const Saved& saved, neural_attention::Rows<B> dx = {}) {
+    if (!dx) {
+      dx = step.scratch.rows(rows(), dy.cols);
+      step.backend.fill(dx, typename B::Scalar(0));
+    }
+    attention_.backward(step, dy, queries_, keys_, causal_, saved, own(dx), memory(dx));
+    return dx;
+  }
+
+ private:
+  neural_attention::Rows<B> own(neural_attention::Rows<B> x) const { return x.slice(0, queries_.total()); }
+  neural_attention::Rows<B> memory(neural_attention::Rows<B> x) const { return cross ? x.slice(queries_.total(), keys_.total()) : x; }
+
+  Attention attention_;
+  neural_attention::Ragged queries_, keys_;
+  bool causal_;
+};

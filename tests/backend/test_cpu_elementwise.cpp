@@ -1,0 +1,351 @@
+// Element-wise operations of the CPU backend against plain loops in double.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE cpu_elementwise
+#include <array>
+#include <boost/test/unit_test.hpp>
+#include <numbers>
+
+#include "backend/cpu_support.hpp"
+#include "neural_attention/backend/cpu/activations.hpp"
+#include "neural_attention/backend/cpu/dropout_words.hpp"
+
+using namespace neural_attention;
+using namespace cpu_support;
+
+namespace {
+
+constexpr std::array activations = {Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Silu,
+                                    Activation::Mish};
+// A handful of roundings and an exp or erf of a few ulp.
+constexpr double few_roundings = 16;
+constexpr double one_rounding = 1;
+
+double reference(Activation f, double x) {
+  switch (f) {
+    case Activation::Identity:
+      return x;
+    case Activation::Relu:
+      return x > 0 ? x : 0;
+    case Activation::Gelu:
+      return x * 0.5 * std::erfc(-x * std::numbers::sqrt2 / 2);
+    case Activation::Silu:
+      return x / (1 + std::exp(-x));
+    case Activation::Mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+  }
+  return 0;
+}
+
+double reference_slope(Activation f, double x) {
+  switch (f) {
+    case Activation::Identity:
+      return 1;
+    case Activation::Relu:
+      return x > 0 ? 1 : 0;
+    case Activation::Gelu:
+      return 0.5 * std::erfc(-x * std::numbers::sqrt2 / 2) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+    case Activation::Silu: {
+      const double s = 1 / (1 + std::exp(-x));
+      return s * (1 + x * (1 - s));
+    }
+    case Activation::Mish: {
+      const double t = std::tanh(std::log1p(std::exp(x)));
+      return t + x * (1 - t * t) / (1 + std::exp(-x));
+    }
+  }
+  return 0;
+}
+
+bool kept(const DropoutMask& mask, int row, int col) {
+  const auto words =
+      mask.key.words(static_cast<std::uint32_t>(mask.first_row + row), static_cast<std::uint32_t>(col / 4));
+  return unit_interval(words[static_cast<std::size_t>(col % 4)]) >= mask.rate;
+}
+
+const DropoutMask mask{.rate = 0.3, .key = {.seed = 0x123456789ABCDEFull, .step = 5, .site = 9}, .first_row = 1000};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(movement)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(copies_fills_adds_and_scales, T, Scalars) {
+  for (const auto [rows, cols] : shapes) {
+    for (const int gap : {0, 5}) {
+      Cpu<T> backend(2);
+      const auto size = [](double a) { return [a](int, int) { return a; }; };
+      auto x = Matrix<T>::normal(rows, cols, 1, gap);
+      const auto y0 = Matrix<T>::normal(rows, cols, 2, 2 * gap);
+      auto y = y0;
+      backend.copy(x.view(), y.view());
+      require_close<T>(
+          "copy", y, 0, [&](int r, int c) { return x(r, c); }, size(1));
+      y = y0;
+      backend.add(x.view(), y.view());
+      require_close<T>(
+          "add", y, one_rounding, [&](int r, int c) { return double(x(r, c)) + double(y0(r, c)); }, size(10));
+      y = y0;
+      backend.scale(y.view(), -1.7);
+      require_close<T>(
+          "scale", y, 2 * one_rounding, [&](int r, int c) { return -1.7 * double(y0(r, c)); }, size(10));
+      backend.fill(y.view(), T(3));
+      require_close<T>("fill", y, 0, size(3), size(1));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, T, Scalars) {
+  Cpu<T> backend(2);
+  for (const int shift : {-1, 3}) {  // rows
+    auto x = Matrix<T>::normal(400, 100, 1);
+    const auto before = x;
+    const auto all = x.view();
+    backend.copy(all.slice(10, 300), all.slice(10 + shift, 300));
+    require_close<T>(
+        "copy over itself", x, 0,
+        [&](int r, int c) {
+          const bool moved = r >= 10 + shift && r < 310 + shift;
+          return before(moved ? r - shift : r, c);
+        },
+        [](int, int) { return 1.0; });
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, T, Scalars) {
+  Cpu<T> backend(2);
+  for (const auto [rows, cols] : shapes) {
+    auto x = Matrix<T>::normal(rows, cols, 1, 3);
+    std::vector<T> host(static_cast<std::size_t>(rows) * cols);
+    backend.download(x.view(), host);
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < cols; ++c) BOOST_TEST_REQUIRE(host[static_cast<std::size_t>(r) * cols + c] == x(r, c));
+    Matrix<T> y(rows, cols, 7);
+    backend.upload(host, y.view());
+    require_same_bits<T>("upload", x, y);
+    BOOST_TEST(y.guards_hold());
+
+    std::vector<int> chosen;
+    for (int i = 0; i < 2 * rows + 1; ++i) chosen.push_back(i * 5 % rows);
+    Matrix<T> picked(2 * rows + 1, cols, 1);
+    backend.gather(x.view(), chosen, picked.view());
+    require_close<T>(
+        "gather", picked, 0, [&](int r, int c) { return x(chosen[static_cast<std::size_t>(r)], c); },
+        [](int, int) { return 1.0; });
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, T, Scalars) {
+  for (const auto [rows, cols] : shapes) {
+    auto x = Matrix<T>::normal(rows, cols, 1, 2);
+    const auto sums = [&, rows = rows, cols = cols](Cpu<T>& backend) {
+      Matrix<double> result(1, cols);
+      backend.column_sums(x.view(), {result.view().data, static_cast<std::size_t>(cols)});
+      for (int c = 0; c < cols; ++c) {
+        double want = 0, terms = 0;
+        for (int r = 0; r < rows; ++r) want += double(x(r, c)), terms += std::abs(double(x(r, c)));
+        BOOST_TEST_REQUIRE(close(result(0, c), want, terms, rows));
+      }
+      return result;
+    };
+    Cpu<T> one(1), two(2), seven(7);
+    auto expected = sums(one), with_two = sums(two), with_seven = sums(seven);
+    require_same_bits("column_sums with 2 threads", expected, with_two);
+    require_same_bits("column_sums with 7 threads", expected, with_seven);
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, T, Scalars) {
+  Cpu<T> backend(2);
+  T none{};
+  const RowsOf<T> empty(&none, 0, 5);
+  backend.copy(empty, empty);
+  backend.fill(empty, T(1));
+  backend.add(empty, empty);
+  backend.dropout(empty, mask, empty);
+  backend.activation(Activation::Gelu, empty, empty);
+  BOOST_TEST(none == T(0));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(activation)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+  for (const auto f : activations) {
+    for (const auto [rows, cols] : shapes) {
+      Cpu<T> backend(2);
+      auto x = Matrix<T>::normal(rows, cols, 1, 3);
+      backend.scale(x.view(), 3);  // tails as well
+      auto dy = Matrix<T>::normal(rows, cols, 2, 1);
+      Matrix<T> y(rows, cols, 2), dx(rows, cols);
+      backend.activation(f, x.view(), y.view());
+      require_close<T>(
+          "activation", y, few_roundings, [&](int r, int c) { return reference(f, double(x(r, c))); },
+          [&](int r, int c) { return std::abs(double(x(r, c))); });
+      backend.activation_backward(f, x.view(), dy.view(), dx.view());
+      require_close<T>(
+          "activation_backward", dx, few_roundings,
+          [&](int r, int c) { return double(dy(r, c)) * reference_slope(f, double(x(r, c))); },
+          [&](int r, int c) { return std::abs(double(dy(r, c))) * (1 + std::abs(double(x(r, c)))); });
+
+      auto in_place = x;
+      backend.activation(f, in_place.view(), in_place.view());
+      require_same_bits<T>("activation in place", in_place, y);
+      auto gradient_in_place = dy;
+      backend.activation_backward(f, x.view(), gradient_in_place.view(), gradient_in_place.view());
+      require_same_bits<T>("activation_backward in place", gradient_in_place, dx);
+      if (f == Activation::Relu) {  // the output serves as well as the input
+        Matrix<T> from_output(rows, cols);
+        backend.activation_backward(f, y.view(), dy.view(), from_output.view());
+        require_same_bits<T>("relu backward from the output", from_output, dx);
+      }
+    }
+    require_same_with_any_threads<T>("activation", [&](Cpu<T>& backend) {
+      auto x = Matrix<T>::normal(97, 777, 1);
+      backend.activation(f, x.view(), x.view());
+      return x;
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(slope_is_the_derivative) {
+  constexpr double h = 1e-5, truncation = 1e-9;
+  Cpu<double> backend(1);
+  for (const auto f : activations) {
+    auto x = Matrix<double>::normal(1, 101, 3), up = x, down = x;
+    Matrix<double> one(1, 101), dx(1, 101);
+    backend.fill(one.view(), 1.0);
+    for (int c = 0; c < 101; ++c) up(0, c) += h, down(0, c) -= h;
+    backend.activation_backward(f, x.view(), one.view(), dx.view());
+    backend.activation(f, up.view(), up.view());
+    backend.activation(f, down.view(), down.view());
+    for (int c = 0; c < 101; ++c)
+      BOOST_TEST_REQUIRE(std::abs((up(0, c) - down(0, c)) / (2 * h) - dx(0, c)) < truncation);
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(extremes_stay_finite_and_nan_stays, T, Scalars) {
+  Cpu<T> backend(1);
+  for (const auto f : activations) {
+    Matrix<T> x(1, 21), dy(1, 21), dx(1, 21);
+    backend.fill(dy.view(), T(1));
+    for (int c = 0; c < 20; ++c) x(0, c) = static_cast<T>((c % 2 ? 1 : -1) * std::pow(10.0, c / 2));
+    x(0, 20) = std::numeric_limits<T>::quiet_NaN();
+    Matrix<T> y(1, 21);
+    backend.activation(f, x.view(), y.view());
+    backend.activation_backward(f, x.view(), dy.view(), dx.view());
+    for (int c = 0; c < 20; ++c) {
+      BOOST_TEST_REQUIRE(close(y(0, c), reference(f, double(x(0, c))), std::abs(double(x(0, c))), few_roundings));
+      BOOST_TEST_REQUIRE(std::isfinite(dx(0, c)));
+    }
+    BOOST_TEST(std::isnan(y(0, 20)));
+    auto block = Matrix<T>::normal(1, 16, 1);  // a whole block takes another path than a tail
+    block(0, 3) = std::numeric_limits<T>::quiet_NaN();
+    backend.activation(f, block.view(), block.view());
+    BOOST_TEST(std::isnan(block(0, 3)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(erf_of_float_is_as_exact_as_promised) {
+  constexpr double promised = 4e-7;
+  double worst = 0;
+  for (int i = 0; i < 64000; ++i) {
+    cpu_blocks::Block<float> x;
+    for (int j = 0; j < 16; ++j) x[j] = static_cast<float>(i * 16 + j - 512000) * 1e-5f;
+    const auto y = cpu_elementwise::erf<float>(x);
+    for (int j = 0; j < 16; ++j) worst = std::max(worst, std::abs(double(y[j]) - std::erf(double(x[j]))));
+  }
+  BOOST_TEST(worst < promised);
+  BOOST_TEST(worst > 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(dropout)
+
+BOOST_AUTO_TEST_CASE(words_equal_philox) {
+  const RandomKey key{.seed = 0xFEDCBA9876543210ull, .step = 77, .site = 3};
+  int compared = 0;
+  for (const int blocks : {1, 2, 15, 16, 31, 32, 33, 64, 100}) {
+    for (const std::uint32_t first : {0u, 7u, 0xFFFFFFF0u}) {  // the last wraps
+      std::vector<std::uint32_t> words(4 * static_cast<std::size_t>(blocks) + 1, 42);
+      keep_words(key, 123456, first, blocks, words.data());
+      for (int i = 0; i < blocks; ++i) {
+        const auto want = key.words(123456, first + static_cast<std::uint32_t>(i));
+        for (std::size_t j = 0; j < 4; ++j, ++compared)
+          BOOST_TEST_REQUIRE(words[4 * static_cast<std::size_t>(i) + j] == want[j]);
+      }
+      BOOST_TEST(words.back() == 42u);
+    }
+  }
+  BOOST_TEST(compared > 0);
+}
+
+BOOST_AUTO_TEST_CASE(threshold_says_what_the_double_says) {
+  for (const double rate : {1e-12, 0.1, 0.25, 0.3, 0.5, 0.9, 0.999999}) {
+    const auto threshold = cpu_dropout::keep_threshold(rate);
+    BOOST_TEST(unit_interval(threshold) >= rate);
+    BOOST_TEST((threshold == 0 || unit_interval(threshold - 1) < rate));
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_what_the_key_says, T, Scalars) {
+  const double factor = 1 / (1 - mask.rate);
+  for (const auto [rows, cols] : shapes) {
+    Cpu<T> backend(2);
+    auto x = Matrix<T>::normal(rows, cols, 1, 3), residual = Matrix<T>::normal(rows, cols, 2, 4);
+    Matrix<T> y(rows, cols, 5);
+    const auto dropped = [&](int r, int c) { return kept(mask, r, c) ? factor * double(x(r, c)) : 0.0; };
+    const auto size = [](int, int) { return 10.0; };
+    backend.dropout(x.view(), mask, y.view());
+    require_close<T>("dropout", y, 2 * one_rounding, dropped, size);
+    auto in_place = x;
+    backend.dropout(in_place.view(), mask, in_place.view());
+    require_same_bits<T>("dropout in place", in_place, y);
+
+    const auto sum = [&](int r, int c) { return double(residual(r, c)) + dropped(r, c); };
+    backend.residual_dropout(residual.view(), x.view(), mask, y.view());
+    require_close<T>("residual_dropout", y, 2 * one_rounding, sum, size);
+    auto over_x = x, over_residual = residual;
+    backend.residual_dropout(residual.view(), over_x.view(), mask, over_x.view());
+    backend.residual_dropout(over_residual.view(), x.view(), mask, over_residual.view());
+    require_same_bits<T>("residual_dropout over x", over_x, y);
+    require_same_bits<T>("residual_dropout over the residual", over_residual, y);
+
+    backend.residual_dropout(residual.view(), x.view(), {}, y.view());
+    require_close<T>(
+        "residual without dropout", y, one_rounding,
+        [&](int r, int c) { return double(residual(r, c)) + double(x(r, c)); }, size);
+    backend.dropout(x.view(), {}, y.view());
+    require_same_bits<T>("no dropout", x, y);
+  }
+  require_same_with_any_threads<T>("dropout", [](Cpu<T>& backend) {
+    auto x = Matrix<T>::normal(97, 777, 1);
+    backend.dropout(x.view(), mask, x.view());
+    return x;
+  });
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_split_into_batches, T, Scalars) {
+  Cpu<T> backend(1);
+  auto whole = Matrix<T>::normal(20, 65, 1), parts = whole;
+  backend.dropout(whole.view(), mask, whole.view());
+  auto later = mask;
+  later.first_row += 8;
+  backend.dropout(parts.view().slice(0, 8), mask, parts.view().slice(0, 8));
+  backend.dropout(parts.view().slice(8, 12), later, parts.view().slice(8, 12));
+  require_same_bits<T>("two batches", whole, parts);
+}
+
+BOOST_AUTO_TEST_CASE(drops_the_share_that_was_asked_for) {
+  Cpu<float> backend(2);
+  Matrix<float> x(500, 1000);
+  backend.fill(x.view(), 1.0f);
+  backend.dropout(x.view(), mask, x.view());
+  int zeros = 0;
+  for (int r = 0; r < 500; ++r)
+    for (int c = 0; c < 1000; ++c) zeros += x(r, c) == 0.0f;
+  constexpr double n = 500'000, six_sigma = 6;
+  BOOST_TEST(std::abs(zeros - n * mask.rate) < six_sigma * std::sqrt(n * mask.rate * (1 - mask.rate)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,167 @@
+// Cross-entropy with its gradient, and argmax, on the CPU against plain loops in double.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE cpu_loss
+#include <boost/test/unit_test.hpp>
+
+#include "backend/cpu_support.hpp"
+
+using namespace neural_attention;
+using namespace cpu_support;
+
+namespace {
+
+/// Log-probabilities of one row of logits + bias.
+template <class T>
+std::vector<double> log_probabilities(const Matrix<T>& logits, const Matrix<T>* bias, int row) {
+  std::vector<double> l;
+  for (int c = 0; c < logits.cols(); ++c) l.push_back(double(logits(row, c)) + (bias ? double((*bias)(0, c)) : 0.0));
+  double top = l[0], sum = 0;
+  for (const double v : l) top = std::max(top, v);
+  for (const double v : l) sum += std::exp(v - top);
+  for (double& v : l) v -= top + std::log(sum);
+  return l;
+}
+
+std::vector<int> some_targets(int rows, int cols) {
+  std::vector<int> targets;
+  for (int r = 0; r < rows; ++r) targets.push_back(r * 31 % cols);
+  return targets;
+}
+
+constexpr double gradient_scale = 0.37;
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cross_entropy)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+  // The mean over n logits of size about 5, and exponents of differences of that size, each a few ulp.
+  constexpr double roundings = 32, logit_size = 5;
+  for (const bool with_bias : {false, true}) {
+    for (const double smoothing : {0.0, 0.1}) {
+      for (const auto [rows, cols] : shapes) {
+        auto bias = Matrix<T>::normal(1, cols, 2);
+        const auto logits = Matrix<T>::normal(rows, cols, 1, 3);
+        const auto targets = some_targets(rows, cols);
+        const auto bias_view = with_bias ? bias.view() : RowsOf<T>{};
+        Matrix<T> losses(rows, 2, 1);
+        const auto gradients = [&](Cpu<T>& backend) {
+          auto x = logits;
+          backend.cross_entropy(x.view(), bias_view, targets, smoothing, gradient_scale, losses.view());
+          return x;
+        };
+        require_same_with_any_threads<T>("cross_entropy", gradients);
+        Cpu<T> backend(1);
+        const auto got = gradients(backend);
+        Matrix<double> want(rows, cols), want_losses(rows, 2);
+        for (int r = 0; r < rows; ++r) {
+          const auto l = log_probabilities(logits, with_bias ? &bias : nullptr, r);
+          const int target = targets[static_cast<std::size_t>(r)];
+          double mean = 0;
+          for (int c = 0; c < cols; ++c) {
+            const double v = l[static_cast<std::size_t>(c)];
+            mean -= v / cols;
+            want(r, c) = gradient_scale * (std::exp(v) - smoothing / cols - (c == target ? 1 - smoothing : 0));
+          }
+          want_losses(r, 1) = -l[static_cast<std::size_t>(target)];
+          want_losses(r, 0) = (1 - smoothing) * want_losses(r, 1) + smoothing * mean;
+        }
+        require_close<T>("gradient", got, roundings * logit_size, want, [&](int r, int c) {
+          const bool hit = c == targets[static_cast<std::size_t>(r)];
+          return std::abs(want(r, c)) + gradient_scale * (hit ? 2 : 2 * smoothing / cols);
+        });
+        const auto size = [&](int, int) { return 2 * logit_size + std::log(cols); };
+        require_close<T>("losses", losses, roundings, want_losses, size);
+
+        auto untouched = logits;
+        Matrix<T> only_losses(rows, 2, 1);
+        backend.cross_entropy(untouched.view(), bias_view, targets, smoothing, 0.0, only_losses.view());
+        auto original = logits;
+        require_same_bits<T>("logits without gradient", untouched, original);
+        require_close<T>("losses without gradient", only_losses, roundings, want_losses, size);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(gradient_is_the_derivative) {
+  constexpr double h = 1e-5, bound = 1e-9, smoothing = 0.1;
+  Cpu<double> backend(1);
+  const auto logits = Matrix<double>::normal(1, 37, 1);
+  auto bias = Matrix<double>::normal(1, 37, 2);
+  const std::vector<int> target = {5};
+  Matrix<double> losses(1, 2);
+  const auto loss = [&](Matrix<double> x) {
+    backend.cross_entropy(x.view(), bias.view(), target, smoothing, 0.0, losses.view());
+    return losses(0, 0);
+  };
+  auto gradient = logits;
+  backend.cross_entropy(gradient.view(), bias.view(), target, smoothing, 1.0, losses.view());
+  for (int c = 0; c < 37; ++c) {
+    auto up = logits, down = logits;
+    up(0, c) += h;
+    down(0, c) -= h;
+    BOOST_TEST_REQUIRE(std::abs((loss(up) - loss(down)) / (2 * h) - gradient(0, c)) < bound);
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, T, Scalars) {
+  Cpu<T> backend(1);
+  Matrix<T> x(2, 40), losses(2, 2);
+  for (int c = 0; c < 40; ++c) x(0, c) = T(c % 2 ? 10000 : -10000), x(1, c) = T(c);
+  x(1, 7) = std::numeric_limits<T>::quiet_NaN();
+  const std::vector<int> targets = {1, 2};
+  backend.cross_entropy(x.view(), {}, targets, 0.0, 1.0, losses.view());
+  BOOST_TEST(close(losses(0, 1), std::log(20.0), 1, 16));
+  BOOST_TEST(close(x(0, 3), 0.05, 1, 16));
+  BOOST_TEST(std::isnan(losses(1, 0)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(argmax)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(finds_the_first_of_the_largest, T, Scalars) {
+  for (const auto [rows, cols] : shapes) {
+    for (const int excluded : {-1, 0, cols / 2, cols - 1}) {
+      if (cols == 1 && excluded >= 0) continue;
+      auto x = Matrix<T>::normal(rows, cols, 1, 3), bias = Matrix<T>::normal(1, cols, 2);
+      for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < cols; ++c) x(r, c) = std::round(x(r, c));  // equals are common
+      for (int c = 0; c < cols; ++c) bias(0, c) = std::round(bias(0, c));
+      Cpu<T> backend(2);
+      std::vector<int> got(static_cast<std::size_t>(rows), -7), plain(got);
+      backend.argmax(x.view(), bias.view(), excluded, got);
+      backend.argmax(x.view(), {}, excluded, plain);
+      for (int r = 0; r < rows; ++r) {
+        int want = -1, want_plain = -1;
+        for (int c = 0; c < cols; ++c) {
+          if (c == excluded) continue;
+          if (want < 0 || x(r, c) + bias(0, c) > x(r, want) + bias(0, want)) want = c;
+          if (want_plain < 0 || x(r, c) > x(r, want_plain)) want_plain = c;
+        }
+        BOOST_TEST_REQUIRE(got[static_cast<std::size_t>(r)] == want);
+        BOOST_TEST_REQUIRE(plain[static_cast<std::size_t>(r)] == want_plain);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(never_leaves_the_row) {
+  Cpu<float> backend(1);
+  for (const int cols : {2, 16, 40}) {
+    for (const float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      for (const int excluded : {-1, 0, cols - 1}) {
+        Matrix<float> x(1, cols);
+        backend.fill(x.view(), value);
+        std::vector<int> got = {-7};
+        backend.argmax(x.view(), {}, excluded, got);
+        BOOST_TEST(got[0] >= 0);
+        BOOST_TEST(got[0] < cols);
+        BOOST_TEST(got[0] != excluded);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

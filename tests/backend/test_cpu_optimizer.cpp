@@ -1,0 +1,114 @@
+// Adam, AdamW and the gradient norm on the CPU against plain loops in double.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE cpu_optimizer
+#include <boost/test/unit_test.hpp>
+
+#include "backend/cpu_support.hpp"
+
+using namespace neural_attention;
+using namespace cpu_support;
+
+BOOST_AUTO_TEST_SUITE(adam)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+  constexpr double roundings = 16;
+  constexpr int steps = 5;
+  for (const int n : {1, 15, 16, 777, 70001}) {
+    for (const bool decoupled : {true, false}) {
+      const auto first_value = Matrix<T>::normal(1, n, 1);
+      std::vector<double> w(static_cast<std::size_t>(n)), m(w.size()), v(w.size());
+      for (int i = 0; i < n; ++i) w[static_cast<std::size_t>(i)] = double(first_value(0, i));
+      Cpu<T> one(1), seven(7);
+      auto value = first_value, value7 = first_value;
+      Matrix<T> first(1, n), second(1, n), first7(1, n), second7(1, n);
+      AdamStep how{.learning_rate = 0.01,
+                   .beta1 = 0.9,
+                   .beta2 = 0.98,
+                   .epsilon = 1e-6,
+                   .weight_decay = 0.1,
+                   .decoupled = decoupled,
+                   .step = 0,
+                   .gradient_scale = 0.5};
+      for (how.step = 1; how.step <= steps; ++how.step) {
+        auto gradient = Matrix<T>::normal(1, n, 100 + static_cast<unsigned>(how.step));
+        one.adam(how, gradient.view(), value.view(), first.view(), second.view());
+        seven.adam(how, gradient.view(), value7.view(), first7.view(), second7.view());
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          double g = double(gradient(0, static_cast<int>(i))) * how.gradient_scale;
+          if (decoupled)
+            w[i] -= how.learning_rate * how.weight_decay * w[i];
+          else
+            g += how.weight_decay * w[i];
+          m[i] = how.beta1 * m[i] + (1 - how.beta1) * g;
+          v[i] = how.beta2 * v[i] + (1 - how.beta2) * g * g;
+          const double step = static_cast<double>(how.step);
+          const double denominator = std::sqrt(v[i]) / std::sqrt(1 - std::pow(how.beta2, step)) + how.epsilon;
+          w[i] -= how.learning_rate / (1 - std::pow(how.beta1, step)) * m[i] / denominator;
+        }
+      }
+      const auto size = [&](int, int) { return 10.0; };
+      require_close<T>(
+          "value", value, roundings, [&](int, int i) { return w[static_cast<std::size_t>(i)]; }, size);
+      require_close<T>(
+          "first moment", first, roundings, [&](int, int i) { return m[static_cast<std::size_t>(i)]; }, size);
+      require_close<T>(
+          "second moment", second, roundings, [&](int, int i) { return v[static_cast<std::size_t>(i)]; }, size);
+      require_same_bits<T>("value with 7 threads", value, value7);
+      require_same_bits<T>("first moment with 7 threads", first, first7);
+      require_same_bits<T>("second moment with 7 threads", second, second7);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, T, Scalars) {
+  Cpu<T> backend(1);
+  Matrix<T> gradient(1, 20), value(1, 20), first(1, 20), second(1, 20);
+  for (int i = 0; i < 20; ++i) gradient(0, i) = T(i % 2 ? 1 : -1) * T(i + 1);
+  backend.adam({.learning_rate = 0.125, .epsilon = 0.0}, gradient.view(), value.view(), first.view(), second.view());
+  for (int i = 0; i < 20; ++i) BOOST_TEST(close(value(0, i), i % 2 ? -0.125 : 0.125, 1, 4));
+  // A gradient that was always zero moves nothing, and epsilon keeps 0/0 away.
+  Matrix<T> zero(1, 20), still(1, 20), first0(1, 20), second0(1, 20);
+  backend.adam({.learning_rate = 0.125}, zero.view(), still.view(), first0.view(), second0.view());
+  for (int i = 0; i < 20; ++i) BOOST_TEST(still(0, i) == T(0));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(squared_norm)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(sums_squares_in_double, T, Scalars) {
+  for (const int n : {1, 31, 32, 777, 65536, 200003}) {
+    auto x = Matrix<T>::normal(1, n, 1);
+    double want = 0;
+    for (int i = 0; i < n; ++i) want += double(x(0, i)) * double(x(0, i));
+    Cpu<T> one(1), two(2), seven(7);
+    const double got = one.squared_norm(x.view());
+    BOOST_TEST(close(got, want, want, n));
+    BOOST_TEST(got > 0.0);
+    BOOST_TEST(two.squared_norm(x.view()) == got);
+    BOOST_TEST(seven.squared_norm(x.view()) == got);
+  }
+  auto strided = Matrix<T>::normal(9, 33, 2, 4);
+  double want = 0;
+  for (int r = 0; r < 9; ++r)
+    for (int c = 0; c < 33; ++c) want += double(strided(r, c)) * double(strided(r, c));
+  Cpu<T> backend(1);
+  BOOST_TEST(close(backend.squared_norm(strided.view()), want, want, 300));
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, T, Scalars) {
+  Cpu<T> backend(2);
+  for (const T bad : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity()}) {
+    for (const int at : {0, 40, 776}) {
+      auto x = Matrix<T>::normal(1, 777, 1);
+      x(0, at) = bad;
+      BOOST_TEST(!std::isfinite(backend.squared_norm(x.view())));
+    }
+  }
+  // Squares that float cannot hold.
+  Matrix<T> large(1, 8);
+  backend.fill(large.view(), T(1e30));
+  BOOST_TEST(close(backend.squared_norm(large.view()), 8e60, 8e60, 1e9));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

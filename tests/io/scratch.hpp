@@ -1,0 +1,104 @@
+// What the io tests share: a folder that goes when the test ends, file helpers, and predicates on errors.
+#pragma once
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct Scratch {
+  Scratch() {
+    auto name = (std::filesystem::temp_directory_path() / "neural_attention_io_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
+    folder = name;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+
+  std::filesystem::path operator/(std::string_view name) const { return folder / name; }
+
+  /// Files and folders in it.
+  std::size_t entries() const {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
+    return count;
+  }
+
+  std::filesystem::path folder;
+};
+
+inline void put(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  if (!out.write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush()) {
+    throw std::runtime_error("the test cannot write " + path.string());
+  }
+}
+
+inline std::string contents(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("the test cannot read " + path.string());
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Whether an error's message contains every one of `parts`.
+inline auto says(std::initializer_list<std::string> parts) {
+  return [list = std::vector<std::string>(parts)](const std::exception& error) {
+    for (const auto& part : list) {
+      if (std::string_view(error.what()).find(part) == std::string_view::npos) {
+        BOOST_TEST_MESSAGE("the message \"" << error.what() << "\" lacks \"" << part << "\"");
+        return false;
+      }
+    }
+    return true;
+  };
+}
+
+/// While it lives, no file of this process can grow beyond `bytes`: a full disk on any system, with any user.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &old_);
+    rlimit limit = old_;
+    limit.rlim_cur = bytes;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) throw std::runtime_error("the test cannot limit the size of files");
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit old_{};
+};
+
+/// While it lives, the process has no rights beyond those of an ordinary user: root ignores file permissions.
+class OrdinaryUser {
+ public:
+  OrdinaryUser() : user_(geteuid()) {
+    if (user_ == 0 && seteuid(65534) != 0) throw std::runtime_error("the test cannot give up its rights");
+  }
+  OrdinaryUser(const OrdinaryUser&) = delete;
+  OrdinaryUser& operator=(const OrdinaryUser&) = delete;
+  ~OrdinaryUser() {
+    if (user_ == 0 && seteuid(0) != 0) std::abort();
+  }
+
+ private:
+  uid_t user_;
+};

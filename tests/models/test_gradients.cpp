@@ -1,0 +1,250 @@
+// Gradient checks of layers and of whole models in double; recomputation gives the same bits.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE models_gradients
+#include <boost/test/unit_test.hpp>
+
+#include "models/tiny_marian.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/testing/check_gradients.hpp"
+#include "neural_attention/testing/poisoned.hpp"
+
+using namespace neural_attention;
+using namespace neural_attention::testing;
+using B = Poisoned<Cpu<double>>;
+
+namespace {
+
+LayerConfig layer_config(double dropout, Activation f = Activation::Silu) {
+  LayerConfig config;
+  config.attention = {4, 2, dropout, {}, {}, {}, {}};
+  config.d_ff = 6;
+  config.activation = f;
+  config.dropout = dropout;
+  config.activation_dropout = dropout;
+  return config;
+}
+
+const std::vector<int> target_lengths{3, 1, 4};
+const std::vector<int> source_lengths{2, 5, 1};
+
+/// A decoder layer as a module of one input: the rows of the target, then those of the encoder's output.
+template <class Layer>
+class DecoderModule {
+ public:
+  using Saved = typename Layer::Saved;
+
+  explicit DecoderModule(Layer layer) : layer_(std::move(layer)) {}
+
+  static void visit(auto& self, auto&& visitor) { visitor("", self.layer_); }
+
+  int rows() const { return target_.total() + source_.total(); }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    memory_ = x.slice(target_.total(), source_.total());
+    return layer_.forward(step, x.slice(0, target_.total()), saved, DecoderContext<B>{target_, source_, memory_, {}});
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const bool fresh = !dx;
+    if (fresh) {
+      dx = step.scratch.rows(rows(), dy.cols);
+      step.backend.fill(dx, 0.0);
+    }
+    const auto own = dx.slice(0, target_.total());
+    const DecoderContext<B> context{target_, source_, memory_, dx.slice(target_.total(), source_.total())};
+    const auto result = layer_.backward(step, dy, saved, fresh ? Rows<B>{} : own, context);
+    if (fresh) step.backend.copy(result, own);
+    return dx;
+  }
+
+ private:
+  Layer layer_;
+  Ragged target_{target_lengths}, source_{source_lengths};
+  mutable Rows<B> memory_;
+};
+
+template <class P>
+GradientOptions zero_key_biases() {
+  GradientOptions options;
+  if constexpr (std::is_same_v<P, LinearProjections> || std::is_same_v<P, tiny::Mixed>)
+    options.zero = {"*k_proj.bias"};
+  else if constexpr (std::is_same_v<P, paper::marian>)
+    options.zero = {"*k_proj.3.bias"};
+  else
+    options.zero = {"*k_proj.2.bias"};
+  return options;
+}
+
+template <class P>
+void check_encoder_layer(double dropout, Activation f) {
+  B backend(1);
+  const Ragged offsets(target_lengths);
+  EncoderLayer<B, P> plain(layer_config(dropout, f));
+  Recompute<B, EncoderLayer<B, P>> recomputed(EncoderLayer<B, P>(layer_config(dropout, f)));
+  const auto report = check_module(backend, plain, 8, 4, zero_key_biases<P>(), offsets);
+  BOOST_TEST(report.ok(), report.text());
+  BOOST_TEST(report.tensors.size() >= 2 * 17u);
+  const auto again = check_module(backend, recomputed, 8, 4, zero_key_biases<P>(), offsets);
+  BOOST_TEST(again.ok(), again.text());
+  BOOST_TEST(again.tensors.size() == report.tensors.size());
+}
+
+template <class P>
+void check_decoder_layer(double dropout, Activation f) {
+  B backend(1);
+  using Layer = DecoderLayer<B, P>;
+  DecoderModule<Layer> plain{Layer(layer_config(dropout, f))};
+  DecoderModule<Recompute<B, Layer>> recomputed{Recompute<B, Layer>(Layer(layer_config(dropout, f)))};
+  const auto report = check_module(backend, plain, plain.rows(), 4, zero_key_biases<P>());
+  BOOST_TEST(report.ok(), report.text());
+  BOOST_TEST(report.tensors.size() >= 2 * 27u);
+  const auto again = check_module(backend, recomputed, plain.rows(), 4, zero_key_biases<P>());
+  BOOST_TEST(again.ok(), again.text());
+  BOOST_TEST(again.tensors.size() == report.tensors.size());
+}
+
+/// y, dx and all gradients of one pass, in both forms of backward.
+template <class M>
+std::vector<ModuleRun<B>> passes(M module, int rows, int outputs, const auto&... context) {
+  B backend(1);
+  ParameterStore<B> store(backend, module, true);
+  testing::randomise(backend, store, 5);
+  const OwnedRows<B> x(backend, rows, 4, random_normal(5, 1, rows * 4));
+  const auto dy = random_normal(5, 2, outputs * 4);
+  std::vector<ModuleRun<B>> runs;
+  runs.push_back(run_module(backend, module, store, x.rows, dy, {}, {}, context...));
+  runs.push_back(run_module(backend, module, store, x.rows, dy, random_normal(5, 3, rows * 4), {}, context...));
+  return runs;
+}
+
+void require_equal(const std::vector<ModuleRun<B>>& plain, const std::vector<ModuleRun<B>>& recomputed) {
+  BOOST_REQUIRE(plain.size() == recomputed.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    BOOST_REQUIRE(!plain[i].y.empty());
+    BOOST_TEST(plain[i].y == recomputed[i].y);
+    BOOST_REQUIRE(!plain[i].dx.empty());
+    BOOST_TEST(plain[i].dx == recomputed[i].dx);
+    BOOST_REQUIRE(!plain[i].gradients.empty());
+    BOOST_TEST((plain[i].gradients == recomputed[i].gradients));
+    BOOST_TEST(plain[i].violations.empty());
+    BOOST_TEST(recomputed[i].violations.empty());
+  }
+}
+
+template <class P>
+void check_marian(MarianConfig config, double smoothing, GradientOptions options) {
+  B backend(1);
+  Marian<B, P> model(backend, config, 1);
+  typename Marian<B, P>::Saved saved;
+  // The decoder starts with a usual token: the padding's row has, by definition, no gradient from its lookups, which a
+  // numeric gradient cannot know.
+  const auto batch = tiny::batch(tiny::pairs(), 2);
+  constexpr double factor = 0.1;
+  const auto report = check_loss(
+      backend, model.parameters(),
+      [&](Step<B>& step) { return factor * model.loss(step, batch, smoothing, saved).smoothed; },
+      [&](Step<B>& step) {
+        const auto sums = model.loss_and_gradient(step, batch, smoothing, factor, saved);
+        BOOST_TEST(sums.tokens == 11);
+        return factor * sums.smoothed;
+      },
+      options);
+  BOOST_TEST(report.ok(), report.text());
+  BOOST_TEST(report.tensors.size() >= 43u);
+  BOOST_TEST(report.tensors.front().name == "model.shared.weight");
+  std::ptrdiff_t zeros = 0;
+  for (const auto& tensor : report.tensors) zeros += tensor.zero_expected;
+  BOOST_TEST(zeros == 3 * config.encoder_layers);
+}
+
+template <class P>
+void check_variant(bool checkpointing = false) {
+  for (const double dropout : {0.0, 0.1}) {
+    auto config = tiny::config(1, 4, dropout);
+    config.gradient_checkpointing = checkpointing;
+    check_marian<P>(config, dropout == 0.0 ? 0.0 : 0.1, zero_key_biases<P>());
+  }
+}
+
+template <class P>
+std::pair<LossSum, std::vector<double>> gradients_of(bool checkpointing) {
+  B backend(1);
+  auto config = tiny::config(3, 4, 0.1);
+  config.gradient_checkpointing = checkpointing;
+  Marian<B, P> model(backend, config, 1);
+  typename Marian<B, P>::Saved saved;
+  StepMemory<B> memory(backend);
+  auto step = memory.begin(true, 7, 2);
+  const auto sums = model.loss_and_gradient(step, tiny::batch(tiny::pairs()), 0.1, 0.1, saved);
+  const auto gradients = model.parameters().gradients();
+  return {sums, download(backend, gradients)};
+}
+
+template <class P>
+void check_checkpointing() {
+  const auto [plain_loss, plain] = gradients_of<P>(false);
+  const auto [loss, recomputed] = gradients_of<P>(true);
+  BOOST_TEST(plain_loss.smoothed == loss.smoothed);
+  BOOST_TEST(plain_loss.negative_log_likelihood == loss.negative_log_likelihood);
+  BOOST_REQUIRE(!plain.empty());
+  BOOST_TEST(plain == recomputed);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(layers)
+
+BOOST_AUTO_TEST_CASE(encoder_layer) {
+  check_encoder_layer<LinearProjections>(0.0, Activation::Silu);
+  check_encoder_layer<LinearProjections>(0.1, Activation::Gelu);
+  check_encoder_layer<paper::marian>(0.1, Activation::Relu);
+}
+
+BOOST_AUTO_TEST_CASE(decoder_layer) {
+  check_decoder_layer<LinearProjections>(0.0, Activation::Silu);
+  check_decoder_layer<LinearProjections>(0.1, Activation::Mish);
+  check_decoder_layer<paper::marian>(0.1, Activation::Silu);
+}
+
+BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {
+  const Ragged offsets(target_lengths);
+  using Encoder = EncoderLayer<B, paper::marian>;
+  const auto encoder = [&](bool recompute) {
+    return passes(Recompute<B, Encoder>(Encoder(layer_config(0.1)), recompute), 8, 8, offsets);
+  };
+  require_equal(encoder(false), encoder(true));
+  using Decoder = DecoderLayer<B, paper::marian>;
+  const auto decoder = [&](bool recompute) {
+    return passes(DecoderModule(Recompute<B, Decoder>(Decoder(layer_config(0.1)), recompute)), 16, 8);
+  };
+  require_equal(decoder(false), decoder(true));
+  require_equal(passes(Linear<B>(4, 4), 7, 7), passes(Recompute<B, Linear<B>>(Linear<B>(4, 4)), 7, 7));
+  require_equal(passes(Neural<B>(ProjectorConfig{4, 4}), 7, 7),
+                passes(Recompute<B, Neural<B>>(Neural<B>(ProjectorConfig{4, 4})), 7, 7));
+  const FeedForward<B> feed_forward(4, 6, Activation::Silu, 0.1, {});
+  require_equal(passes(feed_forward, 7, 7), passes(Recompute<B, FeedForward<B>>(feed_forward), 7, 7));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(marian)
+
+BOOST_AUTO_TEST_CASE(linear_projectors) { check_variant<LinearProjections>(); }
+BOOST_AUTO_TEST_CASE(neural_projectors) { check_variant<neural_attention::paper::marian>(); }
+BOOST_AUTO_TEST_CASE(plain_projectors) { check_variant<tiny::AllPlain>(); }
+BOOST_AUTO_TEST_CASE(mixed_projectors) { check_variant<tiny::Mixed>(); }
+BOOST_AUTO_TEST_CASE(recomputed) { check_variant<neural_attention::paper::marian>(true); }
+
+BOOST_AUTO_TEST_CASE(two_layers) {
+  auto config = tiny::config(2, 4, 0.1);
+  config.scale_embedding = false;
+  config.activation_function = Activation::Gelu;
+  check_marian<LinearProjections>(config, 0.1, zero_key_biases<LinearProjections>());
+}
+
+BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {
+  check_checkpointing<LinearProjections>();
+  check_checkpointing<neural_attention::paper::marian>();
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,400 @@
+// Modules, operations, optimizers and schedules against PyTorch and Hugging Face: tests/reference/module_goldens.py wrote
+// inputs, outputs and gradients in float64.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE nn_module_goldens
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "attention/attention_module.hpp"
+#include "golden_file.hpp"
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/nn/embedding.hpp"
+#include "neural_attention/nn/sequential.hpp"
+#include "neural_attention/testing/check_gradients.hpp"
+#include "neural_attention/testing/poisoned.hpp"
+#include "neural_attention/train/optimizers.hpp"
+#include "neural_attention/train/schedules.hpp"
+
+using namespace neural_attention;
+using namespace neural_attention::testing;
+using B = Poisoned<Cpu<double>>;
+using Values = std::vector<double>;
+
+namespace {
+
+constexpr double tolerance = 1e-9;
+
+golden::File& goldens() {
+  static golden::File file("modules/modules.safetensors");
+  return file;
+}
+
+void compare(const std::string& name, const Values& found) {
+  const double difference = golden::difference(found, goldens().read<double>(name));
+  BOOST_TEST(difference <= tolerance, name << " differs by " << difference);
+}
+
+double number(const std::string& name) { return goldens().read<double>(name).at(0); }
+int integer(const std::string& name) { return goldens().read<int>(name).at(0); }
+
+/// A golden matrix [rows, cols] (a vector is one row) in memory of the backend.
+OwnedRows<B> load(B& backend, const std::string& name) {
+  const auto shape = goldens().shape(name);
+  const auto rows = shape.size() == 2 ? static_cast<int>(shape[0]) : 1;
+  return {backend, rows, static_cast<int>(shape.back()), goldens().read<double>(name)};
+}
+
+OwnedRows<B> filled(B& backend, int rows, int cols, double value) {
+  return {backend, rows, cols, Values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols), value)};
+}
+
+/// y, dx and the gradients of all parameters, both forms of backward. `x` may be joined from several goldens.
+template <class M>
+ModuleRun<B> check(const std::string& name, M module, const OwnedRows<B>& x, B& backend) {
+  ParameterStore<B> store(backend, module, true);
+  for (const auto& entry : store.entries())
+    backend.upload(goldens().read<double>(name + "." + entry.name), store.value(entry));
+  const auto dy = goldens().read<double>(name + ".dy");
+  const auto fresh = run_module(backend, module, store, x.rows, dy, {}, {});
+  const auto added = run_module(backend, module, store, x.rows, dy, random_normal(1, 2, x.rows.size()), {});
+  for (const auto* run : {&fresh, &added}) {
+    BOOST_TEST(run->violations.empty());
+    compare(name + ".y", run->y);
+    std::size_t i = 0;
+    for (const auto& entry : store.entries()) compare(name + ".d" + entry.name, run->gradients[i++]);
+    BOOST_TEST(i == run->gradients.size());
+  }
+  BOOST_TEST(golden::difference(added.dx, fresh.dx) <= tolerance);
+  return fresh;
+}
+
+template <class M>
+void check(const std::string& name, M module) {
+  B backend(1);
+  const auto x = load(backend, name + ".x");
+  compare(name + ".dx", check(name, std::move(module), x, backend).dx);
+}
+
+int columns(const std::string& name) { return static_cast<int>(goldens().shape(name).back()); }
+int rows(const std::string& name) { return static_cast<int>(goldens().shape(name).front()); }
+
+Ragged ragged(const std::string& name) {
+  const auto offsets = goldens().read<int>(name);
+  Ragged result;
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) result.push(offsets[i + 1] - offsets[i]);
+  return result;
+}
+
+std::vector<int> lengths(const std::string& name) {
+  const auto offsets = ragged(name);
+  std::vector<int> result;
+  for (int s = 0; s < offsets.sequences(); ++s) result.push_back(offsets.length(s));
+  return result;
+}
+
+/// The fused pair LayerNorm and ReLU under the names of the former alone.
+struct FusedNorm {
+  using Inner = Sequential<B, LayerNorm<B>, Relu<B>>;
+  using Saved = Inner::Saved;
+  Inner inner{LayerNorm<B>(columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")), Relu<B>()};
+
+  static void visit(FusedNorm& self, auto&& visitor) { LayerNorm<B>::visit(self.inner.get<0>(), visitor); }
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return inner.forward(step, x, saved); }
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return inner.backward(step, dy, saved, dx);
+  }
+};
+
+/// What the optimizers move. A matrix of one row: only matrices are decayed.
+struct OneTensor {
+  Parameter<B> tensor{1, columns("adam.basic.initial"), Initial::constant(0.0)};
+  static void visit(auto& self, auto&& visitor) { visitor("tensor", self.tensor); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(modules)
+
+BOOST_AUTO_TEST_CASE(linear) {
+  for (const std::string name : {"linear.basic", "linear.one_row"})
+    check(name, Linear<B>(columns(name + ".weight"), rows(name + ".weight")));
+}
+
+BOOST_AUTO_TEST_CASE(linear_without_bias) {
+  B backend(1);
+  const std::string name = "linear.no_bias.";
+  const auto x = load(backend, name + "x"), w = load(backend, name + "weight"), dy = load(backend, name + "dy");
+  const auto y = OwnedRows<B>(backend, dy.rows.rows, dy.rows.cols), dx = OwnedRows<B>(backend, x.rows.rows, x.rows.cols);
+  const auto dw = filled(backend, w.rows.rows, w.rows.cols, 0.0);
+  backend.linear(x.rows, w.rows, {}, Activation::Identity, y.rows);
+  backend.linear_input_gradient(dy.rows, w.rows, false, dx.rows);
+  backend.linear_weight_gradient(dy.rows, x.rows, dw.rows);
+  compare(name + "y", download(backend, y.rows));
+  compare(name + "dx", download(backend, dx.rows));
+  compare(name + "dweight", download(backend, dw.rows));
+}
+
+BOOST_AUTO_TEST_CASE(layer_norm) {
+  const double epsilon = number("layer_norm.constants.eps");
+  for (const std::string name : {"layer_norm.basic", "layer_norm.hard"})
+    check(name, LayerNorm<B>(columns(name + ".x"), epsilon));
+}
+
+BOOST_AUTO_TEST_CASE(layer_norm_relu) {
+  check("layer_norm_relu.basic", FusedNorm());
+}
+
+BOOST_AUTO_TEST_CASE(activations) {
+  check("relu.basic", Relu<B>());
+  check("gelu.basic", Gelu<B>());
+  check("silu.basic", Silu<B>());
+  check("mish.basic", Mish<B>());
+}
+
+BOOST_AUTO_TEST_CASE(projectors) {
+  const auto config = [](const std::string& name) {
+    ProjectorConfig result;
+    result.d_in = result.d_out = columns(name + ".x");
+    result.expansion = integer(name + ".expansion");
+    return result;
+  };
+  check("projector.neural", Neural<B>(config("projector.neural")));
+  check("projector.plain_neural", PlainNeural<B>(config("projector.plain_neural")));
+  check("projector.sequential_linear", SequentialLinear<B>(config("projector.sequential_linear")));
+}
+
+BOOST_AUTO_TEST_CASE(embedding) {
+  for (const std::string name : {"embedding.no_padding.", "embedding.padding."}) {
+    B backend(1);
+    const auto ids = goldens().read<int>(name + "ids");
+    const int padding = integer(name + "padding_idx");
+    Embedding<B> module(rows(name + "weight"), columns(name + "weight"), padding, Initial::normal(1.0));
+    ParameterStore<B> store(backend, module, true);
+    backend.upload(goldens().read<double>(name + "weight"), module.weight.value);
+    const auto dy = load(backend, name + "dy");
+    const OwnedRows<B> y(backend, dy.rows.rows, dy.rows.cols);
+    StepMemory<B> memory(backend);
+    auto step = memory.begin(true);
+    module.forward(step, ids, 1.0, false, y.rows);
+    compare(name + "y", download(backend, y.rows));
+    module.backward(step, dy.rows, ids, 1.0);
+    compare(name + "dweight", download(backend, module.weight.gradient));
+    // With a factor, added to what is there.
+    module.forward(step, ids, 2.0, true, y.rows);
+    auto three = goldens().read<double>(name + "y");
+    for (auto& v : three) v *= 3.0;
+    BOOST_TEST(golden::difference(download(backend, y.rows), three) <= tolerance);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sinusoidal_positions) {
+  for (const std::string name : {"positions.even.", "positions.odd."}) {
+    B backend(1);
+    const int count = rows(name + "table"), width = columns(name + "table");
+    const SinusoidalPositions<B> positions(backend, count, width);
+    std::vector<int> all(static_cast<std::size_t>(count));
+    for (int p = 0; p < count; ++p) all[static_cast<std::size_t>(p)] = p;
+    const auto y = filled(backend, count, width, 0.0);
+    StepMemory<B> memory(backend);
+    auto step = memory.begin(false);
+    positions.add(step, all, y.rows);
+    const auto found = download(backend, y.rows);
+    compare(name + "table", found);
+    BOOST_TEST(golden::difference(found, goldens().read<float>(name + "table_float32")) <= 1e-7);  // rounded to float
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(attention)
+
+BOOST_AUTO_TEST_CASE(core) {
+  for (const std::string name : {"attention.self.", "attention.causal.", "attention.cross."}) {
+    B backend(1);
+    const auto q = load(backend, name + "q"), k = load(backend, name + "k"), v = load(backend, name + "v");
+    const auto dy = load(backend, name + "dy");
+    const auto queries = ragged(name + "q_offsets"), keys = ragged(name + "k_offsets");
+    const AttentionShape shape{integer(name + "heads"), number(name + "scale"), integer(name + "causal") != 0};
+    const auto like = [&](const OwnedRows<B>& x) { return OwnedRows<B>(backend, x.rows.rows, x.rows.cols); };
+    const auto y = like(q), dq = like(q), dk = like(k), dv = like(v);
+    const OwnedRows<B> log_sum_exp(backend, q.rows.rows, shape.heads);
+    backend.attention(q.rows, k.rows, v.rows, queries, keys, shape, {}, y.rows, log_sum_exp.rows);
+    backend.attention_backward(dy.rows, q.rows, k.rows, v.rows, y.rows, log_sum_exp.rows, queries, keys, shape, {},
+                               dq.rows, dk.rows, dv.rows);
+    compare(name + "y", download(backend, y.rows));
+    compare(name + "dq", download(backend, dq.rows));
+    compare(name + "dk", download(backend, dk.rows));
+    compare(name + "dv", download(backend, dv.rows));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(multi_head) {
+  const auto config = [](const std::string& name) {
+    AttentionConfig result;
+    result.d_model = columns(name + ".x");
+    result.heads = integer(name + ".heads");
+    BOOST_TEST(number(name + ".scale") == 1.0 / std::sqrt(double(result.d_model) / result.heads),
+               boost::test_tools::tolerance(1e-15));
+    return result;
+  };
+  for (const std::string name : {"multi_head.self", "multi_head.causal"})
+    check(name, AttentionModule<B, LinearProjections>(config(name), lengths(name + ".q_offsets"),
+                                                      lengths(name + ".k_offsets"), integer(name + ".causal") != 0));
+
+  const std::string name = "multi_head.cross";
+  B backend(1);
+  auto joined = goldens().read<double>(name + ".x");
+  const auto memory = goldens().read<double>(name + ".memory");
+  const auto own = std::ssize(joined);
+  joined.insert(joined.end(), memory.begin(), memory.end());
+  const int width = columns(name + ".x");
+  const OwnedRows<B> x(backend, static_cast<int>(std::ssize(joined)) / width, width, joined);
+  const auto run = check(name,
+                         AttentionModule<B, LinearProjections, true>(config(name), lengths(name + ".q_offsets"),
+                                                                     lengths(name + ".k_offsets"),
+                                                                     integer(name + ".causal") != 0),
+                         x, backend);
+  compare(name + ".dx", Values(run.dx.begin(), run.dx.begin() + own));
+  compare(name + ".dmemory", Values(run.dx.begin() + own, run.dx.end()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(losses)
+
+BOOST_AUTO_TEST_CASE(cross_entropy) {
+  for (const std::string kind : {"plain", "smoothed", "ignored", "smoothed_ignored", "extreme", "extreme_smoothed"}) {
+    const auto name = "cross_entropy." + kind + ".";
+    B backend(1);
+    const auto all_targets = goldens().read<int>(name + "targets");
+    const auto all_logits = goldens().read<double>(name + "logits"), expected = goldens().read<double>(name + "dlogits");
+    const int vocabulary = columns(name + "logits"), ignored = integer(name + "ignore_index");
+    // Here a packed batch has no ignored tokens: those rows are left out and must not matter.
+    std::vector<int> targets;
+    Values logits, gradients;
+    for (std::size_t i = 0; i < all_targets.size(); ++i) {
+      const auto begin = std::ptrdiff_t(i) * vocabulary;
+      if (all_targets[i] == ignored) {
+        for (auto j = begin; j < begin + vocabulary; ++j) BOOST_TEST(expected[static_cast<std::size_t>(j)] == 0.0);
+        continue;
+      }
+      targets.push_back(all_targets[i]);
+      logits.insert(logits.end(), all_logits.begin() + begin, all_logits.begin() + begin + vocabulary);
+      gradients.insert(gradients.end(), expected.begin() + begin, expected.begin() + begin + vocabulary);
+    }
+    const auto count = static_cast<int>(targets.size());
+    BOOST_REQUIRE(count > 0);
+    const OwnedRows<B> x(backend, count, vocabulary, logits), losses(backend, count, 2);
+    backend.cross_entropy(x.rows, {}, targets, number(name + "smoothing"), 1.0 / count, losses.rows);
+    double sums[2];
+    backend.column_sums(losses.rows, sums);
+    compare(name + "loss", {sums[0] / count});
+    BOOST_TEST(golden::difference(download(backend, x.rows), gradients) <= tolerance, name << "dlogits");
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(training)
+
+BOOST_AUTO_TEST_CASE(adam) {
+  for (const std::string kind : {"adam.basic", "adam.l2", "adamw.decay", "adamw.no_decay"}) {
+    const auto name = kind + ".";
+    B backend(1);
+    OneTensor model;
+    ParameterStore<B> store(backend, model, true);
+    backend.upload(goldens().read<double>(name + "initial"), model.tensor.value);
+    AdamOptions options;
+    options.beta1 = number(name + "beta1");
+    options.beta2 = number(name + "beta2");
+    options.epsilon = number(name + "eps");
+    options.weight_decay = number(name + "weight_decay");
+    options.decoupled = kind.starts_with("adamw");
+    Adam<B> optimizer(backend, store, options);
+    const auto gradients = goldens().read<double>(name + "grads");
+    const auto width = static_cast<std::size_t>(model.tensor.cols);
+    Values values;
+    for (std::size_t i = 0; i + width <= gradients.size(); i += width) {
+      // Clipping reaches the optimizer as a factor: with half of twice the gradient nothing changes.
+      Values twice(gradients.begin() + std::ptrdiff_t(i), gradients.begin() + std::ptrdiff_t(i + width));
+      for (auto& g : twice) g *= 2.0;
+      backend.upload(twice, model.tensor.gradient);
+      optimizer.update(store, number(name + "learning_rate"), 0.5);
+      const auto now = download(backend, model.tensor.value);
+      values.insert(values.end(), now.begin(), now.end());
+    }
+    compare(name + "values", values);
+    const auto moment = [&](RowsOf<double> x) { return download(backend, x.columns(0, model.tensor.cols)); };
+    compare(name + "first_moment", moment(optimizer.first_moment()));
+    compare(name + "second_moment", moment(optimizer.second_moment()));
+    BOOST_TEST(optimizer.steps() == 5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(clipping) {
+  for (const std::string kind : {"below", "clips"}) {
+    const auto name = "clip_norm." + kind + ".";
+    B backend(1);
+    const auto a = load(backend, name + "a"), b = load(backend, name + "b");
+    const double norm = std::sqrt(backend.squared_norm(a.rows) + backend.squared_norm(b.rows));
+    compare(name + "norm", {norm});
+    const double factor = std::min(1.0, number(name + "max_norm") / (norm + 1e-6));
+    BOOST_TEST((factor < 1.0) == (kind == "clips"));
+    backend.scale(a.rows, factor);
+    backend.scale(b.rows, factor);
+    compare(name + "a_clipped", download(backend, a.rows));
+    compare(name + "b_clipped", download(backend, b.rows));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(schedules) {
+  const std::map<std::string, Schedule::Kind> kinds{{"constant", Schedule::Kind::Constant},
+                                                    {"linear", Schedule::Kind::Linear},
+                                                    {"cosine", Schedule::Kind::Cosine},
+                                                    {"inverse_square_root", Schedule::Kind::InverseSquareRoot},
+                                                    {"inverse_sqrt", Schedule::Kind::InverseSquareRoot}};
+  std::ifstream file(NEURAL_ATTENTION_GOLDEN_DIR "/modules/schedules.json");
+  BOOST_REQUIRE(file.good());
+  std::set<Schedule::Kind> seen;
+  for (const auto& golden : nlohmann::json::parse(file)) {
+    Schedule schedule;
+    schedule.kind = kinds.at(golden.at("name"));
+    schedule.warmup_steps = golden.at("warmup_steps");
+    schedule.total_steps = golden.at("total_steps").is_null() ? 0 : golden.at("total_steps").get<long>();
+    const auto factors = golden.at("factors").get<Values>();
+    Values found;
+    for (std::size_t step = 0; step < factors.size(); ++step) found.push_back(schedule.factor(static_cast<long>(step)));
+    BOOST_TEST(golden::difference(found, factors) <= 1e-14, golden.dump());
+    seen.insert(schedule.kind);
+  }
+  BOOST_TEST(seen.size() == 4u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(all)
+
+/// Runs the suites above where it is called on its own: ctest starts every suite in a process of its own.
+BOOST_AUTO_TEST_CASE(tensors_of_the_file_are_used) {
+  modules::linear().test_method();
+  modules::linear_without_bias().test_method();
+  modules::layer_norm().test_method();
+  modules::layer_norm_relu().test_method();
+  modules::activations().test_method();
+  modules::projectors().test_method();
+  modules::embedding().test_method();
+  modules::sinusoidal_positions().test_method();
+  attention::core().test_method();
+  attention::multi_head().test_method();
+  losses::cross_entropy().test_method();
+  training::adam().test_method();
+  training::clipping().test_method();
+  for (const auto& name : goldens().unused())
+    BOOST_TEST(name.starts_with("sgd."), name << " was not used");  // the library has no SGD
+  BOOST_TEST(goldens().size() > 200u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

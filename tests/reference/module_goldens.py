@@ -1,0 +1,332 @@
+"""Writes tests/golden/modules/: float64 values and gradients of single modules, optimizer steps and schedules.
+
+Usage: python module_goldens.py [--output DIR]     (default: ../golden/modules beside this file)
+modules.safetensors has keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, README.md lists the
+keys with their shapes. All three are byte-identical from run to run.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+from torch import nn
+from transformers import get_scheduler
+from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
+
+import marian_variants as variants
+
+
+def require(condition, text: str) -> None:
+    if not condition:
+        raise AssertionError(text)
+
+
+class Goldens:
+    """Collects tensors under <module>.<case>.<tensor>; one seeded generator makes all random values."""
+
+    def __init__(self):
+        self.tensors = {}
+        self.generator = np.random.default_rng(20240)
+
+    def normal(self, *shape, scale=1.0) -> torch.Tensor:
+        return torch.from_numpy(scale * self.generator.standard_normal(shape))
+
+    def put(self, prefix: str, **named) -> None:
+        for name, value in named.items():
+            array = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+            if array.dtype.kind in "iu":
+                array = array.astype(np.int64)
+            array = np.ascontiguousarray(np.atleast_1d(array)).copy()
+            key = f"{prefix}.{name}"
+            require(key not in self.tensors, f"{key} is written twice")
+            require(array.dtype in (np.float64, np.float32, np.int64), f"{key} has type {array.dtype}")
+            require(array.size > 0 and np.isfinite(array).all(), f"{key} is empty or not finite")
+            self.tensors[key] = array
+
+    def put_module(self, prefix: str, module: nn.Module, x: torch.Tensor) -> None:
+        """Input, named parameters, output, dy and every gradient of a module of one input."""
+        x = x.clone().requires_grad_()
+        y = module(x)
+        dy = self.normal(*y.shape)
+        y.backward(dy)
+        self.put(prefix, x=x, y=y, dy=dy, dx=x.grad)
+        for name, parameter in module.named_parameters():
+            require(parameter.grad.abs().max() > 0, f"{prefix}: {name} has no gradient")
+            self.put(prefix, **{name: parameter, f"d{name}": parameter.grad})
+
+
+def randomise(goldens: Goldens, module: nn.Module) -> nn.Module:
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.weight.data = 1 + goldens.normal(*part.weight.shape, scale=0.3)
+            part.bias.data = goldens.normal(*part.bias.shape, scale=0.3)
+        elif isinstance(part, nn.Linear):
+            part.weight.data = goldens.normal(*part.weight.shape, scale=part.in_features**-0.5)
+            if part.bias is not None:
+                part.bias.data = goldens.normal(*part.bias.shape, scale=0.3)
+    return module
+
+
+def simple_modules(g: Goldens) -> None:
+    g.put_module("linear.basic", randomise(g, nn.Linear(7, 3)), g.normal(5, 7))
+    g.put_module("linear.one_row", randomise(g, nn.Linear(6, 9)), g.normal(1, 6))
+    g.put_module("linear.no_bias", randomise(g, nn.Linear(7, 3, bias=False)), g.normal(5, 7))
+
+    g.put_module("layer_norm.basic", randomise(g, nn.LayerNorm(7)), g.normal(5, 7))
+    rows = g.normal(4, 6)
+    rows[1] = 0.75  # a row without variance
+    rows[2] = 1000 + 1e-3 * rows[2]  # cancellation
+    rows[3] *= 1e-4  # variance below eps
+    g.put_module("layer_norm.hard", randomise(g, nn.LayerNorm(6)), rows)
+    norm_relu = nn.Sequential(randomise(g, nn.LayerNorm(10)), nn.ReLU())
+    x = g.normal(5, 10).requires_grad_()
+    y = norm_relu(x)
+    dy = g.normal(5, 10)
+    y.backward(dy)
+    require(0.2 < (y == 0).double().mean() < 0.8, "ReLU should cut some values and keep some")
+    norm = norm_relu[0]
+    g.put("layer_norm_relu.basic", x=x, y=y, dy=dy, dx=x.grad, weight=norm.weight, bias=norm.bias)
+    g.put("layer_norm_relu.basic", dweight=norm.weight.grad, dbias=norm.bias.grad)
+    g.put("layer_norm.constants", eps=1e-5)
+
+    special = torch.tensor([[-40.0, -12.0, -6.0, -3.0, -1.0, -1e-3, 0.0], [40.0, 12.0, 6.0, 3.0, 1.0, 1e-3, 1e-300]])
+    for name, module in (("gelu", nn.GELU()), ("silu", nn.SiLU()), ("relu", nn.ReLU()), ("mish", nn.Mish())):
+        g.put_module(f"{name}.basic", module, torch.cat([g.normal(5, 7, scale=2), special]))
+
+    table = g.normal(6, 4)
+    ids = torch.tensor([3, 2, 0, 3, 5, 2, 3, 1])
+    for case, padding in (("no_padding", None), ("padding", 2)):
+        embedding = nn.Embedding(6, 4, padding_idx=padding)
+        embedding.weight.data = table.clone()
+        y = embedding(ids)
+        dy = g.normal(8, 4)
+        y.backward(dy)
+        grad = embedding.weight.grad
+        require((grad[2].abs().max() == 0) == (padding == 2), "only the padding row is without gradient")
+        g.put(f"embedding.{case}", ids=ids, weight=table, y=y, dy=dy, dweight=grad)
+        g.put(f"embedding.{case}", padding_idx=-1 if padding is None else padding)
+
+    for kind, expansion in (("neural", 2), ("plain_neural", 3), ("sequential_linear", 1)):
+        projector = randomise(g, variants.make_projector(kind, 6, 6, expansion))
+        g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
+        g.put(f"projector.{kind}", expansion=expansion)
+
+
+def attend(q, k, v, q_offsets, k_offsets, heads: int, scale: float, causal: bool) -> torch.Tensor:
+    """Packed attention [tokens, heads * d_head], one sequence and one head after the other."""
+    out = []
+    for (qa, qb), (ka, kb) in zip(zip(q_offsets, q_offsets[1:]), zip(k_offsets, k_offsets[1:])):
+        columns = []
+        for q_head, k_head, v_head in zip(*(t.chunk(heads, dim=1) for t in (q[qa:qb], k[ka:kb], v[ka:kb]))):
+            scores = scale * q_head @ k_head.T
+            if causal:
+                scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -torch.inf)
+            columns.append(scores.softmax(dim=-1) @ v_head)
+        out.append(torch.cat(columns, dim=1))
+    return torch.cat(out)
+
+
+ATTENTION_CASES = {
+    "self": ([4, 1, 7, 2], None, False),
+    "causal": ([4, 1, 7, 2], None, True),
+    "cross": ([3, 5, 1, 2], [6, 1, 4, 1], False),
+}
+
+
+def offsets(lengths) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def attention(g: Goldens) -> None:
+    heads, d_head = 3, 4
+    scale = d_head**-0.5
+    width = heads * d_head
+    for case, (q_lengths, k_lengths, causal) in ATTENTION_CASES.items():
+        q_offsets, k_offsets = offsets(q_lengths), offsets(k_lengths or q_lengths)
+        common = dict(q_offsets=q_offsets, k_offsets=k_offsets, heads=heads, scale=scale, causal=int(causal))
+
+        # The core alone: scores, softmax and the weighted sum.
+        q = g.normal(q_offsets[-1], width, scale=1.5).requires_grad_()
+        k = g.normal(k_offsets[-1], width, scale=1.5).requires_grad_()
+        v = g.normal(k_offsets[-1], width).requires_grad_()
+        y = attend(q, k, v, q_offsets, k_offsets, heads, scale, causal)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        if not causal:  # torch's own fused form agrees on the first sequence
+            n, m = q_offsets[1], k_offsets[1]
+            q_, k_, v_ = (t[:c].view(c, heads, d_head).transpose(0, 1) for t, c in ((q, n), (k, m), (v, m)))
+            own = F.scaled_dot_product_attention(q_, k_, v_).transpose(0, 1).reshape(n, width)
+            require((own - y[:n]).abs().max() < 1e-13, "torch's attention disagrees")
+        g.put(f"attention.{case}", q=q, k=k, v=v, y=y, dy=dy, dq=q.grad, dk=k.grad, dv=v.grad, **common)
+
+        # With linear projections; cross attention reads keys and values from `memory`.
+        names = ("q_proj", "k_proj", "v_proj", "out_proj")
+        maps = nn.ModuleDict({name: randomise(g, nn.Linear(width, width)) for name in names})
+        x = g.normal(q_offsets[-1], width).requires_grad_()
+        memory = x if k_lengths is None else g.normal(k_offsets[-1], width).requires_grad_()
+        inner = attend(
+            maps["q_proj"](x), maps["k_proj"](memory), maps["v_proj"](memory), q_offsets, k_offsets, heads, scale, causal
+        )
+        y = maps["out_proj"](inner)
+        dy = g.normal(*y.shape)
+        y.backward(dy)
+        prefix = f"multi_head.{case}"
+        g.put(prefix, x=x, y=y, dy=dy, dx=x.grad, **common)
+        if memory is not x:
+            g.put(prefix, memory=memory, dmemory=memory.grad)
+        for name, parameter in maps.named_parameters():
+            vanishes = parameter.grad.abs().max() < 1e-13
+            require(vanishes == (name == "k_proj.bias"), f"{prefix}: gradient of {name}")
+            g.put(prefix, **{name: parameter, f"d{name}": parameter.grad})
+
+
+def cross_entropy(g: Goldens) -> None:
+    """Mean over the non-ignored rows; smoothing as HF and torch: (1-eps)*NLL + eps*mean over classes of -log p."""
+    rows, classes = 6, 11
+    for case, smoothing, ignored, scale in (
+        ("plain", 0.0, (), 1.0),
+        ("smoothed", 0.1, (), 1.0),
+        ("ignored", 0.0, (0, 4), 1.0),
+        ("smoothed_ignored", 0.1, (0, 4), 1.0),
+        ("extreme", 0.0, (), 400.0),
+        ("extreme_smoothed", 0.1, (), 400.0),
+    ):
+        logits = g.normal(rows, classes, scale=2 * scale).requires_grad_()
+        targets = torch.from_numpy(g.generator.integers(0, classes, size=rows))
+        targets[list(ignored)] = -100
+        loss = F.cross_entropy(logits, targets, ignore_index=-100, label_smoothing=smoothing)
+        loss.backward()
+        kept = targets != -100
+        log_p = logits[kept].log_softmax(dim=-1)
+        nll = -log_p.gather(1, targets[kept, None]).squeeze(1)
+        formula = ((1 - smoothing) * nll - smoothing * log_p.mean(dim=-1)).mean()
+        require(abs(formula - loss) < 1e-12 * loss.abs(), "the formula disagrees with torch")
+        require((logits.grad[~kept] == 0).all(), "an ignored row has a gradient")
+        g.put(f"cross_entropy.{case}", logits=logits, targets=targets, loss=loss, dlogits=logits.grad)
+        g.put(f"cross_entropy.{case}", smoothing=smoothing, ignore_index=-100)
+
+
+def positions(g: Goldens) -> None:
+    for case, length, width in (("even", 24, 12), ("odd", 9, 7)):
+        table = variants.sinusoidal_table(length, width)
+        stock = MarianSinusoidalPositionalEmbedding(length, width).weight.detach().numpy().astype(np.float32)
+        require(np.array_equal(table.astype(np.float32), stock), "the table differs from HF's")
+        g.put(f"positions.{case}", table=table, table_float32=stock)
+
+
+def optimizers(g: Goldens) -> None:
+    """Parameters after each of five steps with given gradients."""
+    cases = {
+        "adamw.decay": (torch.optim.AdamW, dict(lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)),
+        "adamw.no_decay": (torch.optim.AdamW, dict(lr=0.003, betas=(0.8, 0.98), eps=1e-6, weight_decay=0.0)),
+        "adam.basic": (torch.optim.Adam, dict(lr=0.01, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.0)),
+        "adam.l2": (torch.optim.Adam, dict(lr=0.01, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)),
+        "sgd.plain": (torch.optim.SGD, dict(lr=0.05, momentum=0.0, weight_decay=0.0)),
+        "sgd.momentum": (torch.optim.SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.0)),
+        "sgd.momentum_l2": (torch.optim.SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1)),
+    }
+    for case, (kind, settings) in cases.items():
+        parameter = nn.Parameter(g.normal(7))
+        initial = parameter.detach().clone()
+        grads = g.normal(5, 7)
+        grads[:, 3] *= 1e-9  # where eps matters
+        grads[2, 4] = 0.0
+        optimizer = kind([parameter], foreach=False, **settings)
+        steps = []
+        for grad in grads:
+            parameter.grad = grad.clone()
+            optimizer.step()
+            steps.append(parameter.detach().clone())
+        g.put(case, initial=initial, grads=grads, values=torch.stack(steps))
+        if "betas" in settings:
+            state = optimizer.state[parameter]
+            g.put(case, first_moment=state["exp_avg"], second_moment=state["exp_avg_sq"])
+            g.put(case, beta1=settings["betas"][0], beta2=settings["betas"][1], eps=settings["eps"])
+        else:
+            g.put(case, momentum=settings["momentum"])
+        g.put(case, learning_rate=settings["lr"], weight_decay=settings["weight_decay"])
+
+
+def clipping(g: Goldens) -> None:
+    for case, limit in (("clips", 1.0), ("below", 100.0)):
+        a, b = nn.Parameter(g.normal(3, 4)), nn.Parameter(g.normal(5))
+        a.grad, b.grad = g.normal(3, 4), g.normal(5)
+        g.put(f"clip_norm.{case}", a=a.grad, b=b.grad, max_norm=limit)
+        norm = nn.utils.clip_grad_norm_([a, b], limit)
+        require((norm > limit) == (case == "clips"), "the case does not do what its name says")
+        g.put(f"clip_norm.{case}", norm=norm, a_clipped=a.grad, b_clipped=b.grad)
+
+
+def schedules() -> list:
+    """Learning-rate factors at steps 0 .. count-1 as HF's get_scheduler gives them."""
+    found = []
+    for name, hf_name, warmup, total, count in (
+        ("constant", "constant", 0, None, 6),
+        ("constant", "constant_with_warmup", 4, None, 9),
+        ("linear", "linear", 0, 10, 13),
+        ("linear", "linear", 3, 11, 14),
+        ("cosine", "cosine", 0, 10, 10),
+        ("cosine", "cosine", 3, 11, 12),
+        ("inverse_sqrt", "inverse_sqrt", 4, None, 20),
+        ("inverse_sqrt", "inverse_sqrt", 1, None, 9),
+    ):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = get_scheduler(hf_name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
+        factors = []
+        for _ in range(count):
+            factors.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        require(all(np.isfinite(factors)) and max(factors) == 1.0, f"{hf_name} is odd: {factors}")
+        found.append({"name": name, "hf_name": hf_name, "warmup_steps": warmup, "total_steps": total, "factors": factors})
+    return found
+
+
+def key_list(tensors: dict) -> str:
+    lines = [
+        "# Keys of modules.safetensors",
+        "",
+        "Written by tests/reference/module_goldens.py. `d<name>` is the gradient of `<name>` for the upstream gradient",
+        "`dy` (for cross_entropy: of the loss). Scalars have shape [1]. Offsets are token offsets of packed sequences.",
+        "`values` holds an optimizer's parameters after each step, one row per step.",
+        "",
+    ]
+    groups = {}
+    for key, tensor in sorted(tensors.items()):
+        module, case, name = key.split(".", 2)
+        groups.setdefault(f"{module}.{case}", []).append((name, tensor))
+    kinds = {"float64": "F64", "float32": "F32", "int64": "I64"}
+    for group, members in groups.items():
+        lines.append(f"- `{group}`: " + ", ".join(
+            f"`{name}` {list(tensor.shape)}" + ("" if tensor.dtype == np.float64 else f" {kinds[tensor.dtype.name]}")
+            for name, tensor in members
+        ))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent.parent / "golden" / "modules")
+    folder = parser.parse_args().output
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True)
+    goldens = Goldens()
+    for part in (simple_modules, attention, cross_entropy, positions, optimizers, clipping):
+        part(goldens)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "modules.safetensors"
+    save_file(goldens.tensors, str(path))
+    path.chmod(0o644)
+    (folder / "schedules.json").write_text(json.dumps(schedules(), indent=1) + "\n")
+    (folder / "README.md").write_text(key_list(goldens.tensors))
+    require(path.stat().st_size < 400_000, "the goldens are too large")
+    print(f"{len(goldens.tensors)} tensors, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
