@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   app.add_option("--runs", runs, "Folder of the experiments")->capture_default_str();
   app.add_option("--output", output, "The Markdown file to write")->capture_default_str();
   return examples::run_program(app, argc, argv, [&] {
-    const auto report = examples::write_report(runs, output, "results_report --runs " + runs + " --output " + output);
+    const auto report = examples::write_report(runs, output, examples::report_command(runs, output));
     std::printf("%s and %zu curves\n", output.c_str(), report.charts.size());
     return 0;
   });

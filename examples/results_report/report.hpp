@@ -245,6 +245,11 @@ inline Report make_report(const std::vector<Experiment>& experiments, const std:
   return report;
 }
 
+/// What the head of a report names as its command.
+inline std::string report_command(const std::string& runs, const std::string& output) {
+  return "results_report --runs " + runs + " --output " + output;
+}
+
 /// Writes `output` (a Markdown file) and its charts into the folder of the same name without the ending. Throws
 /// FileError.
 inline Report write_report(const std::filesystem::path& runs, const std::filesystem::path& output,

@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_FIXTURE_TEST_SUITE(reproducible_training, Workplace)
 
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
-  const Arguments saving = {"--save_steps", "5"};
+  const Arguments saving = {"--save_steps", "5", "--threads", "1"};
   const auto whole = run("translation", training("whole", "250", saving));
   BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.err);
   BOOST_TEST(contains(whole.out, "final valid_loss="));
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
 BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_nothing) {
   std::string expected;
   for (const std::string threads : {"1", "2", "7"}) {
-    const auto outcome = run("translation", training("threads" + threads, "40", {"--threads", threads}));
+    const auto outcome = run("translation", training("threads" + threads, "20", {"--threads", threads}));
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
     const auto bytes = content(folder / ("threads" + threads) / "model.safetensors");
     BOOST_REQUIRE(bytes.size() > 1000);

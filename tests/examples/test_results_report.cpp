@@ -246,3 +246,22 @@ BOOST_AUTO_TEST_CASE(runs_of_an_arm_must_be_alike) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(committed)
+
+BOOST_AUTO_TEST_CASE(the_report_in_the_documentation_is_that_of_its_runs) {
+  const fs::path docs = fs::path(NEURAL_ATTENTION_GOLDEN_DIR).parent_path().parent_path() / "docs";
+  if (!fs::exists(docs / "results" / "runs")) {
+    BOOST_TEST_MESSAGE("SKIPPED: there are no runs in " << (docs / "results").string());
+    return;
+  }
+  const auto made = make_report(read_experiments(docs / "results" / "runs"), "results",
+                                report_command("docs/results/runs", "docs/results.md"));
+  std::ifstream file(docs / "results.md", std::ios::binary);
+  const std::string written{std::istreambuf_iterator<char>(file), {}};
+  BOOST_TEST((made.markdown == written), "docs/results.md is not what results_report makes of docs/results/runs");
+  BOOST_TEST(!made.charts.empty());
+  for (const auto& chart : made.charts) BOOST_TEST(fs::exists(docs / "results" / chart.name), chart.name);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,216 @@
+// A bound for single precision: Cpu<double> that adds to every operation's result a random error of the size that
+// float's rounding may have. The sizes follow from the operands: with u = 2^-24 and partial sums that Cauchy-Schwarz
+// bounds by ‖a‖‖b‖, the k roundings of Σ aᵢbᵢ add like a random walk to u √k ‖a‖‖b‖. The model itself carries these
+// errors to its results, so no condition number has to be guessed.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/random.hpp"
+
+/// Single-threaded; `seed` picks the errors.
+class Perturbed : public neural_attention::Cpu<double> {
+  using Base = neural_attention::Cpu<double>;
+  using Ragged = neural_attention::Ragged;
+  using AttentionShape = neural_attention::AttentionShape;
+  using DropoutMask = neural_attention::DropoutMask;
+  using Activation = neural_attention::Activation;
+
+ public:
+  explicit Perturbed(int seed) : Base(1), random_({static_cast<std::uint64_t>(seed), 0, 0}) {}
+
+  /// Numbers that enter are rounded once.
+  void upload(std::span<const double> values, Matrix x) {
+    Base::upload(values, x);
+    perturb(x, [&](int r, int c) { return std::abs(x.row(r)[c]); });
+  }
+  void add(Matrix x, Matrix y) {
+    Base::add(x, y);
+    perturb(y, [&](int r, int c) { return std::abs(y.row(r)[c]); });
+  }
+  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
+    Base::residual_dropout(residual, x, mask, y);
+    perturb(y, [&](int r, int c) { return std::abs(y.row(r)[c]); });
+  }
+
+  void linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
+    Base::linear(x, w, bias, f, y);
+    const auto a = row_norms(x), b = row_norms(w);
+    const double walk = std::sqrt(x.cols + 1.0);  // the bias is one more term
+    perturb(y, [&](int r, int c) {  // a fused ReLU passes errors on or drops them
+      if (f == Activation::Relu && y.row(r)[c] == 0.0) return 0.0;
+      return walk * std::hypot(a[r] * b[c], bias ? bias.data[c] : 0.0);
+    });
+  }
+  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
+    Base::linear_input_gradient(dy, w, accumulate, dx);
+    const auto a = row_norms(dy), b = column_norms(w);
+    perturb(dx, [&](int r, int c) { return std::sqrt(double(dy.cols)) * a[r] * b[c] + std::abs(dx.row(r)[c]); });
+  }
+  void linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
+    Base::linear_weight_gradient(dy, x, dw);
+    const auto a = column_norms(dy), b = column_norms(x);
+    perturb(dw, [&](int r, int c) { return std::sqrt(double(dy.rows)) * a[r] * b[c] + std::abs(dw.row(r)[c]); });
+  }
+  void bias_gradient(Matrix dy, Matrix db) {
+    Base::bias_gradient(dy, db);
+    const auto a = column_norms(dy);  // the other operand is a column of ones
+    perturb(db, [&](int r, int c) { return double(dy.rows) * a[c] + std::abs(db.row(r)[c]); });
+  }
+
+  // x - mean is off by the roundings of a sum of n terms, divided by n, and of one subtraction: (1/√n · √n + 2) ‖x‖∞; the
+  // variance is a sum of n terms as well, and the root halves its relative error.
+  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
+    const auto largest = row_maxima(x);
+    Base::layer_norm(x, gain, bias, epsilon, relu, y, stats);
+    const double walk = std::sqrt(double(x.cols)) / 2 + 3;
+    perturb(y, [&](int r, int c) {
+      const double value = y.row(r)[c], b = std::abs(bias.data[c]);
+      if (relu && value == 0.0) return 0.0;
+      return 3 * largest[r] * stats.row(r)[1] * std::abs(gain.data[c]) + walk * (std::abs(value) + b);
+    });
+  }
+  // The two means are sums of n products: with g = dy · gain each is at most ‖g‖/√n and off by u ‖g‖.
+  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
+                           Matrix dx, Matrix dgain, Matrix dbias) {
+    const auto up = column_norms(dy), largest = row_maxima(x);
+    std::vector<double> g(static_cast<std::size_t>(dy.rows)), normal(static_cast<std::size_t>(x.cols));
+    const auto normalized = [&](int r, int c) { return (x.row(r)[c] - stats.row(r)[0]) * stats.row(r)[1]; };
+    const auto off = [&](int r) { return 3 * largest[r] * stats.row(r)[1] + std::sqrt(double(x.cols)) / 2 + 3; };
+    for (int r = 0; r < dy.rows; ++r)
+      for (int c = 0; c < dy.cols; ++c) {
+        g[r] = std::hypot(g[r], dy.row(r)[c] * gain.data[c]);
+        normal[c] = std::hypot(normal[c], std::abs(normalized(r, c)) + off(r));
+      }
+    Base::layer_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain, dbias);
+    perturb(dx, [&](int r, int c) {
+      return stats.row(r)[1] * g[r] * (3 + off(r)) * (1 + std::abs(normalized(r, c))) + std::abs(dx.row(r)[c]);
+    });
+    const double walk = std::sqrt(double(dy.rows));
+    perturb(dgain, [&](int, int c) { return walk * up[c] * normal[c] + std::abs(dgain.data[c]); });
+    perturb(dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(dbias.data[c]); });
+  }
+
+  // exp, the sum with 1, the division and the products: four roundings.
+  void activation(Activation f, Matrix x, Matrix y) {
+    Base::activation(f, x, y);
+    perturb(y, [&](int r, int c) { return 4 * std::abs(y.row(r)[c]); });
+  }
+  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
+    std::vector<double> size;
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) {
+        const bool passed = f != Activation::Relu || x.row(r)[c] > 0.0;
+        size.push_back(passed ? 4 * std::abs(dy.row(r)[c]) * (1 + std::abs(x.row(r)[c])) : 0.0);
+      }
+    Base::activation_backward(f, x, dy, dx);
+    perturb(dx, [&](int r, int c) { return size[static_cast<std::size_t>(r * x.cols + c)]; });
+  }
+
+  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
+    Base::embedding(ids, table, factor, accumulate, y);
+    perturb(y, [&](int r, int c) { return 2 * std::abs(factor * table.row(ids[r])[c]) + std::abs(y.row(r)[c]); });
+  }
+  void embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable) {
+    Base::embedding_backward(dy, ids, factor, padding, dtable);
+    const auto norms = column_norms(dy);
+    for (const int id : ids) {
+      if (id == padding) continue;
+      const auto row = dtable.slice(id, 1);
+      perturb(row, [&](int, int c) { return std::sqrt(double(dy.rows)) * factor * norms[c] + std::abs(row.data[c]); });
+    }
+  }
+
+  // A score is off by scale √w ‖q‖‖k‖, which is the relative error of its probability; a result is a mean over the keys.
+  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                 const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
+    Base::attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
+    const double p = probability_error(q, k, keys, shape);
+    const auto of_v = column_maxima(v);
+    perturb(out, [&](int, int c) { return p * of_v[c]; });
+    perturb(log_sum_exp, [&](int r, int c) { return p + std::abs(log_sum_exp.row(r)[c]); });
+  }
+  // dS = P ∘ (dout vᵀ - D): at most 2 ‖dout‖‖v‖ a row, whose probabilities sum to one; dq and dk are sums of its products.
+  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
+                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
+    Base::attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
+    const double p = probability_error(q, k, keys, shape) + std::sqrt(double(q.cols) / shape.heads);
+    const auto up = row_norms(dout), values = row_norms(v);
+    const double largest = *std::max_element(values.begin(), values.end());
+    const auto all = std::sqrt(double(queries.longest()));
+    const double rows = all * *std::max_element(up.begin(), up.end());
+    const auto of_k = column_maxima(k), of_q = column_maxima(q), of_up = column_maxima(dout);
+    perturb(dq, [&](int r, int c) { return 2 * p * shape.scale * up[r] * largest * of_k[c]; });
+    perturb(dk, [&](int, int c) { return 2 * p * shape.scale * rows * largest * of_q[c]; });
+    perturb(dv, [&](int, int c) { return p * all * of_up[c]; });
+  }
+
+  // A logit less the largest is off by 2 ‖x‖∞, the sum of n exponentials by √n, and a logarithm and products follow.
+  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
+                     Matrix losses) {
+    auto size = row_maxima(logits);
+    const double most_bias = bias ? row_maxima(bias)[0] : 0.0;
+    for (auto& s : size) s = 2 * (s + most_bias) + std::sqrt(double(logits.cols)) + 4;
+    Base::cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
+    perturb(losses, [&](int r, int c) { return size[r] + 2 * losses.row(r)[c]; });
+    if (gradient_scale == 0.0) return;
+    perturb(logits, [&](int r, int c) {
+      const double at = logits.row(r)[c];
+      const double hit = c == targets[r] ? 1.0 - smoothing : 0.0;
+      const double probability = at / gradient_scale + smoothing / logits.cols + hit;
+      return std::abs(gradient_scale) * (size[r] * probability + hit) + std::abs(at);
+    });
+  }
+
+  // The moments and the step have some eight roundings, the new value one more.
+  void adam(const neural_attention::AdamStep& how, Matrix gradient, Matrix value, Matrix first, Matrix second) {
+    Base::adam(how, gradient, value, first, second);
+    perturb(value, [&](int r, int c) { return std::abs(value.row(r)[c]) + 8 * how.learning_rate; });
+  }
+
+ private:
+  static constexpr double unit = 0x1p-24;
+
+  template <class Size>
+  void perturb(Matrix y, Size&& size) {
+    for (int r = 0; r < y.rows; ++r)
+      for (int c = 0; c < y.cols; ++c) y.row(r)[c] += unit * size(r, c) * random_.normal();
+  }
+
+  double probability_error(Matrix q, Matrix k, const Ragged& keys, const AttentionShape& shape) const {
+    const auto a = row_norms(q), b = row_norms(k);
+    const double scores = *std::max_element(a.begin(), a.end()) * *std::max_element(b.begin(), b.end()) * shape.scale;
+    return std::sqrt(double(q.cols) / shape.heads) * scores + 2 * scores + std::sqrt(double(keys.longest())) + 4;
+  }
+
+  static std::vector<double> row_norms(Matrix x) {
+    std::vector<double> result(static_cast<std::size_t>(x.rows));
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) result[r] = std::hypot(result[r], x.row(r)[c]);
+    return result;
+  }
+  static std::vector<double> column_norms(Matrix x) {
+    std::vector<double> result(static_cast<std::size_t>(x.cols));
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) result[c] = std::hypot(result[c], x.row(r)[c]);
+    return result;
+  }
+  static std::vector<double> row_maxima(Matrix x) {
+    std::vector<double> result(static_cast<std::size_t>(x.rows));
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) result[r] = std::max(result[r], std::abs(x.row(r)[c]));
+    return result;
+  }
+  static std::vector<double> column_maxima(Matrix x) {
+    std::vector<double> result(static_cast<std::size_t>(x.cols));
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) result[c] = std::max(result[c], std::abs(x.row(r)[c]));
+    return result;
+  }
+
+  neural_attention::RandomStream random_;
+};
