@@ -22,11 +22,11 @@ namespace examples {
 
 /// What both arms share: sizes and training. Chosen for some thousand short sentences and about a minute an arm.
 struct DemoSettings {
-  long max_steps = 800;
+  long max_steps = 1200;
   int evaluations = 8;
   int vocab_size = 1500;
   int longest = 64;  ///< tokens of a sentence
-  int batch_tokens = 600;
+  int batch_tokens = 500;
   double learning_rate = 2e-3;
   std::uint64_t seed = 42;
   int threads = 0;
@@ -36,6 +36,7 @@ struct DemoSettings {
     config.d_model = 128;
     config.encoder_layers = config.decoder_layers = 2;
     config.encoder_ffn_dim = config.decoder_ffn_dim = 512;
+    config.dropout = 0.05;
     return config;
   }
 

@@ -12,8 +12,8 @@ class AttentionModule {
   using Attention = neural_attention::MultiHeadAttention<B, P>;
   using Saved = typename Attention::Saved;
 
-  AttentionModule(const neural_attention::AttentionConfig& config, const std::vector<int>& queries, const std::vector<int>& keys,
-                  bool causal)
+  AttentionModule(const neural_attention::AttentionConfig& config, const std::vector<int>& queries,
+                  const std::vector<int>& keys, bool causal)
       : attention_(config), queries_(queries), keys_(keys), causal_(causal) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.attention_); }
@@ -24,7 +24,8 @@ class AttentionModule {
     return attention_.forward(step, own(x), memory(x), queries_, keys_, causal_, saved);
   }
 
-  neural_attention::Rows<B> backward(neural_attention::Step<B>& step, neural_attention::Rows<B> dy, const Saved& saved, neural_attention::Rows<B> dx = {}) {
+  neural_attention::Rows<B> backward(neural_attention::Step<B>& step, neural_attention::Rows<B> dy, const Saved& saved,
+                                     neural_attention::Rows<B> dx = {}) {
     if (!dx) {
       dx = step.scratch.rows(rows(), dy.cols);
       step.backend.fill(dx, typename B::Scalar(0));
@@ -35,7 +36,9 @@ class AttentionModule {
 
  private:
   neural_attention::Rows<B> own(neural_attention::Rows<B> x) const { return x.slice(0, queries_.total()); }
-  neural_attention::Rows<B> memory(neural_attention::Rows<B> x) const { return cross ? x.slice(queries_.total(), keys_.total()) : x; }
+  neural_attention::Rows<B> memory(neural_attention::Rows<B> x) const {
+    return cross ? x.slice(queries_.total(), keys_.total()) : x;
+  }
 
   Attention attention_;
   neural_attention::Ragged queries_, keys_;

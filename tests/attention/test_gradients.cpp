@@ -70,7 +70,9 @@ void check_projector(const ProjectorConfig& config, std::size_t tensors) {
   BOOST_TEST(report.tensors.size() == 2 * (1 + tensors));
 }
 
-AttentionConfig config_of(int width, int heads, double dropout = 0.0) { return {width, heads, dropout, {}, {}, {}, {}}; }
+AttentionConfig config_of(int width, int heads, double dropout = 0.0) {
+  return {width, heads, dropout, {}, {}, {}, {}};
+}
 
 template <class P, bool cross = false>
 void check_attention(const AttentionConfig& config, const std::vector<int>& queries, const std::vector<int>& keys,
@@ -106,7 +108,8 @@ BOOST_AUTO_TEST_CASE(expansion) {
 BOOST_AUTO_TEST_CASE(choice) {
   ProjectorConfig config{4, 4};
   constexpr std::size_t tensors[] = {2, 2, 4, 6};
-  for (config.choice = 0; config.choice < 4; ++config.choice) check_projector<Chosen<B>>(config, tensors[config.choice]);
+  for (config.choice = 0; config.choice < 4; ++config.choice)
+    check_projector<Chosen<B>>(config, tensors[config.choice]);
 }
 BOOST_AUTO_TEST_CASE(own) {
   check_projector<Deep<B>>({4, 4, 3}, 6);
@@ -119,7 +122,9 @@ BOOST_AUTO_TEST_SUITE(attention)
 
 BOOST_AUTO_TEST_CASE(self) { check_attention<LinearProjections>(config_of(6, 2), ragged, ragged, false); }
 BOOST_AUTO_TEST_CASE(causal) { check_attention<LinearProjections>(config_of(6, 3), ragged, ragged, true); }
-BOOST_AUTO_TEST_CASE(cross) { check_attention<LinearProjections, true>(config_of(6, 2), ragged, memory_lengths, false); }
+BOOST_AUTO_TEST_CASE(cross) {
+  check_attention<LinearProjections, true>(config_of(6, 2), ragged, memory_lengths, false);
+}
 
 BOOST_AUTO_TEST_CASE(with_dropout) {
   check_attention<LinearProjections>(config_of(6, 2, 0.3), ragged, ragged, false);

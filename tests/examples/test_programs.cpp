@@ -240,11 +240,11 @@ BOOST_FIXTURE_TEST_SUITE(reproducible_training, Workplace)
 
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
   const Arguments saving = {"--save_steps", "5", "--threads", "1"};
-  const auto whole = run("translation", training("whole", "250", saving));
+  const auto whole = run("translation", training("whole", "120", saving));
   BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.err);
   BOOST_TEST(contains(whole.out, "final valid_loss="));
 
-  Child child(folder, "translation", training("killed", "250", saving));
+  Child child(folder, "translation", training("killed", "120", saving));
   const auto saved = [&] {
     std::error_code ignored;
     for (const auto& item : fs::directory_iterator(folder / "killed", ignored))
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
 
   auto more = saving;
   more.insert(more.end(), {"--resume_from_checkpoint", "last"});
-  const auto resumed = run("translation", training("killed", "250", more));
+  const auto resumed = run("translation", training("killed", "120", more));
   BOOST_REQUIRE_MESSAGE(resumed.code == 0, resumed.err);
   const auto expected = content(folder / "whole" / "model.safetensors");
   BOOST_REQUIRE(expected.size() > 1000);

@@ -175,7 +175,13 @@ namespace {
 
 /// In a child process, because it leaves the mount namespace: 0 passed, 2 not permitted here, 1 failed.
 int fill_a_small_disk(const fs::path& folder) {
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return 2;
+  if (unshare(CLONE_NEWNS) != 0) {  // not root: become root of a user namespace of our own
+    const auto user = "0 " + std::to_string(getuid()) + " 1", group = "0 " + std::to_string(getgid()) + " 1";
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return 2;
+    if (!(std::ofstream("/proc/self/uid_map") << user << std::flush)) return 2;
+    if (!(std::ofstream("/proc/self/setgroups") << "deny" << std::flush)) return 2;
+    if (!(std::ofstream("/proc/self/gid_map") << group << std::flush)) return 2;
+  }
   mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);  // nothing of this may show outside
   if (mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") != 0) return 2;
   const auto path = folder / "a.txt";

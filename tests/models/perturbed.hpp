@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -40,7 +41,7 @@ class Perturbed : public neural_attention::Cpu<double> {
     Base::linear(x, w, bias, f, y);
     const auto a = row_norms(x), b = row_norms(w);
     const double walk = std::sqrt(x.cols + 1.0);  // the bias is one more term
-    perturb(y, [&](int r, int c) {  // a fused ReLU passes errors on or drops them
+    perturb(y, [&](int r, int c) {                // a fused ReLU passes errors on or drops them
       if (f == Activation::Relu && y.row(r)[c] == 0.0) return 0.0;
       return walk * std::hypot(a[r] * b[c], bias ? bias.data[c] : 0.0);
     });
@@ -61,8 +62,8 @@ class Perturbed : public neural_attention::Cpu<double> {
     perturb(db, [&](int r, int c) { return double(dy.rows) * a[c] + std::abs(db.row(r)[c]); });
   }
 
-  // x - mean is off by the roundings of a sum of n terms, divided by n, and of one subtraction: (1/√n · √n + 2) ‖x‖∞; the
-  // variance is a sum of n terms as well, and the root halves its relative error.
+  // x - mean is off by the roundings of a sum of n terms, divided by n, and of one subtraction: (1/√n · √n + 2) ‖x‖∞;
+  // the variance is a sum of n terms as well, and the root halves its relative error.
   void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
     const auto largest = row_maxima(x);
     Base::layer_norm(x, gain, bias, epsilon, relu, y, stats);
@@ -124,29 +125,44 @@ class Perturbed : public neural_attention::Cpu<double> {
     }
   }
 
-  // A score is off by scale √w ‖q‖‖k‖, which is the relative error of its probability; a result is a mean over the keys.
+  // A score is off by scale √w ‖q‖‖k‖ (w columns a head), which is the relative error of its probability together with
+  // the mean of those errors and √n for the normalizer. Every result is a sum of products of such numbers.
   void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                  const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
     Base::attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
-    const double p = probability_error(q, k, keys, shape);
-    const auto of_v = column_maxima(v);
-    perturb(out, [&](int, int c) { return p * of_v[c]; });
-    perturb(log_sum_exp, [&](int r, int c) { return p + std::abs(log_sum_exp.row(r)[c]); });
+    Sizes of_out(out);
+    for_each_probability(
+        q, k, log_sum_exp, queries, keys, shape, [&](const Pair& at, double p, double error, double n) {
+          for (int c = 0; c < at.width; ++c)
+            of_out(at.query, at.first + c) += square(p * (error + std::sqrt(n)) * v.row(at.key)[at.first + c]);
+        });
+    perturb(out, [&](int r, int c) { return std::sqrt(of_out(r, c)); });
+    perturb(log_sum_exp, [&](int r, int c) { return std::abs(log_sum_exp.row(r)[c]) + 4; });
   }
-  // dS = P ∘ (dout vᵀ - D): at most 2 ‖dout‖‖v‖ a row, whose probabilities sum to one; dq and dk are sums of its products.
+  // dS = scale P ∘ (dout vᵀ - D), whose two parts are sums of w products; dq = dS k, dk = dSᵀ q and dv = Pᵀ dout.
   void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
                           const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                           const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
     Base::attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
-    const double p = probability_error(q, k, keys, shape) + std::sqrt(double(q.cols) / shape.heads);
-    const auto up = row_norms(dout), values = row_norms(v);
-    const double largest = *std::max_element(values.begin(), values.end());
-    const auto all = std::sqrt(double(queries.longest()));
-    const double rows = all * *std::max_element(up.begin(), up.end());
-    const auto of_k = column_maxima(k), of_q = column_maxima(q), of_up = column_maxima(dout);
-    perturb(dq, [&](int r, int c) { return 2 * p * shape.scale * up[r] * largest * of_k[c]; });
-    perturb(dk, [&](int, int c) { return 2 * p * shape.scale * rows * largest * of_q[c]; });
-    perturb(dv, [&](int, int c) { return p * all * of_up[c]; });
+    Sizes of_q(dq), of_k(dk), of_v(dv);
+    for_each_probability(
+        q, k, log_sum_exp, queries, keys, shape, [&](const Pair& at, double p, double error, double n) {
+          const auto part = [&](Matrix x, int row) { return x.slice(row, 1).columns(at.first, at.width); };
+          const auto up = part(dout, at.query), value = part(v, at.key), result = part(out, at.query);
+          const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
+          const double size =
+              shape.scale * p *
+              std::hypot((error + std::sqrt(n)) * inner, walk * norm(up) * norm(value), walk * norm(up) * norm(result));
+          const double of_p = p * (error + std::sqrt(queries.longest()));
+          for (int c = at.first; c < at.first + at.width; ++c) {
+            of_q(at.query, c) += square(size * k.row(at.key)[c]);
+            of_k(at.key, c) += square(size * q.row(at.query)[c]);
+            of_v(at.key, c) += square(of_p * dout.row(at.query)[c]);
+          }
+        });
+    perturb(dq, [&](int r, int c) { return std::sqrt(of_q(r, c)); });
+    perturb(dk, [&](int r, int c) { return std::sqrt(of_k(r, c)); });
+    perturb(dv, [&](int r, int c) { return std::sqrt(of_v(r, c)); });
   }
 
   // A logit less the largest is off by 2 ‖x‖∞, the sum of n exponentials by √n, and a logarithm and products follow.
@@ -181,11 +197,56 @@ class Perturbed : public neural_attention::Cpu<double> {
       for (int c = 0; c < y.cols; ++c) y.row(r)[c] += unit * size(r, c) * random_.normal();
   }
 
-  double probability_error(Matrix q, Matrix k, const Ragged& keys, const AttentionShape& shape) const {
-    const auto a = row_norms(q), b = row_norms(k);
-    const double scores = *std::max_element(a.begin(), a.end()) * *std::max_element(b.begin(), b.end()) * shape.scale;
-    return std::sqrt(double(q.cols) / shape.heads) * scores + 2 * scores + std::sqrt(double(keys.longest())) + 4;
+  /// Squared sizes of the errors of a matrix.
+  class Sizes {
+   public:
+    explicit Sizes(Matrix like) : cols_(like.cols), squares_(static_cast<std::size_t>(like.size())) {}
+    double& operator()(int r, int c) { return squares_[static_cast<std::size_t>(r * cols_ + c)]; }
+
+   private:
+    int cols_;
+    std::vector<double> squares_;
+  };
+
+  /// A query and a key that it sees, as rows, in the head with columns first … first+width-1.
+  struct Pair {
+    int query, key, first, width;
+  };
+
+  /// Calls use(pair, probability, its relative error, number of keys) for every query, key and head.
+  template <class Use>
+  static void for_each_probability(Matrix q, Matrix k, Matrix log_sum_exp, const Ragged& queries, const Ragged& keys,
+                                   const AttentionShape& shape, Use&& use) {
+    const int width = q.cols / shape.heads;
+    std::vector<double> probabilities, errors;
+    for (int s = 0; s < queries.sequences(); ++s)
+      for (int head = 0; head < shape.heads; ++head)
+        for (int i = 0; i < queries.length(s); ++i) {
+          const int n = shape.causal ? i + 1 : keys.length(s);
+          probabilities.clear();
+          errors.clear();
+          double common = std::sqrt(double(n)) + 4;
+          const auto at = [&](int j) { return Pair{queries.begin(s) + i, keys.begin(s) + j, head * width, width}; };
+          for (int j = 0; j < n; ++j) {
+            const auto pair = at(j);
+            const auto a = q.slice(pair.query, 1).columns(pair.first, width),
+                       b = k.slice(pair.key, 1).columns(pair.first, width);
+            const double score = shape.scale * dot(a, b);
+            probabilities.push_back(std::exp(score - log_sum_exp.row(pair.query)[head]));
+            errors.push_back(shape.scale * std::sqrt(double(width)) * norm(a) * norm(b) + 2 * std::abs(score));
+            common += probabilities.back() * errors.back();
+          }
+          for (int j = 0; j < n; ++j) use(at(j), probabilities[j], errors[j] + common, n);
+        }
   }
+
+  static double square(double x) { return x * x; }
+  static double dot(Matrix a, Matrix b) {
+    double sum = 0.0;
+    for (int c = 0; c < a.cols; ++c) sum += a.data[c] * b.data[c];
+    return sum;
+  }
+  static double norm(Matrix a) { return std::sqrt(dot(a, a)); }
 
   static std::vector<double> row_norms(Matrix x) {
     std::vector<double> result(static_cast<std::size_t>(x.rows));
@@ -205,12 +266,5 @@ class Perturbed : public neural_attention::Cpu<double> {
       for (int c = 0; c < x.cols; ++c) result[r] = std::max(result[r], std::abs(x.row(r)[c]));
     return result;
   }
-  static std::vector<double> column_maxima(Matrix x) {
-    std::vector<double> result(static_cast<std::size_t>(x.cols));
-    for (int r = 0; r < x.rows; ++r)
-      for (int c = 0; c < x.cols; ++c) result[c] = std::max(result[c], std::abs(x.row(r)[c]));
-    return result;
-  }
-
   neural_attention::RandomStream random_;
 };

@@ -1,9 +1,9 @@
-// What results may depend on: not the number of threads (bit for bit), not the split of a step into parts, not the other
-// sentences of a batch (to rounding); and a step that is not finite changes nothing.
+// What results may depend on: not the number of threads (bit for bit), not the split of a step into parts, not the
+// other sentences of a batch (to rounding); and a step that is not finite changes nothing.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_determinism
-#include <boost/test/unit_test.hpp>
 #include <bit>
+#include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
 

@@ -3,7 +3,9 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_marian_goldens
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -67,7 +69,10 @@ std::vector<double> on_host(B& backend, RowsOf<T> x) {
 template <class B, class P>
 struct Subject {
   Subject(const std::string& preset, golden::File& goldens, int threads = 1)
-      : about(description(preset)), backend(threads), model(backend, config_of(about)), batch(model.config().pad_token_id) {
+      : about(description(preset)),
+        backend(threads),
+        model(backend, config_of(about)),
+        batch(model.config().pad_token_id) {
     load(goldens);
     sources = goldens.sequences("input.source_ids", "input.source_offsets");
     const auto targets = goldens.sequences("input.target_ids", "input.target_offsets");
@@ -79,8 +84,8 @@ struct Subject {
   void load(golden::File& goldens) {
     for (const auto& entry : model.parameters().entries()) {
       const auto name = "param." + entry.name;
-      const auto expected = entry.vector ? std::vector<std::int64_t>{entry.cols}
-                                         : std::vector<std::int64_t>{entry.rows, entry.cols};
+      const auto expected =
+          entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
       BOOST_TEST(goldens.shape(name) == expected, "the shape of " << name);
       backend.upload(goldens.read<typename B::Scalar>(name), model.parameters().value(entry));
     }
@@ -118,8 +123,10 @@ struct Subject {
     auto inference = memory.begin(false);
     const auto alone = model.loss(inference, batch, smoothing, saved);
     if constexpr (!std::is_same_v<B, Perturbed>) {  // its errors differ from call to call
-      BOOST_TEST(alone.smoothed == sums.smoothed);
-      BOOST_TEST(alone.negative_log_likelihood == sums.negative_log_likelihood);
+      const double few_bits = 8 * static_cast<double>(std::numeric_limits<typename B::Scalar>::epsilon());
+      BOOST_TEST(std::abs(alone.smoothed - sums.smoothed) <= few_bits * sums.smoothed);
+      BOOST_TEST(std::abs(alone.negative_log_likelihood - sums.negative_log_likelihood) <=
+                 few_bits * sums.negative_log_likelihood);
     }
   }
 
@@ -258,8 +265,9 @@ void check_float(const std::string& preset) {
     const double bound = deviations * std::sqrt(squares.at(name) / runs);
     const double size = golden::distance(expected, std::vector<double>(expected.size()));
     BOOST_TEST(error <= bound, name << " is off by " << error << ", the bound is " << bound);
-    // The bound itself must mean something: a thousandth of the tensor, but for gradients that are zero.
-    if (size > 1e-9) {
+    // The bound itself must mean something: a thousandth of the tensor. Not so for gradients that are zero, nor for
+    // what Adam makes of them: it divides by their size, so rounding decides where such elements go.
+    if (size > 1e-9 && !name.starts_with("adamw.model.")) {
       BOOST_TEST(bound <= 1e-3 * size, name << " has the bound " << bound << ", its norm is " << size);
       worst = std::max(worst, bound / size);
     }

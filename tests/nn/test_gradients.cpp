@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(sequential_fused) {
   require_correct(Sequential<B, Linear<B>, Relu<B>>(Linear<B>(5, 6), Relu<B>()), 7, 5, 3);
   require_correct(Sequential<B, LayerNorm<B>, Relu<B>>(LayerNorm<B>(9), Relu<B>()), 6, 9, 3);
   require_correct(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>(Linear<B>(4, 8), LayerNorm<B>(8),
-                                                                              Relu<B>(), Linear<B>(8, 3)),
+                                                                             Relu<B>(), Linear<B>(8, 3)),
                   7, 4, 7);
 }
 
@@ -139,7 +139,8 @@ void check_output(int rows, int vocabulary, int width, double smoothing) {
   ParameterStore<B> store(backend, model, true);
   std::vector<int> targets;
   RandomStream random({5, 0, 0});
-  for (int i = 0; i < rows; ++i) targets.push_back(static_cast<int>(random.below(static_cast<std::uint32_t>(vocabulary))));
+  for (int i = 0; i < rows; ++i)
+    targets.push_back(static_cast<int>(random.below(static_cast<std::uint32_t>(vocabulary))));
   constexpr double factor = 0.3;
   const auto report = check_loss(
       backend, store,
@@ -148,8 +149,8 @@ void check_output(int rows, int vocabulary, int width, double smoothing) {
       },
       [&](Step<B>& step) {
         const auto dh = step.scratch.rows(rows, width);
-        const auto sums = model.output.loss_and_gradient(step, model.table.weight, model.h.value, targets, smoothing,
-                                                         factor, dh);
+        const auto sums =
+            model.output.loss_and_gradient(step, model.table.weight, model.h.value, targets, smoothing, factor, dh);
         backend.add(dh, model.h.gradient);
         BOOST_TEST(sums.tokens == rows);
         return factor * sums.smoothed;
@@ -182,14 +183,15 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   for (const int row : {2, 6}) backend.fill(model.weights.value.slice(row, 1), 0.0);
   GradientOptions as_it_is;
   as_it_is.randomise = false;
-  const auto report = check_loss(backend, store, dot,
-                                 [&](Step<B>& step) {
-                                   const double loss = dot(step);
-                                   backend.add(y_of(step), model.weights.gradient);
-                                   model.table.backward(step, model.weights.value, ids, 1.7);
-                                   return loss;
-                                 },
-                                 as_it_is);
+  const auto report = check_loss(
+      backend, store, dot,
+      [&](Step<B>& step) {
+        const double loss = dot(step);
+        backend.add(y_of(step), model.weights.gradient);
+        model.table.backward(step, model.weights.value, ids, 1.7);
+        return loss;
+      },
+      as_it_is);
   BOOST_TEST(report.ok(), report.text());
   BOOST_TEST(report.tensors.size() == 2u);
 

@@ -1,5 +1,5 @@
-// Modules, operations, optimizers and schedules against PyTorch and Hugging Face: tests/reference/module_goldens.py wrote
-// inputs, outputs and gradients in float64.
+// Modules, operations, optimizers and schedules against PyTorch and Hugging Face: tests/reference/module_goldens.py
+// wrote inputs, outputs and gradients in float64.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE nn_module_goldens
 #include <boost/test/unit_test.hpp>
@@ -127,7 +127,8 @@ BOOST_AUTO_TEST_CASE(linear_without_bias) {
   B backend(1);
   const std::string name = "linear.no_bias.";
   const auto x = load(backend, name + "x"), w = load(backend, name + "weight"), dy = load(backend, name + "dy");
-  const auto y = OwnedRows<B>(backend, dy.rows.rows, dy.rows.cols), dx = OwnedRows<B>(backend, x.rows.rows, x.rows.cols);
+  const auto y = OwnedRows<B>(backend, dy.rows.rows, dy.rows.cols),
+             dx = OwnedRows<B>(backend, x.rows.rows, x.rows.cols);
   const auto dw = filled(backend, w.rows.rows, w.rows.cols, 0.0);
   backend.linear(x.rows, w.rows, {}, Activation::Identity, y.rows);
   backend.linear_input_gradient(dy.rows, w.rows, false, dx.rows);
@@ -143,9 +144,7 @@ BOOST_AUTO_TEST_CASE(layer_norm) {
     check(name, LayerNorm<B>(columns(name + ".x"), epsilon));
 }
 
-BOOST_AUTO_TEST_CASE(layer_norm_relu) {
-  check("layer_norm_relu.basic", FusedNorm());
-}
+BOOST_AUTO_TEST_CASE(layer_norm_relu) { check("layer_norm_relu.basic", FusedNorm()); }
 
 BOOST_AUTO_TEST_CASE(activations) {
   check("relu.basic", Relu<B>());
@@ -252,11 +251,11 @@ BOOST_AUTO_TEST_CASE(multi_head) {
   joined.insert(joined.end(), memory.begin(), memory.end());
   const int width = columns(name + ".x");
   const OwnedRows<B> x(backend, static_cast<int>(std::ssize(joined)) / width, width, joined);
-  const auto run = check(name,
-                         AttentionModule<B, LinearProjections, true>(config(name), lengths(name + ".q_offsets"),
-                                                                     lengths(name + ".k_offsets"),
-                                                                     integer(name + ".causal") != 0),
-                         x, backend);
+  const auto run =
+      check(name,
+            AttentionModule<B, LinearProjections, true>(config(name), lengths(name + ".q_offsets"),
+                                                        lengths(name + ".k_offsets"), integer(name + ".causal") != 0),
+            x, backend);
   compare(name + ".dx", Values(run.dx.begin(), run.dx.begin() + own));
   compare(name + ".dmemory", Values(run.dx.begin() + own, run.dx.end()));
 }
@@ -270,7 +269,8 @@ BOOST_AUTO_TEST_CASE(cross_entropy) {
     const auto name = "cross_entropy." + kind + ".";
     B backend(1);
     const auto all_targets = goldens().read<int>(name + "targets");
-    const auto all_logits = goldens().read<double>(name + "logits"), expected = goldens().read<double>(name + "dlogits");
+    const auto all_logits = goldens().read<double>(name + "logits"),
+               expected = goldens().read<double>(name + "dlogits");
     const int vocabulary = columns(name + "logits"), ignored = integer(name + "ignore_index");
     // Here a packed batch has no ignored tokens: those rows are left out and must not matter.
     std::vector<int> targets;

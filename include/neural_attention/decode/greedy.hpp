@@ -16,7 +16,8 @@ struct GreedyOptions {
   int max_length = 128;  ///< tokens of a result, the start token counted and the end token too
 };
 
-/// The ids of one result a sentence, without start and end tokens. `batch` needs sources only.
+/// The ids of one result a sentence, without start and end tokens. `batch` needs sources only. Throws ShapeError where
+/// the batch does not fit the model.
 template <class Model>
 class GreedyDecoder {
  public:
@@ -25,6 +26,7 @@ class GreedyDecoder {
   GreedyDecoder(B& backend, const Model& model) : model_(&model), memory_(backend) {}
 
   std::vector<std::vector<int>> operator()(const TranslationBatch& batch, GreedyOptions options = {}) {
+    model_->check(batch);
     const auto& config = model_->config();
     const int limit = std::min(options.max_length, config.max_position_embeddings) - 1;
     std::vector<std::vector<int>> results(batch.sentences());

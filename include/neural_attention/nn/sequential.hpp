@@ -81,6 +81,12 @@ class Sequential {
   std::tuple<Modules...> modules_;
 };
 
+/// A module whose output may be wider or narrower than its input.
+template <class M>
+concept MapsWidth = requires {
+  M::maps_width;
+};
+
 /// A projector made of modules that are each constructible from a ProjectorConfig. The first module that maps widths
 /// goes from d_in, the last one to d_out, and between them the width is expansion · d_in.
 template <class B, template <class> class... Modules>
@@ -89,12 +95,8 @@ class Stack : public Sequential<B, Modules<B>...> {
   explicit Stack(const ProjectorConfig& config) : Stack(config, std::index_sequence_for<Modules<B>...>{}) {}
 
  private:
-  static constexpr bool maps[] = {requires {Modules<B>::maps_width;
-}...
-};  // namespace neural_attention
-  static constexpr int mapping = (0 + ... + int{requires { Modules<B>::maps_width;
-  }
-  });
+  static constexpr bool maps[] = {MapsWidth<Modules<B>>...};
+  static constexpr int mapping = (0 + ... + int{MapsWidth<Modules<B>>});
   static_assert(mapping > 0, "a projector needs at least one module that maps widths, such as Linear");
 
   template <std::size_t... I>
@@ -114,7 +116,6 @@ class Stack : public Sequential<B, Modules<B>...> {
     config.d_out = out;
     return config;
   }
-  }
-  ;
+};
 
-  }  // namespace neural_attention
+}  // namespace neural_attention

@@ -53,9 +53,8 @@ class Fence {
   int rights() const { return depth_ > 0 ? PROT_READ | PROT_WRITE : PROT_NONE; }
   bool protect() noexcept {
     openings_ += depth_ > 0;
-    return std::all_of(blocks_.begin(), blocks_.end(), [this](const Block& block) {
-      return ::mprotect(block.data, block.bytes, rights()) == 0;
-    });
+    return std::all_of(blocks_.begin(), blocks_.end(),
+                       [this](const Block& block) { return ::mprotect(block.data, block.bytes, rights()) == 0; });
   }
 
   std::vector<Block> blocks_;
@@ -67,7 +66,8 @@ class Fence {
 class FencedMemory {
  public:
   FencedMemory() = default;
-  FencedMemory(std::shared_ptr<Fence> fence, std::size_t bytes) : fence_(std::move(fence)), block_(fence_->add(bytes)) {}
+  FencedMemory(std::shared_ptr<Fence> fence, std::size_t bytes)
+      : fence_(std::move(fence)), block_(fence_->add(bytes)) {}
   FencedMemory(FencedMemory&& other) noexcept { swap(other); }
   FencedMemory& operator=(FencedMemory&& other) noexcept {
     FencedMemory(std::move(other)).swap(*this);

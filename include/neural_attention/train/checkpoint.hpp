@@ -27,6 +27,7 @@ struct TrainingPosition {
   double best_metric = 0.0;
   long best_step = 0;  ///< 0: no evaluation yet
   int evaluations_without_gain = 0;
+  bool evaluation_due = false;  ///< cancelled before the evaluation of this step, which comes first on resuming
   double seconds = 0.0;  ///< spent in training steps
   long target_tokens = 0;
 };
@@ -53,6 +54,7 @@ inline void write_position(const std::string& path, const TrainingPosition& posi
                                        {"best_metric", position.best_metric},
                                        {"best_step", position.best_step},
                                        {"evaluations_without_gain", position.evaluations_without_gain},
+                                       {"evaluation_due", position.evaluation_due},
                                        {"seconds", position.seconds},
                                        {"target_tokens", position.target_tokens}};
   io::write_json(path, json);
@@ -72,6 +74,7 @@ inline TrainingPosition read_position(const std::string& path) {
   position.best_metric = io::get<double>(json, "best_metric", path);
   position.best_step = io::get<long>(json, "best_step", path);
   position.evaluations_without_gain = io::get<int>(json, "evaluations_without_gain", path);
+  position.evaluation_due = io::get_or<bool>(json, "evaluation_due", false, path);
   position.seconds = io::get<double>(json, "seconds", path);
   position.target_tokens = io::get<long>(json, "target_tokens", path);
   if (position.step < 0 || position.epoch < 0 || position.batch < 0)
@@ -140,10 +143,12 @@ inline std::vector<long> list_checkpoints(const std::string& output_dir) {
   return steps;
 }
 
-/// Removes all but the last `keep` checkpoints and the one of `best_step`. keep 0 keeps all.
-inline void prune_checkpoints(const std::string& output_dir, int keep, long best_step) {
+/// Of the checkpoints up to `step` removes all but the last `keep` and the one of `best_step`. keep 0 keeps all. Later
+/// ones are left by an earlier run and do not count: else they would push out what this run just wrote.
+inline void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step) {
   if (keep <= 0) return;
-  const auto steps = list_checkpoints(output_dir);
+  auto steps = list_checkpoints(output_dir);
+  std::erase_if(steps, [&](long other) { return other > step; });
   const auto surplus = static_cast<long>(steps.size()) - keep;
   std::error_code ignored;  // a checkpoint that cannot be removed does no harm
   for (long i = 0; i < surplus; ++i)

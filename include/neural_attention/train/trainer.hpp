@@ -98,34 +98,39 @@ class Trainer {
 
   /// Continues from a checkpoint directory. Throws FileError, and ConfigError where the seeds differ.
   void resume(const std::string& checkpoint) {
-    const auto position = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
-    if (position.seed != options_.step.seed)
-      throw ConfigError(checkpoint + " was made with seed " + std::to_string(position.seed) + ", not " +
+    const auto seed = read_position(checkpoint + "/" + checkpoint_detail::position_file).seed;
+    if (seed != options_.step.seed)
+      throw ConfigError(checkpoint + " was made with seed " + std::to_string(seed) + ", not " +
                         std::to_string(options_.step.seed) + ": the order of the data would differ");
-    position_ = position;
+    position_ = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
   }
 
   TrainingSummary run() {
     TrainingSummary summary;
     bool evaluated = false;
+    training_->begin_epoch(position_.epoch);
+    if (position_.evaluation_due) {
+      evaluate();
+      evaluated = true;
+    }
+    summary.stopped_early = out_of_patience();
     while (position_.step < total_steps_ && !summary.cancelled && !summary.stopped_early) {
       training_->begin_epoch(position_.epoch);
       const auto batches = static_cast<long>(training_->batches());
       while (position_.batch < batches && position_.step < total_steps_) {
         evaluated = false;
-        if (!one_step(batches)) {
+        const bool go_on = one_step(batches);
+        const bool due = evaluation_due(batches);
+        if (!go_on) {
+          position_.evaluation_due = due;
           summary.cancelled = true;
           break;
         }
-        const bool epoch_ends = position_.batch >= batches;
-        const bool due = options_.eval_steps > 0 ? position_.step % options_.eval_steps == 0 : epoch_ends;
-        if (due || position_.step == total_steps_) {
+        if (due) {
           evaluate();
           evaluated = true;
-          if (options_.patience > 0 && position_.evaluations_without_gain >= options_.patience) {
-            summary.stopped_early = true;
-            break;
-          }
+          summary.stopped_early = out_of_patience();
+          if (summary.stopped_early) break;
         } else if (options_.save_steps > 0 && position_.step % options_.save_steps == 0) {
           save();
         }
@@ -146,6 +151,8 @@ class Trainer {
     if (options.accumulation < 1) throw ConfigError("gradient accumulation needs at least one batch a step");
     if (!(options.epochs > 0.0) && options.max_steps <= 0)
       throw ConfigError("training needs epochs or max_steps above 0");
+    data.begin_epoch(0);
+    if (data.batches() == 0) throw ConfigError("training needs data, but there is not one batch");
     total_steps_ = options.max_steps;
     if (total_steps_ <= 0) {
       double left = options.epochs;
@@ -157,6 +164,15 @@ class Trainer {
     }
     if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
     return options;
+  }
+
+  bool evaluation_due(long batches) const {
+    if (position_.step == total_steps_) return true;
+    return options_.eval_steps > 0 ? position_.step % options_.eval_steps == 0 : position_.batch >= batches;
+  }
+
+  bool out_of_patience() const {
+    return options_.patience > 0 && position_.evaluations_without_gain >= options_.patience;
   }
 
   double epochs_done(long batches) const {
@@ -193,6 +209,7 @@ class Trainer {
   }
 
   void evaluate() {
+    position_.evaluation_due = false;
     EvaluationEvent event;
     event.step = position_.step;
     event.epoch = epochs_done(static_cast<long>(training_->batches()));
@@ -218,7 +235,7 @@ class Trainer {
                     [this](const std::string& directory) {
                       if (callbacks_.write_more) callbacks_.write_more(directory);
                     });
-    prune_checkpoints(options_.output_dir, options_.save_total_limit, position_.best_step);
+    prune_checkpoints(options_.output_dir, options_.save_total_limit, position_.best_step, position_.step);
   }
 
   /// The position with the end of an epoch written as the beginning of the next.
