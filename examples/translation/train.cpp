@@ -30,15 +30,24 @@ std::string checkpoint_to_resume(const TrainOptions& options) {
   return options.resume_from_checkpoint;
 }
 
-void create_directory(const std::string& directory) {
+/// Makes the output directory; a run that begins anew leaves no checkpoint of an earlier one, which a later
+/// --resume_from_checkpoint last would take for its own.
+void prepare_output(const TrainOptions& options, bool anew) {
   std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) throw na::FileError(directory, "cannot be created: " + error.message());
+  fs::create_directories(options.output_dir, error);
+  if (error) throw na::FileError(options.output_dir, "cannot be created: " + error.message());
+  if (!anew) return;
+  for (const long step : na::list_checkpoints(options.output_dir))
+    fs::remove_all(fs::path(options.output_dir) / na::checkpoint_name(step), error);
 }
 
+/// The tokenizer whose files lie in the output directory from here on: the checkpoint's, or a new one.
 na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, const na::text::ParallelCorpus& corpus,
                                         const std::string& checkpoint) {
-  if (!checkpoint.empty()) return na::text::MarianTokenizer::load(checkpoint);
+  if (!checkpoint.empty()) {
+    copy_tokenizer(checkpoint, options.output_dir);
+    return na::text::MarianTokenizer::load(options.output_dir);
+  }
   std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", options.model.vocab_size);
   na::text::MarianTokenizerOptions tokenizer;
   tokenizer.source_lang = options.data.source_lang;
@@ -62,7 +71,7 @@ int train(const TrainOptions& options) {
   const auto checkpoint = checkpoint_to_resume(options);
   const auto corpus = na::text::load_parallel(paths.train_source, paths.train_target);
   const auto validation_corpus = na::text::load_parallel(paths.validation_source, paths.validation_target);
-  create_directory(options.output_dir);
+  prepare_output(options, checkpoint.empty());
 
   const auto tokenizer = tokenizer_for(options, corpus, checkpoint);
   auto config = checkpoint.empty() ? model_config(options.model, tokenizer.vocab_size())
@@ -86,8 +95,7 @@ int train(const TrainOptions& options) {
 
   const auto write_description = [&](const std::string& directory) {
     na::io::save_config(directory + "/config.json", config);
-    if (directory != options.output_dir)
-      copy_tokenizer(checkpoint.empty() ? options.output_dir : checkpoint, directory);
+    if (directory != options.output_dir) copy_tokenizer(options.output_dir, directory);
   };
   const auto bleu_of = [&](const na::text::ParallelCorpus& text) {
     na::text::TranslateOptions decoding;
@@ -131,7 +139,6 @@ int train(const TrainOptions& options) {
                  na::checkpoint_name(summary.steps).c_str());
     return 130;
   }
-  if (!checkpoint.empty()) copy_tokenizer(checkpoint, options.output_dir);
   write_description(options.output_dir);
   na::io::save_parameters(options.output_dir + "/model.safetensors", backend, model.parameters());
   log->add(nlohmann::ordered_json{{"final", true},

@@ -68,9 +68,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
         }
         require_close<T>("gradient", got, roundings * logit_size, want, [&](int r, int c) {
           const bool hit = c == targets[static_cast<std::size_t>(r)];
-          return std::abs(want(r, c)) + gradient_scale * (hit ? 2 : 2 * smoothing / cols);
+          return std::abs(want(r, c)) + gradient_scale * (hit ? 2 : 2 * smoothing / got.cols());
         });
-        const auto size = [&](int, int) { return 2 * logit_size + std::log(cols); };
+        const auto size = [&](int, int) { return 2 * logit_size + std::log(logits.cols()); };
         require_close<T>("losses", losses, roundings, want_losses, size);
 
         auto untouched = logits;

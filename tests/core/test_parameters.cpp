@@ -113,10 +113,10 @@ BOOST_AUTO_TEST_CASE(leaves) {
 // Hugging Face's names, so that a checkpoint can be exchanged; projectors are numbered as torch.nn.Sequential.
 BOOST_AUTO_TEST_CASE(paper_marian) {
   const std::vector<std::string> encoder_attention{
-      "k_proj.0.weight",   "k_proj.0.bias",   "k_proj.1.weight",   "k_proj.1.bias",   "k_proj.3.weight",
-      "k_proj.3.bias",     "v_proj.weight",   "v_proj.bias",       "q_proj.0.weight", "q_proj.0.bias",
-      "q_proj.1.weight",   "q_proj.1.bias",   "q_proj.3.weight",   "q_proj.3.bias",   "out_proj.0.weight",
-      "out_proj.0.bias",   "out_proj.1.weight", "out_proj.1.bias", "out_proj.3.weight", "out_proj.3.bias"};
+      "k_proj.0.weight", "k_proj.0.bias",     "k_proj.1.weight", "k_proj.1.bias",     "k_proj.3.weight",
+      "k_proj.3.bias",   "v_proj.weight",     "v_proj.bias",     "q_proj.0.weight",   "q_proj.0.bias",
+      "q_proj.1.weight", "q_proj.1.bias",     "q_proj.3.weight", "q_proj.3.bias",     "out_proj.0.weight",
+      "out_proj.0.bias", "out_proj.1.weight", "out_proj.1.bias", "out_proj.3.weight", "out_proj.3.bias"};
   std::vector<std::string> expected{"model.shared.weight"};
   const auto attention = [&](const std::string& prefix) {
     for (const auto& name : encoder_attention) expected.push_back(prefix + "." + name);
@@ -124,8 +124,8 @@ BOOST_AUTO_TEST_CASE(paper_marian) {
     expected.push_back(prefix + "_layer_norm.bias");
   };
   const auto rest = [&](const std::string& prefix) {
-    for (const char* name : {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "final_layer_norm.weight",
-                             "final_layer_norm.bias"})
+    for (const char* name :
+         {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "final_layer_norm.weight", "final_layer_norm.bias"})
       expected.push_back(prefix + name);
   };
   attention("model.encoder.layers.0.self_attn");
@@ -347,8 +347,8 @@ BOOST_AUTO_TEST_CASE(of_marian) {
       BOOST_TEST((largest > 0.05 && largest < 0.12));  // about three to six deviations
     for (const double x : tensor(backend, store, "model.encoder.layers.0.self_attn.q_proj.1.weight"))
       BOOST_TEST(x == 1.0);
-    for (const char* zero : {"model.encoder.layers.0.self_attn.q_proj.1.bias", "model.encoder.layers.0.fc1.bias",
-                             "final_logits_bias"})
+    for (const char* zero :
+         {"model.encoder.layers.0.self_attn.q_proj.1.bias", "model.encoder.layers.0.fc1.bias", "final_logits_bias"})
       for (const double x : tensor(backend, store, zero)) BOOST_TEST(x == 0.0);
   }
 }

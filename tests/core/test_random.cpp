@@ -28,7 +28,8 @@ std::vector<std::uint32_t> draws(RandomKey key, int count) {
 
 /// Σ (observed - expected)² / expected.
 double chi_square(const std::vector<long>& counts) {
-  const double expected = static_cast<double>(std::accumulate(counts.begin(), counts.end(), 0L)) / double(counts.size());
+  const double expected =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), 0L)) / double(counts.size());
   double sum = 0.0;
   for (const auto count : counts) sum += (double(count) - expected) * (double(count) - expected) / expected;
   return sum;
@@ -45,8 +46,8 @@ BOOST_AUTO_TEST_SUITE(known_answers)
 BOOST_AUTO_TEST_CASE(of_philox) {
   constexpr std::uint32_t ones = 0xffffffffu;
   BOOST_TEST((philox({0, 0, 0, 0}, {0, 0}) == Words{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
-  BOOST_TEST((philox({ones, ones, ones, ones}, {ones, ones}) ==
-              Words{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
+  BOOST_TEST(
+      (philox({ones, ones, ones, ones}, {ones, ones}) == Words{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
   BOOST_TEST((philox({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u}, {0xa4093822u, 0x299f31d0u}) ==
               Words{0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u}));
   static_assert(philox({0, 0, 0, 0}, {0, 0})[0] == 0x6627e8d5u);
@@ -85,8 +86,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(streams)
 
 BOOST_AUTO_TEST_CASE(differ_in_every_part_of_the_key) {
-  const std::vector<RandomKey> keys{{1, 0, 0}, {2, 0, 0}, {1 + (std::uint64_t{1} << 32), 0, 0}, {1, 1, 0},
-                                    {1, 0, 1}, {0, 1, 1}, {1, 1, 1}};
+  const std::vector<RandomKey> keys{{1, 0, 0}, {2, 0, 0}, {1 + (std::uint64_t{1} << 32), 0, 0}, {1, 1, 0}, {1, 0, 1},
+                                    {0, 1, 1}, {1, 1, 1}};
   std::set<std::vector<std::uint32_t>> seen;
   for (const auto& key : keys) seen.insert(draws(key, 8));
   BOOST_TEST(seen.size() == keys.size());

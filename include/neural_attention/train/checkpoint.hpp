@@ -28,7 +28,7 @@ struct TrainingPosition {
   long best_step = 0;  ///< 0: no evaluation yet
   int evaluations_without_gain = 0;
   bool evaluation_due = false;  ///< cancelled before the evaluation of this step, which comes first on resuming
-  double seconds = 0.0;  ///< spent in training steps
+  double seconds = 0.0;         ///< spent in training steps
   long target_tokens = 0;
 };
 

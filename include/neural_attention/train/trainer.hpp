@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -215,7 +216,8 @@ class Trainer {
     event.epoch = epochs_done(static_cast<long>(training_->batches()));
     event.loss = validation_loss();
     event.metric = callbacks_.metric ? callbacks_.metric() : -event.loss;
-    event.best = position_.best_step == 0 || event.metric > position_.best_metric;
+    const bool first = position_.best_step == 0;
+    event.best = std::isfinite(event.metric) && (first || event.metric > position_.best_metric);
     last_ = event;
     if (event.best) {
       best_ = event;

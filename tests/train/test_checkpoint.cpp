@@ -1,0 +1,300 @@
+// Checkpoints: what was written comes back; damaged files are refused; a full disk costs nothing that was there.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE train_checkpoint
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "io/scratch.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/train/checkpoint.hpp"
+
+using namespace neural_attention;
+namespace fs = std::filesystem;
+
+namespace {
+
+using B = Cpu<float>;
+
+/// `shape` changes its tensors, as a program with another configuration would.
+struct Model {
+  explicit Model(int shape = 0)
+      : a(shape == 1 ? 3 : 2, shape == 1 ? 2 : 3, Initial::normal(1.0)),
+        b(5, Initial::normal(1.0)),
+        c(300, 40, Initial::normal(1.0)),
+        renamed(shape == 1) {}
+
+  Parameter<B> a, b, c;
+  Buffer<B> fixed{1, 4, Initial::constant(3.0)};
+  bool renamed;
+
+  static void visit(auto& self, auto&& visitor) {
+    visitor("a", self.a);
+    visitor(self.renamed ? "new" : "gone", self.b);
+    visitor("c", self.c);
+    visitor("fixed", self.fixed);
+  }
+};
+
+struct Run {
+  explicit Run(int shape = 0, std::uint64_t seed = 1)
+      : model(shape), store(backend, model, true), adam(backend, store, {}) {
+    store.initialise(seed);
+  }
+  void train(int steps) {
+    for (const auto& entry : store.entries())
+      if (entry.trained) backend.fill(store.gradient(entry), 0.25f);  // the gaps stay zero
+    for (int i = 0; i < steps; ++i) adam.update(store, 0.01, 1.0);
+  }
+  std::string save(const Scratch& scratch, const std::function<void(const std::string&)>& more = {}) {
+    TrainingPosition position;
+    position.step = adam.steps();
+    position.epoch = 2;
+    position.batch = 17;
+    position.seed = 0xfedcba9876543210u;
+    position.best_metric = -1.0 / 3.0;
+    position.best_step = 4;
+    position.evaluations_without_gain = 3;
+    position.evaluation_due = true;
+    position.seconds = 12.3456789;
+    position.target_tokens = 5000000000;
+    return save_checkpoint(scratch.folder.string(), backend, store, adam, position, [&](const std::string& directory) {
+      if (more) more(directory);
+    });
+  }
+  std::vector<float> state() {
+    std::vector<float> all;
+    for (const auto& rows : {store.values(), adam.first_moment(), adam.second_moment()}) {
+      std::vector<float> host(static_cast<std::size_t>(rows.size()));
+      backend.download(rows, host);
+      all.insert(all.end(), host.begin(), host.end());
+    }
+    return all;
+  }
+  TrainingPosition load(const std::string& directory) { return load_checkpoint(directory, backend, store, adam); }
+
+  B backend{1};
+  Model model;
+  ParameterStore<B> store;
+  Adam<B> adam;
+};
+
+/// A checkpoint with one file changed by `damage` cannot be loaded, and the error names the file.
+void check_refused(const std::string& file, const std::function<void(const fs::path&)>& damage,
+                   const std::string& expected = {}) {
+  Scratch scratch;
+  Run run;
+  run.train(3);
+  const auto directory = run.save(scratch);
+  const auto path = fs::path(directory) / file;
+  damage(path);
+  Run fresh(0, 2);
+  BOOST_CHECK_EXCEPTION(fresh.load(directory), FileError, says({path.string(), expected}));
+  BOOST_TEST(fresh.adam.steps() == 0);
+}
+
+void replace(const fs::path& path, const std::string& what, const std::string& with) {
+  auto text = contents(path);
+  const auto place = text.find(what);
+  BOOST_TEST_REQUIRE(place != std::string::npos, path << " lacks " << what);
+  put(path, text.replace(place, what.size(), with));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(written)
+
+BOOST_AUTO_TEST_CASE(comes_back) {
+  Scratch scratch;
+  Run run;
+  run.train(5);
+  const auto directory =
+      run.save(scratch, [](const std::string& where) { put(fs::path(where) / "config.json", "{}"); });
+  BOOST_TEST(directory == (scratch / "checkpoint-5").string());
+  BOOST_TEST(scratch.entries() == 1u);
+  BOOST_TEST(contents(fs::path(directory) / "config.json") == "{}");
+  Run other(0, 9);
+  BOOST_TEST((other.state() != run.state()));
+  const auto position = other.load(directory);
+  BOOST_TEST((other.state() == run.state()));
+  BOOST_TEST(other.adam.steps() == 5);
+  BOOST_TEST((position.step == 5 && position.epoch == 2 && position.batch == 17));
+  BOOST_TEST((position.seed == 0xfedcba9876543210u && position.best_metric == -1.0 / 3.0 && position.best_step == 4));
+  BOOST_TEST((position.evaluations_without_gain == 3 && position.evaluation_due));
+  BOOST_TEST((position.seconds == 12.3456789 && position.target_tokens == 5000000000));
+  run.train(2);
+  other.train(2);
+  BOOST_TEST((other.state() == run.state()));
+}
+
+BOOST_AUTO_TEST_CASE(replaces_one_of_the_same_step_and_leftovers) {
+  Scratch scratch;
+  Run run;
+  run.train(2);
+  const auto directory = run.save(scratch, [](const std::string& where) { put(fs::path(where) / "old", "x"); });
+  fs::create_directories(scratch / "checkpoint-2.incomplete");
+  put(scratch / "checkpoint-2.incomplete/half", "x");
+  BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{2}));
+  run.save(scratch);
+  BOOST_TEST(scratch.entries() == 1u);
+  BOOST_TEST(!fs::exists(fs::path(directory) / "old"));
+  BOOST_TEST(!fs::exists(fs::path(directory) / "half"));
+}
+
+BOOST_AUTO_TEST_CASE(is_listed_and_pruned) {
+  Scratch scratch;
+  const auto folder = scratch.folder.string();
+  for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-100", "checkpoint-20", "checkpoint-3"}) {
+    fs::create_directories(scratch / name);
+    put(scratch / name / "trainer_state.json", "{}");
+  }
+  for (const char* name : {"checkpoint-", "checkpoint-x", "checkpoint-5.incomplete", "checkpoint-7", "other-1",
+                           "checkpoint-123456789012345678901234567890"})
+    fs::create_directories(scratch / name);  // checkpoint-7 has no files
+  put(scratch / "checkpoint-8", "a file");
+  const auto list = [&] { return list_checkpoints(folder); };
+  BOOST_TEST((list() == std::vector<long>{3, 9, 10, 20, 100}));
+  BOOST_TEST(list_checkpoints((scratch / "nowhere").string()).empty());
+  prune_checkpoints(folder, 0, 3, 100);
+  BOOST_TEST(list().size() == 5u);
+  prune_checkpoints(folder, 7, 3, 100);
+  BOOST_TEST(list().size() == 5u);
+  // A later checkpoint, of an earlier run, neither counts nor goes.
+  prune_checkpoints(folder, 2, 9, 20);
+  BOOST_TEST((list() == std::vector<long>{9, 10, 20, 100}));
+  prune_checkpoints(folder, 2, 9, 100);
+  BOOST_TEST((list() == std::vector<long>{9, 20, 100}));
+  prune_checkpoints(folder, 1, 100, 100);
+  BOOST_TEST((list() == std::vector<long>{100}));
+  BOOST_TEST(fs::exists(scratch / "checkpoint-7"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(damaged)
+
+BOOST_AUTO_TEST_CASE(tensors_are_refused) {
+  for (const std::string file : {"model.safetensors", "optimizer.safetensors"}) {
+    for (const int percent : {0, 1, 50, 99})
+      check_refused(file, [&](const fs::path& path) {
+        fs::resize_file(path, fs::file_size(path) * static_cast<std::uintmax_t>(percent) / 100);
+      });
+    check_refused(file, [](const fs::path& path) { fs::resize_file(path, fs::file_size(path) + 1); });
+    check_refused(file, [](const fs::path& path) { put(path, std::string(5000, '\xff')); });
+    check_refused(file, [](const fs::path& path) { put(path, "not tensors at all"); });
+    check_refused(file, [](const fs::path& path) { replace(path, "\"dtype\"", "\"dtypo\""); });
+    check_refused(file, [](const fs::path& path) { replace(path, "[2,3]", "[9,3]"); });
+    check_refused(file, [](const fs::path& path) { fs::remove(path); });
+  }
+  check_refused(
+      "optimizer.safetensors", [](const fs::path& path) { replace(path, "first_moment.a", "first_moment.z"); },
+      "missing      first_moment.a");
+}
+
+BOOST_AUTO_TEST_CASE(position_is_refused) {
+  const std::string file = "trainer_state.json";
+  const auto change = [&](const std::string& what, const std::string& with, const std::string& expected) {
+    check_refused(
+        file, [&](const fs::path& path) { replace(path, what, with); }, expected);
+  };
+  change("\"format_version\": 1", "\"format_version\": 2", "version 2");
+  change("\"format_version\"", "\"version\"", "format_version");
+  for (const std::string key : {"step", "epoch", "batch", "seed", "best_metric", "best_step",
+                                "evaluations_without_gain", "seconds", "target_tokens"})
+    change("\"" + key + "\"", "\"no_" + key + "\"", "\"" + key + "\"");
+  change("\"epoch\": 2", "\"epoch\": -2", "negative");
+  change("\"epoch\": 2", "\"epoch\": 2.5", "epoch");
+  change("\"epoch\": 2", "\"epoch\": \"2\"", "epoch");
+  change("\"epoch\": 2", "\"epoch\": 2000000000000", "epoch");
+  change("\"epoch\": 2", "\"epoch\": null", "epoch");
+  change("\"evaluation_due\": true", "\"evaluation_due\": 1", "evaluation_due");
+  check_refused(file, [](const fs::path& path) { put(path, ""); });
+  check_refused(file, [](const fs::path& path) { put(path, "[]"); });
+  check_refused(file, [](const fs::path& path) { put(path, "\xff\xfe garbage"); });
+  check_refused(file, [](const fs::path& path) { fs::resize_file(path, fs::file_size(path) / 2); });
+  check_refused(file, [](const fs::path& path) { fs::remove(path); });
+}
+
+// Written before the field existed.
+BOOST_AUTO_TEST_CASE(position_without_a_pending_evaluation_has_none) {
+  Scratch scratch;
+  Run run;
+  run.train(1);
+  const auto directory = run.save(scratch);
+  replace(fs::path(directory) / "trainer_state.json", "\"evaluation_due\": true,", "");
+  BOOST_TEST(!run.load(directory).evaluation_due);
+}
+
+BOOST_AUTO_TEST_CASE(a_model_of_another_shape_gets_a_table) {
+  Scratch scratch;
+  Run run;
+  run.train(1);
+  const auto directory = run.save(scratch);
+  Run other(1, 2);
+  const auto before = other.state();
+  BOOST_CHECK_EXCEPTION(other.load(directory), FileError,
+                        says({"model.safetensors", "missing      new [5]", "unexpected   gone [5]",
+                              "wrong shape  a [2, 3], the model has [3, 2]"}));
+  BOOST_TEST((other.state() == before));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(failing_disk)
+
+BOOST_AUTO_TEST_CASE(leaves_what_was_there) {
+  // The model has 48 KB of values; the limits stop its file at once, within, and in the optimizer's file.
+  for (const rlim_t limit : {rlim_t{0}, rlim_t{20000}, rlim_t{60000}}) {
+    Scratch scratch;
+    Run run;
+    run.train(3);
+    const auto directory = run.save(scratch);
+    const auto state = run.state();
+    const auto model = contents(fs::path(directory) / "model.safetensors");
+    const auto again = [&](int steps) {
+      run.train(steps);
+      const FileSizeLimit full(limit);
+      run.save(scratch);
+    };
+    BOOST_CHECK_EXCEPTION(again(0), FileError, says({"checkpoint-3", "cannot"}));  // over the same name
+    BOOST_CHECK_THROW(again(1), FileError);
+    BOOST_TEST(scratch.entries() == 1u);
+    BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{3}));
+    BOOST_TEST((contents(fs::path(directory) / "model.safetensors") == model));
+    Run fresh(0, 2);
+    fresh.load(directory);
+    BOOST_TEST((fresh.state() == state));
+    run.save(scratch);  // once there is room
+    BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{3, 4}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(so_does_an_error_of_the_program) {
+  Scratch scratch;
+  Run run;
+  run.train(1);
+  BOOST_CHECK_THROW(run.save(scratch, [](const std::string&) { throw ConfigError("no"); }), ConfigError);
+  BOOST_TEST(scratch.entries() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_that_cannot_be_written) {
+  Scratch scratch;
+  Run run;
+  run.train(1);
+  fs::permissions(scratch.folder,
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  {
+    const OrdinaryUser ordinary;
+    BOOST_CHECK_EXCEPTION(run.save(scratch), FileError, says({"checkpoint-1", "cannot be created"}));
+  }
+  fs::permissions(scratch.folder, fs::perms::owner_all);
+  BOOST_TEST(scratch.entries() == 0u);
+  put(scratch / "file", "x");
+  BOOST_CHECK_THROW(
+      save_checkpoint((scratch / "file").string(), run.backend, run.store, run.adam, {}, [](const std::string&) {}),
+      FileError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

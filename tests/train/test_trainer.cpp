@@ -1,0 +1,439 @@
+// The trainer: how long it runs, when it evaluates and saves, and that a run which is cut anywhere and resumed equals
+// one that is not, bit for bit.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE train_trainer
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "io/scratch.hpp"
+#include "models/tiny_marian.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/train/trainer.hpp"
+
+using namespace neural_attention;
+
+namespace {
+
+using B = Cpu<float>;
+using Model = Marian<B, LinearProjections>;
+using Data = text::TranslationData;
+
+Data data(int count, int sentences, bool shuffle) {
+  RandomStream random({31, 0, shuffle ? 1u : 0u});
+  text::TokenizedPairs pairs;
+  const auto sentence = [&] {
+    std::vector<int> ids(1 + random.below(6), 0);
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) ids[i] = 1 + static_cast<int>(random.below(7));
+    return ids;
+  };
+  for (int i = 0; i < count; ++i) {
+    const auto source = sentence();
+    pairs.add(source, sentence());
+  }
+  text::BatchOptions options;
+  options.sentences = sentences;
+  options.shuffle = shuffle;
+  return {std::move(pairs), options, 8};
+}
+
+/// 7 batches an epoch: with accumulation 2 four steps, the last of one batch.
+TrainerOptions options_for(const std::string& output_dir = {}) {
+  TrainerOptions options;
+  options.step.learning_rate = 3e-3;
+  options.step.label_smoothing = 0.1;
+  options.step.schedule = {Schedule::Kind::Linear, 2, 0};
+  options.adam.weight_decay = 0.01;
+  options.accumulation = 2;
+  options.epochs = 3;
+  options.load_best = false;
+  options.save_total_limit = 0;
+  options.output_dir = output_dir;
+  return options;
+}
+
+/// What a run shows to the outside.
+struct Trace {
+  struct Step {
+    long step;
+    double epoch, loss, norm, rate;
+    bool operator==(const Step&) const = default;
+  };
+  struct Evaluation {
+    long step;
+    double epoch, loss, metric;
+    bool best;
+    bool operator==(const Evaluation&) const = default;
+  };
+  std::vector<Step> steps;
+  std::vector<Evaluation> evaluations;
+};
+
+struct Subject {
+  explicit Subject(const TrainerOptions& options, std::uint64_t seed = 5)
+      : model(backend, tiny::config(1, 8, 0.1), seed), trainer(backend, model, training, validation, options, {}) {
+    auto& callbacks = trainer.callbacks();
+    callbacks.on_step = [this](const StepEvent& event) {
+      trace.steps.push_back({event.step, event.epoch, event.result.loss.smoothed, event.result.gradient_norm,
+                             event.result.learning_rate});
+      total = event.total_steps;
+      return event.step != cancel_at;
+    };
+    callbacks.on_evaluation = [this](const EvaluationEvent& event) {
+      trace.evaluations.push_back({event.step, event.epoch, event.loss, event.metric, event.best});
+    };
+  }
+
+  std::vector<float> state() {
+    std::vector<float> all = tiny::values(backend, model.parameters());
+    auto& adam = trainer.training_step().optimizer();
+    for (const auto& rows : {adam.first_moment(), adam.second_moment()}) {
+      std::vector<float> host(static_cast<std::size_t>(rows.size()));
+      backend.download(rows, host);
+      all.insert(all.end(), host.begin(), host.end());
+    }
+    return all;
+  }
+  std::vector<float> parameters() { return tiny::values(backend, model.parameters()); }
+
+  long cancel_at = -1, total = 0;
+  Trace trace;
+  B backend{1};
+  Data training = data(27, 4, true), validation = data(9, 4, false);
+  Model model;
+  Trainer<Model, Data> trainer;
+};
+
+/// The metric takes these values, one an evaluation.
+void script_metric(Subject& subject, std::vector<double> values) {
+  subject.trainer.callbacks().metric = [values = std::move(values), next = std::size_t{0}]() mutable {
+    return values.at(next++);
+  };
+}
+
+std::string checkpoint(const Scratch& scratch, long step) { return (scratch / checkpoint_name(step)).string(); }
+
+std::vector<float> parameters_of(const std::string& directory) {
+  Subject reader(options_for());
+  io::load_parameters(directory + "/model.safetensors", reader.backend, reader.model.parameters());
+  return reader.parameters();
+}
+
+std::vector<long> evaluation_steps(const Trace& trace) {
+  std::vector<long> steps;
+  for (const auto& evaluation : trace.evaluations) steps.push_back(evaluation.step);
+  return steps;
+}
+
+using Steps = std::vector<long>;
+
+/// Cuts the run of `base` behind every step in turn and resumes it in a new process's place.
+void check_resume(const TrainerOptions& base, long expected_steps) {
+  Scratch whole_folder;
+  auto options = base;
+  options.output_dir = whole_folder.folder.string();
+  Subject whole(options);
+  const auto whole_summary = whole.trainer.run();
+  BOOST_TEST_REQUIRE(whole_summary.steps == expected_steps);
+  for (long cut = 1; cut <= expected_steps; ++cut) {
+    BOOST_TEST_CONTEXT("cut behind step " << cut) {
+      Scratch scratch;
+      options.output_dir = scratch.folder.string();
+      Subject first(options);
+      first.cancel_at = cut;
+      const auto cancelled = first.trainer.run();
+      BOOST_TEST((cancelled.cancelled && cancelled.steps == cut && !cancelled.stopped_early));
+      BOOST_TEST(list_checkpoints(options.output_dir).back() == cut);
+
+      Subject second(options, 77);  // other first weights: all must come from the checkpoint
+      second.trainer.resume(checkpoint(scratch, cut));
+      BOOST_TEST((second.state() == first.state()));
+      const auto summary = second.trainer.run();
+      BOOST_TEST((!summary.cancelled && summary.steps == expected_steps));
+      BOOST_TEST((second.state() == whole.state()));
+      BOOST_TEST(summary.valid_loss == whole_summary.valid_loss);
+      BOOST_TEST(summary.valid_metric == whole_summary.valid_metric);
+      auto trace = first.trace;
+      trace.steps.insert(trace.steps.end(), second.trace.steps.begin(), second.trace.steps.end());
+      trace.evaluations.insert(trace.evaluations.end(), second.trace.evaluations.begin(),
+                               second.trace.evaluations.end());
+      BOOST_TEST((trace.steps == whole.trace.steps));
+      BOOST_TEST((trace.evaluations == whole.trace.evaluations));
+      const auto &found = second.trainer.position(), &expected = whole.trainer.position();
+      BOOST_TEST((found.epoch == expected.epoch && found.batch == expected.batch));
+      BOOST_TEST((found.best_step == expected.best_step && found.best_metric == expected.best_metric));
+      BOOST_TEST(found.evaluations_without_gain == expected.evaluations_without_gain);
+      BOOST_TEST(found.target_tokens == expected.target_tokens);
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(length)
+
+BOOST_AUTO_TEST_CASE(follows_from_epochs_and_accumulation) {
+  const auto steps = [](double epochs, int accumulation, long max_steps = 0) {
+    auto options = options_for();
+    options.epochs = epochs;
+    options.accumulation = accumulation;
+    options.max_steps = max_steps;
+    Subject subject(options);
+    const auto summary = subject.trainer.run();
+    BOOST_TEST(subject.trainer.total_steps() == summary.steps);
+    BOOST_TEST(static_cast<long>(subject.trace.steps.size()) == summary.steps);
+    BOOST_TEST(subject.total == summary.steps);
+    return summary.steps;
+  };
+  BOOST_TEST(steps(1, 1) == 7);
+  BOOST_TEST(steps(2, 1) == 14);
+  BOOST_TEST(steps(2, 2) == 8);
+  BOOST_TEST(steps(2, 7) == 2);
+  BOOST_TEST(steps(2, 100) == 2);
+  BOOST_TEST(steps(2.5, 2) == 10);
+  BOOST_TEST(steps(0.01, 2) == 1);
+  BOOST_TEST(steps(1, 2, 9) == 9);
+  BOOST_TEST(steps(0, 2, 3) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_run_reaches_the_end_of_the_schedule) {
+  auto options = options_for();
+  Subject subject(options);
+  subject.trainer.run();
+  const auto& steps = subject.trace.steps;
+  BOOST_TEST_REQUIRE(steps.size() == 12u);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const double factor = i < 2 ? double(i) / 2.0 : 1.0 - double(i - 2) / 10.0;
+    BOOST_TEST(std::abs(steps[i].rate - 3e-3 * factor) < 1e-12);
+    BOOST_TEST(steps[i].step == static_cast<long>(i + 1));
+  }
+  BOOST_TEST(steps[0].epoch == 2.0 / 7.0);
+  BOOST_TEST(steps[3].epoch == 1.0);
+  BOOST_TEST(steps[4].epoch == 1.0 + 2.0 / 7.0);
+  BOOST_TEST(steps[11].epoch == 3.0);
+  BOOST_TEST(steps[11].loss < steps[0].loss);
+}
+
+BOOST_AUTO_TEST_CASE(must_make_sense) {
+  const auto build = [](auto&& change) {
+    auto options = options_for();
+    change(options);
+    Subject subject(options);
+  };
+  BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.accumulation = 0; }), ConfigError);
+  BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = 0; }), ConfigError);
+  BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = -1; }), ConfigError);
+  BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = std::numeric_limits<double>::quiet_NaN(); }),
+                    ConfigError);
+  B backend(1);
+  Model model(backend, tiny::config());
+  auto nothing = data(0, 4, true), validation = data(3, 4, false);
+  using Training = Trainer<Model, Data>;
+  BOOST_CHECK_THROW(Training(backend, model, nothing, validation, options_for(), {}), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(cadence)
+
+BOOST_AUTO_TEST_CASE(is_by_epochs_unless_told) {
+  Scratch scratch;
+  Subject subject(options_for(scratch.folder.string()));
+  const auto summary = subject.trainer.run();
+  BOOST_TEST(evaluation_steps(subject.trace) == (Steps{4, 8, 12}));
+  BOOST_TEST(list_checkpoints(scratch.folder.string()) == (Steps{4, 8, 12}));
+  BOOST_TEST(subject.trace.evaluations[1].epoch == 2.0);
+  BOOST_TEST(summary.valid_loss == subject.trace.evaluations[2].loss);
+  BOOST_TEST(summary.valid_metric == -summary.valid_loss);
+  BOOST_TEST(scratch.entries() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(may_be_by_steps) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  options.max_steps = 11;
+  options.eval_steps = 3;
+  options.save_steps = 2;
+  Subject subject(options);
+  subject.trainer.run();
+  BOOST_TEST(evaluation_steps(subject.trace) == (Steps{3, 6, 9, 11}));
+  BOOST_TEST(list_checkpoints(options.output_dir) == (Steps{2, 3, 4, 6, 8, 9, 10, 11}));
+  BOOST_TEST((parameters_of(checkpoint(scratch, 11)) == subject.parameters()));
+}
+
+BOOST_AUTO_TEST_CASE(saves_nothing_without_a_folder) {
+  auto options = options_for();
+  options.save_steps = 1;
+  options.load_best = true;
+  Subject subject(options);
+  bool wrote = false;
+  subject.trainer.callbacks().write_more = [&](const std::string&) { wrote = true; };
+  BOOST_TEST(subject.trainer.run().steps == 12);
+  BOOST_TEST(!wrote);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_last_checkpoints_and_the_best) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  options.eval_steps = 2;
+  options.save_total_limit = 2;
+  Subject subject(options);
+  script_metric(subject, {1.0, 9.0, 2.0, 3.0, 4.0, 5.0});
+  std::vector<std::string> written;
+  subject.trainer.callbacks().write_more = [&](const std::string& directory) {
+    written.push_back(directory);
+    put(std::filesystem::path(directory) / "config.json", "{}");
+  };
+  subject.trainer.run();
+  BOOST_TEST(list_checkpoints(options.output_dir) == (Steps{4, 10, 12}));
+  BOOST_TEST(written.size() == 6u);
+  for (const long step : {4L, 10L, 12L})
+    BOOST_TEST(std::filesystem::exists(checkpoint(scratch, step) + "/config.json"));
+  BOOST_TEST(scratch.entries() == 3u);
+}
+
+// Resumed from an early checkpoint, the run keeps what it writes, though later ones of the first run lie there.
+BOOST_AUTO_TEST_CASE(keeps_new_checkpoints_beside_old_later_ones) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  options.save_steps = 1;
+  {
+    Subject subject(options);
+    subject.trainer.run();
+  }
+  options.save_total_limit = 1;
+  Subject subject(options);
+  subject.trainer.resume(checkpoint(scratch, 1));
+  subject.cancel_at = 3;
+  subject.trainer.run();
+  BOOST_TEST(std::filesystem::exists(checkpoint(scratch, 3)));
+  BOOST_TEST(!std::filesystem::exists(checkpoint(scratch, 2)));
+  BOOST_TEST(std::filesystem::exists(checkpoint(scratch, 12)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(resumed)
+
+BOOST_AUTO_TEST_CASE(equals_uninterrupted_by_epochs) { check_resume(options_for(), 12); }
+
+BOOST_AUTO_TEST_CASE(equals_uninterrupted_by_steps_with_one_batch_a_step) {
+  auto options = options_for();
+  options.accumulation = 1;
+  options.epochs = 1.5;
+  options.eval_steps = 3;
+  options.save_steps = 2;
+  options.load_best = true;
+  check_resume(options, 10);
+}
+
+BOOST_AUTO_TEST_CASE(with_another_seed_is_refused) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  Subject first(options);
+  first.cancel_at = 2;
+  first.trainer.run();
+  options.step.seed += 1;
+  Subject second(options, 6);
+  const auto before = second.state();
+  BOOST_CHECK_EXCEPTION(second.trainer.resume(checkpoint(scratch, 2)), ConfigError, says({"checkpoint-2", "42", "43"}));
+  BOOST_TEST((second.state() == before));
+  BOOST_TEST(second.trainer.position().step == 0);
+  BOOST_CHECK_THROW(second.trainer.resume(checkpoint(scratch, 3)), FileError);
+}
+
+BOOST_AUTO_TEST_CASE(behind_its_end_only_evaluates) {
+  Scratch scratch;
+  const auto options = options_for(scratch.folder.string());
+  Subject first(options), second(options, 6);
+  const auto expected = first.trainer.run();
+  second.trainer.resume(checkpoint(scratch, 12));
+  const auto summary = second.trainer.run();
+  BOOST_TEST((summary.steps == 12 && second.trace.steps.empty()));
+  BOOST_TEST(summary.valid_loss == expected.valid_loss);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(stopping)
+
+BOOST_AUTO_TEST_CASE(comes_early_without_gain) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  options.eval_steps = 1;
+  options.patience = 3;
+  Subject subject(options);
+  script_metric(subject, {1.0, 5.0, 4.0, 6.0, 6.0, 5.0, 1.0, 9.0});  // equal is no gain
+  const auto summary = subject.trainer.run();
+  BOOST_TEST((summary.stopped_early && !summary.cancelled && summary.steps == 7));
+  BOOST_TEST((subject.trainer.position().best_step == 4 && subject.trainer.position().best_metric == 6.0));
+  std::vector<bool> best;
+  for (const auto& evaluation : subject.trace.evaluations) best.push_back(evaluation.best);
+  BOOST_TEST((best == std::vector<bool>{true, true, false, true, false, false, false}));
+
+  // A run that stopped stays stopped, unless it gets more patience.
+  Subject again(options);
+  again.trainer.resume(checkpoint(scratch, 7));
+  BOOST_TEST(again.trainer.run().stopped_early);
+  BOOST_TEST(again.trace.steps.empty());
+  options.patience = 4;
+  Subject patient(options);
+  patient.trainer.resume(checkpoint(scratch, 7));
+  script_metric(patient, {0.0, 0.0});
+  BOOST_TEST(patient.trainer.run().steps == 8);
+}
+
+BOOST_AUTO_TEST_CASE(may_end_with_the_best_parameters) {
+  for (const bool load_best : {true, false}) {
+    Scratch scratch;
+    auto options = options_for(scratch.folder.string());
+    options.load_best = load_best;
+    options.save_total_limit = 1;
+    Subject subject(options);
+    script_metric(subject, {1.0, 3.0, 2.0});
+    const auto summary = subject.trainer.run();
+    const auto& chosen = subject.trace.evaluations[load_best ? 1 : 2];
+    BOOST_TEST(summary.steps == 12);
+    BOOST_TEST((summary.valid_loss == chosen.loss && summary.valid_metric == chosen.metric));
+    BOOST_TEST((subject.parameters() == parameters_of(checkpoint(scratch, load_best ? 8 : 12))));
+    BOOST_TEST(list_checkpoints(options.output_dir) == (Steps{8, 12}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(by_an_exception_of_a_callback_leaves_the_trainer) {
+  Subject subject(options_for());
+  subject.trainer.callbacks().on_step = [](const StepEvent&) -> bool { throw std::runtime_error("enough"); };
+  BOOST_CHECK_EXCEPTION(subject.trainer.run(), std::runtime_error, says({"enough"}));
+}
+
+BOOST_AUTO_TEST_CASE(by_a_number_that_is_not_finite_keeps_the_last_checkpoint) {
+  Scratch scratch;
+  auto options = options_for(scratch.folder.string());
+  options.save_steps = 1;
+  options.save_total_limit = 1;
+  Subject whole(options_for());
+  whole.trainer.run();
+  {
+    Subject subject(options);
+    subject.cancel_at = 5;
+    BOOST_TEST(subject.trainer.run().cancelled);  // a good checkpoint behind step 5
+    const auto good = contents(scratch / "checkpoint-5/model.safetensors");
+    Subject spoilt(options);
+    spoilt.trainer.resume(checkpoint(scratch, 5));
+    const auto& entry = *spoilt.model.parameters().find("model.encoder.layers.0.fc1.weight");
+    spoilt.backend.fill(spoilt.model.parameters().value(entry), std::numeric_limits<float>::infinity());
+    BOOST_CHECK_EXCEPTION(spoilt.trainer.run(), NumericError, says({"step 6", "model.encoder.layers.0.fc1.weight"}));
+    BOOST_TEST((contents(scratch / "checkpoint-5/model.safetensors") == good));
+    BOOST_TEST((list_checkpoints(options.output_dir) == Steps{4, 5}));  // step 4 was the best evaluation
+  }
+  Subject resumed(options);
+  resumed.trainer.resume(checkpoint(scratch, 5));
+  resumed.trainer.run();
+  BOOST_TEST((resumed.state() == whole.state()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
