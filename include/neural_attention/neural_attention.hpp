@@ -11,6 +11,7 @@
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/decode/greedy.hpp"
 #include "neural_attention/models/marian.hpp"
+#include "neural_attention/nn/positions.hpp"
 #include "neural_attention/nn/recompute.hpp"
 #include "neural_attention/nn/sequential.hpp"
 #include "neural_attention/train/optimizers.hpp"

@@ -12,6 +12,7 @@
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/nn/embedding.hpp"
+#include "neural_attention/nn/positions.hpp"
 #include "neural_attention/nn/sequential.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"

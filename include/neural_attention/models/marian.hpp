@@ -11,6 +11,7 @@
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/models/translation_batch.hpp"
 #include "neural_attention/nn/embedding.hpp"
+#include "neural_attention/nn/positions.hpp"
 #include "neural_attention/nn/tied_output.hpp"
 
 namespace neural_attention {

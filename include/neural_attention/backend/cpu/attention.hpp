@@ -54,7 +54,7 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
   assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
   const int width = q.cols / shape.heads, heads = shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  threads_.run(queries.sequences() * heads, [&](int task, int worker) {
+  run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
     T* const tile = workspaces_[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
     T* const maximum = tile + query_tile * key_tile;
@@ -96,7 +96,6 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
       }
     }
   });
-  level_workspaces();
 }
 
 // With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
@@ -108,22 +107,18 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
   using namespace cpu_attention;
   const int width = q.cols / shape.heads, heads = shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  threads_.run(queries.sequences() * heads, [&](int task, int worker) {
+  run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
     auto& packing = packing_[worker];
     T* const p = workspaces_[worker].reserve(std::size_t{query_tile} * key_tile * 2);
     T* const ds = p + query_tile * key_tile;
-    const auto of_keys = [&](Matrix m) {
-      return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
-    };
+    const auto of_keys = [&](Matrix m) { return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width); };
     const auto k_head = of_keys(k), v_head = of_keys(v), dk_head = of_keys(dk), dv_head = of_keys(dv);
     set_zero(dk_head);
     set_zero(dv_head);
     for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
       const int nq = std::min(query_tile, queries.length(s) - q0);
-      const auto of_queries = [&](Matrix m) {
-        return m.slice(queries.begin(s) + q0, nq).columns(head * width, width);
-      };
+      const auto of_queries = [&](Matrix m) { return m.slice(queries.begin(s) + q0, nq).columns(head * width, width); };
       const auto q_head = of_queries(q), o_head = of_queries(out), do_head = of_queries(dout), dq_head = of_queries(dq);
       set_zero(dq_head);
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
@@ -155,7 +150,6 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
       }
     }
   });
-  level_workspaces();
 }
 
 template <class T>
@@ -164,13 +158,12 @@ void Cpu<T>::attention_step(Matrix q, std::span<const Matrix> keys, std::span<co
   using namespace cpu_attention;
   const int width = q.cols / shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  threads_.run(q.rows, [&](int i, int worker) {
+  run_tiles(q.rows, [&](int i, int worker) {
     const int length = lengths[i];
     T* const scores = workspaces_[worker].reserve(static_cast<std::size_t>(length));
     for (int head = 0; head < shape.heads; ++head) {
       Row<T> query(q.row(i) + head * width, width), result(out.row(i) + head * width, width);
-      for (int j = 0; j < length; ++j)
-        scores[j] = scale * (query * Row<T>(keys[i].row(j) + head * width, width)).sum();
+      for (int j = 0; j < length; ++j) scores[j] = scale * (query * Row<T>(keys[i].row(j) + head * width, width)).sum();
       Row<T> p(scores, length);
       p = (p - p.maxCoeff()).exp();
       p *= T(1) / p.sum();

@@ -28,14 +28,14 @@ class CpuMemory {
  public:
   CpuMemory() = default;
   explicit CpuMemory(std::size_t bytes)
-      : data_(bytes > 0 ? ::operator new(bytes, std::align_val_t{alignment}) : nullptr) {}
+      : data_(bytes > 0 ? ::operator new (bytes, std::align_val_t{alignment}) : nullptr) {}
 
   void* data() const { return data_.get(); }
 
  private:
   static constexpr std::size_t alignment = 64;
   struct Free {
-    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{alignment}); }
+    void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{alignment}); }
   };
   std::unique_ptr<void, Free> data_;
 };
@@ -119,8 +119,9 @@ class Cpu {
 
   // ---- Loss ----
   /// Label-smoothed cross-entropy of logits [n, vocabulary] + bias [1, vocabulary] (or none):
-  /// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]). Where gradient_scale is not zero, the logits are replaced
-  /// by gradient_scale · ∂losses_i/∂logits. losses [n, 2] holds the smoothed loss and the plain -log p[target].
+  /// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]). Where gradient_scale is not zero, the logits are
+  /// replaced by gradient_scale · ∂losses_i/∂logits. losses [n, 2] holds the smoothed loss and the plain -log
+  /// p[target].
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      Matrix losses);
   /// Index of the largest logit + bias in each row (the first of equals), `excluded` never chosen (-1: none).
@@ -147,15 +148,21 @@ class Cpu {
     std::size_t size = 0;
   };
 
-  /// Gives every worker as much temporary memory as the one with the most has: which worker meets the largest tile is
-  /// chance, and without this a worker would still allocate long after the first epoch.
-  void level_workspaces() {
+  /// Runs body(tile, worker) for every tile, then gives every worker as much temporary memory as the one with the most
+  /// has: which worker meets the largest tile is chance, and a worker must not allocate long after the first epoch.
+  template <class Body>
+  void run_tiles(int tiles, Body&& body) {
+    threads_.run(tiles, body);
     for (auto* const all : {&workspaces_, &packing_}) {
       std::size_t most = 0;
       for (const auto& workspace : *all) most = std::max(most, workspace.size);
       for (auto& workspace : *all) workspace.reserve(most);
     }
   }
+
+  /// Runs body(row, rows, col, cols, worker) for every tile of an m × n output that sums over k.
+  template <class Body>
+  void for_each_tile(int m, int n, int k, Body&& body);
 
   /// Runs body(first, count, worker) over 0 … n-1 in pieces of about `grain`, cut by shape.
   template <class Body>

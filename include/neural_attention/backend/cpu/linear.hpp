@@ -93,23 +93,24 @@ struct Tiling {
   int col_tiles = 1;
 };
 
-/// Calls body(row, rows, col, cols, worker) for every tile of an m × n output.
+}  // namespace cpu_gemm
+
+template <class T>
 template <class Body>
-void for_each_tile(ThreadPool& threads, int m, int n, int k, Body&& body) {
-  const Tiling tiling(m, n, k);
-  threads.run(tiling.row_tiles * tiling.col_tiles, [&](int tile, int worker) {
+void Cpu<T>::for_each_tile(int m, int n, int k, Body&& body) {
+  const cpu_gemm::Tiling tiling(m, n, k);
+  run_tiles(tiling.row_tiles * tiling.col_tiles, [&](int tile, int worker) {
     const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
-    const int row = cut(m, tiling.row_tiles, i), col = cut(n, tiling.col_tiles, j);
-    body(row, cut(m, tiling.row_tiles, i + 1) - row, col, cut(n, tiling.col_tiles, j + 1) - col, worker);
+    const int row = cpu_gemm::cut(m, tiling.row_tiles, i), col = cpu_gemm::cut(n, tiling.col_tiles, j);
+    body(row, cpu_gemm::cut(m, tiling.row_tiles, i + 1) - row, col, cpu_gemm::cut(n, tiling.col_tiles, j + 1) - col,
+         worker);
   });
 }
-
-}  // namespace cpu_gemm
 
 template <class T>
 void Cpu<T>::linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
   assert(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && (!bias || bias.cols == y.cols));
-  cpu_gemm::for_each_tile(threads_, y.rows, y.cols, x.cols, [&](int row, int rows, int col, int cols, int worker) {
+  for_each_tile(y.rows, y.cols, x.cols, [&](int row, int rows, int col, int cols, int worker) {
     const auto out = y.slice(row, rows).columns(col, cols);
     for (int r = 0; r < rows; ++r) {  // the sum starts from the bias
       if (bias)
@@ -122,31 +123,28 @@ void Cpu<T>::linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
     if (f != Activation::Identity)
       for (int r = 0; r < rows; ++r) cpu_elementwise::apply(f, out.row(r), out.row(r), cols);
   });
-  level_workspaces();
 }
 
 template <class T>
 void Cpu<T>::linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
   assert(dy.cols == w.rows && dx.rows == dy.rows && dx.cols == w.cols);
-  cpu_gemm::for_each_tile(threads_, dx.rows, dx.cols, dy.cols, [&](int row, int rows, int col, int cols, int worker) {
+  for_each_tile(dx.rows, dx.cols, dy.cols, [&](int row, int rows, int col, int cols, int worker) {
     const auto out = dx.slice(row, rows).columns(col, cols);
     if (!accumulate)
       for (int r = 0; r < rows; ++r) std::fill_n(out.row(r), cols, T(0));
     cpu_gemm::gemm_accumulate<T>(rows, cols, dy.cols, {dy.row(row), dy.stride, false}, {w.data + col, w.stride, false},
                                  out.data, out.stride, packing_[worker]);
   });
-  level_workspaces();
 }
 
 template <class T>
 void Cpu<T>::linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
   assert(dy.rows == x.rows && dw.rows == dy.cols && dw.cols == x.cols);
-  cpu_gemm::for_each_tile(threads_, dw.rows, dw.cols, dy.rows, [&](int row, int rows, int col, int cols, int worker) {
+  for_each_tile(dw.rows, dw.cols, dy.rows, [&](int row, int rows, int col, int cols, int worker) {
     const auto out = dw.slice(row, rows).columns(col, cols);
     cpu_gemm::gemm_accumulate<T>(rows, cols, dy.rows, {dy.data + row, dy.stride, true}, {x.data + col, x.stride, false},
                                  out.data, out.stride, packing_[worker]);
   });
-  level_workspaces();
 }
 
 template <class T>

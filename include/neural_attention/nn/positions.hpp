@@ -1,0 +1,80 @@
+// What tells a model where in its sequence a token stands: y_i += P[position_i], P [positions, d], y [n, d]; the table
+// is a fixed one of sines and cosines (Marian) or learned (RoBERTa).
+#pragma once
+
+#include <cmath>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/step.hpp"
+
+namespace neural_attention {
+
+/// A fixed table [positions, d]: sin(p / 10000^(2i/d)) in columns 0 … d/2-1 and cos in d/2 … d-1 (Hugging Face Marian).
+template <class B>
+class SinusoidalPositions {
+ public:
+  SinusoidalPositions(B& backend, int positions, int width)
+      : memory_(backend.allocate(static_cast<std::size_t>(positions) * width * sizeof(Scalar))),
+        table_(static_cast<Scalar*>(memory_.data()), positions, width) {
+    std::vector<Scalar> host;
+    host.reserve(static_cast<std::size_t>(table_.size()));
+    const int sines = (width + 1) / 2;
+    for (int p = 0; p < positions; ++p)
+      for (int c = 0; c < width; ++c) {
+        const int pair = c < sines ? c : c - sines;
+        const double angle = p / std::pow(10000.0, 2.0 * pair / width);
+        host.push_back(static_cast<Scalar>(c < sines ? std::sin(angle) : std::cos(angle)));
+      }
+    backend.upload(host, table_);
+  }
+
+  int positions() const { return table_.rows; }
+
+  /// y_i += table[positions_i]
+  void add(Step<B>& step, std::span<const int> positions, Rows<B> y) const {
+    step.backend.embedding(positions, table_, 1.0, true, y);
+  }
+
+ private:
+  using Scalar = typename B::Scalar;
+
+  typename B::Memory memory_;
+  Rows<B> table_;
+};
+
+/// A learned table [offset + positions, d], of which position p is row offset + p. Hugging Face's RoBERTa has an offset
+/// of padding_idx + 1, so its 514 rows are 512 positions.
+template <class B>
+class LearnedPositions {
+ public:
+  LearnedPositions(int positions, int width, int offset, Initial initial)
+      : weight(offset + positions, width, initial), offset_(offset) {
+    if (positions <= 0 || offset < 0)
+      throw ConfigError("a table of " + std::to_string(positions) + " positions behind " + std::to_string(offset) +
+                        " unused rows makes no sense");
+  }
+
+  static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
+
+  int positions() const { return weight.rows - offset_; }
+
+  /// y_i += table[positions_i]
+  void add(Step<B>& step, std::span<const int> positions, Rows<B> y) const {
+    step.backend.embedding(positions, weight.value.slice(offset_, weight.rows - offset_), 1.0, true, y);
+  }
+
+  void backward(Step<B>& step, Rows<B> dy, std::span<const int> positions) {
+    constexpr int no_padding = -1;
+    step.backend.embedding_backward(dy, positions, 1.0, no_padding,
+                                    weight.gradient.slice(offset_, weight.rows - offset_));
+  }
+
+  Parameter<B> weight;
+
+ private:
+  int offset_;
+};
+
+}  // namespace neural_attention
