@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "neural_attention/io/mapped_file.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 #include "neural_attention/neural_attention.hpp"
@@ -20,15 +19,6 @@ template <class B>
 using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural>;
 using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
 using Model = na::Marian<Backend, AnyProjections>;
-
-/// Copies the tokenizer's files from one model directory to another.
-inline void copy_tokenizer(const std::string& from, const std::string& to) {
-  for (const char* name : {"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"}) {
-    const na::io::MappedFile file(from + "/" + name);
-    na::io::write_file_atomically(to + "/" + name,
-                                  {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
-  }
-}
 
 /// A model directory read for inference.
 struct LoadedModel {

@@ -44,8 +44,19 @@ class TrainingLog {
     draw();
   }
 
-  /// Writes a last row of any kind, such as the result of the run.
-  void add(nlohmann::ordered_json row) { append(std::move(row)); }
+  /// The result of the run, as a last row. `results_report` reads it.
+  void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
+              const na::TrainingSummary& summary, double bleu) {
+    append({{"final", true},
+            {"projector", projector},
+            {"parameters", parameters},
+            {"seed", seed},
+            {"steps", summary.steps},
+            {"valid_loss", summary.valid_loss},
+            {"valid_bleu", bleu},
+            {"seconds", summary.seconds},
+            {"target_tokens_per_second", summary.tokens_per_second}});
+  }
 
  private:
   static constexpr const char* columns[] = {

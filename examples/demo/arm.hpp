@@ -123,15 +123,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
   result.bleu = summary.valid_metric;
   result.tokens_per_second = summary.tokens_per_second;
   result.seconds = progress.elapsed_seconds();
-  log.add(nlohmann::ordered_json{{"final", true},
-                                 {"projector", name},
-                                 {"parameters", result.parameters},
-                                 {"seed", settings.seed},
-                                 {"steps", summary.steps},
-                                 {"valid_loss", result.valid_loss},
-                                 {"valid_bleu", result.bleu},
-                                 {"seconds", summary.seconds},
-                                 {"target_tokens_per_second", result.tokens_per_second}});
+  log.finish(name, result.parameters, settings.seed, summary, result.bleu);
   na::io::save_config(folder + "/config.json", config);
   na::io::save_parameters(folder + "/model.safetensors", backend, model.parameters());
   return result;

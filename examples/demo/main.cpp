@@ -5,6 +5,7 @@
 #include <span>
 
 #include "common/command_line.hpp"
+#include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
 
 namespace examples {
@@ -25,11 +26,7 @@ na::text::MarianTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOp
   auto tokenizer = na::text::MarianTokenizer::train(corpus.train.source, corpus.train.target,
                                                     options.settings.vocab_size, linear.string(), described);
   make_folder(neural);
-  for (const char* name : {"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"}) {
-    std::error_code error;
-    fs::copy_file(linear / name, neural / name, fs::copy_options::overwrite_existing, error);
-    if (error) throw na::FileError((neural / name).string(), "cannot be written: " + error.message());
-  }
+  copy_tokenizer(linear.string(), neural.string());
   return tokenizer;
 }
 

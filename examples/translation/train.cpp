@@ -5,6 +5,7 @@
 
 #include "common/command_line.hpp"
 #include "common/progress.hpp"
+#include "common/tokenizer_files.hpp"
 #include "common/training_log.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/text/translate_lines.hpp"
@@ -141,17 +142,10 @@ int train(const TrainOptions& options) {
   }
   write_description(options.output_dir);
   na::io::save_parameters(options.output_dir + "/model.safetensors", backend, model.parameters());
-  log->add(nlohmann::ordered_json{{"final", true},
-                                  {"projector", options.model.projector},
-                                  {"parameters", model.parameters().count()},
-                                  {"seed", options.seed},
-                                  {"steps", summary.steps},
-                                  {"valid_loss", summary.valid_loss},
-                                  {"valid_bleu", options.bleu ? summary.valid_metric : bleu_of(validation_corpus)},
-                                  {"seconds", summary.seconds},
-                                  {"target_tokens_per_second", summary.tokens_per_second}});
-  std::printf("final valid_loss=%.4f valid_bleu=%.2f target_tokens_per_second=%.0f\n", summary.valid_loss,
-              options.bleu ? summary.valid_metric : bleu_of(validation_corpus), summary.tokens_per_second);
+  const double bleu = options.bleu ? summary.valid_metric : bleu_of(validation_corpus);
+  log->finish(options.model.projector, model.parameters().count(), options.seed, summary, bleu);
+  std::printf("final valid_loss=%.4f valid_bleu=%.2f target_tokens_per_second=%.0f\n", summary.valid_loss, bleu,
+              summary.tokens_per_second);
   return 0;
 }
 

@@ -2,6 +2,8 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE nn_gradients
 #include <boost/test/unit_test.hpp>
+#include <numeric>
+#include <vector>
 
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -119,6 +121,12 @@ struct EmbeddingModel {
   }
 };
 
+/// Σ x∘y
+double inner_product(B& backend, Rows<B> x, Rows<B> y) {
+  const auto a = download(backend, x), b = download(backend, y);
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
 struct PositionsModel {
   LearnedPositions<B> table{5, 3, 2, Initial::normal(1.0)};  // rows 0 and 1 stand for no position
   Parameter<B> weights{6, 3, Initial::normal(1.0)};
@@ -183,12 +191,7 @@ BOOST_AUTO_TEST_CASE(learned_positions) {
     model.table.add(step, positions, y);
     return y;
   };
-  const auto dot = [&](Step<B>& step) {
-    const auto y = download(backend, y_of(step)), w = download(backend, model.weights.value);
-    double sum = 0.0;
-    for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * w[i];
-    return sum;
-  };
+  const auto dot = [&](Step<B>& step) { return inner_product(backend, y_of(step), model.weights.value); };
   const auto report = check_loss(backend, store, dot, [&](Step<B>& step) {
     const double loss = dot(step);
     backend.add(y_of(step), model.weights.gradient);
@@ -219,12 +222,7 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
     model.table.forward(step, ids, 1.7, false, y);
     return y;
   };
-  const auto dot = [&](Step<B>& step) {
-    const auto y = download(backend, y_of(step)), w = download(backend, model.weights.value);
-    double sum = 0.0;
-    for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * w[i];
-    return sum;
-  };
+  const auto dot = [&](Step<B>& step) { return inner_product(backend, y_of(step), model.weights.value); };
   // The gradient of the padding's row is left out on purpose, so that row must not depend on the loss either: its
   // weights are zero.
   testing::randomise(backend, store, 4);

@@ -1,0 +1,20 @@
+// The files that make a folder a Marian tokenizer.
+#pragma once
+
+#include <string>
+
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/mapped_file.hpp"
+
+namespace examples {
+
+/// Copies the tokenizer's files from one model directory to another.
+inline void copy_tokenizer(const std::string& from, const std::string& to) {
+  for (const char* name : {"source.spm", "target.spm", "vocab.json", "tokenizer_config.json"}) {
+    const neural_attention::io::MappedFile file(from + "/" + name);
+    neural_attention::io::write_file_atomically(
+        to + "/" + name, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+  }
+}
+
+}  // namespace examples
