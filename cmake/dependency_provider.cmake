@@ -59,6 +59,13 @@ macro(neural_attention_provide_dependency method dependency)
     set(neural_attention_find_arguments ${ARGN})
     list(REMOVE_ITEM neural_attention_find_arguments REQUIRED QUIET)
     find_package(${dependency} ${neural_attention_find_arguments} QUIET BYPASS_PROVIDER)
+    # Boost's headers alone count as found, though a component that was asked for is not there.
+    foreach(neural_attention_component IN LISTS neural_attention_find_arguments)
+      if(DEFINED ${dependency}_${neural_attention_component}_FOUND
+         AND NOT ${dependency}_${neural_attention_component}_FOUND)
+        set(${dependency}_FOUND FALSE)
+      endif()
+    endforeach()
     if(NOT ${dependency}_FOUND)
       neural_attention_install_package(${dependency} ${neural_attention_package_${dependency}})
       unset(${dependency}_DIR CACHE)
