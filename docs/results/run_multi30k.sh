@@ -31,7 +31,7 @@ case $experiment in
     ;;
   quick)
     common=(--config "$root/examples/translation/configs/quick.json" --mini_batch_words 1200 --learning_rate 2e-3
-      --warmup_steps 300 --dropout 0.1 --max_steps 1000 --eval_steps 250)
+      --warmup_steps 200 --dropout 0.1 --max_steps 700 --eval_steps 175)
     for seed in 1 2 3; do
       train linear "$seed" "${common[@]}"
       train neural "$seed" "${common[@]}"
