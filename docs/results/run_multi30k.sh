@@ -28,6 +28,7 @@ case $experiment in
     common=(--config small --mini_batch_words 1200 --learning_rate 1e-3 --warmup_steps 400 --dropout 0.15)
     train linear 1 "${common[@]}" --num_train_epochs 12
     train neural 1 "${common[@]}" --num_train_epochs 8
+    train neural 1 "${common[@]}" --num_train_epochs 10 --resume_from_checkpoint last
     ;;
   quick)
     common=(--config "$root/examples/translation/configs/quick.json" --mini_batch_words 1200 --learning_rate 2e-3
