@@ -1,4 +1,4 @@
-// Cross-entropy, alone and with its gradient in place, for [tokens, vocabulary] logits; and the greedy choice.
+// Cross-entropy, alone and with its gradient in place, for [tokens, vocabulary] logits.
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -42,20 +42,6 @@ BENCHMARK(cross_entropy)->Apply(shapes);
 
 void cross_entropy_with_gradient(benchmark::State& state) { run(state, 1.0, 2); }
 BENCHMARK(cross_entropy_with_gradient)->Apply(shapes);
-
-void argmax(benchmark::State& state) {
-  Backend backend;
-  const auto rows = static_cast<int>(state.range(0)), cols = static_cast<int>(state.range(1));
-  bench::Arrays<Backend> arrays(backend);
-  const View logits = arrays.random(rows, cols), bias = arrays.random(1, cols);
-  std::vector<int> indices(static_cast<std::size_t>(rows));
-  for (auto _ : state) {
-    backend.argmax(logits, bias, 0, indices);
-    benchmark::ClobberMemory();
-  }
-  bench::report_bytes(state, bytes(logits), backend.threads());
-}
-BENCHMARK(argmax)->Apply(shapes);
 
 }  // namespace
 

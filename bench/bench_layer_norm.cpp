@@ -1,4 +1,4 @@
-// LayerNorm and its backward at the paper's shapes: [tokens, width].
+// LayerNorm, RMSNorm and their backward passes at the paper's shapes: [tokens, width].
 #include <benchmark/benchmark.h>
 
 #include "arrays.hpp"
@@ -28,9 +28,10 @@ struct Operands {
         bias(arrays.random(1, cols)),
         dgain(arrays.random(1, cols)),
         dbias(arrays.random(1, cols)),
-        stats(arrays.random(rows, 2)) {}
+        stats(arrays.random(rows, 2)),
+        rstd(arrays.random(rows, 1)) {}
   bench::Arrays<Backend> arrays;
-  View x, y, dy, dx, gain, bias, dgain, dbias, stats;
+  View x, y, dy, dx, gain, bias, dgain, dbias, stats, rstd;
 };
 
 void layer_norm(benchmark::State& state) {
@@ -55,6 +56,29 @@ void layer_norm_backward(benchmark::State& state) {
   bench::report_bytes(state, 4 * bytes(o.x), backend.threads());
 }
 BENCHMARK(layer_norm_backward)->Apply(shapes);
+
+void rms_norm(benchmark::State& state) {
+  Backend backend;
+  Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
+  for (auto _ : state) {
+    backend.rms_norm(o.x, o.gain, 1e-5, true, o.y, o.rstd);
+    benchmark::ClobberMemory();
+  }
+  bench::report_bytes(state, 2 * bytes(o.x), backend.threads());
+}
+BENCHMARK(rms_norm)->Apply(shapes);
+
+void rms_norm_backward(benchmark::State& state) {
+  Backend backend;
+  Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
+  backend.rms_norm(o.x, o.gain, 1e-5, true, o.y, o.rstd);
+  for (auto _ : state) {
+    backend.rms_norm_backward(o.dy, o.x, o.y, o.gain, o.rstd, true, false, o.dx, o.dgain);
+    benchmark::ClobberMemory();
+  }
+  bench::report_bytes(state, 4 * bytes(o.x), backend.threads());
+}
+BENCHMARK(rms_norm_backward)->Apply(shapes);
 
 }  // namespace
 

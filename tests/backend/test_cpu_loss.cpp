@@ -1,4 +1,4 @@
-// Cross-entropy with its gradient, and argmax, on the CPU against plain loops in double.
+// Cross-entropy with its gradient on the CPU against plain loops in double.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE cpu_loss
 #include <boost/test/unit_test.hpp>
@@ -115,53 +115,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, T, Sca
   BOOST_TEST(close(losses(0, 1), std::log(20.0), 1, 16));
   BOOST_TEST(close(x(0, 3), 0.05, 1, 16));
   BOOST_TEST(std::isnan(losses(1, 0)));
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(argmax)
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(finds_the_first_of_the_largest, T, Scalars) {
-  for (const auto [rows, cols] : shapes) {
-    for (const int excluded : {-1, 0, cols / 2, cols - 1}) {
-      if (cols == 1 && excluded >= 0) continue;
-      auto x = Matrix<T>::normal(rows, cols, 1, 3), bias = Matrix<T>::normal(1, cols, 2);
-      for (int r = 0; r < rows; ++r)
-        for (int c = 0; c < cols; ++c) x(r, c) = std::round(x(r, c));  // equals are common
-      for (int c = 0; c < cols; ++c) bias(0, c) = std::round(bias(0, c));
-      Cpu<T> backend(2);
-      std::vector<int> got(static_cast<std::size_t>(rows), -7), plain(got);
-      backend.argmax(x.view(), bias.view(), excluded, got);
-      backend.argmax(x.view(), {}, excluded, plain);
-      for (int r = 0; r < rows; ++r) {
-        int want = -1, want_plain = -1;
-        for (int c = 0; c < cols; ++c) {
-          if (c == excluded) continue;
-          if (want < 0 || x(r, c) + bias(0, c) > x(r, want) + bias(0, want)) want = c;
-          if (want_plain < 0 || x(r, c) > x(r, want_plain)) want_plain = c;
-        }
-        BOOST_TEST_REQUIRE(got[static_cast<std::size_t>(r)] == want);
-        BOOST_TEST_REQUIRE(plain[static_cast<std::size_t>(r)] == want_plain);
-      }
-    }
-  }
-}
-
-BOOST_AUTO_TEST_CASE(never_leaves_the_row) {
-  Cpu<float> backend(1);
-  for (const int cols : {2, 16, 40}) {
-    for (const float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
-      for (const int excluded : {-1, 0, cols - 1}) {
-        Matrix<float> x(1, cols);
-        backend.fill(x.view(), value);
-        std::vector<int> got = {-7};
-        backend.argmax(x.view(), {}, excluded, got);
-        BOOST_TEST(got[0] >= 0);
-        BOOST_TEST(got[0] < cols);
-        BOOST_TEST(got[0] != excluded);
-      }
-    }
-  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

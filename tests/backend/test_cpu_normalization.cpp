@@ -1,4 +1,4 @@
-// LayerNorm and its gradient on the CPU against plain loops in double and against finite differences.
+// LayerNorm, RMSNorm and their gradients on the CPU against plain loops in double and against finite differences.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE cpu_normalization
 #include <boost/test/unit_test.hpp>
@@ -194,6 +194,101 @@ BOOST_AUTO_TEST_CASE(backward_is_the_derivative) {
       for (int r = 0; r < 3; ++r) BOOST_TEST_REQUIRE(std::abs(numeric(k.x(r, c)) - k.dx(r, c)) < bound);
       BOOST_TEST_REQUIRE(std::abs(numeric(k.gain(0, c)) - k.dgain(0, c)) < bound);
       BOOST_TEST_REQUIRE(std::abs(numeric(k.bias(0, c)) - k.dbias(0, c)) < bound);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(rms_norm)
+
+namespace {
+
+template <class T>
+double inverse_rms(const Matrix<T>& x, int row) {
+  double squares = 0;
+  for (int c = 0; c < x.cols(); ++c) squares += double(x(row, c)) * double(x(row, c)) / x.cols();
+  return 1 / std::sqrt(squares + epsilon);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
+  constexpr double roundings = 16;
+  for (const bool relu : {false, true}) {
+    for (const auto [rows, cols] : shapes) {
+      Case<T> k(rows, cols);
+      Matrix<T> stats(rows, 1);
+      require_same_with_any_threads<T>("rms_norm", [&](Cpu<T>& backend) {
+        backend.rms_norm(k.x.view(), k.gain.view(), epsilon, relu, k.y.view(), stats.view());
+        return k.y;
+      });
+      const auto want = [&](int r, int c) { return double(k.x(r, c)) * inverse_rms(k.x, r) * double(k.gain(0, c)); };
+      require_close<T>(
+          "rms_norm", k.y, roundings, [&](int r, int c) { return relu ? std::max(0.0, want(r, c)) : want(r, c); },
+          [&](int r, int c) { return std::abs(want(r, c)); });
+      for (int r = 0; r < rows; ++r)
+        BOOST_TEST(close(stats(r, 0), inverse_rms(k.x, r), inverse_rms(k.x, r), roundings));
+      Cpu<T> backend(1);
+      auto in_place = k.x;
+      backend.rms_norm(in_place.view(), k.gain.view(), epsilon, relu, in_place.view(), stats.view());
+      require_same_bits<T>("rms_norm in place", in_place, k.y);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, T, Scalars) {
+  constexpr double roundings = 32;
+  for (const bool relu : {false, true}) {
+    for (const bool accumulate : {false, true}) {
+      for (const auto [rows, cols] : shapes) {
+        Cpu<T> one(1), seven(7);
+        Case<T> before(rows, cols);
+        Matrix<T> stats(rows, 1);
+        one.rms_norm(before.x.view(), before.gain.view(), epsilon, relu, before.y.view(), stats.view());
+        auto k = before, with_seven = before;
+        const auto backward = [&](Cpu<T>& backend, Case<T>& on, RowsOf<T> dx, bool add) {
+          backend.rms_norm_backward(on.dy.view(), on.x.view(), on.y.view(), on.gain.view(), stats.view(), relu, add, dx,
+                                    on.dgain.view());
+        };
+        backward(one, k, k.dx.view(), accumulate);
+        backward(seven, with_seven, with_seven.dx.view(), accumulate);
+        require_same_bits<T>("dx with 7 threads", k.dx, with_seven.dx);
+        require_same_bits<T>("dgain with 7 threads", k.dgain, with_seven.dgain);
+        require_same_bits<T>("dbias, which is not there,", k.dbias, before.dbias);
+
+        Matrix<double> dx(rows, cols), size(rows, cols), dgain(1, cols), gain_size(1, cols);
+        for (int c = 0; c < cols; ++c) {
+          dgain(0, c) = double(before.dgain(0, c));
+          gain_size(0, c) = std::abs(dgain(0, c));
+        }
+        for (int r = 0; r < rows; ++r) {
+          const double rstd = inverse_rms(k.x, r);
+          const auto slope = [&](int c) { return relu && !(k.y(r, c) > T(0)) ? 0.0 : double(k.dy(r, c)); };
+          const auto normal = [&](int c) { return double(k.x(r, c)) * rstd; };
+          double along = 0, along_size = 0;
+          for (int c = 0; c < cols; ++c) {
+            const double term = slope(c) * double(k.gain(0, c)) * normal(c) / cols;
+            along += term;
+            along_size += std::abs(term);
+            dgain(0, c) += slope(c) * normal(c);
+            gain_size(0, c) += std::abs(slope(c) * normal(c));
+          }
+          for (int c = 0; c < cols; ++c) {
+            const double old = accumulate ? double(before.dx(r, c)) : 0.0, g = slope(c) * double(k.gain(0, c));
+            dx(r, c) = old + rstd * (g - normal(c) * along);
+            size(r, c) = std::abs(old) + rstd * (std::abs(g) + std::abs(normal(c)) * along_size);
+          }
+        }
+        require_close<T>("dx", k.dx, roundings, dx, size);
+        require_close<T>("dgain", k.dgain, roundings, dgain, gain_size);
+
+        if (accumulate) continue;
+        auto in_place = before;
+        backward(one, in_place, in_place.dy.view(), false);
+        require_same_bits<T>("dx over dy", in_place.dy, k.dx);
+        require_same_bits<T>("dgain with dx over dy", in_place.dgain, k.dgain);
+      }
     }
   }
 }

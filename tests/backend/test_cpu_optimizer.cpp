@@ -1,4 +1,4 @@
-// Adam, AdamW and the gradient norm on the CPU against plain loops in double.
+// Adam, AdamW, SGD and the gradient norm on the CPU against plain loops in double.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE cpu_optimizer
 #include <boost/test/unit_test.hpp>
@@ -70,6 +70,45 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, T, Scalars)
   Matrix<T> zero(1, 20), still(1, 20), first0(1, 20), second0(1, 20);
   backend.adam({.learning_rate = 0.125}, zero.view(), still.view(), first0.view(), second0.view());
   for (int i = 0; i < 20; ++i) BOOST_TEST(still(0, i) == T(0));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sgd)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+  constexpr double roundings = 16;
+  constexpr int steps = 5;
+  const std::vector<SgdStep> ways = {
+      {0.05, 0.0, false, 0.1, 0.5}, {0.05, 0.9, false, 0.1, 0.5}, {0.05, 0.9, true, 0.1, 0.5}};
+  for (const int n : {1, 15, 16, 777, 70001}) {
+    for (const auto& how : ways) {
+      auto value = Matrix<T>::normal(1, n, 1), value7 = value;
+      std::vector<double> w(static_cast<std::size_t>(n)), u(w.size());
+      for (int i = 0; i < n; ++i) w[static_cast<std::size_t>(i)] = double(value(0, i));
+      Cpu<T> one(1), seven(7);
+      Matrix<T> velocity(1, n), velocity7(1, n);
+      const bool keeps = how.momentum > 0.0;
+      for (unsigned step = 1; step <= steps; ++step) {
+        auto gradient = Matrix<T>::normal(1, n, 100 + step);
+        one.sgd(how, gradient.view(), value.view(), keeps ? velocity.view() : RowsOf<T>());
+        seven.sgd(how, gradient.view(), value7.view(), keeps ? velocity7.view() : RowsOf<T>());
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          const double g = double(gradient(0, static_cast<int>(i))) * how.gradient_scale + how.weight_decay * w[i];
+          u[i] = how.momentum * u[i] + g;
+          w[i] -= how.learning_rate * (how.nesterov ? g + how.momentum * u[i] : u[i]);
+        }
+      }
+      const auto size = [&](int, int) { return 10.0; };
+      require_close<T>(
+          "value", value, roundings, [&](int, int i) { return w[static_cast<std::size_t>(i)]; }, size);
+      if (keeps)
+        require_close<T>(
+            "velocity", velocity, roundings, [&](int, int i) { return u[static_cast<std::size_t>(i)]; }, size);
+      require_same_bits<T>("value with 7 threads", value, value7);
+      require_same_bits<T>("velocity with 7 threads", velocity, velocity7);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

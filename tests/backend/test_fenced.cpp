@@ -10,7 +10,7 @@
 
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/decode/greedy.hpp"
+#include "neural_attention/decode/generate.hpp"
 #include "neural_attention/testing/fenced.hpp"
 #include "neural_attention/train/training_step.hpp"
 
@@ -25,16 +25,16 @@ struct Outcome {
   std::vector<std::vector<int>> translations;
 };
 
-template <class B, class P>
-Outcome train_and_translate(B& backend, MarianConfig config) {
-  Marian<B, P> model(backend, config, 3);
+template <class B, class P, template <class> class O>
+Outcome train_and_translate(B& backend, MarianConfig config, std::uint64_t seed) {
+  Marian<B, P> model(backend, config, seed);
   StepOptions options;
   options.learning_rate = 1e-3;
   options.schedule.kind = Schedule::Kind::Constant;
   options.label_smoothing = 0.1;
-  AdamOptions adam;
-  adam.weight_decay = 0.01;
-  TrainingStep<Marian<B, P>> training(backend, model, options, adam);
+  typename O<B>::Options optimizer;
+  optimizer.weight_decay = 0.01;
+  TrainingStep<Marian<B, P>, O<B>> training(backend, model, options, optimizer);
   const auto pairs = tiny::pairs();
   std::vector<TranslationBatch> parts{tiny::batch(pairs, 0, 1), tiny::batch(pairs, 1, 3)};
   Outcome outcome;
@@ -45,17 +45,19 @@ Outcome train_and_translate(B& backend, MarianConfig config) {
   }
   outcome.values = tiny::values(backend, model.parameters());
   outcome.evaluated = training.evaluate(tiny::batch(pairs)).negative_log_likelihood;
-  GreedyDecoder<Marian<B, P>> decoder(backend, model);
-  outcome.translations = decoder(tiny::batch(pairs), {12});
+  auto how = generation_defaults(config);
+  how.max_length = 12;
+  Generator<Marian<B, P>> generate(backend, model);
+  for (const auto& found : generate(tiny::batch(pairs), how)) outcome.translations.push_back(found.front().ids);
   return outcome;
 }
 
-template <class P>
-void compare(MarianConfig config) {
+template <class P, template <class> class O = Adam>
+void compare(MarianConfig config, std::uint64_t seed = 3) {
   Cpu<double> open(1);
   Fenced<Cpu<double>> fenced(1);
-  const auto expected = train_and_translate<Cpu<double>, P>(open, config);
-  const auto found = train_and_translate<Fenced<Cpu<double>>, P>(fenced, config);
+  const auto expected = train_and_translate<Cpu<double>, P, O>(open, config, seed);
+  const auto found = train_and_translate<Fenced<Cpu<double>>, P, O>(fenced, config, seed);
   BOOST_TEST(fenced.operations() > 100);
   BOOST_REQUIRE(!expected.values.empty());
   BOOST_TEST(found.values == expected.values);
@@ -90,6 +92,17 @@ BOOST_AUTO_TEST_SUITE(training_and_decoding)
 
 BOOST_AUTO_TEST_CASE(linear_projectors) { compare<LinearProjections>(tiny::config(2, 8, 0.1)); }
 BOOST_AUTO_TEST_CASE(neural_projectors) { compare<paper::marian>(tiny::config(2, 8, 0.1)); }
+
+namespace {
+
+template <class B>
+using RmsNeural = Stack<B, Linear, RmsNorm, Mish, Linear>;
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(other_projectors_with_sgd) {
+  compare<Projections<RmsNeural, ResidualNeural, Linear, ResidualPlainNeural>, Sgd>(tiny::config(2, 8, 0.1), 4);
+}
 BOOST_AUTO_TEST_CASE(recomputed) {
   auto config = tiny::config(2, 8, 0.1);
   config.gradient_checkpointing = true;

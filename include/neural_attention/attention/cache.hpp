@@ -1,7 +1,10 @@
-// KeyValueCache: the keys and values that one attention of a decoder keeps between steps, one slot a live sequence.
-// It owns its memory; sequences that finish leave by `keep`, which moves views and copies nothing.
+// The keys and values that one attention of a decoder keeps between steps, seen as one matrix a live row of the batch.
+// MemoryCache: those of the encoder's output, which rows may share. KeyValueCache: those of the tokens so far, which
+// grow; a row that goes on alone keeps its place, and only further children of one row copy what it holds.
 #pragma once
 
+#include <algorithm>
+#include <cassert>
 #include <span>
 #include <vector>
 
@@ -9,71 +12,160 @@
 
 namespace neural_attention {
 
+/// Owned keys and values [rows, width].
 template <class B>
-class KeyValueCache {
+class KeyValueMemory {
  public:
-  /// Empty slots for `sequences` sequences of at most `capacity` tokens, width d.
-  KeyValueCache(B& backend, int sequences, int capacity, int width) {
-    allocate(backend, std::ptrdiff_t{sequences} * capacity, width);
-    for (int s = 0; s < sequences; ++s)
-      add(all_keys_.slice(s * capacity, capacity), all_values_.slice(s * capacity, capacity), 0);
-  }
+  KeyValueMemory(B& backend, std::ptrdiff_t rows, int width)
+      : key_memory_(backend.allocate(bytes(rows, width))),
+        value_memory_(backend.allocate(bytes(rows, width))),
+        keys_(static_cast<Scalar*>(key_memory_.data()), static_cast<int>(rows), width),
+        values_(static_cast<Scalar*>(value_memory_.data()), static_cast<int>(rows), width) {}
 
-  /// Full slots over packed sequences: fill `all_keys()` and `all_values()`, [offsets.total(), d].
-  KeyValueCache(B& backend, const Ragged& offsets, int width) {
-    allocate(backend, offsets.total(), width);
-    for (int s = 0; s < offsets.sequences(); ++s)
-      add(all_keys_.slice(offsets.begin(s), offsets.length(s)), all_values_.slice(offsets.begin(s), offsets.length(s)),
-          offsets.length(s));
-  }
-
-  Rows<B> all_keys() const { return all_keys_; }
-  Rows<B> all_values() const { return all_values_; }
-  std::span<const Rows<B>> keys() const { return keys_; }
-  std::span<const Rows<B>> values() const { return values_; }
-  std::span<const int> lengths() const { return lengths_; }
-
-  /// Appends row i of k and v [n, d] to slot i.
-  void append(B& backend, Rows<B> k, Rows<B> v) {
-    for (int i = 0; i < k.rows; ++i) {
-      backend.copy(k.slice(i, 1), keys_[i].slice(lengths_[i], 1));
-      backend.copy(v.slice(i, 1), values_[i].slice(lengths_[i], 1));
-      ++lengths_[i];
-    }
-  }
-
-  /// Slot i becomes what slot `survivors[i]` was; survivors ascend.
-  void keep(std::span<const int> survivors) {
-    for (std::size_t i = 0; i < survivors.size(); ++i) {
-      keys_[i] = keys_[survivors[i]];
-      values_[i] = values_[survivors[i]];
-      lengths_[i] = lengths_[survivors[i]];
-    }
-    keys_.resize(survivors.size());
-    values_.resize(survivors.size());
-    lengths_.resize(survivors.size());
-  }
+  Rows<B> keys() const { return keys_; }
+  Rows<B> values() const { return values_; }
 
  private:
-  void allocate(B& backend, std::ptrdiff_t rows, int width) {
-    using Scalar = typename B::Scalar;
-    const auto bytes = static_cast<std::size_t>(rows * width) * sizeof(Scalar);
-    key_memory_ = backend.allocate(bytes);
-    value_memory_ = backend.allocate(bytes);
-    all_keys_ = {static_cast<Scalar*>(key_memory_.data()), static_cast<int>(rows), width};
-    all_values_ = {static_cast<Scalar*>(value_memory_.data()), static_cast<int>(rows), width};
-  }
-
-  void add(Rows<B> keys, Rows<B> values, int length) {
-    keys_.push_back(keys);
-    values_.push_back(values);
-    lengths_.push_back(length);
+  using Scalar = typename B::Scalar;
+  static std::size_t bytes(std::ptrdiff_t rows, int width) {
+    return static_cast<std::size_t>(rows * width) * sizeof(Scalar);
   }
 
   typename B::Memory key_memory_, value_memory_;
-  Rows<B> all_keys_, all_values_;
-  std::vector<Rows<B>> keys_, values_;
-  std::vector<int> lengths_;
+  Rows<B> keys_, values_;
+};
+
+/// What a row of the batch attends to: the first lengths[i] rows of keys[i] and values[i].
+template <class B>
+struct KeyValueViews {
+  std::vector<Rows<B>> keys, values;
+  std::vector<int> lengths;
+};
+
+/// Keys and values of packed sequences, computed once. Row i begins as sequence i.
+template <class B>
+class MemoryCache {
+ public:
+  MemoryCache(B& backend, const Ragged& offsets, int width) : memory_(backend, offsets.total(), width) {
+    for (int s = 0; s < offsets.sequences(); ++s) {
+      views_.keys.push_back(memory_.keys().slice(offsets.begin(s), offsets.length(s)));
+      views_.values.push_back(memory_.values().slice(offsets.begin(s), offsets.length(s)));
+      views_.lengths.push_back(offsets.length(s));
+    }
+  }
+
+  /// All rows, [offsets.total(), d], to be filled.
+  const KeyValueMemory<B>& memory() const { return memory_; }
+  const KeyValueViews<B>& views() const { return views_; }
+
+  /// Row i sees what row parents[i] saw. Nothing is copied.
+  void reorder(std::span<const int> parents) {
+    const auto pick = [&](auto& items, auto& next) {
+      next.clear();
+      for (const int parent : parents) next.push_back(items[static_cast<std::size_t>(parent)]);
+      items.swap(next);
+    };
+    pick(views_.keys, next_.keys);
+    pick(views_.values, next_.values);
+    pick(views_.lengths, next_.lengths);
+  }
+
+ private:
+  KeyValueMemory<B> memory_;
+  KeyValueViews<B> views_, next_;
+};
+
+/// Keys and values of the tokens so far. It has room for `slots` rows at once and begins with `rows` empty ones.
+template <class B>
+class KeyValueCache {
+ public:
+  /// At most `limit` tokens follow; memory for them is taken as they come.
+  KeyValueCache(B& backend, int rows, int slots, int limit, int width)
+      : slots_(slots),
+        limit_(std::max(limit, 1)),
+        capacity_(std::min(limit_, first_capacity)),
+        memory_(backend, std::ptrdiff_t{slots} * capacity_, width) {
+    assert(rows <= slots);
+    for (int row = 0; row < rows; ++row) slot_.push_back(row);
+    views_.lengths.assign(static_cast<std::size_t>(rows), 0);
+    look();
+  }
+
+  const KeyValueViews<B>& views() const { return views_; }
+
+  /// Appends row i of k and v [n, d] to row i.
+  void append(B& backend, Rows<B> k, Rows<B> v) {
+    if (std::find(views_.lengths.begin(), views_.lengths.end(), capacity_) != views_.lengths.end()) grow(backend);
+    for (int i = 0; i < k.rows; ++i) {
+      int& length = views_.lengths[i];
+      backend.copy(k.slice(i, 1), views_.keys[i].slice(length, 1));
+      backend.copy(v.slice(i, 1), views_.values[i].slice(length, 1));
+      ++length;
+    }
+  }
+
+  /// Row i becomes what row parents[i] was; rows that are no one's parent leave. At most `slots` rows.
+  void reorder(B& backend, std::span<const int> parents) {
+    assert(std::ssize(parents) <= slots_);
+    constexpr int none = -1;
+    taken_.assign(static_cast<std::size_t>(slots_), false);
+    next_slot_.assign(parents.size(), none);
+    next_lengths_.clear();
+    for (std::size_t i = 0; i < parents.size(); ++i) {
+      const auto parent = static_cast<std::size_t>(parents[i]);
+      next_lengths_.push_back(views_.lengths[parent]);
+      if (taken_[static_cast<std::size_t>(slot_[parent])]) continue;
+      next_slot_[i] = slot_[parent];
+      taken_[static_cast<std::size_t>(slot_[parent])] = true;
+    }
+    int free = 0;
+    for (std::size_t i = 0; i < parents.size(); ++i) {
+      if (next_slot_[i] != none) continue;
+      while (taken_[static_cast<std::size_t>(free)]) ++free;
+      next_slot_[i] = free;
+      taken_[static_cast<std::size_t>(free)] = true;
+      const int from = slot_[static_cast<std::size_t>(parents[i])], length = next_lengths_[i];
+      for (const auto all : {memory_.keys(), memory_.values()})
+        backend.copy(in_slot(all, from).slice(0, length), in_slot(all, free).slice(0, length));
+    }
+    slot_.swap(next_slot_);
+    views_.lengths.swap(next_lengths_);
+    look();
+  }
+
+ private:
+  static constexpr int first_capacity = 64;
+
+  Rows<B> in_slot(Rows<B> all, int slot) const { return all.slice(slot * capacity_, capacity_); }
+
+  void look() {
+    views_.keys.clear();
+    views_.values.clear();
+    for (const int slot : slot_) {
+      views_.keys.push_back(in_slot(memory_.keys(), slot));
+      views_.values.push_back(in_slot(memory_.values(), slot));
+    }
+  }
+
+  void grow(B& backend) {
+    assert(capacity_ < limit_);
+    const auto before = views_;
+    capacity_ = std::min(limit_, 2 * capacity_);
+    KeyValueMemory<B> larger(backend, std::ptrdiff_t{slots_} * capacity_, memory_.keys().cols);
+    std::swap(memory_, larger);
+    look();
+    for (std::size_t i = 0; i < slot_.size(); ++i) {
+      const int length = views_.lengths[i];
+      backend.copy(before.keys[i].slice(0, length), views_.keys[i].slice(0, length));
+      backend.copy(before.values[i].slice(0, length), views_.values[i].slice(0, length));
+    }
+  }
+
+  int slots_, limit_, capacity_;
+  KeyValueMemory<B> memory_;
+  KeyValueViews<B> views_;
+  std::vector<int> slot_, next_slot_, next_lengths_;
+  std::vector<bool> taken_;
 };
 
 }  // namespace neural_attention

@@ -90,24 +90,28 @@ class MultiHeadAttention {
     step.backend.copy(value_.forward(step, memory, value), v);
   }
 
-  /// One decoding step of self-attention: x [n, d] holds the newest token of each live sequence; its key and value are
+  /// One decoding step of self-attention: x [n, d] holds the newest token of each live row; its key and value are
   /// appended to the cache.
   Rows<B> decode_self(Step<B>& step, Rows<B> x, KeyValueCache<B>& cache) const {
     Saved saved;
     const auto k = key_.forward(step, x, saved.key);
     const auto v = value_.forward(step, x, saved.value);
     cache.append(step.backend, k, v);
-    return decode_cross(step, x, cache);
+    return decode(step, x, cache.views());
   }
 
-  /// One decoding step of attention to keys and values that are already in the cache.
-  Rows<B> decode_cross(Step<B>& step, Rows<B> x, const KeyValueCache<B>& cache) const {
-    Saved saved;
-    const auto q = query_.forward(step, x, saved.query);
-    const auto context = step.saved.rows(x.rows, x.cols);
-    step.backend.attention_step(q, cache.keys(), cache.values(), cache.lengths(), shape(false), context);
-    return output_.forward(step, context, saved.output);
+  /// One decoding step of attention to the encoder's output.
+  Rows<B> decode_cross(Step<B>& step, Rows<B> x, const MemoryCache<B>& cache) const {
+    return decode(step, x, cache.views());
   }
+
+  /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
+  /// those of query i.
+  void probabilities(Step<B>& step, const Saved& saved, bool causal, Rows<B> out) const {
+    step.backend.attention_probabilities(saved.q, saved.k, shape(causal), out);
+  }
+
+  int heads() const { return shape_.heads; }
 
  private:
   static ProjectorConfig with_widths(ProjectorConfig projector, const AttentionConfig& config) {
@@ -116,6 +120,15 @@ class MultiHeadAttention {
                         std::to_string(config.heads) + " attention heads");
     projector.d_in = projector.d_out = config.d_model;
     return projector;
+  }
+
+  Rows<B> decode(Step<B>& step, Rows<B> x, const KeyValueViews<B>& on) const {
+    typename Query::Saved query;
+    typename Output::Saved output;
+    const auto q = query_.forward(step, x, query);
+    const auto context = step.saved.rows(x.rows, x.cols);
+    step.backend.attention_step(q, on.keys, on.values, on.lengths, shape(false), context);
+    return output_.forward(step, context, output);
   }
 
   AttentionShape shape(bool causal) const {

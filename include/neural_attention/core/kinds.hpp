@@ -25,6 +25,14 @@ struct AttentionShape {
   bool causal = false;  ///< query i sees keys 0 … i of its sequence
 };
 
+/// How one token is drawn from logits: they are divided by `temperature`, then only the `top_k` largest stay (0: all),
+/// and of these only the largest ones that it takes to hold `top_p` of the probability.
+struct SamplingShape {
+  double temperature = 1.0;
+  int top_k = 0;
+  double top_p = 1.0;
+};
+
 /// Step `step` (from 1) of Adam as PyTorch defines it. With `decoupled` the weight decay is AdamW's, else it is an L2
 /// term in the gradient.
 struct AdamStep {
@@ -36,6 +44,15 @@ struct AdamStep {
   bool decoupled = true;
   long step = 1;
   double gradient_scale = 1.0;  ///< every gradient is multiplied by this first: clipping
+};
+
+/// A step of stochastic gradient descent as PyTorch defines it, with an L2 term and without dampening.
+struct SgdStep {
+  double learning_rate = 0.0;
+  double momentum = 0.0;
+  bool nesterov = false;
+  double weight_decay = 0.0;
+  double gradient_scale = 1.0;
 };
 
 }  // namespace neural_attention

@@ -164,8 +164,8 @@ class DecoderLayer {
 
   const MultiHeadAttention<B, P>& cross_attention() const { return cross_attention_; }
 
-  /// One decoding step: x [n, d] holds the newest token of each live sequence.
-  Rows<B> decode(Step<B>& step, Rows<B> x, KeyValueCache<B>& own, const KeyValueCache<B>& source) const {
+  /// One decoding step: x [n, d] holds the newest token of each live row.
+  Rows<B> decode(Step<B>& step, Rows<B> x, KeyValueCache<B>& own, const MemoryCache<B>& source) const {
     Saved saved;
     const auto first = self_norm_.forward(step, x, self_attention_.decode_self(step, x, own), saved.self_norm);
     const auto second =

@@ -2,11 +2,15 @@
 // x = √d · E[ids] + sinusoid[position], dropout; post-norm layers; logits = h Eᵀ + final_logits_bias. Packed batches.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/models/translation_batch.hpp"
@@ -23,6 +27,7 @@ template <class B, class P>
 class Marian {
  public:
   using Backend = B;
+  using Projections = P;
   using Encoder = LayerStack<B, EncoderLayer<B, P>>;
   using Decoder = LayerStack<B, DecoderLayer<B, P>>;
 
@@ -34,21 +39,24 @@ class Marian {
     Rows<B> source_embedding, target_embedding;
   };
 
-  /// What a decoder remembers between steps: for each layer its own keys and values and those of the source.
+  /// What a decoder remembers between steps: for each layer its own keys and values and those of the source. A row is a
+  /// sentence or, of several in one sentence, a beam.
   struct DecoderState {
-    std::vector<KeyValueCache<B>> self, cross;
+    std::vector<KeyValueCache<B>> self;
+    std::vector<MemoryCache<B>> cross;
 
-    int live() const { return static_cast<int>(cross.front().lengths().size()); }
-    /// Sentence i becomes what survivors[i] was.
-    void keep(std::span<const int> survivors) {
-      for (auto& cache : self) cache.keep(survivors);
-      for (auto& cache : cross) cache.keep(survivors);
+    /// Row i becomes what row parents[i] was; the children of a row share its source.
+    void reorder(B& backend, std::span<const int> parents) {
+      for (auto& cache : self) cache.reorder(backend, parents);
+      for (auto& cache : cross) cache.reorder(parents);
     }
   };
 
-  /// Initial weights follow from `seed`. Throws ConfigError where the sizes make no sense.
-  Marian(B& backend, const MarianConfig& config, std::uint64_t seed = 42, Purpose purpose = Purpose::Training)
-      : config_(validated(config)),
+  /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
+  /// where the sizes make no sense.
+  Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
+         Purpose purpose = Purpose::Training)
+      : config_(named(config)),
         shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
         positions_(backend, config.max_position_embeddings, config.d_model),
         source_dropout_(config.dropout),
@@ -57,7 +65,7 @@ class Marian {
         decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
         output_(config.vocab_size),
         parameters_(backend, *this, purpose == Purpose::Training) {
-    parameters_.initialise(seed);
+    if (seed) parameters_.initialise(*seed);
   }
 
   static void visit(auto& self, auto&& visitor) {
@@ -67,6 +75,18 @@ class Marian {
     visitor("model.decoder.dropout", self.target_dropout_);
     visitor("model.decoder", self.decoder_);
     visitor("final_logits_bias", self.output_);
+  }
+
+  /// What files of Hugging Face's may hold otherwise: other names of the tied matrix, a buffer that may be missing, and
+  /// the table of positions, which is computed here.
+  static constexpr std::string_view tied_name = "model.shared.weight";
+  static constexpr std::array<std::string_view, 3> tied_aliases = {
+      "lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"};
+  static constexpr std::array<std::string_view, 1> optional_names = {"final_logits_bias"};
+  static constexpr std::array<std::string_view, 2> position_tables = {"model.encoder.embed_positions.weight",
+                                                                      "model.decoder.embed_positions.weight"};
+  double position_value(int position, int column) const {
+    return SinusoidalPositions<B>::value(position, column, config_.d_model);
   }
 
   const MarianConfig& config() const { return config_; }
@@ -132,21 +152,25 @@ class Marian {
     return sums;
   }
 
-  /// Begins decoding: encodes the sources and projects their keys and values once. At most `capacity` tokens follow.
-  DecoderState begin_decoding(Step<B>& step, const TranslationBatch& batch, int capacity, Saved& saved) const {
+  /// Begins decoding, row i with sentence i: encodes the sources and projects their keys and values once. At most
+  /// `capacity` tokens follow, in at most `rows_per_sentence` rows a sentence.
+  DecoderState begin_decoding(Step<B>& step, const TranslationBatch& batch, int capacity, int rows_per_sentence,
+                              Saved& saved) const {
+    const ArenaScope scope(step.saved);
     const auto memory = encode(step, batch, saved);
     DecoderState state;
     state.self.reserve(decoder_.size());
     state.cross.reserve(decoder_.size());
     for (int layer = 0; layer < decoder_.size(); ++layer) {
-      state.self.emplace_back(step.backend, batch.sentences(), capacity, config_.d_model);
+      state.self.emplace_back(step.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
+                              config_.d_model);
       auto& cross = state.cross.emplace_back(step.backend, batch.source.offsets(), config_.d_model);
-      decoder_[layer].cross_attention().project_memory(step, memory, cross.all_keys(), cross.all_values());
+      decoder_[layer].cross_attention().project_memory(step, memory, cross.memory().keys(), cross.memory().values());
     }
     return state;
   }
 
-  /// One decoding step: the newest token of each live sentence, all at `position`; logits [live, vocabulary].
+  /// One decoding step: the newest token of each live row and its position; logits [rows, vocabulary].
   void decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions, DecoderState& state,
                    Rows<B> logits) const {
     const ArenaScope scope(step.saved);
@@ -158,9 +182,43 @@ class Marian {
     output_.logits(step, shared_.weight, x, logits);
   }
 
+  /// What each head of each decoder layer attends to in the source when the target is given: query i is the position
+  /// that predicts label i. `pair` holds one sentence with its target; else throws ShapeError.
+  std::vector<AttentionMap> cross_attention(Step<B>& step, const TranslationBatch& pair, Saved& saved) const {
+    check(pair);
+    const int queries = pair.decoder_input.total(), keys = pair.source.total();
+    if (pair.sentences() != 1 || queries == 0 || keys == 0)
+      throw ShapeError("attention maps are made of one sentence with its translation, not of " +
+                       std::to_string(pair.sentences()) + " sentences with " + std::to_string(keys) + " and " +
+                       std::to_string(queries) + " tokens");
+    const auto memory = encode(step, pair, saved);
+    const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
+    auto x = embed(step, pair.decoder_input, target_dropout_, saved.target_dropout);
+    std::vector<AttentionMap> maps;
+    for (int layer = 0; layer < decoder_.size(); ++layer) {
+      typename DecoderLayer<B, P>::Saved of_layer;
+      x = decoder_[layer].forward(step, x, of_layer, context);
+      const auto& attention = decoder_[layer].cross_attention();
+      const ArenaScope scope(step.scratch);
+      const auto all = step.scratch.rows(attention.heads() * queries, keys);
+      attention.probabilities(step, of_layer.cross_attention, false, all);
+      std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
+      for (int head = 0; head < attention.heads(); ++head) {
+        step.backend.download(all.slice(head * queries, queries), host);
+        maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});
+      }
+    }
+    return maps;
+  }
+
  private:
-  static const MarianConfig& validated(const MarianConfig& config) {
+  /// The config, checked, with the names of the projectors' types.
+  static MarianConfig named(MarianConfig config) {
     config.validate();
+    set_type_name<typename P::template Query<B>>(config.query);
+    set_type_name<typename P::template Key<B>>(config.key);
+    set_type_name<typename P::template Value<B>>(config.value);
+    set_type_name<typename P::template Output<B>>(config.output);
     return config;
   }
 

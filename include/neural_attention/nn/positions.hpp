@@ -20,14 +20,17 @@ class SinusoidalPositions {
         table_(static_cast<Scalar*>(memory_.data()), positions, width) {
     std::vector<Scalar> host;
     host.reserve(static_cast<std::size_t>(table_.size()));
-    const int sines = (width + 1) / 2;
     for (int p = 0; p < positions; ++p)
-      for (int c = 0; c < width; ++c) {
-        const int pair = c < sines ? c : c - sines;
-        const double angle = p / std::pow(10000.0, 2.0 * pair / width);
-        host.push_back(static_cast<Scalar>(c < sines ? std::sin(angle) : std::cos(angle)));
-      }
+      for (int c = 0; c < width; ++c) host.push_back(static_cast<Scalar>(value(p, c, width)));
     backend.upload(host, table_);
+  }
+
+  /// Column c of position p.
+  static double value(int p, int c, int width) {
+    const int sines = (width + 1) / 2;
+    const int pair = c < sines ? c : c - sines;
+    const double angle = p / std::pow(10000.0, 2.0 * pair / width);
+    return c < sines ? std::sin(angle) : std::cos(angle);
   }
 
   int positions() const { return table_.rows; }

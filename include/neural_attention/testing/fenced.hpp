@@ -161,6 +161,16 @@ class Fenced {
     base_.layer_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain, dbias);
   }
 
+  void rms_norm(Matrix x, Matrix gain, double epsilon, bool relu, Matrix y, Matrix stats) {
+    const Open open(*fence_);
+    base_.rms_norm(x, gain, epsilon, relu, y, stats);
+  }
+  void rms_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
+                         Matrix dx, Matrix dgain) {
+    const Open open(*fence_);
+    base_.rms_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain);
+  }
+
   void activation(Activation f, Matrix x, Matrix y) {
     const Open open(*fence_);
     base_.activation(f, x, y);
@@ -204,14 +214,32 @@ class Fenced {
     base_.attention_step(q, keys, values, lengths, shape, out);
   }
 
+  void attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out) {
+    const Open open(*fence_);
+    base_.attention_probabilities(q, k, shape, out);
+  }
+
+  void assign(Matrix x, std::span<const int> rows, std::span<const int> cols, Scalar value) {
+    const Open open(*fence_);
+    base_.assign(x, rows, cols, value);
+  }
+  void log_sum_exp(Matrix x, std::span<double> sums) {
+    const Open open(*fence_);
+    base_.log_sum_exp(x, sums);
+  }
+  void top_k(Matrix x, int k, std::span<Scalar> values, std::span<int> columns) {
+    const Open open(*fence_);
+    base_.top_k(x, k, values, columns);
+  }
+  void sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns) {
+    const Open open(*fence_);
+    base_.sample(x, how, uniforms, columns);
+  }
+
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      Matrix losses) {
     const Open open(*fence_);
     base_.cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
-  }
-  void argmax(Matrix logits, Matrix bias, int excluded, std::span<int> indices) {
-    const Open open(*fence_);
-    base_.argmax(logits, bias, excluded, indices);
   }
   void column_sums(Matrix x, std::span<double> sums) {
     const Open open(*fence_);
@@ -225,6 +253,10 @@ class Fenced {
   void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment) {
     const Open open(*fence_);
     base_.adam(how, gradient, value, first_moment, second_moment);
+  }
+  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity) {
+    const Open open(*fence_);
+    base_.sgd(how, gradient, value, velocity);
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "neural_attention/backend/cpu/blocks.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/dropout_words.hpp"
 #include "neural_attention/backend/cpu/linear.hpp"
@@ -169,6 +170,32 @@ void Cpu<T>::attention_step(Matrix q, std::span<const Matrix> keys, std::span<co
       p *= T(1) / p.sum();
       result.setZero();
       for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(values[i].row(j) + head * width, width);
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out) {
+  using namespace cpu_attention;
+  using Block = cpu_blocks::Block<T>;
+  assert(q.cols == k.cols && q.cols % shape.heads == 0 && out.rows == shape.heads * q.rows && out.cols == k.rows);
+  const int width = q.cols / shape.heads;
+  const T scale = static_cast<T>(shape.scale);
+  set_zero(out);
+  run_tiles(shape.heads, [&](int head, int worker) {
+    const auto q_head = q.columns(head * width, width), k_head = k.columns(head * width, width);
+    const auto out_head = out.slice(head * q.rows, q.rows);
+    cpu_gemm::gemm_accumulate<T>(q.rows, k.rows, width, {q_head.data, q.stride, false}, {k_head.data, k.stride, true},
+                                 out_head.data, out.stride, packing_[worker]);
+    for (int i = 0; i < q.rows; ++i) {
+      const int seen = visible(shape.causal, i, 0, k.rows);
+      std::fill(out_head.row(i) + seen, out_head.row(i) + k.rows, T(0));
+      if (seen == 0) continue;
+      T* const row = out_head.row(i);
+      const T top = Row<T>(row, seen).maxCoeff();
+      cpu_blocks::store(row, seen, [&](auto at) -> Block { return (scale * (at(row) - top)).exp(); });
+      const T factor = T(1) / cpu_blocks::sum<T>(seen, [&](auto at) -> Block { return at(row); });
+      cpu_blocks::store(row, seen, [&](auto at) -> Block { return factor * at(row); });
     }
   });
 }

@@ -88,6 +88,13 @@ class Cpu {
   void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
                            Matrix dx, Matrix dgain, Matrix dbias);
 
+  // ---- RMSNorm: y = x · rstd · gain per row, then ReLU where `relu` says so ----
+  /// gain [1, n]; stats [rows, 1] receives 1/sqrt(mean(x²) + epsilon). y may be x.
+  void rms_norm(Matrix x, Matrix gain, double epsilon, bool relu, Matrix y, Matrix stats);
+  /// As layer_norm_backward.
+  void rms_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
+                         Matrix dx, Matrix dgain);
+
   // ---- Element-wise ----
   /// y = f(x). y may be x.
   void activation(Activation f, Matrix x, Matrix y);
@@ -117,6 +124,24 @@ class Cpu {
   void attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
                       std::span<const int> lengths, const AttentionShape& shape, Matrix out);
 
+  /// The probabilities of attention within one sequence, for looking at: q [n, d], k [m, d]; row head · n + i of
+  /// out [heads · n, m] holds those of query i. Keys that it does not see have 0.
+  void attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out);
+
+  // ---- Choosing tokens: logits [n, vocabulary], results on the host ----
+  /// x[rows_i][cols_i] = value. A place may be named twice.
+  void assign(Matrix x, std::span<const int> rows, std::span<const int> cols, T value);
+  /// log Σ exp of each row, in double; -inf where all elements are, NaN where one is or where one is +inf.
+  void log_sum_exp(Matrix x, std::span<double> sums);
+  /// The k ≤ x.cols largest elements of each row and their columns, the largest first and of equals the first: values,
+  /// columns [n, k] row after row. Elements that are not above -inf do not count; in place of what is missing stand
+  /// -inf and the column -1.
+  void top_k(Matrix x, int k, std::span<T> values, std::span<int> columns);
+  /// A column of each row, drawn from softmax(x) as `how` says: in the order of columns, each has a share of [0, 1) as
+  /// large as its probability, and the row takes the column in whose share uniforms_i lies. -1 where nothing is above
+  /// -inf.
+  void sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns);
+
   // ---- Loss ----
   /// Label-smoothed cross-entropy of logits [n, vocabulary] + bias [1, vocabulary] (or none):
   /// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]). Where gradient_scale is not zero, the logits are
@@ -124,8 +149,6 @@ class Cpu {
   /// p[target].
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      Matrix losses);
-  /// Index of the largest logit + bias in each row (the first of equals), `excluded` never chosen (-1: none).
-  void argmax(Matrix logits, Matrix bias, int excluded, std::span<int> indices);
   /// Column sums of x [n, c] into host memory, summed in double in a fixed order.
   void column_sums(Matrix x, std::span<double> sums);
 
@@ -133,6 +156,8 @@ class Cpu {
   /// Σ x², in double, in a fixed order. Not finite if any element is not.
   double squared_norm(Matrix x);
   void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment);
+  /// `velocity` is all zeros before the first step; it may be none where the momentum is 0.
+  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity);
 
  private:
   /// Temporary memory of one worker; grows and is kept.
@@ -163,6 +188,11 @@ class Cpu {
   /// Runs body(row, rows, col, cols, worker) for every tile of an m × n output that sums over k.
   template <class Body>
   void for_each_tile(int m, int n, int k, Body&& body);
+
+  /// The backward pass of both norms; without `Centred` there are no mean and no bias.
+  template <bool Centred>
+  void norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate, Matrix dx,
+                     Matrix dgain, Matrix dbias);
 
   /// Runs body(first, count, worker) over 0 … n-1 in pieces of about `grain`, cut by shape.
   template <class Body>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "neural_attention/backend/cpu/attention.hpp"
+#include "neural_attention/backend/cpu/choosing.hpp"
 #include "neural_attention/backend/cpu/elementwise.hpp"
 #include "neural_attention/backend/cpu/embedding.hpp"
 #include "neural_attention/backend/cpu/linear.hpp"

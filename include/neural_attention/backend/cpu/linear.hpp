@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <utility>
 
 #include "neural_attention/backend/cpu/activations.hpp"
+#include "neural_attention/backend/cpu/blocks.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 
 namespace neural_attention {
@@ -49,10 +51,66 @@ void eigen_gemm(int m, int n, int k, const T* a, std::ptrdiff_t a_stride, const 
                                                          blocking, nullptr);
 }
 
+/// C [Count, n] += A [Count, k] Bᵀ, B [n, k]: every row of B is read once.
+template <int Count, class T>
+void dot_rows(int n, int k, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t c_stride) {
+  using Block = cpu_blocks::Block<T>;
+  constexpr int size = cpu_blocks::block_size;
+  // The rows of A are unrolled here, so that the sums stay in registers whatever the compiler unrolls by itself.
+  const auto for_each_row = [&]<int... I>(std::integer_sequence<int, I...>, auto&& body) { (body(I), ...); };
+  constexpr auto rows = std::make_integer_sequence<int, Count>{};
+  for (int j = 0; j < n; ++j) {
+    const T* const row = b.data + j * b.stride;
+    Block sums[Count];
+    for_each_row(rows, [&](int i) { sums[i].setZero(); });
+    int p = 0;
+    for (; p + size <= k; p += size) {
+      const Block factor = Eigen::Map<const Block>(row + p);
+      for_each_row(rows, [&](int i) { sums[i] += factor * Eigen::Map<const Block>(a.data + i * a.stride + p); });
+    }
+    for_each_row(rows, [&](int i) {
+      T sum = sums[i].sum();
+      for (int q = p; q < k; ++q) sum += a.data[i * a.stride + q] * row[q];
+      c[i * c_stride + j] += sum;
+    });
+  }
+}
+
+/// For so few rows of A, packing B costs more than the product.
+inline constexpr int few_rows = 8;
+
+/// C [m, n] += A [m, k] Bᵀ, B [n, k], for few rows of A: what decoding one sentence consists of.
+template <class T>
+void multiply_few_rows(int m, int n, int k, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t c_stride) {
+  constexpr int strip = 64;  // rows of B that stay in cache for all rows of A
+  for (int j = 0; j < n; j += strip) {
+    const int width = std::min(strip, n - j);
+    const Operand<T> part{b.data + j * b.stride, b.stride, true};
+    for (int i = 0; i < m; i += 4) {
+      const Operand<T> rows{a.data + i * a.stride, a.stride, false};
+      T* const out = c + i * c_stride + j;
+      switch (std::min(4, m - i)) {
+        case 4:
+          dot_rows<4>(width, k, rows, part, out, c_stride);
+          break;
+        case 3:
+          dot_rows<3>(width, k, rows, part, out, c_stride);
+          break;
+        case 2:
+          dot_rows<2>(width, k, rows, part, out, c_stride);
+          break;
+        default:
+          dot_rows<1>(width, k, rows, part, out, c_stride);
+      }
+    }
+  }
+}
+
 /// C [m, n] += op(A) [m, k] op(B) [k, n] on the calling thread.
 template <class T, class Workspace>
 void gemm_accumulate(int m, int n, int k, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t c_stride,
                      Workspace& workspace) {
+  if (m <= few_rows && !a.transposed && b.transposed) return multiply_few_rows(m, n, k, a, b, c, c_stride);
   constexpr int plain = Eigen::ColMajor, transposed = Eigen::RowMajor;
   const auto call = [&]<int AOrder, int BOrder>() {
     eigen_gemm<T, AOrder, BOrder>(m, n, k, a.data, a.stride, b.data, b.stride, c, c_stride, workspace);

@@ -1,6 +1,6 @@
 // Label-smoothed cross-entropy on the CPU, in place: per row, with p = softmax(logits + bias) and V the vocabulary,
 // loss = log Σ exp(l) - (1-ε) l_target - ε mean(l), gradient = p - (1-ε) onehot - ε/V. A row stays in cache for its
-// three passes: maximum and sum, exponentials, gradient. Also the greedy choice, argmax.
+// three passes: maximum and sum, exponentials, gradient.
 #pragma once
 
 #include <Eigen/Core>
@@ -67,16 +67,6 @@ T store_exponentials(T* x, const T* bias, std::ptrdiff_t n, T top) {
   return (sums[0] + sums[1]).sum();
 }
 
-/// The first index with x + bias equal to `value`, or n.
-template <class T>
-std::ptrdiff_t find(const T* x, const T* bias, std::ptrdiff_t n, T value) {
-  constexpr int size = cpu_blocks::block_size;
-  std::ptrdiff_t i = 0;
-  while (i + size <= n && !(logits_at<T>(cpu_blocks::WholeBlock<T>{i}, x, bias) == value).any()) i += size;
-  while (i < n && !((bias ? x[i] + bias[i] : x[i]) == value)) ++i;
-  return i;
-}
-
 }  // namespace cpu_loss
 
 template <class T>
@@ -111,28 +101,6 @@ void Cpu<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> targ
       const T plain = log_total + (top - at_target);  // not (log_total + top) - …: large logits would swallow the log
       losses.row(r)[0] = hit * plain + (even == T(0) ? T(0) : even * (log_total + (top - mean)));
       losses.row(r)[1] = plain;
-    }
-  });
-}
-
-template <class T>
-void Cpu<T>::argmax(Matrix logits, Matrix bias, int excluded, std::span<int> indices) {
-  using namespace cpu_loss;
-  assert(std::ssize(indices) == logits.rows && (!bias || bias.cols == logits.cols));
-  const int n = logits.cols;
-  const int before = excluded >= 0 && excluded < n ? excluded : n;
-  const int after = std::min(before + 1, n);
-  const T* const b = bias.data;
-  const T* const b_after = b ? b + after : nullptr;
-  split(logits.rows, cpu_blocks::row_grain(n), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
-    for (auto r = static_cast<int>(first); r < first + count; ++r) {
-      const T* const x = logits.row(r);
-      const T left = maximum(x, b, before), right = maximum(x + after, b_after, n - after);
-      auto index =
-          right > left || before == 0 ? after + find(x + after, b_after, n - after, right) : find(x, b, before, left);
-      // Not found: nothing but NaN. Any allowed index will do.
-      if (index == before || index >= n) index = before == 0 ? std::min(1, n - 1) : 0;
-      indices[r] = static_cast<int>(index);
     }
   });
 }

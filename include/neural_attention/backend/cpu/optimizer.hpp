@@ -1,6 +1,6 @@
-// Adam on the CPU as PyTorch defines it, one pass over flat memory: with g the scaled gradient,
-// m = β1 m + (1-β1) g, v = β2 v + (1-β2) g², value -= lr / (1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + ε); and the norm for
-// clipping.
+// Optimizers on the CPU as PyTorch defines them, one pass over flat memory: with g the scaled gradient, Adam is
+// m = β1 m + (1-β1) g, v = β2 v + (1-β2) g², value -= lr / (1-β1ᵗ) · m / (√v / √(1-β2ᵗ) + ε); SGD is u = μ u + g,
+// value -= lr · u (Nesterov: lr · (g + μ u)). And the norm for clipping.
 #pragma once
 
 #include <Eigen/Core>
@@ -92,6 +92,30 @@ void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix fir
     std::copy_n(w_new.data(), count - i, w + i);
     std::copy_n(m_new.data(), count - i, m + i);
     std::copy_n(v_new.data(), count - i, v + i);
+  });
+}
+
+template <class T>
+void Cpu<T>::sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity) {
+  using Block = cpu_blocks::Block<T>;
+  assert(gradient.contiguous() && value.contiguous() && gradient.size() == value.size());
+  assert(how.momentum == 0.0 || (velocity.contiguous() && velocity.size() == value.size()));
+  const T scale = static_cast<T>(how.gradient_scale), decay = static_cast<T>(how.weight_decay);
+  const T rate = static_cast<T>(how.learning_rate), momentum = static_cast<T>(how.momentum);
+  split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    const T* const g = gradient.data + first;
+    T* const w = value.data + first;
+    const auto slope = [&](auto at) -> Block { return at(g) * scale + at(w) * decay; };
+    if (how.momentum == 0.0) {
+      cpu_blocks::store(w, count, [&](auto at) -> Block { return at(w) - rate * slope(at); });
+      return;
+    }
+    T* const u = velocity.data + first;
+    cpu_blocks::store(u, count, [&](auto at) -> Block { return momentum * at(u) + slope(at); });
+    if (how.nesterov)
+      cpu_blocks::store(w, count, [&](auto at) -> Block { return at(w) - rate * (slope(at) + momentum * at(u)); });
+    else
+      cpu_blocks::store(w, count, [&](auto at) -> Block { return at(w) - rate * at(u); });
   });
 }
 

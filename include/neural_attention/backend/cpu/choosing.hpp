@@ -1,0 +1,216 @@
+// What decoding asks of a row of logits on the CPU: the sum of its exponentials, its k largest elements, or a random
+// one. A row is the smallest piece of work. The k largest stand in a heap whose top is the worst of them; nearly every
+// block of the row lies below it and is passed over with one comparison.
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/backend/cpu/blocks.hpp"
+#include "neural_attention/backend/cpu/loss.hpp"
+
+namespace neural_attention {
+namespace cpu_choosing {
+
+template <class T>
+inline constexpr T lowest = -std::numeric_limits<T>::infinity();
+
+/// Fills `columns` with those of the largest of the n elements of x, the largest first and of equals the first; returns
+/// how many elements there are, at most columns.size(). Elements that are not above -inf do not count.
+template <class T>
+std::size_t select_largest(const T* x, std::ptrdiff_t n, std::span<int> columns) {
+  constexpr int size = cpu_blocks::block_size;
+  const auto better = [x](int a, int b) { return x[a] != x[b] ? x[a] > x[b] : a < b; };
+  std::size_t found = 0;
+  T worst = lowest<T>;  // of the heap where it is full
+  const auto offer = [&](std::ptrdiff_t i) {
+    if (!(x[i] > worst)) return;
+    if (found == columns.size()) {
+      std::pop_heap(columns.begin(), columns.end(), better);
+      --found;
+    }
+    columns[found++] = static_cast<int>(i);
+    const auto end = columns.begin() + static_cast<std::ptrdiff_t>(found);
+    std::push_heap(columns.begin(), end, better);
+    if (found == columns.size()) worst = x[columns.front()];
+  };
+  std::ptrdiff_t i = 0;
+  for (; i + size <= n; i += size)
+    if ((cpu_blocks::WholeBlock<T>{i}(x) > worst).any())
+      for (std::ptrdiff_t j = i; j < i + size; ++j) offer(j);
+  for (; i < n; ++i) offer(i);
+  std::sort_heap(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(found), better);
+  return found;
+}
+
+/// Σ exp((x - top) / temperature) of elements i … i+16.
+template <class T>
+double weight(const T* x, std::ptrdiff_t i, std::ptrdiff_t n, T top, T coldness) {
+  using Block = cpu_blocks::Block<T>;
+  if (i + cpu_blocks::block_size <= n)
+    return double(Block(((cpu_blocks::WholeBlock<T>{i}(x)-top) * coldness).exp()).sum());
+  const Block last = ((cpu_blocks::PartBlock<T>{i, n - i}(x)-top) * coldness).exp();
+  return double(last.head(n - i).sum());
+}
+
+/// The column of a row in whose share of all weights `uniform` lies.
+template <class T>
+int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
+  const T top = cpu_loss::maximum<T>(x, nullptr, n);
+  if (!(top > lowest<T>)) return -1;
+  const auto total = [&] {
+    double sum = 0.0;
+    for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) sum += weight(x, i, n, top, coldness);
+    return sum;
+  }();
+  double left = uniform * total;
+  int last = -1;  // rounding may leave something behind the last column
+  for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) {
+    const auto end = std::min<std::ptrdiff_t>(n, i + cpu_blocks::block_size);
+    const double block = weight(x, i, n, top, coldness);
+    if (left >= block && end < n) {
+      left -= block;
+      continue;
+    }
+    for (auto j = i; j < end; ++j) {
+      const double share = std::exp(double((x[j] - top) * coldness));
+      if (share > 0.0) last = static_cast<int>(j);
+      if (left < share) return static_cast<int>(j);
+      left -= share;
+    }
+  }
+  return last;
+}
+
+/// The columns that SamplingShape leaves, ascending, and their weights.
+template <class T>
+class Shortlist {
+ public:
+  Shortlist(const T* x, std::ptrdiff_t n, const SamplingShape& how) {
+    const auto all = static_cast<std::size_t>(n);
+    // Few tokens hold most of the probability: the list grows only where it must.
+    std::size_t wanted =
+        how.top_k > 0 ? std::min(all, static_cast<std::size_t>(how.top_k)) : std::min(all, first_guess);
+    const T coldness = static_cast<T>(1.0 / how.temperature);
+    double total = 0.0;
+    if (how.top_k == 0) {
+      const T top = cpu_loss::maximum<T>(x, nullptr, n);
+      if (top > lowest<T>)
+        for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) total += weight(x, i, n, top, coldness);
+    }
+    for (;; wanted = std::min(all, wanted * 8)) {
+      columns_.resize(wanted);
+      columns_.resize(select_largest(x, n, std::span(columns_)));
+      weights_.clear();
+      double sum = 0.0;
+      for (const int c : columns_) {
+        weights_.push_back(std::exp(double((x[c] - x[columns_.front()]) * coldness)));
+        sum += weights_.back();
+      }
+      if (how.top_k > 0) total = sum;
+      const bool complete = how.top_k > 0 || columns_.size() < wanted || wanted == all;
+      if (keep(how.top_p * total, complete)) break;
+    }
+    sort_by_column();
+  }
+
+  int draw(double uniform) const {
+    double left = 0.0;
+    for (const double w : weights_) left += w;
+    left *= uniform;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (left < weights_[i]) return columns_[i];
+      left -= weights_[i];
+    }
+    return columns_.empty() ? -1 : columns_.back();
+  }
+
+ private:
+  static constexpr std::size_t first_guess = 256;
+
+  /// Cuts the list behind the first columns_ that weigh `mass` together; false where it is too short for that.
+  bool keep(double mass, bool complete) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      sum += weights_[i];
+      if (sum < mass) continue;
+      columns_.resize(i + 1);
+      weights_.resize(i + 1);
+      return true;
+    }
+    return complete;
+  }
+
+  void sort_by_column() {
+    std::vector<std::pair<int, double>> pairs;
+    for (std::size_t i = 0; i < columns_.size(); ++i) pairs.emplace_back(columns_[i], weights_[i]);
+    std::sort(pairs.begin(), pairs.end());
+    for (std::size_t i = 0; i < columns_.size(); ++i) std::tie(columns_[i], weights_[i]) = pairs[i];
+  }
+
+  std::vector<int> columns_;
+  std::vector<double> weights_;
+};
+
+}  // namespace cpu_choosing
+
+template <class T>
+void Cpu<T>::assign(Matrix x, std::span<const int> rows, std::span<const int> cols, T value) {
+  assert(rows.size() == cols.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    assert(rows[i] >= 0 && rows[i] < x.rows && cols[i] >= 0 && cols[i] < x.cols);
+    x.row(rows[i])[cols[i]] = value;
+  }
+}
+
+template <class T>
+void Cpu<T>::log_sum_exp(Matrix x, std::span<double> sums) {
+  assert(std::ssize(sums) == x.rows);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const T* const row = x.row(r);
+      const T top = cpu_loss::maximum<T>(row, nullptr, x.cols);
+      const T sum = cpu_blocks::sum<T>(x.cols, [&](auto at) -> cpu_blocks::Block<T> { return (at(row) - top).exp(); });
+      const bool nothing = std::all_of(row, row + x.cols, [](T v) { return v == cpu_choosing::lowest<T>; });
+      sums[r] = nothing ? double(cpu_choosing::lowest<T>) : double(top) + std::log(double(sum));
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::top_k(Matrix x, int k, std::span<T> values, std::span<int> columns) {
+  assert(k > 0 && k <= x.cols && values.size() == columns.size() && std::ssize(values) == std::ptrdiff_t{x.rows} * k);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const auto at = static_cast<std::size_t>(r) * static_cast<std::size_t>(k);
+      const auto chosen = columns.subspan(at, static_cast<std::size_t>(k));
+      const auto found = cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen);
+      for (std::size_t i = 0; i < chosen.size(); ++i) {
+        if (i >= found) chosen[i] = -1;
+        values[at + i] = i < found ? x.row(r)[chosen[i]] : cpu_choosing::lowest<T>;
+      }
+    }
+  });
+}
+
+template <class T>
+void Cpu<T>::sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns) {
+  assert(std::ssize(uniforms) == x.rows && std::ssize(columns) == x.rows && how.temperature > 0.0);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const bool all = how.top_k == 0 && how.top_p >= 1.0;
+      columns[r] =
+          all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, static_cast<T>(1.0 / how.temperature), uniforms[r])
+              : cpu_choosing::Shortlist<T>(x.row(r), x.cols, how).draw(uniforms[r]);
+    }
+  });
+}
+
+}  // namespace neural_attention

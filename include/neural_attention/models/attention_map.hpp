@@ -1,0 +1,16 @@
+// What one attention head looked at, on the host: the probability of each key for each query.
+#pragma once
+
+#include <vector>
+
+namespace neural_attention {
+
+struct AttentionMap {
+  int layer = 0;
+  int head = 0;
+  int queries = 0;
+  int keys = 0;
+  std::vector<float> probabilities;  ///< [queries, keys]; every row sums to 1
+};
+
+}  // namespace neural_attention
