@@ -14,6 +14,8 @@ namespace na = neural_attention;
 // Sequential: widths follow from the role, d -> 2d -> d; the hidden width is MarianConfig::query.expansion and so on.
 template <class B>
 using Deep = na::Stack<B, na::Linear, na::Gelu, na::Linear>;
+template <class B>
+using Normed = na::Stack<B, na::Linear, na::RmsNorm, na::Mish, na::Linear>;
 
 // Free-form: y = W x + b + network(x), a linear map that a small network corrects. It owns nothing but its members;
 // what the forward pass keeps for the backward pass stands in Saved.
@@ -84,9 +86,10 @@ void compare(const std::string& name, examples::Table& table) {
   batch.clear();
   while (batch.sentences() < 200) add_example(batch, random);
   const auto loss = training.evaluate(batch);
-  const auto answers = na::GreedyDecoder<Model>(cpu, model)(batch);
+  const auto answers = na::Generator<Model>(cpu, model)(batch, na::generation_defaults(model.config()));
   int right = 0;
-  for (auto label = batch.labels.begin(); const auto& answer : answers) {
+  for (auto label = batch.labels.begin(); const auto& results : answers) {
+    const auto& answer = results.front().ids;
     const auto end = std::find(label, batch.labels.end(), end_token);
     right += std::equal(answer.begin(), answer.end(), label, end);
     label = end + 1;
@@ -108,11 +111,12 @@ bool proved(const char* name) {
 }
 
 int main() {
-  if (!proved<Deep>("Deep") || !proved<Corrected>("Corrected")) return 1;
+  if (!proved<Deep>("Deep") || !proved<Normed>("Normed") || !proved<Corrected>("Corrected")) return 1;
   using enum examples::Align;
   examples::Table table({"projector", "parameters", "loss", "sorted"}, {left, right, right, right});
   compare<na::Linear>("Linear", table);
   compare<Deep>("Deep", table);
+  compare<Normed>("Normed", table);
   compare<Corrected>("Corrected", table);
   std::printf("\n%s", table.text().c_str());
 }

@@ -20,14 +20,14 @@ namespace {
 
 /// A user's own projector that is no sequence: y = x + W LayerNorm(x) + b, with a path around.
 template <class Backend>
-class Residual {
+class Around {
  public:
   struct Saved {
     typename Linear<Backend>::Saved linear;
     typename LayerNorm<Backend>::Saved norm;
   };
 
-  explicit Residual(const ProjectorConfig& config) : norm_(config), linear_(config) {}
+  explicit Around(const ProjectorConfig& config) : norm_(config), linear_(config) {}
 
   static void visit(auto& self, auto&& visitor) {
     visitor("norm", self.norm_);
@@ -108,12 +108,14 @@ BOOST_AUTO_TEST_CASE(expansion) {
 BOOST_AUTO_TEST_CASE(choice) {
   ProjectorConfig config{4, 4};
   constexpr std::size_t tensors[] = {2, 2, 4, 6};
-  for (config.choice = 0; config.choice < 4; ++config.choice)
-    check_projector<Chosen<B>>(config, tensors[config.choice]);
+  for (std::size_t i = 0; i < std::size(tensors); ++i) {
+    config.type = Chosen<B>::names[i];
+    check_projector<Chosen<B>>(config, tensors[i]);
+  }
 }
 BOOST_AUTO_TEST_CASE(own) {
   check_projector<Deep<B>>({4, 4, 3}, 6);
-  check_projector<Residual<B>>({4, 4}, 4);
+  check_projector<Around<B>>({4, 4}, 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -142,8 +144,8 @@ BOOST_AUTO_TEST_CASE(paper_projectors) {
 
 // All that shifts every key alike leaves the probabilities as they are.
 BOOST_AUTO_TEST_CASE(own_projector) {
-  check_attention<Projections<Residual, Residual, Deep, Linear>>(config_of(4, 2), ragged, ragged, true,
-                                                                 {"k_proj.linear.bias", "k_proj.norm.bias"});
+  check_attention<Projections<Around, Around, Deep, Linear>>(config_of(4, 2), ragged, ragged, true,
+                                                             {"k_proj.linear.bias", "k_proj.norm.bias"});
 }
 
 BOOST_AUTO_TEST_CASE(one_head_and_heads_of_one_column) {

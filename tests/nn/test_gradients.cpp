@@ -57,6 +57,39 @@ BOOST_AUTO_TEST_CASE(layer_norm) {
   require_correct(LayerNorm<B>(37, 1e-3), 3, 37, 3);
 }
 
+BOOST_AUTO_TEST_CASE(rms_norm) {
+  require_correct(RmsNorm<B>(6), 5, 6, 2);
+  require_correct(RmsNorm<B>(37, 1e-3), 3, 37, 2);
+  require_correct(RmsNorm<B>(1, 1e-1), 4, 1, 2);
+}
+
+BOOST_AUTO_TEST_CASE(residual) {
+  require_correct(ResidualNeural<B>(ProjectorConfig{4, 4}), 6, 4, 9);
+  require_correct(ResidualPlainNeural<B>(ProjectorConfig{.d_in = 5, .d_out = 3, .expansion = 3}), 7, 5, 7);
+  require_correct(Residual<B, ResidualPlainNeural>(ProjectorConfig{4, 4}), 6, 4, 9);
+}
+
+// The network's last layer starts at zero, so it has no say, and no other layer has a gradient yet.
+BOOST_AUTO_TEST_CASE(residual_starts_as_its_linear_map) {
+  B backend(1);
+  ResidualNeural<B> projector(ProjectorConfig{4, 4});
+  ParameterStore<B> store(backend, projector, true);
+  store.initialise(3);
+  const OwnedRows<B> x(backend, 5, 4, random_normal(1, 1, 20));
+  const auto dy = random_normal(1, 2, 20);
+  const auto whole = run_module(backend, projector, store, x.rows, dy, {}, {});
+  const auto linear = run_module(backend, projector.linear, store, x.rows, dy, {}, {});
+  BOOST_TEST((whole.y == linear.y));
+  BOOST_TEST((whole.dx == linear.dx));
+  for (std::size_t i = 0; i < store.entries().size(); ++i) {
+    const auto& name = store.entries()[i].name;
+    const bool moves = name.starts_with("linear.") || name.starts_with("mlp.3.");
+    double size = 0.0;
+    for (const double g : whole.gradients[i]) size += std::abs(g);
+    BOOST_TEST((size > 0.0) == moves, name);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(activations) {
   require_correct(Relu<B>(), 5, 9, 1);
   require_correct(Gelu<B>(), 5, 9, 1);
@@ -75,6 +108,8 @@ BOOST_AUTO_TEST_CASE(dropout) {
 BOOST_AUTO_TEST_CASE(sequential_fused) {
   require_correct(Sequential<B, Linear<B>, Relu<B>>(Linear<B>(5, 6), Relu<B>()), 7, 5, 3);
   require_correct(Sequential<B, LayerNorm<B>, Relu<B>>(LayerNorm<B>(9), Relu<B>()), 6, 9, 3);
+  require_correct(Sequential<B, RmsNorm<B>, Relu<B>>(RmsNorm<B>(9), Relu<B>()), 6, 9, 2);
+  require_correct(Stack<B, Linear, RmsNorm, Relu, Linear>(ProjectorConfig{4, 4}), 6, 4, 6);
   require_correct(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>(Linear<B>(4, 8), LayerNorm<B>(8),
                                                                              Relu<B>(), Linear<B>(8, 3)),
                   7, 4, 7);
@@ -86,6 +121,7 @@ BOOST_AUTO_TEST_CASE(sequential_unfused) {
                       Relu<B>(), Linear<B>(5, 6), Silu<B>(), LayerNorm<B>(6), Mish<B>()),
                   7, 5, 5);
   require_correct(Sequential<B, Gelu<B>>(Gelu<B>()), 3, 4, 1);
+  require_correct(Stack<B, Linear, RmsNorm, Mish, Linear>(ProjectorConfig{4, 4}), 6, 4, 6);
 }
 
 BOOST_AUTO_TEST_CASE(sequential_in_sequential) {

@@ -96,13 +96,14 @@ std::vector<int> lengths(const std::string& name) {
   return result;
 }
 
-/// The fused pair LayerNorm and ReLU under the names of the former alone.
+/// The fused pair of a norm and ReLU under the names of the former alone.
+template <class Norm>
 struct FusedNorm {
-  using Inner = Sequential<B, LayerNorm<B>, Relu<B>>;
-  using Saved = Inner::Saved;
-  Inner inner{LayerNorm<B>(columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")), Relu<B>()};
+  using Inner = Sequential<B, Norm, Relu<B>>;
+  using Saved = typename Inner::Saved;
+  Inner inner{Norm(columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")), Relu<B>()};
 
-  static void visit(FusedNorm& self, auto&& visitor) { LayerNorm<B>::visit(self.inner.get<0>(), visitor); }
+  static void visit(FusedNorm& self, auto&& visitor) { Norm::visit(self.inner.template get<0>(), visitor); }
   Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return inner.forward(step, x, saved); }
   Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     return inner.backward(step, dy, saved, dx);
@@ -114,6 +115,24 @@ struct OneTensor {
   Parameter<B> tensor{1, columns("adam.basic.initial"), Initial::constant(0.0)};
   static void visit(auto& self, auto&& visitor) { visitor("tensor", self.tensor); }
 };
+
+/// The tensor after each step with the goldens' gradients.
+template <class O>
+Values values_of_steps(const std::string& name, B& backend, OneTensor& model, ParameterStore<B>& store, O& optimizer) {
+  const auto gradients = goldens().read<double>(name + "grads");
+  const auto width = static_cast<std::size_t>(model.tensor.cols);
+  Values values;
+  for (std::size_t i = 0; i + width <= gradients.size(); i += width) {
+    // Clipping reaches the optimizer as a factor: with half of twice the gradient nothing changes.
+    Values twice(gradients.begin() + std::ptrdiff_t(i), gradients.begin() + std::ptrdiff_t(i + width));
+    for (auto& g : twice) g *= 2.0;
+    backend.upload(twice, model.tensor.gradient);
+    optimizer.update(store, number(name + "learning_rate"), 0.5);
+    const auto now = download(backend, model.tensor.value);
+    values.insert(values.end(), now.begin(), now.end());
+  }
+  return values;
+}
 
 }  // namespace
 
@@ -145,7 +164,12 @@ BOOST_AUTO_TEST_CASE(layer_norm) {
     check(name, LayerNorm<B>(columns(name + ".x"), epsilon));
 }
 
-BOOST_AUTO_TEST_CASE(layer_norm_relu) { check("layer_norm_relu.basic", FusedNorm()); }
+BOOST_AUTO_TEST_CASE(layer_norm_relu) { check("layer_norm_relu.basic", FusedNorm<LayerNorm<B>>()); }
+
+BOOST_AUTO_TEST_CASE(rms_norm) {
+  check("rms_norm.basic", RmsNorm<B>(columns("rms_norm.basic.x"), number("layer_norm.constants.eps")));
+  check("rms_norm_relu.basic", FusedNorm<RmsNorm<B>>());
+}
 
 BOOST_AUTO_TEST_CASE(activations) {
   check("relu.basic", Relu<B>());
@@ -164,6 +188,9 @@ BOOST_AUTO_TEST_CASE(projectors) {
   check("projector.neural", Neural<B>(config("projector.neural")));
   check("projector.plain_neural", PlainNeural<B>(config("projector.plain_neural")));
   check("projector.sequential_linear", SequentialLinear<B>(config("projector.sequential_linear")));
+  check("projector.residual", ResidualNeural<B>(config("projector.residual")));
+  check("projector.plain_residual", ResidualPlainNeural<B>(config("projector.plain_residual")));
+  check("projector.rms_mish", Stack<B, Linear, RmsNorm, Mish, Linear>(config("projector.rms_mish")));
 }
 
 BOOST_AUTO_TEST_CASE(embedding) {
@@ -315,23 +342,28 @@ BOOST_AUTO_TEST_CASE(adam) {
     options.weight_decay = number(name + "weight_decay");
     options.decoupled = kind.starts_with("adamw");
     Adam<B> optimizer(backend, store, options);
-    const auto gradients = goldens().read<double>(name + "grads");
-    const auto width = static_cast<std::size_t>(model.tensor.cols);
-    Values values;
-    for (std::size_t i = 0; i + width <= gradients.size(); i += width) {
-      // Clipping reaches the optimizer as a factor: with half of twice the gradient nothing changes.
-      Values twice(gradients.begin() + std::ptrdiff_t(i), gradients.begin() + std::ptrdiff_t(i + width));
-      for (auto& g : twice) g *= 2.0;
-      backend.upload(twice, model.tensor.gradient);
-      optimizer.update(store, number(name + "learning_rate"), 0.5);
-      const auto now = download(backend, model.tensor.value);
-      values.insert(values.end(), now.begin(), now.end());
-    }
-    compare(name + "values", values);
+    compare(name + "values", values_of_steps(name, backend, model, store, optimizer));
     const auto moment = [&](RowsOf<double> x) { return download(backend, x.columns(0, model.tensor.cols)); };
     compare(name + "first_moment", moment(optimizer.first_moment()));
     compare(name + "second_moment", moment(optimizer.second_moment()));
     BOOST_TEST(optimizer.steps() == 5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sgd) {
+  for (const std::string kind : {"sgd.plain", "sgd.momentum", "sgd.momentum_l2", "sgd.nesterov_l2"}) {
+    const auto name = kind + ".";
+    B backend(1);
+    OneTensor model;
+    ParameterStore<B> store(backend, model, true);
+    backend.upload(goldens().read<double>(name + "initial"), model.tensor.value);
+    Sgd<B> optimizer(backend, store,
+                     {.momentum = number(name + "momentum"),
+                      .nesterov = kind.starts_with("sgd.nesterov"),
+                      .weight_decay = number(name + "weight_decay")});
+    compare(name + "values", values_of_steps(name, backend, model, store, optimizer));
+    BOOST_TEST(optimizer.steps() == 5);
+    BOOST_TEST(optimizer.moments().size() == (kind == "sgd.plain" ? 0u : 1u));
   }
 }
 
@@ -357,7 +389,7 @@ BOOST_AUTO_TEST_CASE(schedules) {
                                                     {"cosine", Schedule::Kind::Cosine},
                                                     {"inverse_square_root", Schedule::Kind::InverseSquareRoot},
                                                     {"inverse_sqrt", Schedule::Kind::InverseSquareRoot}};
-  std::ifstream file(NEURAL_ATTENTION_GOLDEN_DIR "/modules/schedules.json");
+  std::ifstream file(golden::folder() / "modules/schedules.json");
   BOOST_REQUIRE(file.good());
   std::set<Schedule::Kind> seen;
   for (const auto& golden : nlohmann::json::parse(file)) {
@@ -384,6 +416,7 @@ BOOST_AUTO_TEST_CASE(tensors_of_the_file_are_used) {
   modules::linear_without_bias().test_method();
   modules::layer_norm().test_method();
   modules::layer_norm_relu().test_method();
+  modules::rms_norm().test_method();
   modules::activations().test_method();
   modules::projectors().test_method();
   modules::embedding().test_method();
@@ -392,9 +425,9 @@ BOOST_AUTO_TEST_CASE(tensors_of_the_file_are_used) {
   attention::multi_head().test_method();
   losses::cross_entropy().test_method();
   training::adam().test_method();
+  training::sgd().test_method();
   training::clipping().test_method();
-  for (const auto& name : goldens().unused())
-    BOOST_TEST(name.starts_with("sgd."), name << " was not used");  // the library has no SGD
+  for (const auto& name : goldens().unused()) BOOST_ERROR(name << " was not used");
   BOOST_TEST(goldens().size() > 200u);
 }
 

@@ -28,9 +28,9 @@ def require(condition, text: str) -> None:
 class Goldens:
     """Collects tensors under <module>.<case>.<tensor>; one seeded generator makes all random values."""
 
-    def __init__(self):
-        self.tensors = {}
-        self.generator = np.random.default_rng(20240)
+    def __init__(self, seed: int, tensors: dict):
+        self.tensors = tensors
+        self.generator = np.random.default_rng(seed)
 
     def normal(self, *shape, scale=1.0) -> torch.Tensor:
         return torch.from_numpy(scale * self.generator.standard_normal(shape))
@@ -61,7 +61,9 @@ class Goldens:
 
 def randomise(goldens: Goldens, module: nn.Module) -> nn.Module:
     for part in module.modules():
-        if isinstance(part, nn.LayerNorm):
+        if isinstance(part, RmsNorm):
+            part.weight.data = 1 + goldens.normal(*part.weight.shape, scale=0.3)
+        elif isinstance(part, nn.LayerNorm):
             part.weight.data = 1 + goldens.normal(*part.weight.shape, scale=0.3)
             part.bias.data = goldens.normal(*part.bias.shape, scale=0.3)
         elif isinstance(part, nn.Linear):
@@ -111,9 +113,45 @@ def simple_modules(g: Goldens) -> None:
         g.put(f"embedding.{case}", padding_idx=-1 if padding is None else padding)
 
     for kind, expansion in (("neural", 2), ("plain_neural", 3), ("sequential_linear", 1)):
-        projector = randomise(g, variants.make_projector(kind, 6, 6, expansion))
+        projector = randomise(g, variants.projector(6, kind, expansion))
         g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=expansion)
+
+
+class RmsNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps) * weight: torch 2.1 has none."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / (x.pow(2).mean(dim=-1, keepdim=True) + 1e-5).sqrt() * self.weight
+
+
+def further_modules(g: Goldens) -> None:
+    rows = g.normal(5, 7)
+    rows[1] = 0.0  # only eps
+    rows[2] *= 1e-3  # a mean square below eps
+    rows[3] = 1000 + 1e-3 * rows[3]
+    g.put_module("rms_norm.basic", randomise(g, RmsNorm(7)), rows)
+    norm = randomise(g, RmsNorm(10))
+    x = g.normal(5, 10).requires_grad_()
+    y = norm(x).relu()
+    dy = g.normal(5, 10)
+    y.backward(dy)
+    require(0.2 < (y == 0).double().mean() < 0.8, "ReLU should cut some values and keep some")
+    g.put("rms_norm_relu.basic", x=x, y=y, dy=dy, dx=x.grad, weight=norm.weight, dweight=norm.weight.grad)
+
+    for kind, expansion in (("residual", 2), ("plain_residual", 3)):
+        projector = randomise(g, variants.projector(6, kind, expansion))
+        g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
+        g.put(f"projector.{kind}", expansion=expansion)
+    normed = nn.Sequential(nn.Linear(6, 12), RmsNorm(12), nn.Mish(), nn.Linear(12, 6))
+    g.put_module("projector.rms_mish", randomise(g, normed), g.normal(5, 6))
+    g.put("projector.rms_mish", expansion=2)
+    momentum = dict(lr=0.05, momentum=0.9, weight_decay=0.1, nesterov=True)
+    optimize(g, "sgd.nesterov_l2", torch.optim.SGD, momentum)
 
 
 def attend(q, k, v, q_offsets, k_offsets, heads: int, scale: float, causal: bool) -> torch.Tensor:
@@ -230,25 +268,29 @@ def optimizers(g: Goldens) -> None:
         "sgd.momentum_l2": (torch.optim.SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1)),
     }
     for case, (kind, settings) in cases.items():
-        parameter = nn.Parameter(g.normal(7))
-        initial = parameter.detach().clone()
-        grads = g.normal(5, 7)
-        grads[:, 3] *= 1e-9  # where eps matters
-        grads[2, 4] = 0.0
-        optimizer = kind([parameter], foreach=False, **settings)
-        steps = []
-        for grad in grads:
-            parameter.grad = grad.clone()
-            optimizer.step()
-            steps.append(parameter.detach().clone())
-        g.put(case, initial=initial, grads=grads, values=torch.stack(steps))
-        if "betas" in settings:
-            state = optimizer.state[parameter]
-            g.put(case, first_moment=state["exp_avg"], second_moment=state["exp_avg_sq"])
-            g.put(case, beta1=settings["betas"][0], beta2=settings["betas"][1], eps=settings["eps"])
-        else:
-            g.put(case, momentum=settings["momentum"])
-        g.put(case, learning_rate=settings["lr"], weight_decay=settings["weight_decay"])
+        optimize(g, case, kind, settings)
+
+
+def optimize(g: Goldens, case: str, kind: type, settings: dict) -> None:
+    parameter = nn.Parameter(g.normal(7))
+    initial = parameter.detach().clone()
+    grads = g.normal(5, 7)
+    grads[:, 3] *= 1e-9  # where eps matters
+    grads[2, 4] = 0.0
+    optimizer = kind([parameter], foreach=False, **settings)
+    steps = []
+    for grad in grads:
+        parameter.grad = grad.clone()
+        optimizer.step()
+        steps.append(parameter.detach().clone())
+    g.put(case, initial=initial, grads=grads, values=torch.stack(steps))
+    if "betas" in settings:
+        state = optimizer.state[parameter]
+        g.put(case, first_moment=state["exp_avg"], second_moment=state["exp_avg_sq"])
+        g.put(case, beta1=settings["betas"][0], beta2=settings["betas"][1], eps=settings["eps"])
+    else:
+        g.put(case, momentum=settings["momentum"])
+    g.put(case, learning_rate=settings["lr"], weight_decay=settings["weight_decay"])
 
 
 def clipping(g: Goldens) -> None:
@@ -315,9 +357,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     torch.use_deterministic_algorithms(True)
-    goldens = Goldens()
+    goldens = Goldens(20240, {})
     for part in (simple_modules, attention, cross_entropy, positions, optimizers, clipping):
         part(goldens)
+    further_modules(Goldens(20241, goldens.tensors))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "modules.safetensors"
     save_file(goldens.tensors, str(path))

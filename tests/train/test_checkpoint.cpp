@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "io/scratch.hpp"
+#include "scratch.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/train/checkpoint.hpp"
 
@@ -60,7 +60,7 @@ struct Run {
     position.evaluation_due = true;
     position.seconds = 12.3456789;
     position.target_tokens = 5000000000;
-    return save_checkpoint(scratch.folder.string(), backend, store, adam, position, [&](const std::string& directory) {
+    return save_checkpoint(scratch.path.string(), backend, store, adam, position, [&](const std::string& directory) {
       if (more) more(directory);
     });
   }
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(replaces_one_of_the_same_step_and_leftovers) {
   const auto directory = run.save(scratch, [](const std::string& where) { put(fs::path(where) / "old", "x"); });
   fs::create_directories(scratch / "checkpoint-2.incomplete");
   put(scratch / "checkpoint-2.incomplete/half", "x");
-  BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{2}));
+  BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{2}));
   run.save(scratch);
   BOOST_TEST(scratch.entries() == 1u);
   BOOST_TEST(!fs::exists(fs::path(directory) / "old"));
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(replaces_one_of_the_same_step_and_leftovers) {
 
 BOOST_AUTO_TEST_CASE(is_listed_and_pruned) {
   Scratch scratch;
-  const auto folder = scratch.folder.string();
+  const auto folder = scratch.path.string();
   for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-100", "checkpoint-20", "checkpoint-3"}) {
     fs::create_directories(scratch / name);
     put(scratch / name / "trainer_state.json", "{}");
@@ -261,13 +261,13 @@ BOOST_AUTO_TEST_CASE(leaves_what_was_there) {
     BOOST_CHECK_EXCEPTION(again(0), FileError, says({"checkpoint-3", "cannot"}));  // over the same name
     BOOST_CHECK_THROW(again(1), FileError);
     BOOST_TEST(scratch.entries() == 1u);
-    BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{3}));
+    BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{3}));
     BOOST_TEST((contents(fs::path(directory) / "model.safetensors") == model));
     Run fresh(0, 2);
     fresh.load(directory);
     BOOST_TEST((fresh.state() == state));
     run.save(scratch);  // once there is room
-    BOOST_TEST((list_checkpoints(scratch.folder.string()) == std::vector<long>{3, 4}));
+    BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{3, 4}));
   }
 }
 
@@ -283,13 +283,13 @@ BOOST_AUTO_TEST_CASE(a_folder_that_cannot_be_written) {
   Scratch scratch;
   Run run;
   run.train(1);
-  fs::permissions(scratch.folder,
+  fs::permissions(scratch.path,
                   fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
   {
     const OrdinaryUser ordinary;
     BOOST_CHECK_EXCEPTION(run.save(scratch), FileError, says({"checkpoint-1", "cannot be created"}));
   }
-  fs::permissions(scratch.folder, fs::perms::owner_all);
+  fs::permissions(scratch.path, fs::perms::owner_all);
   BOOST_TEST(scratch.entries() == 0u);
   put(scratch / "file", "x");
   BOOST_CHECK_THROW(

@@ -1,4 +1,4 @@
-// Which tensors Adam moves and how fast; its arithmetic is compared with PyTorch's in
+// Which tensors the optimizers move and how fast; their arithmetic is compared with PyTorch's in
 // tests/nn/test_module_goldens.cpp.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE train_optimizers
@@ -245,6 +245,64 @@ BOOST_AUTO_TEST_CASE(has_no_step_at_rate_zero) {
   fixture.steps(2, 0.0);
   BOOST_TEST((fixture.values(all[0]) == before));
   BOOST_TEST((fixture.moments(fixture.adam.first_moment(), all[0]) != std::vector<double>(16, 0.0)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sgd)
+
+namespace {
+
+struct SgdFixture {
+  explicit SgdFixture(SgdOptions options) : store(backend, model, true), sgd(backend, store, std::move(options)) {
+    store.initialise(3);
+    for (const auto& entry : store.entries())
+      if (entry.trained) backend.fill(store.gradient(entry), 1.0);
+  }
+  std::vector<double> values(const std::string& name) {
+    const auto& entry = *store.find(name);
+    std::vector<double> host(static_cast<std::size_t>(entry.size()));
+    backend.download(store.value(entry), host);
+    return host;
+  }
+
+  B backend{1};
+  Model model;
+  ParameterStore<B> store;
+  Sgd<B> sgd;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(keeps_to_rules_and_decays_matrices_only) {
+  SgdOptions options;
+  options.momentum = 0.5;
+  options.weight_decay = 0.25;
+  options.rates = {{"*.c.*", 2.0}, {"*.b.bias", 0.0}};
+  SgdFixture fixture(options);
+  std::vector<std::vector<double>> before;
+  for (const auto& name : all) before.push_back(fixture.values(name));
+  fixture.sgd.update(fixture.store, 0.1, 1.0);
+  for (std::size_t t = 0; t < all.size(); ++t) {
+    const auto after = fixture.values(all[t]);
+    const double rate = t == 1 ? 0.0 : t == 2 ? 0.2 : 0.1;
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      const double slope = 1.0 + (all[t].ends_with(".weight") ? 0.25 * before[t][i] : 0.0);
+      BOOST_TEST(std::abs(after[i] - (before[t][i] - rate * slope)) < 1e-14);
+    }
+  }
+  // The second step carries half of the first: 1 + 0.5.
+  const auto once = fixture.values("layers.1.d.bias");
+  fixture.sgd.update(fixture.store, 0.1, 1.0);
+  const auto twice = fixture.values("layers.1.d.bias");
+  for (std::size_t i = 0; i < once.size(); ++i) BOOST_TEST(std::abs(once[i] - twice[i] - 0.15) < 1e-14);
+}
+
+BOOST_AUTO_TEST_CASE(options_that_make_no_sense) {
+  for (const double momentum : {-0.1, 1.0, std::nan("")})
+    BOOST_CHECK_THROW(SgdFixture({.momentum = momentum}), ConfigError);
+  BOOST_CHECK_THROW(SgdFixture({.momentum = 0.0, .nesterov = true}), ConfigError);
+  BOOST_CHECK_THROW(SgdFixture({.rates = {{"nothing", 1.0}}}), ConfigError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

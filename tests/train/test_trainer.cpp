@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "io/scratch.hpp"
+#include "scratch.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/text/translation_data.hpp"
@@ -47,7 +47,6 @@ TrainerOptions options_for(const std::string& output_dir = {}) {
   options.step.learning_rate = 3e-3;
   options.step.label_smoothing = 0.1;
   options.step.schedule = {Schedule::Kind::Linear, 2, 0};
-  options.adam.weight_decay = 0.01;
   options.accumulation = 2;
   options.epochs = 3;
   options.load_best = false;
@@ -73,9 +72,19 @@ struct Trace {
   std::vector<Evaluation> evaluations;
 };
 
-struct Subject {
-  explicit Subject(const TrainerOptions& options, std::uint64_t seed = 5)
-      : model(backend, tiny::config(1, 8, 0.1), seed), trainer(backend, model, training, validation, options, {}) {
+template <class O>
+typename O::Options optimizer_options() {
+  typename O::Options options;
+  if constexpr (requires { options.weight_decay; }) options.weight_decay = 0.01;
+  return options;
+}
+
+template <class O>
+struct SubjectWith {
+  explicit SubjectWith(const TrainerOptions& options, std::uint64_t seed = 5,
+                       const typename O::Options& optimizer = optimizer_options<O>())
+      : model(backend, tiny::config(1, 8, 0.1), seed),
+        trainer(backend, model, training, validation, options, optimizer, {}) {
     auto& callbacks = trainer.callbacks();
     callbacks.on_step = [this](const StepEvent& event) {
       trace.steps.push_back({event.step, event.epoch, event.result.loss.smoothed, event.result.gradient_norm,
@@ -90,10 +99,9 @@ struct Subject {
 
   std::vector<float> state() {
     std::vector<float> all = tiny::values(backend, model.parameters());
-    auto& adam = trainer.training_step().optimizer();
-    for (const auto& rows : {adam.first_moment(), adam.second_moment()}) {
-      std::vector<float> host(static_cast<std::size_t>(rows.size()));
-      backend.download(rows, host);
+    for (const auto& moment : trainer.training_step().optimizer().moments()) {
+      std::vector<float> host(static_cast<std::size_t>(moment.numbers.size()));
+      backend.download(moment.numbers, host);
       all.insert(all.end(), host.begin(), host.end());
     }
     return all;
@@ -105,8 +113,9 @@ struct Subject {
   B backend{1};
   Data training = data(27, 4, true), validation = data(9, 4, false);
   Model model;
-  Trainer<Model, Data> trainer;
+  Trainer<Model, Data, O> trainer;
 };
+using Subject = SubjectWith<Adam<B>>;
 
 /// The metric takes these values, one an evaluation.
 void script_metric(Subject& subject, std::vector<double> values) {
@@ -132,24 +141,25 @@ std::vector<long> evaluation_steps(const Trace& trace) {
 using Steps = std::vector<long>;
 
 /// Cuts the run of `base` behind every step in turn and resumes it in a new process's place.
+template <class O = Adam<B>>
 void check_resume(const TrainerOptions& base, long expected_steps) {
   Scratch whole_folder;
   auto options = base;
-  options.output_dir = whole_folder.folder.string();
-  Subject whole(options);
+  options.output_dir = whole_folder.path.string();
+  SubjectWith<O> whole(options);
   const auto whole_summary = whole.trainer.run();
   BOOST_TEST_REQUIRE(whole_summary.steps == expected_steps);
   for (long cut = 1; cut <= expected_steps; ++cut) {
     BOOST_TEST_CONTEXT("cut behind step " << cut) {
       Scratch scratch;
-      options.output_dir = scratch.folder.string();
-      Subject first(options);
+      options.output_dir = scratch.path.string();
+      SubjectWith<O> first(options);
       first.cancel_at = cut;
       const auto cancelled = first.trainer.run();
       BOOST_TEST((cancelled.cancelled && cancelled.steps == cut && !cancelled.stopped_early));
       BOOST_TEST(list_checkpoints(options.output_dir).back() == cut);
 
-      Subject second(options, 77);  // other first weights: all must come from the checkpoint
+      SubjectWith<O> second(options, 77);  // other first weights: all must come from the checkpoint
       second.trainer.resume(checkpoint(scratch, cut));
       BOOST_TEST((second.state() == first.state()));
       const auto summary = second.trainer.run();
@@ -233,7 +243,7 @@ BOOST_AUTO_TEST_CASE(must_make_sense) {
   Model model(backend, tiny::config());
   auto nothing = data(0, 4, true), validation = data(3, 4, false);
   using Training = Trainer<Model, Data>;
-  BOOST_CHECK_THROW(Training(backend, model, nothing, validation, options_for(), {}), ConfigError);
+  BOOST_CHECK_THROW(Training(backend, model, nothing, validation, options_for(), {}, {}), ConfigError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -242,10 +252,10 @@ BOOST_AUTO_TEST_SUITE(cadence)
 
 BOOST_AUTO_TEST_CASE(is_by_epochs_unless_told) {
   Scratch scratch;
-  Subject subject(options_for(scratch.folder.string()));
+  Subject subject(options_for(scratch.path.string()));
   const auto summary = subject.trainer.run();
   BOOST_TEST(evaluation_steps(subject.trace) == (Steps{4, 8, 12}));
-  BOOST_TEST(list_checkpoints(scratch.folder.string()) == (Steps{4, 8, 12}));
+  BOOST_TEST(list_checkpoints(scratch.path.string()) == (Steps{4, 8, 12}));
   BOOST_TEST(subject.trace.evaluations[1].epoch == 2.0);
   BOOST_TEST(summary.valid_loss == subject.trace.evaluations[2].loss);
   BOOST_TEST(summary.valid_metric == -summary.valid_loss);
@@ -254,7 +264,7 @@ BOOST_AUTO_TEST_CASE(is_by_epochs_unless_told) {
 
 BOOST_AUTO_TEST_CASE(may_be_by_steps) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   options.max_steps = 11;
   options.eval_steps = 3;
   options.save_steps = 2;
@@ -263,6 +273,21 @@ BOOST_AUTO_TEST_CASE(may_be_by_steps) {
   BOOST_TEST(evaluation_steps(subject.trace) == (Steps{3, 6, 9, 11}));
   BOOST_TEST(list_checkpoints(options.output_dir) == (Steps{2, 3, 4, 6, 8, 9, 10, 11}));
   BOOST_TEST((parameters_of(checkpoint(scratch, 11)) == subject.parameters()));
+}
+
+BOOST_AUTO_TEST_CASE(may_come_before_the_first_step_and_changes_nothing) {
+  Subject plain(options_for());
+  plain.trainer.run();
+  auto options = options_for();
+  options.eval_on_start = true;
+  Subject subject(options);
+  script_metric(subject, {9.0, 1.0, 2.0, 3.0});
+  subject.trainer.run();
+  BOOST_TEST(evaluation_steps(subject.trace) == (Steps{0, 4, 8, 12}), boost::test_tools::per_element());
+  BOOST_TEST(!subject.trace.evaluations.front().best);  // the start is no result of the run
+  BOOST_TEST(subject.trace.evaluations.front().loss > subject.trace.evaluations.back().loss);
+  BOOST_TEST(subject.trainer.position().best_step == 12);
+  BOOST_TEST((subject.state() == plain.state()));
 }
 
 BOOST_AUTO_TEST_CASE(saves_nothing_without_a_folder) {
@@ -278,7 +303,7 @@ BOOST_AUTO_TEST_CASE(saves_nothing_without_a_folder) {
 
 BOOST_AUTO_TEST_CASE(keeps_the_last_checkpoints_and_the_best) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   options.eval_steps = 2;
   options.save_total_limit = 2;
   Subject subject(options);
@@ -299,7 +324,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_last_checkpoints_and_the_best) {
 // Resumed from an early checkpoint, the run keeps what it writes, though later ones of the first run lie there.
 BOOST_AUTO_TEST_CASE(keeps_new_checkpoints_beside_old_later_ones) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   options.save_steps = 1;
   {
     Subject subject(options);
@@ -331,9 +356,49 @@ BOOST_AUTO_TEST_CASE(equals_uninterrupted_by_steps_with_one_batch_a_step) {
   check_resume(options, 10);
 }
 
+BOOST_AUTO_TEST_CASE(equals_uninterrupted_with_sgd) {
+  check_resume<Sgd<B>>(options_for(), 12);
+  check_resume<OptimizerChoice<B, Adam, Sgd>>(options_for(), 12);
+}
+
+BOOST_AUTO_TEST_CASE(with_another_optimizer_is_refused) {
+  using Chosen = SubjectWith<OptimizerChoice<B, Adam, Sgd>>;
+  Scratch scratch;
+  const auto options = options_for(scratch.path.string());
+  Chosen first(options, 5, SgdOptions{});
+  first.cancel_at = 2;
+  first.trainer.run();
+  const auto directory = checkpoint(scratch, 2);
+  const auto check = [&](auto&& second, std::initializer_list<std::string> words) {
+    BOOST_CHECK_EXCEPTION(second.trainer.resume(directory), FileError, says(words));
+    BOOST_TEST(second.trainer.position().step == 0);
+    BOOST_TEST(second.trainer.training_step().optimizer().steps() == 0);
+  };
+  check(Subject(options, 6), {"trainer_state.json", "'sgd'", "'adam'"});
+  check(Chosen(options, 6, AdamOptions{}), {"trainer_state.json", "'sgd'", "'adam'"});
+  check(Chosen(options, 6, SgdOptions{.momentum = 0.0}),
+        {"optimizer.safetensors", "unexpected   velocity.model.shared"});
+  Chosen third(options, 6, SgdOptions{});
+  third.trainer.resume(directory);
+  BOOST_TEST((third.state() == first.state()));
+  BOOST_TEST((third.state().size() > first.parameters().size()));
+}
+
+// Without momentum there are no moments: the optimizer's file is there, but empty.
+BOOST_AUTO_TEST_CASE(without_moments) {
+  Scratch scratch;
+  using Plain = SubjectWith<Sgd<B>>;
+  const auto options = options_for(scratch.path.string());
+  Plain whole(options, 5, {.momentum = 0.0}), second(options, 6, {.momentum = 0.0});
+  whole.trainer.run();
+  second.trainer.resume(checkpoint(scratch, 8));
+  second.trainer.run();
+  BOOST_TEST((second.state() == whole.state()));
+}
+
 BOOST_AUTO_TEST_CASE(with_another_seed_is_refused) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   Subject first(options);
   first.cancel_at = 2;
   first.trainer.run();
@@ -348,7 +413,7 @@ BOOST_AUTO_TEST_CASE(with_another_seed_is_refused) {
 
 BOOST_AUTO_TEST_CASE(behind_its_end_only_evaluates) {
   Scratch scratch;
-  const auto options = options_for(scratch.folder.string());
+  const auto options = options_for(scratch.path.string());
   Subject first(options), second(options, 6);
   const auto expected = first.trainer.run();
   second.trainer.resume(checkpoint(scratch, 12));
@@ -363,7 +428,7 @@ BOOST_AUTO_TEST_SUITE(stopping)
 
 BOOST_AUTO_TEST_CASE(comes_early_without_gain) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   options.eval_steps = 1;
   options.patience = 3;
   Subject subject(options);
@@ -390,7 +455,7 @@ BOOST_AUTO_TEST_CASE(comes_early_without_gain) {
 BOOST_AUTO_TEST_CASE(may_end_with_the_best_parameters) {
   for (const bool load_best : {true, false}) {
     Scratch scratch;
-    auto options = options_for(scratch.folder.string());
+    auto options = options_for(scratch.path.string());
     options.load_best = load_best;
     options.save_total_limit = 1;
     Subject subject(options);
@@ -412,7 +477,7 @@ BOOST_AUTO_TEST_CASE(by_an_exception_of_a_callback_leaves_the_trainer) {
 
 BOOST_AUTO_TEST_CASE(by_a_number_that_is_not_finite_keeps_the_last_checkpoint) {
   Scratch scratch;
-  auto options = options_for(scratch.folder.string());
+  auto options = options_for(scratch.path.string());
   options.save_steps = 1;
   options.save_total_limit = 1;
   Subject whole(options_for());

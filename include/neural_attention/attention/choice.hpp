@@ -1,12 +1,14 @@
-// Choice: a projector that is one of several types, picked when the model is made by ProjectorConfig::choice.
+// Choice: a projector that is one of several types, picked by name when the model is made: ProjectorConfig::type.
 // Programs instantiate one model through it instead of one for each combination; names of parameters are unchanged.
 #pragma once
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
+#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/concepts.hpp"
 
 namespace neural_attention {
@@ -18,7 +20,9 @@ class Choice {
     std::variant<typename Projectors<B>::Saved...> of;
   };
 
-  /// Throws ConfigError where config.choice is not in 0 … sizeof...(Projectors)-1.
+  static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {ProjectorName<Projectors<B>>::value...};
+
+  /// Throws ConfigError, listing the names, where config.type is not one of them.
   explicit Choice(const ProjectorConfig& config)
       : projector_(make(config, std::index_sequence_for<Projectors<B>...>{})) {}
 
@@ -45,6 +49,9 @@ class Choice {
         projector_);
   }
 
+  /// use(projector) with the one that was picked.
+  decltype(auto) with_chosen(auto&& use) { return std::visit(use, projector_); }
+
  private:
   using Variant = std::variant<Projectors<B>...>;
 
@@ -53,10 +60,12 @@ class Choice {
     using Make = Variant (*)(const ProjectorConfig&);
     constexpr std::array<Make, sizeof...(I)> makers = {
         [](const ProjectorConfig& c) { return Variant(std::in_place_index<I>, c); }...};
-    if (config.choice < 0 || config.choice >= static_cast<int>(makers.size()))
-      throw ConfigError("projector choice " + std::to_string(config.choice) + " is not one of " +
-                        std::to_string(makers.size()));
-    return makers[static_cast<std::size_t>(config.choice)](config);
+    std::string known;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == config.type) return makers[i](config);
+      known += (i == 0 ? "" : ", ") + std::string(names[i]);
+    }
+    throw ConfigError("there is no projector '" + config.type + "'; known are " + known);
   }
 
   Variant projector_;

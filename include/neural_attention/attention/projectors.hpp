@@ -1,7 +1,11 @@
 // The projectors of the paper (arXiv 2310.11398) and how the four roles of attention choose theirs.
-// Neural: Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d). PlainNeural: the same without LayerNorm.
+// Neural: Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d). PlainNeural: the same without LayerNorm. Both also as a
+// correction of a linear map (Residual). ProjectorName gives the names under which files and programs know them.
 #pragma once
 
+#include <string_view>
+
+#include "neural_attention/attention/residual.hpp"
 #include "neural_attention/nn/sequential.hpp"
 
 namespace neural_attention {
@@ -13,6 +17,51 @@ using PlainNeural = Stack<B, Linear, Relu, Linear>;
 /// A linear map under the name of a sequence (`k_proj.0.weight`), as in the authors' baseline.
 template <class B>
 using SequentialLinear = Stack<B, Linear>;
+/// W x + b + Neural(x)
+template <class B>
+using ResidualNeural = Residual<B, Neural>;
+/// W x + b + PlainNeural(x)
+template <class B>
+using ResidualPlainNeural = Residual<B, PlainNeural>;
+
+/// The name of a projector type in config files and flags. Specialise it for types of your own that a Choice shall
+/// find.
+template <class P>
+struct ProjectorName;
+
+template <class B>
+struct ProjectorName<Linear<B>> {
+  static constexpr std::string_view value = "linear";
+};
+template <class B>
+struct ProjectorName<SequentialLinear<B>> {
+  static constexpr std::string_view value = "sequential_linear";
+};
+template <class B>
+struct ProjectorName<Neural<B>> {
+  static constexpr std::string_view value = "neural";
+};
+template <class B>
+struct ProjectorName<PlainNeural<B>> {
+  static constexpr std::string_view value = "plain_neural";
+};
+template <class B>
+struct ProjectorName<ResidualNeural<B>> {
+  static constexpr std::string_view value = "residual";
+};
+template <class B>
+struct ProjectorName<ResidualPlainNeural<B>> {
+  static constexpr std::string_view value = "plain_residual";
+};
+
+/// Writes the name of projector type P into the config that it is made of; that of a Choice is there already.
+template <class P>
+void set_type_name(ProjectorConfig& config) {
+  if constexpr (requires { ProjectorName<P>::value; })
+    config.type = ProjectorName<P>::value;
+  else if constexpr (!requires { P::names; })
+    config.type = "unnamed";
+}
 
 /// Which projector each role of an attention uses.
 template <template <class> class Q, template <class> class K, template <class> class V, template <class> class Out>

@@ -1,4 +1,5 @@
 // LayerNorm: y = (x - mean) / sqrt(var + eps) · gain + bias over each row, x and y [n, d] (Ba et al. 2016).
+// RmsNorm: y = x / sqrt(mean(x²) + eps) · gain (Zhang & Sennrich 2019).
 // A ReLU that follows it in a Sequential is computed inside the same operation.
 #pragma once
 
@@ -48,8 +49,53 @@ class LayerNorm {
     return target.rows;
   }
 
+  double epsilon() const { return eps_; }
+
   Parameter<B> gain;
   Parameter<B> bias;
+
+ private:
+  double eps_;
+};
+
+template <class B>
+class RmsNorm {
+ public:
+  static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+
+  struct Saved {
+    Rows<B> x;
+    Rows<B> y;  // read only when a ReLU is fused
+    RowsOf<typename B::Real> stats;
+  };
+
+  explicit RmsNorm(const ProjectorConfig& config) : RmsNorm(config.d_in, config.norm_eps) {}
+  explicit RmsNorm(int width, double eps = 1e-5) : gain(width, Initial::constant(1.0)), eps_(eps) {}
+
+  static void visit(auto& self, auto&& visitor) { visitor("weight", self.gain); }
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    return forward_fused(step, x, saved, Activation::Identity);
+  }
+
+  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
+    saved = {x, step.saved.rows(x.rows, x.cols), step.saved.template rows<typename B::Real>(x.rows, 1)};
+    step.backend.rms_norm(x, gain.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+    return saved.y;
+  }
+
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(step, dy, saved, Activation::Identity, dx);
+  }
+
+  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
+    step.backend.rms_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
+                                   target.accumulate, target.rows, gain.gradient);
+    return target.rows;
+  }
+
+  Parameter<B> gain;
 
  private:
   double eps_;

@@ -1,6 +1,8 @@
 // What every projector can be constructed from: its widths and how its weights begin.
 #pragma once
 
+#include <string>
+
 #include "neural_attention/core/parameters.hpp"
 
 namespace neural_attention {
@@ -13,14 +15,14 @@ struct WeightInitial {
   Initial operator()(int in, int out) const { return xavier ? Initial::xavier(in, out) : Initial::normal(deviation); }
 };
 
-/// A map [n, d_in] → [n, d_out]. `expansion` is the hidden width in units of d_in; `choice` matters to Choice alone.
+/// A map [n, d_in] → [n, d_out]. `expansion` is the hidden width in units of d_in; `type` matters to Choice alone.
 struct ProjectorConfig {
   int d_in = 0;
   int d_out = 0;
   int expansion = 2;
   double norm_eps = 1e-5;
   WeightInitial initial = {};
-  int choice = 0;
+  std::string type = "linear";  ///< a ProjectorName
 };
 
 }  // namespace neural_attention

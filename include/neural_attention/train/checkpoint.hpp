@@ -30,6 +30,7 @@ struct TrainingPosition {
   bool evaluation_due = false;  ///< cancelled before the evaluation of this step, which comes first on resuming
   double seconds = 0.0;         ///< spent in training steps
   long target_tokens = 0;
+  std::string optimizer = "adam";  ///< whose moments lie beside; filled in by save_checkpoint
 };
 
 namespace checkpoint_detail {
@@ -38,9 +39,11 @@ inline constexpr const char* position_file = "trainer_state.json";
 inline constexpr const char* optimizer_file = "optimizer.safetensors";
 inline constexpr const char* model_file = "model.safetensors";
 
-template <class B>
-std::vector<io::TensorGroup<typename B::Real>> moments(const Adam<B>& adam) {
-  return {{"first_moment.", adam.first_moment(), false}, {"second_moment.", adam.second_moment(), false}};
+template <class B, class O>
+std::vector<io::TensorGroup<typename B::Real>> moments(const O& optimizer) {
+  std::vector<io::TensorGroup<typename B::Real>> groups;
+  for (const auto& moment : optimizer.moments()) groups.push_back({moment.name + ".", moment.numbers, false});
+  return groups;
 }
 
 }  // namespace checkpoint_detail
@@ -56,7 +59,8 @@ inline void write_position(const std::string& path, const TrainingPosition& posi
                                        {"evaluations_without_gain", position.evaluations_without_gain},
                                        {"evaluation_due", position.evaluation_due},
                                        {"seconds", position.seconds},
-                                       {"target_tokens", position.target_tokens}};
+                                       {"target_tokens", position.target_tokens},
+                                       {"optimizer", position.optimizer}};
   io::write_json(path, json);
 }
 
@@ -77,6 +81,7 @@ inline TrainingPosition read_position(const std::string& path) {
   position.evaluation_due = io::get_or<bool>(json, "evaluation_due", false, path);
   position.seconds = io::get<double>(json, "seconds", path);
   position.target_tokens = io::get<long>(json, "target_tokens", path);
+  position.optimizer = io::get_or<std::string>(json, "optimizer", "adam", path);
   if (position.step < 0 || position.epoch < 0 || position.batch < 0)
     throw FileError(path, "has a negative step, epoch or batch");
   return position;
@@ -86,11 +91,12 @@ inline std::string checkpoint_name(long step) { return "checkpoint-" + std::to_s
 
 /// Writes output_dir/checkpoint-N and returns its path. `write_more(dir)` adds what makes it a complete model
 /// directory.
-template <class B, class WriteMore>
+template <class B, Optimizer<B> O, class WriteMore>
 std::string save_checkpoint(const std::string& output_dir, B& backend, const ParameterStore<B>& store,
-                            const Adam<B>& adam, const TrainingPosition& position, WriteMore&& write_more) {
+                            const O& optimizer, TrainingPosition position, WriteMore&& write_more) {
   namespace fs = std::filesystem;
   namespace names = checkpoint_detail;
+  position.optimizer = optimizer.name();
   const fs::path target = fs::path(output_dir) / checkpoint_name(position.step);
   const fs::path growing = target.string() + ".incomplete";
   std::error_code error;
@@ -100,7 +106,7 @@ std::string save_checkpoint(const std::string& output_dir, B& backend, const Par
   try {
     io::save_parameters((growing / names::model_file).string(), backend, store);
     io::save_tensors<B, typename B::Real>((growing / names::optimizer_file).string(), backend, store,
-                                          names::moments(adam));
+                                          names::moments<B>(optimizer));
     write_more(growing.string());
     write_position((growing / names::position_file).string(), position);
     fs::remove_all(target);  // left by an earlier run that was resumed before this step
@@ -115,14 +121,20 @@ std::string save_checkpoint(const std::string& output_dir, B& backend, const Par
   return target.string();
 }
 
-/// Reads parameters, moments and position back. Throws FileError; nothing usable is lost, the run has not begun.
-template <class B>
-TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, Adam<B>& adam) {
+/// Reads parameters, moments and position back. Throws FileError, also for the checkpoint of another optimizer; nothing
+/// usable is lost, the run has not begun.
+template <class B, Optimizer<B> O>
+TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, O& optimizer) {
   namespace names = checkpoint_detail;
-  const auto position = read_position(directory + "/" + names::position_file);
+  const auto path = directory + "/" + names::position_file;
+  const auto position = read_position(path);
+  if (position.optimizer != optimizer.name())
+    throw FileError(path, "the checkpoint was made with the optimizer '" + position.optimizer + "', not '" +
+                              std::string(optimizer.name()) + "'");
   io::load_parameters(directory + "/" + names::model_file, backend, store);
-  io::load_tensors<B, typename B::Real>(directory + "/" + names::optimizer_file, backend, store, names::moments(adam));
-  adam.set_steps(position.step);
+  io::load_tensors<B, typename B::Real>(directory + "/" + names::optimizer_file, backend, store,
+                                        names::moments<B>(optimizer));
+  optimizer.set_steps(position.step);
   return position;
 }
 

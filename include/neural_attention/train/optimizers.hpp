@@ -1,25 +1,19 @@
-// Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) with PyTorch's semantics over the flat parameter store.
-// Tensors with the same rate and decay that lie side by side are updated in one pass.
+// Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019) and SGD with momentum, with PyTorch's semantics over the
+// flat parameter store. Tensors with the same rate and decay that lie side by side are updated in one pass.
 #pragma once
 
-#include <cstdint>
+#include <concepts>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/parameters.hpp"
 
 namespace neural_attention {
-
-/// Whether `name` matches `pattern`, in which * stands for any run of characters and ? for any one.
-constexpr bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern.front() == '*')
-    return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
-  return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) &&
-         matches(pattern.substr(1), name.substr(1));
-}
 
 /// Tensors whose names match `pattern` learn at `factor` times the rate; 0 freezes them. The last match counts.
 struct RateRule {
@@ -36,22 +30,107 @@ struct AdamOptions {
   std::vector<RateRule> rates = {};
 };
 
+struct SgdOptions {
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = 0.0;  ///< an L2 term, on matrices only
+  std::vector<RateRule> rates = {};
+};
+
+/// One number for each trained number, which an optimizer keeps between steps: [1, n] in the layout of the store.
+template <class B>
+struct Moment {
+  std::string name;
+  RowsOf<typename B::Real> numbers;
+};
+
+/// What trains: constructed from (B&, const ParameterStore<B>&, Options). `name` and `moments` are what checkpoints
+/// keep of it; `moments` has the same names in every run with the same options.
+template <class O, class B>
+concept Optimizer = std::constructible_from < O,
+        B&, const ParameterStore<B>
+&, typename O::Options >
+       &&requires(O optimizer, const O& fixed, const ParameterStore<B>& store, double number, long steps) {
+  optimizer.update(store, number, number);
+  { fixed.name() } -> std::convertible_to<std::string_view>;
+  { fixed.moments() } -> std::same_as<std::vector<Moment<B>>>;
+  { fixed.steps() } -> std::same_as<long>;
+  optimizer.set_steps(steps);
+};
+
+/// A run of the store that is updated in one pass.
+struct UpdatePart {
+  int first;
+  int count;
+  double rate;  ///< factor on the learning rate
+  double weight_decay;
+};
+
+/// The parts that are not frozen. Throws ConfigError where a rule matches no tensor.
+template <class B>
+std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::vector<RateRule>& rates,
+                                     double weight_decay) {
+  std::vector<UpdatePart> parts;
+  std::vector<bool> used(rates.size());
+  for (const auto& entry : store.entries()) {
+    if (!entry.trained) continue;
+    double rate = 1.0;
+    for (std::size_t i = 0; i < rates.size(); ++i)
+      if (matches(rates[i].pattern, entry.name)) {
+        rate = rates[i].factor;
+        used[i] = true;
+      }
+    if (rate == 0.0) continue;
+    const double decay = entry.vector ? 0.0 : weight_decay;
+    const auto first = static_cast<int>(entry.offset);
+    const auto count = static_cast<int>(entry.size());
+    if (!parts.empty() && parts.back().rate == rate && parts.back().weight_decay == decay &&
+        first - parts.back().first - parts.back().count < 16)
+      parts.back().count = first + count - parts.back().first;
+    else
+      parts.push_back({first, count, rate, decay});
+  }
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i]) throw ConfigError("no parameter's name matches the pattern '" + rates[i].pattern + "'");
+  return parts;
+}
+
+/// Memory of one moment, zero at first.
+template <class B>
+class MomentMemory {
+ public:
+  using Real = typename B::Real;
+
+  MomentMemory() = default;
+  MomentMemory(B& backend, const ParameterStore<B>& store)
+      : memory_(backend.allocate(static_cast<std::size_t>(store.gradients().cols) * sizeof(Real))),
+        numbers_(static_cast<Real*>(memory_.data()), 1, store.gradients().cols) {
+    backend.fill(numbers_, Real(0));
+  }
+
+  RowsOf<Real> all() const { return numbers_; }
+  /// None where there is no memory.
+  RowsOf<Real> part(const UpdatePart& part) const {
+    return numbers_ ? numbers_.columns(part.first, part.count) : RowsOf<Real>();
+  }
+
+ private:
+  typename B::Memory memory_;
+  RowsOf<Real> numbers_;
+};
+
 template <class B>
 class Adam {
  public:
+  using Options = AdamOptions;
+
   /// Moments start at zero. Throws ConfigError where a rule matches no tensor.
   Adam(B& backend, const ParameterStore<B>& store, AdamOptions options)
-      : backend_(&backend), options_(std::move(options)) {
-    const auto gradients = store.gradients();
-    const auto bytes = static_cast<std::size_t>(gradients.cols) * sizeof(typename B::Real);
-    first_memory_ = backend.allocate(bytes);
-    second_memory_ = backend.allocate(bytes);
-    first_ = {static_cast<Real*>(first_memory_.data()), 1, gradients.cols};
-    second_ = {static_cast<Real*>(second_memory_.data()), 1, gradients.cols};
-    backend.fill(first_, Real(0));
-    backend.fill(second_, Real(0));
-    plan(store);
-  }
+      : backend_(&backend),
+        options_(std::move(options)),
+        first_(backend, store),
+        second_(backend, store),
+        parts_(plan_updates(store, options_.rates, options_.weight_decay)) {}
 
   /// One update with the gradients of the store, each multiplied by gradient_scale first.
   void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
@@ -60,57 +139,112 @@ class Adam {
       const AdamStep how{learning_rate * part.rate, options_.beta1,     options_.beta2, options_.epsilon,
                          part.weight_decay,         options_.decoupled, steps_,         gradient_scale};
       backend_->adam(how, store.gradients().columns(part.first, part.count),
-                     store.values().columns(part.first, part.count), first_.columns(part.first, part.count),
-                     second_.columns(part.first, part.count));
+                     store.values().columns(part.first, part.count), first_.part(part), second_.part(part));
     }
   }
 
-  /// State, for checkpoints: [1, n] in the layout of the store.
-  RowsOf<typename B::Real> first_moment() const { return first_; }
-  RowsOf<typename B::Real> second_moment() const { return second_; }
+  std::string_view name() const { return "adam"; }
+  std::vector<Moment<B>> moments() const {
+    return {{"first_moment", first_moment()}, {"second_moment", second_moment()}};
+  }
+  RowsOf<typename B::Real> first_moment() const { return first_.all(); }
+  RowsOf<typename B::Real> second_moment() const { return second_.all(); }
   long steps() const { return steps_; }
   void set_steps(long steps) { steps_ = steps; }
 
  private:
-  using Real = typename B::Real;
+  B* backend_;
+  AdamOptions options_;
+  MomentMemory<B> first_, second_;
+  std::vector<UpdatePart> parts_;
+  long steps_ = 0;
+};
 
-  struct Part {
-    int first;
-    int count;
-    double rate;
-    double weight_decay;
-  };
+template <class B>
+class Sgd {
+ public:
+  using Options = SgdOptions;
 
-  void plan(const ParameterStore<B>& store) {
-    std::vector<bool> used(options_.rates.size());
-    for (const auto& entry : store.entries()) {
-      if (!entry.trained) continue;
-      double rate = 1.0;
-      for (std::size_t i = 0; i < options_.rates.size(); ++i)
-        if (matches(options_.rates[i].pattern, entry.name)) {
-          rate = options_.rates[i].factor;
-          used[i] = true;
-        }
-      if (rate == 0.0) continue;
-      const double decay = entry.vector ? 0.0 : options_.weight_decay;
-      const auto first = static_cast<int>(entry.offset);
-      const auto count = static_cast<int>(entry.size());
-      if (!parts_.empty() && parts_.back().rate == rate && parts_.back().weight_decay == decay &&
-          first - parts_.back().first - parts_.back().count < 16)
-        parts_.back().count = first + count - parts_.back().first;
-      else
-        parts_.push_back({first, count, rate, decay});
+  /// Throws ConfigError where a rule matches no tensor, and for a momentum outside [0, 1) or Nesterov without one.
+  Sgd(B& backend, const ParameterStore<B>& store, SgdOptions options)
+      : backend_(&backend),
+        options_(checked(std::move(options))),
+        velocity_(options_.momentum == 0.0 ? MomentMemory<B>() : MomentMemory<B>(backend, store)),
+        parts_(plan_updates(store, options_.rates, options_.weight_decay)) {}
+
+  /// One update with the gradients of the store, each multiplied by gradient_scale first.
+  void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
+    ++steps_;
+    for (const auto& part : parts_) {
+      const SgdStep how{learning_rate * part.rate, options_.momentum, options_.nesterov, part.weight_decay,
+                        gradient_scale};
+      backend_->sgd(how, store.gradients().columns(part.first, part.count),
+                    store.values().columns(part.first, part.count), velocity_.part(part));
     }
-    for (std::size_t i = 0; i < used.size(); ++i)
-      if (!used[i]) throw ConfigError("no parameter's name matches the pattern '" + options_.rates[i].pattern + "'");
+  }
+
+  std::string_view name() const { return "sgd"; }
+  std::vector<Moment<B>> moments() const {
+    if (!velocity_.all()) return {};
+    return {{"velocity", velocity_.all()}};
+  }
+  long steps() const { return steps_; }
+  void set_steps(long steps) { steps_ = steps; }
+
+ private:
+  static SgdOptions checked(SgdOptions options) {
+    if (!(options.momentum >= 0.0 && options.momentum < 1.0))
+      throw ConfigError("SGD's momentum must be in [0, 1), not " + std::to_string(options.momentum));
+    if (options.nesterov && options.momentum == 0.0) throw ConfigError("Nesterov's SGD needs a momentum");
+    return options;
   }
 
   B* backend_;
-  AdamOptions options_;
-  typename B::Memory first_memory_, second_memory_;
-  RowsOf<Real> first_, second_;
-  std::vector<Part> parts_;
+  SgdOptions options_;
+  MomentMemory<B> velocity_;
+  std::vector<UpdatePart> parts_;
   long steps_ = 0;
+};
+
+/// An optimizer that is one of several types, picked by which options it is made from: for programs that choose at run
+/// time.
+template <class B, template <class> class... Optimizers>
+class OptimizerChoice {
+ public:
+  using Options = std::variant<typename Optimizers<B>::Options...>;
+
+  OptimizerChoice(B& backend, const ParameterStore<B>& store, Options options)
+      : chosen_(make(backend, store, std::move(options), std::index_sequence_for<Optimizers<B>...>{})) {}
+
+  void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
+    std::visit([&](auto& one) { one.update(store, learning_rate, gradient_scale); }, chosen_);
+  }
+  std::string_view name() const {
+    return std::visit([](const auto& one) -> std::string_view { return one.name(); }, chosen_);
+  }
+  std::vector<Moment<B>> moments() const {
+    return std::visit([](const auto& one) { return one.moments(); }, chosen_);
+  }
+  long steps() const {
+    return std::visit([](const auto& one) { return one.steps(); }, chosen_);
+  }
+  void set_steps(long steps) {
+    std::visit([&](auto& one) { one.set_steps(steps); }, chosen_);
+  }
+
+ private:
+  using Variant = std::variant<Optimizers<B>...>;
+
+  template <std::size_t... I>
+  static Variant make(B& backend, const ParameterStore<B>& store, Options options, std::index_sequence<I...>) {
+    std::optional<Variant> made;
+    (void)((options.index() == I &&
+            (made.emplace(std::in_place_index<I>, backend, store, std::move(std::get<I>(options))), true)) ||
+           ...);
+    return std::move(*made);
+  }
+
+  Variant chosen_;
 };
 
 }  // namespace neural_attention

@@ -1,5 +1,5 @@
 // Trainer: epochs of optimizer steps with evaluation, checkpoints, early stopping and callbacks. It is generic in the
-// model and the data; the data say how an epoch is cut into batches, as a function of (seed, epoch).
+// model, the data and the optimizer; the data say how an epoch is cut into batches, as a function of (seed, epoch).
 #pragma once
 
 #include <algorithm>
@@ -28,16 +28,16 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
 
 struct TrainerOptions {
   StepOptions step;  ///< schedule.total_steps is filled in where it is 0
-  AdamOptions adam;
   double epochs = 3.0;
-  long max_steps = 0;        ///< where positive, it decides instead of the epochs
-  int accumulation = 1;      ///< batches of one optimizer step
-  long eval_steps = 0;       ///< 0: at the end of each epoch
-  long save_steps = 0;       ///< 0: at every evaluation
-  int save_total_limit = 2;  ///< last checkpoints kept, beside the best; 0 keeps all
-  int patience = 0;          ///< evaluations without a better metric before the run ends; 0: never
-  bool load_best = true;     ///< end with the parameters of the best evaluation
-  std::string output_dir;    ///< empty: nothing is saved
+  long max_steps = 0;          ///< where positive, it decides instead of the epochs
+  int accumulation = 1;        ///< batches of one optimizer step
+  long eval_steps = 0;         ///< 0: at the end of each epoch
+  long save_steps = 0;         ///< 0: at every evaluation
+  int save_total_limit = 2;    ///< last checkpoints kept, beside the best; 0 keeps all
+  int patience = 0;            ///< evaluations without a better metric before the run ends; 0: never
+  bool load_best = true;       ///< end with the parameters of the best evaluation
+  bool eval_on_start = false;  ///< also before the first step; not saved, and never the best
+  std::string output_dir;      ///< empty: nothing is saved
 };
 
 struct StepEvent {
@@ -73,20 +73,20 @@ struct TrainingSummary {
   double tokens_per_second = 0.0;
 };
 
-template <class Model, TrainingData Data>
+template <class Model, TrainingData Data, class O = Adam<typename Model::Backend>>
 class Trainer {
  public:
   using B = typename Model::Backend;
 
   Trainer(B& backend, Model& model, Data& training, Data& validation, TrainerOptions options,
-          TrainerCallbacks callbacks)
+          typename O::Options optimizer, TrainerCallbacks callbacks)
       : backend_(&backend),
         model_(&model),
         training_(&training),
         validation_(&validation),
         options_(with_total_steps(std::move(options), training)),
         callbacks_(std::move(callbacks)),
-        step_(backend, model, options_.step, options_.adam),
+        step_(backend, model, options_.step, std::move(optimizer)),
         validation_batch_(validation.empty_batch()) {
     position_.seed = options_.step.seed;
     parts_.assign(static_cast<std::size_t>(options_.accumulation), training.empty_batch());
@@ -94,10 +94,11 @@ class Trainer {
 
   long total_steps() const { return total_steps_; }
   const TrainingPosition& position() const { return position_; }
-  TrainingStep<Model>& training_step() { return step_; }
+  TrainingStep<Model, O>& training_step() { return step_; }
   TrainerCallbacks& callbacks() { return callbacks_; }
 
-  /// Continues from a checkpoint directory. Throws FileError, and ConfigError where the seeds differ.
+  /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's, and ConfigError where the
+  /// seeds differ.
   void resume(const std::string& checkpoint) {
     const auto seed = read_position(checkpoint + "/" + checkpoint_detail::position_file).seed;
     if (seed != options_.step.seed)
@@ -110,6 +111,8 @@ class Trainer {
     TrainingSummary summary;
     bool evaluated = false;
     training_->begin_epoch(position_.epoch);
+    if (options_.eval_on_start && position_.step == 0 && callbacks_.on_evaluation)
+      callbacks_.on_evaluation(evaluation());
     if (position_.evaluation_due) {
       evaluate();
       evaluated = true;
@@ -209,13 +212,18 @@ class Trainer {
     return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
   }
 
-  void evaluate() {
-    position_.evaluation_due = false;
+  EvaluationEvent evaluation() {
     EvaluationEvent event;
     event.step = position_.step;
     event.epoch = epochs_done(static_cast<long>(training_->batches()));
     event.loss = validation_loss();
     event.metric = callbacks_.metric ? callbacks_.metric() : -event.loss;
+    return event;
+  }
+
+  void evaluate() {
+    position_.evaluation_due = false;
+    auto event = evaluation();
     const bool first = position_.best_step == 0;
     event.best = std::isfinite(event.metric) && (first || event.metric > position_.best_metric);
     last_ = event;
@@ -279,7 +287,7 @@ class Trainer {
   long total_steps_ = 0;
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
-  TrainingStep<Model> step_;
+  TrainingStep<Model, O> step_;
   std::vector<typename Data::Batch> parts_;
   typename Data::Batch validation_batch_;
   TrainingPosition position_;

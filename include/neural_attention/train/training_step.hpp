@@ -1,5 +1,6 @@
 // One optimizer step: gradients of the mean loss over all target tokens of its parts, clipping by the global norm,
-// Adam. A step cut into parts (gradient accumulation) has the same gradient as the undivided batch.
+// Adam or another optimizer. A step cut into parts (gradient accumulation) has the same gradient as the undivided
+// batch.
 #pragma once
 
 #include <cmath>
@@ -28,16 +29,17 @@ struct StepResult {
   double learning_rate = 0.0;
 };
 
-template <class Model>
+template <class Model, class O = Adam<typename Model::Backend>>
 class TrainingStep {
  public:
   using B = typename Model::Backend;
+  static_assert(Optimizer<O, B>);
 
-  TrainingStep(B& backend, Model& model, StepOptions options, AdamOptions adam)
+  TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer)
       : backend_(&backend),
         model_(&model),
         options_(options),
-        adam_(backend, model.parameters(), std::move(adam)),
+        optimizer_(backend, model.parameters(), std::move(optimizer)),
         memory_(backend) {}
 
   /// The parts of one step, an array of batches whose first_… members say where each begins. Throws NumericError, and
@@ -51,15 +53,15 @@ class TrainingStep {
     store.zero_gradients();
     StepResult result;
     for (const auto& part : parts) {
-      auto step = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(adam_.steps()));
+      auto step = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
       result.loss += model_->loss_and_gradient(step, part, options_.label_smoothing, 1.0 / double(tokens), saved_);
     }
     result.gradient_norm = std::sqrt(backend_->squared_norm(store.gradients()));
     if (!std::isfinite(result.loss.smoothed) || !std::isfinite(result.gradient_norm)) throw_not_finite(result);
-    result.learning_rate = options_.learning_rate * options_.schedule.factor(adam_.steps());
+    result.learning_rate = options_.learning_rate * options_.schedule.factor(optimizer_.steps());
     const double limit = options_.max_gradient_norm;
     const double scale = limit > 0.0 ? std::min(1.0, limit / (result.gradient_norm + 1e-6)) : 1.0;
-    adam_.update(store, result.learning_rate, scale);
+    optimizer_.update(store, result.learning_rate, scale);
     return result;
   }
 
@@ -70,13 +72,13 @@ class TrainingStep {
     return model_->loss(step, batch, label_smoothing, saved_);
   }
 
-  Adam<B>& optimizer() { return adam_; }
-  const Adam<B>& optimizer() const { return adam_; }
+  O& optimizer() { return optimizer_; }
+  const O& optimizer() const { return optimizer_; }
   StepMemory<B>& memory() { return memory_; }
 
  private:
   [[noreturn]] void throw_not_finite(const StepResult& result) {
-    const auto number = std::to_string(adam_.steps() + 1);
+    const auto number = std::to_string(optimizer_.steps() + 1);
     const auto& store = model_->parameters();
     for (const auto& entry : store.entries()) {
       if (!entry.trained) continue;
@@ -93,7 +95,7 @@ class TrainingStep {
   B* backend_;
   Model* model_;
   StepOptions options_;
-  Adam<B> adam_;
+  O optimizer_;
   StepMemory<B> memory_;
   typename Model::Saved saved_;
 };

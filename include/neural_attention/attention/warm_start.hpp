@@ -1,0 +1,288 @@
+// Warm start: projectors that begin as given linear maps y = W x + b, so that a model with neural projections computes
+// what a trained linear one did. Without LayerNorm this is exact, as f(y) - f(-y) = y for ReLU, GELU and SiLU; with it,
+// nearly: Linear (biases ±C), LayerNorm, ReLU, Linear is off by about rms(y)² / (2 C²), relative.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "neural_attention/attention/choice.hpp"
+#include "neural_attention/attention/projectors.hpp"
+
+namespace neural_attention {
+
+/// y = W x + b: weight [out, in] row after row, bias [out].
+struct LinearMap {
+  int in = 0;
+  int out = 0;
+  std::vector<double> weight;
+  std::vector<double> bias;
+};
+
+/// The map that the projector at a place shall begin as, such as `model.encoder.layers.0.self_attn.q_proj`; nothing
+/// where it stays as it is.
+using LinearMapSource = std::function<std::optional<LinearMap>(const std::string& prefix)>;
+
+struct WarmStartOptions {
+  /// C for projectors with a LayerNorm. A larger one is nearer to the linear map until rounding wins (in float32 from
+  /// about 300 on), but bends less: all ReLUs start open, and one closes only where an element of y is beyond ±C.
+  double layer_norm_shift = 100.0;
+};
+
+/// How a projector came to its linear map: it is one; it equals it but for rounding; it is near it.
+enum class WarmStartForm { Copied, Exact, Near };
+
+struct WarmStart {
+  WarmStartForm form = WarmStartForm::Exact;
+  double expected_error = 0.0;  ///< relative, for inputs with uncorrelated elements of mean 0 and variance 1
+};
+
+struct WarmStartReport {
+  struct Projector {
+    std::string prefix;
+    WarmStart start;
+  };
+  std::vector<Projector> projectors;
+};
+
+/// Whether f(x) - f(-x) = x.
+constexpr bool splits_identity(Activation f) {
+  return f == Activation::Relu || f == Activation::Gelu || f == Activation::Silu;
+}
+
+/// Finds the values that turn projectors into linear maps. They are written by commit(), so a projector that cannot be
+/// started leaves the model as it was.
+template <class B>
+class WarmStarter {
+ public:
+  WarmStarter(B& backend, const WarmStartOptions& options) : backend_(&backend), options_(options) {
+    if (!(options.layer_norm_shift > 0.0) || !std::isfinite(options.layer_norm_shift))
+      throw ConfigError("the warm start's layer_norm_shift must be positive, not " +
+                        std::to_string(options.layer_norm_shift));
+  }
+
+  /// Plans that `projector` begins as `map`. A projector type of one's own offers
+  /// `WarmStart start_from(const LinearMap&, WarmStarter<B>&)`, made of the calls below. Throws ConfigError, with
+  /// `prefix` in front, where the type cannot be started.
+  template <class P>
+  WarmStart start(const std::string& prefix, P& projector, const LinearMap& map) {
+    prefix_ = prefix;
+    if (map.in <= 0 || map.out <= 0 || std::ssize(map.weight) != std::ptrdiff_t{map.in} * map.out ||
+        std::ssize(map.bias) != map.out)
+      fail("the linear map of " + std::to_string(map.in) + " to " + std::to_string(map.out) + " elements has " +
+           std::to_string(map.weight.size()) + " weights and " + std::to_string(map.bias.size()) + " biases");
+    return start(projector, map);
+  }
+
+  /// The same for a part of the projector at work.
+  template <class P>
+  WarmStart start(P& projector, const LinearMap& map) {
+    if constexpr (requires { projector.start_from(map, *this); }) {
+      return projector.start_from(map, *this);
+    } else if constexpr (requires { this->plan(projector, map); }) {
+      return plan(projector, map);
+    } else {
+      std::string type = "this type of projector";
+      if constexpr (requires { ProjectorName<P>::value; })
+        type = "the projector '" + std::string(ProjectorName<P>::value) + "'";
+      fail(type + " has no warm start; its class would offer WarmStart start_from(const LinearMap&, WarmStarter<B>&)");
+    }
+  }
+
+  /// Plans that `place` will hold `values`, row after row.
+  void set(Rows<B> place, const std::vector<double>& values) {
+    if (std::ssize(values) != place.size())
+      fail(std::to_string(values.size()) + " values for " + std::to_string(place.size()) + " places");
+    planned_.push_back({place, std::vector<typename B::Scalar>(values.begin(), values.end())});
+  }
+  void fill(Rows<B> place, double value) {
+    set(place, std::vector<double>(static_cast<std::size_t>(place.size()), value));
+  }
+
+  [[noreturn]] void fail(const std::string& why) const { throw ConfigError(prefix_ + ": " + why); }
+
+  /// Writes all that was planned.
+  void commit() {
+    for (const auto& [place, values] : planned_) backend_->upload(values, place);
+    planned_.clear();
+  }
+
+ private:
+  struct Planned {
+    Rows<B> place;
+    std::vector<typename B::Scalar> values;
+  };
+
+  WarmStart plan(Linear<B>& linear, const LinearMap& map) {
+    require_widths(linear.weight.cols, linear.weight.rows, map);
+    set(linear.weight.value, map.weight);
+    set(linear.bias.value, map.bias);
+    return {WarmStartForm::Copied};
+  }
+
+  WarmStart plan(Sequential<B, Linear<B>>& stack, const LinearMap& map) { return plan(stack.template get<0>(), map); }
+
+  template <Activation F>
+  WarmStart plan(Sequential<B, Linear<B>, ElementWise<B, F>, Linear<B>>& stack, const LinearMap& map) {
+    if constexpr (!splits_identity(F))
+      fail("the activation f of this projector does not have f(x) - f(-x) = x, as ReLU, GELU and SiLU have");
+    set_mirrored(stack.template get<0>(), map, 0.0);
+    set_difference(stack.template get<2>(), map, 1.0);
+    return {WarmStartForm::Exact};
+  }
+
+  // With s = 1, -1 in turn (and 0 where one is left over), the hidden units are h = C s + y and C s - y. Their variance
+  // hardly depends on y, so a gain equal to their deviation without y makes LayerNorm a shift by its mean, which the
+  // difference of both halves cancels, and a bias of 2 C keeps every ReLU open. Gain and bias are divided by C and the
+  // last layer has it instead: else a step of the optimizer in the last layer would count C times.
+  WarmStart plan(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>& stack, const LinearMap& map) {
+    auto& first = stack.template get<0>();
+    auto& norm = stack.template get<1>();
+    const double c = options_.layer_norm_shift;
+    const double from_map = set_mirrored(first, map, c);
+    set_difference(stack.template get<3>(), map, 0.5 * c);
+    const int used = 2 * map.out, hidden = first.weight.rows;
+    if (map.out == 1) fail("a network with a LayerNorm cannot begin near a linear map to a single element");
+    const double variance = c * c * (used - 2 * (map.out % 2)) / hidden;
+    fill(norm.gain.value, std::sqrt(variance + norm.epsilon()) / c);
+    fill(norm.bias.value.columns(0, used), 2.0);
+    if (hidden > used) fill(norm.bias.value.columns(used, hidden - used), 0.0);
+    const double squares = from_map + further_units(first, used);
+    return {WarmStartForm::Near, squares / hidden / (2.0 * variance)};
+  }
+
+  template <template <class> class Inner>
+  WarmStart plan(Residual<B, Inner>& residual, const LinearMap& map) {
+    plan(residual.linear, map);
+    residual.for_each_last([&](Parameter<B>& tensor) { fill(tensor.value, 0.0); });
+    return {WarmStartForm::Exact};
+  }
+
+  template <template <class> class... Projectors>
+  WarmStart plan(Choice<B, Projectors...>& choice, const LinearMap& map) {
+    return choice.with_chosen([&](auto& projector) { return start(projector, map); });
+  }
+
+  void require_widths(int in, int out, const LinearMap& map) const {
+    if (in != map.in || out != map.out)
+      fail("the projector maps " + std::to_string(in) + " to " + std::to_string(out) + " elements, the linear map " +
+           std::to_string(map.in) + " to " + std::to_string(map.out));
+  }
+
+  /// The first layer becomes [W; -W] x + [b; -b] + [c s; c s]; units beyond these stay as they are. Returns the
+  /// expected sum of the squares of both halves, without c s.
+  double set_mirrored(Linear<B>& first, const LinearMap& map, double c) {
+    const int hidden = first.weight.rows, used = 2 * map.out;
+    require_widths(first.weight.cols, map.out, map);
+    if (hidden < used)
+      fail("a network that begins as a linear map needs at least " + std::to_string(used) +
+           " hidden units, twice its output's width, but has " + std::to_string(hidden) +
+           " (its expansion must be larger)");
+    std::vector<double> weight, bias;
+    double squares = 0.0;
+    for (const double sign : {1.0, -1.0}) {
+      for (const double w : map.weight) weight.push_back(sign * w);
+      for (int i = 0; i < map.out; ++i) {
+        const bool left_over = i % 2 == 0 && i + 1 == map.out;
+        const double s = left_over ? 0.0 : i % 2 == 0 ? 1.0 : -1.0;
+        bias.push_back(sign * map.bias[static_cast<std::size_t>(i)] + c * s);
+      }
+    }
+    for (const double w : map.weight) squares += w * w;
+    for (const double b : map.bias) squares += b * b;
+    set(first.weight.value.slice(0, used), weight);
+    set(first.bias.value.columns(0, used), bias);
+    return 2.0 * squares;
+  }
+
+  /// The last layer becomes factor · [I, -I, 0].
+  void set_difference(Linear<B>& last, const LinearMap& map, double factor) {
+    const auto hidden = static_cast<std::size_t>(last.weight.cols), out = static_cast<std::size_t>(map.out);
+    require_widths(map.in, last.weight.rows, map);
+    std::vector<double> weight(out * hidden, 0.0);
+    for (std::size_t i = 0; i < out; ++i) {
+      weight[i * hidden + i] = factor;
+      weight[i * hidden + out + i] = -factor;
+    }
+    set(last.weight.value, weight);
+    fill(last.bias.value, 0.0);
+  }
+
+  /// The expected sum of squares of the hidden units from `used` on.
+  double further_units(Linear<B>& first, int used) {
+    const int further = first.weight.rows - used;
+    if (further == 0) return 0.0;
+    return backend_->squared_norm(first.weight.value.slice(used, further)) +
+           backend_->squared_norm(first.bias.value.columns(used, further));
+  }
+
+  B* backend_;
+  WarmStartOptions options_;
+  std::string prefix_;
+  std::vector<Planned> planned_;
+};
+
+/// What names the projectors of its four roles: MultiHeadAttention, or an attention of one's own.
+template <class A>
+concept HasProjectors = requires {
+  typename A::Query;
+  typename A::Key;
+  typename A::Value;
+  typename A::Output;
+};
+
+/// Calls use(name, projector) for the projectors of every attention in `model`, with names such as
+/// `model.encoder.layers.0.self_attn.q_proj`.
+void for_each_projector(auto& model, auto&& use) {
+  for_each_leaf(model, [&]<HasProjectors Attention>(const std::string& name, Attention& attention) {
+    Attention::visit(attention, [&]<class Member>(const std::string& role, Member& member) {
+      if constexpr (!std::same_as<Member, RandomSite>) use(name + "." + role, member);
+    });
+  });
+}
+
+/// Lets the projectors of every attention in `model` begin as the maps of `source`. Hidden units that the map does not
+/// need keep their first layer and have no influence yet. Throws ConfigError, naming the projector, where a form cannot
+/// begin as a linear map (too few hidden units, an activation such as Mish, a type without a warm start); the model is
+/// then unchanged.
+template <class B, class Model>
+WarmStartReport warm_start(B& backend, Model& model, const LinearMapSource& source,
+                           const WarmStartOptions& options = {}) {
+  WarmStarter<B> starter(backend, options);
+  WarmStartReport report;
+  for_each_projector(model, [&](const std::string& prefix, auto& projector) {
+    if (const auto map = source(prefix)) report.projectors.push_back({prefix, starter.start(prefix, projector, *map)});
+  });
+  starter.commit();
+  return report;
+}
+
+/// The maps of another model's projectors of types Linear and SequentialLinear. `backend` and `store` must outlive it.
+template <class B>
+LinearMapSource linear_maps(B& backend, const ParameterStore<B>& store) {
+  return [&backend, &store](const std::string& prefix) -> std::optional<LinearMap> {
+    const auto parts =
+        std::ranges::count_if(store.entries(), [&](const auto& entry) { return entry.name.starts_with(prefix + "."); });
+    for (const std::string infix : {".", ".0."}) {
+      const auto* const weight = store.find(prefix + infix + "weight");
+      const auto* const bias = store.find(prefix + infix + "bias");
+      if (parts != 2 || !weight || !bias) continue;
+      const auto host = [&](const auto& entry) {
+        std::vector<typename B::Scalar> values(static_cast<std::size_t>(entry.size()));
+        backend.download(store.value(entry), values);
+        return std::vector<double>(values.begin(), values.end());
+      };
+      return LinearMap{weight->cols, weight->rows, host(*weight), host(*bias)};
+    }
+    return std::nullopt;
+  };
+}
+
+}  // namespace neural_attention
