@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "neural_attention/io/marian_config_json.hpp"
-#include "neural_attention/io/parameter_file.hpp"
+#include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/models/any_model.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
 
@@ -14,22 +14,24 @@ namespace na = neural_attention;
 
 using Backend = na::Cpu<float>;
 
-/// In the order of io::projector_names.
 template <class B>
-using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural>;
+using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural, na::ResidualNeural,
+                                na::ResidualPlainNeural>;
 using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
 using Model = na::Marian<Backend, AnyProjections>;
 
 /// A model directory read for inference.
-struct LoadedModel {
+class LoadedModel {
+ public:
   LoadedModel(Backend& backend, const std::string& directory)
       : tokenizer(na::text::MarianTokenizer::load(directory)),
-        model(backend, fitting_config(directory, tokenizer), 0, na::Purpose::Inference) {
-    na::io::load_parameters(directory + "/model.safetensors", backend, model.parameters());
+        any_(backend, fitting_config(directory, tokenizer), std::nullopt, na::Purpose::Inference),
+        model(*any_.get<Model>()),
+        generation(na::io::load_generation_config(directory, model.config())) {
+    na::io::load_model(directory, backend, model);
   }
 
   na::text::MarianTokenizer tokenizer;
-  Model model;
 
  private:
   static na::MarianConfig fitting_config(const std::string& directory, const na::text::MarianTokenizer& tokenizer) {
@@ -40,6 +42,12 @@ struct LoadedModel {
                                     ", but vocab.json has " + std::to_string(tokenizer.vocab_size()) + " entries");
     return config;
   }
+
+  na::AnyModel<Model> any_;  // says which type to add where a directory has projectors that no type here offers
+
+ public:
+  Model& model;
+  na::GenerationConfig generation;
 };
 
 }  // namespace examples

@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(replaces_and_writes_empty_files) {
 BOOST_AUTO_TEST_CASE(relative_paths_work) {
   const Scratch scratch;
   const auto before = fs::current_path();
-  fs::current_path(scratch.folder);
+  fs::current_path(scratch.path);
   write_file_atomically("plain.txt", "here");
   fs::current_path(before);
   BOOST_TEST(contents(scratch / "plain.txt") == "here");
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(two_writers_of_one_path_do_not_mix) {
 
 BOOST_AUTO_TEST_CASE(survives_a_stale_temporary_of_the_same_process_id) {
   const Scratch scratch;
-  put(scratch.folder / ("a.txt.tmp." + std::to_string(getpid())), "left by a killed process");
+  put(scratch.path / ("a.txt.tmp." + std::to_string(getpid())), "left by a killed process");
   write_file_atomically(scratch / "a.txt", "new");
   BOOST_TEST(contents(scratch / "a.txt") == "new");
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_SUITE(failures)
 
 BOOST_AUTO_TEST_CASE(a_missing_folder) {
   const Scratch scratch;
-  const auto path = scratch.folder / "none" / "a.txt";
+  const auto path = scratch.path / "none" / "a.txt";
   BOOST_CHECK_EXCEPTION(write_file_atomically(path, "x"), FileError,
                         says({path.string(), "cannot create", "No such file or directory"}));
 }
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_missing_folder) {
 BOOST_AUTO_TEST_CASE(a_file_where_a_folder_should_be) {
   const Scratch scratch;
   put(scratch / "file", "");
-  BOOST_CHECK_EXCEPTION(write_file_atomically(scratch.folder / "file" / "a.txt", "x"), FileError,
+  BOOST_CHECK_EXCEPTION(write_file_atomically(scratch.path / "file" / "a.txt", "x"), FileError,
                         says({"a.txt", "Not a directory"}));
 }
 
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_folder_where_the_file_should_be) {
   const Scratch scratch;
   fs::create_directory(scratch / "a.txt");
   BOOST_CHECK_EXCEPTION(write_file_atomically(scratch / "a.txt", "x"), FileError, says({"a.txt", "is a folder"}));
-  BOOST_CHECK_EXCEPTION(write_file_atomically(scratch.folder / "", "x"), FileError, says({"names no file"}));
+  BOOST_CHECK_EXCEPTION(write_file_atomically(scratch.path / "", "x"), FileError, says({"names no file"}));
   BOOST_CHECK_EXCEPTION(write_file_atomically("", "x"), FileError, says({"names no file"}));
 }
 
@@ -127,14 +127,14 @@ BOOST_AUTO_TEST_CASE(rename_is_refused) {
 BOOST_AUTO_TEST_CASE(an_unwritable_folder) {
   const Scratch scratch;
   put(scratch / "a.txt", "old");
-  fs::permissions(scratch.folder, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
+  fs::permissions(scratch.path, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
                                       fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec);
   {
     const OrdinaryUser user;
     BOOST_CHECK_EXCEPTION(write_file_atomically(scratch / "a.txt", "new"), FileError,
                           says({"a.txt", "cannot create", "Permission denied"}));
   }
-  fs::permissions(scratch.folder, fs::perms::owner_all);
+  fs::permissions(scratch.path, fs::perms::owner_all);
   BOOST_TEST(contents(scratch / "a.txt") == "old");
   BOOST_TEST(scratch.entries() == 1u);
 }
@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(keeps_the_old_file) {
   if (child == 0) {
     int result = 1;
     try {
-      result = fill_a_small_disk(scratch.folder);
+      result = fill_a_small_disk(scratch.path);
     } catch (...) {
     }
     _exit(result);

@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_SUITE(refusals)
 BOOST_AUTO_TEST_CASE(what_is_no_file) {
   const Scratch scratch;
   BOOST_CHECK_EXCEPTION(MappedFile(scratch / "none"), FileError, says({"none", "No such file or directory"}));
-  BOOST_CHECK_EXCEPTION(MappedFile{scratch.folder}, FileError, says({scratch.folder.string(), "is a folder"}));
+  BOOST_CHECK_EXCEPTION(MappedFile{scratch.path}, FileError, says({scratch.path.string(), "is a folder"}));
   BOOST_CHECK_EXCEPTION(MappedFile(""), FileError, says({"No such file"}));
   BOOST_REQUIRE(mkfifo((scratch / "pipe").c_str(), 0600) == 0);
   BOOST_CHECK_EXCEPTION(MappedFile(scratch / "pipe"), FileError, says({"pipe", "not a regular file"}));
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(an_unreadable_file) {
   const Scratch scratch;
   put(scratch / "a", "secret");
   fs::permissions(scratch / "a", fs::perms::none);
-  fs::permissions(scratch.folder, fs::perms::all);
+  fs::permissions(scratch.path, fs::perms::all);
   const OrdinaryUser user;
   BOOST_CHECK_EXCEPTION(MappedFile(scratch / "a"), FileError, says({"cannot open", "Permission denied"}));
 }

@@ -64,6 +64,15 @@ constexpr std::uint32_t name_hash(std::string_view name) {
   return hash;
 }
 
+/// Whether `name` matches `pattern`, in which * stands for any run of characters and ? for any one.
+constexpr bool matches(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern.front() == '*')
+    return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
+  return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) &&
+         matches(pattern.substr(1), name.substr(1));
+}
+
 /// Calls leaf(name, member) for every leaf below `module` that `leaf` accepts, in visit order.
 template <class Module, class Leaf>
 void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) {
@@ -124,8 +133,13 @@ class ParameterStore {
 
   /// Gives every tensor its first values, made on the host from (seed, name): the same on every backend.
   void initialise(std::uint64_t seed) {
+    initialise(seed, [](const Entry&) { return true; });
+  }
+  /// The same for those that are `chosen`.
+  void initialise(std::uint64_t seed, auto&& chosen) {
     std::vector<Scalar> host;
     for (const auto& entry : entries_) {
+      if (!chosen(entry)) continue;
       RandomStream random({seed, 0, name_hash(entry.name)});
       host.assign(static_cast<std::size_t>(entry.size()), Scalar(entry.initial.scale));
       if (entry.initial.kind != Initial::Kind::Constant)

@@ -47,6 +47,12 @@ class AtomicFile {
 
   void write(std::string_view text) { write(text.data(), text.size()); }
 
+  /// To the device, so that little is left for commit().
+  void flush() {
+    require_open();
+    platform::flush_to_device(file_, path_);
+  }
+
   /// Flushes, renames, flushes the folder. Nothing can be written afterwards.
   void commit() {
     require_open();

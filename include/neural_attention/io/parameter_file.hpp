@@ -2,14 +2,19 @@
 // one of another shape is refused with a table that names them all, before any parameter is touched.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/core/parameters.hpp"
-#include "neural_attention/io/safetensors.hpp"
+#include "neural_attention/io/tensor_files.hpp"
 
 namespace neural_attention::io {
 
@@ -40,10 +45,43 @@ std::vector<std::int64_t> shape_of(const Entry& entry) {
   return {entry.rows, entry.cols};
 }
 
-inline std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
+}  // namespace detail
+
+namespace detail {
+
+inline constexpr int elements_at_once = 1 << 18;  // of one transfer between host and device
+
+/// Tensors to write and where their numbers are.
+template <class Real>
+struct TensorList {
+  std::vector<TensorToWrite> tensors;
+  std::vector<RowsOf<Real>> numbers;
+};
+
+template <class B, class Real>
+TensorList<Real> tensor_list(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups) {
+  TensorList<Real> list;
+  for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real> numbers) {
+    list.tensors.push_back({name, dtype_of<Real>, shape_of(entry), nullptr});
+    list.numbers.push_back(numbers);
+  });
+  return list;
+}
+
+/// Writes a safetensors file, a few rows at a time; the caller commits it.
+template <class B, class Real>
+void stream_tensors(AtomicFile& file, B& backend, const TensorList<Real>& list) {
+  std::vector<Real> values;
+  stream_safetensors(file, list.tensors, {{"format", "pt"}}, [&](const TensorToWrite& tensor, auto&& write) {
+    const auto numbers = list.numbers[static_cast<std::size_t>(&tensor - list.tensors.data())];
+    const int step = std::max(1, elements_at_once / std::max(1, numbers.cols));
+    for (int row = 0; row < numbers.rows; row += step) {
+      const auto some = numbers.slice(row, std::min(step, numbers.rows - row));
+      values.resize(static_cast<std::size_t>(some.size()));
+      backend.download(some, values);
+      write(values.data(), values.size() * sizeof(Real));
+    }
+  });
 }
 
 }  // namespace detail
@@ -52,44 +90,98 @@ inline std::string shape_text(const std::vector<std::int64_t>& shape) {
 template <class B, class Real>
 void save_tensors(const std::string& path, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups) {
-  std::vector<std::vector<Real>> host;
-  std::vector<TensorToWrite> tensors;
-  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real> numbers) {
-    auto& values = host.emplace_back(static_cast<std::size_t>(entry.size()));
-    backend.download(numbers, values);
-    tensors.push_back({name, dtype_of<Real>, detail::shape_of(entry), values.data()});
-  });
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  AtomicFile file(path);
+  detail::stream_tensors(file, backend, detail::tensor_list(store, groups));
+  file.commit();
 }
 
-/// Reads what save_tensors wrote, converting the number format. Throws FileError; nothing is changed then.
+/// What a file may have otherwise than the store.
+struct LoadRules {
+  /// Other names of tensors in files, and the store's. Where a file has both, their values must agree.
+  std::vector<std::pair<std::string, std::string>> aliases = {};
+  /// Tensors that a file may lack; they stay as they are.
+  std::vector<std::string> optional = {};
+  /// Names that are none of this loading's business: the store's tensors stay as they are, a file's are no surprise.
+  std::function<bool(const std::string&)> left_out = [](const std::string&) { return false; };
+};
+
+namespace detail {
+
+/// Copies a tensor into device memory, a few rows at a time.
+template <class B, class Real>
+void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& backend, RowsOf<Real> numbers) {
+  const int step = std::max(1, elements_at_once / std::max(1, numbers.cols));
+  std::vector<Real> values;
+  for (int row = 0; row < numbers.rows; row += step) {
+    const int count = std::min(step, numbers.rows - row);
+    const auto cols = static_cast<std::size_t>(numbers.cols);
+    values.resize(static_cast<std::size_t>(count) * cols);
+    file.read(tensor, static_cast<std::size_t>(row) * cols, values.size(), values.data());
+    backend.upload(values, numbers.slice(row, count));
+  }
+}
+
+/// Which tensor of the files each name of the store is: its own or an alias. Adds to `faults` what is wrong with
+/// aliases.
+inline std::map<std::string, std::string> alias_names(const TensorFiles& files, const LoadRules& rules,
+                                                      std::string& faults) {
+  std::map<std::string, std::string> found;
+  for (const auto& [alias, name] : rules.aliases) {
+    const auto* const tensor = files.find(alias);
+    if (!tensor) continue;
+    const auto& other = files.find(name) ? name : found.try_emplace(name, alias).first->second;
+    if (other == alias) continue;
+    const auto& twin = *files.find(other);
+    const auto bytes = files.file_of(alias).data(*tensor), twin_bytes = files.file_of(other).data(twin);
+    if (tensor->dtype != twin.dtype || tensor->shape != twin.shape || !std::ranges::equal(bytes, twin_bytes))
+      faults += "\n  not equal    " + alias + " and " + other + ", which are one tensor of the model";
+  }
+  return found;
+}
+
+}  // namespace detail
+
+/// Reads tensors by name, converting the number format. Throws FileError with a table of all that does not fit; nothing
+/// is changed then.
+template <class B, class Real>
+void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>& store,
+                  const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules = {}) {
+  std::string faults;
+  const auto aliases = detail::alias_names(files, rules, faults);
+  std::set<std::string> known;
+  for (const auto& [alias, name] : rules.aliases) known.insert(alias);
+  const auto tensor_for = [&](const std::string& name) -> const TensorInfo* {
+    const auto alias = aliases.find(name);
+    return files.find(alias == aliases.end() ? name : alias->second);
+  };
+  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real>) {
+    known.insert(name);
+    if (rules.left_out(name)) return;
+    const auto expected = detail::shape_of(entry);
+    const auto* const tensor = tensor_for(name);
+    if (!tensor && std::ranges::find(rules.optional, name) == rules.optional.end())
+      faults += "\n  missing      " + name + " " + detail::format_shape(expected);
+    else if (tensor && tensor->shape != expected)
+      faults += "\n  wrong shape  " + name + " " + detail::format_shape(tensor->shape) + ", the model has " +
+                detail::format_shape(expected);
+  });
+  files.for_each([&](const std::string& name, const TensorInfo& tensor) {
+    if (!known.contains(name) && !rules.left_out(name))
+      faults += "\n  unexpected   " + name + " " + detail::format_shape(tensor.shape);
+  });
+  if (!faults.empty()) throw FileError(files.path().string(), "the tensors do not fit the model:" + faults);
+
+  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto&, RowsOf<Real> numbers) {
+    const auto* const tensor = tensor_for(name);
+    if (tensor && !rules.left_out(name)) detail::upload_tensor(files.file_of(tensor->name), *tensor, backend, numbers);
+  });
+}
+
+/// Reads what save_tensors wrote.
 template <class B, class Real>
 void load_tensors(const std::string& path, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups) {
-  const SafetensorsFile file(path);
-  std::string faults;
-  std::map<std::string, bool> known;
-  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real>) {
-    known[name] = true;
-    const auto expected = detail::shape_of(entry);
-    const auto* const tensor = file.find(name);
-    if (!tensor)
-      faults += "\n  missing      " + name + " " + detail::shape_text(expected);
-    else if (tensor->shape != expected)
-      faults += "\n  wrong shape  " + name + " " + detail::shape_text(tensor->shape) + ", the model has " +
-                detail::shape_text(expected);
-  });
-  for (const auto& tensor : file.tensors())
-    if (!known.contains(tensor.name))
-      faults += "\n  unexpected   " + tensor.name + " " + detail::shape_text(tensor.shape);
-  if (!faults.empty()) throw FileError(path, "the tensors do not fit the model:" + faults);
-
-  std::vector<Real> values;
-  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real> numbers) {
-    values.resize(static_cast<std::size_t>(entry.size()));
-    file.read(*file.find(name), values.data());
-    backend.upload(values, numbers);
-  });
+  load_tensors(TensorFiles(path), backend, store, groups);
 }
 
 template <class B>

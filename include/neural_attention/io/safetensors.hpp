@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -127,35 +128,59 @@ class SafetensorsFile {
   /// asked for as integers.
   template <class T>
   void read(const Tensor& tensor, T* destination) const {
+    read(tensor, 0, tensor.bytes / dtype_bytes(tensor.dtype), destination);
+  }
+
+  /// The same for `count` elements from element `first` on.
+  template <class T>
+  void read(const Tensor& tensor, std::size_t first, std::size_t count, T* destination) const {
+    const auto copied = [&]<class Stored>(Stored, auto decode) {
+      copy<Stored>(tensor, first, count, destination, decode);
+    };
+    const auto plain = [](auto value) { return value; };
     switch (tensor.dtype) {
       case DType::F64:
-        return copy<double>(tensor, destination, [](double value) { return value; });
+        return copied(double{}, plain);
       case DType::F32:
-        return copy<float>(tensor, destination, [](float value) { return value; });
+        return copied(float{}, plain);
       case DType::F16:
-        return copy<std::uint16_t>(tensor, destination, detail::half_to_float);
+        return copied(std::uint16_t{}, detail::half_to_float);
       case DType::BF16:
-        return copy<std::uint16_t>(tensor, destination, detail::bfloat16_to_float);
+        return copied(std::uint16_t{}, detail::bfloat16_to_float);
       case DType::I64:
-        return copy<std::int64_t>(tensor, destination, [](std::int64_t value) { return value; });
+        return copied(std::int64_t{}, plain);
+      case DType::U64:
+        return copied(std::uint64_t{}, plain);
       case DType::I32:
-        return copy<std::int32_t>(tensor, destination, [](std::int32_t value) { return value; });
+        return copied(std::int32_t{}, plain);
+      case DType::U32:
+        return copied(std::uint32_t{}, plain);
+      case DType::I16:
+        return copied(std::int16_t{}, plain);
+      case DType::U16:
+        return copied(std::uint16_t{}, plain);
+      case DType::I8:
+        return copied(std::int8_t{}, plain);
       case DType::U8:
-        return copy<std::uint8_t>(tensor, destination, [](std::uint8_t value) { return value; });
+        return copied(std::uint8_t{}, plain);
+      case DType::BOOL:
+      case DType::F8_E4M3:
+      case DType::F8_E5M2:
+        throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " holds " +
+                                             std::string(dtype_name(tensor.dtype)) + ", which is not read as numbers");
     }
   }
 
  private:
   template <class Stored, class T, class Decode>
-  void copy(const Tensor& tensor, T* destination, Decode decode) const {
+  void copy(const Tensor& tensor, std::size_t first, std::size_t count, T* destination, Decode decode) const {
     using Value = decltype(decode(Stored{}));
-    const auto bytes = data(tensor);
+    const auto bytes = data(tensor).subspan(first * sizeof(Stored), count * sizeof(Stored));
     if constexpr (std::floating_point<Value> && std::integral<T>) {
       throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " holds " +
                                            std::string(dtype_name(tensor.dtype)) + ", but integers are wanted");
     } else {
       constexpr std::size_t chunk = std::size_t{1} << 20;  // elements between two releases
-      const std::size_t count = bytes.size() / sizeof(Stored);
       for (std::size_t begin = 0; begin < count; begin += chunk) {
         const std::size_t end = std::min(count, begin + chunk);
         if constexpr (std::same_as<Stored, T> && std::same_as<Value, T>) {
@@ -172,7 +197,7 @@ class SafetensorsFile {
                                                  " holds an integer that the wanted type cannot");
           }
         }
-        file_.release(data_begin_ + tensor.offset + begin * sizeof(Stored), (end - begin) * sizeof(Stored));
+        file_.release(data_begin_ + tensor.offset + (first + begin) * sizeof(Stored), (end - begin) * sizeof(Stored));
       }
     }
   }
@@ -205,7 +230,6 @@ inline void check_writable(std::span<const TensorToWrite> tensors) {
     if (!bytes || tensor.shape.size() > most_dimensions) {
       throw ShapeError(name + " has the impossible shape " + format_shape(tensor.shape));
     }
-    if (*bytes > 0 && tensor.data == nullptr) throw ConfigError(name + " has no data");
   }
 }
 
@@ -246,22 +270,44 @@ inline std::string safetensors_header(std::span<const TensorToWrite* const> tens
 
 }  // namespace detail
 
+/// Writes a file whose data is made piece by piece: `produce(tensor, write)` is called for each of `tensors`, in the
+/// order of the file, and calls write(data, bytes) until it has written the tensor; `tensor.data` is not used. The file
+/// has to be committed by the caller. Throws as write_safetensors.
+template <class Produce>
+void stream_safetensors(AtomicFile& file, std::span<const TensorToWrite> tensors,
+                        const std::map<std::string, std::string>& metadata, Produce&& produce) {
+  detail::check_writable(tensors);
+  std::vector<const TensorToWrite*> order;
+  order.reserve(tensors.size());
+  for (const auto& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
+    return std::pair(a->dtype, std::string_view(a->name)) < std::pair(b->dtype, std::string_view(b->name));
+  });
+  file.write(detail::safetensors_header(order, metadata, file.path()));
+  for (const auto* tensor : order) {
+    std::size_t left = *detail::tensor_bytes(tensor->dtype, tensor->shape);
+    produce(*tensor, [&](const void* data, std::size_t bytes) {
+      assert(bytes <= left);
+      file.write(data, bytes);
+      left -= bytes;
+    });
+    assert(left == 0);
+  }
+}
+
 /// Writes `tensors` and `metadata` (for files that transformers should load: {"format", "pt"}) atomically, in the
 /// reference writer's order: by element type, then by name. Throws ConfigError or ShapeError for tensors that make no
 /// file (repeated name, impossible shape), FileError for what the system refuses; then an old file is unchanged.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
   detail::check_writable(tensors);
-  std::vector<const TensorToWrite*> order;
-  order.reserve(tensors.size());
-  for (const auto& tensor : tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
-    const int left = dtype_info(a->dtype).rank, right = dtype_info(b->dtype).rank;
-    return left != right ? left > right : a->name < b->name;
-  });
+  for (const auto& tensor : tensors)
+    if (tensor.data == nullptr && *detail::tensor_bytes(tensor.dtype, tensor.shape) > 0)
+      throw ConfigError("tensor " + detail::in_quotes(tensor.name) + " has no data");
   AtomicFile file(path);
-  file.write(detail::safetensors_header(order, metadata, path));
-  for (const auto* tensor : order) file.write(tensor->data, *detail::tensor_bytes(tensor->dtype, tensor->shape));
+  stream_safetensors(file, tensors, metadata, [](const TensorToWrite& tensor, auto&& write) {
+    write(tensor.data, *detail::tensor_bytes(tensor.dtype, tensor.shape));
+  });
   file.commit();
 }
 

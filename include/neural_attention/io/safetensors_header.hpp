@@ -24,23 +24,32 @@
 
 namespace neural_attention::io {
 
-/// The element types that files may hold.
-enum class DType { F64, F32, F16, BF16, I64, I32, U8 };
+/// The element types that files may hold. Those that are no numbers here (BOOL and the 8-bit floats) are known but not
+/// read.
+enum class DType { U64, I64, F64, F32, U32, I32, BF16, F16, U16, I16, F8_E4M3, F8_E5M2, I8, U8, BOOL };
 
 struct DTypeInfo {
   DType dtype;
   std::string_view name;
   std::size_t bytes;
-  int rank;  // the reference writer puts tensors of a higher rank first
 };
 
-inline constexpr std::array<DTypeInfo, 7> dtype_table{{{DType::F64, "F64", 8, 5},
-                                                       {DType::F32, "F32", 4, 4},
-                                                       {DType::F16, "F16", 2, 1},
-                                                       {DType::BF16, "BF16", 2, 2},
-                                                       {DType::I64, "I64", 8, 6},
-                                                       {DType::I32, "I32", 4, 3},
-                                                       {DType::U8, "U8", 1, 0}}};
+/// In the order in which the reference writer puts tensors into a file.
+inline constexpr std::array<DTypeInfo, 15> dtype_table{{{DType::U64, "U64", 8},
+                                                        {DType::I64, "I64", 8},
+                                                        {DType::F64, "F64", 8},
+                                                        {DType::F32, "F32", 4},
+                                                        {DType::U32, "U32", 4},
+                                                        {DType::I32, "I32", 4},
+                                                        {DType::BF16, "BF16", 2},
+                                                        {DType::F16, "F16", 2},
+                                                        {DType::U16, "U16", 2},
+                                                        {DType::I16, "I16", 2},
+                                                        {DType::F8_E4M3, "F8_E4M3", 1},
+                                                        {DType::F8_E5M2, "F8_E5M2", 1},
+                                                        {DType::I8, "I8", 1},
+                                                        {DType::U8, "U8", 1},
+                                                        {DType::BOOL, "BOOL", 1}}};
 
 constexpr const DTypeInfo& dtype_info(DType dtype) { return dtype_table[static_cast<std::size_t>(dtype)]; }
 constexpr std::string_view dtype_name(DType dtype) { return dtype_info(dtype).name; }
@@ -122,7 +131,9 @@ class SafetensorsHeaderParser {
     if (place_ != Place::tensor || field_ != "dtype") return unexpected("the string " + in_quotes(value));
     const auto dtype = dtype_from_name(value);
     if (!dtype) {
-      fault("has the dtype " + in_quotes(value) + ", which is none of F64, F32, F16, BF16, I64, I32, U8");
+      std::string known;
+      for (const auto& info : dtype_table) known += (known.empty() ? "" : ", ") + std::string(info.name);
+      fault("has the dtype " + in_quotes(value) + ", which is none of " + known);
     }
     tensor_.dtype = *dtype;
     return true;

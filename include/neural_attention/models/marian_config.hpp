@@ -29,6 +29,7 @@ struct MarianConfig {
   int eos_token_id = 0;
   bool gradient_checkpointing = false;        ///< recompute each layer in the backward pass
   ProjectorConfig query, key, value, output;  ///< expansion, and the type where the projector is a Choice
+  std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {

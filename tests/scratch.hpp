@@ -1,9 +1,12 @@
-// What the io tests share: a folder that goes when the test ends, file helpers, and predicates on errors.
+// What tests with files share: a folder that goes when the test ends, file helpers, and predicates on errors.
 #pragma once
 
 #include <sys/resource.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include <boost/test/unit_test.hpp>
+#include <concepts>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -14,31 +17,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-struct Scratch {
-  Scratch() {
-    auto name = (std::filesystem::temp_directory_path() / "neural_attention_io_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
-    folder = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-
-  std::filesystem::path operator/(std::string_view name) const { return folder / name; }
-
-  /// Files and folders in it.
-  std::size_t entries() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++count;
-    return count;
-  }
-
-  std::filesystem::path folder;
-};
 
 inline void put(const std::filesystem::path& path, std::string_view bytes) {
   std::filesystem::remove(path);  // some file systems flush a file that is truncated and rewritten: slow in a loop
@@ -54,6 +32,46 @@ inline std::string contents(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+struct Scratch {
+  Scratch() {
+    auto name = (std::filesystem::temp_directory_path() / "neural_attention_test_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
+    path = name;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+
+  std::filesystem::path operator/(std::string_view name) const { return path / name; }
+
+  std::string file(std::string_view name) const { return (path / name).string(); }
+
+  /// Makes a file and returns its path.
+  std::string write(std::string_view name, std::string_view bytes) const {
+    put(path / name, bytes);
+    return file(name);
+  }
+  std::string write_gzip(std::string_view name, std::string_view bytes) const {
+    const gzFile out = gzopen(file(name).c_str(), "wb");
+    gzwrite(out, bytes.data(), static_cast<unsigned>(bytes.size()));
+    gzclose(out);
+    return file(name);
+  }
+  std::string read(std::string_view name) const { return contents(path / name); }
+
+  /// Files and folders in it.
+  std::size_t entries() const {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) ++count;
+    return count;
+  }
+
+  std::filesystem::path path;
+};
+
 /// Whether an error's message contains every one of `parts`.
 inline auto says(std::initializer_list<std::string> parts) {
   return [list = std::vector<std::string>(parts)](const std::exception& error) {
@@ -66,6 +84,8 @@ inline auto says(std::initializer_list<std::string> parts) {
     return true;
   };
 }
+
+inline auto says(const std::convertible_to<std::string> auto& part) { return says({std::string(part)}); }
 
 /// While it lives, no file of this process can grow beyond `bytes`: a full disk on any system, with any user.
 class FileSizeLimit {

@@ -1,0 +1,143 @@
+// GenerationConfig to and from Hugging Face's generation_config.json, or from the generation keys that older models
+// keep in config.json.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "neural_attention/decode/generation_config.hpp"
+#include "neural_attention/io/json_file.hpp"
+
+namespace neural_attention::io {
+
+namespace detail {
+
+/// Throws FileError for settings of generate() that change the search and are not supported.
+inline void refuse_unsupported_generation(const nlohmann::json& json, const std::string& path) {
+  const auto neutral = [&](const char* key, const nlohmann::json& value) {
+    const auto found = json.find(key);
+    if (found != json.end() && !found->is_null() && *found != value)
+      throw FileError(path, in_quotes(key) + " is " + describe_json(*found) + "; supported is " + value.dump());
+  };
+  neutral("num_beam_groups", 1);
+  for (const char* key : {"repetition_penalty", "encoder_repetition_penalty", "typical_p", "guidance_scale"})
+    neutral(key, 1.0);
+  for (const char* key :
+       {"penalty_alpha", "diversity_penalty", "epsilon_cutoff", "eta_cutoff", "encoder_no_repeat_ngram_size"})
+    neutral(key, 0);
+  for (const char* key :
+       {"force_words_ids", "constraints", "forced_bos_token_id", "exponential_decay_length_penalty", "suppress_tokens",
+        "begin_suppress_tokens", "forced_decoder_ids", "sequence_bias", "max_time"})
+    neutral(key, nullptr);
+}
+
+/// Keeps `value` where the key is missing or null. A list of one token is as good as the token.
+inline void read_token(const nlohmann::json& json, const char* key, int& value, const std::string& path) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_array()) {
+    value = get_or<int>(json, key, value, path);
+    return;
+  }
+  const auto tokens = get<std::vector<int>>(json, key, path);
+  if (tokens.size() != 1)
+    throw FileError(
+        path, in_quotes(key) + " is a list of " + std::to_string(tokens.size()) + " tokens; supported is one token");
+  value = tokens.front();
+}
+
+/// Keeps `value` where the key is missing or null. "New" tokens are those behind the start token.
+inline void read_new_tokens(const nlohmann::json& json, const char* key, int& value, const std::string& path) {
+  const int tokens = get_or<int>(json, key, -1, path);
+  if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
+}
+
+/// What to_json does not write itself, as text.
+inline std::string other_generation_keys(nlohmann::json json) {
+  for (const char* key : {"num_beams", "num_return_sequences", "max_length", "max_new_tokens", "min_length",
+                          "min_new_tokens", "length_penalty", "no_repeat_ngram_size", "renormalize_logits",
+                          "decoder_start_token_id", "eos_token_id", "pad_token_id", "forced_eos_token_id", "do_sample",
+                          "temperature", "top_k", "top_p", "early_stopping", "bad_words_ids"})
+    json.erase(key);
+  return json.empty() ? std::string() : json.dump();
+}
+
+}  // namespace detail
+
+/// Reads a file's content; `path` names it in errors. Keys that it lacks or that are null keep the value of `config`:
+/// by default Hugging Face's, but for max_length, which is 20 there. Throws FileError for a value of the wrong type,
+/// one that makes no sense, and for a search that is not supported (num_beam_groups, penalty_alpha …).
+inline GenerationConfig generation_config(const nlohmann::json& json, const std::string& path,
+                                          GenerationConfig config = {}) {
+  if (!json.is_object()) throw FileError(path, "must hold a JSON object");
+  const auto read = [&]<class T>(const char* key, T& value) { value = get_or<T>(json, key, value, path); };
+  read("num_beams", config.num_beams);
+  read("num_return_sequences", config.num_return_sequences);
+  read("max_length", config.max_length);
+  detail::read_new_tokens(json, "max_new_tokens", config.max_length, path);
+  read("min_length", config.min_length);
+  detail::read_new_tokens(json, "min_new_tokens", config.min_length, path);
+  read("length_penalty", config.length_penalty);
+  read("no_repeat_ngram_size", config.no_repeat_ngram_size);
+  read("renormalize_logits", config.renormalize_logits);
+  detail::read_token(json, "decoder_start_token_id", config.decoder_start_token_id, path);
+  detail::read_token(json, "eos_token_id", config.eos_token_id, path);
+  detail::read_token(json, "pad_token_id", config.pad_token_id, path);
+  detail::read_token(json, "forced_eos_token_id", config.forced_eos_token_id, path);
+  read("do_sample", config.do_sample);
+  read("temperature", config.temperature);
+  read("top_k", config.top_k);
+  read("top_p", config.top_p);
+
+  if (const auto found = json.find("early_stopping"); found != json.end() && !found->is_null()) {
+    if (found->is_boolean())
+      config.early_stopping = found->get<bool>() ? EarlyStopping::Always : EarlyStopping::Heuristic;
+    else if (found->is_string() && found->get<std::string>() == "never")
+      config.early_stopping = EarlyStopping::Never;
+    else
+      throw FileError(path, "early_stopping must be true, false or \"never\"");
+  }
+  read("bad_words_ids", config.bad_words_ids);
+  detail::refuse_unsupported_generation(json, path);
+  config.other_keys = detail::other_generation_keys(json);
+  try {
+    config.validate();
+  } catch (const ConfigError& error) {
+    throw FileError(path, error.what());
+  }
+  return config;
+}
+
+/// What differs from Hugging Face's defaults, and the keys that every Marian model has.
+inline nlohmann::ordered_json to_json(const GenerationConfig& config) {
+  const auto others = nlohmann::json::parse(config.other_keys.empty() ? "{}" : config.other_keys);
+  nlohmann::ordered_json json;
+  for (const auto& [key, value] : others.items()) json[key] = value;
+  const GenerationConfig usual;
+  const auto write = [&](const char* key, const auto& value, const auto& without) {
+    if (value != without) json[key] = value;
+  };
+  write("num_beams", config.num_beams, usual.num_beams);
+  write("num_return_sequences", config.num_return_sequences, usual.num_return_sequences);
+  json["max_length"] = config.max_length;
+  write("min_length", config.min_length, usual.min_length);
+  write("length_penalty", config.length_penalty, usual.length_penalty);
+  if (config.early_stopping == EarlyStopping::Always) json["early_stopping"] = true;
+  if (config.early_stopping == EarlyStopping::Never) json["early_stopping"] = "never";
+  write("no_repeat_ngram_size", config.no_repeat_ngram_size, usual.no_repeat_ngram_size);
+  write("bad_words_ids", config.bad_words_ids, usual.bad_words_ids);
+  write("renormalize_logits", config.renormalize_logits, usual.renormalize_logits);
+  write("decoder_start_token_id", config.decoder_start_token_id, usual.decoder_start_token_id);
+  if (config.other_keys.empty()) write("bos_token_id", config.eos_token_id, usual.eos_token_id);
+  write("eos_token_id", config.eos_token_id, usual.eos_token_id);
+  write("pad_token_id", config.pad_token_id, usual.pad_token_id);
+  write("forced_eos_token_id", config.forced_eos_token_id, usual.forced_eos_token_id);
+  write("do_sample", config.do_sample, usual.do_sample);
+  write("temperature", config.temperature, usual.temperature);
+  write("top_k", config.top_k, usual.top_k);
+  write("top_p", config.top_p, usual.top_p);
+  return json;
+}
+
+}  // namespace neural_attention::io

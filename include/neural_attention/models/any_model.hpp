@@ -1,0 +1,136 @@
+// AnyModel: one of several instantiated model types, picked by the names of the projectors in a config. Where none
+// fits, the error prints the type to instantiate. A role that is a Choice fits whenever its names have the wanted one.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "neural_attention/attention/choice.hpp"
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/models/marian.hpp"
+
+namespace neural_attention {
+
+namespace any_model_detail {
+
+/// Whether projector type P is, or can become, the one called `name`.
+template <class P>
+constexpr bool offers(std::string_view name) {
+  if constexpr (requires { P::names; })
+    return std::find(P::names.begin(), P::names.end(), name) != P::names.end();
+  else if constexpr (requires { ProjectorName<P>::value; })
+    return ProjectorName<P>::value == name;
+  else
+    return false;
+}
+
+/// How C++ spells type T, without namespaces: `Cpu<float>`.
+template <class T>
+std::string spelling() {
+  std::string_view text = __PRETTY_FUNCTION__;  // "… [with T = neural_attention::…::Cpu<float>; …]"
+  text.remove_prefix(text.find("T = ") + 4);
+  text = text.substr(0, text.find_first_of(";]"));
+  const auto arguments = std::min(text.find('<'), text.size());
+  const auto scope = text.substr(0, arguments).rfind("::");
+  if (scope != std::string_view::npos) text.remove_prefix(scope + 2);
+  return std::string(text);
+}
+
+/// The template that a projector's name belongs to. A name of one's own is taken to be the type's in snake_case.
+inline std::string projector_template(std::string_view name) {
+  if (name == "residual") return "ResidualNeural";
+  if (name == "plain_residual") return "ResidualPlainNeural";
+  std::string camel;
+  bool capital = true;
+  for (const char c : name) {
+    if (c == '_') {
+      capital = true;
+    } else {
+      camel += capital ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+      capital = false;
+    }
+  }
+  return camel;
+}
+
+inline std::string projections_text(const MarianConfig& config) {
+  std::string text = "Projections<";
+  for (const auto* role : {&config.query, &config.key, &config.value, &config.output})
+    text += (text.ends_with('<') ? "" : ", ") + projector_template(role->type);
+  return text + ">";
+}
+
+}  // namespace any_model_detail
+
+/// Whether `Model` can be made of `config`: each of its projectors is, or can become, the one that the config names.
+template <class Model>
+bool fits(const MarianConfig& config) {
+  using B = typename Model::Backend;
+  using P = typename Model::Projections;
+  namespace detail = any_model_detail;
+  return detail::offers<typename P::template Query<B>>(config.query.type) &&
+         detail::offers<typename P::template Key<B>>(config.key.type) &&
+         detail::offers<typename P::template Value<B>>(config.value.type) &&
+         detail::offers<typename P::template Output<B>>(config.output.type);
+}
+
+/// Holds a model of the first of `Models` that fits its config. All of them have the same backend.
+template <class First, class... More>
+class AnyModel {
+ public:
+  using Backend = typename First::Backend;
+  static_assert((std::same_as<Backend, typename More::Backend> && ...), "the models of an AnyModel share one backend");
+
+  /// As a Marian is made. Throws ConfigError with the C++ type to instantiate where none of the types fits.
+  AnyModel(Backend& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
+           Purpose purpose = Purpose::Training) {
+    const auto make = [&]<class Model>(std::type_identity<Model>) {
+      if (!fits<Model>(config)) return false;
+      model_ = std::make_unique<Model>(backend, config, seed, purpose);
+      return true;
+    };
+    if (make(std::type_identity<First>{}) || (make(std::type_identity<More>{}) || ...)) return;
+    throw ConfigError("no model type of this program has the projectors query '" + config.query.type + "', key '" +
+                      config.key.type + "', value '" + config.value.type + "', output '" + config.output.type +
+                      "'; the type to instantiate is Marian<" + any_model_detail::spelling<Backend>() + ", " +
+                      any_model_detail::projections_text(config) + ">");
+  }
+
+  /// use(model) with the model's exact type.
+  decltype(auto) visit(auto&& use) {
+    return std::visit([&](auto& model) -> decltype(auto) { return use(*model); }, model_);
+  }
+  decltype(auto) visit(auto&& use) const {
+    return std::visit([&](const auto& model) -> decltype(auto) { return use(std::as_const(*model)); }, model_);
+  }
+
+  /// The model where it is of type `Model`, else null.
+  template <class Model>
+  Model* get() {
+    const auto* const held = std::get_if<std::unique_ptr<Model>>(&model_);
+    return held ? held->get() : nullptr;
+  }
+  template <class Model>
+  const Model* get() const {
+    return const_cast<AnyModel&>(*this).template get<Model>();
+  }
+
+  const MarianConfig& config() const {
+    return visit([](const auto& model) -> const MarianConfig& { return model.config(); });
+  }
+
+ private:
+  std::variant<std::unique_ptr<First>, std::unique_ptr<More>...> model_;
+};
+
+}  // namespace neural_attention
