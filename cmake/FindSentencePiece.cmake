@@ -10,7 +10,8 @@ mark_as_advanced(SentencePiece_INCLUDE_DIR SentencePiece_LIBRARY SentencePiece_T
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(SentencePiece
-  REQUIRED_VARS SentencePiece_LIBRARY SentencePiece_TRAIN_LIBRARY SentencePiece_INCLUDE_DIR)
+  REQUIRED_VARS SentencePiece_LIBRARY SentencePiece_TRAIN_LIBRARY SentencePiece_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE "on Debian and Ubuntu it comes with apt-get install libsentencepiece-dev")
 
 if(SentencePiece_FOUND)
   if(NOT TARGET SentencePiece::sentencepiece)

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +19,9 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/metrics/corpus.hpp"
 #include "neural_attention/metrics/tokenizer_13a.hpp"
+#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::metrics {
 
@@ -81,7 +82,7 @@ using Words = std::unordered_map<std::string, int>;
 
 inline std::vector<int> number_words(std::string_view segment, Words& words) {
   std::vector<int> ids;
-  for (auto& token : tokenize_13a(strip_right(segment))) {
+  for (auto& token : tokenize_13a(text::strip_right(segment))) {
     ids.push_back(words.try_emplace(std::move(token), static_cast<int>(words.size())).first->second);
   }
   return ids;
@@ -98,29 +99,6 @@ inline NgramCounts count_ngrams(const std::vector<int>& ids) {
     }
   }
   return result;
-}
-
-/// `digits` decimals, rounded from the exact binary value as Python does, with a point in every locale.
-inline std::string fixed(double value, int digits) {
-  std::array<char, 400> buffer;  // the largest double has 309 digits before the point
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, digits).ptr;
-  return std::string(buffer.data(), end);
-}
-
-/// `references` has one entry per stream. \throws ConfigError without a stream or a segment, ShapeError if a stream has
-/// another number of segments than the hypotheses.
-template <class Streams>
-void check_corpus(std::size_t hypotheses, const Streams& references) {
-  if (references.empty()) throw ConfigError("BLEU needs at least one reference stream, got 0");
-  for (std::size_t stream = 0; stream < references.size(); ++stream) {
-    if (references[stream].size() != hypotheses) {
-      throw ShapeError("BLEU needs one reference for each hypothesis, got " + std::to_string(hypotheses) +
-                       " hypotheses and " + std::to_string(references[stream].size()) + " references" +
-                       (references.size() > 1 ? " in stream " + std::to_string(stream + 1) : std::string()));
-    }
-  }
-  if (hypotheses == 0) throw ConfigError("BLEU of an empty corpus is undefined: got 0 hypotheses and 0 references");
 }
 
 }  // namespace detail
@@ -165,7 +143,7 @@ BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text
 /// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
                                                    std::span<const std::span<const std::string>> references) {
-  detail::check_corpus(hypotheses.size(), references);
+  detail::check_corpus("BLEU", hypotheses.size(), references);
   std::vector<BleuStatistics> result;
   result.reserve(hypotheses.size());
   std::vector<std::string_view> of_segment(references.size());

@@ -18,6 +18,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/metrics/bleu.hpp"
+#include "neural_attention/metrics/chrf.hpp"
 
 namespace neural_attention::metrics {
 
@@ -107,6 +108,18 @@ inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first,
   const auto second_statistics = bleu_statistics(second, streams);
   const auto score = [](const BleuStatistics& sum) { return bleu_score(sum).score; };
   return paired_bootstrap<BleuStatistics>(first_statistics, second_statistics, score, samples,
+                                          RandomStream(RandomKey{seed}));
+}
+
+/// The same for corpus chrF.
+inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                                             std::span<const std::string> references, const ChrfOptions& options = {},
+                                             int samples = 1000, std::uint64_t seed = 12345) {
+  const std::span<const std::span<const std::string>> streams(&references, 1);
+  const auto first_statistics = chrf_statistics(first, streams, options);
+  const auto second_statistics = chrf_statistics(second, streams, options);
+  const auto score = [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; };
+  return paired_bootstrap<ChrfStatistics>(first_statistics, second_statistics, score, samples,
                                           RandomStream(RandomKey{seed}));
 }
 

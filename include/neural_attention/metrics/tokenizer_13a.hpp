@@ -5,60 +5,18 @@
 // last member is bound to a digit that follows (see split_13a). So one pass suffices.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/text/utf8.hpp"
+
 namespace neural_attention::metrics {
 
 namespace detail {
-
-/// The number of bytes of the white-space character that `text` begins with, 0 if it begins with none.
-/// These are the 29 characters for which Python's str.isspace() holds; other UTF-8, broken or not, is not white space.
-constexpr std::size_t leading_space(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto byte = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return (first >= 0x09 && first <= 0x0D) || (first >= 0x1C && first <= 0x20) ? 1 : 0;
-  const unsigned second = byte(1);
-  if (first == 0xC2) return second == 0x85 || second == 0xA0 ? 2 : 0;  // next line, no-break space
-  const unsigned third = byte(2);
-  if (first == 0xE1) return second == 0x9A && third == 0x80 ? 3 : 0;  // U+1680
-  if (first == 0xE3) return second == 0x80 && third == 0x80 ? 3 : 0;  // U+3000
-  if (first != 0xE2) return 0;
-  if (second == 0x81) return third == 0x9F ? 3 : 0;  // U+205F
-  if (second != 0x80) return 0;
-  const bool space = (third >= 0x80 && third <= 0x8A) || third == 0xA8 || third == 0xA9 || third == 0xAF;
-  return space ? 3 : 0;  // U+2000 to U+200A, U+2028, U+2029, U+202F
-}
-
-/// `text` without the white space at its end, as Python's str.rstrip().
-constexpr std::string_view strip_right(std::string_view text) {
-  for (std::size_t length = 1; length <= 3 && length <= text.size();) {
-    if (leading_space(text.substr(text.size() - length)) == length) {
-      text.remove_suffix(length);
-      length = 1;
-    } else {
-      ++length;
-    }
-  }
-  return text;
-}
-
-/// Replaces from left to right; what a replacement creates is not looked at again.
-inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  auto found = text.find(from);
-  if (found == std::string::npos) return;
-  std::string result;
-  std::size_t start = 0;
-  for (; found != std::string::npos; found = text.find(from, start)) {
-    result.append(text, start, found - start).append(to);
-    start = found + from.size();
-  }
-  text = std::move(result.append(text, start, std::string::npos));
-}
 
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_stop(char c) { return c == '.' || c == ','; }
@@ -90,7 +48,7 @@ inline std::vector<std::string> split_13a(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const char c = text[i];
     const bool after_digit = i > 0 && is_digit(text[i - 1]);
-    if (const auto space = leading_space(text.substr(i)); space > 0) {
+    if (const auto space = neural_attention::text::leading_space(text.substr(i)); space > 0) {
       end_word();
       i += space;
     } else if (is_stop(c)) {
@@ -120,13 +78,11 @@ inline std::vector<std::string> split_13a(std::string_view text) {
 /// (so `&amp;lt;` becomes `<`).
 inline std::vector<std::string> tokenize_13a(std::string_view segment) {
   if (segment.find_first_of("<-&") == std::string_view::npos) return detail::split_13a(segment);
+  using Rule = std::pair<std::string_view, std::string_view>;
+  constexpr std::array<Rule, 6> rules = {Rule{"<skipped>", ""}, Rule{"-\n", ""},   Rule{"&quot;", "\""},
+                                         Rule{"&amp;", "&"},    Rule{"&lt;", "<"}, Rule{"&gt;", ">"}};
   std::string text(segment);
-  detail::replace_all(text, "<skipped>", "");
-  detail::replace_all(text, "-\n", "");
-  detail::replace_all(text, "&quot;", "\"");
-  detail::replace_all(text, "&amp;", "&");
-  detail::replace_all(text, "&lt;", "<");
-  detail::replace_all(text, "&gt;", ">");
+  for (const auto& [from, to] : rules) text = neural_attention::text::replace_all(text, from, to);
   return detail::split_13a(text);
 }
 

@@ -32,6 +32,15 @@ struct MarianTokenizerOptions {
   int model_max_length = 512;  ///< for HF's truncation
 };
 
+/// What tokenizer_config.json says of clean_up_tokenization_spaces, true where nothing. Throws FileError for a broken
+/// file and for one that asks for separate vocabularies.
+inline bool read_clean_up_spaces(const std::string& path) {
+  const auto config = io::read_json(path);
+  if (io::get_or<bool>(config, "separate_vocabs", false, path))
+    throw FileError(path, "asks for separate vocabularies, only one is supported");
+  return io::get_or<bool>(config, "clean_up_tokenization_spaces", true, path);
+}
+
 /// All const functions may be called from several threads at once.
 class MarianTokenizer {
  public:
@@ -43,7 +52,7 @@ class MarianTokenizer {
                               MarianVocabulary::load(file("vocab.json")));
     const auto config_path = file("tokenizer_config.json");
     std::error_code ignored;
-    if (std::filesystem::exists(config_path, ignored)) tokenizer.read_config(config_path);
+    if (std::filesystem::exists(config_path, ignored)) tokenizer.clean_up_spaces_ = read_clean_up_spaces(config_path);
     return tokenizer;
   }
 
@@ -218,19 +227,6 @@ class MarianTokenizer {
         {"pad_token", MarianVocabulary::pad},   {"separate_vocabs", false},
         {"clean_up_tokenization_spaces", false}};
     io::write_file_atomically(path, config.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n");
-  }
-
-  void read_config(const std::string& path) {
-    const auto config = MarianVocabulary::parse(path);
-    if (!config.is_object()) throw FileError(path, "is not a JSON object");
-    const auto flag = [&](const char* key, bool otherwise) {
-      const auto found = config.find(key);
-      if (found == config.end() || found->is_null()) return otherwise;
-      if (!found->is_boolean()) throw FileError(path, std::string(key) + " is neither true nor false");
-      return found->get<bool>();
-    };
-    if (flag("separate_vocabs", false)) throw FileError(path, "asks for separate vocabularies, only one is supported");
-    clean_up_spaces_ = flag("clean_up_tokenization_spaces", true);
   }
 
   SentencePiece source_, target_;

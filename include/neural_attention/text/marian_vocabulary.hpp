@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/io/atomic_file.hpp"
-#include "neural_attention/text/lines.hpp"
+#include "neural_attention/io/json_file.hpp"
 
 namespace neural_attention::text {
 
@@ -27,30 +26,31 @@ class MarianVocabulary {
     ids_.reserve(pieces_.size());
     for (std::size_t id = 0; id < pieces_.size(); ++id)
       if (!ids_.emplace(pieces_[id], static_cast<int>(id)).second)
-        throw FileError(path, "piece " + quoted(pieces_[id]) + " occurs more than once");
+        throw FileError(path, "piece " + io::detail::in_quotes(pieces_[id]) + " occurs more than once");
     eos_id_ = special(eos, path);
     unk_id_ = special(unk, path);
     pad_id_ = special(pad, path);
   }
 
-  /// Reads vocab.json. Throws FileError where it is no object of integers, an id occurs twice, or one in 0 … n-1 is
-  /// missing.
+  /// Reads vocab.json. Throws FileError where it is no object of integers, a piece or an id occurs twice, or an id in
+  /// 0 … n-1 is missing.
   static MarianVocabulary load(const std::string& path) {
-    const auto document = parse(path);
+    const auto document = io::read_json(path);
     if (!document.is_object() || document.empty()) throw FileError(path, "is not a JSON object of pieces and ids");
     const auto count = document.size();
     std::vector<std::string> pieces(count);
     std::vector<bool> taken(count);
     for (const auto& [piece, value] : document.items()) {
-      if (!value.is_number_integer()) throw FileError(path, "the id of piece " + quoted(piece) + " is not an integer");
-      const auto id = value.get<long long>();
-      if (id < 0 || static_cast<unsigned long long>(id) >= count)
-        throw FileError(path, "piece " + quoted(piece) + " has id " + std::to_string(id) + ", but " +
+      if (!value.is_number_integer())
+        throw FileError(path, "the id of piece " + io::detail::in_quotes(piece) + " is not an integer");
+      // What is negative is no std::size_t; what is large need not be a long long.
+      if (!value.is_number_unsigned() || value.get<std::size_t>() >= count)
+        throw FileError(path, "piece " + io::detail::in_quotes(piece) + " has id " + value.dump() + ", but " +
                                   std::to_string(count) + " pieces need the ids 0 to " + std::to_string(count - 1));
-      const auto place = static_cast<std::size_t>(id);
+      const auto place = value.get<std::size_t>();
       if (taken[place])
-        throw FileError(path, "pieces " + quoted(pieces[place]) + " and " + quoted(piece) + " have the same id " +
-                                  std::to_string(id));
+        throw FileError(path, "pieces " + io::detail::in_quotes(pieces[place]) + " and " +
+                                  io::detail::in_quotes(piece) + " have the same id " + std::to_string(place));
       taken[place] = true;
       pieces[place] = piece;
     }
@@ -82,15 +82,6 @@ class MarianVocabulary {
     if (id < 0 || id >= size())
       throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(size()));
     return pieces_[static_cast<std::size_t>(id)];
-  }
-
-  /// A JSON document from a file that must be UTF-8. Throws FileError with the parser's place and complaint.
-  static nlohmann::json parse(const std::string& path) {
-    try {
-      return nlohmann::json::parse(read_text_bytes(path));
-    } catch (const nlohmann::json::parse_error& error) {
-      throw FileError(path, std::string("is not valid JSON: ") + error.what());
-    }
   }
 
  private:

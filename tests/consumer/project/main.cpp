@@ -1,13 +1,24 @@
 // Two translation units include everything: a function that is not inline would be defined twice. Both make a model,
-// and this one trains it: header-only, the kernels are instantiated here.
+// and this one trains it: header-only, the kernels are instantiated here. Where one unit uses the compiled kernels and
+// the other those of the headers, their backends are different types.
 #include <cstdio>
 #include <neural_attention/neural_attention.hpp>
+#include <typeinfo>
 
 namespace na = neural_attention;
 
 long parameters_of_linear_model();
+const std::type_info& backend_of_other_unit();
+
+#ifdef CONSUMER_TRANSLATES
+bool translates();
+#endif
 
 int main() {
+#ifdef CONSUMER_TRANSLATES
+  if (!translates()) return 2;
+#endif
+  if ((backend_of_other_unit() != typeid(na::Cpu<float>)) != CONSUMER_MIXED) return 3;
   na::MarianConfig config = na::marian_small(8);
   config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 16;
   config.encoder_layers = config.decoder_layers = 1;

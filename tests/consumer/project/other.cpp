@@ -1,8 +1,12 @@
 #include <neural_attention/neural_attention.hpp>
+#include <typeinfo>
 
 namespace na = neural_attention;
 
 long parameters_of_linear_model();
+const std::type_info& backend_of_other_unit();
+
+const std::type_info& backend_of_other_unit() { return typeid(na::Cpu<float>); }
 
 long parameters_of_linear_model() {
   na::MarianConfig config = na::marian_small(8);

@@ -1,0 +1,47 @@
+// One entry for every file format of parallel text, chosen by the files' names.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/iwslt.hpp"
+#include "neural_attention/text/parallel_corpus.hpp"
+#include "neural_attention/text/tsv.hpp"
+
+namespace neural_attention::text {
+
+enum class CorpusFormat { Lines, Tsv, IwsltXml, IwsltTags };
+
+/// By the file's name, with or without .gz: *.tsv, *.xml, train.tags.*, and lines of text otherwise.
+inline CorpusFormat corpus_format(const std::string& path) {
+  auto name = std::filesystem::path(path).filename().string();
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  if (name.ends_with(".tsv")) return CorpusFormat::Tsv;
+  if (name.ends_with(".xml")) return CorpusFormat::IwsltXml;
+  if (name.starts_with("train.tags.")) return CorpusFormat::IwsltTags;
+  return CorpusFormat::Lines;
+}
+
+/// Sentence pairs from two files, or from one that holds both sides separated by tabs (then `target_path` is empty and
+/// the name is free). Throws what the readers throw, and ConfigError for two files of different formats or two .tsv.
+inline ParallelCorpus load_corpus(const std::string& source_path, const std::string& target_path,
+                                  const TsvColumns& columns = {}) {
+  if (target_path.empty()) return load_tsv(source_path, columns);
+  const auto format = corpus_format(source_path);
+  if (format != corpus_format(target_path))
+    throw ConfigError("by their names " + source_path + " and " + target_path + " are of different formats");
+  switch (format) {
+    case CorpusFormat::Tsv:
+      throw ConfigError("a .tsv file holds both sides: give " + source_path + " alone, without " + target_path);
+    case CorpusFormat::IwsltXml:
+      return load_iwslt_xml(source_path, target_path);
+    case CorpusFormat::IwsltTags:
+      return load_iwslt_tags(source_path, target_path);
+    case CorpusFormat::Lines:
+      break;
+  }
+  return load_parallel(source_path, target_path);
+}
+
+}  // namespace neural_attention::text

@@ -1,0 +1,194 @@
+// The readers under test, one function each: true where the file was taken, false where it was refused.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "fuzz/fuzz_target.hpp"
+#include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/marian_config_json.hpp"
+#include "neural_attention/io/safetensors.hpp"
+#include "neural_attention/io/tensor_files.hpp"
+#include "neural_attention/text/iwslt.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/marian_vocabulary.hpp"
+#include "neural_attention/text/utf8.hpp"
+
+namespace fuzz {
+
+namespace io = neural_attention::io;
+
+/// A folder with two shards, and an index that may be any file.
+class ShardFolder {
+ public:
+  ShardFolder() {
+    auto name = (std::filesystem::temp_directory_path() / "neural_attention_fuzz_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
+    folder_ = name;
+    const std::array<float, 2> values = {1, 2};
+    const auto write = [&](const char* file, std::initializer_list<const char*> names) {
+      std::vector<io::TensorToWrite> tensors;
+      for (const auto* tensor : names) tensors.push_back({tensor, io::DType::F32, {2}, values.data()});
+      io::write_safetensors(folder_ / file, tensors);
+    };
+    write("a.safetensors", {"x", "y"});
+    write("b.safetensors", {"z"});
+  }
+  ShardFolder(const ShardFolder&) = delete;
+  ShardFolder& operator=(const ShardFolder&) = delete;
+  ~ShardFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  std::string path() const { return folder_.string(); }
+
+  void set_index(const std::string& file) const {
+    const auto index = folder_ / io::model_index_file;
+    std::filesystem::remove(index);
+    std::filesystem::create_symlink(file, index);
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// Opens, lists and reads every tensor in each type. What was taken covers the file, and writing it again gives the
+/// same tensors.
+inline bool safetensors(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const io::SafetensorsFile file(name);
+    std::size_t end = 0;
+    std::vector<io::TensorToWrite> again;
+    for (const auto& tensor : file.tensors()) {
+      require(file.find(tensor.name) == &tensor, "a tensor is found by its name");
+      require(tensor.offset == end, "tensors follow each other");
+      const auto bytes = file.data(tensor);
+      require(bytes.size() == tensor.bytes && io::detail::tensor_bytes(tensor.dtype, tensor.shape) == tensor.bytes,
+              "a tensor has the bytes of its shape");
+      end += tensor.bytes;
+      const std::size_t count = tensor.bytes / io::dtype_bytes(tensor.dtype);
+      const auto read = [&]<class T>(std::vector<T> values) {
+        values.resize(count);
+        file.read(tensor, values.data());
+      };
+      const auto type = io::dtype_name(tensor.dtype);
+      const bool integers = type[0] == 'I' || type[0] == 'U', opaque = type == "BOOL" || type.starts_with("F8");
+      // Integers may be too large for a float, and floats are never given as integers: these are refusals, no damage.
+      const bool as_float = reads(name, [&](const std::string&) { read(std::vector<float>{}); });
+      const bool as_double = reads(name, [&](const std::string&) { read(std::vector<double>{}); });
+      const bool as_integer = reads(name, [&](const std::string&) { read(std::vector<std::int64_t>{}); });
+      const bool of_64_bits = type == "U64";  // may exceed a signed integer
+      require(opaque     ? !as_integer && !as_float && !as_double
+              : integers ? (as_integer || of_64_bits) && (as_double || !as_float)
+                         : as_float && as_double && !as_integer,
+              "a tensor can be read as what it holds");
+      again.push_back({tensor.name, tensor.dtype, tensor.shape, bytes.data()});
+    }
+    const auto header = [&] {
+      std::vector<const io::TensorToWrite*> order;
+      for (const auto& tensor : again) order.push_back(&tensor);
+      return io::detail::safetensors_header(order, file.metadata(), name);
+    }();
+    const auto parsed = io::detail::parse_safetensors_header(std::string_view(header).substr(8), end, name);
+    require(parsed.tensors.size() == again.size() && parsed.metadata == file.metadata(), "a file can be written again");
+    for (const auto& tensor : parsed.tensors) {
+      const auto* original = file.find(tensor.name);
+      require(original != nullptr && original->shape == tensor.shape && original->dtype == tensor.dtype &&
+                  original->offset == tensor.offset,
+              "a tensor written again is the same");
+    }
+  });
+}
+
+/// config.json: what was taken makes sense, and comes back from what we would write.
+inline bool marian_config(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const auto config = io::load_marian_config(name);
+    if (config.vocab_size > 0) config.validate();
+    const auto written = io::to_json(config).dump();
+    const auto again = io::marian_config(io::parse_json(written, name), name);
+    require(io::to_json(again).dump() == written, "a config written again is the same");
+  });
+}
+
+/// generation_config.json: what was taken makes sense, and comes back from what we would write.
+inline bool generation_config(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const auto config = io::generation_config(io::read_json(name), name);
+    config.validate();
+    const auto written = io::to_json(config).dump();
+    const auto again = io::generation_config(io::parse_json(written, name), name);
+    require(io::to_json(again).dump() == written, "a config written again is the same");
+  });
+}
+
+/// model.safetensors.index.json beside two shards, a.safetensors with the tensors x and y, and b.safetensors with z:
+/// what was taken names every one of them, and no file outside the folder was opened.
+inline bool shard_index(const std::string& path) {
+  static const ShardFolder folder;
+  folder.set_index(path);
+  return reads_in(folder.path(), [](const std::string& name) {
+    const auto files = io::TensorFiles::in_directory(name);
+    std::size_t count = 0;
+    files.for_each([&](const std::string& tensor, const io::TensorInfo& info) {
+      ++count;
+      require(files.find(tensor) == &info, "a tensor is found by its name");
+      require(files.file_of(tensor).find(tensor) == &info, "a tensor is in the file that it is said to be in");
+    });
+    require(count >= 1 && count <= 3, "a model has the tensors of its shards");
+  });
+}
+
+/// vocab.json: dense ids that lead to the pieces and back.
+inline bool vocabulary(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const auto vocabulary = neural_attention::text::MarianVocabulary::load(name);
+    require(vocabulary.size() >= 3, "a vocabulary has its special pieces");
+    for (int id = 0; id < vocabulary.size(); ++id)
+      require(vocabulary.id(vocabulary.piece(id)) == id, "a piece leads back to its id");
+    require(vocabulary.is_special(vocabulary.eos_id()) && vocabulary.is_special(vocabulary.pad_id()) &&
+                vocabulary.is_special(vocabulary.unk_id()),
+            "the special pieces are special");
+  });
+}
+
+inline bool tokenizer_config(const std::string& path) {
+  return reads(path, [](const std::string& name) { neural_attention::text::read_clean_up_spaces(name); });
+}
+
+/// An IWSLT test set: what was taken is text, and every segment has its place.
+inline bool iwslt_xml(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const auto segments = neural_attention::text::read_iwslt_segments(name);
+    require(!segments.empty(), "a test set has segments");
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      std::size_t bad = 0;
+      require(neural_attention::text::valid_utf8(segments[i].text, bad), "a segment is UTF-8");
+      require(segments[i].text.find('\n') == std::string::npos, "a segment is one line");
+      require(segments[i].line >= (i == 0 ? 1 : segments[i - 1].line), "segments come in the order of their lines");
+    }
+  });
+}
+
+struct Target {
+  const char* name;  // of its corpus and its program
+  bool (*read)(const std::string& path);
+};
+
+inline constexpr Target targets[] = {
+    {"safetensors", safetensors}, {"marian_config", marian_config}, {"generation_config", generation_config},
+    {"shard_index", shard_index}, {"vocabulary", vocabulary},       {"tokenizer_config", tokenizer_config},
+    {"iwslt_xml", iwslt_xml}};
+
+}  // namespace fuzz
