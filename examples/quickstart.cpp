@@ -43,11 +43,11 @@ int main() {
     if (step % 50 == 0) std::printf("step %d  loss %.3f\n", step, loss.smoothed / double(loss.tokens));
   }
   int right = 0, asked = 0;
-  for (na::GreedyDecoder<Model> decode(cpu, model); asked < 200; ++asked) {
+  for (na::Generator<Model> generate(cpu, model); asked < 200; ++asked) {
     const Example example(random);
     na::TranslationBatch question(pad_token);
     question.push(ended(example.digits), {});
-    const auto answer = decode(question).front();
+    const auto answer = generate(question, na::generation_defaults(config)).front().front().ids;
     right += answer == example.sorted;
     if (asked >= 3) continue;
     for (const int token : example.digits) std::printf("%d ", token - 1);

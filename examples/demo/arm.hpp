@@ -14,8 +14,8 @@
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/translate_lines.hpp"
 #include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/text/translator.hpp"
 #include "neural_attention/train/trainer.hpp"
 
 namespace examples {
@@ -46,12 +46,11 @@ struct DemoSettings {
     options.step.schedule = {na::Schedule::Kind::Linear, max_steps / 8, max_steps};
     options.step.label_smoothing = 0.1;
     options.step.seed = seed;
-    options.adam.beta2 = 0.98;
-    options.adam.weight_decay = 0.01;
     options.max_steps = max_steps;
     options.eval_steps = std::max(1L, max_steps / evaluations);
     return options;
   }
+  na::AdamOptions adam() const { return {.beta2 = 0.98, .weight_decay = 0.01}; }
 };
 
 struct ArmResult {
@@ -64,17 +63,14 @@ struct ArmResult {
 };
 
 /// Trains a model with projections `P` in `folder`, which holds the tokenizer and becomes a complete model folder with
-/// metrics and curves. `roles` sets the projectors' names in config.json, so that other programs can read the model.
-/// Returns early where `stop` says so.
+/// metrics and curves. Returns early where `stop` says so.
 template <class P>
 ArmResult train_arm(const std::string& name, const std::string& folder, const DemoCorpus& corpus,
                     const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
-                    const std::function<void(na::MarianConfig&)>& roles, const std::function<bool()>& stop) {
+                    const std::function<bool()>& stop) {
   using Model = na::Marian<na::Cpu<float>, P>;
-  auto config = settings.model(tokenizer.vocab_size());
-  roles(config);
   na::Cpu<float> backend(settings.threads);
-  Model model(backend, config, settings.seed);
+  Model model(backend, settings.model(tokenizer.vocab_size()), settings.seed);
 
   const auto batches = [&](const na::text::ParallelCorpus& text, bool shuffle) {
     na::text::BatchOptions options;
@@ -91,7 +87,11 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
   result.parameters = model.parameters().count();
   Progress progress(settings.max_steps, name);
   TrainingLog log(folder, name, "bleu", 0);
-  na::GreedyDecoder<Model> decoder(backend, model);
+  auto greedy = na::generation_defaults(model.config());
+  greedy.max_length = settings.longest;
+  na::text::TranslatorOptions translator_options;
+  translator_options.threads = settings.threads;
+  const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   na::TrainerCallbacks callbacks;
   callbacks.on_step = [&](const na::StepEvent& event) {
     const double loss = event.result.loss.smoothed / double(event.result.loss.tokens);
@@ -100,10 +100,9 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
     return !stop();
   };
   callbacks.metric = [&] {
-    na::text::TranslateOptions decoding;
-    decoding.greedy.max_length = settings.longest;
-    result.translations =
-        na::text::translate_lines(decoder, tokenizer, config.max_position_embeddings, corpus.held_out.source, decoding);
+    result.translations.clear();
+    for (const auto& translation : translator.translate(corpus.held_out.source))
+      result.translations.push_back(translation.text());
     return na::metrics::corpus_bleu(result.translations, corpus.held_out.target).score;
   };
   callbacks.on_evaluation = [&](const na::EvaluationEvent& event) {
@@ -113,7 +112,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
     progress.message(name + "  step " + std::to_string(event.step) + "  held-out loss " + fixed(event.loss, 3) +
                      "  BLEU " + fixed(event.metric, 1));
   };
-  na::Trainer trainer(backend, model, training, validation, settings.trainer(), std::move(callbacks));
+  na::Trainer trainer(backend, model, training, validation, settings.trainer(), settings.adam(), std::move(callbacks));
   const auto summary = trainer.run();
   progress.finish();
   result.cancelled = summary.cancelled;
@@ -124,7 +123,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
   result.tokens_per_second = summary.tokens_per_second;
   result.seconds = progress.elapsed_seconds();
   log.finish(name, result.parameters, settings.seed, summary, result.bleu);
-  na::io::save_config(folder + "/config.json", config);
+  na::io::save_config(folder + "/config.json", model.config());
   na::io::save_parameters(folder + "/model.safetensors", backend, model.parameters());
   return result;
 }

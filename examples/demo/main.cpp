@@ -95,22 +95,11 @@ int run_demo(const DemoOptions& options) {
 
   const Interruption interruption;
   const auto stop = [&] { return interruption.requested(); };
-  const int linear_choice = na::io::projector_choice("linear"), neural_choice = na::io::projector_choice("neural");
   std::vector<ArmResult> arms;
-  arms.push_back(train_arm<na::LinearProjections>(
-      "linear", linear.string(), corpus, tokenizer, options.settings,
-      [&](na::MarianConfig& config) {
-        for (auto* role : {&config.query, &config.key, &config.value, &config.output}) role->choice = linear_choice;
-      },
-      stop));
+  arms.push_back(
+      train_arm<na::LinearProjections>("linear", linear.string(), corpus, tokenizer, options.settings, stop));
   if (!arms.back().cancelled)
-    arms.push_back(train_arm<na::paper::marian>(
-        "neural", neural.string(), corpus, tokenizer, options.settings,
-        [&](na::MarianConfig& config) {
-          for (auto* role : {&config.query, &config.key, &config.output}) role->choice = neural_choice;
-          config.value.choice = linear_choice;
-        },
-        stop));
+    arms.push_back(train_arm<na::paper::marian>("neural", neural.string(), corpus, tokenizer, options.settings, stop));
   if (arms.back().cancelled) {
     std::fprintf(stderr, "interrupted; what was finished is in %s\n", folder.string().c_str());
     return 130;

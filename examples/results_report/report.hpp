@@ -96,8 +96,14 @@ inline std::string row(const std::vector<std::string>& cells) {
   return line + "\n";
 }
 
+/// What the tables of an experiment have beside the columns of every table.
+struct TableColumns {
+  std::vector<std::string> sets;
+  bool start = false;  ///< the loss before the first step
+};
+
 /// A row for some runs of one arm.
-inline std::string arm_row(const std::string& arm, const std::vector<Run>& runs, const std::vector<std::string>& sets) {
+inline std::string arm_row(const std::string& arm, const std::vector<Run>& runs, const TableColumns& columns) {
   const auto column = [&](int places, auto&& value) {
     std::vector<double> values;
     for (const auto& run : runs) values.push_back(value(run));
@@ -113,7 +119,8 @@ inline std::string arm_row(const std::string& arm, const std::vector<Run>& runs,
                                     column(0, [](const Run& run) { return run.tokens_per_second; }),
                                     column(3, [](const Run& run) { return run.valid_loss; }),
                                     column(2, [](const Run& run) { return run.valid_bleu; })};
-  for (const auto& set : sets)
+  if (columns.start) cells.insert(cells.begin() + 6, column(4, loss_at_start));
+  for (const auto& set : columns.sets)
     cells.push_back(column(2, [&](const Run& run) {
       const auto* const score = run.test(set);
       return score ? score->bleu : not_measured;
@@ -121,10 +128,11 @@ inline std::string arm_row(const std::string& arm, const std::vector<Run>& runs,
   return row(cells);
 }
 
-inline std::string table_head(const std::vector<std::string>& sets) {
+inline std::string table_head(const TableColumns& columns) {
   std::vector<std::string> head = {"arm",        "seed",      "parameters", "steps", "minutes", "target tokens/s",
                                    "valid loss", "valid BLEU"};
-  for (const auto& set : sets) head.push_back(set + " BLEU");
+  if (columns.start) head.insert(head.begin() + 6, "valid loss at step 0");
+  for (const auto& set : columns.sets) head.push_back(set + " BLEU");
   std::vector<std::string> rule(head.size(), "---:");
   rule[0] = rule[1] = "---";
   return row(head) + row(rule);
@@ -201,18 +209,18 @@ inline std::string section(const Experiment& experiment, const std::vector<Chart
   while (!prose.empty() && (prose.back() == '\n' || prose.back() == '\r')) prose.pop_back();
 
   std::string text = "## " + title + "\n\n" + (prose.empty() ? "" : prose + "\n\n");
-  const auto sets = experiment.test_sets();
-  text += table_head(sets);
+  const TableColumns columns{experiment.test_sets(), experiment.evaluated_at_start()};
+  text += table_head(columns);
   bool several = false;
   for (const auto& arm : experiment.arms) {
-    text += arm_row(arm.name, arm.runs, sets);
+    text += arm_row(arm.name, arm.runs, columns);
     several = several || arm.runs.size() > 1;
   }
   text += "\n" + signatures(experiment);
   if (several) {
-    text += "Each run:\n\n" + table_head(sets);
+    text += "Each run:\n\n" + table_head(columns);
     for (const auto& arm : experiment.arms)
-      for (const auto& run : arm.runs) text += arm_row(arm.name, {run}, sets);
+      for (const auto& run : arm.runs) text += arm_row(arm.name, {run}, columns);
     text += "\n";
   }
   for (const auto& chart : charts) text += "![" + chart.title + "](" + folder + "/" + chart.name + ")\n";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -51,6 +52,10 @@ struct Run {
   }
 };
 
+inline double loss_at_start(const Run& run) {
+  return run.evaluations.empty() || run.evaluations.front().step > 0 ? not_measured : run.evaluations.front().loss;
+}
+
 /// The runs of one arm, by ascending seed.
 struct Arm {
   std::string name;
@@ -60,6 +65,14 @@ struct Arm {
 struct Experiment {
   std::string name, about;
   std::vector<Arm> arms;  ///< by name
+
+  /// Whether a run was evaluated before its first step, as one that begins with a trained model is.
+  bool evaluated_at_start() const {
+    for (const auto& arm : arms)
+      for (const auto& run : arm.runs)
+        if (std::isfinite(loss_at_start(run))) return true;
+    return false;
+  }
 
   /// The test sets of all runs, in the order in which they first appear.
   std::vector<std::string> test_sets() const {

@@ -7,6 +7,6 @@ namespace examples {
 
 int train(const TrainOptions& options);
 int evaluate(const EvaluateOptions& options);
-int translate(const TranslateProgramOptions& options);
+int translate(const TranslateOptions& options);
 
 }  // namespace examples

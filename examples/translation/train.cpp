@@ -1,14 +1,17 @@
 // translation train: from two text files to a model directory.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "common/command_line.hpp"
 #include "common/progress.hpp"
 #include "common/tokenizer_files.hpp"
 #include "common/training_log.hpp"
+#include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/metrics/bleu.hpp"
-#include "neural_attention/text/translate_lines.hpp"
+#include "neural_attention/text/translator.hpp"
 #include "translation/commands.hpp"
 #include "translation/train_config.hpp"
 
@@ -42,11 +45,11 @@ void prepare_output(const TrainOptions& options, bool anew) {
     fs::remove_all(fs::path(options.output_dir) / na::checkpoint_name(step), error);
 }
 
-/// The tokenizer whose files lie in the output directory from here on: the checkpoint's, or a new one.
+/// The tokenizer whose files lie in the output directory from here on: the checkpoint's, that of --model, or a new one.
 na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, const na::text::ParallelCorpus& corpus,
-                                        const std::string& checkpoint) {
-  if (!checkpoint.empty()) {
-    copy_tokenizer(checkpoint, options.output_dir);
+                                        const std::string& origin) {
+  if (!origin.empty()) {
+    copy_tokenizer(origin, options.output_dir);
     return na::text::MarianTokenizer::load(options.output_dir);
   }
   std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", options.model.vocab_size);
@@ -57,29 +60,77 @@ na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, const na::t
                                           tokenizer);
 }
 
+/// Other projectors than those of --model have no weights in its file: the user must say how they begin.
+void require_init_projections(const ModelOptions& options, const na::MarianConfig& of_file,
+                              const na::MarianConfig& config) {
+  if (!options.init_projections.empty()) return;
+  const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
+    if (before.type != now.type || before.expansion != now.expansion)
+      throw na::ConfigError(std::string("the ") + role + " projection of " + options.model + " is " + before.type +
+                            " and shall be " + now.type +
+                            ": say how the new ones begin, with --init_projections fresh (at random, the paper's "
+                            "procedure) or --init_projections warm (as the linear maps of the model)");
+  };
+  check("query", of_file.query, config.query);
+  check("key", of_file.key, config.key);
+  check("value", of_file.value, config.value);
+  check("output", of_file.output, config.output);
+}
+
+/// The weights of --model, and a line that says what became of them.
+void load_weights(const TrainOptions& options, Backend& backend, Model& model) {
+  using Projections = na::io::LoadOptions::Projections;
+  na::io::LoadOptions how;
+  how.reinitialise = options.model.reinitialise;
+  how.seed = options.seed;
+  how.projections = options.model.init_projections == "fresh"  ? Projections::Fresh
+                    : options.model.init_projections == "warm" ? Projections::Warm
+                                                               : Projections::AsFile;
+  const auto report = na::io::load_model(options.model.model, backend, model, how);
+  std::fprintf(stderr, "%s: %zu of %zu tensors did not come from the file; %zu projections started warm\n",
+               options.model.model.c_str(), report.reinitialised.size(), model.parameters().entries().size(),
+               report.warm_started.projectors.size());
+}
+
 }  // namespace
 
 int train(const TrainOptions& options) {
   if (options.model.dump_config) {
-    std::printf("%s\n", na::io::to_json(model_config(options.model, options.model.vocab_size)).dump(2).c_str());
+    std::printf("%s\n", na::io::to_json(run_config(options.model, options.model.vocab_size)).dump(2).c_str());
     return 0;
   }
   if (options.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
   auto run_options = trainer_options(options);
+  run_options.eval_on_start = options.eval_on_start || (!options.model.model.empty() && !options.no_eval_on_start);
+  const auto optimizer = optimizer_options(options);
   const auto batches = batch_options(options);
-  model_config(options.model, options.model.vocab_size);  // refuse a bad config before anything is read
+  const auto wanted = run_config(options.model, options.model.vocab_size);  // refused before anything is read
   const auto paths = corpus_paths(options.data);
   const auto checkpoint = checkpoint_to_resume(options);
-  const auto corpus = na::text::load_parallel(paths.train_source, paths.train_target);
-  const auto validation_corpus = na::text::load_parallel(paths.validation_source, paths.validation_target);
+  const auto& origin = checkpoint.empty() ? options.model.model : checkpoint;  // empty: a new model
+  const bool begins_with_model = checkpoint.empty() && !origin.empty();
+  if (begins_with_model)
+    require_init_projections(options.model, na::io::load_marian_config(origin + "/config.json"), wanted);
+  const na::text::TsvColumns columns{options.data.tsv_columns[0], options.data.tsv_columns[1]};
+  const auto corpus = na::text::load_corpus(paths.train_source, paths.train_target, columns);
+  const auto validation_corpus = na::text::load_corpus(paths.validation_source, paths.validation_target, columns);
   prepare_output(options, checkpoint.empty());
 
-  const auto tokenizer = tokenizer_for(options, corpus, checkpoint);
-  auto config = checkpoint.empty() ? model_config(options.model, tokenizer.vocab_size())
+  const auto tokenizer = tokenizer_for(options, corpus, origin);
+  auto config = checkpoint.empty() ? run_config(options.model, tokenizer.vocab_size())
                                    : na::io::load_marian_config(checkpoint + "/config.json");
   config.gradient_checkpointing = options.model.gradient_checkpointing;
+  if (config.vocab_size != tokenizer.vocab_size())
+    throw na::FileError(origin + "/config.json", "the model has a vocabulary of " + std::to_string(config.vocab_size) +
+                                                     ", but vocab.json has " + std::to_string(tokenizer.vocab_size()) +
+                                                     " entries");
+  const auto original = origin.empty() ? nlohmann::json::object() : na::io::read_json(origin + "/config.json");
+  const auto generation =
+      origin.empty() ? na::generation_defaults(config) : na::io::load_generation_config(origin, config);
   const auto tokenized = [&](const na::text::ParallelCorpus& text) {
-    return na::text::tokenize(text, tokenizer, options.data.max_source_length, options.data.max_target_length);
+    const int most = config.max_position_embeddings;
+    return na::text::tokenize(text, tokenizer, std::min(options.data.max_source_length, most),
+                              std::min(options.data.max_target_length, most));
   };
   na::text::TranslationData training(tokenized(corpus), batches, tokenizer.pad_id());
   auto validation_batches = batches;
@@ -87,24 +138,32 @@ int train(const TrainOptions& options) {
   na::text::TranslationData validation(tokenized(validation_corpus), validation_batches, tokenizer.pad_id());
 
   Backend backend(options.threads);
-  Model model(backend, config, options.seed);
-  na::GreedyDecoder<Model> decoder(backend, model);
+  Model model(backend, config, origin.empty() ? std::optional(options.seed) : std::nullopt);
+  if (begins_with_model) load_weights(options, backend, model);
+  auto greedy = na::generation_defaults(config);
+  greedy.max_length = options.data.max_target_length;
+  na::text::TranslatorOptions translator_options;
+  translator_options.threads = options.threads;
+  const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   std::fprintf(stderr, "%s parameters, %s pairs, %s target tokens, %d threads\n",
                with_commas(model.parameters().count()).c_str(),
                with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
                with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), backend.threads());
 
   const auto write_description = [&](const std::string& directory) {
-    na::io::save_config(directory + "/config.json", config);
+    auto description = original;
+    description.update(na::io::to_json(config));
+    na::io::write_json(directory + "/config.json", description);
+    na::io::write_json(directory + "/generation_config.json", na::io::to_json(resolved(generation, config)));
     if (directory != options.output_dir) copy_tokenizer(options.output_dir, directory);
   };
   const auto bleu_of = [&](const na::text::ParallelCorpus& text) {
-    na::text::TranslateOptions decoding;
-    decoding.greedy.max_length = options.data.max_target_length;
-    const auto lines =
-        na::text::translate_lines(decoder, tokenizer, config.max_position_embeddings, text.source, decoding);
+    std::vector<std::string> lines;
+    for (auto& translation : translator.translate(text.source)) lines.push_back(translation.text());
     return na::metrics::corpus_bleu(lines, text.target).score;
   };
+
+  const auto label = options.model.projector.empty() ? config.query.type : options.model.projector;
 
   // The callbacks speak to the progress bar and the log, which need the trainer's numbers first.
   std::optional<Progress> progress;
@@ -121,16 +180,17 @@ int train(const TrainOptions& options) {
     if (options.logging_steps > 0 && event.step % options.logging_steps == 0) log->add(event);
     return !interruption.requested();
   };
-  na::Trainer trainer(backend, model, training, validation, run_options, std::move(callbacks));
+  na::Trainer<Model, na::text::TranslationData, TrainingOptimizer> trainer(
+      backend, model, training, validation, run_options, optimizer, std::move(callbacks));
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   // set after construction because the event needs the trainer's clock
-  log.emplace(options.output_dir, options.model.projector, options.bleu ? "bleu" : "", trainer.position().step);
+  log.emplace(options.output_dir, label, options.bleu ? "bleu" : "", trainer.position().step);
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
     log->add(event, trainer.position().seconds);
     progress->message("step " + std::to_string(event.step) + "  valid loss " + fixed(event.loss, 4) +
                       (options.bleu ? "  BLEU " + fixed(event.metric, 2) : "") + (event.best ? "  (best)" : ""));
   };
-  progress.emplace(trainer.total_steps(), options.model.projector);
+  progress.emplace(trainer.total_steps(), label);
   progress->start_at(trainer.position().step);
 
   const auto summary = trainer.run();
@@ -140,10 +200,9 @@ int train(const TrainOptions& options) {
                  na::checkpoint_name(summary.steps).c_str());
     return 130;
   }
-  write_description(options.output_dir);
-  na::io::save_parameters(options.output_dir + "/model.safetensors", backend, model.parameters());
+  na::io::save_model(options.output_dir, backend, model, generation, original);
   const double bleu = options.bleu ? summary.valid_metric : bleu_of(validation_corpus);
-  log->finish(options.model.projector, model.parameters().count(), options.seed, summary, bleu);
+  log->finish(label, model.parameters().count(), options.seed, summary, bleu);
   std::printf("final valid_loss=%.4f valid_bleu=%.2f target_tokens_per_second=%.0f\n", summary.valid_loss, bleu,
               summary.tokens_per_second);
   return 0;

@@ -165,6 +165,27 @@ BOOST_AUTO_TEST_CASE(tables_prose_and_curves) {
   BOOST_TEST(count(made.charts[0].svg, "class=\"band ") == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(runs_that_begin_with_a_trained_model_show_what_it_could_do_before) {
+  const Runs runs;
+  runs.write("multi30k-warm/linear-seed1/metrics.jsonl",
+             evaluation(0, 0, 1.5, 30) + evaluation(100, 60, 1.25, 33) + final_row(1, 1.25, 33, 60));
+  runs.write("multi30k-warm/warm_plain_neural-seed1/metrics.jsonl",
+             evaluation(0, 0, 1.5, 30) + evaluation(100, 90, 1.125, 34) + final_row(1, 1.125, 34, 90));
+  runs.write("multi30k-warm/fresh_neural-seed1/metrics.jsonl",
+             evaluation(100, 90, 2.5, 20) + final_row(1, 2.5, 20, 90));
+  const auto made = make_report(read_experiments(runs.path), "results", "c");
+  BOOST_TEST_CONTEXT(made.markdown) {
+    BOOST_TEST(count(made.markdown, "| target tokens/s | valid loss at step 0 | valid loss | valid BLEU |\n") == 1u);
+    BOOST_TEST(count(made.markdown,
+                     "| warm_plain_neural | 1 | 1,234,567 | 200 | 1.5 | 4,322 | 1.5000 | 1.125 | 34.00 "
+                     "|\n") == 1u);
+    BOOST_TEST(count(made.markdown, "| fresh_neural | 1 | 1,234,567 | 200 | 1.5 | 4,322 | – | 2.500 | 20.00 |\n") ==
+               1u);
+  }
+  BOOST_REQUIRE(made.charts.size() == 4u);
+  BOOST_TEST(count(made.charts[0].svg, ">warm_plain_neural<") >= 1u);
+}
+
 BOOST_AUTO_TEST_CASE(files_are_the_same_every_time) {
   const Runs runs, out;
   fill(runs);

@@ -9,7 +9,7 @@
 
 #include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/parallel_corpus.hpp"
-#include "scratch_folder.hpp"
+#include "scratch.hpp"
 
 using namespace std::string_literals;
 namespace text = neural_attention::text;
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(lines)
 
 BOOST_AUTO_TEST_CASE(plain_and_gzip_give_the_same) {
-  const ScratchFolder folder;
+  const Scratch folder;
   const auto bytes = "Ein Hund\n\n  zwei  \n\xF0\x9F\x98\x80 u\u0308 \u00FC\n</s> \x01\x7F\tx\na\0b\nlast"s;
   const Lines expected = {"Ein Hund", "", "  zwei  ", "\U0001F600 u\u0308 \u00FC", "</s> \x01\x7F\tx", "a\0b"s, "last"};
   check_lines(text::read_lines(folder.write("plain", bytes)), expected);
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(plain_and_gzip_give_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(line_ends_and_byte_order_mark) {
-  const ScratchFolder folder;
+  const Scratch folder;
   check_lines(text::read_lines(folder.write("crlf",
                                             "\xEF\xBB\xBF"
                                             "a\r\nb\r\n\r\nc\r")),
@@ -131,13 +131,13 @@ BOOST_AUTO_TEST_CASE(line_ends_and_byte_order_mark) {
 }
 
 BOOST_AUTO_TEST_CASE(long_lines_cross_the_buffer) {
-  const ScratchFolder folder;
+  const Scratch folder;
   const std::string wide(700001, 'x');
   check_lines(text::read_lines(folder.write_gzip("wide.gz", wide + "\n" + wide)), {wide, wide});
 }
 
 BOOST_AUTO_TEST_CASE(broken_utf8_names_file_line_and_byte) {
-  const ScratchFolder folder;
+  const Scratch folder;
   for (const auto& path : {folder.write("broken", "one\ntwo\nthr\xC3(e\nfour\n"),
                            folder.write_gzip("broken.gz", "one\ntwo\nthr\xC3(e\nfour\n")}) {
     BOOST_CHECK_EXCEPTION(text::read_lines(path), LineError, [&](const LineError& error) {
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(broken_utf8_names_file_line_and_byte) {
 }
 
 BOOST_AUTO_TEST_CASE(files_that_cannot_be_used) {
-  const ScratchFolder folder;
+  const Scratch folder;
   BOOST_CHECK_EXCEPTION(text::read_lines(folder.file("missing")), FileError, says("missing: cannot be opened"));
   BOOST_CHECK_EXCEPTION(text::read_lines(folder.path.string()), FileError, says("is a folder"));
   BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("empty", "")), FileError, says("is empty"));
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(files_that_cannot_be_used) {
 }
 
 BOOST_AUTO_TEST_CASE(every_truncation_of_a_gzip_file_is_found) {
-  const ScratchFolder folder;
+  const Scratch folder;
   std::string bytes;
   for (int i = 0; i < 300; ++i) bytes += "line " + std::to_string(i * i) + "\n";
   folder.write_gzip("whole.gz", bytes);
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(every_truncation_of_a_gzip_file_is_found) {
 }
 
 BOOST_AUTO_TEST_CASE(finds_plain_before_gzip) {
-  const ScratchFolder folder;
+  const Scratch folder;
   const auto directory = folder.path.string();
   BOOST_CHECK_EXCEPTION(text::find_text_file(directory, "train.de"), FileError, [&](const FileError& error) {
     return says(folder.file("train.de") + ":")(error) && says(folder.file("train.de.gz"))(error);
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(parallel)
 
 BOOST_AUTO_TEST_CASE(two_sides) {
-  const ScratchFolder folder;
+  const Scratch folder;
   const auto source = folder.write("a.de", "Hund\n\nKatze\n"), target = folder.write_gzip("a.en.gz", "dog\n\ncat");
   const auto corpus = text::load_parallel(source, target);
   BOOST_TEST(corpus.size() == 3u);
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(two_sides) {
 }
 
 BOOST_AUTO_TEST_CASE(unequal_counts_name_both_files_and_counts) {
-  const ScratchFolder folder;
+  const Scratch folder;
   const auto source = folder.write("a.de", "1\n2\n3\n"), target = folder.write("a.en", "1\n2\n");
   BOOST_CHECK_EXCEPTION(text::load_parallel(source, target), FileError, [&](const FileError& error) {
     return says(target + ": has 2 lines")(error) && says(source + " has 3")(error);

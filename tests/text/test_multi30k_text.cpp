@@ -12,7 +12,7 @@
 #include "neural_attention/text/batches.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/parallel_corpus.hpp"
-#include "scratch_folder.hpp"
+#include "scratch.hpp"
 
 namespace text = neural_attention::text;
 
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(a_joint_model_gives_the_text_back) {
   const auto train = load(folder, "train"), valid = load(folder, "valid");
   BOOST_TEST_REQUIRE(train.size() == 28998u);
   BOOST_TEST_REQUIRE(valid.size() == 1014u);
-  const ScratchFolder scratch;
+  const Scratch scratch;
   const auto tokenizer = text::MarianTokenizer::train(train.source, train.target, 4000, scratch.path.string());
   BOOST_TEST(tokenizer.vocab_size() == 4000);
   const text::SentencePiece model(scratch.file("source.spm"));

@@ -59,13 +59,18 @@ inline std::string read_text_bytes(const std::string& path) {
   return bytes;
 }
 
+/// `text` without the byte order mark that it may begin with.
+inline std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  return text;
+}
+
 /// The lines of a plain or gzip-compressed UTF-8 file, without line ends. A last line may lack its line end.
 /// Throws FileError for a file that is missing, unreadable, damaged or without a line, LineError for broken UTF-8.
 inline std::vector<std::string> read_lines(const std::string& path) {
   const std::string bytes = read_text_bytes(path);
-  std::string_view rest = bytes;
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (rest.starts_with(byte_order_mark)) rest.remove_prefix(byte_order_mark.size());
+  auto rest = without_byte_order_mark(bytes);
   if (rest.empty()) throw FileError(path, "is empty, at least one line was expected");
 
   std::vector<std::string> lines;

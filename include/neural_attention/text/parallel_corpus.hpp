@@ -17,13 +17,19 @@ struct ParallelCorpus {
   std::size_t size() const { return source.size(); }
 };
 
+/// Throws FileError, which names both files and both numbers, unless they are equal. `what` is counted: "lines".
+inline void require_same_size(std::size_t source_size, const std::string& source_path, std::size_t target_size,
+                              const std::string& target_path, const std::string& what) {
+  if (source_size != target_size)
+    throw FileError(target_path, "has " + std::to_string(target_size) + " " + what + ", but its other side " +
+                                     source_path + " has " + std::to_string(source_size));
+}
+
 /// Reads two plain or gzip-compressed files. Throws what read_lines throws, and FileError that names both files and
 /// both counts where they have different numbers of lines.
 inline ParallelCorpus load_parallel(const std::string& source_path, const std::string& target_path) {
   ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
-  if (corpus.source.size() != corpus.target.size())
-    throw FileError(target_path, "has " + std::to_string(corpus.target.size()) + " lines, but its other side " +
-                                     source_path + " has " + std::to_string(corpus.source.size()));
+  require_same_size(corpus.source.size(), source_path, corpus.target.size(), target_path, "lines");
   return corpus;
 }
 

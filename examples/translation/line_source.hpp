@@ -1,0 +1,139 @@
+// Lines of text as they come: from a file that is read at once (plain or gzip), or from standard input, where `ready`
+// says whether there is more to take without waiting. A line that is no text says so and does not end the reading.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "neural_attention/text/lines.hpp"
+
+#if defined(_WIN32)
+#include <io.h>
+#else
+#include <poll.h>
+#include <unistd.h>
+#endif
+
+namespace examples {
+
+namespace na = neural_attention;
+
+class LineSource {
+ public:
+  /// Bytes of a line beyond which it is taken for something else than text.
+  static constexpr std::size_t longest = std::size_t{1} << 20;
+
+  /// Without its line end. Where `problem` is not empty, `text` is, and the line cannot be used.
+  struct Line {
+    std::string text, problem;
+  };
+
+  /// A whole file. Throws what read_text_bytes throws.
+  static LineSource file(const std::string& path) {
+    LineSource source(path, -1);
+    source.buffer_ = na::text::read_text_bytes(path);
+    source.ended_ = true;
+    return source;
+  }
+  static LineSource standard_input() { return LineSource("standard input", 0); }
+
+  const std::string& name() const { return name_; }
+  /// Number of the line that was taken last, from 1.
+  long number() const { return number_; }
+  /// Of a file.
+  std::size_t total() const {
+    const auto ends = static_cast<std::size_t>(std::count(buffer_.begin(), buffer_.end(), '\n'));
+    return ends + (!buffer_.empty() && buffer_.back() != '\n' ? 1 : 0);
+  }
+
+  /// Takes the next line, waiting for it. False at the end. Throws FileError where reading fails.
+  bool next(Line& line) {
+    line = {};
+    bool too_long = false;
+    std::size_t searched = next_, end;
+    while ((end = buffer_.find('\n', searched)) == std::string::npos && !ended_) {
+      if (buffer_.size() - next_ > longest) {  // the rest of it is not kept
+        too_long = true;
+        next_ = buffer_.size();
+      }
+      searched = read_more();
+    }
+    const bool last = end == std::string::npos;
+    if (last && next_ == buffer_.size() && !too_long) return false;
+    auto text = std::string_view(buffer_).substr(next_, (last ? buffer_.size() : end) - next_);
+    next_ = last ? buffer_.size() : end + 1;
+    if (++number_ == 1) text = na::text::without_byte_order_mark(text);
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    if (too_long || text.size() > longest) {
+      line.problem = na::LineError(name_, number_, "is longer than " + std::to_string(longest) + " bytes").what();
+      return true;
+    }
+    try {
+      na::text::require_utf8(name_, number_, text);
+      line.text = text;
+    } catch (const na::LineError& error) {
+      line.problem = error.what();
+    }
+    return true;
+  }
+
+  /// Whether `next` would not wait: a whole line is here already, or the end.
+  bool ready() {
+    while (buffer_.find('\n', next_) == std::string::npos && !ended_) {
+      if (buffer_.size() - next_ > longest || !more_is_here()) return false;
+      read_more();
+    }
+    return true;
+  }
+
+ private:
+  LineSource(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
+
+  bool more_is_here() const {
+#if defined(_WIN32)
+    return true;
+#else
+    pollfd wait{descriptor_, POLLIN, 0};
+    return poll(&wait, 1, 0) > 0;
+#endif
+  }
+
+  /// Drops what was taken and appends a block; returns where it begins.
+  std::size_t read_more() {
+    buffer_.erase(0, next_);
+    next_ = 0;
+    const auto begin = buffer_.size();
+    constexpr std::size_t block = 1 << 16;
+    buffer_.resize(begin + block);
+    const auto count = read_block(buffer_.data() + begin, block);
+    if (count < 0) throw na::FileError(name_, "cannot be read: " + std::generic_category().message(errno));
+    buffer_.resize(begin + static_cast<std::size_t>(count));
+    ended_ = count == 0;
+    return begin;
+  }
+
+  long read_block(char* to, std::size_t size) const {
+#if defined(_WIN32)
+    return ::_read(descriptor_, to, static_cast<unsigned>(size));
+#else
+    ssize_t count;
+    do count = ::read(descriptor_, to, size);
+    while (count < 0 && errno == EINTR);
+    return static_cast<long>(count);
+#endif
+  }
+
+  std::string name_;
+  int descriptor_;
+  std::string buffer_;
+  std::size_t next_ = 0;  // of the buffer, what was not taken yet
+  bool ended_ = false;
+  long number_ = 0;
+};
+
+}  // namespace examples

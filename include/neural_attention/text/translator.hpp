@@ -1,0 +1,232 @@
+// Translator: string in, string out, on one const model and for any number of threads at once. A request tokenizes its
+// lines, sorts them by length and cuts them into batches; each batch borrows a worker, which has a backend with threads
+// and memory of its own, and waits where none is free. Nothing is kept for a backward pass and there are no gradients.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/decode/generate.hpp"
+#include "neural_attention/models/attention_map.hpp"
+#include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/utf8.hpp"
+
+namespace neural_attention::text {
+
+struct TranslatorOptions {
+  int workers = 1;            ///< batches that are decoded at the same time
+  int threads = 0;            ///< of each worker; 0: the workers share the machine's
+  int batch_size = 64;        ///< sentences that are decoded together, at most
+  int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
+  int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
+};
+
+/// What became of one line. A line without any text has one empty candidate.
+struct Translation {
+  struct Candidate {
+    std::string text;
+    double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
+    std::vector<int> ids;  ///< without start and end
+  };
+
+  std::vector<Candidate> candidates;  ///< the best first; at least one
+  std::vector<int> source_ids;        ///< what the model read, </s> last
+  int source_tokens = 0;              ///< of the line, before it was cut
+  bool truncated = false;             ///< the line has more tokens than the model could read
+
+  const std::string& text() const { return candidates.front().text; }
+};
+
+/// How far a request is, after each of its batches.
+struct TranslationProgress {
+  std::size_t lines = 0;   ///< done, with those that needed no work
+  std::size_t tokens = 0;  ///< of their best candidates
+};
+
+/// All const functions may be called from several threads at once. The model and the tokenizer must outlive it, and the
+/// model must not change during a request.
+template <class Model, class Tokenizer>
+class Translator {
+ public:
+  using B = typename Model::Backend;
+
+  /// `how` is what requests use that bring no config of their own. Throws ConfigError where an option makes no sense.
+  Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how, TranslatorOptions options = {})
+      : model_(&model), tokenizer_(&tokenizer), how_(std::move(how)), options_(options) {
+    if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
+    if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
+    if (options.batch_size < 1) throw ConfigError("a batch needs at least one sentence");
+    if (options.batch_tokens < 1) throw ConfigError("a batch needs at least one token");
+    if (options.max_source_tokens < 0 || options.max_source_tokens == 1)
+      throw ConfigError("a source needs room for a token and its end");
+    resolved(how_, model.config());
+    const int offered = static_cast<int>(std::thread::hardware_concurrency());
+    const int threads = options.threads > 0 ? options.threads : std::max(1, offered / options.workers);
+    for (int i = 0; i < options.workers; ++i) free_.push_back(std::make_unique<Worker>(threads, model));
+  }
+
+  const GenerationConfig& generation() const { return how_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
+  /// Translates one line. Throws ConfigError where `how` makes no sense.
+  Translation translate(std::string_view line) const { return translate(line, how_); }
+  Translation translate(std::string_view line, const GenerationConfig& how) const {
+    std::vector<Translation> results = {encoded(line)};
+    run(results, how, 0, {});
+    return std::move(results.front());
+  }
+
+  /// One result a line. Random draws depend on the number of a line, which counts from `first_line`: a text that is
+  /// translated piece by piece gives what it gives as a whole.
+  std::vector<Translation> translate(std::span<const std::string> lines) const { return translate(lines, how_); }
+  std::vector<Translation> translate(std::span<const std::string> lines, const GenerationConfig& how,
+                                     std::size_t first_line = 0,
+                                     const std::function<void(const TranslationProgress&)>& on_batch = {}) const {
+    std::vector<Translation> results;
+    results.reserve(lines.size());
+    for (const auto& line : lines) results.push_back(encoded(line));
+    run(results, how, first_line, on_batch);
+    return results;
+  }
+
+  /// What each head of each decoder layer looked at in the source while the candidate was written: query i is the
+  /// position that gave token i of the candidate, the last one that which gave </s>. Throws ShapeError for a candidate
+  /// that is longer than the model's positions.
+  std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const {
+    auto target = translation.candidates.at(candidate).ids;
+    target.push_back(tokenizer_->eos_id());
+    TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
+    pair.push(translation.source_ids, target);
+    const Lease worker(*this);
+    auto step = worker->memory.begin(false);
+    return model_->cross_attention(step, pair, worker->saved);
+  }
+
+  /// The pieces of `ids`, as attention maps are labelled.
+  std::vector<std::string> pieces(std::span<const int> ids) const {
+    std::vector<std::string> result;
+    for (const int id : ids) result.push_back(tokenizer_->vocabulary().piece(id));
+    return result;
+  }
+
+ private:
+  struct Worker {
+    Worker(int threads, const Model& model) : backend(threads), generator(backend, model), memory(backend) {}
+
+    B backend;
+    Generator<Model> generator;
+    StepMemory<B> memory;
+    typename Model::Saved saved;
+  };
+
+  /// A worker for as long as this lives.
+  class Lease {
+   public:
+    explicit Lease(const Translator& owner) : owner_(&owner) {
+      std::unique_lock lock(owner.mutex_);
+      owner.freed_.wait(lock, [&] { return !owner.free_.empty(); });
+      worker_ = std::move(owner.free_.back());
+      owner.free_.pop_back();
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      {
+        const std::lock_guard lock(owner_->mutex_);
+        owner_->free_.push_back(std::move(worker_));  // never allocates: there is room for all workers
+      }
+      owner_->freed_.notify_one();
+    }
+
+    Worker* operator->() const { return worker_.get(); }
+
+   private:
+    const Translator* owner_;
+    std::unique_ptr<Worker> worker_;
+  };
+
+  Translation encoded(std::string_view line) const {
+    Translation result;
+    // White space alone is no text, even where the tokenizer has a piece for it.
+    result.source_ids = tokenizer_->source_ids(strip(line).empty() ? std::string_view() : line);
+    result.source_tokens = static_cast<int>(result.source_ids.size());
+    const int positions = model_->config().max_position_embeddings;
+    const int limit = options_.max_source_tokens > 0 ? std::min(options_.max_source_tokens, positions) : positions;
+    truncate(result.source_ids, limit, tokenizer_->eos_id());
+    result.truncated = result.source_tokens > limit;
+    return result;
+  }
+
+  void run(std::vector<Translation>& results, const GenerationConfig& how, std::size_t first_line,
+           const std::function<void(const TranslationProgress&)>& on_batch) const {
+    const auto config = resolved(how, model_->config());
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (results[i].source_ids.size() > 1)
+        order.push_back(i);
+      else
+        results[i].candidates.emplace_back();
+    }
+    // Draws are functions of a sentence's place in its batch, so lines that are sampled stay in their order.
+    if (!config.do_sample)
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return results[a].source_ids.size() > results[b].source_ids.size();
+      });
+    TranslationProgress progress{results.size() - order.size(), 0};
+    TranslationBatch batch(config.decoder_start_token_id);
+    for (std::span<const std::size_t> rest(order); !rest.empty();) {
+      const auto sentences = rest.first(batch_length(results, rest, config));
+      rest = rest.subspan(sentences.size());
+      batch.clear();
+      batch.first_sentence = static_cast<int>(first_line + sentences.front());
+      for (const auto i : sentences) batch.push(results[i].source_ids, {});
+      auto found = Lease(*this)->generator(batch, config);
+      for (std::size_t s = 0; s < sentences.size(); ++s) {
+        auto& candidates = results[sentences[s]].candidates;
+        for (auto& hypothesis : found[s])
+          candidates.push_back({tokenizer_->decode(hypothesis.ids), hypothesis.score, std::move(hypothesis.ids)});
+        if (candidates.empty()) candidates.emplace_back();
+        progress.tokens += candidates.front().ids.size();
+      }
+      progress.lines += sentences.size();
+      if (on_batch) on_batch(progress);
+    }
+  }
+
+  /// How many of the first sentences of `order` make the next batch; those of a sampled one stand one behind another.
+  std::size_t batch_length(const std::vector<Translation>& results, std::span<const std::size_t> order,
+                           const GenerationConfig& how) const {
+    const auto rows = static_cast<std::size_t>(how.do_sample ? how.num_return_sequences : how.num_beams);
+    std::size_t count = 0, tokens = 0;
+    for (const auto i : order) {
+      tokens += rows * results[i].source_ids.size();
+      const bool full = count == static_cast<std::size_t>(options_.batch_size) ||
+                        tokens > static_cast<std::size_t>(options_.batch_tokens) ||
+                        (how.do_sample && i != order.front() + count);
+      if (count > 0 && full) break;
+      ++count;
+    }
+    return count;
+  }
+
+  const Model* model_;
+  const Tokenizer* tokenizer_;
+  GenerationConfig how_;
+  TranslatorOptions options_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable freed_;
+  mutable std::vector<std::unique_ptr<Worker>> free_;
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,272 @@
+// The Translator: text in and out, the same alone as in company, the same at once as one after another.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE translator
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/models/marian.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/translator.hpp"
+
+using namespace neural_attention;
+using Lines = std::vector<std::string>;
+using Backends = std::tuple<Cpu<float>, Cpu<double>>;
+
+namespace {
+
+const text::MarianTokenizer& tokenizer() {
+  static const auto loaded = text::MarianTokenizer::load(NEURAL_ATTENTION_GOLDEN_DIR "/marian_tokenizer");
+  return loaded;
+}
+
+MarianConfig config() {
+  auto config = marian_small(tokenizer().vocab_size());
+  config.d_model = 16;
+  config.encoder_layers = config.decoder_layers = 2;
+  config.encoder_attention_heads = config.decoder_attention_heads = 2;
+  config.encoder_ffn_dim = config.decoder_ffn_dim = 24;
+  config.max_position_embeddings = 40;
+  return config;
+}
+
+/// A model with random weights, large enough for its choices to be clear.
+template <class B>
+struct Subject {
+  using Model = Marian<B, paper::marian>;
+
+  Subject() : model(backend, config(), 7, Purpose::Inference) { backend.scale(model.parameters().values(), 1.5); }
+
+  auto translator(text::TranslatorOptions options = {}) const {
+    return text::Translator(model, tokenizer(), beams(4), options);
+  }
+  static GenerationConfig beams(int count) {
+    auto how = generation_defaults(config());
+    how.num_beams = how.num_return_sequences = count;
+    how.max_length = 20;
+    return how;
+  }
+
+  B backend{1};
+  Model model;
+};
+
+/// 64 sentences of 1 to 16 words, with an empty line.
+Lines sentences() {
+  const Lines words = {"Der", "Hund", "sieht", "einen", "Mann", "Baum", "Tisch", "mag", "aber", "nicht"};
+  Lines lines;
+  for (std::size_t i = 0; i < 64; ++i) {
+    auto& line = lines.emplace_back();
+    for (std::size_t w = 0; w <= (i * 7) % 16; ++w) line += (w ? " " : "") + words[(i + w * w) % words.size()];
+  }
+  lines[5] = "   ";
+  return lines;
+}
+
+/// Largest difference of scores. Texts and tokens must be equal.
+double difference(const text::Translation& a, const text::Translation& b) {
+  BOOST_TEST_REQUIRE(a.candidates.size() == b.candidates.size());
+  double largest = 0.0;
+  for (std::size_t i = 0; i < a.candidates.size(); ++i) {
+    BOOST_TEST(a.candidates[i].text == b.candidates[i].text);
+    BOOST_TEST(a.candidates[i].ids == b.candidates[i].ids, boost::test_tools::per_element());
+    largest = std::max(largest, std::abs(a.candidates[i].score - b.candidates[i].score));
+  }
+  return largest;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(batches)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_sentence_is_translated_alone_as_in_company, B, Backends) {
+  const Subject<B> subject;
+  const auto translator = subject.translator();
+  const auto lines = sentences();
+  const auto together = translator.translate(lines);
+  BOOST_TEST_REQUIRE(together.size() == lines.size());
+  const double bound = std::is_same_v<typename B::Scalar, float> ? 1e-5 : 1e-12;
+  std::size_t tokens = 0, different = 0;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    BOOST_TEST_CONTEXT("line " << i) BOOST_TEST(difference(together[i], translator.translate(lines[i])) <= bound);
+    tokens += together[i].candidates.front().ids.size();
+    different += together[i].text() != together[0].text();
+    for (std::size_t k = 1; k < together[i].candidates.size(); ++k)
+      BOOST_TEST(together[i].candidates[k - 1].score >= together[i].candidates[k].score);
+  }
+  BOOST_TEST(tokens > 200u);    // else there was nothing to be different
+  BOOST_TEST(different > 20u);  // and all would be alike
+}
+
+BOOST_AUTO_TEST_CASE(small_batches_give_what_large_ones_give) {
+  const Subject<Cpu<double>> subject;
+  const auto lines = sentences();
+  const auto expected = subject.translator().translate(lines);
+  for (const auto& [sentences_of, tokens_of] : {std::pair{5, 8192}, std::pair{64, 100}, std::pair{1, 1}}) {
+    text::TranslatorOptions options;
+    options.batch_size = sentences_of;
+    options.batch_tokens = tokens_of;
+    const auto translator = subject.translator(options);
+    std::size_t calls = 0, done = 0;
+    const auto results = translator.translate(lines, translator.generation(), 0, [&](const auto& progress) {
+      ++calls;
+      BOOST_TEST(progress.lines > done);
+      done = progress.lines;
+    });
+    BOOST_TEST(done == lines.size());
+    BOOST_TEST(calls > 10u);
+    for (std::size_t i = 0; i < lines.size(); ++i) BOOST_TEST(difference(results[i], expected[i]) <= 1e-10);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(draws_depend_on_the_line_and_not_on_the_batch) {
+  const Subject<Cpu<double>> subject;
+  auto how = Subject<Cpu<double>>::beams(1);
+  how.do_sample = true;
+  how.num_return_sequences = 2;
+  const auto lines = sentences();
+  text::TranslatorOptions small;
+  small.batch_size = 7;
+  const auto whole = subject.translator().translate(lines, how);
+  const auto pieces = subject.translator(small);
+  const auto first = pieces.translate(std::span(lines).first(30), how);
+  const auto rest = pieces.translate(std::span(lines).subspan(30), how, 30);
+  std::size_t drawn = 0;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    difference(whole[i], i < 30 ? first[i] : rest[i - 30]);
+    drawn += whole[i].candidates.size() == 2 && whole[i].candidates[0].ids != whole[i].candidates[1].ids;
+  }
+  BOOST_TEST(drawn > 40u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(requests)
+
+/// What threads saw is compared here afterwards: Boost.Test's checks are not for several threads.
+BOOST_AUTO_TEST_CASE(eight_at_once_give_what_one_after_another_gives) {
+  const Subject<Cpu<float>> subject;
+  const auto lines = sentences();
+  const auto part = [&](std::size_t request) { return std::span(lines).subspan(request * 8, 8); };
+  const auto alone = subject.translator();
+  for (const int workers : {1, 3, 8}) {
+    text::TranslatorOptions options;
+    options.workers = workers;
+    options.threads = 2;
+    options.batch_size = 3;
+    const auto translator = subject.translator(options);
+    std::vector<std::vector<text::Translation>> found(8);
+    std::vector<std::thread> callers;
+    for (std::size_t request = 0; request < 8; ++request)
+      callers.emplace_back([&, request] { found[request] = translator.translate(part(request)); });
+    for (auto& caller : callers) caller.join();
+    for (std::size_t request = 0; request < 8; ++request) {
+      const auto expected = translator.translate(part(request));
+      BOOST_TEST_REQUIRE(found[request].size() == expected.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        BOOST_TEST(difference(found[request][i], expected[i]) == 0.0);
+        BOOST_TEST(found[request][i].text() == alone.translate(part(request)[i]).text());
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_fails_gives_its_worker_back) {
+  Subject<Cpu<float>> subject;
+  const auto translator = subject.translator();
+  subject.backend.scale(subject.model.parameters().values(), 1e30);
+  BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);
+  BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);  // with one worker lost this would wait for ever
+}
+
+BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
+  const Subject<Cpu<float>> subject;
+  const auto refused = [&](auto change) {
+    text::TranslatorOptions options;
+    change(options);
+    BOOST_CHECK_THROW(subject.translator(options), ConfigError);
+  };
+  refused([](auto& o) { o.workers = 0; });
+  refused([](auto& o) { o.threads = -1; });
+  refused([](auto& o) { o.batch_size = 0; });
+  refused([](auto& o) { o.batch_tokens = 0; });
+  refused([](auto& o) { o.max_source_tokens = 1; });
+  auto how = Subject<Cpu<float>>::beams(2);
+  how.temperature = 0.0;
+  BOOST_CHECK_THROW(text::Translator(subject.model, tokenizer(), how), ConfigError);
+  BOOST_CHECK_THROW(subject.translator().translate("Der Hund", how), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(lines)
+
+BOOST_AUTO_TEST_CASE(empty_lines_have_one_empty_translation) {
+  const Subject<Cpu<float>> subject;
+  const auto translator = subject.translator();
+  for (const auto* line : {"", "  \t "}) {
+    const auto result = translator.translate(line);
+    BOOST_TEST(result.candidates.size() == 1u);
+    BOOST_TEST(result.text() == "");
+    BOOST_TEST(!result.truncated);
+  }
+  BOOST_TEST(translator.translate(Lines{}).empty());
+  BOOST_TEST(translator.translate(Lines{"", ""}).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(long_lines_are_cut_behind_their_first_tokens_and_keep_their_end) {
+  const Subject<Cpu<float>> subject;
+  std::string line = "Der";
+  for (int i = 0; i < 1999; ++i) line += " Hund";
+  const auto check = [&](const auto& translator, std::size_t limit) {
+    const auto result = translator.translate(line);
+    BOOST_TEST(result.truncated);
+    BOOST_TEST(result.source_tokens == static_cast<int>(tokenizer().source_ids(line).size()));
+    BOOST_TEST_REQUIRE(result.source_ids.size() == limit);
+    BOOST_TEST(result.source_ids.back() == tokenizer().eos_id());
+    auto whole = tokenizer().source_ids(line);
+    whole.resize(limit - 1);
+    BOOST_TEST(std::equal(whole.begin(), whole.end(), result.source_ids.begin()));
+    BOOST_TEST(result.text() == translator.translate(line.substr(0, line.size() - 5)).text());
+  };
+  check(subject.translator(), 40);
+  text::TranslatorOptions options;
+  options.max_source_tokens = 12;
+  check(subject.translator(options), 12);
+  const auto fits = subject.translator(options).translate("Der Hund");
+  BOOST_TEST(!fits.truncated);
+  BOOST_TEST(fits.source_tokens == static_cast<int>(fits.source_ids.size()));
+}
+
+BOOST_AUTO_TEST_CASE(attention_maps_belong_to_pieces) {
+  const Subject<Cpu<double>> subject;
+  const auto translator = subject.translator();
+  const auto result = translator.translate("Der Hund mag einen Baum");
+  const auto sources = translator.pieces(result.source_ids);
+  BOOST_TEST(std::count(sources.begin(), sources.end(), "▁Hund") == 1);
+  BOOST_TEST(sources.back() == "</s>");
+  for (std::size_t candidate = 0; candidate < result.candidates.size(); ++candidate) {
+    const auto maps = translator.cross_attention(result, candidate);
+    BOOST_TEST_REQUIRE(maps.size() == 4u);  // two layers of two heads
+    for (const auto& map : maps) {
+      BOOST_TEST(map.keys == static_cast<int>(sources.size()));
+      BOOST_TEST(map.queries == static_cast<int>(result.candidates[candidate].ids.size()) + 1);
+      for (int q = 0; q < map.queries; ++q) {
+        double sum = 0.0;
+        for (int k = 0; k < map.keys; ++k) sum += map.probabilities[static_cast<std::size_t>(q * map.keys + k)];
+        BOOST_TEST(std::abs(sum - 1.0) < 1e-6);
+      }
+    }
+    BOOST_TEST(maps[0].probabilities != maps[3].probabilities);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
