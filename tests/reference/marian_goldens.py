@@ -1,12 +1,17 @@
 """Writes tests/golden/marian/<preset>.safetensors and .json: tiny float64 Marian models with everything they compute.
 
-Usage: python marian_goldens.py [--output DIR]     (default: ../golden/marian beside this file)
+Usage: python marian_goldens.py [--output DIR] [--random COUNT [--seed SEED]]
+The default folder is ../golden/marian beside this file. With --random, models of sizes and projections drawn from SEED
+(default: NEURAL_ATTENTION_PARITY_SEED in the environment, else drawn itself; it is printed) are written instead of the
+presets, as random_<number>.
 The files are byte-identical from run to run. README.md in this folder lists the keys.
 """
 
 import argparse
 import copy
 import json
+import os
+import secrets
 import warnings
 from pathlib import Path
 
@@ -15,72 +20,24 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 from torch import nn
-from transformers import GenerationConfig, MarianConfig, get_linear_schedule_with_warmup
+from transformers import get_linear_schedule_with_warmup
 from transformers.pytorch_utils import ALL_LAYERNORM_LAYERS
 from transformers.trainer_pt_utils import LabelSmoother, get_parameter_names
 
 import marian_variants as variants
+from marian_generation import generations, pad_rows, require
 
-VOCABULARY = 37
-PAD = 36
-EOS = 0
 SMOOTHING = 0.1
 STEPS = 10
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 CLIP = 1.0
-GREEDY_MAX_LENGTH = 20
-SOURCE_LENGTHS = (6, 1, 9, 4)
-TARGET_LENGTHS = (5, 7, 2, 1)
-# Seeds for which some greedy sentences end by themselves and some by the forced end, with clear margins.
-SEEDS = {"linear": 127, "paper_marian": 11, "paper_marian_baseline": 127, "plain_neural": 118, "mixed": 20}
-# The baseline computes the same function as `linear` under other names: its file leaves out adamw.* and
-# grad_smoothed.* to stay small.
-WITHOUT_EXTRAS = ("paper_marian_baseline",)
-
-CONFIG = dict(
-    vocab_size=VOCABULARY,
-    decoder_vocab_size=VOCABULARY,
-    d_model=12,
-    encoder_layers=2,
-    decoder_layers=2,
-    encoder_attention_heads=3,
-    decoder_attention_heads=3,
-    encoder_ffn_dim=20,
-    decoder_ffn_dim=20,
-    max_position_embeddings=24,
-    activation_function="swish",
-    scale_embedding=True,
-    dropout=0.0,
-    attention_dropout=0.0,
-    activation_dropout=0.0,
-    encoder_layerdrop=0.0,
-    decoder_layerdrop=0.0,
-    share_encoder_decoder_embeddings=True,
-    tie_word_embeddings=True,
-    pad_token_id=PAD,
-    decoder_start_token_id=PAD,
-    bos_token_id=EOS,
-    eos_token_id=EOS,
-    forced_eos_token_id=EOS,
-)
 
 
-def require(condition, text: str) -> None:
-    if not condition:
-        raise AssertionError(text)
-
-
-def random_sentences(generator, lengths):
-    """Ids 1..35 with the end-of-sentence id last; a length of 1 is the end-of-sentence id alone."""
-    return [np.append(generator.integers(1, PAD, size=length - 1), EOS).astype(np.int64) for length in lengths]
-
-
-def pad_rows(sentences, filler: int) -> torch.Tensor:
-    rows = np.full((len(sentences), max(map(len, sentences))), filler, dtype=np.int64)
-    for row, sentence in zip(rows, sentences):
-        row[: len(sentence)] = sentence
-    return torch.from_numpy(rows)
+def random_sentences(generator, lengths, subject):
+    """Ordinary ids with the end-of-sentence id last; a length of 1 is the end-of-sentence id alone."""
+    ordinary = [id for id in range(subject.vocabulary) if id not in (subject.pad_id, subject.eos)]
+    return [np.append(generator.choice(ordinary, size=length - 1), subject.eos).astype(np.int64) for length in lengths]
 
 
 def offsets(sentences) -> np.ndarray:
@@ -94,7 +51,7 @@ def pack(padded: torch.Tensor, lengths) -> np.ndarray:
 
 def run_forward(model, sources, targets):
     labels = pad_rows(targets, -100)
-    ids = pad_rows(sources, PAD)
+    ids = pad_rows(sources, model.config.pad_token_id)
     mask = pad_rows([np.ones_like(sentence) for sentence in sources], 0)
     return model(
         input_ids=ids, attention_mask=mask, labels=labels, output_hidden_states=True, return_dict=True
@@ -152,19 +109,19 @@ def gradients(model, loss: torch.Tensor) -> dict:
     return {name: gradient.numpy().copy() for name, gradient in zip(named, found)}
 
 
-def check_gradients(found: dict, variant: variants.Variant, label: str) -> list:
+def check_gradients(found: dict, subject: variants.Subject, label: str) -> list:
     """Every gradient is finite and non-zero except the key biases, whose exact gradient is zero."""
-    key_bias = variants.key_bias_name(variant.k)
+    key_biases = variants.key_bias_names(subject.projectors["key"]["type"])
     zero = []
     for name, gradient in found.items():
         require(np.isfinite(gradient).all(), f"{label}: gradient of {name} is not finite")
         largest = np.abs(gradient).max()
-        if name.endswith(key_bias):
+        if name.endswith(key_biases):
             require(largest < 1e-14, f"{label}: {name} should have a zero gradient, has {largest}")
             zero.append(name)
         else:
-            require(largest > 1e-7, f"{label}: gradient of {name} vanishes ({largest})")
-    require(len(zero) == 6, "six attentions have six key biases")
+            require(largest > 1e-7 or not subject.chosen, f"{label}: gradient of {name} vanishes ({largest})")
+    require(len(zero) == subject.attentions * len(key_biases), "a key bias is missing")
     return zero
 
 
@@ -173,13 +130,13 @@ def check_padding_row(model, result, loss: torch.Tensor, found: dict) -> None:
     d_logits, = torch.autograd.grad(loss, [result.logits], retain_graph=True)
     hidden = result.decoder_hidden_states[-1].detach()
     from_head = torch.einsum("btv,btd->vd", d_logits, hidden).numpy()
-    row = found["model.shared.weight"]
-    require(np.abs(row[PAD] - from_head[PAD]).max() < 1e-14, "the padding row has an embedding gradient")
-    require(np.abs(row[PAD]).max() > 1e-5, "the padding row has no gradient from the output layer")
-    require(np.abs(row[EOS] - from_head[EOS]).max() > 1e-3, "other rows have no embedding gradient")
+    row, pad, eos = found["model.shared.weight"], model.config.pad_token_id, model.config.eos_token_id
+    require(np.abs(row[pad] - from_head[pad]).max() < 1e-13, "the padding row has an embedding gradient")
+    require(np.abs(row[pad]).max() > 1e-7, "the padding row has no gradient from the output layer")
+    require(np.abs(row[eos] - from_head[eos]).max() > 1e-5, "other rows have no embedding gradient")
 
 
-def train(model, sources, targets) -> dict:
+def train(model, subject, sources, targets):
     """AdamW as HF's Trainer sets it up: decay skips biases and LayerNorms, gradients are clipped, lr falls to zero."""
     names = trained_parameters(model)
     decayed = {name for name in get_parameter_names(model, ALL_LAYERNORM_LAYERS) if "bias" not in name}
@@ -200,8 +157,9 @@ def train(model, sources, targets) -> dict:
         optimizer.step()
         schedule.step()
     require(optimizer.param_groups[0]["lr"] == 0.0, "the schedule does not end at zero")
-    require(losses[-1] < losses[0], "training does not lower the loss")
-    require(max(norms) > CLIP, "clipping is never active")
+    if subject.chosen:
+        require(losses[-1] < losses[0], "training does not lower the loss")
+        require(max(norms) > CLIP, "clipping is never active")
     tensors = {f"adamw.{name}": parameter.detach().numpy().copy() for name, parameter in names.items()}
     tensors["adamw.losses"] = np.array(losses)
     tensors["adamw.gradient_norms"] = np.array(norms)
@@ -210,61 +168,18 @@ def train(model, sources, targets) -> dict:
     return tensors, sorted(names.keys() - decayed)
 
 
-def greedy(model, sources):
-    """Ids after the start token, the end-of-sentence id included, padding cut off; and the smallest top-1 margin."""
-    settings = dict(
-        num_beams=1,
-        do_sample=False,
-        max_length=GREEDY_MAX_LENGTH,
-        bad_words_ids=[[PAD]],
-        forced_eos_token_id=EOS,
-        eos_token_id=EOS,
-        bos_token_id=EOS,
-        pad_token_id=PAD,
-        decoder_start_token_id=PAD,
-    )
-    generation = GenerationConfig(**settings)
-
-    def run(batch):
-        mask = pad_rows([np.ones_like(sentence) for sentence in batch], 0)
-        out = model.generate(
-            input_ids=pad_rows(batch, PAD),
-            attention_mask=mask,
-            generation_config=generation,
-            return_dict_in_generate=True,
-            output_scores=True,
-        )
-        found = []
-        for row in out.sequences.numpy():
-            require(row[0] == PAD, "generation does not begin with the start token")
-            found.append(row[1 : 1 + int(np.argmax(row[1:] == EOS)) + 1].astype(np.int64))
-        margins = []
-        for step, scores in enumerate(out.scores[: GREEDY_MAX_LENGTH - 2]):
-            best = scores.topk(2, dim=-1).values
-            margins += [float(b[0] - b[1]) for b, ids in zip(best, found) if step < len(ids)]
-        return found, min(margins)
-
-    together, margin = run(sources)
-    for source, ids in zip(sources, together):
-        alone, _ = run([source])
-        require(np.array_equal(alone[0], ids), "greedy output depends on the batch")
-        require(ids[-1] == EOS and PAD not in ids and len(ids) <= GREEDY_MAX_LENGTH - 1, "malformed greedy output")
-    return together, margin, settings
-
-
-def make(preset: str, folder: Path) -> int:
-    variant = variants.PRESETS[preset]
+def make(subject: variants.Subject, folder: Path) -> int:
     torch.manual_seed(0)
-    config = MarianConfig(**CONFIG)
-    model = variants.build(config, variant, SEEDS[preset])
-    if preset == "linear":
+    model = variants.build(subject)
+    config = model.config
+    if all(projector["type"] == "linear" for projector in subject.projectors.values()):
         stock = transformers.MarianMTModel(config)
         require(list(stock.state_dict()) == list(model.state_dict()), "the linear preset is not the stock model")
         require(str(stock) == str(model), "the linear preset's modules are not the stock model's")
 
-    generator = np.random.default_rng(77)
-    sources = random_sentences(generator, SOURCE_LENGTHS)
-    targets = random_sentences(generator, TARGET_LENGTHS)
+    generator = np.random.default_rng(subject.seed + 77)
+    sources = random_sentences(generator, subject.source_lengths, subject)
+    targets = random_sentences(generator, subject.target_lengths, subject)
     tensors = {
         "input.source_ids": np.concatenate(sources),
         "input.source_offsets": offsets(sources),
@@ -282,11 +197,12 @@ def make(preset: str, folder: Path) -> int:
 
     result, labels = run_forward(model, sources, targets)
     shifted = result.decoder_hidden_states[0].shape[1]
-    require(shifted == max(TARGET_LENGTHS), "decoder inputs have another length than the labels")
-    outputs = packed_outputs(result, SOURCE_LENGTHS, TARGET_LENGTHS)
+    require(shifted == max(subject.target_lengths), "decoder inputs have another length than the labels")
+    outputs = packed_outputs(result, subject.source_lengths, subject.target_lengths)
     check_packing(model, sources, targets, outputs)
     tensors.update(outputs)
-    start = np.sqrt(config.d_model) * state["model.shared.weight"].numpy()[PAD]
+    factor = np.sqrt(config.d_model) if config.scale_embedding else 1.0
+    start = factor * state["model.shared.weight"].numpy()[subject.pad_id]
     start = start + variants.sinusoidal_table(1, config.d_model)[0]
     for offset in offsets(targets)[:-1]:
         require(np.abs(outputs["output.decoder_embedding"][offset] - start).max() < 1e-14, "start token is not pad at 0")
@@ -296,31 +212,20 @@ def make(preset: str, folder: Path) -> int:
     tensors["output.loss_smoothed"] = np.array([smoothed.item()])
     for prefix, loss in (("grad", result.loss), ("grad_smoothed", smoothed)):
         found = gradients(model, loss)
-        zero_gradients = check_gradients(found, variant, prefix)
+        zero_gradients = check_gradients(found, subject, prefix)
         check_padding_row(model, result, loss, found)
         tensors.update({f"{prefix}.{name}": value for name, value in found.items()})
 
-    generated, margin, generation = greedy(model, sources)
-    ends = {len(ids) == GREEDY_MAX_LENGTH - 1 for ids in generated}
-    require(ends == {True, False}, "greedy sentences should end both by themselves and at the limit")
-    require(margin > 1e-2, f"greedy choices are too close: {margin}")
-    tensors["output.greedy"] = np.concatenate(generated)
-    tensors["output.greedy_offsets"] = offsets(generated)
-
-    trained_tensors, undecayed = train(copy.deepcopy(model), sources, targets)
-    if preset in WITHOUT_EXTRAS:
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("grad_smoothed.")}
-    else:
-        tensors.update(trained_tensors)
+    trained_tensors, undecayed = train(copy.deepcopy(model), subject, sources, targets)
+    tensors.update(trained_tensors)
 
     for name, tensor in tensors.items():
         require(tensor.dtype in (np.float64, np.int64) and tensor.flags.c_contiguous, f"{name}: wrong layout")
         require(tensor.size > 0 and np.isfinite(tensor).all(), f"{name}: empty or not finite")
 
     description = {
-        "preset": preset,
-        "config": CONFIG,
-        "projectors": variant.as_dict(),
+        "preset": subject.name,
+        "config": subject.config_dict(),
         "layer_norm_eps": 1e-5,
         "parameter_count": int(sum(p.numel() for p in trained.values())),
         "parameters": sorted(trained),
@@ -338,45 +243,68 @@ def make(preset: str, folder: Path) -> int:
             "max_gradient_norm": CLIP,
             "loss": "output.loss",
         },
-        "has_adamw": preset not in WITHOUT_EXTRAS,
-        "has_grad_smoothed": preset not in WITHOUT_EXTRAS,
-        "generation": generation,
-        "greedy_minimum_margin": float(f"{margin:.6g}"),
         "facts": {
             "position_ids_start_at": 0,
             "position_table": "HF's formula in float64 (HF itself rounds the table to float32)",
             "decoder_input": "labels shifted right, pad first",
             "pad_row_of_embedding": "not zero here; looked up as it is for the start token",
             "pad_row_gradient": "from the tied output layer only (padding_idx)",
-            "greedy_ids": "without the start token, with the final end-of-sentence id; max_length counts the start",
+            "results": "ids without start and end tokens; max_length counts both",
         },
         "versions": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{preset}.safetensors"
+    path = folder / f"{subject.name}.safetensors"
     save_file(tensors, str(path))
     path.chmod(0o644)
-    (folder / f"{preset}.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
-    lengths = [len(ids) for ids in generated]
+    description["generations"] = generations(model, subject, sources)
+    written = write_description(folder / f"{subject.name}.json", description) + path.stat().st_size
     print(
-        f"{preset:22} {description['parameter_count']:6} parameters, {len(tensors):4} tensors, {path.stat().st_size:7} "
-        f"bytes, loss {result.loss.item():.6f}, smoothed {smoothed.item():.6f}, greedy lengths {lengths}, "
-        f"margin {margin:.3g}"
+        f"{subject.name:22} {description['parameter_count']:6} parameters, {len(tensors):4} tensors, {written:7} bytes, "
+        f"loss {result.loss.item():.6f}, smoothed {smoothed.item():.6f}, "
+        f"greedy lengths {[len(results[0]['ids']) for results in description['generations'][0]['results']]}"
     )
+    return written
+
+
+def write_description(path: Path, description: dict) -> int:
+    """One line a key, and one for each setting of the generations."""
+    lines = []
+    for key, value in sorted(description.items()):
+        if key == "generations":
+            text = "[\n" + ",\n".join(json.dumps(one) for one in value) + "]"
+        else:
+            text = json.dumps(value)
+        lines.append(f"{json.dumps(key)}: {text}")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return path.stat().st_size
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent.parent / "golden" / "marian")
+    parser.add_argument("--random", type=int, default=0, metavar="COUNT")
+    parser.add_argument("--seed", type=int, default=os.environ.get("NEURAL_ATTENTION_PARITY_SEED") or None)
     arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", message="Using the model-agnostic default `max_length`")  # 20 is meant
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)  # HF builds its causal mask in the default type
     torch.use_deterministic_algorithms(True)
-    total = sum(make(preset, arguments.output) for preset in variants.PRESETS)
-    require(total < 2_500_000, f"the goldens are too large: {total} bytes")
-    print(f"total {total} bytes")
+    warnings.filterwarnings("ignore", message="Using the model-agnostic default `max_length`")  # 20 is meant
+
+    if arguments.random == 0:
+        total = sum(make(subject, arguments.output) for subject in variants.PRESETS)
+        require(total < 2_200_000, f"the goldens are too large: {total} bytes")
+        print(f"total {total} bytes")
+        return
+    seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    generator = np.random.default_rng(seed)
+    for path in arguments.output.glob("random_*"):
+        path.unlink()
+    for number in range(arguments.random):
+        subject = variants.random_subject(number, generator)
+        print(subject, flush=True)
+        make(subject, arguments.output)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,10 @@ def main(folder):
         "</s> >>de<< Hund", ">>de<< </s> >>de<< Hund", ">>de</s><< Hund", "</s", "< /s>", "<</s>>", "<</s>", "<s> Hund </s>",
         "<unk><unk>", "Der \u00a0</s>\u3000 Hund", "Der\u00a0Hund", "a\u0001b\u007f\u200b", "Der\rHund", "\u2581Hund",
         "Der\u2581Hund", "\u2581 \u2581", "\ufeffHund", "\u0085Hund\u2028", "it isn't one's .",
+        "\0", "Der\0Hund", "\u001bDer Hund", "Der\u200dHund", "\u2060Hund", "Der\vHund\f", "\r\n", "u\u0308ü", "か\u3099",
+        "中文句子。", "العربية Hund", "\U0001F1E9\U0001F1EA", "\u2764\ufe0f Hund", "\ue000\ufffd", "x" * 300,
+        ">>\u00e4<<Hund", ">> << Hund", ">>de<<\tHund", "\t>>de<< Hund", ">>de<<", "Hund >>de<<", ">>de<< >>de<< Hund",
+        "</s></s>", "<pad>>>de<< Hund", "Hund <unk>", "\t</s>\t", "<PAD> <0x41>", "\uff1c/s\uff1e",
     ]
     encoded = []
     for text in texts:

@@ -1,17 +1,23 @@
 """Tiny Hugging Face Marian models whose attention projections are replaced by role.
 
-A preset says, for each role (q, k, v, out), which kind of map stands at `<role>_proj`:
+The projections are those of docs/interchange.md, which neural_projections.py executes from that page:
 
-    linear             nn.Linear                                  k_proj.weight
-    sequential_linear  Sequential(Linear)                         k_proj.0.weight
+    linear             nn.Linear                                    k_proj.weight
+    sequential_linear  Sequential(Linear)                           k_proj.0.weight
     neural             Sequential(Linear, LayerNorm, ReLU, Linear)  k_proj.{0,1,3}.weight
-    plain_neural       Sequential(Linear, ReLU, Linear)           k_proj.{0,2}.weight
+    plain_neural       Sequential(Linear, ReLU, Linear)             k_proj.{0,2}.weight
+    residual           linear(x) + mlp(x), mlp as neural            k_proj.linear.weight, k_proj.mlp.{0,1,3}.weight
+    plain_residual     linear(x) + mlp(x), mlp as plain_neural      k_proj.linear.weight, k_proj.mlp.{0,2}.weight
 
 The replacement is made in every MarianAttention (encoder self, decoder self, decoder cross). The scale d_head^-0.5
-that MarianAttention applies after q_proj stays as it is. `linear` for all four roles leaves the stock model untouched.
+that MarianAttention applies after q_proj stays as it is.
+
+A Subject is one model to be compared: the sizes, the projections of each role, the lengths of the sentences and seeds.
+PRESETS are the committed ones, random_subject() draws others.
 """
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Iterator, Tuple
 
 import numpy as np
@@ -20,47 +26,135 @@ from torch import nn
 from transformers import MarianConfig, MarianMTModel
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
 
-ROLES = ("q", "k", "v", "out")
+from neural_projections import projector
 
-
-@dataclass(frozen=True)
-class Variant:
-    """Kinds of the four projections; `expansion` is hidden width / model width of the neural kinds."""
-
-    q: str
-    k: str
-    v: str
-    out: str
-    expansion: int = 2
-
-    def kind(self, role: str) -> str:
-        return getattr(self, role)
-
-    def as_dict(self) -> dict:
-        return asdict(self)
-
-
-PRESETS = {
-    "linear": Variant("linear", "linear", "linear", "linear"),
-    "paper_marian": Variant("neural", "neural", "linear", "neural"),
-    "paper_marian_baseline": Variant("sequential_linear", "sequential_linear", "linear", "sequential_linear"),
-    "plain_neural": Variant("plain_neural", "plain_neural", "plain_neural", "plain_neural"),
-    "mixed": Variant("linear", "neural", "plain_neural", "neural", expansion=3),
+ROLES = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual")
+# Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
+KEY_BIASES = {
+    "linear": ("bias",),
+    "sequential_linear": ("0.bias",),
+    "neural": ("3.bias",),
+    "plain_neural": ("2.bias",),
+    "residual": ("linear.bias", "mlp.3.bias"),
+    "plain_residual": ("linear.bias", "mlp.2.bias"),
 }
 
 
-def make_projector(kind: str, d_in: int, d_out: int, expansion: int) -> nn.Module:
-    """A map [..., d_in] -> [..., d_out] of the given kind, with torch's own member numbering."""
-    hidden = expansion * d_in
-    if kind == "linear":
-        return nn.Linear(d_in, d_out)
-    if kind == "sequential_linear":
-        return nn.Sequential(nn.Linear(d_in, d_out))
-    if kind == "neural":
-        return nn.Sequential(nn.Linear(d_in, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, d_out))
-    if kind == "plain_neural":
-        return nn.Sequential(nn.Linear(d_in, hidden), nn.ReLU(), nn.Linear(hidden, d_out))
-    raise ValueError(f"unknown projector kind {kind!r}")
+def roles(query: str, key: str, value: str, output: str, expansion: int = 2) -> dict:
+    """The projections under the names of config.json's neural_attention.projectors."""
+    kinds = {"query": query, "key": key, "value": value, "output": output}
+    return {role: {"type": kind, "expansion": expansion} for role, kind in kinds.items()}
+
+
+@dataclass(frozen=True)
+class Subject:
+    name: str
+    projectors: dict
+    seed: int  # of the parameters
+    d_model: int
+    layers: Tuple[int, int]  # encoder, decoder
+    heads: Tuple[int, int]
+    ffn: Tuple[int, int]
+    vocabulary: int
+    source_lengths: Tuple[int, ...] = (6, 1, 9, 4)
+    target_lengths: Tuple[int, ...] = (5, 7, 2, 1)
+    pad: int = -1  # the vocabulary's last id
+    eos: int = 0
+    activation: str = "swish"
+    scale_embedding: bool = True
+    max_length: int = 20  # of generation
+    end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
+    chosen: bool = field(default=True)  # by a person, for what it shows; not drawn
+
+    @property
+    def pad_id(self) -> int:
+        return self.pad % self.vocabulary
+
+    @property
+    def attentions(self) -> int:
+        return self.layers[0] + 2 * self.layers[1]
+
+    def config(self) -> MarianConfig:
+        return MarianConfig(**self.config_dict())
+
+    def config_dict(self) -> dict:
+        return dict(
+            model_type="marian",
+            vocab_size=self.vocabulary,
+            decoder_vocab_size=self.vocabulary,
+            d_model=self.d_model,
+            encoder_layers=self.layers[0],
+            decoder_layers=self.layers[1],
+            encoder_attention_heads=self.heads[0],
+            decoder_attention_heads=self.heads[1],
+            encoder_ffn_dim=self.ffn[0],
+            decoder_ffn_dim=self.ffn[1],
+            max_position_embeddings=24,
+            activation_function=self.activation,
+            scale_embedding=self.scale_embedding,
+            dropout=0.0,
+            attention_dropout=0.0,
+            activation_dropout=0.0,
+            encoder_layerdrop=0.0,
+            decoder_layerdrop=0.0,
+            share_encoder_decoder_embeddings=True,
+            tie_word_embeddings=True,
+            pad_token_id=self.pad_id,
+            decoder_start_token_id=self.pad_id,
+            bos_token_id=self.eos,
+            eos_token_id=self.eos,
+            forced_eos_token_id=self.eos,
+            neural_attention={"projectors": self.projectors},
+        )
+
+
+# Widths are no powers of two, the two stacks differ. With these seeds some greedy sentences end by themselves and some
+# by the forced end, with clear margins.
+PRESETS = [
+    Subject("linear", roles("linear", "linear", "linear", "linear"), 55, 12, (3, 1), (3, 4), (20, 14), 37),
+    Subject("paper_marian", roles("neural", "neural", "linear", "neural"), 44, 12, (1, 2), (3, 2), (14, 20), 31),
+    Subject("paper_marian_baseline", roles("sequential_linear", "sequential_linear", "linear", "sequential_linear"),
+            17, 6, (1, 3), (3, 2), (11, 7), 29),
+    Subject("plain_neural", roles(*["plain_neural"] * 4), 68, 12, (2, 1), (6, 3), (9, 20), 37),
+    Subject("mixed", roles("linear", "neural", "plain_neural", "neural", expansion=3), 367, 6, (1, 2), (1, 3), (13, 10),
+            33),
+    Subject("residual", roles(*["residual"] * 4), 754, 10, (2, 1), (5, 2), (12, 18), 35),
+]
+
+
+def random_subject(number: int, generator: np.random.Generator) -> Subject:
+    """Sizes, projections, activation, special ids and lengths at random. The vocabulary is never so small that a beam
+    search must continue beams that HF counts as hopeless (log-probability -1e9)."""
+    draw = lambda low, high: int(generator.integers(low, high + 1))
+    heads = (draw(1, 5), draw(1, 5))
+    step = math.lcm(*heads)
+    width = step * draw(max(1, -(-5 // step)), max(1, 26 // step))
+    vocabulary = draw(20, 60)
+    special = [int(i) for i in generator.choice(vocabulary, size=2, replace=False)]
+    pad, eos = (vocabulary - 1, 0) if draw(0, 1) else special
+    sentences = draw(1, 6)
+    source = tuple(draw(1, 12) for _ in range(sentences))
+    target = tuple(draw(1, 12) for _ in range(sentences))
+    return Subject(
+        name=f"random_{number}",
+        projectors={role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES},
+        seed=draw(0, 2**31),
+        d_model=width,
+        layers=(draw(1, 3), draw(1, 3)),
+        heads=heads,
+        ffn=(draw(3, 40), draw(3, 40)),
+        vocabulary=vocabulary,
+        source_lengths=(max(3, source[0]),) + source[1:],  # over a single key there is no gradient of the scores
+        target_lengths=(max(3, target[0]),) + target[1:],
+        pad=pad,
+        eos=eos,
+        activation=("swish", "gelu", "relu", "mish")[draw(0, 3)],
+        scale_embedding=bool(draw(0, 3)),
+        max_length=draw(8, 24),
+        end_bias=float(generator.uniform(0.0, 4.0)),
+        chosen=False,
+    )
 
 
 def attention_modules(model: MarianMTModel) -> Iterator[Tuple[str, MarianAttention]]:
@@ -69,23 +163,18 @@ def attention_modules(model: MarianMTModel) -> Iterator[Tuple[str, MarianAttenti
             yield name, module
 
 
-def replace_projections(model: MarianMTModel, variant: Variant) -> int:
+def replace_projections(model: MarianMTModel, projectors: dict) -> int:
     """Replaces the projections in place; returns the number of attention modules seen."""
     modules = list(attention_modules(model))
     for _, attention in modules:
-        for role in ROLES:
-            if variant.kind(role) != "linear":
-                projector = make_projector(
-                    variant.kind(role), attention.embed_dim, attention.embed_dim, variant.expansion
-                )
-                setattr(attention, f"{role}_proj", projector)
+        for role, name in ROLES.items():
+            if projectors[role]["type"] != "linear":  # HF's own stays
+                setattr(attention, name, projector(attention.embed_dim, **projectors[role]))
     return len(modules)
 
 
-def key_bias_name(kind: str) -> str:
-    """The bias that shifts all keys of a head alike: softmax ignores it, so its exact gradient is zero."""
-    last = {"linear": "", "sequential_linear": "0.", "neural": "3.", "plain_neural": "2."}[kind]
-    return f"k_proj.{last}bias"
+def key_bias_names(kind: str) -> tuple:
+    return tuple(f"k_proj.{leaf}" for leaf in KEY_BIASES[kind])
 
 
 def sinusoidal_table(positions: int, width: int) -> np.ndarray:
@@ -112,9 +201,9 @@ def saved_names(model: MarianMTModel) -> list:
     return [name for name in model.state_dict() if name not in dropped]
 
 
-def fill_randomly(model: MarianMTModel, seed: int) -> None:
+def fill_randomly(model: MarianMTModel, subject: Subject) -> None:
     """Gives every saved tensor non-trivial values, the padding row of the embedding included."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(subject.seed)
     state = model.state_dict()
     norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
     for name in saved_names(model):
@@ -127,27 +216,29 @@ def fill_randomly(model: MarianMTModel, seed: int) -> None:
             values = 0.4 * noise
         elif name == "final_logits_bias":
             values = 0.5 * noise
-            values[0, model.config.eos_token_id] += 1.0  # else hardly any greedy sentence ends before the limit
+            values[0, subject.eos] += subject.end_bias
         elif leaf == "bias":
             values = 0.3 * noise
         else:
             # A strong feed-forward branch keeps greedy decoding from repeating its input token through the residual.
             gain = 4.0 if ".fc2." in name else 1.3
+            if "_proj.linear." in name or "_proj.mlp." in name:
+                gain = 0.9  # two such maps are added, and large scores leave the softmax hardly a gradient
             values = gain / np.sqrt(tensor.shape[1]) * noise
         tensor.copy_(torch.from_numpy(values))
 
 
-def build(config: MarianConfig, variant: Variant, seed: int) -> MarianMTModel:
+def build(subject: Subject) -> MarianMTModel:
     """A float64 model in evaluation mode with seeded parameters; its tied embedding keeps HF's padding_idx."""
+    config = subject.config()
     model = MarianMTModel(config)
-    attentions = replace_projections(model, variant)
-    if attentions != config.encoder_layers + 2 * config.decoder_layers:
+    if replace_projections(model, subject.projectors) != subject.attentions:
         raise AssertionError("not every attention was found")
     model = model.double()
     model.tie_weights()
     widen_position_tables(model)
     with torch.no_grad():
-        fill_randomly(model, seed)
+        fill_randomly(model, subject)
     shared = model.model.shared
     if shared.padding_idx != config.pad_token_id:
         raise AssertionError("the embedding lost its padding index")

@@ -1,0 +1,118 @@
+// resave_model DIR [OUT]            loads the model directory DIR, prints what loading took, and saves it to OUT
+// resave_model --random CONFIG OUT  saves a model with random weights, of the sizes and projectors in a config.json
+// Prints {"seconds": .., "file_bytes": .., "anonymous_bytes": ..}: loading's wall time and the most anonymous memory
+// (RssAnon) that the process had more than before. interchange.py and load_base_size.py run it.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "common/any_model.hpp"
+#include "neural_attention/io/model_directory.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using Model = examples::Model;
+
+/// Of this process, from the kernel; 0 where the system does not tell.
+std::int64_t anonymous_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8)) * 1024;
+  return 0;
+}
+
+/// Watches anonymous memory from another thread for as long as it lives.
+class MemoryWatch {
+ public:
+  MemoryWatch() : thread_([this] { watch(); }) {}
+  ~MemoryWatch() {
+    stop_ = true;
+    thread_.join();
+  }
+  MemoryWatch(const MemoryWatch&) = delete;
+  MemoryWatch& operator=(const MemoryWatch&) = delete;
+
+  std::int64_t growth() const { return std::max(peak_.load(), anonymous_bytes()) - before_; }
+
+ private:
+  void watch() {
+    while (!stop_) {
+      peak_ = std::max(peak_.load(), anonymous_bytes());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  const std::int64_t before_ = anonymous_bytes();
+  std::atomic<std::int64_t> peak_ = before_;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+std::uintmax_t weight_bytes(const std::string& directory) {
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("model") && name.ends_with(".safetensors")) bytes += entry.file_size();
+  }
+  return bytes;
+}
+
+void resave(const std::string& from, const std::string& to) {
+  examples::Backend backend(2);
+  const MemoryWatch memory;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto config = na::io::read_json(from + "/config.json");
+  Model model(backend, na::io::marian_config(config, from + "/config.json"), std::nullopt, na::Purpose::Inference);
+  na::io::load_model(from, backend, model);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  const nlohmann::json report = {
+      {"seconds", taken.count()}, {"file_bytes", weight_bytes(from)}, {"anonymous_bytes", memory.growth()}};
+  std::cout << report.dump() << '\n';
+  if (!to.empty()) na::io::save_model(to, backend, model, na::io::load_generation_config(from, model.config()), config);
+}
+
+/// Every tensor random: initial values would hide a mix-up of biases, which all start at zero.
+void save_random(const std::string& config, const std::string& to) {
+  examples::Backend backend(2);
+  Model model(backend, na::io::load_marian_config(config), std::nullopt, na::Purpose::Inference);
+  auto& parameters = model.parameters();
+  std::mt19937_64 random(1);
+  std::normal_distribution<float> normal(0.0f, 0.3f);
+  std::vector<float> numbers;
+  for (const auto& entry : parameters.entries()) {
+    numbers.resize(static_cast<std::size_t>(entry.size()));
+    for (auto& x : numbers) x = normal(random);
+    backend.upload(numbers, parameters.value(entry));
+  }
+  na::io::save_model(to, backend, model);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    const std::string first = count > 1 ? arguments[1] : "";
+    if (count == 4 && first == "--random")
+      save_random(arguments[2], arguments[3]);
+    else if ((count == 2 || count == 3) && first != "--random")
+      resave(first, count == 3 ? arguments[2] : "");
+    else
+      throw na::ConfigError("usage: resave_model DIR [OUT], or resave_model --random CONFIG OUT");
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}
