@@ -10,7 +10,7 @@
 #include "common/progress.hpp"
 #include "common/training_log.hpp"
 #include "demo/corpus.hpp"
-#include "neural_attention/io/marian_config_json.hpp"
+#include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
@@ -123,8 +123,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
   result.tokens_per_second = summary.tokens_per_second;
   result.seconds = progress.elapsed_seconds();
   log.finish(name, result.parameters, settings.seed, summary, result.bleu);
-  na::io::save_config(folder + "/config.json", model.config());
-  na::io::save_parameters(folder + "/model.safetensors", backend, model.parameters());
+  na::io::save_model(folder, backend, model);
   return result;
 }
 

@@ -124,7 +124,6 @@ int train(const TrainOptions& options) {
     throw na::FileError(origin + "/config.json", "the model has a vocabulary of " + std::to_string(config.vocab_size) +
                                                      ", but vocab.json has " + std::to_string(tokenizer.vocab_size()) +
                                                      " entries");
-  const auto original = origin.empty() ? nlohmann::json::object() : na::io::read_json(origin + "/config.json");
   const auto generation =
       origin.empty() ? na::generation_defaults(config) : na::io::load_generation_config(origin, config);
   const auto tokenized = [&](const na::text::ParallelCorpus& text) {
@@ -151,10 +150,7 @@ int train(const TrainOptions& options) {
                with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), backend.threads());
 
   const auto write_description = [&](const std::string& directory) {
-    auto description = original;
-    description.update(na::io::to_json(config));
-    na::io::write_json(directory + "/config.json", description);
-    na::io::write_json(directory + "/generation_config.json", na::io::to_json(resolved(generation, config)));
+    na::io::save_description(directory, model, generation);
     if (directory != options.output_dir) copy_tokenizer(options.output_dir, directory);
   };
   const auto bleu_of = [&](const na::text::ParallelCorpus& text) {
@@ -200,7 +196,7 @@ int train(const TrainOptions& options) {
                  na::checkpoint_name(summary.steps).c_str());
     return 130;
   }
-  na::io::save_model(options.output_dir, backend, model, generation, original);
+  na::io::save_model(options.output_dir, backend, model, generation);
   const double bleu = options.bleu ? summary.valid_metric : bleu_of(validation_corpus);
   log->finish(label, model.parameters().count(), options.seed, summary, bleu);
   std::printf("final valid_loss=%.4f valid_bleu=%.2f target_tokens_per_second=%.0f\n", summary.valid_loss, bleu,

@@ -73,14 +73,13 @@ void resave(const std::string& from, const std::string& to) {
   examples::Backend backend(2);
   const MemoryWatch memory;
   const auto begin = std::chrono::steady_clock::now();
-  const auto config = na::io::read_json(from + "/config.json");
-  Model model(backend, na::io::marian_config(config, from + "/config.json"), std::nullopt, na::Purpose::Inference);
+  Model model(backend, na::io::load_marian_config(from + "/config.json"), std::nullopt, na::Purpose::Inference);
   na::io::load_model(from, backend, model);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   const nlohmann::json report = {
       {"seconds", taken.count()}, {"file_bytes", weight_bytes(from)}, {"anonymous_bytes", memory.growth()}};
   std::cout << report.dump() << '\n';
-  if (!to.empty()) na::io::save_model(to, backend, model, na::io::load_generation_config(from, model.config()), config);
+  if (!to.empty()) na::io::save_model(to, backend, model, na::io::load_generation_config(from, model.config()));
 }
 
 /// Every tensor random: initial values would hide a mix-up of biases, which all start at zero.

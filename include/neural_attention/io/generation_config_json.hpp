@@ -129,7 +129,6 @@ inline nlohmann::ordered_json to_json(const GenerationConfig& config) {
   write("bad_words_ids", config.bad_words_ids, usual.bad_words_ids);
   write("renormalize_logits", config.renormalize_logits, usual.renormalize_logits);
   write("decoder_start_token_id", config.decoder_start_token_id, usual.decoder_start_token_id);
-  if (config.other_keys.empty()) write("bos_token_id", config.eos_token_id, usual.eos_token_id);
   write("eos_token_id", config.eos_token_id, usual.eos_token_id);
   write("pad_token_id", config.pad_token_id, usual.pad_token_id);
   write("forced_eos_token_id", config.forced_eos_token_id, usual.forced_eos_token_id);

@@ -197,8 +197,6 @@ inline MarianConfig marian_config(const nlohmann::json& json, const std::string&
   return config;
 }
 
-inline void save_config(const std::string& path, const MarianConfig& config) { write_json(path, to_json(config)); }
-
 /// What Hugging Face's MarianConfig takes for keys that a config.json lacks.
 inline MarianConfig hugging_face_defaults() {
   MarianConfig config;

@@ -268,34 +268,50 @@ inline void remove_stale_parameters(const std::filesystem::path& folder, const S
   for (const auto& path : stale) std::filesystem::remove(path, ignored);
 }
 
+/// config.json and generation_config.json: lengths as they are, the model's own token ids in place of -1.
+template <class Model>
+void stage_description(StagedFiles& files, const Model& model, GenerationConfig generation) {
+  auto config = to_json(model.config());
+  config["torch_dtype"] = std::is_same_v<typename Model::Backend::Scalar, double> ? "float64" : "float32";
+  const auto checked = resolved(generation, model.config());
+  generation.decoder_start_token_id = checked.decoder_start_token_id;
+  generation.eos_token_id = checked.eos_token_id;
+  generation.pad_token_id = checked.pad_token_id;
+  files.add_json("config.json", config);
+  files.add_json("generation_config.json", to_json(generation));
+}
+
+inline void create_directory(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw FileError(folder.string(), "cannot be created: " + error.message());
+}
+
 }  // namespace detail
+
+/// Writes config.json and generation_config.json alone: what a checkpoint needs beside its parameters. Throws
+/// FileError.
+template <class Model>
+void save_description(const std::string& directory, const Model& model, const GenerationConfig& generation) {
+  detail::create_directory(directory);
+  detail::StagedFiles files(directory);
+  detail::stage_description(files, model, generation);
+  files.commit();
+}
 
 /// Writes config.json, generation_config.json and the parameters: model.safetensors or, where these exceed
 /// `largest_shard` bytes (0: never), shards. Every file is complete before the first one replaces an older one, so a
-/// save that fails or is interrupted leaves the directory as it was. Keys of the config.json that the model was made of
-/// are kept, and so are those of `original`. Throws FileError.
+/// save that fails leaves the directory as it was. Keys of the config.json that the model was made of are kept. Throws
+/// FileError.
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
-                const GenerationConfig& generation, const nlohmann::json& original = nlohmann::json::object(),
-                std::uint64_t largest_shard = 0) {
-  const std::filesystem::path folder(directory);
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw FileError(directory, "cannot be created: " + error.message());
-  nlohmann::ordered_json config = original;
-  config.update(to_json(model.config()));
-  config["torch_dtype"] = std::is_same_v<typename Model::Backend::Scalar, double> ? "float64" : "float32";
-  auto how = generation;  // lengths as they are, the model's own ids in place of -1
-  const auto checked = resolved(generation, model.config());
-  how.decoder_start_token_id = checked.decoder_start_token_id;
-  how.eos_token_id = checked.eos_token_id;
-  how.pad_token_id = checked.pad_token_id;
-  detail::StagedFiles files(folder);
+                const GenerationConfig& generation, std::uint64_t largest_shard = 0) {
+  detail::create_directory(directory);
+  detail::StagedFiles files(directory);
   detail::stage_parameters(files, backend, model.parameters(), largest_shard);
-  files.add_json("config.json", config);
-  files.add_json("generation_config.json", to_json(how));
+  detail::stage_description(files, model, generation);
   files.commit();
-  detail::remove_stale_parameters(folder, files);
+  detail::remove_stale_parameters(directory, files);
 }
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model) {

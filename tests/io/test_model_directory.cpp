@@ -1,0 +1,377 @@
+// Model directories: what is written is read back to the bit, shards and half precision included; what a file may have
+// otherwise (aliases, position tables, missing buffers); fresh and warm projections; and what is refused.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE io_model_directory
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "models/tiny_marian.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/io/model_directory.hpp"
+#include "scratch.hpp"
+
+using namespace neural_attention;
+using io::DType;
+using Projections_ = io::LoadOptions::Projections;
+
+namespace {
+
+using B = Cpu<float>;
+using Stock = Marian<B, LinearProjections>;
+using Plain = Marian<B, tiny::AllPlain>;
+using Paper = Marian<B, paper::marian>;
+using Baseline = Marian<B, paper::marian_baseline>;
+
+constexpr std::uint64_t some_seed = 5, other_seed = 6;
+const std::string shared = "model.shared.weight";
+const std::string first_query = "model.encoder.layers.0.self_attn.q_proj.";
+
+template <class Model>
+std::vector<float> tensor(B& backend, const Model& model, const std::string& name) {
+  const auto* const entry = model.parameters().find(name);
+  if (!entry) throw std::runtime_error("the model has no tensor " + name);
+  std::vector<float> values(static_cast<std::size_t>(entry->size()));
+  backend.download(model.parameters().value(*entry), values);
+  return values;
+}
+
+/// The tensors of a model, to be changed and written as a file.
+struct Tensors {
+  struct Tensor {
+    DType dtype;
+    std::vector<std::int64_t> shape;
+    std::vector<std::byte> bytes;
+  };
+  std::map<std::string, Tensor> of;
+
+  template <class T>
+  void set(const std::string& name, DType dtype, std::vector<std::int64_t> shape, const std::vector<T>& values) {
+    const auto* const data = reinterpret_cast<const std::byte*>(values.data());
+    of[name] = {dtype, std::move(shape), {data, data + values.size() * sizeof(T)}};
+  }
+
+  template <class Model>
+  Tensors(B& backend, const Model& model) {
+    for (const auto& entry : model.parameters().entries()) {
+      const auto shape =
+          entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
+      set(entry.name, DType::F32, shape, tensor(backend, model, entry.name));
+    }
+  }
+
+  void write(const std::filesystem::path& path) const {
+    std::vector<io::TensorToWrite> list;
+    for (const auto& [name, tensor] : of) list.push_back({name, tensor.dtype, tensor.shape, tensor.bytes.data()});
+    io::write_safetensors(path, list, {{"format", "pt"}});
+  }
+};
+
+/// A stock model with random values everywhere, saved, and its tensors as they were.
+struct Saved {
+  Saved() : backend(1), model(backend, tiny::config(), some_seed), tensors(backend, model) {
+    std::vector<float> noise;
+    std::uint32_t state = 1;
+    for (const auto& entry : model.parameters().entries()) {
+      noise.resize(static_cast<std::size_t>(entry.size()));
+      for (auto& x : noise) x = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
+      backend.upload(noise, model.parameters().value(entry));
+    }
+    tensors = Tensors(backend, model);
+    io::save_model(folder.path.string(), backend, model);
+  }
+
+  void write() const { tensors.write(folder / "model.safetensors"); }
+  template <class Model = Stock>
+  Model load(const io::LoadOptions& how = {}, std::optional<std::uint64_t> seed = std::nullopt) {
+    Model other(backend, tiny::config(), seed, Purpose::Inference);
+    report = io::load_model(folder.path.string(), backend, other, how);
+    return other;
+  }
+  void require_refused(std::initializer_list<std::string> parts) {
+    BOOST_CHECK_EXCEPTION(load(), FileError, says(parts));
+  }
+  bool equal(const Stock& other) {
+    return tiny::values(backend, other.parameters()) == tiny::values(backend, model.parameters());
+  }
+
+  B backend;
+  Scratch folder;
+  Stock model;
+  Tensors tensors;
+  io::LoadReport report;
+};
+
+double loss(B& backend, auto& model) {
+  StepMemory<B> memory(backend);
+  typename std::remove_cvref_t<decltype(model)>::Saved saved;
+  auto step = memory.begin(false);
+  const auto sums = model.loss(step, tiny::batch(tiny::pairs()), 0.0, saved);
+  return sums.negative_log_likelihood / double(sums.tokens);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(round_trip, Saved)
+
+BOOST_AUTO_TEST_CASE(gives_the_same_bits) {
+  BOOST_TEST(equal(load()));
+  BOOST_TEST(report.loaded.size() == model.parameters().entries().size());
+  BOOST_TEST(report.reinitialised.empty());
+  const auto config = io::load_marian_config(folder.file("config.json"));
+  BOOST_TEST(config.d_model == tiny::config().d_model);
+  BOOST_TEST(config.pad_token_id == tiny::config().pad_token_id);
+  const auto how = io::load_generation_config(folder.path.string(), config);
+  BOOST_TEST(how.eos_token_id == 0);
+  BOOST_TEST(how.decoder_start_token_id == 8);
+}
+
+BOOST_AUTO_TEST_CASE(in_shards) {
+  io::save_model(folder.path.string(), backend, model, generation_defaults(model.config()), 600);
+  BOOST_TEST(!std::filesystem::exists(folder / "model.safetensors"));
+  const auto index = nlohmann::json::parse(folder.read("model.safetensors.index.json"));
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : index.at("weight_map").items()) shards.insert(shard.get<std::string>());
+  BOOST_TEST(shards.size() >= 3u);
+  BOOST_TEST(equal(load()));
+
+  io::save_model(folder.path.string(), backend, model);  // one file again: nothing of the shards stays
+  BOOST_TEST(!std::filesystem::exists(folder / "model.safetensors.index.json"));
+  for (const auto& shard : shards) BOOST_TEST(!std::filesystem::exists(folder / shard));
+  BOOST_TEST(equal(load()));
+}
+
+BOOST_AUTO_TEST_CASE(keeps_what_it_does_not_know) {
+  auto json = nlohmann::json::parse(folder.read("config.json"));
+  json["id2label"] = {{"0", "LABEL_0"}};
+  json["torch_dtype"] = "float16";
+  folder.write("config.json", json.dump());
+  auto generation = nlohmann::json::parse(folder.read("generation_config.json"));
+  generation["transformers_version"] = "4.34.1";
+  folder.write("generation_config.json", generation.dump());
+
+  const auto config = io::load_marian_config(folder.file("config.json"));
+  const auto how = io::load_generation_config(folder.path.string(), config);
+  io::save_model(folder.path.string(), backend, Stock(backend, config, 1), how);
+  const auto again = nlohmann::json::parse(folder.read("config.json"));
+  BOOST_TEST(again.at("id2label") == json.at("id2label"));
+  BOOST_TEST(again.at("torch_dtype") == "float32");
+  BOOST_TEST(nlohmann::json::parse(folder.read("generation_config.json")).at("transformers_version") == "4.34.1");
+}
+
+BOOST_AUTO_TEST_CASE(of_half_precision) {
+  // 1.5, -0.25 and 0 have exact halves: 0x3E00, 0xB400, 0 in F16 and 0x3FC0, 0xBE80, 0 in BF16.
+  const std::string name = first_query + "bias";
+  const std::vector<float> expected = {1.5f, -0.25f, 0.0f, 1.5f};
+  tensors.set<std::uint16_t>(name, DType::F16, {4}, {0x3E00, 0xB400, 0, 0x3E00});
+  write();
+  BOOST_TEST(tensor(backend, load(), name) == expected);
+  tensors.set<std::uint16_t>(name, DType::BF16, {4}, {0x3FC0, 0xBE80, 0, 0x3FC0});
+  write();
+  BOOST_TEST(tensor(backend, load(), name) == expected);
+}
+
+BOOST_AUTO_TEST_CASE(that_fails_leaves_the_old_directory) {
+  {
+    const FileSizeLimit full_disk(256);
+    BOOST_CHECK_THROW(io::save_model(folder.path.string(), backend, Stock(backend, tiny::config(), other_seed)),
+                      FileError);
+  }
+  BOOST_TEST(equal(load()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(names, Saved)
+
+BOOST_AUTO_TEST_CASE(of_the_tied_matrix) {
+  const auto matrix = tensors.of.at(shared);
+  for (const char* alias : {"lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"})
+    tensors.of[alias] = matrix;
+  write();
+  BOOST_TEST(equal(load()));
+
+  tensors.of.erase(shared);  // an alias alone stands for it
+  write();
+  BOOST_TEST(equal(load()));
+
+  tensors.of.at("lm_head.weight").bytes.front() ^= std::byte{1};
+  write();
+  require_refused({"lm_head.weight", "not equal"});
+}
+
+BOOST_AUTO_TEST_CASE(of_what_may_be_missing_or_left_over) {
+  tensors.of.erase("final_logits_bias");
+  tensors.set<std::int64_t>("model.encoder.position_ids", DType::I64, {1, 2}, {0, 1});
+  write();
+  const auto loaded = load();
+  const auto bias = tensor(backend, loaded, "final_logits_bias");
+  BOOST_TEST(std::ranges::count(bias, 0.0f) == 9);
+}
+
+BOOST_AUTO_TEST_CASE(of_position_tables) {
+  std::vector<double> table;
+  for (int p = 0; p < 16; ++p)
+    for (int c = 0; c < 4; ++c) table.push_back(model.position_value(p, c));
+  tensors.set("model.decoder.embed_positions.weight", DType::F64, {16, 4}, table);
+  write();
+  BOOST_TEST(equal(load()));
+  table[7] += 1e-3;
+  tensors.set("model.decoder.embed_positions.weight", DType::F64, {16, 4}, table);
+  write();
+  require_refused({"model.decoder.embed_positions.weight", "sines and cosines"});
+  tensors.set("model.decoder.embed_positions.weight", DType::F64, {8, 8}, table);
+  write();
+  require_refused({"[8, 8]", "[16, 4]"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(refusals, Saved)
+
+BOOST_AUTO_TEST_CASE(name_all_that_does_not_fit) {
+  tensors.of.erase(first_query + "bias");
+  tensors.of.at(shared).shape = {4, 9};
+  tensors.set<float>("surplus", DType::F32, {1}, {0.0f});
+  write();
+  require_refused({"model.safetensors", "missing      " + first_query + "bias [4]",
+                   "wrong shape  model.shared.weight [4, 9], the model has [9, 4]", "unexpected   surplus [1]"});
+}
+
+BOOST_AUTO_TEST_CASE(leave_the_model_alone) {
+  tensors.of.erase("model.decoder.layers.0.fc2.bias");
+  write();
+  Stock other(backend, tiny::config(), other_seed);
+  const auto before = tiny::values(backend, other.parameters());
+  BOOST_CHECK_THROW(io::load_model(folder.path.string(), backend, other), FileError);
+  BOOST_TEST(tiny::values(backend, other.parameters()) == before);
+}
+
+BOOST_AUTO_TEST_CASE(of_directories_without_parameters) {
+  std::filesystem::remove(folder / "model.safetensors");
+  require_refused({"model.safetensors", "does not exist"});
+  folder.write("pytorch_model.bin", "x");
+  require_refused({"convert_pytorch_model.py"});
+}
+
+BOOST_AUTO_TEST_CASE(of_lying_indexes) {
+  const auto index = [&](const nlohmann::json& json) {
+    std::filesystem::rename(folder / "model.safetensors", folder / "a.safetensors");
+    folder.write("model.safetensors.index.json", json.dump());
+  };
+  nlohmann::json map;
+  for (const auto& [name, tensor] : tensors.of) map[name] = "a.safetensors";
+  index({{"weight_map", map}});
+  BOOST_TEST(equal(load()));
+
+  auto wrong = map;
+  wrong["surplus"] = "a.safetensors";
+  folder.write("model.safetensors.index.json", nlohmann::json{{"weight_map", wrong}}.dump());
+  require_refused({"index.json", "surplus", "a.safetensors"});
+  wrong = map;
+  wrong.erase(shared);
+  folder.write("model.safetensors.index.json", nlohmann::json{{"weight_map", wrong}}.dump());
+  require_refused({"index.json", shared});
+  wrong = map;
+  wrong[shared] = "../a.safetensors";
+  folder.write("model.safetensors.index.json", nlohmann::json{{"weight_map", wrong}}.dump());
+  require_refused({"index.json", "../a.safetensors"});
+  for (auto& file : wrong) file = "b.safetensors";
+  folder.write("model.safetensors.index.json", nlohmann::json{{"weight_map", wrong}}.dump());
+  require_refused({"b.safetensors"});
+  for (const nlohmann::json& broken : {nlohmann::json::object(), nlohmann::json{{"weight_map", 3}},
+                                       nlohmann::json{{"weight_map", nlohmann::json::object()}}}) {
+    folder.write("model.safetensors.index.json", broken.dump());
+    require_refused({"index.json", "weight_map"});
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(projections, Saved)
+
+BOOST_AUTO_TEST_CASE(of_another_kind_need_a_word) {
+  BOOST_CHECK_EXCEPTION(load<Paper>(), FileError,
+                        says({"missing", first_query + "0.weight", "unexpected", first_query + "weight"}));
+}
+
+BOOST_AUTO_TEST_CASE(that_start_fresh) {
+  const auto paper = load<Paper>({.projections = Projections_::Fresh, .seed = other_seed});
+  const Paper initial(backend, tiny::config(), other_seed);
+  BOOST_TEST(tensor(backend, paper, first_query + "0.weight") == tensor(backend, initial, first_query + "0.weight"));
+  const std::string value = "model.encoder.layers.0.self_attn.v_proj.weight";  // stays linear and is loaded
+  for (const auto& name : {value, shared}) BOOST_TEST(tensor(backend, paper, name) == tensor(backend, model, name));
+  for (const auto& name : report.reinitialised) {
+    BOOST_TEST(name.find("_proj.") != std::string::npos);
+    BOOST_TEST(name.find("v_proj") == std::string::npos);
+  }
+  // 3 attentions of 3 neural roles with 6 tensors each
+  BOOST_TEST(report.reinitialised.size() == 54u);
+
+  const auto baseline = load<Baseline>({.projections = Projections_::Fresh, .seed = other_seed});
+  BOOST_TEST(tensor(backend, baseline, first_query + "0.weight") != tensor(backend, model, first_query + "weight"));
+  BOOST_TEST(tensor(backend, baseline, value) == tensor(backend, model, value));
+  BOOST_CHECK_EXCEPTION(load({.projections = Projections_::Fresh}), ConfigError, says({"sequential_linear"}));
+}
+
+BOOST_AUTO_TEST_CASE(that_start_warm) {
+  const double expected = loss(backend, model);
+  auto plain = load<Plain>({.projections = Projections_::Warm});
+  BOOST_TEST(std::abs(loss(backend, plain) - expected) < 1e-5);
+  BOOST_TEST(report.warm_started.projectors.size() == 12u);
+  auto baseline = load<Baseline>({.projections = Projections_::Warm});
+  BOOST_TEST(loss(backend, baseline) == expected);
+  BOOST_TEST(report.warm_started.projectors.size() == 9u);  // the values have the file's type
+
+  // From the names of a sequence too, and what has the same type is just loaded.
+  io::save_model(folder.path.string(), backend, baseline);
+  auto again = load<Plain>({.projections = Projections_::Warm});
+  BOOST_TEST(std::abs(loss(backend, again) - expected) < 1e-5);
+  io::save_model(folder.path.string(), backend, plain);
+  auto same = load<Plain>({.projections = Projections_::Warm});
+  BOOST_TEST(tiny::values(backend, same.parameters()) == tiny::values(backend, plain.parameters()));
+  BOOST_TEST(report.warm_started.projectors.empty());
+  BOOST_CHECK_EXCEPTION(load<Paper>({.projections = Projections_::Warm}), FileError, says({"no linear map", "_proj"}));
+}
+
+BOOST_AUTO_TEST_CASE(and_patterns_of_what_begins_anew) {
+  const auto loaded = load({.reinitialise = {"*.fc1.weight"}, .seed = other_seed});
+  const Stock initial(backend, tiny::config(), other_seed);
+  BOOST_TEST(report.reinitialised.size() == 2u);
+  for (const auto& name : report.reinitialised)
+    BOOST_TEST(tensor(backend, loaded, name) == tensor(backend, initial, name));
+  BOOST_TEST(tensor(backend, loaded, shared) == tensor(backend, model, shared));
+  BOOST_CHECK_EXCEPTION(load({.reinitialise = {"*.fc7.*"}}), ConfigError, says({"*.fc7.*"}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(generation, Saved)
+
+BOOST_AUTO_TEST_CASE(settings_of_older_models_lie_in_their_config) {
+  std::filesystem::remove(folder / "generation_config.json");
+  auto json = nlohmann::json::parse(folder.read("config.json"));
+  json["num_beams"] = 6;
+  json["bad_words_ids"] = {{8}, {3, 4}};
+  folder.write("config.json", json.dump());
+  const auto how = io::load_generation_config(folder.path.string(), io::load_marian_config(folder.file("config.json")));
+  BOOST_TEST(how.num_beams == 6);
+  BOOST_TEST((how.bad_words_ids == std::vector<std::vector<int>>{{8}, {3, 4}}));
+  BOOST_TEST(how.forced_eos_token_id == 0);
+}
+
+BOOST_AUTO_TEST_CASE(searches_that_are_not_supported) {
+  const auto path = folder.file("generation_config.json");
+  for (const auto& [key, value] : std::map<std::string, nlohmann::json>{
+           {"num_beam_groups", 2}, {"penalty_alpha", 0.6}, {"repetition_penalty", 1.2}, {"num_beams", 0}}) {
+    folder.write("generation_config.json", nlohmann::json{{key, value}}.dump());
+    BOOST_CHECK_EXCEPTION(io::load_generation_config(folder.path.string(), tiny::config()), FileError,
+                          says({path, key}));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
