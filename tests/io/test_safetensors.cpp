@@ -178,6 +178,38 @@ BOOST_AUTO_TEST_CASE(numbers_do_not_change_silently) {
   check_equal(values<double>(file, "floats"), floats);
 }
 
+// In the order in which the Python package writes element types.
+BOOST_AUTO_TEST_CASE(every_element_type) {
+  const Scratch scratch;
+  const auto path = scratch / "a.safetensors";
+  const std::vector<std::string> order{"U64", "I64", "F64",     "F32",     "U32", "I32", "BF16", "F16",
+                                       "U16", "I16", "F8_E4M3", "F8_E5M2", "I8",  "U8",  "BOOL"};
+  const std::string ones(8, '\xff');  // -1, or the largest number of its type
+  std::vector<TensorToWrite> list;
+  for (auto name = order.rbegin(); name != order.rend(); ++name)
+    list.push_back({"the " + *name, dtype_from_name(*name).value(), {1}, ones.data()});
+  write_safetensors(path, list);
+  const SafetensorsFile file(path);
+  std::vector<std::string> found;
+  for (const auto& tensor : file.tensors()) found.emplace_back(dtype_name(tensor.dtype));
+  check_equal(found, order);
+  check_equal(values<double>(file, "the I8"), {-1.0});
+  check_equal(values<float>(file, "the U8"), {255.0f});
+  check_equal(values<int>(file, "the I16"), {-1});
+  check_equal(values<int>(file, "the U16"), {65535});
+  check_equal(values<std::int64_t>(file, "the U32"), {4294967295});
+  BOOST_CHECK_EXCEPTION(values<int>(file, "the U32"), FileError, says({"\"the U32\"", "integer"}));
+  check_equal(values<std::uint64_t>(file, "the U64"), {UINT64_MAX});
+  BOOST_CHECK_EXCEPTION(values<std::int64_t>(file, "the U64"), FileError, says({"\"the U64\"", "integer"}));
+  BOOST_CHECK_EXCEPTION(values<double>(file, "the U64"), FileError, says({"\"the U64\"", "integer"}));
+  for (const std::string opaque : {"BOOL", "F8_E4M3", "F8_E5M2"}) {
+    const auto& tensor = *file.find("the " + opaque);
+    BOOST_TEST(file.data(tensor).size() == 1u);
+    float number = 0;
+    BOOST_CHECK_EXCEPTION(file.read(tensor, &number), FileError, says({"a.safetensors", opaque, "not read"}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(large_and_unaligned) {
   const Scratch scratch;
   const auto path = scratch / "a.safetensors";
