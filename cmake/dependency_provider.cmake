@@ -11,11 +11,12 @@ set(neural_attention_package_nlohmann_json nlohmann-json3-dev)
 set(neural_attention_package_CLI11 libcli11-dev)
 set(neural_attention_package_SentencePiece libsentencepiece-dev)
 set(neural_attention_package_ZLIB zlib1g-dev)
+set(neural_attention_package_PCRE2 libpcre2-dev)
 
 # Installs the package of one dependency, or says how.
 function(neural_attention_install_package dependency package)
   set(by_hand "apt-get install libeigen3-dev libboost-test-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev \
-libsentencepiece-dev zlib1g-dev")
+libsentencepiece-dev zlib1g-dev libpcre2-dev")
   find_program(NEURAL_ATTENTION_APT_GET apt-get)
   mark_as_advanced(NEURAL_ATTENTION_APT_GET)
   if(NOT NEURAL_ATTENTION_APT_GET)

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <vector>
 
+#include "fuzz/byte_bpe_targets.hpp"
 #include "fuzz/fuzz_target.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -186,9 +187,15 @@ struct Target {
   bool (*read)(const std::string& path);
 };
 
-inline constexpr Target targets[] = {
-    {"safetensors", safetensors}, {"marian_config", marian_config}, {"generation_config", generation_config},
-    {"shard_index", shard_index}, {"vocabulary", vocabulary},       {"tokenizer_config", tokenizer_config},
-    {"iwslt_xml", iwslt_xml}};
+inline constexpr Target targets[] = {{"safetensors", safetensors},
+                                     {"marian_config", marian_config},
+                                     {"generation_config", generation_config},
+                                     {"shard_index", shard_index},
+                                     {"vocabulary", vocabulary},
+                                     {"tokenizer_config", tokenizer_config},
+                                     {"iwslt_xml", iwslt_xml},
+                                     {"byte_bpe", byte_bpe},
+                                     {"tokenizer_json", tokenizer_json},
+                                     {"merges", merges}};
 
 }  // namespace fuzz

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 TOLERANCE = 1e-12
 AFTER_NOISE = 1e-9
 # Models are compared by what they say of texts: another processor may train another one.
-FOLDERS = {"marian": (".safetensors", ".json"), "modules": (".safetensors", ".json")}
+FOLDERS = {"marian": (".safetensors", ".json"), "modules": (".safetensors", ".json"), "byte_bpe": (".json",)}
 
 
 class Comparison:

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,6 +11,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/text/vocabulary_json.hpp"
 
 namespace neural_attention::text {
 
@@ -35,35 +34,11 @@ class MarianVocabulary {
   /// Reads vocab.json. Throws FileError where it is no object of integers, a piece or an id occurs twice, or an id in
   /// 0 … n-1 is missing.
   static MarianVocabulary load(const std::string& path) {
-    const auto document = io::read_json(path);
-    if (!document.is_object() || document.empty()) throw FileError(path, "is not a JSON object of pieces and ids");
-    const auto count = document.size();
-    std::vector<std::string> pieces(count);
-    std::vector<bool> taken(count);
-    for (const auto& [piece, value] : document.items()) {
-      if (!value.is_number_integer())
-        throw FileError(path, "the id of piece " + io::detail::in_quotes(piece) + " is not an integer");
-      // What is negative is no std::size_t; what is large need not be a long long.
-      if (!value.is_number_unsigned() || value.get<std::size_t>() >= count)
-        throw FileError(path, "piece " + io::detail::in_quotes(piece) + " has id " + value.dump() + ", but " +
-                                  std::to_string(count) + " pieces need the ids 0 to " + std::to_string(count - 1));
-      const auto place = value.get<std::size_t>();
-      if (taken[place])
-        throw FileError(path, "pieces " + io::detail::in_quotes(pieces[place]) + " and " +
-                                  io::detail::in_quotes(piece) + " have the same id " + std::to_string(place));
-      taken[place] = true;
-      pieces[place] = piece;
-    }
-    return MarianVocabulary(std::move(pieces), path);
+    return MarianVocabulary(pieces_by_id(io::read_json(path), path), path);
   }
 
   /// Writes vocab.json in the order of the ids, ASCII only as HF does, all or nothing.
-  void save(const std::string& path) const {
-    std::string text = "{";
-    for (std::size_t id = 0; id < pieces_.size(); ++id)
-      text += (id == 0 ? "\n  " : ",\n  ") + quoted(pieces_[id]) + ": " + std::to_string(id);
-    io::write_file_atomically(path, text + "\n}\n");
-  }
+  void save(const std::string& path) const { write_vocabulary(pieces_, path); }
 
   int size() const { return static_cast<int>(pieces_.size()); }
   int eos_id() const { return eos_id_; }
@@ -85,10 +60,6 @@ class MarianVocabulary {
   }
 
  private:
-  static std::string quoted(const std::string& piece) {
-    return nlohmann::json(piece).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  }
-
   int special(std::string_view piece, const std::string& path) const {
     const auto found = ids_.find(std::string(piece));
     if (found == ids_.end()) throw FileError(path, "lacks the special piece " + std::string(piece));

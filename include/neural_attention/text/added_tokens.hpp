@@ -1,0 +1,108 @@
+// Tokens that are cut out of a text before it is split into words, as "<mask>" in "Paris is <mask>.": Hugging Face's
+// AddedToken. Where several begin at one place the longest wins. A token with lstrip takes the white space on its left
+// along, one with rstrip that on its right (Unicode's White_Space). Tokens that are not normalized are looked for
+// first.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/text/utf8.hpp"
+
+namespace neural_attention::text {
+
+struct AddedToken {
+  std::string content;  ///< not empty
+  int id = 0;
+  bool lstrip = false, rstrip = false, normalized = false;
+  bool special = true;  ///< left out of decoded text where asked for
+
+  bool operator==(const AddedToken&) const = default;
+};
+
+/// A stretch of a text: an added token, or ordinary text where `id` is -1.
+struct TokenStretch {
+  std::string_view text;
+  int id = -1;
+};
+
+/// Bytes of the character of Unicode's White_Space that `text` begins with, 0 where it begins with none.
+inline std::size_t leading_white_space(std::string_view text) {
+  return !text.empty() && text[0] >= 0x1C && text[0] <= 0x1F ? 0 : leading_space(text);  // these are Python's alone
+}
+
+/// All const functions may be called from several threads at once.
+class AddedTokens {
+ public:
+  AddedTokens() = default;
+  explicit AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+    for (const auto& token : tokens_)
+      (token.normalized ? begins_normalized_ : begins_)[static_cast<unsigned char>(token.content[0])] = true;
+  }
+
+  const std::vector<AddedToken>& tokens() const noexcept { return tokens_; }
+
+  /// Cuts `text` at the tokens that it holds.
+  std::vector<TokenStretch> cut(std::string_view text) const {
+    std::vector<TokenStretch> first, second;
+    cut(text, false, first);
+    for (const auto& stretch : first) {
+      if (stretch.id >= 0)
+        second.push_back(stretch);
+      else
+        cut(stretch.text, true, second);
+    }
+    return second;
+  }
+
+ private:
+  /// Appends the stretches of `text`, as far as the tokens that are `normalized` or not make them.
+  void cut(std::string_view text, bool normalized, std::vector<TokenStretch>& result) const {
+    const auto& begins = normalized ? begins_normalized_ : begins_;
+    std::size_t done = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto* const token =
+          begins[static_cast<unsigned char>(text[at])] ? longest_at(text.substr(at), normalized) : nullptr;
+      if (token == nullptr) {
+        ++at;
+        continue;
+      }
+      auto begin = at, end = at + token->content.size();
+      if (token->lstrip) begin = done + without_space_at_end(text.substr(done, begin - done));
+      while (token->rstrip && leading_white_space(text.substr(end)) > 0) end += leading_white_space(text.substr(end));
+      if (done < begin) result.push_back({text.substr(done, begin - done), -1});
+      result.push_back({text.substr(begin, end - begin), token->id});
+      at = done = end;
+    }
+    if (done < text.size()) result.push_back({text.substr(done), -1});
+  }
+
+  const AddedToken* longest_at(std::string_view text, bool normalized) const {
+    const AddedToken* longest = nullptr;
+    for (const auto& token : tokens_)
+      if (token.normalized == normalized && text.starts_with(token.content) &&
+          (longest == nullptr || longest->content.size() < token.content.size()))
+        longest = &token;
+    return longest;
+  }
+
+  /// The size of `text` without the white space at its end.
+  static std::size_t without_space_at_end(std::string_view text) {
+    while (!text.empty()) {
+      auto begin = text.size() - 1;
+      while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+      if (leading_white_space(text.substr(begin)) != text.size() - begin) break;
+      text = text.substr(0, begin);
+    }
+    return text.size();
+  }
+
+  std::vector<AddedToken> tokens_;
+  std::array<bool, 256> begins_{}, begins_normalized_{};  // whether a token begins with the byte
+};
+
+}  // namespace neural_attention::text

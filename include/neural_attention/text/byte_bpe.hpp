@@ -1,0 +1,292 @@
+// Byte-level byte pair encoding, the tokenizer of GPT-2 and RoBERTa: text → added tokens and words (AddedTokens,
+// WordSplitter) → bytes → pieces, by merges of neighbours. Every byte is a piece, so any bytes come back from their
+// ids:
+//   decode(encode_ordinary(bytes)) = bytes, where add_prefix_space is off.
+// A folder holds tokenizer.json, or vocab.json and merges.txt, and tokenizer_config.json, as HF writes and reads them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/text/added_tokens.hpp"
+#include "neural_attention/text/bpe_merges.hpp"
+#include "neural_attention/text/bpe_training.hpp"
+#include "neural_attention/text/byte_bpe_files.hpp"
+#include "neural_attention/text/byte_level.hpp"
+#include "neural_attention/text/vocabulary_json.hpp"
+#include "neural_attention/text/word_splitter.hpp"
+
+namespace neural_attention::text {
+
+struct ByteBpeOptions {
+  int vocab_size = 16000;      ///< all pieces, special ones included; an upper bound
+  std::int64_t min_count = 2;  ///< how often a pair must occur to become a piece
+  bool add_prefix_space = false;
+};
+
+/// All const functions may be called from several threads at once.
+class ByteBpe {
+ public:
+  static constexpr std::string_view bos = "<s>", pad = "<pad>", eos = "</s>", unk = "<unk>", mask = "<mask>";
+
+  /// Throws FileError, naming `path`, where a byte has no piece.
+  ByteBpe(ByteBpeModel model, const std::string& path)
+      : model_(std::move(model)), added_(model_.added_tokens), table_(model_.merges) {
+    StringMap<int> ids;
+    for (std::size_t id = 0; id < model_.pieces.size(); ++id) {
+      const auto& piece = model_.pieces[id];
+      ids.emplace(piece, static_cast<int>(id));
+      bytes_.push_back(unspell_bytes(piece).value_or(piece));
+    }
+    for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+      const auto piece = spell_bytes(std::string(1, static_cast<char>(byte)));
+      const auto found = ids.find(piece);
+      if (found == ids.end())
+        throw FileError(path, "lacks the piece " + io::detail::in_quotes(piece) + " of byte " + std::to_string(byte));
+      byte_ids_[byte] = found->second;
+    }
+    special_.resize(model_.pieces.size());
+    for (const auto& token : model_.added_tokens)
+      if (token.special) special_[static_cast<std::size_t>(token.id)] = true;
+    find_whole_words();
+  }
+
+  /// Reads a folder as RobertaTokenizerFast does: tokenizer.json where it exists, else vocab.json and merges.txt, whose
+  /// special tokens are those of RoBERTa that have ids, or GPT-2's <|endoftext|>. Whether a text is given a space in
+  /// front is what tokenizer_config.json says, false where it says nothing. Throws FileError for what is missing,
+  /// broken or not supported.
+  static ByteBpe load(const std::string& directory) {
+    const auto file = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
+    const auto exists = [&](const char* name) {
+      std::error_code ignored;
+      return std::filesystem::exists(file(name), ignored);
+    };
+    const bool one_file = exists("tokenizer.json");
+    auto model = one_file ? byte_bpe_model(io::read_json(file("tokenizer.json")), file("tokenizer.json"))
+                          : read_vocabulary_and_merges(file("vocab.json"), file("merges.txt"));
+    if (!one_file) {
+      if (exists("added_tokens.json"))
+        throw FileError(file("added_tokens.json"), "is supported as a part of tokenizer.json only");
+      model.added_tokens = usual_special_tokens(model.pieces);
+    }
+    const auto config = file("tokenizer_config.json");
+    model.add_prefix_space =
+        exists("tokenizer_config.json") && io::get_or<bool>(io::read_json(config), "add_prefix_space", false, config);
+    return ByteBpe(std::move(model), file(one_file ? "tokenizer.json" : "vocab.json"));
+  }
+
+  /// Reads one tokenizer.json as Hugging Face's Tokenizer.from_file does. Throws as above.
+  static ByteBpe load_json(const std::string& path) { return ByteBpe(byte_bpe_model(io::read_json(path), path), path); }
+
+  /// Learns from `lines`, of any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 bytes, what was
+  /// learned, <mask> last. A small text gives fewer pieces. Special tokens in the text are text. Throws ConfigError
+  /// where `vocab_size` leaves no room for the bytes, or there is no text.
+  static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {}) {
+    constexpr int specials = 5;
+    if (options.vocab_size < specials + 256)
+      throw ConfigError("a byte-level vocabulary needs at least " + std::to_string(specials + 256) + " pieces, not " +
+                        std::to_string(options.vocab_size));
+    const WordSplitter split;
+    WordCounts counts;
+    std::string copy;
+    for (const auto& line : lines)
+      split(prefixed(line, options.add_prefix_space, copy), [&](std::string_view word) { count_word(counts, word); });
+    if (counts.empty()) throw ConfigError("a vocabulary cannot be learned from no text");
+
+    const auto learned = learn_bpe(counts, static_cast<std::size_t>(options.vocab_size - specials), options.min_count);
+    ByteBpeModel model;
+    for (const auto piece : {bos, pad, eos, unk}) model.pieces.emplace_back(piece);
+    const auto shift = static_cast<int>(model.pieces.size());
+    for (const auto& piece : learned.pieces) model.pieces.push_back(spell_bytes(piece));
+    for (const auto& [left, right, id] : learned.merges)
+      model.merges.push_back({left + shift, right + shift, id + shift});
+    model.pieces.emplace_back(mask);
+    model.added_tokens = usual_special_tokens(model.pieces);
+    model.add_prefix_space = options.add_prefix_space;
+    return ByteBpe(std::move(model), "the learned vocabulary");
+  }
+
+  /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created where missing.
+  /// `model_max_length` is for HF's truncation. Throws FileError.
+  void save(const std::string& directory, int model_max_length = 512) const {
+    const std::filesystem::path folder(directory);
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) throw FileError(directory, "cannot be created: " + error.message());
+    write_vocabulary(model_.pieces, (folder / "vocab.json").string());
+    write_merges(model_, (folder / "merges.txt").string());
+    io::write_json(folder / "tokenizer.json", to_json(model_));
+    io::write_json(folder / "tokenizer_config.json",
+                   {{"tokenizer_class", find(mask) < 0 ? "GPT2Tokenizer" : "RobertaTokenizer"},
+                    {"add_prefix_space", model_.add_prefix_space},
+                    {"model_max_length", model_max_length},
+                    {"clean_up_tokenization_spaces", false}});
+  }
+
+  /// Ids of `text`, in which added tokens are found; <s> and </s> are not put around it. Throws ConfigError for a text
+  /// of 4 GiB or more.
+  std::vector<int> encode(std::string_view text) const {
+    std::vector<int> ids;
+    Encoder encoder(*this);
+    for (const auto& stretch : added_.cut(text)) {
+      if (stretch.id >= 0)
+        ids.push_back(stretch.id);
+      else
+        encoder(stretch.text, ids);
+    }
+    return ids;
+  }
+
+  /// Ids of `text` as ordinary text, "<mask>" too. Throws as above.
+  std::vector<int> encode_ordinary(std::string_view text) const {
+    std::vector<int> ids;
+    Encoder encoder(*this);
+    encoder(text, ids);
+    return ids;
+  }
+
+  /// <s>, the ids of `text`, </s>. Throws ConfigError where the vocabulary lacks one of the two.
+  std::vector<int> encode_sequence(std::string_view text) const {
+    auto ids = encode(text);
+    ids.insert(ids.begin(), bos_id());
+    ids.push_back(eos_id());
+    return ids;
+  }
+
+  /// The bytes of `ids`, which may end in the middle of a character. Special tokens are left out or stand as they are
+  /// written. Throws ConfigError for an id that is not in the vocabulary.
+  std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const {
+    std::string text;
+    for (const int id : ids) {
+      const auto place = checked(id);
+      if (!skip_special_tokens || !special_[place]) text += bytes_[place];
+    }
+    return text;
+  }
+
+  int vocab_size() const { return static_cast<int>(model_.pieces.size()); }
+  bool is_special(int id) const { return special_[checked(id)]; }
+
+  /// The piece with this id in GPT-2's spelling. Throws ConfigError outside 0 ≤ id < vocab_size().
+  const std::string& piece(int id) const { return model_.pieces[checked(id)]; }
+
+  /// Ids of RoBERTa's special tokens. Throw ConfigError where they are no added tokens of this vocabulary.
+  int bos_id() const { return special_id(bos); }
+  int pad_id() const { return special_id(pad); }
+  int eos_id() const { return special_id(eos); }
+  int unk_id() const { return special_id(unk); }
+  int mask_id() const { return special_id(mask); }
+
+  const ByteBpeModel& model() const { return model_; }
+
+ private:
+  /// Encodes ordinary text; it keeps its memory between calls and serves one thread.
+  class Encoder {
+   public:
+    explicit Encoder(const ByteBpe& bpe) : bpe_(bpe), merge_(bpe.table_) {}
+
+    void operator()(std::string_view text, std::vector<int>& ids) {
+      if (text.size() >= std::numeric_limits<std::uint32_t>::max())
+        throw ConfigError("a text of " + std::to_string(text.size()) + " bytes is too long to be encoded at once");
+      bpe_.split_(prefixed(text, bpe_.model_.add_prefix_space, copy_), [&](std::string_view word) {
+        if (word.size() <= bpe_.longest_word_) {
+          if (const auto found = bpe_.words_.find(word); found != bpe_.words_.end()) {
+            ids.push_back(found->second);
+            return;
+          }
+        }
+        symbols_.clear();
+        for (const char byte : word) symbols_.push_back(bpe_.byte_ids_[static_cast<unsigned char>(byte)]);
+        merge_(symbols_);
+        ids.insert(ids.end(), symbols_.begin(), symbols_.end());
+      });
+    }
+
+   private:
+    const ByteBpe& bpe_;
+    BpeMerger merge_;
+    std::vector<int> symbols_;
+    std::string copy_;
+  };
+
+  /// RoBERTa's special tokens, as far as they have ids; GPT-2's where <s> has none.
+  static std::vector<AddedToken> usual_special_tokens(const std::vector<std::string>& pieces) {
+    std::vector<AddedToken> tokens;
+    bool roberta = false;
+    for (std::size_t id = 0; id < pieces.size(); ++id) {
+      const std::string_view piece = pieces[id];
+      if (piece != bos && piece != pad && piece != eos && piece != unk && piece != mask) continue;
+      tokens.push_back({pieces[id], static_cast<int>(id), piece == mask, false, false, true});
+      roberta = roberta || piece == bos;
+    }
+    if (roberta) return tokens;
+    for (std::size_t id = 0; id < pieces.size(); ++id)
+      if (pieces[id] == "<|endoftext|>")
+        tokens.push_back({pieces[id], static_cast<int>(id), false, false, false, true});
+    return tokens;
+  }
+
+  /// `text` with a space in front where asked for and there is none; `copy` may hold it.
+  static std::string_view prefixed(std::string_view text, bool add_space, std::string& copy) {
+    if (!add_space || text.empty() || text.starts_with(' ')) return text;
+    copy = ' ';
+    copy += text;
+    return copy;
+  }
+
+  /// Most words of a text are one piece. Which pieces can be such words is found here, so that they are not merged.
+  void find_whole_words() {
+    BpeMerger merge(table_);
+    std::vector<int> symbols;
+    for (std::size_t id = 0; id < bytes_.size(); ++id) {
+      symbols.clear();
+      for (const char byte : bytes_[id]) symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+      merge(symbols);
+      if (symbols.size() != 1 || symbols[0] != static_cast<int>(id)) continue;
+      words_.emplace(bytes_[id], symbols[0]);
+      longest_word_ = std::max(longest_word_, bytes_[id].size());
+    }
+  }
+
+  int find(std::string_view content) const {
+    for (const auto& token : model_.added_tokens)
+      if (token.content == content) return token.id;
+    return -1;
+  }
+  int special_id(std::string_view content) const {
+    const int id = find(content);
+    if (id < 0) throw ConfigError("the vocabulary has no special token " + std::string(content));
+    return id;
+  }
+  std::size_t checked(int id) const {
+    if (id < 0 || id >= vocab_size())
+      throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " +
+                        std::to_string(vocab_size()));
+    return static_cast<std::size_t>(id);
+  }
+
+  ByteBpeModel model_;
+  WordSplitter split_;
+  AddedTokens added_;
+  BpeMergeTable table_;
+  std::array<int, 256> byte_ids_{};
+  std::vector<std::string> bytes_;  // of each piece
+  std::vector<bool> special_;
+  StringMap<int> words_;  // pieces that merging makes of their own bytes
+  std::size_t longest_word_ = 0;
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,588 @@
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE byte_bpe
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <initializer_list>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "golden_file.hpp"
+#include "neural_attention/text/byte_bpe.hpp"
+#include "neural_attention/text/lines.hpp"
+#include "scratch.hpp"
+
+namespace text = neural_attention::text;
+using neural_attention::ConfigError;
+using neural_attention::FileError;
+using neural_attention::LineError;
+using nlohmann::json;
+using Words = std::vector<std::string>;
+using Ids = std::vector<int>;
+
+namespace {
+
+std::string golden_path(const char* name) { return (golden::folder() / "byte_bpe" / name).string(); }
+
+const text::ByteBpe& golden_bpe() {
+  static const auto bpe = text::ByteBpe::load_json(golden_path("tokenizer.json"));
+  return bpe;
+}
+
+const json& cases() {
+  static const json all = json::parse(contents(golden_path("cases.json")));
+  return all;
+}
+
+text::ByteBpe with_space(const text::ByteBpe& bpe) {
+  auto model = bpe.model();
+  model.add_prefix_space = true;
+  return text::ByteBpe(std::move(model), "a test");
+}
+
+/// The golden vocabulary in the two files of GPT-2's layout.
+text::ByteBpe load_two_files(const Scratch& scratch) {
+  for (const auto* name : {"vocab.json", "merges.txt"}) put(scratch / name, contents(golden_path(name)));
+  return text::ByteBpe::load(scratch.path.string());
+}
+
+Words words(std::string_view line) {
+  Words result;
+  text::WordSplitter()(line, [&](std::string_view word) { result.emplace_back(word); });
+  return result;
+}
+
+template <class A, class B>
+void check_equal(const A& found, const B& expected) {
+  BOOST_CHECK_EQUAL_COLLECTIONS(found.begin(), found.end(), expected.begin(), expected.end());
+}
+
+void check_same(const text::ByteBpeModel& found, const text::ByteBpeModel& expected) {
+  BOOST_TEST((found.pieces == expected.pieces));
+  BOOST_TEST((found.merges == expected.merges));
+  BOOST_TEST((found.added_tokens == expected.added_tokens));
+  BOOST_TEST(found.add_prefix_space == expected.add_prefix_space);
+}
+
+struct Hash {
+  void add(std::uint64_t number) { state = (state ^ number) * 0x100000001B3u; }
+  std::string hex() const {
+    std::string result(16, ' ');
+    std::snprintf(result.data(), result.size() + 1, "%016llx", static_cast<unsigned long long>(state));
+    return result;
+  }
+  std::uint64_t state = 0xCBF29CE484222325u;
+};
+
+/// As long_line of byte_bpe_cases.py.
+std::string long_line(const json& form) {
+  const auto pieces = form["pieces"].get<Words>();
+  auto state = form["seed"].get<std::uint32_t>();
+  std::string line;
+  while (line.size() < form["bytes"].get<std::size_t>()) {
+    state = (state * 1103515245u + 12345u) & 0x7FFFFFFFu;
+    line += pieces[(state >> 16) % pieces.size()];
+  }
+  return line;
+}
+
+}  // namespace
+
+// What Hugging Face's tokenizers learn and encode: byte_bpe_goldens.py.
+BOOST_AUTO_TEST_SUITE(goldens)
+
+BOOST_AUTO_TEST_CASE(learned_vocabulary) {
+  const auto lines = text::read_lines(golden_path("text.txt"));
+  const auto learned = text::ByteBpe::train(lines, {640, 2, false});
+  BOOST_TEST(learned.vocab_size() == 640);
+  check_same(learned.model(), golden_bpe().model());
+
+  // The order of the lines does not matter, nor does cutting the counts into more pieces than there can be.
+  check_same(text::ByteBpe::train(Words(lines.rbegin(), lines.rend()), {640, 2, false}).model(), learned.model());
+  const auto all = text::ByteBpe::train(lines, {5000, 2, false});
+  BOOST_TEST((all.vocab_size() > 640 && all.vocab_size() < 1000));
+  for (std::size_t id = 0; id < 639; ++id) BOOST_TEST_REQUIRE(all.model().pieces[id] == learned.model().pieces[id]);
+  BOOST_TEST(all.mask_id() == all.vocab_size() - 1);
+}
+
+BOOST_AUTO_TEST_CASE(cut_into_words) {
+  std::size_t count = 0;
+  for (const auto& row : cases()["texts"]) {
+    const auto line = row["text"].get<std::string>();
+    BOOST_TEST_CONTEXT(row["text"].dump()) {
+      const auto found = words(line);
+      std::vector<std::size_t> lengths;
+      std::string joined;
+      for (const auto& word : found) {
+        lengths.push_back(word.size());
+        joined += word;
+      }
+      check_equal(lengths, row["words"].get<std::vector<std::size_t>>());
+      BOOST_TEST(joined == line);
+      count += found.size();
+    }
+  }
+  BOOST_TEST(count > 3000u);
+}
+
+BOOST_AUTO_TEST_CASE(ids) {
+  const Scratch scratch, saved;
+  golden_bpe().save(saved.path.string());
+  const auto two_files = load_two_files(scratch), again = text::ByteBpe::load(saved.path.string()),
+             prefixing = with_space(golden_bpe());
+  std::size_t prefixed = 0;
+  for (const auto& row : cases()["texts"]) {
+    const auto line = row["text"].get<std::string>();
+    const auto expected = row["ids"].get<Ids>();
+    BOOST_TEST_CONTEXT(row["text"].dump()) {
+      check_equal(golden_bpe().encode(line), expected);
+      check_equal(two_files.encode(line), expected);
+      check_equal(again.encode(line), expected);
+      prefixed += !row["prefixed"].is_null();
+      check_equal(prefixing.encode(line), row["prefixed"].is_null() ? expected : row["prefixed"].get<Ids>());
+      BOOST_TEST(golden_bpe().decode(golden_bpe().encode_ordinary(line)) == line);
+      if (line.find("<mask>") == std::string::npos) BOOST_TEST(golden_bpe().decode(expected) == line);
+    }
+  }
+  BOOST_TEST(cases()["texts"].size() > 400u);
+  BOOST_TEST(prefixed > 200u);
+}
+
+// A quadratic merge would need an hour for these.
+BOOST_AUTO_TEST_CASE(long_lines) {
+  BOOST_TEST_REQUIRE(cases()["long"].size() == 8u);
+  for (const auto& form : cases()["long"]) {
+    BOOST_TEST_CONTEXT(form.dump()) {
+      const auto line = long_line(form);
+      const auto found = golden_bpe().encode(line);
+      Hash hash;
+      for (const int id : found) hash.add(static_cast<std::uint64_t>(id));
+      BOOST_TEST(found.size() == form["count"].get<std::size_t>());
+      BOOST_TEST(hash.hex() == form["hash"].get<std::string>());
+      BOOST_TEST((golden_bpe().decode(golden_bpe().encode_ordinary(line)) == line));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(any_bytes)
+
+BOOST_AUTO_TEST_CASE(spelling) {
+  BOOST_TEST(text::spell_bytes(" the\n") == "ĠtheĊ");
+  BOOST_TEST(text::spell_bytes("é") == "Ã©");
+  BOOST_TEST(text::unspell_bytes("Ġthe").value() == " the");
+  for (const auto* not_bytes : {"a b", "☃", "\u0144", "\u00ad", "\n", "\xff", "\U0001F600"})
+    BOOST_TEST(!text::unspell_bytes(not_bytes).has_value());
+  std::set<std::string> characters;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string one(1, static_cast<char>(byte));
+    const auto spelled = text::spell_bytes(one);
+    characters.insert(spelled);
+    BOOST_TEST(text::utf8_length(spelled) == spelled.size());
+    BOOST_TEST((text::unspell_bytes(spelled) == one));
+  }
+  BOOST_TEST(characters.size() == 256u);
+  const auto order = text::bytes_in_spelling_order();
+  BOOST_TEST((order[0] == '!' && order[93] == '~' && order[94] == 0xA1 && order[188] == 0 && order[255] == 0xAD));
+}
+
+BOOST_AUTO_TEST_CASE(every_pair_of_bytes) {
+  int wrong = 0;
+  std::string all;
+  for (int first = 0; first < 256; ++first)
+    for (int second = 0; second < 256; ++second) {
+      const std::string pair = {static_cast<char>(first), static_cast<char>(second)};
+      wrong += golden_bpe().decode(golden_bpe().encode(pair)) != pair;
+      all += pair;
+    }
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST((golden_bpe().decode(golden_bpe().encode(all)) == all));
+}
+
+BOOST_AUTO_TEST_CASE(random_bytes) {
+  std::mt19937 random(1);
+  const Words parts = {"\xF0\x9F\x98",
+                       "\xE2\x80",
+                       "\xC3",
+                       "\x80",
+                       "\xFF",
+                       "\xED\xA0\x80",
+                       "\xC0\xAF",
+                       "\xF4\x90\x80\x80",
+                       "é",
+                       "waves",
+                       " ",
+                       "\n",
+                       "'ll",
+                       "12",
+                       "🐝",
+                       "the"};
+  for (int round = 0; round < 3000; ++round) {
+    std::string line;
+    for (auto left = random() % 20; left > 0; --left)
+      line += round % 2 == 0 ? parts[random() % parts.size()] : std::string(1, static_cast<char>(random() % 256));
+    BOOST_TEST_REQUIRE(golden_bpe().decode(golden_bpe().encode_ordinary(line)) == line);
+    std::string joined;
+    for (const auto& word : words(line)) joined += word;
+    BOOST_TEST_REQUIRE(joined == line);
+  }
+}
+
+// A byte that begins no character of UTF-8 is a symbol, as "!" is.
+BOOST_AUTO_TEST_CASE(words_of_invalid_utf8) {
+  check_equal(words("a\xFF\xFE b"), Words{"a", "\xFF\xFE", " b"});
+  check_equal(words("ab\xC3"), Words{"ab", "\xC3"});
+  check_equal(words("1\xC3 2"), Words{"1", "\xC3", " 2"});
+  check_equal(words("  \xFF!\xC3\xA9"), Words{" ", " \xFF!", "\xC3\xA9"});
+  check_equal(words("\xC0\xAFx"), Words{"\xC0\xAF", "x"});
+  check_equal(words("x\xED\xA0\x80y"), Words{"x", "\xED\xA0\x80", "y"});
+  check_equal(words("\n\n\xFF"), Words{"\n", "\n", "\xFF"});
+  check_equal(words("\xF0\x9F\x90"), Words{"\xF0\x9F\x90"});
+}
+
+// Characters that PCRE2's \s and Unicode's White_Space, or Python's, see differently.
+BOOST_AUTO_TEST_CASE(white_space) {
+  for (const auto* space :
+       {"\t", "\v", "\f", "\r", "\u0085", "\u00a0", "\u1680", "\u2028", "\u2029", "\u202f", "\u3000"})
+    check_equal(words("!" + std::string(space)), Words{"!", space});
+  for (const auto* symbol : {"\u180e", "\u200b", "\x1c", "\x1f", "\ufeff", "\u2060", "\u0300"})
+    check_equal(words("!" + std::string(symbol)), Words{"!" + std::string(symbol)});
+}
+
+BOOST_AUTO_TEST_CASE(from_several_threads) {
+  const auto& bpe = golden_bpe();
+  std::vector<std::vector<Ids>> found(4);
+  std::vector<std::thread> threads;
+  for (auto& results : found)
+    threads.emplace_back([&bpe, &results] {
+      for (const auto& row : cases()["texts"]) results.push_back(bpe.encode(row["text"].get<std::string>()));
+    });
+  for (auto& thread : threads) thread.join();
+  for (const auto& results : found) BOOST_TEST((results == found[0]));
+  BOOST_TEST((found[0].at(5) == cases()["texts"][5]["ids"].get<Ids>()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(added_tokens)
+
+BOOST_AUTO_TEST_CASE(of_roberta) {
+  const auto& bpe = golden_bpe();
+  BOOST_TEST(
+      (bpe.bos_id() == 0 && bpe.pad_id() == 1 && bpe.eos_id() == 2 && bpe.unk_id() == 3 && bpe.mask_id() == 639));
+  for (int id = 0; id < bpe.vocab_size(); ++id) BOOST_TEST(bpe.is_special(id) == (id < 4 || id == 639));
+  BOOST_TEST(bpe.piece(4) == "!");
+
+  // <mask> takes white space on its left along, the others take nothing.
+  const auto ids = bpe.encode_sequence("The \t\u3000<mask> <pad> sea");
+  BOOST_TEST((ids.front() == 0 && ids.back() == 2));
+  BOOST_TEST(bpe.decode(ids) == "<s>The<mask> <pad> sea</s>");
+  BOOST_TEST(bpe.decode(ids, true) == "The  sea");
+  BOOST_TEST(bpe.decode(bpe.encode("a \x1f<mask>")) == "a \x1f<mask>");
+  BOOST_TEST(bpe.decode(bpe.encode_ordinary("a <mask>"), true) == "a <mask>");
+  BOOST_TEST(bpe.encode("").empty());
+  check_equal(bpe.encode_sequence(""), Ids{0, 2});
+  for (const int bad : {-1, 640}) {
+    BOOST_CHECK_EXCEPTION(bpe.decode(Ids{bad}), ConfigError, says({std::to_string(bad), "vocabulary of 640"}));
+    BOOST_CHECK_THROW(bpe.piece(bad), ConfigError);
+    BOOST_CHECK_THROW(bpe.is_special(bad), ConfigError);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_gpt2) {
+  const Scratch scratch;
+  auto vocabulary = json::parse(contents(golden_path("vocab.json")));
+  for (const auto& [piece, other] : {std::pair("<s>", "<|endoftext|>"), {"<mask>", "[a]"}, {"<pad>", "[b]"}}) {
+    vocabulary[other] = vocabulary[piece];
+    vocabulary.erase(piece);
+  }
+  put(scratch / "vocab.json", vocabulary.dump());
+  put(scratch / "merges.txt", contents(golden_path("merges.txt")));
+  auto bpe = text::ByteBpe::load(scratch.path.string());
+  BOOST_TEST(bpe.encode("sea<|endoftext|>").back() == 0);
+  BOOST_TEST(bpe.is_special(0));
+  BOOST_CHECK_EXCEPTION(bpe.mask_id(), ConfigError, says("<mask>"));
+  BOOST_CHECK_EXCEPTION(bpe.encode_sequence("sea"), ConfigError, says("<s>"));
+  const Scratch saved;
+  bpe.save(saved.path.string());
+  check_same(text::ByteBpe::load(saved.path.string()).model(), bpe.model());
+  BOOST_TEST(json::parse(saved.read("tokenizer_config.json"))["tokenizer_class"] == "GPT2Tokenizer");
+}
+
+// The longest token at a place, tokens that are not normalized first, and white space on either side.
+BOOST_AUTO_TEST_CASE(stretches) {
+  const text::AddedTokens tokens({{"<a>", 1}, {"<a>b", 2}, {"b<", 3, false, false, true}, {"r", 4, false, true}});
+  const auto cut = [&](std::string_view line) {
+    std::string result;
+    for (const auto& stretch : tokens.cut(line))
+      result += (stretch.id < 0 ? "" : std::to_string(stretch.id) + ":") + std::string(stretch.text) + "|";
+    return result;
+  };
+  BOOST_TEST(cut("") == "");
+  BOOST_TEST(cut("x") == "x|");
+  BOOST_TEST(cut("<a><a>bb<") == "1:<a>|2:<a>b|3:b<|");
+  BOOST_TEST(cut("b<a>") == "b|1:<a>|");
+  BOOST_TEST(cut("b<a") == "3:b<|a|");
+  BOOST_TEST(cut(" r \u3000\xFFr ") == " |4:r \u3000|\xFF|4:r |");
+  BOOST_TEST(text::AddedTokens().cut("<a>").size() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(files)
+
+BOOST_AUTO_TEST_CASE(saved_and_loaded) {
+  const Scratch scratch;
+  const auto bpe = with_space(golden_bpe());
+  const auto folder = scratch.file("new");
+  bpe.save(folder, 128);
+  check_same(text::ByteBpe::load(folder).model(), bpe.model());
+  check_same(text::ByteBpe::load_json(folder + "/tokenizer.json").model(), bpe.model());
+  const auto config = json::parse(contents(folder + "/tokenizer_config.json"));
+  BOOST_TEST(config["model_max_length"] == 128);
+  BOOST_TEST(config["tokenizer_class"] == "RobertaTokenizer");
+  std::filesystem::remove(folder + "/tokenizer.json");
+  check_same(text::ByteBpe::load(folder).model(), bpe.model());
+
+  // As RobertaTokenizerFast, which does not ask tokenizer.json whether a space is put in front.
+  bpe.save(folder);
+  std::filesystem::remove(folder + "/tokenizer_config.json");
+  BOOST_TEST(!text::ByteBpe::load(folder).model().add_prefix_space);
+  put(folder + "/tokenizer_config.json", "{}");
+  BOOST_TEST(!text::ByteBpe::load(folder).model().add_prefix_space);
+  put(folder + "/tokenizer_config.json", R"({"add_prefix_space": 1})");
+  BOOST_CHECK_THROW(text::ByteBpe::load(folder), FileError);
+  BOOST_CHECK_EXCEPTION(bpe.save(scratch.write("file", "")), FileError, says(scratch.file("file")));
+}
+
+BOOST_AUTO_TEST_CASE(vocabulary_and_merges) {
+  const Scratch scratch;
+  check_same(load_two_files(scratch).model(), golden_bpe().model());
+  const auto merges = scratch.read("merges.txt");
+  const auto load = [&] { return text::ByteBpe::load(scratch.path.string()); };
+
+  // Line ends of Windows, no line end at the end, no version.
+  put(scratch / "merges.txt", text::replace_all(merges, "\n", "\r\n"));
+  check_same(load().model(), golden_bpe().model());
+  put(scratch / "merges.txt", merges.substr(merges.find('\n') + 1, merges.size() - merges.find('\n') - 2));
+  check_same(load().model(), golden_bpe().model());
+
+  const auto count = std::to_string(golden_bpe().model().merges.size() + 2);
+  for (const auto& [line, part] : {std::pair("h e", "a second time"),
+                                   {"h", "two pieces"},
+                                   {"h e e", "two pieces"},
+                                   {"", "two pieces"},
+                                   {"h  e", "two pieces"},
+                                   {"h ☃", "spelling: \"h☃\""},
+                                   {"h ", "spelling"},
+                                   {"h 0", "\"h0\", which has no id"},
+                                   {"q q", "\"qq\""}}) {
+    put(scratch / "merges.txt", merges + line + "\n");
+    BOOST_CHECK_EXCEPTION(load(), LineError, says({scratch.file("merges.txt"), "line " + count, part}));
+  }
+  std::filesystem::remove(scratch / "merges.txt");
+  BOOST_CHECK_EXCEPTION(load(), FileError, says(scratch.file("merges.txt")));
+  put(scratch / "merges.txt", merges);
+
+  put(scratch / "added_tokens.json", "{}");
+  BOOST_CHECK_EXCEPTION(load(), FileError, says({"added_tokens.json", "tokenizer.json"}));
+  std::filesystem::remove(scratch / "added_tokens.json");
+
+  auto vocabulary = json::parse(scratch.read("vocab.json"));
+  vocabulary["new"] = 640;
+  vocabulary["newer"] = 642;
+  put(scratch / "vocab.json", vocabulary.dump());
+  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"newer\" has id 642"}));
+  vocabulary.erase("newer");
+  vocabulary["not Z"] = vocabulary["Z"];
+  vocabulary.erase("Z");
+  put(scratch / "vocab.json", vocabulary.dump());
+  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"Z\" of byte 90"}));
+}
+
+BOOST_AUTO_TEST_CASE(tokenizer_json) {
+  const Scratch scratch;
+  const auto document = json::parse(contents(golden_path("tokenizer.json")));
+  const auto load = [&](const json& changed) {
+    return text::ByteBpe::load_json(scratch.write("t.json", changed.dump()));
+  };
+  check_same(load(document).model(), golden_bpe().model());
+
+  // Newer versions write merges as pairs; an added token need not be in the model's vocabulary.
+  auto other = document;
+  for (auto& merge : other["model"]["merges"]) {
+    const auto pair = merge.get<std::string>();
+    merge = {pair.substr(0, pair.find(' ')), pair.substr(pair.find(' ') + 1)};
+  }
+  BOOST_TEST(!other["model"]["vocab"].contains("<mask>"));
+  other["model"]["vocab"]["<mask>"] = 639;
+  other["truncation"] = {{"max_length", 5}};
+  other["post_processor"] = nullptr;
+  other["model"].erase("type");
+  check_same(load(other).model(), golden_bpe().model());
+
+  struct Change {
+    const char *pointer, *value, *part;
+  };
+  for (const auto& [pointer, value, part] : std::initializer_list<Change>{
+           {"/normalizer", R"({"type":"Lowercase"})", "normalizer of type \"Lowercase\""},
+           {"/normalizer", "[]", "\"type\""},
+           {"/pre_tokenizer", "null", "pre_tokenizer that is missing"},
+           {"/pre_tokenizer/type", "\"Metaspace\"", "pre_tokenizer of type \"Metaspace\""},
+           {"/pre_tokenizer/use_regex", "false", "use_regex"},
+           {"/pre_tokenizer/add_prefix_space", "null", "add_prefix_space"},
+           {"/decoder/type", "\"WordPiece\"", "decoder of type \"WordPiece\""},
+           {"/post_processor/type", "\"BertProcessing\"", "post_processor of type \"BertProcessing\""},
+           {"/post_processor/cls", R"(["[CLS]",0])", "\"cls\" is not <s>"},
+           {"/post_processor/sep", "null", "\"sep\" is not </s>"},
+           {"/model", "null", "\"model\""},
+           {"/model/type", "\"Unigram\"", "\"Unigram\""},
+           {"/model/dropout", "0.1", "dropout"},
+           {"/model/ignore_merges", "true", "ignore_merges"},
+           {"/model/end_of_word_suffix", "\"</w>\"", "end_of_word_suffix"},
+           {"/model/continuing_subword_prefix", "\"##\"", "continuing_subword_prefix"},
+           {"/model/vocab", "[]", "\"vocab\""},
+           {"/model/vocab/!", "9999", "\"!\" has id 9999"},
+           {"/model/merges", "{}", "\"merges\""},
+           {"/model/merges/1", "3", "merge 2"},
+           {"/model/merges/1", R"(["h"])", "merge 2"},
+           {"/model/merges/1", "\"h e\"", "merge 2 joins \"h\" and \"e\" a second time"},
+           {"/model/merges/0", "\"h \u2603\"", "merge 1 is not of pieces"},
+           {"/model/merges/0", R"(["h e", "r"])", "merge 1 is not of pieces"},
+           {"/added_tokens", "7", "\"added_tokens\""},
+           {"/added_tokens/4/single_word", "true", "single_word"},
+           {"/added_tokens/4/lstrip", "\"yes\"", "lstrip"},
+           {"/added_tokens/4/content", "\"\"", "without characters"},
+           {"/added_tokens/4/content", "\"!\"", "id 639, but 4 in the model's"},
+           {"/added_tokens/4/id", "-1", "negative"},
+           {"/added_tokens/4/id", "700", "\"<mask>\" has id 700"}}) {
+    BOOST_TEST_CONTEXT(pointer << " " << value) {
+      auto changed = document;
+      changed[json::json_pointer(pointer)] = json::parse(value);
+      BOOST_CHECK_EXCEPTION(load(changed), FileError, says({scratch.file("t.json") + ": ", part}));
+    }
+  }
+  for (const json& whole : {json(3), json::array(), json::object()}) BOOST_CHECK_THROW(load(whole), FileError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(learning)
+
+BOOST_AUTO_TEST_CASE(options) {
+  const Words lines = {"abab abab", "", "abc"};
+  BOOST_CHECK_EXCEPTION(text::ByteBpe::train(lines, {260, 2, false}), ConfigError, says({"261", "260"}));
+  BOOST_CHECK_THROW(text::ByteBpe::train(Words{"", ""}), ConfigError);
+  BOOST_CHECK_THROW(text::ByteBpe::train({}), ConfigError);
+  BOOST_TEST(text::ByteBpe::train(lines, {261, 2, false}).vocab_size() == 261);
+
+  // ab occurs 5 times, then abab 2 times (once with a space before it), the rest once: the space has a smaller id than
+  // ab.
+  const auto pieces = [](const text::ByteBpe& bpe) {
+    const auto& all = bpe.model().pieces;
+    return Words(all.begin() + 260, all.end() - 1);
+  };
+  check_equal(pieces(text::ByteBpe::train(lines, {1000, 2, false})), Words{"ab", "abab"});
+  check_equal(pieces(text::ByteBpe::train(lines, {1000, 3, false})), Words{"ab"});
+  check_equal(pieces(text::ByteBpe::train(lines, {1000, 0, false})), Words{"ab", "abab", "Ġabab", "abc"});
+  check_equal(pieces(text::ByteBpe::train(lines, {263, 0, false})), Words{"ab", "abab"});
+  // With a space in front of each line: " abab" twice, " abc".
+  check_equal(pieces(text::ByteBpe::train(lines, {1000, 2, true})), Words{"ab", "Ġab", "Ġabab"});
+}
+
+// The trainer's counts are kept up to date: each merge joins the most frequent pair, counted anew from the words.
+BOOST_AUTO_TEST_CASE(most_frequent_pair) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 40; ++round) {
+    text::WordCounts counts;
+    for (int i = 0; i < 12; ++i) {
+      std::string word(1 + random() % 24, 'a');
+      for (auto& c : word) c = static_cast<char>('a' + random() % (1 + round % 4));
+      counts[word] += 1 + static_cast<int>(random() % 5);
+    }
+    const auto learned = text::learn_bpe(counts, 256 + 60, 2);
+    std::vector<std::pair<Ids, std::int64_t>> corpus;
+    for (const auto& [word, count] : counts) {
+      Ids ids;
+      for (const char c : word) ids.push_back(c - '!');  // printable characters come first, from '!' on
+      corpus.emplace_back(ids, count);
+    }
+    std::size_t made = 0;
+    for (; made <= learned.merges.size(); ++made) {
+      std::map<std::pair<int, int>, std::int64_t> pairs;
+      for (const auto& [ids, count] : corpus)
+        for (std::size_t i = 0; i + 1 < ids.size(); ++i) pairs[{ids[i], ids[i + 1]}] += count;
+      std::pair<int, int> best;
+      std::int64_t most = 1;
+      for (const auto& [pair, count] : pairs)
+        if (count > most) std::tie(best, most) = std::tie(pair, count);
+      if (made == learned.merges.size()) {
+        BOOST_TEST((most < 2 || learned.pieces.size() == 256 + 60));
+        break;
+      }
+      const auto& merge = learned.merges[made];
+      BOOST_TEST_REQUIRE((merge == text::BpeMerge{best.first, best.second, static_cast<int>(256 + made)}));
+      BOOST_TEST_REQUIRE(learned.pieces[256 + made] == learned.pieces[static_cast<std::size_t>(best.first)] +
+                                                           learned.pieces[static_cast<std::size_t>(best.second)]);
+      for (auto& [ids, count] : corpus)
+        for (std::size_t i = 0; i + 1 < ids.size(); ++i)
+          if (ids[i] == best.first && ids[i + 1] == best.second) {
+            ids[i] = merge.id;
+            ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+          }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(wikitext2_data)
+
+// Hugging Face's tokenizers learn the same 16,000 pieces and give the same ids.
+BOOST_AUTO_TEST_CASE(learned_and_encoded) {
+  const char* const data = std::getenv("NEURAL_ATTENTION_DATA_DIR");
+  const auto folder = std::string(data == nullptr ? "" : data) + "/wikitext-2";
+  if (data == nullptr || !std::filesystem::is_directory(folder)) {
+    std::puts("SKIPPED: NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2 in it");
+    return;
+  }
+  const auto expected = json::parse(contents(golden_path("wikitext2.json")));
+  const auto train = text::read_lines(text::find_text_file(folder, "train.txt")),
+             valid = text::read_lines(text::find_text_file(folder, "valid.txt"));
+  BOOST_TEST_REQUIRE(train.size() == 36718u);
+  BOOST_TEST_REQUIRE(valid.size() == 3760u);
+  const auto bpe = text::ByteBpe::train(train, {expected["vocab_size"].get<int>(), 2, false});
+  Hash merges, ids;
+  for (const auto& merge : bpe.model().merges) {
+    merges.add(static_cast<std::uint64_t>(merge.left));
+    merges.add(static_cast<std::uint64_t>(merge.right));
+  }
+  BOOST_TEST(bpe.model().merges.size() == expected["merges"].get<std::size_t>());
+  BOOST_TEST(merges.hex() == expected["merges_hash"].get<std::string>());
+
+  std::size_t count = 0, wrong = 0;
+  for (const auto& line : valid) {
+    const auto found = bpe.encode(line);
+    for (const int id : found) ids.add(static_cast<std::uint64_t>(id));
+    count += found.size();
+    wrong += bpe.decode(found) != line;
+  }
+  BOOST_TEST(wrong == 0u);
+  BOOST_TEST(count == expected["valid_ids"].get<std::size_t>());
+  BOOST_TEST(ids.hex() == expected["valid_hash"].get<std::string>());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
