@@ -133,6 +133,24 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, T, Scalars) {
   }
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, T, Scalars) {
+  for (const int threads : {1, 2}) {
+    Cpu<T> backend(threads);
+    for (const auto [rows, cols] : shapes) {
+      auto x = Matrix<T>::normal(rows, cols, 1, 3);
+      const auto before = Matrix<T>::normal(3 * rows, cols, 2, 5);
+      auto y = before;
+      std::vector<int> places;
+      for (int i = 0; i < rows; ++i) places.push_back(3 * i + i % 3);
+      backend.scatter_add(x.view(), places, y.view());
+      require_close<T>(
+          "scatter_add", y, 1, [&](int r, int c) { return before(r, c) + (r % 3 == r / 3 % 3 ? x(r / 3, c) : T(0)); },
+          [&](int r, int c) { return std::abs(before(r, c)) + (r % 3 == r / 3 % 3 ? std::abs(x(r / 3, c)) : T(0)); });
+      BOOST_TEST(y.guards_hold());
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, T, Scalars) {
   for (const auto [rows, cols] : shapes) {
     auto x = Matrix<T>::normal(rows, cols, 1, 2);

@@ -7,6 +7,7 @@
 
 #include "neural_attention/attention/cache.hpp"
 #include "neural_attention/core/concepts.hpp"
+#include "neural_attention/nn/part_names.hpp"
 
 namespace neural_attention {
 
@@ -17,7 +18,14 @@ struct AttentionConfig {
   ProjectorConfig query, key, value, output;
 };
 
-template <class B, class P>
+/// The projectors as in `roles`, whose matrices begin as `initial` says.
+AttentionConfig attention_config(int d_model, int heads, double dropout, const auto& roles, WeightInitial initial) {
+  AttentionConfig config{d_model, heads, dropout, roles.query, roles.key, roles.value, roles.output};
+  for (auto* projector : {&config.query, &config.key, &config.value, &config.output}) projector->initial = initial;
+  return config;
+}
+
+template <class B, class P, class Names = BartNames>
 class MultiHeadAttention {
  public:
   using Query = typename P::template Query<B>;
@@ -46,11 +54,11 @@ class MultiHeadAttention {
         dropout_(config.dropout) {}
 
   static void visit(auto& self, auto&& visitor) {
-    visitor("k_proj", self.key_);
-    visitor("v_proj", self.value_);
-    visitor("q_proj", self.query_);
-    visitor("out_proj", self.output_);
-    visitor("dropout", self.dropout_site_);
+    visitor(Names::key, self.key_);
+    visitor(Names::value, self.value_);
+    visitor(Names::query, self.query_);
+    visitor(Names::output, self.output_);
+    visitor(Names::attention_dropout, self.dropout_site_);
   }
 
   Rows<B> forward(Step<B>& step, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys, bool causal,

@@ -76,6 +76,16 @@ struct Projections {
   using Output = Out<B>;
 };
 
+/// The config of a model with the names of the types that its projectors have.
+template <class B, class P, class Config>
+Config with_type_names(Config config) {
+  set_type_name<typename P::template Query<B>>(config.query);
+  set_type_name<typename P::template Key<B>>(config.key);
+  set_type_name<typename P::template Value<B>>(config.value);
+  set_type_name<typename P::template Output<B>>(config.output);
+  return config;
+}
+
 /// Stock attention.
 using LinearProjections = Projections<Linear, Linear, Linear, Linear>;
 

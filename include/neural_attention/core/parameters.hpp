@@ -19,6 +19,9 @@
 
 namespace neural_attention {
 
+/// What a model is made for: training needs gradients, inference does not.
+enum class Purpose { Training, Inference };
+
 /// How a tensor gets its first values: N(0, scale²), uniform in ±scale, or the constant scale.
 struct Initial {
   enum class Kind { Normal, Uniform, Constant };

@@ -146,7 +146,7 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
   };
 
   LoadRules rules;
-  for (const auto alias : Model::tied_aliases) rules.aliases.emplace_back(alias, Model::tied_name);
+  for (const auto& [alias, name] : Model::aliases) rules.aliases.emplace_back(alias, name);
   for (const auto name : Model::optional_names) rules.optional.emplace_back(name);
   const std::set<std::string_view> computed(Model::position_tables.begin(), Model::position_tables.end());
   rules.left_out = [&](const std::string& name) {

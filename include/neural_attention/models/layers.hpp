@@ -56,13 +56,13 @@ class ResidualNorm {
 };
 
 /// x, y [tokens, d], packed by the Ragged that is its context.
-template <class B, class P>
+template <class B, class P, class Names = BartNames>
 class EncoderLayer {
  public:
   struct Saved {
-    typename MultiHeadAttention<B, P>::Saved attention;
+    typename MultiHeadAttention<B, P, Names>::Saved attention;
     typename ResidualNorm<B>::Saved attention_norm, final_norm;
-    typename FeedForward<B>::Saved feed_forward;
+    typename FeedForward<B, Names>::Saved feed_forward;
   };
 
   explicit EncoderLayer(const LayerConfig& config)
@@ -73,10 +73,10 @@ class EncoderLayer {
         final_norm_(config) {}
 
   static void visit(auto& self, auto&& visitor) {
-    visitor("self_attn", self.attention_);
-    visitor("self_attn_layer_norm", self.attention_norm_);
-    FeedForward<B>::visit(self.feed_forward_, visitor);
-    visitor("final_layer_norm", self.final_norm_);
+    visitor(Names::attention, self.attention_);
+    visitor(Names::attention_norm, self.attention_norm_);
+    FeedForward<B, Names>::visit(self.feed_forward_, visitor);
+    visitor(Names::final_norm, self.final_norm_);
   }
 
   Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const Ragged& offsets) const {
@@ -97,9 +97,9 @@ class EncoderLayer {
   }
 
  private:
-  MultiHeadAttention<B, P> attention_;
+  MultiHeadAttention<B, P, Names> attention_;
   ResidualNorm<B> attention_norm_;
-  FeedForward<B> feed_forward_;
+  FeedForward<B, Names> feed_forward_;
   ResidualNorm<B> final_norm_;
 };
 
@@ -197,7 +197,7 @@ class LayerStack {
     for (int i = 0; i < count; ++i) layers_.emplace_back(Layer(config), recompute);
   }
 
-  static void visit(auto& self, auto&& visitor) { visitor("layers", self.layers_); }
+  static void visit(auto& self, auto&& visitor) { visitor("", self.layers_); }
 
   Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const auto& context) const {
     saved.layers.resize(layers_.size());

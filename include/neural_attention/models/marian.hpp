@@ -20,14 +20,13 @@
 
 namespace neural_attention {
 
-/// What a model is made for: training needs gradients, inference does not.
-enum class Purpose { Training, Inference };
-
 template <class B, class P>
 class Marian {
  public:
   using Backend = B;
   using Projections = P;
+  using Config = MarianConfig;
+  using Batch = TranslationBatch;
   using Encoder = LayerStack<B, EncoderLayer<B, P>>;
   using Decoder = LayerStack<B, DecoderLayer<B, P>>;
 
@@ -56,14 +55,14 @@ class Marian {
   /// where the sizes make no sense.
   Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
          Purpose purpose = Purpose::Training)
-      : config_(named(config)),
+      : config_((config.validate(), with_type_names<B, P>(config))),
         shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
         positions_(backend, config.max_position_embeddings, config.d_model),
         source_dropout_(config.dropout),
         target_dropout_(config.dropout),
         encoder_(config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing),
         decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
-        output_(config.vocab_size),
+        output_(Buffer<B>(1, config.vocab_size, Initial::constant(0.0))),
         parameters_(backend, *this, purpose == Purpose::Training) {
     if (seed) parameters_.initialise(*seed);
   }
@@ -71,18 +70,20 @@ class Marian {
   static void visit(auto& self, auto&& visitor) {
     visitor("model.shared", self.shared_);
     visitor("model.encoder.dropout", self.source_dropout_);
-    visitor("model.encoder", self.encoder_);
+    visitor("model.encoder.layers", self.encoder_);
     visitor("model.decoder.dropout", self.target_dropout_);
-    visitor("model.decoder", self.decoder_);
+    visitor("model.decoder.layers", self.decoder_);
     visitor("final_logits_bias", self.output_);
   }
 
-  /// What files of Hugging Face's may hold otherwise: other names of the tied matrix, a buffer that may be missing, and
-  /// the table of positions, which is computed here.
-  static constexpr std::string_view tied_name = "model.shared.weight";
-  static constexpr std::array<std::string_view, 3> tied_aliases = {
-      "lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"};
+  /// What files of Hugging Face's may hold otherwise: {other name, name} of the tied matrix, a buffer that may be
+  /// missing, what is not a parameter (patterns), and the table of positions, which is computed here.
+  static constexpr std::array<std::array<std::string_view, 2>, 3> aliases = {
+      {{"lm_head.weight", "model.shared.weight"},
+       {"model.encoder.embed_tokens.weight", "model.shared.weight"},
+       {"model.decoder.embed_tokens.weight", "model.shared.weight"}}};
   static constexpr std::array<std::string_view, 1> optional_names = {"final_logits_bias"};
+  static constexpr std::array<std::string_view, 1> ignored_names = {"*.position_ids"};
   static constexpr std::array<std::string_view, 2> position_tables = {"model.encoder.embed_positions.weight",
                                                                       "model.decoder.embed_positions.weight"};
   double position_value(int position, int column) const {
@@ -96,9 +97,9 @@ class Marian {
   /// Throws ShapeError where the batch does not fit the model: ids beyond the vocabulary, sentences beyond the
   /// positions.
   void check(const TranslationBatch& batch) const {
-    check(batch.source, "source");
-    check(batch.decoder_input, "target");
-    check_ids(batch.labels, "target");
+    check(batch.source, "source", "source sentence");
+    check(batch.decoder_input, "target", "target sentence");
+    checks::ids("target", batch.labels, config_.vocab_size);
   }
 
   /// The encoder's output [source tokens, d].
@@ -212,16 +213,6 @@ class Marian {
   }
 
  private:
-  /// The config, checked, with the names of the projectors' types.
-  static MarianConfig named(MarianConfig config) {
-    config.validate();
-    set_type_name<typename P::template Query<B>>(config.query);
-    set_type_name<typename P::template Key<B>>(config.key);
-    set_type_name<typename P::template Value<B>>(config.value);
-    set_type_name<typename P::template Output<B>>(config.output);
-    return config;
-  }
-
   double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
 
   Rows<B> embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
@@ -237,18 +228,9 @@ class Marian {
     shared_.backward(step, dy, tokens.ids(), embedding_factor());
   }
 
-  void check(const PackedTokens& tokens, const char* side) const {
-    if (tokens.offsets().longest() > positions_.positions())
-      throw ShapeError(std::string("a ") + side + " sentence of " + std::to_string(tokens.offsets().longest()) +
-                       " tokens is longer than the model's " + std::to_string(positions_.positions()) + " positions");
-    check_ids(tokens.ids(), side);
-  }
-
-  void check_ids(std::span<const int> ids, const char* side) const {
-    for (const int id : ids)
-      if (id < 0 || id >= config_.vocab_size)
-        throw ShapeError(std::string("a ") + side + " token has the id " + std::to_string(id) +
-                         ", but the model's vocabulary has " + std::to_string(config_.vocab_size) + " entries");
+  void check(const PackedTokens& tokens, const char* side, const char* sentence) const {
+    checks::length(sentence, tokens.offsets().longest(), positions_.positions());
+    checks::ids(side, tokens.ids(), config_.vocab_size);
   }
 
   MarianConfig config_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
 
 namespace neural_attention {
@@ -33,26 +34,18 @@ struct MarianConfig {
 
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    const auto positive = [](const char* name, int size) {
-      if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
-    };
-    positive("vocab_size", vocab_size);
-    positive("d_model", d_model);
-    positive("encoder_layers", encoder_layers);
-    positive("decoder_layers", decoder_layers);
-    positive("encoder_attention_heads", encoder_attention_heads);
-    positive("decoder_attention_heads", decoder_attention_heads);
-    positive("encoder_ffn_dim", encoder_ffn_dim);
-    positive("decoder_ffn_dim", decoder_ffn_dim);
-    positive("max_position_embeddings", max_position_embeddings);
-    for (const auto& projector : {query, key, value, output}) positive("projector expansion", projector.expansion);
-    const auto token = [this](const char* name, int id) {
-      if (id < 0 || id >= vocab_size)
-        throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
-                          std::to_string(vocab_size));
-    };
-    token("pad_token_id", pad_token_id);
-    token("eos_token_id", eos_token_id);
+    checks::positive("vocab_size", vocab_size);
+    checks::positive("d_model", d_model);
+    checks::positive("encoder_layers", encoder_layers);
+    checks::positive("decoder_layers", decoder_layers);
+    checks::positive("encoder_attention_heads", encoder_attention_heads);
+    checks::positive("decoder_attention_heads", decoder_attention_heads);
+    checks::positive("encoder_ffn_dim", encoder_ffn_dim);
+    checks::positive("decoder_ffn_dim", decoder_ffn_dim);
+    checks::positive("max_position_embeddings", max_position_embeddings);
+    checks::expansions(*this);
+    checks::token("pad_token_id", pad_token_id, vocab_size);
+    checks::token("eos_token_id", eos_token_id, vocab_size);
   }
 
   Initial embedding_initial() const {
@@ -65,10 +58,7 @@ struct MarianConfig {
   LayerConfig layer(int heads, int d_ff) const {
     const WeightInitial initial{xavier_init, init_std};
     LayerConfig layer;
-    layer.attention = {d_model, heads, attention_dropout, query, key, value, output};
-    for (auto* projector :
-         {&layer.attention.query, &layer.attention.key, &layer.attention.value, &layer.attention.output})
-      projector->initial = initial;
+    layer.attention = attention_config(d_model, heads, attention_dropout, *this, initial);
     layer.d_ff = d_ff;
     layer.activation = activation_function;
     layer.dropout = dropout;

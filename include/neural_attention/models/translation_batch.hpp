@@ -4,34 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "neural_attention/core/rows.hpp"
+#include "neural_attention/models/packed_tokens.hpp"
 
 namespace neural_attention {
-
-/// Token ids of packed sequences and the position of each token in its sequence.
-class PackedTokens {
- public:
-  void clear() {
-    ids_.clear();
-    positions_.clear();
-    offsets_.clear();
-  }
-  void push(std::span<const int> sequence) {
-    ids_.insert(ids_.end(), sequence.begin(), sequence.end());
-    for (int p = 0; p < static_cast<int>(sequence.size()); ++p) positions_.push_back(p);
-    offsets_.push(static_cast<int>(sequence.size()));
-  }
-
-  std::span<const int> ids() const { return ids_; }
-  std::span<const int> positions() const { return positions_; }
-  const Ragged& offsets() const { return offsets_; }
-  int total() const { return offsets_.total(); }
-
- private:
-  std::vector<int> ids_;
-  std::vector<int> positions_;
-  Ragged offsets_;
-};
 
 /// Source sentences, the decoder's input (labels shifted right behind the start token), and the labels.
 class TranslationBatch {
@@ -56,6 +31,8 @@ class TranslationBatch {
     labels.insert(labels.end(), target_ids.begin(), target_ids.end());
   }
   int sentences() const { return source.offsets().sequences(); }
+  /// What the speed of training is measured in: target tokens.
+  long counted_tokens() const { return static_cast<long>(labels.size()); }
 
   /// Makes this batch the continuation of `before` in one optimizer step.
   void follow(const TranslationBatch& before) {

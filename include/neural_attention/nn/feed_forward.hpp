@@ -4,10 +4,11 @@
 
 #include "neural_attention/nn/dropout.hpp"
 #include "neural_attention/nn/linear.hpp"
+#include "neural_attention/nn/part_names.hpp"
 
 namespace neural_attention {
 
-template <class B>
+template <class B, class Names = BartNames>
 class FeedForward {
  public:
   struct Saved {
@@ -24,9 +25,9 @@ class FeedForward {
         dropout_(activation_dropout) {}
 
   static void visit(auto& self, auto&& visitor) {
-    visitor("fc1", self.first_);
-    visitor("fc2", self.second_);
-    visitor("activation_dropout", self.dropout_);
+    visitor(Names::inner, self.first_);
+    visitor(Names::outer, self.second_);
+    visitor(Names::activation_dropout, self.dropout_);
   }
 
   Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {

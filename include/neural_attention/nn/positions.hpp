@@ -1,5 +1,5 @@
-// What tells a model where in its sequence a token stands: y_i += P[position_i], P [positions, d], y [n, d]; the table
-// is a fixed one of sines and cosines (Marian) or learned (RoBERTa).
+// What tells a model where in its sequence a token stands: y_i += P[position_i], P [positions, d], y [n, d], where P is
+// a fixed table of sines and cosines. A learned table is an Embedding.
 #pragma once
 
 #include <cmath>
@@ -45,39 +45,6 @@ class SinusoidalPositions {
 
   typename B::Memory memory_;
   Rows<B> table_;
-};
-
-/// A learned table [offset + positions, d], of which position p is row offset + p. Hugging Face's RoBERTa has an offset
-/// of padding_idx + 1, so its 514 rows are 512 positions.
-template <class B>
-class LearnedPositions {
- public:
-  LearnedPositions(int positions, int width, int offset, Initial initial)
-      : weight(offset + positions, width, initial), offset_(offset) {
-    if (positions <= 0 || offset < 0)
-      throw ConfigError("a table of " + std::to_string(positions) + " positions behind " + std::to_string(offset) +
-                        " unused rows makes no sense");
-  }
-
-  static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
-
-  int positions() const { return weight.rows - offset_; }
-
-  /// y_i += table[positions_i]
-  void add(Step<B>& step, std::span<const int> positions, Rows<B> y) const {
-    step.backend.embedding(positions, weight.value.slice(offset_, weight.rows - offset_), 1.0, true, y);
-  }
-
-  void backward(Step<B>& step, Rows<B> dy, std::span<const int> positions) {
-    constexpr int no_padding = -1;
-    step.backend.embedding_backward(dy, positions, 1.0, no_padding,
-                                    weight.gradient.slice(offset_, weight.rows - offset_));
-  }
-
-  Parameter<B> weight;
-
- private:
-  int offset_;
 };
 
 }  // namespace neural_attention

@@ -38,6 +38,10 @@ class Sequential {
   auto& get() {
     return std::get<I>(modules_);
   }
+  template <std::size_t I>
+  const auto& get() const {
+    return std::get<I>(modules_);
+  }
 
  private:
   static constexpr std::size_t count = sizeof...(Modules);

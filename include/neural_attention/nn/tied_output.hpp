@@ -1,11 +1,13 @@
 // The output layer that shares the embedding's matrix: logits = h Eᵀ + bias, h [n, d], E [vocabulary, d]; and the
-// label- smoothed cross-entropy over it. Logits exist only for a chunk of rows at a time: gemm, softmax, loss and
+// label-smoothed cross-entropy over it. Logits exist only for a chunk of rows at a time: gemm, softmax, loss and
 // gradients go chunk by chunk, in place.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 #include "neural_attention/core/step.hpp"
 
@@ -25,10 +27,11 @@ struct LossSum {
   }
 };
 
-template <class B>
+/// The bias, of `vocabulary` elements, is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's).
+template <class B, template <class> class Bias = Buffer>
 class TiedOutput {
  public:
-  explicit TiedOutput(int vocabulary) : bias(1, vocabulary, Initial::constant(0.0)) {}
+  explicit TiedOutput(Bias<B> first) : bias(std::move(first)) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.bias); }
 
@@ -49,7 +52,7 @@ class TiedOutput {
     return chunked(step, embedding, h, targets, smoothing, gradient_scale, dh);
   }
 
-  Buffer<B> bias;
+  Bias<B> bias;
 
  private:
   static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 22;
@@ -71,6 +74,7 @@ class TiedOutput {
       if (!dh) continue;
       step.backend.linear_input_gradient(logits, embedding.value, false, dh.slice(first, rows));
       step.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
+      if constexpr (std::is_same_v<Bias<B>, Parameter<B>>) step.backend.bias_gradient(logits, bias.gradient);
     }
     std::array<double, 2> sums{};
     step.backend.column_sums(losses, sums);

@@ -133,6 +133,10 @@ class Fenced {
     const Open open(*fence_);
     base_.gather(x, rows, y);
   }
+  void scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
+    const Open open(*fence_);
+    base_.scatter_add(x, rows, y);
+  }
 
   void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y) {
     const Open open(*fence_);

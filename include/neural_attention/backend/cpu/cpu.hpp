@@ -70,6 +70,8 @@ class Cpu {
   void download(Matrix x, std::span<T> values);
   /// y_i = x_{rows[i]}; gathers rows.
   void gather(Matrix x, std::span<const int> rows, Matrix y);
+  /// y_{rows[i]} += x_i; the rows differ.
+  void scatter_add(Matrix x, std::span<const int> rows, Matrix y);
 
   // ---- Linear maps: x [n, in], w [out, in], bias [1, out] or none, y [n, out] ----
   /// y = activation(x wᵀ + bias)

@@ -119,6 +119,19 @@ void Cpu<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
 }
 
 template <class T>
+void Cpu<T>::scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
+  assert(std::ssize(rows) == x.rows && x.cols == y.cols);
+  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto i = static_cast<int>(first); i < first + count; ++i) {
+      assert(rows[i] >= 0 && rows[i] < y.rows);
+      T* const to = y.row(rows[i]);
+      const T* const from = x.row(i);
+      for (int c = 0; c < x.cols; ++c) to[c] += from[c];
+    }
+  });
+}
+
+template <class T>
 void Cpu<T>::activation(Activation f, Matrix x, Matrix y) {
   assert(x.rows == y.rows && x.cols == y.cols);
   const auto cols = cpu_blocks::common_columns(x, y);

@@ -1,0 +1,89 @@
+// A whole training step of RoBERTa: the small model, and roberta-base on 8 x 512 tokens with the memory that it takes.
+// The operations counted are those of the products with weight matrices, 6 per weight and token that meets it.
+#include <benchmark/benchmark.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "neural_attention/neural_attention.hpp"
+#include "peaks.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using Backend = na::Cpu<float>;
+
+/// Random tokens, 15 % of them masked.
+na::MaskedBatch random_batch(int sequences, int length, const na::RobertaConfig& config) {
+  na::RandomStream random({7, 0, 0});
+  na::MaskedBatch batch(config.pad_token_id);
+  constexpr int specials = 4;
+  const auto token = [&] {
+    return specials + static_cast<int>(random.below(static_cast<std::uint32_t>(config.vocab_size - specials)));
+  };
+  for (int i = 0; i < sequences; ++i) {
+    std::vector<int> ids, places, originals;
+    for (int place = 0; place < length; ++place) {
+      ids.push_back(token());
+      if (random.uniform() >= 0.15) continue;
+      places.push_back(place);
+      originals.push_back(token());
+    }
+    batch.push(ids, places, originals);
+  }
+  return batch;
+}
+
+template <class Model>
+double step_flops(const Model& model, const na::MaskedBatch& batch) {
+  double flops = 0.0;
+  for (const auto& entry : model.parameters().entries()) {
+    const bool looked_up = entry.name.find("position_embeddings") != std::string::npos ||
+                           entry.name.find("token_type_embeddings") != std::string::npos;
+    if (entry.vector || looked_up) continue;
+    const bool of_head = entry.name.starts_with("lm_head") || entry.name.find("word_embeddings") != std::string::npos;
+    flops += 6.0 * double(entry.size()) * (of_head ? double(batch.labels.size()) : double(batch.tokens.total()));
+  }
+  return flops;
+}
+
+/// The most memory that the process held since it was last asked, in GiB; 0 where the system does not say.
+double peak_gibibytes() {
+  double kibibytes = 0.0;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) kibibytes = std::stod(line.substr(6));
+  std::ofstream("/proc/self/clear_refs") << "5";
+  return kibibytes / (1 << 20);
+}
+
+template <class P>
+void masked_lm_step(benchmark::State& state) {
+  const bool base = state.range(0) != 0;
+  auto config = base ? na::roberta_base() : na::roberta_small(16000);
+  config.gradient_checkpointing = state.range(2) != 0;
+  peak_gibibytes();
+  Backend backend(static_cast<int>(state.range(1)));
+  na::Roberta<Backend, P> model(backend, config);
+  na::TrainingStep<decltype(model)> step(backend, model, {}, {});
+  std::vector<na::MaskedBatch> parts = {base ? random_batch(8, 512, config) : random_batch(16, 128, config)};
+  for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
+  bench::report_flops<float>(state, step_flops(model, parts.front()), backend.threads());
+  state.counters["tokens/s"] =
+      benchmark::Counter(double(parts.front().tokens.total()), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["activation_MB"] = double(step.memory().capacity()) / 1e6;
+  state.counters["peak_GiB"] = peak_gibibytes();
+}
+
+void shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"base", "threads", "checkpointing"})->UseRealTime()->Unit(benchmark::kMillisecond);
+  for (const int threads : {1, 2}) benchmark->Args({0, threads, 0});
+  for (const int checkpointing : {0, 1}) benchmark->Args({1, 2, checkpointing});
+}
+
+}  // namespace
+
+BENCHMARK(masked_lm_step<na::LinearProjections>)->Apply(shapes);
+BENCHMARK(masked_lm_step<na::paper::roberta>)->Apply(shapes);
+BENCHMARK_MAIN();

@@ -1,0 +1,44 @@
+// What all models check in their configs and batches, with messages that name the value.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "neural_attention/core/errors.hpp"
+
+namespace neural_attention::checks {
+
+/// Throws ConfigError where a size is not above 0.
+inline void positive(const char* name, int size) {
+  if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
+}
+
+/// Throws ConfigError where a token is not in the vocabulary.
+inline void token(const char* name, int id, int vocabulary) {
+  if (id < 0 || id >= vocabulary)
+    throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
+                      std::to_string(vocabulary));
+}
+
+/// Throws ConfigError where a projector's expansion is not above 0.
+void expansions(const auto& config) {
+  for (const auto* projector : {&config.query, &config.key, &config.value, &config.output})
+    positive("projector expansion", projector->expansion);
+}
+
+/// Throws ShapeError where an id of a batch is not in the vocabulary.
+inline void ids(const char* what, std::span<const int> ids, int vocabulary) {
+  for (const int id : ids)
+    if (id < 0 || id >= vocabulary)
+      throw ShapeError(std::string("a ") + what + " token has the id " + std::to_string(id) +
+                       ", but the model's vocabulary has " + std::to_string(vocabulary) + " entries");
+}
+
+/// Throws ShapeError where a sequence of a batch has more tokens than the model has positions.
+inline void length(const char* what, int tokens, int positions) {
+  if (tokens > positions)
+    throw ShapeError(std::string("a ") + what + " of " + std::to_string(tokens) +
+                     " tokens is longer than the model's " + std::to_string(positions) + " positions");
+}
+
+}  // namespace neural_attention::checks

@@ -1,0 +1,36 @@
+// Sequences of token ids, packed one after another without padding, on the host.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "neural_attention/core/rows.hpp"
+
+namespace neural_attention {
+
+/// Token ids of packed sequences and the position of each token in its sequence.
+class PackedTokens {
+ public:
+  void clear() {
+    ids_.clear();
+    positions_.clear();
+    offsets_.clear();
+  }
+  void push(std::span<const int> sequence) {
+    ids_.insert(ids_.end(), sequence.begin(), sequence.end());
+    for (int p = 0; p < static_cast<int>(sequence.size()); ++p) positions_.push_back(p);
+    offsets_.push(static_cast<int>(sequence.size()));
+  }
+
+  std::span<const int> ids() const { return ids_; }
+  std::span<const int> positions() const { return positions_; }
+  const Ragged& offsets() const { return offsets_; }
+  int total() const { return offsets_.total(); }
+
+ private:
+  std::vector<int> ids_;
+  std::vector<int> positions_;
+  Ragged offsets_;
+};
+
+}  // namespace neural_attention

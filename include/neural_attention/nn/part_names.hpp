@@ -1,0 +1,39 @@
+// What the parts of a transformer layer are called in files. Models of one architecture and different names share their
+// code; the names come as a type.
+#pragma once
+
+namespace neural_attention {
+
+/// As Hugging Face's Marian, which follows BART.
+struct BartNames {
+  static constexpr const char* query = "q_proj";
+  static constexpr const char* key = "k_proj";
+  static constexpr const char* value = "v_proj";
+  static constexpr const char* output = "out_proj";
+  static constexpr const char* attention_dropout = "dropout";
+
+  static constexpr const char* attention = "self_attn";
+  static constexpr const char* attention_norm = "self_attn_layer_norm";
+  static constexpr const char* inner = "fc1";
+  static constexpr const char* outer = "fc2";
+  static constexpr const char* activation_dropout = "activation_dropout";
+  static constexpr const char* final_norm = "final_layer_norm";
+};
+
+/// As Hugging Face's RoBERTa, which follows BERT.
+struct BertNames {
+  static constexpr const char* query = "self.query";
+  static constexpr const char* key = "self.key";
+  static constexpr const char* value = "self.value";
+  static constexpr const char* output = "output.dense";
+  static constexpr const char* attention_dropout = "self.dropout";
+
+  static constexpr const char* attention = "attention";
+  static constexpr const char* attention_norm = "attention.output.LayerNorm";
+  static constexpr const char* inner = "intermediate.dense";
+  static constexpr const char* outer = "output.dense";
+  static constexpr const char* activation_dropout = "intermediate.dropout";
+  static constexpr const char* final_norm = "output.LayerNorm";
+};
+
+}  // namespace neural_attention

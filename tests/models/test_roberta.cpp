@@ -1,0 +1,188 @@
+// RoBERTa: gradient checks in double, recomputation, parts of a batch, and what it refuses.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE models_roberta
+#include <boost/test/unit_test.hpp>
+
+#include "models/tiny_roberta.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/testing/check_gradients.hpp"
+#include "neural_attention/testing/poisoned.hpp"
+
+using namespace neural_attention;
+using namespace neural_attention::testing;
+using B = Poisoned<Cpu<double>>;
+
+namespace {
+
+using Mixed = Projections<Neural, Linear, ResidualPlainNeural, PlainNeural>;
+
+/// The names of the biases of the keys, whose exact gradient is zero.
+template <class P>
+const char* key_bias() {
+  using Key = typename P::template Key<B>;
+  if constexpr (std::is_same_v<Key, Linear<B>>)
+    return "*self.key.bias";
+  else
+    return "*self.key.2.bias";
+}
+
+template <class P>
+void check_roberta(RobertaConfig config, double smoothing) {
+  B backend(1);
+  Roberta<B, P> model(backend, config, 1);
+  typename Roberta<B, P>::Saved saved;
+  // The numeric gradient of a row of padding is not zero, though the exact one is by definition: padding is left out.
+  auto sequences = tiny::masked_sequences();
+  sequences[2].ids[1] = 4;
+  const auto batch = tiny::masked_batch(sequences);
+  constexpr double factor = 0.1;
+  GradientOptions options;
+  options.zero = {key_bias<P>()};
+  const auto report = check_loss(
+      backend, model.parameters(),
+      [&](Step<B>& step) { return factor * model.loss(step, batch, smoothing, saved).smoothed; },
+      [&](Step<B>& step) {
+        const auto sums = model.loss_and_gradient(step, batch, smoothing, factor, saved);
+        BOOST_TEST(sums.tokens == 6);
+        return factor * sums.smoothed;
+      },
+      options);
+  BOOST_TEST(report.ok(), report.text());
+  BOOST_TEST(report.tensors.size() >= 26u);
+  std::ptrdiff_t zeros = 0;
+  for (const auto& tensor : report.tensors) zeros += tensor.zero_expected;
+  BOOST_TEST(zeros == config.num_hidden_layers);
+}
+
+template <class P>
+void check_variant() {
+  check_roberta<P>(tiny::roberta_config(1, 0.0), 0.0);
+  auto config = tiny::roberta_config(2, 0.1);
+  check_roberta<P>(config, 0.1);
+  config.gradient_checkpointing = true;
+  check_roberta<P>(config, 0.0);
+}
+
+/// The loss and all gradients of training passes over consecutive parts of one batch.
+template <class P>
+std::pair<double, std::vector<double>> pass(const std::vector<std::size_t>& parts, bool checkpointing = false) {
+  B backend(2);
+  auto config = tiny::roberta_config(2, 0.2);
+  config.gradient_checkpointing = checkpointing;
+  Roberta<B, P> model(backend, config, 1);
+  typename Roberta<B, P>::Saved saved;
+  StepMemory<B> memory(backend);
+  double loss = 0.0;
+  std::size_t first = 0;
+  for (const auto count : parts) {
+    auto step = memory.begin(true, 7, 3);
+    const auto part = tiny::masked_batch(tiny::masked_sequences(), first, count);
+    loss += model.loss_and_gradient(step, part, 0.0, 1.0, saved).smoothed;
+    first += count;
+  }
+  return {loss, download(backend, model.parameters().gradients())};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradients)
+
+BOOST_AUTO_TEST_CASE(linear_projectors) { check_variant<LinearProjections>(); }
+BOOST_AUTO_TEST_CASE(paper_projectors) { check_variant<neural_attention::paper::roberta>(); }
+BOOST_AUTO_TEST_CASE(mixed_projectors) { check_variant<Mixed>(); }
+
+BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {
+  const auto [plain_loss, plain] = pass<neural_attention::paper::roberta>({4});
+  const auto [loss, recomputed] = pass<neural_attention::paper::roberta>({4}, true);
+  BOOST_REQUIRE(!plain.empty());
+  BOOST_TEST(plain_loss == loss);
+  BOOST_TEST(plain == recomputed);
+}
+
+BOOST_AUTO_TEST_CASE(parts_draw_as_the_whole_batch) {
+  const auto [whole_loss, whole] = pass<LinearProjections>({4});
+  const auto [loss, parts] = pass<LinearProjections>({1, 1, 2});
+  BOOST_TEST(std::abs(whole_loss - loss) <= 1e-14 * whole_loss);
+  BOOST_REQUIRE(whole.size() == parts.size());
+  double most = 0.0, difference = 0.0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    most = std::max(most, std::abs(whole[i]));
+    difference = std::max(difference, std::abs(whole[i] - parts[i]));
+  }
+  BOOST_TEST(most > 0.1);
+  BOOST_TEST(difference <= 1e-13 * most);
+}
+
+BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {
+  B backend(1);
+  Roberta<B, LinearProjections> model(backend, tiny::roberta_config(), 1);
+  typename Roberta<B, LinearProjections>::Saved saved;
+  StepMemory<B> memory(backend);
+  auto step = memory.begin(true);
+  model.loss_and_gradient(step, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, saved);
+  const auto row = [&](const char* name, int index) {
+    const auto* const entry = model.parameters().find(name);
+    BOOST_REQUIRE(entry);
+    return download(backend, model.parameters().gradient(*entry).slice(index, 1));
+  };
+  const std::vector<double> zeros(4, 0.0);
+  BOOST_TEST(row("roberta.embeddings.position_embeddings.weight", 0) == zeros);
+  BOOST_TEST(row("roberta.embeddings.position_embeddings.weight", 1) == zeros);
+  BOOST_TEST(row("roberta.embeddings.position_embeddings.weight", 2) != zeros);
+  BOOST_TEST(row("roberta.embeddings.position_embeddings.weight", 8) != zeros);  // seven tokens: rows 2 to 8
+  BOOST_TEST(row("roberta.embeddings.word_embeddings.weight", 1) != zeros);      // from the tied output layer
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(batches)
+
+BOOST_AUTO_TEST_CASE(positions_skip_padding) {
+  const auto batch = tiny::masked_batch(tiny::masked_sequences());
+  BOOST_TEST(batch.sequences() == 4);
+  BOOST_TEST(batch.position_rows == (std::vector{2, 3, 4, 5, 6, 2, 3, 4, 2, 1, 3, 4, 5, 2, 3, 4, 5, 6, 7, 8}));
+  BOOST_TEST(batch.masked_rows == (std::vector{1, 3, 9, 11, 15, 18}));
+  BOOST_TEST(batch.labels == (std::vector{5, 6, 7, 3, 4, 5}));
+}
+
+BOOST_AUTO_TEST_CASE(a_sequence_does_not_see_the_others) {
+  Cpu<double> backend(1);
+  using Model = Roberta<Cpu<double>, neural_attention::paper::roberta>;
+  Model model(backend, tiny::roberta_config(2), 1);
+  Model::Saved saved;
+  StepMemory<Cpu<double>> memory(backend);
+  const auto loss = [&](std::size_t first, std::size_t count) {
+    auto step = memory.begin(false);
+    return model.loss(step, tiny::masked_batch(tiny::masked_sequences(), first, count), 0.0, saved);
+  };
+  const auto together = loss(0, 4);
+  LossSum alone;
+  for (std::size_t i = 0; i < 4; ++i) alone += loss(i, 1);
+  BOOST_TEST(together.tokens == alone.tokens);
+  BOOST_TEST(std::abs(together.smoothed - alone.smoothed) <= 1e-14 * together.smoothed);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_what_does_not_fit) {
+  Cpu<float> backend(1);
+  const Roberta<Cpu<float>, LinearProjections> model(backend, tiny::roberta_config(), 1);
+  const auto refused = [&](std::vector<int> ids, std::vector<int> places, std::vector<int> originals,
+                           const std::string& words) {
+    const auto batch = tiny::masked_batch({{std::move(ids), std::move(places), std::move(originals)}});
+    BOOST_CHECK_EXCEPTION(model.check(batch), ShapeError, [&](const ShapeError& error) {
+      BOOST_TEST(std::string(error.what()).find(words) != std::string::npos, error.what());
+      return true;
+    });
+  };
+  refused({0, 9, 2}, {}, {}, "id 9");
+  refused({0, -1, 2}, {}, {}, "id -1");
+  refused({0, 3, 2}, {1}, {9}, "id 9");
+  refused({0, 3, 3, 3, 3, 3, 3, 2}, {}, {}, "8 tokens is longer than the model's 7 positions");
+  auto config = tiny::roberta_config();
+  config.max_position_embeddings = 2;
+  BOOST_CHECK_THROW(config.validate(), ConfigError);
+  config = tiny::roberta_config();
+  config.pad_token_id = 9;
+  BOOST_CHECK_THROW(config.validate(), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
