@@ -1,12 +1,13 @@
-// The model of the programs: every role chooses its projector at run time, so one instantiation serves all variants.
+// The models of the programs: every role chooses its projector at run time, so one instantiation serves all variants.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/any_model.hpp"
 #include "neural_attention/neural_attention.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
 
 namespace examples {
 
@@ -18,36 +19,40 @@ template <class B>
 using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural, na::ResidualNeural,
                                 na::ResidualPlainNeural>;
 using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
-using Model = na::Marian<Backend, AnyProjections>;
+using AnyMarian = na::Marian<Backend, AnyProjections>;
+using AnyRoberta = na::Roberta<Backend, AnyProjections>;
 
-/// A model directory read for inference.
+/// Throws FileError where a model and its tokenizer do not go together.
+template <class Config>
+Config fitting(Config config, const std::string& directory, int vocabulary) {
+  if (config.vocab_size != vocabulary)
+    throw na::FileError(directory + "/config.json", "the model has a vocabulary of " +
+                                                        std::to_string(config.vocab_size) +
+                                                        ", but its tokenizer one of " + std::to_string(vocabulary));
+  return config;
+}
+
+/// A model directory read for inference. `Model` is AnyMarian or AnyRoberta.
+template <class Model, class Tokenizer>
 class LoadedModel {
  public:
   LoadedModel(Backend& backend, const std::string& directory)
-      : tokenizer(na::text::MarianTokenizer::load(directory)),
-        any_(backend, fitting_config(directory, tokenizer), std::nullopt, na::Purpose::Inference),
-        model(*any_.get<Model>()),
-        generation(na::io::load_generation_config(directory, model.config())) {
+      : tokenizer(Tokenizer::load(directory)),
+        any_(backend,
+             fitting(na::io::load_config<typename Model::Config>(directory + "/config.json"), directory,
+                     tokenizer.vocab_size()),
+             std::nullopt, na::Purpose::Inference),
+        model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
   }
 
-  na::text::MarianTokenizer tokenizer;
+  Tokenizer tokenizer;
 
  private:
-  static na::MarianConfig fitting_config(const std::string& directory, const na::text::MarianTokenizer& tokenizer) {
-    const auto path = directory + "/config.json";
-    auto config = na::io::load_marian_config(path);
-    if (config.vocab_size != tokenizer.vocab_size())
-      throw na::FileError(path, "the model has a vocabulary of " + std::to_string(config.vocab_size) +
-                                    ", but vocab.json has " + std::to_string(tokenizer.vocab_size()) + " entries");
-    return config;
-  }
-
   na::AnyModel<Model> any_;  // says which type to add where a directory has projectors that no type here offers
 
  public:
   Model& model;
-  na::GenerationConfig generation;
 };
 
 }  // namespace examples

@@ -16,12 +16,23 @@ namespace examples {
 
 namespace na = neural_attention;
 
+/// What the rows of a run call its numbers.
+struct LogNames {
+  std::string metric;          ///< beside the loss: valid_<metric>, <metric>.svg
+  bool at_evaluations = true;  ///< else the metric stands in the final row only
+  std::string speed = "tokens_per_second";
+};
+
 class TrainingLog {
  public:
-  /// Rows of steps after `resumed_step` that an interrupted run left are dropped. `metric_name` is empty where the
-  /// metric is the loss.
-  TrainingLog(std::string directory, std::string label, std::string metric_name, long resumed_step)
-      : directory_(std::move(directory)), label_(std::move(label)), metric_name_(std::move(metric_name)) {
+  /// Rows of steps after `resumed_step` that an interrupted run left are dropped.
+  TrainingLog(std::string directory, std::string label, LogNames names, long resumed_step)
+      : directory_(std::move(directory)),
+        label_(std::move(label)),
+        names_(std::move(names)),
+        metric_("valid_" + names_.metric),
+        columns_{"step", "epoch", "loss", "learning_rate", "gradient_norm", names_.speed, "valid_loss", "seconds"} {
+    if (names_.at_evaluations) columns_.push_back(metric_);
     if (resumed_step > 0) read_rows(resumed_step);
     rewrite();
   }
@@ -33,35 +44,33 @@ class TrainingLog {
             {"loss", loss.smoothed / double(loss.tokens)},
             {"learning_rate", event.result.learning_rate},
             {"gradient_norm", event.result.gradient_norm},
-            {"target_tokens_per_second", event.tokens_per_second}});
+            {names_.speed, event.tokens_per_second}});
   }
 
-  void add(const na::EvaluationEvent& event, double seconds) {
+  /// `metric` as it is to be read, which need not be the one that the trainer maximises.
+  void add(const na::EvaluationEvent& event, double metric, double seconds) {
     nlohmann::ordered_json row = {
         {"step", event.step}, {"epoch", event.epoch}, {"valid_loss", event.loss}, {"seconds", seconds}};
-    if (!metric_name_.empty()) row["valid_" + metric_name_] = event.metric;
+    if (names_.at_evaluations) row[metric_] = metric;
     append(std::move(row));
     draw();
   }
 
   /// The result of the run, as a last row. `results_report` reads it.
   void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
-              const na::TrainingSummary& summary, double bleu) {
+              const na::TrainingSummary& summary, double metric) {
     append({{"final", true},
             {"projector", projector},
             {"parameters", parameters},
             {"seed", seed},
             {"steps", summary.steps},
             {"valid_loss", summary.valid_loss},
-            {"valid_bleu", bleu},
+            {metric_, metric},
             {"seconds", summary.seconds},
-            {"target_tokens_per_second", summary.tokens_per_second}});
+            {names_.speed, summary.tokens_per_second}});
   }
 
  private:
-  static constexpr const char* columns[] = {
-      "step", "epoch", "loss", "learning_rate", "gradient_norm", "target_tokens_per_second", "valid_loss", "seconds"};
-
   std::string path(const char* name) const { return directory_ + "/" + name; }
 
   void read_rows(long last_step) {
@@ -75,19 +84,17 @@ class TrainingLog {
 
   std::string csv_line(const nlohmann::ordered_json& row) const {
     std::string line;
-    const auto cell = [&](const std::string& key) {
+    for (const auto& column : columns_) {
       if (!line.empty()) line += ',';
-      if (row.contains(key)) line += row[key].dump();
-    };
-    for (const char* column : columns) cell(column);
-    if (!metric_name_.empty()) cell("valid_" + metric_name_);
+      if (row.contains(column)) line += row[column].dump();
+    }
     return line + "\n";
   }
 
   void rewrite() {
     std::string json, csv;
-    for (const char* column : columns) csv += (csv.empty() ? "" : ",") + std::string(column);
-    csv += (metric_name_.empty() ? "" : ",valid_" + metric_name_) + "\n";
+    for (const auto& column : columns_) csv += (csv.empty() ? "" : ",") + column;
+    csv += '\n';
     for (const auto& row : rows_) {
       json += row.dump() + "\n";
       csv += csv_line(row);
@@ -123,14 +130,17 @@ class TrainingLog {
     options.y_label = "nats per token";
     const std::vector losses = {curve("training", "loss"), curve("validation", "valid_loss")};
     na::io::write_file_atomically(path("loss.svg"), na::report::line_chart(options, losses));
-    if (metric_name_.empty()) return;
-    options.title = label_ + ": validation " + metric_name_;
-    options.y_label = metric_name_;
-    const std::vector metrics = {curve(metric_name_.c_str(), "valid_" + metric_name_)};
-    na::io::write_file_atomically(path((metric_name_ + ".svg").c_str()), na::report::line_chart(options, metrics));
+    if (!names_.at_evaluations) return;
+    options.title = label_ + ": validation " + names_.metric;
+    options.y_label = names_.metric;
+    const std::vector metrics = {curve(names_.metric.c_str(), metric_)};
+    na::io::write_file_atomically(path((names_.metric + ".svg").c_str()), na::report::line_chart(options, metrics));
   }
 
-  std::string directory_, label_, metric_name_;
+  std::string directory_, label_;
+  LogNames names_;
+  std::string metric_;
+  std::vector<std::string> columns_;
   std::vector<nlohmann::ordered_json> rows_;
 };
 

@@ -86,7 +86,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
   result.name = name;
   result.parameters = model.parameters().count();
   Progress progress(settings.max_steps, name);
-  TrainingLog log(folder, name, "bleu", 0);
+  TrainingLog log(folder, name, {"bleu", true, "target_tokens_per_second"}, 0);
   auto greedy = na::generation_defaults(model.config());
   greedy.max_length = settings.longest;
   na::text::TranslatorOptions translator_options;
@@ -106,7 +106,7 @@ ArmResult train_arm(const std::string& name, const std::string& folder, const De
     return na::metrics::corpus_bleu(result.translations, corpus.held_out.target).score;
   };
   callbacks.on_evaluation = [&](const na::EvaluationEvent& event) {
-    log.add(event, progress.elapsed_seconds());
+    log.add(event, event.metric, progress.elapsed_seconds());
     result.losses.push_back({double(event.step), event.loss});
     result.bleus.push_back({double(event.step), event.metric});
     progress.message(name + "  step " + std::to_string(event.step) + "  held-out loss " + fixed(event.loss, 3) +

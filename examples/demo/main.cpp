@@ -26,7 +26,7 @@ na::text::MarianTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOp
   auto tokenizer = na::text::MarianTokenizer::train(corpus.train.source, corpus.train.target,
                                                     options.settings.vocab_size, linear.string(), described);
   make_folder(neural);
-  copy_tokenizer(linear.string(), neural.string());
+  copy_marian_tokenizer(linear.string(), neural.string());
   return tokenizer;
 }
 

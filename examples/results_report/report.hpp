@@ -98,6 +98,7 @@ inline std::string row(const std::vector<std::string>& cells) {
 
 /// What the tables of an experiment have beside the columns of every table.
 struct TableColumns {
+  const Metric& metric;
   std::vector<std::string> sets;
   bool start = false;  ///< the loss before the first step
 };
@@ -118,21 +119,22 @@ inline std::string arm_row(const std::string& arm, const std::vector<Run>& runs,
                                     column(1, [](const Run& run) { return run.seconds / 60.0; }),
                                     column(0, [](const Run& run) { return run.tokens_per_second; }),
                                     column(3, [](const Run& run) { return run.valid_loss; }),
-                                    column(2, [](const Run& run) { return run.valid_bleu; })};
+                                    column(2, [](const Run& run) { return run.valid_score; })};
   if (columns.start) cells.insert(cells.begin() + 6, column(4, loss_at_start));
   for (const auto& set : columns.sets)
     cells.push_back(column(2, [&](const Run& run) {
       const auto* const score = run.test(set);
-      return score ? score->bleu : not_measured;
+      return score ? score->value : not_measured;
     }));
   return row(cells);
 }
 
 inline std::string table_head(const TableColumns& columns) {
-  std::vector<std::string> head = {"arm",        "seed",      "parameters", "steps", "minutes", "target tokens/s",
-                                   "valid loss", "valid BLEU"};
+  const std::string metric = columns.metric.title;
+  std::vector<std::string> head = {
+      "arm", "seed", "parameters", "steps", "minutes", columns.metric.speed, "valid loss", "valid " + metric};
   if (columns.start) head.insert(head.begin() + 6, "valid loss at step 0");
-  for (const auto& set : columns.sets) head.push_back(set + " BLEU");
+  for (const auto& set : columns.sets) head.push_back(set + " " + metric);
   std::vector<std::string> rule(head.size(), "---:");
   rule[0] = rule[1] = "---";
   return row(head) + row(rule);
@@ -147,7 +149,8 @@ inline std::string signatures(const Experiment& experiment) {
         if (!score.signature.empty() && std::find(known.begin(), known.end(), score.signature) == known.end())
           known.push_back(score.signature);
   std::string text;
-  for (const auto& signature : known) text += (text.empty() ? "BLEU signature: `" : ", `") + signature + "`";
+  for (const auto& signature : known)
+    text += (text.empty() ? experiment.metric().title + std::string(" signature: `") : ", `") + signature + "`";
   return text.empty() ? "" : text + "\n\n";
 }
 
@@ -158,16 +161,21 @@ struct Chart {
   std::string name, svg, title;
 };
 
-/// Validation loss and BLEU over steps and over minutes. A chart without any point is left out.
+/// Validation loss and metric over steps and over minutes. A chart without any point is left out.
 inline std::vector<Chart> charts_of(const Experiment& experiment) {
   struct Axis {
     const char *ending, *label;
     double (*of)(const Evaluation&);
   };
+  struct Measure {
+    const char *key, *title, *label;
+    double (*of)(const Evaluation&);
+  };
   const Axis across[] = {{"", "optimizer step", [](const Evaluation& e) { return e.step; }},
                          {"-time", "minutes of training", [](const Evaluation& e) { return e.seconds / 60.0; }}};
-  const Axis upright[] = {{"loss", "nats per token", [](const Evaluation& e) { return e.loss; }},
-                          {"bleu", "BLEU", [](const Evaluation& e) { return e.bleu; }}};
+  const auto& metric = experiment.metric();
+  const Measure upright[] = {{"loss", "loss", "nats per token", [](const Evaluation& e) { return e.loss; }},
+                             {metric.key, metric.title, metric.title, [](const Evaluation& e) { return e.score; }}};
   std::vector<Chart> charts;
   for (const auto& y : upright)
     for (const auto& x : across) {
@@ -185,12 +193,12 @@ inline std::vector<Chart> charts_of(const Experiment& experiment) {
       }
       if (empty) continue;
       na::report::ChartOptions options;
-      const std::string what = y.ending == std::string("loss") ? "validation loss" : "validation BLEU";
+      const auto what = std::string("validation ") + y.title;
       options.title = experiment.name + ": " + what;
       options.x_label = x.label;
       options.y_label = y.label;
       options.legend = true;
-      charts.push_back({experiment.name + "-" + y.ending + x.ending + ".svg", na::report::line_chart(options, series),
+      charts.push_back({experiment.name + "-" + y.key + x.ending + ".svg", na::report::line_chart(options, series),
                         what + " over " + x.label});
     }
   return charts;
@@ -209,7 +217,7 @@ inline std::string section(const Experiment& experiment, const std::vector<Chart
   while (!prose.empty() && (prose.back() == '\n' || prose.back() == '\r')) prose.pop_back();
 
   std::string text = "## " + title + "\n\n" + (prose.empty() ? "" : prose + "\n\n");
-  const TableColumns columns{experiment.test_sets(), experiment.evaluated_at_start()};
+  const TableColumns columns{experiment.metric(), experiment.test_sets(), experiment.evaluated_at_start()};
   text += table_head(columns);
   bool several = false;
   for (const auto& arm : experiment.arms) {
@@ -239,9 +247,11 @@ inline Report make_report(const std::vector<Experiment>& experiments, const std:
   Report report;
   report.markdown = "# Results\n\nGenerated by `" + command +
                     "` from the metrics of the runs; do not edit.\n\n"
-                    "- **minutes** and **target tokens/s** count the training steps alone, not evaluation and saving.\n"
-                    "- **valid loss** (nats per target token, without label smoothing) and **valid BLEU** are those of "
-                    "the model that the run saved: its best evaluation.\n"
+                    "- **minutes**, **target tokens/s** and **tokens/s** (masked language models: all tokens, not only "
+                    "the masked ones) count the training steps alone, not evaluation and saving.\n"
+                    "- **valid loss** (nats per target token, or per masked token, without label smoothing) and "
+                    "**valid BLEU** or **valid perplexity** are those of the model that the run saved: its best "
+                    "evaluation.\n"
                     "- Several seeds: mean ± sample standard deviation (smallest – largest). In the curves the line is "
                     "the mean and the band goes from the smallest to the largest, as far as all seeds reach.\n\n";
   for (const auto& experiment : experiments) {

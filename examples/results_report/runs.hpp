@@ -1,6 +1,6 @@
-// The runs that a report is made of: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as `translation train` writes it,
-// and <runs>/<experiment>/about.md in prose. Rows are read by what they hold: valid_loss (an evaluation), "final" (the
-// result), "test" (BLEU on a test set, added afterwards); rows of training steps are passed over.
+// The runs that a report is made of: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as TrainingLog writes it, and
+// <runs>/<experiment>/about.md in prose. Rows are read by what they hold: valid_loss (an evaluation), "final" (the
+// result), "test" (the metric on a test set, added afterwards); rows of training steps are passed over.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "results_report/metric.hpp"
 
 namespace examples {
 
@@ -28,21 +29,22 @@ inline constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
 struct Evaluation {
   double step = 0.0, seconds = 0.0, loss = 0.0;
-  double bleu = not_measured;
+  double score = not_measured;
 };
 
 struct TestScore {
   std::string set;
-  double bleu = 0.0;
+  double value = 0.0;
   std::string signature;  ///< empty where the row has none
 };
 
 /// One training run.
 struct Run {
   std::string path;  ///< of its metrics.jsonl
+  const Metric* metric = nullptr;
   std::uint64_t seed = 0;
   std::int64_t parameters = 0, steps = 0;
-  double valid_loss = 0.0, valid_bleu = not_measured, seconds = 0.0, tokens_per_second = 0.0;
+  double valid_loss = 0.0, valid_score = not_measured, seconds = 0.0, tokens_per_second = 0.0;
   std::vector<Evaluation> evaluations;
   std::vector<TestScore> tests;
 
@@ -65,6 +67,9 @@ struct Arm {
 struct Experiment {
   std::string name, about;
   std::vector<Arm> arms;  ///< by name
+
+  /// Of all its runs.
+  const Metric& metric() const { return *arms.front().runs.front().metric; }
 
   /// Whether a run was evaluated before its first step, as one that begins with a trained model is.
   bool evaluated_at_start() const {
@@ -89,6 +94,21 @@ namespace runs_detail {
 
 namespace fs = std::filesystem;
 
+/// The metric in a row, whose key there begins with `prefix`. The first row that has one decides which metric is the
+/// run's: rows of training steps and evaluations may come without.
+inline double score_in(const nlohmann::json& row, const std::string& prefix, const std::string& where, Run& run) {
+  double score = not_measured;
+  for (const auto& metric : known_metrics) {
+    const auto key = prefix + metric.key;
+    if (!row.contains(key)) continue;
+    if (run.metric && run.metric != &metric)
+      throw na::FileError(where, std::string("has ") + metric.title + " in a run with " + run.metric->title);
+    run.metric = &metric;
+    score = na::io::get_or<double>(row, key, not_measured, where);
+  }
+  return score;
+}
+
 /// Takes one row of metrics.jsonl; `where` names file and line.
 inline void take_row(const nlohmann::json& row, const std::string& where, Run& run, bool& finished) {
   if (row.contains("final")) {
@@ -100,18 +120,19 @@ inline void take_row(const nlohmann::json& row, const std::string& where, Run& r
     run.parameters = na::io::get<std::int64_t>(row, "parameters", where);
     run.steps = na::io::get<std::int64_t>(row, "steps", where);
     run.valid_loss = na::io::get<double>(row, "valid_loss", where);
-    run.valid_bleu = na::io::get_or<double>(row, "valid_bleu", not_measured, where);
     run.seconds = na::io::get<double>(row, "seconds", where);
-    run.tokens_per_second = na::io::get<double>(row, "target_tokens_per_second", where);
+    run.valid_score = score_in(row, "valid_", where, run);
+    if (!run.metric) throw na::FileError(where, "lacks the metric, \"valid_bleu\" or \"valid_perplexity\"");
+    run.tokens_per_second = na::io::get<double>(row, run.metric->speed_key, where);
   } else if (row.contains("test")) {
-    TestScore score{na::io::get<std::string>(row, "test", where), na::io::get<double>(row, "bleu", where),
+    TestScore score{na::io::get<std::string>(row, "test", where), score_in(row, "", where, run),
                     na::io::get_or<std::string>(row, "signature", "", where)};
+    if (std::isnan(score.value)) throw na::FileError(where, "lacks a score, \"bleu\" or \"perplexity\"");
     if (run.test(score.set)) throw na::FileError(where, "is a second result on " + score.set);
     run.tests.push_back(std::move(score));
   } else if (row.contains("valid_loss")) {
     run.evaluations.push_back({na::io::get<double>(row, "step", where), na::io::get<double>(row, "seconds", where),
-                               na::io::get<double>(row, "valid_loss", where),
-                               na::io::get_or<double>(row, "valid_bleu", not_measured, where)});
+                               na::io::get<double>(row, "valid_loss", where), score_in(row, "valid_", where, run)});
   } else if (!row.contains("step")) {
     throw na::FileError(where, "is neither a step, an evaluation, a test nor the final row");
   }
@@ -138,6 +159,27 @@ inline void check_name(const fs::path& folder) {
     throw na::FileError(folder.string(), "must be named with letters, digits, '.', '_' and '-' only");
 }
 
+/// Runs of one experiment share the metric, runs of one arm also the number of parameters and the test sets: their mean
+/// would mean nothing otherwise.
+inline void check_alike(const Experiment& experiment) {
+  const auto& judged = experiment.arms.front().runs.front();
+  for (const auto& arm : experiment.arms) {
+    const auto& first = arm.runs.front();
+    for (const auto& run : arm.runs) {
+      if (run.metric != judged.metric)
+        throw na::FileError(run.path, std::string("is judged by ") + run.metric->title + ", but " + judged.path +
+                                          " by " + judged.metric->title);
+      if (run.parameters != first.parameters)
+        throw na::FileError(run.path, "is of a model with " + std::to_string(run.parameters) + " parameters, but " +
+                                          first.path + " of one with " + std::to_string(first.parameters));
+      for (const auto* one : {&run, &first})
+        for (const auto& score : one->tests)
+          if (const auto& other = one == &run ? first : run; !other.test(score.set))
+            throw na::FileError(other.path, "has no result on " + score.set + ", but " + one->path + " has one");
+    }
+  }
+}
+
 }  // namespace runs_detail
 
 /// Throws FileError and LineError where the file is missing, malformed, or of a run that has not ended.
@@ -162,8 +204,7 @@ inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
   return run;
 }
 
-/// Reads one experiment. Throws FileError where a folder is not named <arm>-seed<N>, or where runs of one arm differ in
-/// the number of parameters or in their test sets: their mean would mean nothing.
+/// Reads one experiment. Throws FileError where a folder is not named <arm>-seed<N>, or where runs cannot be compared.
 inline Experiment read_experiment(const std::filesystem::path& folder) {
   runs_detail::check_name(folder);
   Experiment experiment;
@@ -193,19 +234,9 @@ inline Experiment read_experiment(const std::filesystem::path& folder) {
   }
   if (experiment.arms.empty()) throw na::FileError(folder.string(), "holds no runs");
   std::sort(experiment.arms.begin(), experiment.arms.end(), [](const Arm& a, const Arm& b) { return a.name < b.name; });
-  for (auto& arm : experiment.arms) {
+  for (auto& arm : experiment.arms)
     std::sort(arm.runs.begin(), arm.runs.end(), [](const Run& a, const Run& b) { return a.seed < b.seed; });
-    const auto& first = arm.runs.front();
-    for (const auto& run : arm.runs) {
-      if (run.parameters != first.parameters)
-        throw na::FileError(run.path, "is of a model with " + std::to_string(run.parameters) + " parameters, but " +
-                                          first.path + " of one with " + std::to_string(first.parameters));
-      for (const auto* one : {&run, &first})
-        for (const auto& score : one->tests)
-          if (const auto& other = one == &run ? first : run; !other.test(score.set))
-            throw na::FileError(other.path, "has no result on " + score.set + ", but " + one->path + " has one");
-    }
-  }
+  runs_detail::check_alike(experiment);
   return experiment;
 }
 

@@ -6,12 +6,21 @@
 
 #include "common/any_model.hpp"
 #include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/translator.hpp"
 #include "translation/options.hpp"
 
 namespace examples {
 
-using Translator = na::text::Translator<Model, na::text::MarianTokenizer>;
+using Translator = na::text::Translator<AnyMarian, na::text::MarianTokenizer>;
+
+/// A translator's model directory.
+struct LoadedTranslator : LoadedModel<AnyMarian, na::text::MarianTokenizer> {
+  LoadedTranslator(Backend& backend, const std::string& directory)
+      : LoadedModel(backend, directory), generation(na::io::load_generation_config(directory, model.config())) {}
+
+  na::GenerationConfig generation;
+};
 
 inline na::EarlyStopping early_stopping_named(const std::string& name) {
   if (name == "true" || name == "True") return na::EarlyStopping::Always;
@@ -33,7 +42,7 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
   }
 }
 
-inline na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedModel& loaded) {
+inline na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator& loaded) {
   auto how = loaded.generation;
   const auto take = [](const auto& given, auto& value) {
     if (given) value = *given;

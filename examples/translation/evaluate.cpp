@@ -15,7 +15,7 @@ namespace examples {
 int evaluate(const EvaluateOptions& options) {
   const auto corpus = na::text::load_corpus(options.source, options.reference);
   Backend backend(1);
-  const LoadedModel loaded(backend, options.decoding.model);
+  const LoadedTranslator loaded(backend, options.decoding.model);
   auto how = generation_config(options.decoding, loaded);
   how.num_return_sequences = 1;
   const Translator translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));

@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "common/line_source.hpp"
 #include "common/progress.hpp"
 #include "neural_attention/report/attention_map.hpp"
 #include "translation/commands.hpp"
 #include "translation/decoding.hpp"
-#include "translation/line_source.hpp"
 
 namespace examples {
 namespace {
@@ -40,7 +40,7 @@ class LineSink {
 /// Draws one translation and remembers whether it has.
 class AttentionPicture {
  public:
-  AttentionPicture(const TranslateOptions& options, const Model& model)
+  AttentionPicture(const TranslateOptions& options, const AnyMarian& model)
       : path_(options.attention), line_(options.attention_line), layer_(options.attention_layer) {
     const int layers = model.config().decoder_layers;
     if (path_.empty()) return;
@@ -100,7 +100,7 @@ std::string formatted(const na::text::Translation& translation, const na::Genera
 int translate(const TranslateOptions& options) {
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   Backend backend(1);
-  const LoadedModel loaded(backend, options.decoding.model);
+  const LoadedTranslator loaded(backend, options.decoding.model);
   const auto how = generation_config(options.decoding, loaded);
   const Translator translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
   AttentionPicture picture(options, loaded.model);

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "results_report/report.hpp"
 
@@ -65,6 +66,19 @@ std::string test_row(double bleu) {
   return R"({"test":"test_2016_flickr","bleu":)" + std::to_string(bleu) + R"(,"signature":"nrefs:1|tok:13a"})" + "\n";
 }
 
+/// The same rows as a masked language model's run has them.
+std::string masked(std::string rows) {
+  for (const auto& [from, to] :
+       {std::pair<std::string_view, std::string_view>{"bleu", "perplexity"}, {"target_tokens", "tokens"}})
+    for (auto at = rows.find(from); at != std::string::npos; at = rows.find(from, at))
+      rows.replace(at, from.size(), to);
+  return rows;
+}
+
+std::string masked_test_row(double perplexity) {
+  return R"({"test":"wikitext-103 valid","perplexity":)" + std::to_string(perplexity) + "}\n";
+}
+
 /// Two seeds of one arm and one of another.
 void fill(const Runs& runs) {
   runs.write("alone/linear-seed1/metrics.jsonl", std::string(step_row) + evaluation(100, 60, 2.5, 20) +
@@ -93,6 +107,12 @@ auto says(std::string part) {
 
 void refused(const Runs& runs, const std::string& message) {
   BOOST_CHECK_EXCEPTION(read_experiments(runs.path), na::FileError, says(message));
+}
+
+void rows_refused(const std::string& rows, const std::string& message) {
+  const Runs runs;
+  runs.write("e/a-seed1/metrics.jsonl", rows);
+  refused(runs, message);
 }
 
 }  // namespace
@@ -163,6 +183,50 @@ BOOST_AUTO_TEST_CASE(tables_prose_and_curves) {
   BOOST_TEST(made.charts[0].name == "alone-loss.svg");
   BOOST_TEST(count(made.charts[0].svg, "class=\"line ") == 2u);
   BOOST_TEST(count(made.charts[0].svg, "class=\"band ") == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(masked_language_models_are_judged_by_perplexity) {
+  const Runs runs;
+  runs.write("masked/linear-seed1/metrics.jsonl", masked(std::string(step_row) + evaluation(0, 0, 9.0, 8103) +
+                                                         evaluation(200, 120, 2.0, 7.5) + final_row(1, 2.0, 7.5, 120)) +
+                                                      masked_test_row(12.25));
+  runs.write("masked/linear-seed2/metrics.jsonl",
+             masked(evaluation(0, 0, 9.5, 13360) + evaluation(200, 120, 2.0, 8.5) + final_row(2, 2.0, 8.5, 120)) +
+                 masked_test_row(14.25));
+  runs.write("masked/neural-seed1/metrics.jsonl",
+             masked(evaluation(100, 90, 2.25, 9.5) + evaluation(200, 180, 1.75, 5.75) + final_row(1, 1.75, 5.75, 180)) +
+                 masked_test_row(9.5));
+  fill(runs);
+  const auto made = make_report(read_experiments(runs.path), "results", "c");
+  const auto text = made.markdown.substr(made.markdown.find("\n## masked\n"));
+  BOOST_TEST_CONTEXT(text) {
+    BOOST_TEST(count(text,
+                     "| arm | seed | parameters | steps | minutes | tokens/s | valid loss at step 0 | valid loss | "
+                     "valid perplexity | wikitext-103 valid perplexity |\n") == 2u);
+    BOOST_TEST(count(text,
+                     "| linear | 1, 2 | 1,234,567 | 200 | 2.0 | 4,322 | 9.2500 ± 0.3536 (9.0000 – 9.5000) | 2.000 | "
+                     "8.00 ± 0.71 (7.50 – 8.50) | 13.25 ± 1.41 (12.25 – 14.25) |\n") == 1u);
+    BOOST_TEST(count(text, "| neural | 1 | 1,234,567 | 200 | 3.0 | 4,322 | – | 1.750 | 5.75 | 9.50 |\n") == 2u);
+    BOOST_TEST(count(text, "BLEU") == 0u);
+    BOOST_TEST(count(text, "signature") == 0u);
+    BOOST_TEST(count(text, "![validation perplexity over minutes of training](results/masked-perplexity-time.svg)\n") ==
+               1u);
+  }
+  BOOST_TEST(count(made.markdown, "| target tokens/s | valid loss | valid BLEU | test_2016_flickr BLEU |\n") == 2u);
+  BOOST_REQUIRE(made.charts.size() == 8u);
+  BOOST_TEST(made.charts[2].name == "alone-bleu.svg");
+  BOOST_TEST(made.charts[6].name == "masked-perplexity.svg");
+  BOOST_TEST(count(made.charts[6].svg, ">masked: validation perplexity<") >= 1u);
+  BOOST_TEST(count(made.charts[6].svg, "class=\"line ") == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_signature_is_that_of_the_metric) {
+  const Runs runs;
+  runs.write("e/a-seed1/metrics.jsonl", masked(final_row(1, 2.0, 7.5, 60)) +
+                                            R"({"test":"t","perplexity":7,"signature":"masks:fixed"})"
+                                            "\n");
+  BOOST_TEST(count(make_report(read_experiments(runs.path), "results", "c").markdown,
+                   "\nperplexity signature: `masks:fixed`\n") == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(runs_that_begin_with_a_trained_model_show_what_it_could_do_before) {
@@ -240,21 +304,35 @@ BOOST_AUTO_TEST_CASE(folders_need_an_arm_and_a_seed) {
 }
 
 BOOST_AUTO_TEST_CASE(rows_are_checked) {
-  const auto with = [](const std::string& rows, const std::string& message) {
-    const Runs runs;
-    runs.write("e/a-seed1/metrics.jsonl", rows);
-    refused(runs, message);
-  };
   const auto good = final_row(1, 1, 1, 1);
-  with("{\"step\":1}\n{\"st", "metrics.jsonl: line 2: is not a JSON object");
-  with("[1]\n", "line 1: is not a JSON object");
-  with("{\"x\":1}\n", "line 1: is neither");
-  with("{\"valid_loss\":1.0,\"step\":1}\n", "line 1: lacks the key \"seconds\"");
-  with("{\"final\":true,\"seed\":1}\n", "line 1: lacks the key \"parameters\"");
-  with(good + good, "line 2: is a second final row");
-  with(final_row(3, 1, 1, 1), "with seed 3, but its folder says seed 1");
-  with(good + test_row(1) + test_row(2), "line 3: is a second result on test_2016_flickr");
-  with(evaluation(20, 2, 1, 1) + evaluation(10, 3, 1, 1) + good, "not in the order of their steps");
+  rows_refused("{\"step\":1}\n{\"st", "metrics.jsonl: line 2: is not a JSON object");
+  rows_refused("[1]\n", "line 1: is not a JSON object");
+  rows_refused("{\"x\":1}\n", "line 1: is neither");
+  rows_refused("{\"valid_loss\":1.0,\"step\":1}\n", "line 1: lacks the key \"seconds\"");
+  rows_refused("{\"final\":true,\"seed\":1}\n", "line 1: lacks the key \"parameters\"");
+  rows_refused(good + good, "line 2: is a second final row");
+  rows_refused(final_row(3, 1, 1, 1), "with seed 3, but its folder says seed 1");
+  rows_refused(good + test_row(1) + test_row(2), "line 3: is a second result on test_2016_flickr");
+  rows_refused(evaluation(20, 2, 1, 1) + evaluation(10, 3, 1, 1) + good, "not in the order of their steps");
+}
+
+BOOST_AUTO_TEST_CASE(a_run_has_one_metric) {
+  const std::string common = R"({"final":true,"parameters":10,"seed":1,"steps":5,"valid_loss":2.0,"seconds":60)";
+  rows_refused(common + R"(,"tokens_per_second":7})",
+               R"(line 1: lacks the metric, "valid_bleu" or "valid_perplexity")");
+  rows_refused(common + R"(,"valid_perplexity":7.4,"target_tokens_per_second":7})",
+               R"(line 1: lacks the key "tokens_per_second")");
+  rows_refused(masked(evaluation(5, 1, 1, 1)) + final_row(1, 1, 1, 1), "line 2: has BLEU in a run with perplexity");
+  rows_refused(final_row(1, 1, 1, 1) + masked_test_row(2), "line 2: has perplexity in a run with BLEU");
+  rows_refused(final_row(1, 1, 1, 1) + R"({"test":"t","chrf":60})", R"(line 2: lacks a score, "bleu" or "perplexity")");
+}
+
+BOOST_AUTO_TEST_CASE(runs_of_an_experiment_share_the_metric) {
+  const Runs runs;
+  runs.write("e/a-seed1/metrics.jsonl", final_row(1, 1, 1, 1));
+  runs.write("e/b-seed1/metrics.jsonl", masked(final_row(1, 1, 1, 1)));
+  const auto file = [&](const char* run) { return (runs.path / "e" / run / "metrics.jsonl").string(); };
+  refused(runs, file("b-seed1") + ": is judged by perplexity, but " + file("a-seed1") + " by BLEU");
 }
 
 BOOST_AUTO_TEST_CASE(runs_of_an_arm_must_be_alike) {

@@ -37,6 +37,11 @@ class Perturbed : public neural_attention::Cpu<double> {
     perturb(y, [&](int r, int c) { return std::abs(y.row(r)[c]); });
   }
 
+  void scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
+    Base::scatter_add(x, rows, y);
+    for (const int r : rows) perturb(y.slice(r, 1), [&](int, int c) { return std::abs(y.row(r)[c]); });
+  }
+
   void linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
     Base::linear(x, w, bias, f, y);
     const auto a = row_norms(x), b = row_norms(w);
@@ -95,10 +100,15 @@ class Perturbed : public neural_attention::Cpu<double> {
     perturb(dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(dbias.data[c]); });
   }
 
-  // exp, the sum with 1, the division and the products: four roundings.
+  // exp, the sum with 1, the division and the products: four roundings. GELU's erf is off by 7u (4e-7) at all sizes,
+  // which is halved and multiplied by x.
   void activation(Activation f, Matrix x, Matrix y) {
+    std::vector<double> size;
+    for (int r = 0; r < x.rows; ++r)
+      for (int c = 0; c < x.cols; ++c) size.push_back(f == Activation::Gelu ? 4 * std::abs(x.row(r)[c]) : 0.0);
     Base::activation(f, x, y);
-    perturb(y, [&](int r, int c) { return 4 * std::abs(y.row(r)[c]); });
+    perturb(y,
+            [&](int r, int c) { return size[static_cast<std::size_t>(r * y.cols + c)] + 4 * std::abs(y.row(r)[c]); });
   }
   void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
     std::vector<double> size;

@@ -16,6 +16,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <type_traits>
 
 #include "common/any_model.hpp"
 #include "neural_attention/io/model_directory.hpp"
@@ -23,7 +24,6 @@
 namespace {
 
 namespace na = neural_attention;
-using Model = examples::Model;
 
 /// Of this process, from the kernel; 0 where the system does not tell.
 std::int64_t anonymous_bytes() {
@@ -69,23 +69,35 @@ std::uintmax_t weight_bytes(const std::string& directory) {
   return bytes;
 }
 
+/// How a directory's model generates, where it does.
+template <class Model>
+std::optional<na::GenerationConfig> generation(const std::string& directory, const Model& model) {
+  if constexpr (std::is_same_v<Model, examples::AnyMarian>)
+    return na::io::load_generation_config(directory, model.config());
+  else
+    return std::nullopt;
+}
+
+template <class Model>
 void resave(const std::string& from, const std::string& to) {
   examples::Backend backend(2);
   const MemoryWatch memory;
   const auto begin = std::chrono::steady_clock::now();
-  Model model(backend, na::io::load_marian_config(from + "/config.json"), std::nullopt, na::Purpose::Inference);
+  Model model(backend, na::io::load_config<typename Model::Config>(from + "/config.json"), std::nullopt,
+              na::Purpose::Inference);
   na::io::load_model(from, backend, model);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   const nlohmann::json report = {
       {"seconds", taken.count()}, {"file_bytes", weight_bytes(from)}, {"anonymous_bytes", memory.growth()}};
   std::cout << report.dump() << '\n';
-  if (!to.empty()) na::io::save_model(to, backend, model, na::io::load_generation_config(from, model.config()));
+  if (!to.empty()) na::io::save_model(to, backend, model, generation(from, model));
 }
 
 /// Every tensor random: initial values would hide a mix-up of biases, which all start at zero.
+template <class Model>
 void save_random(const std::string& config, const std::string& to) {
   examples::Backend backend(2);
-  Model model(backend, na::io::load_marian_config(config), std::nullopt, na::Purpose::Inference);
+  Model model(backend, na::io::load_config<typename Model::Config>(config), std::nullopt, na::Purpose::Inference);
   auto& parameters = model.parameters();
   std::mt19937_64 random(1);
   std::normal_distribution<float> normal(0.0f, 0.3f);
@@ -98,15 +110,24 @@ void save_random(const std::string& config, const std::string& to) {
   na::io::save_model(to, backend, model);
 }
 
+/// Calls use.operator()<Model>() with the type of a config.json.
+template <class Use>
+void with_model_of(const std::string& config, Use&& use) {
+  if (na::io::get<std::string>(na::io::read_json(config), "model_type", config) == "roberta")
+    use.template operator()<examples::AnyRoberta>();
+  else
+    use.template operator()<examples::AnyMarian>();
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   try {
     const std::string first = count > 1 ? arguments[1] : "";
     if (count == 4 && first == "--random")
-      save_random(arguments[2], arguments[3]);
+      with_model_of(arguments[2], [&]<class Model> { save_random<Model>(arguments[2], arguments[3]); });
     else if ((count == 2 || count == 3) && first != "--random")
-      resave(first, count == 3 ? arguments[2] : "");
+      with_model_of(first + "/config.json", [&]<class Model> { resave<Model>(first, count == 3 ? arguments[2] : ""); });
     else
       throw na::ConfigError("usage: resave_model DIR [OUT], or resave_model --random CONFIG OUT");
     return 0;

@@ -26,6 +26,7 @@ from transformers.utils import logging
 import interchange
 import marian_variants as variants
 from marian_tokenizer_goldens import corpus
+from model_variants import KINDS, ROLES
 from neural_projections import NeuralMarianMTModel
 
 TIE = 1e-5
@@ -226,8 +227,8 @@ def compare_random(arguments, number: int) -> bool:
     draw = random.Random(1000 * arguments.seed + number)
     with tempfile.TemporaryDirectory() as scratch:
         start, directory = Path(scratch) / "start", Path(scratch) / f"random{number}"
-        kinds = {role: {"type": draw.choice(variants.KINDS), "expansion": draw.randint(1, 3)}
-                 for role in variants.ROLES}
+        kinds = {role: {"type": draw.choice(KINDS), "expansion": draw.randint(1, 3)}
+                 for role in ROLES}
         vocabulary = len(json.loads((interchange.TOKENIZER / "vocab.json").read_text()))
         interchange.random_config(draw, vocabulary, neural_attention={"projectors": kinds}).save_pretrained(start)
         interchange.Resave(arguments.resave)("--random", start / "config.json", directory)

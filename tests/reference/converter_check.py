@@ -23,8 +23,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
-import marian_variants as variants
 from interchange import fill
+from model_variants import saved_names
 
 CONVERTER = Path(__file__).resolve().parents[2] / "examples" / "translation" / "convert_pytorch_model.py"
 CONFIG = dict(
@@ -112,7 +112,7 @@ def check_saved_by_hf(scratch: Path) -> None:
             require(all((folder / name).read_bytes() == content for name, content in others.items()),
                     "another file was changed")
             found = load_file(folder / "model.safetensors")
-            require(set(found) == set(variants.saved_names(model)), "other names than Hugging Face's own safetensors has")
+            require(set(found) == set(saved_names(model)), "other names than Hugging Face's own safetensors has")
             state = model.state_dict()
             require(all(same(found[name], state[name]) for name in found), "other numbers")
             with safe_open(folder / "model.safetensors", "pt") as file:

@@ -3,22 +3,11 @@
 from collections import Counter
 
 import numpy as np
-import torch
 from transformers import GenerationConfig
 
+from model_goldens import attention_mask, pad_rows, require
+
 BEAM_COUNTS = {2, 4, 6}
-
-
-def pad_rows(sentences, filler: int) -> torch.Tensor:
-    rows = np.full((len(sentences), max(map(len, sentences))), filler, dtype=np.int64)
-    for row, sentence in zip(rows, sentences):
-        row[: len(sentence)] = sentence
-    return torch.from_numpy(rows)
-
-
-def require(condition, text: str) -> None:
-    if not condition:
-        raise AssertionError(text)
 
 
 def settings(subject, plain: list) -> list:
@@ -80,7 +69,7 @@ def run(model, sources, how: dict):
     pad, eos, count = how["pad_token_id"], how["eos_token_id"], how["num_return_sequences"]
     out = model.generate(
         input_ids=pad_rows(sources, pad),
-        attention_mask=pad_rows([np.ones_like(sentence) for sentence in sources], 0),
+        attention_mask=attention_mask(sources),
         generation_config=GenerationConfig(**how),
         return_dict_in_generate=True,
         output_scores=True,

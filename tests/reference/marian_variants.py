@@ -1,50 +1,24 @@
 """Tiny Hugging Face Marian models whose attention projections are replaced by role.
 
-The projections are those of docs/interchange.md, which neural_projections.py executes from that page:
-
-    linear             nn.Linear                                    k_proj.weight
-    sequential_linear  Sequential(Linear)                           k_proj.0.weight
-    neural             Sequential(Linear, LayerNorm, ReLU, Linear)  k_proj.{0,1,3}.weight
-    plain_neural       Sequential(Linear, ReLU, Linear)             k_proj.{0,2}.weight
-    residual           linear(x) + mlp(x), mlp as neural            k_proj.linear.weight, k_proj.mlp.{0,1,3}.weight
-    plain_residual     linear(x) + mlp(x), mlp as plain_neural      k_proj.linear.weight, k_proj.mlp.{0,2}.weight
-
-The replacement is made in every MarianAttention (encoder self, decoder self, decoder cross). The scale d_head^-0.5
-that MarianAttention applies after q_proj stays as it is.
+model_variants.py tells which projections there are. The replacement is made in every MarianAttention (encoder self,
+decoder self, decoder cross). The scale d_head^-0.5 that MarianAttention applies after q_proj stays as it is.
 
 A Subject is one model to be compared: the sizes, the projections of each role, the lengths of the sentences and seeds.
 PRESETS are the committed ones, random_subject() draws others.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Iterator, Tuple
+from dataclasses import dataclass
+from typing import Tuple
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import MarianConfig, MarianMTModel
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
 
-from neural_projections import projector
+from model_variants import fill_randomly, random_roles, replace_projections, roles
 
-ROLES = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
-KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual")
-# Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
-KEY_BIASES = {
-    "linear": ("bias",),
-    "sequential_linear": ("0.bias",),
-    "neural": ("3.bias",),
-    "plain_neural": ("2.bias",),
-    "residual": ("linear.bias", "mlp.3.bias"),
-    "plain_residual": ("linear.bias", "mlp.2.bias"),
-}
-
-
-def roles(query: str, key: str, value: str, output: str, expansion: int = 2) -> dict:
-    """The projections under the names of config.json's neural_attention.projectors."""
-    kinds = {"query": query, "key": key, "value": value, "output": output}
-    return {role: {"type": kind, "expansion": expansion} for role, kind in kinds.items()}
+MEMBERS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +39,9 @@ class Subject:
     scale_embedding: bool = True
     max_length: int = 20  # of generation
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
-    chosen: bool = field(default=True)  # by a person, for what it shows; not drawn
+    chosen: bool = True  # by a person, for what it shows; not drawn
+
+    key_name = "k_proj"
 
     @property
     def pad_id(self) -> int:
@@ -138,7 +114,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     target = tuple(draw(1, 12) for _ in range(sentences))
     return Subject(
         name=f"random_{number}",
-        projectors={role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES},
+        projectors=random_roles(draw),
         seed=draw(0, 2**31),
         d_model=width,
         layers=(draw(1, 3), draw(1, 3)),
@@ -157,24 +133,10 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     )
 
 
-def attention_modules(model: MarianMTModel) -> Iterator[Tuple[str, MarianAttention]]:
-    for name, module in model.named_modules():
-        if isinstance(module, MarianAttention):
-            yield name, module
-
-
-def replace_projections(model: MarianMTModel, projectors: dict) -> int:
-    """Replaces the projections in place; returns the number of attention modules seen."""
-    modules = list(attention_modules(model))
-    for _, attention in modules:
-        for role, name in ROLES.items():
-            if projectors[role]["type"] != "linear":  # HF's own stays
-                setattr(attention, name, projector(attention.embed_dim, **projectors[role]))
-    return len(modules)
-
-
-def key_bias_names(kind: str) -> tuple:
-    return tuple(f"k_proj.{leaf}" for leaf in KEY_BIASES[kind])
+def attentions(model: MarianMTModel) -> list:
+    """The projections of each attention, as replace_projections wants them."""
+    return [{role: (module, name) for role, name in MEMBERS.items()}
+            for module in model.modules() if isinstance(module, MarianAttention)]
 
 
 def sinusoidal_table(positions: int, width: int) -> np.ndarray:
@@ -195,50 +157,34 @@ def widen_position_tables(model: MarianMTModel) -> None:
             module.weight.data.copy_(torch.from_numpy(table))
 
 
-def saved_names(model: MarianMTModel) -> list:
-    """The names that HF writes to a file: aliases of the tied matrix and the position tables left out."""
-    dropped = set(model._tied_weights_keys) | set(model._keys_to_ignore_on_save)
-    return [name for name in model.state_dict() if name not in dropped]
-
-
-def fill_randomly(model: MarianMTModel, subject: Subject) -> None:
-    """Gives every saved tensor non-trivial values, the padding row of the embedding included."""
-    generator = np.random.default_rng(subject.seed)
-    state = model.state_dict()
-    norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
-    for name in saved_names(model):
-        tensor = state[name]
-        noise = generator.standard_normal(tuple(tensor.shape))
-        owner, _, leaf = name.rpartition(".")
-        if owner in norms:
-            values = 1.0 + 0.3 * noise if leaf == "weight" else 0.3 * noise
-        elif name == "model.shared.weight":
-            values = 0.4 * noise
-        elif name == "final_logits_bias":
+def fill(model: MarianMTModel, subject: Subject) -> None:
+    def own_values(name, noise):
+        if name == "model.shared.weight":
+            return 0.4 * noise
+        if name == "final_logits_bias":
             values = 0.5 * noise
             values[0, subject.eos] += subject.end_bias
-        elif leaf == "bias":
-            values = 0.3 * noise
-        else:
+            return values
+        if name.endswith(".fc2.weight"):
             # A strong feed-forward branch keeps greedy decoding from repeating its input token through the residual.
-            gain = 4.0 if ".fc2." in name else 1.3
-            if "_proj.linear." in name or "_proj.mlp." in name:
-                gain = 0.9  # two such maps are added, and large scores leave the softmax hardly a gradient
-            values = gain / np.sqrt(tensor.shape[1]) * noise
-        tensor.copy_(torch.from_numpy(values))
+            return 4.0 / np.sqrt(noise.shape[1]) * noise
+        return None
+
+    fill_randomly(model, subject.seed, own_values)
 
 
 def build(subject: Subject) -> MarianMTModel:
     """A float64 model in evaluation mode with seeded parameters; its tied embedding keeps HF's padding_idx."""
     config = subject.config()
     model = MarianMTModel(config)
-    if replace_projections(model, subject.projectors) != subject.attentions:
+    found = attentions(model)
+    if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
+    replace_projections(found, subject.projectors)
     model = model.double()
     model.tie_weights()
     widen_position_tables(model)
-    with torch.no_grad():
-        fill_randomly(model, subject)
+    fill(model, subject)
     shared = model.model.shared
     if shared.padding_idx != config.pad_token_id:
         raise AssertionError("the embedding lost its padding index")

@@ -18,6 +18,7 @@ from transformers import get_scheduler
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 import marian_variants as variants
+from neural_projections import projector
 
 
 def require(condition, text: str) -> None:
@@ -113,7 +114,7 @@ def simple_modules(g: Goldens) -> None:
         g.put(f"embedding.{case}", padding_idx=-1 if padding is None else padding)
 
     for kind, expansion in (("neural", 2), ("plain_neural", 3), ("sequential_linear", 1)):
-        projector = randomise(g, variants.projector(6, kind, expansion))
+        projector = randomise(g, projector(6, kind, expansion))
         g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=expansion)
 
@@ -144,7 +145,7 @@ def further_modules(g: Goldens) -> None:
     g.put("rms_norm_relu.basic", x=x, y=y, dy=dy, dx=x.grad, weight=norm.weight, dweight=norm.weight.grad)
 
     for kind, expansion in (("residual", 2), ("plain_residual", 3)):
-        projector = randomise(g, variants.projector(6, kind, expansion))
+        projector = randomise(g, projector(6, kind, expansion))
         g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=expansion)
     normed = nn.Sequential(nn.Linear(6, 12), RmsNorm(12), nn.Mish(), nn.Linear(12, 6))

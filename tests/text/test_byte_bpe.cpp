@@ -20,11 +20,13 @@
 #include <vector>
 
 #include "golden_file.hpp"
+#include "golden_hash.hpp"
 #include "neural_attention/text/byte_bpe.hpp"
 #include "neural_attention/text/lines.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;
+using golden::Hash;
 using neural_attention::ConfigError;
 using neural_attention::FileError;
 using neural_attention::LineError;
@@ -75,16 +77,6 @@ void check_same(const text::ByteBpeModel& found, const text::ByteBpeModel& expec
   BOOST_TEST((found.added_tokens == expected.added_tokens));
   BOOST_TEST(found.add_prefix_space == expected.add_prefix_space);
 }
-
-struct Hash {
-  void add(std::uint64_t number) { state = (state ^ number) * 0x100000001B3u; }
-  std::string hex() const {
-    std::string result(16, ' ');
-    std::snprintf(result.data(), result.size() + 1, "%016llx", static_cast<unsigned long long>(state));
-    return result;
-  }
-  std::uint64_t state = 0xCBF29CE484222325u;
-};
 
 /// As long_line of byte_bpe_cases.py.
 std::string long_line(const json& form) {

@@ -59,7 +59,7 @@ struct Run {
     position.evaluations_without_gain = 3;
     position.evaluation_due = true;
     position.seconds = 12.3456789;
-    position.target_tokens = 5000000000;
+    position.tokens = 5000000000;
     return save_checkpoint(scratch.path.string(), backend, store, adam, position, [&](const std::string& directory) {
       if (more) more(directory);
     });
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(comes_back) {
   BOOST_TEST((position.step == 5 && position.epoch == 2 && position.batch == 17));
   BOOST_TEST((position.seed == 0xfedcba9876543210u && position.best_metric == -1.0 / 3.0 && position.best_step == 4));
   BOOST_TEST((position.evaluations_without_gain == 3 && position.evaluation_due));
-  BOOST_TEST((position.seconds == 12.3456789 && position.target_tokens == 5000000000));
+  BOOST_TEST((position.seconds == 12.3456789 && position.tokens == 5000000000));
   run.train(2);
   other.train(2);
   BOOST_TEST((other.state() == run.state()));
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(position_is_refused) {
   change("\"format_version\": 1", "\"format_version\": 2", "version 2");
   change("\"format_version\"", "\"version\"", "format_version");
   for (const std::string key : {"step", "epoch", "batch", "seed", "best_metric", "best_step",
-                                "evaluations_without_gain", "seconds", "target_tokens"})
+                                "evaluations_without_gain", "seconds", "tokens"})
     change("\"" + key + "\"", "\"no_" + key + "\"", "\"" + key + "\"");
   change("\"epoch\": 2", "\"epoch\": -2", "negative");
   change("\"epoch\": 2", "\"epoch\": 2.5", "epoch");

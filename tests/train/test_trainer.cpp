@@ -177,7 +177,7 @@ void check_resume(const TrainerOptions& base, long expected_steps) {
       BOOST_TEST((found.epoch == expected.epoch && found.batch == expected.batch));
       BOOST_TEST((found.best_step == expected.best_step && found.best_metric == expected.best_metric));
       BOOST_TEST(found.evaluations_without_gain == expected.evaluations_without_gain);
-      BOOST_TEST(found.target_tokens == expected.target_tokens);
+      BOOST_TEST(found.tokens == expected.tokens);
     }
   }
 }

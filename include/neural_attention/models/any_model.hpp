@@ -17,7 +17,7 @@
 
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/projectors.hpp"
-#include "neural_attention/models/marian.hpp"
+#include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
 
@@ -46,6 +46,13 @@ std::string spelling() {
   return std::string(text);
 }
 
+/// How C++ spells the template of T: `Marian`.
+template <class T>
+std::string template_name() {
+  const auto text = spelling<T>();
+  return text.substr(0, text.find('<'));
+}
+
 /// The template that a projector's name belongs to. A name of one's own is taken to be the type's in snake_case.
 inline std::string projector_template(std::string_view name) {
   if (name == "residual") return "ResidualNeural";
@@ -63,7 +70,7 @@ inline std::string projector_template(std::string_view name) {
   return camel;
 }
 
-inline std::string projections_text(const MarianConfig& config) {
+std::string projections_text(const auto& config) {
   std::string text = "Projections<";
   for (const auto* role : {&config.query, &config.key, &config.value, &config.output})
     text += (text.ends_with('<') ? "" : ", ") + projector_template(role->type);
@@ -74,7 +81,7 @@ inline std::string projections_text(const MarianConfig& config) {
 
 /// Whether `Model` can be made of `config`: each of its projectors is, or can become, the one that the config names.
 template <class Model>
-bool fits(const MarianConfig& config) {
+bool fits(const typename Model::Config& config) {
   using B = typename Model::Backend;
   using P = typename Model::Projections;
   namespace detail = any_model_detail;
@@ -84,15 +91,17 @@ bool fits(const MarianConfig& config) {
          detail::offers<typename P::template Output<B>>(config.output.type);
 }
 
-/// Holds a model of the first of `Models` that fits its config. All of them have the same backend.
+/// Holds a model of the first of its types that fits a config. All have one backend and one kind of config.
 template <class First, class... More>
 class AnyModel {
  public:
   using Backend = typename First::Backend;
+  using Config = typename First::Config;
   static_assert((std::same_as<Backend, typename More::Backend> && ...), "the models of an AnyModel share one backend");
+  static_assert((std::same_as<Config, typename More::Config> && ...), "the models of an AnyModel are of one kind");
 
-  /// As a Marian is made. Throws ConfigError with the C++ type to instantiate where none of the types fits.
-  AnyModel(Backend& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
+  /// As its models are made. Throws ConfigError with the C++ type to instantiate where none of the types fits.
+  AnyModel(Backend& backend, const Config& config, std::optional<std::uint64_t> seed = 42,
            Purpose purpose = Purpose::Training) {
     const auto make = [&]<class Model>(std::type_identity<Model>) {
       if (!fits<Model>(config)) return false;
@@ -102,8 +111,8 @@ class AnyModel {
     if (make(std::type_identity<First>{}) || (make(std::type_identity<More>{}) || ...)) return;
     throw ConfigError("no model type of this program has the projectors query '" + config.query.type + "', key '" +
                       config.key.type + "', value '" + config.value.type + "', output '" + config.output.type +
-                      "'; the type to instantiate is Marian<" + any_model_detail::spelling<Backend>() + ", " +
-                      any_model_detail::projections_text(config) + ">");
+                      "'; the type to instantiate is " + any_model_detail::template_name<First>() + "<" +
+                      any_model_detail::spelling<Backend>() + ", " + any_model_detail::projections_text(config) + ">");
   }
 
   /// use(model) with the model's exact type.
@@ -125,8 +134,8 @@ class AnyModel {
     return const_cast<AnyModel&>(*this).template get<Model>();
   }
 
-  const MarianConfig& config() const {
-    return visit([](const auto& model) -> const MarianConfig& { return model.config(); });
+  const Config& config() const {
+    return visit([](const auto& model) -> const Config& { return model.config(); });
   }
 
  private:

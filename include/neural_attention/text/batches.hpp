@@ -1,16 +1,17 @@
-// Tokenized sentence pairs and the order in which an epoch visits them. There is no padding, so a batch is a list of
-// sentences and its cost is the number of tokens of its longer side: max(Σ source tokens, Σ target tokens).
-// An epoch's order is a pure function of (seed, epoch): nothing needs to be saved to resume in the middle of it.
+// Tokenized sequences or sentence pairs and the order in which an epoch visits them. There is no padding, so a batch is
+// a list of sentences and its cost is its number of tokens, of pairs that of the longer side: max(Σ source tokens,
+// Σ target tokens). An epoch's order is a pure function of (seed, epoch): nothing needs to be saved to resume in the
+// middle of it.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <numeric>
 #include <span>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
@@ -31,6 +32,8 @@ class TokenSequences {
   std::span<const int> operator[](std::size_t i) const {
     return {ids_.data() + offsets_[i], offsets_[i + 1] - offsets_[i]};
   }
+  /// What sequence `i` costs: plan_batches sorts by it and adds it up.
+  std::array<std::size_t, 1> costs(std::size_t i) const { return {offsets_[i + 1] - offsets_[i]}; }
 
  private:
   std::vector<int> ids_;
@@ -49,6 +52,8 @@ class TokenizedPairs {
   std::span<const int> target(std::size_t i) const { return target_[i]; }
   std::size_t source_tokens() const { return source_.tokens(); }
   std::size_t target_tokens() const { return target_.tokens(); }
+  /// What pair `i` costs on each side: plan_batches sorts by it and adds it up.
+  std::array<std::size_t, 2> costs(std::size_t i) const { return {target_[i].size(), source_[i].size()}; }
 
  private:
   TokenSequences source_, target_;
@@ -109,13 +114,14 @@ class BatchPlan {
 };
 
 /// How many of the first `order` sentences fit into `budget`; at least one.
-inline std::size_t sentences_within(const TokenizedPairs& pairs, std::span<const int> order, std::size_t budget) {
-  std::size_t source = 0, target = 0, count = 0;
+template <class Sentences>
+std::size_t sentences_within(const Sentences& sentences, std::span<const int> order, std::size_t budget) {
+  decltype(sentences.costs(0)) sums{};
+  std::size_t count = 0;
   for (const int sentence : order) {
-    const auto i = static_cast<std::size_t>(sentence);
-    source += pairs.source(i).size();
-    target += pairs.target(i).size();
-    if (count > 0 && std::max(source, target) > budget) break;
+    const auto costs = sentences.costs(static_cast<std::size_t>(sentence));
+    for (std::size_t side = 0; side < sums.size(); ++side) sums[side] += costs[side];
+    if (count > 0 && *std::max_element(sums.begin(), sums.end()) > budget) break;
     ++count;
   }
   return count;
@@ -123,20 +129,22 @@ inline std::size_t sentences_within(const TokenizedPairs& pairs, std::span<const
 
 /// The batches of one epoch; every sentence is in exactly one. By sentences: the (shuffled) order cut into pieces. By
 /// tokens: the (shuffled) order is cut into maxi-batches, each is sorted by length and cut at the budget, and the
-/// batches are shuffled. Throws ConfigError for options that make no sense.
-inline BatchPlan plan_batches(const TokenizedPairs& pairs, const BatchOptions& options) {
+/// batches are shuffled. `Sentences` are TokenizedPairs or TokenSequences. Throws ConfigError for options that make no
+/// sense.
+template <class Sentences>
+BatchPlan plan_batches(const Sentences& sentences, const BatchOptions& options) {
   if (options.sentences < 0 || options.tokens < 0 || (options.sentences > 0) == (options.tokens > 0))
     throw ConfigError("a batch size is needed either in sentences or in tokens, not " +
                       std::to_string(options.sentences) + " sentences and " + std::to_string(options.tokens) +
                       " tokens");
   if (options.epoch < 0 || options.maxi_batches < 0)
     throw ConfigError("the epoch and the number of batches that are sorted together cannot be negative");
-  if (pairs.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
-    throw ConfigError("a corpus of " + std::to_string(pairs.size()) + " pairs is larger than an int can count");
+  if (sentences.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
+    throw ConfigError("a corpus of " + std::to_string(sentences.size()) + " sentences is larger than an int can count");
 
   constexpr std::uint32_t site = 0x62617463;  // this use of the seed and no other
   RandomStream random(RandomKey{options.seed, static_cast<std::uint32_t>(options.epoch), site});
-  std::vector<int> order(pairs.size());
+  std::vector<int> order(sentences.size());
   std::iota(order.begin(), order.end(), 0);
   if (options.shuffle) random.shuffle(order);
 
@@ -149,21 +157,19 @@ inline BatchPlan plan_batches(const TokenizedPairs& pairs, const BatchOptions& o
     return plan;
   }
 
-  const auto lengths = [&](int sentence) {
-    const auto i = static_cast<std::size_t>(sentence);
-    return std::make_tuple(pairs.target(i).size(), pairs.source(i).size());
-  };
+  const auto costs = [&](int sentence) { return sentences.costs(static_cast<std::size_t>(sentence)); };
   const auto budget = static_cast<std::size_t>(options.tokens);
   const auto maxi_budget = budget * static_cast<std::size_t>(std::max(options.maxi_batches, 1));
   std::vector<std::span<const int>> batches;
   for (std::size_t begin = 0; begin < all.size();) {
-    auto maxi =
-        options.maxi_batches == 0 ? all : all.subspan(begin, sentences_within(pairs, all.subspan(begin), maxi_budget));
+    auto maxi = options.maxi_batches == 0
+                    ? all
+                    : all.subspan(begin, sentences_within(sentences, all.subspan(begin), maxi_budget));
     begin += maxi.size();
     if (options.maxi_batches > 0)
-      std::stable_sort(maxi.begin(), maxi.end(), [&](int a, int b) { return lengths(a) < lengths(b); });
+      std::stable_sort(maxi.begin(), maxi.end(), [&](int a, int b) { return costs(a) < costs(b); });
     while (!maxi.empty()) {
-      const auto count = sentences_within(pairs, maxi, budget);
+      const auto count = sentences_within(sentences, maxi, budget);
       batches.push_back(maxi.first(count));
       maxi = maxi.subspan(count);
     }

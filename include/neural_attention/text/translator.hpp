@@ -4,11 +4,9 @@
 #pragma once
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <span>
 #include <string>
@@ -17,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/text/batches.hpp"
@@ -63,17 +62,16 @@ class Translator {
 
   /// `how` is what requests use that bring no config of their own. Throws ConfigError where an option makes no sense.
   Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how, TranslatorOptions options = {})
-      : model_(&model), tokenizer_(&tokenizer), how_(std::move(how)), options_(options) {
-    if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
-    if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
+      : model_(&model),
+        tokenizer_(&tokenizer),
+        how_(std::move(how)),
+        options_(options),
+        workers_(workers(model, options)) {
     if (options.batch_size < 1) throw ConfigError("a batch needs at least one sentence");
     if (options.batch_tokens < 1) throw ConfigError("a batch needs at least one token");
     if (options.max_source_tokens < 0 || options.max_source_tokens == 1)
       throw ConfigError("a source needs room for a token and its end");
     resolved(how_, model.config());
-    const int offered = static_cast<int>(std::thread::hardware_concurrency());
-    const int threads = options.threads > 0 ? options.threads : std::max(1, offered / options.workers);
-    for (int i = 0; i < options.workers; ++i) free_.push_back(std::make_unique<Worker>(threads, model));
   }
 
   const GenerationConfig& generation() const { return how_; }
@@ -108,7 +106,7 @@ class Translator {
     target.push_back(tokenizer_->eos_id());
     TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
     pair.push(translation.source_ids, target);
-    const Lease worker(*this);
+    const auto worker = workers_.lease();
     auto step = worker->memory.begin(false);
     return model_->cross_attention(step, pair, worker->saved);
   }
@@ -130,31 +128,13 @@ class Translator {
     typename Model::Saved saved;
   };
 
-  /// A worker for as long as this lives.
-  class Lease {
-   public:
-    explicit Lease(const Translator& owner) : owner_(&owner) {
-      std::unique_lock lock(owner.mutex_);
-      owner.freed_.wait(lock, [&] { return !owner.free_.empty(); });
-      worker_ = std::move(owner.free_.back());
-      owner.free_.pop_back();
-    }
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() {
-      {
-        const std::lock_guard lock(owner_->mutex_);
-        owner_->free_.push_back(std::move(worker_));  // never allocates: there is room for all workers
-      }
-      owner_->freed_.notify_one();
-    }
-
-    Worker* operator->() const { return worker_.get(); }
-
-   private:
-    const Translator* owner_;
-    std::unique_ptr<Worker> worker_;
-  };
+  static WorkerPool<Worker> workers(const Model& model, const TranslatorOptions& options) {
+    if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
+    if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
+    const int offered = static_cast<int>(std::thread::hardware_concurrency());
+    const int threads = options.threads > 0 ? options.threads : std::max(1, offered / options.workers);
+    return {options.workers, [&] { return std::make_unique<Worker>(threads, model); }};
+  }
 
   Translation encoded(std::string_view line) const {
     Translation result;
@@ -191,7 +171,7 @@ class Translator {
       batch.clear();
       batch.first_sentence = static_cast<int>(first_line + sentences.front());
       for (const auto i : sentences) batch.push(results[i].source_ids, {});
-      auto found = Lease(*this)->generator(batch, config);
+      auto found = workers_.lease()->generator(batch, config);
       for (std::size_t s = 0; s < sentences.size(); ++s) {
         auto& candidates = results[sentences[s]].candidates;
         for (auto& hypothesis : found[s])
@@ -224,9 +204,7 @@ class Translator {
   const Tokenizer* tokenizer_;
   GenerationConfig how_;
   TranslatorOptions options_;
-  mutable std::mutex mutex_;
-  mutable std::condition_variable freed_;
-  mutable std::vector<std::unique_ptr<Worker>> free_;
+  WorkerPool<Worker> workers_;
 };
 
 }  // namespace neural_attention::text

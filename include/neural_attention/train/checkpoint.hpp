@@ -29,7 +29,7 @@ struct TrainingPosition {
   int evaluations_without_gain = 0;
   bool evaluation_due = false;  ///< cancelled before the evaluation of this step, which comes first on resuming
   double seconds = 0.0;         ///< spent in training steps
-  long target_tokens = 0;
+  long tokens = 0;              ///< that the speed of the run is measured in
   std::string optimizer = "adam";  ///< whose moments lie beside; filled in by save_checkpoint
 };
 
@@ -59,7 +59,7 @@ inline void write_position(const std::string& path, const TrainingPosition& posi
                                        {"evaluations_without_gain", position.evaluations_without_gain},
                                        {"evaluation_due", position.evaluation_due},
                                        {"seconds", position.seconds},
-                                       {"target_tokens", position.target_tokens},
+                                       {"tokens", position.tokens},
                                        {"optimizer", position.optimizer}};
   io::write_json(path, json);
 }
@@ -80,7 +80,8 @@ inline TrainingPosition read_position(const std::string& path) {
   position.evaluations_without_gain = io::get<int>(json, "evaluations_without_gain", path);
   position.evaluation_due = io::get_or<bool>(json, "evaluation_due", false, path);
   position.seconds = io::get<double>(json, "seconds", path);
-  position.target_tokens = io::get<long>(json, "target_tokens", path);
+  const char* const tokens = json.contains("target_tokens") ? "target_tokens" : "tokens";  // its name of old
+  position.tokens = io::get<long>(json, tokens, path);
   position.optimizer = io::get_or<std::string>(json, "optimizer", "adam", path);
   if (position.step < 0 || position.epoch < 0 || position.batch < 0)
     throw FileError(path, "has a negative step, epoch or batch");

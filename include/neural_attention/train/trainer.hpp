@@ -24,6 +24,7 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
   { data.batches() } -> std::convertible_to<std::size_t>;
   data.fill(index, batch);
   { data.empty_batch() } -> std::same_as<typename D::Batch>;
+  { batch.counted_tokens() } -> std::convertible_to<long>;
 };
 
 struct TrainerOptions {
@@ -45,7 +46,7 @@ struct StepEvent {
   long total_steps = 0;
   double epoch = 0.0;
   StepResult result;
-  double tokens_per_second = 0.0;  ///< target tokens, over the whole run so far, evaluation not counted
+  double tokens_per_second = 0.0;  ///< those that the batches count, over the whole run so far, evaluation left out
 };
 
 struct EvaluationEvent {
@@ -194,11 +195,11 @@ class Trainer {
     event.result = step_.run(std::span(parts_).first(static_cast<std::size_t>(count)));
     position_.batch += count;
     event.step = ++position_.step;
-    position_.target_tokens += event.result.loss.tokens;
+    for (long i = 0; i < count; ++i) position_.tokens += parts_[i].counted_tokens();
     position_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
     event.total_steps = total_steps_;
     event.epoch = epochs_done(batches);
-    event.tokens_per_second = double(position_.target_tokens) / position_.seconds;
+    event.tokens_per_second = double(position_.tokens) / position_.seconds;
     return !callbacks_.on_step || callbacks_.on_step(event);
   }
 
@@ -262,7 +263,7 @@ class Trainer {
     if (summary.cancelled) save();
     summary.steps = position_.step;
     summary.seconds = position_.seconds;
-    summary.tokens_per_second = position_.seconds > 0 ? double(position_.target_tokens) / position_.seconds : 0.0;
+    summary.tokens_per_second = position_.seconds > 0 ? double(position_.tokens) / position_.seconds : 0.0;
     if (summary.cancelled) return;
     const auto best = options_.output_dir + "/" + checkpoint_name(position_.best_step);
     const bool reload = options_.load_best && !options_.output_dir.empty() && position_.best_step > 0 &&

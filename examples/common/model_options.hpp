@@ -1,0 +1,78 @@
+// The flags that say which model is trained. Names are Hugging Face's where it has one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <string>
+#include <vector>
+
+namespace examples {
+
+struct ModelOptions {
+  std::string model = {};             // a model directory to begin with; empty: a new model
+  std::string init_projections = {};  // fresh or warm; empty: as the file has them
+  std::vector<std::string> reinitialise = {};
+  std::string config = "small";
+  bool dump_config = false;
+  int vocab_size = 0;
+  std::string projector = {};             // empty: as the model or the config says
+  std::array<std::string, 4> roles = {};  // query, key, value, output; empty: as `projector` says
+  int expansion = 0;                      // 0: as the model or the config says
+  double dropout = -1.0;                  // negative: as the config says
+  bool gradient_checkpointing = false;
+};
+
+/// What a program's --help says of the flags that mean something else in each.
+struct ModelFlagTexts {
+  const char *vocab_size, *projected, *not_projected, *width;
+};
+
+inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFlagTexts& texts) {
+  auto* const model =
+      app.add_option("--model", options.model,
+                     "Begin with this model directory, as Hugging Face lays it out: its sizes, vocabulary and weights")
+          ->group("Model");
+  app.add_option("--init_projections", options.init_projections,
+                 "With --model, for projectors other than its own: fresh (random, the paper's procedure) or warm (they "
+                 "start as the linear maps that they replace)")
+      ->check(CLI::IsMember({"fresh", "warm"}))
+      ->needs(model)
+      ->group("Model");
+  app.add_option("--reinitialise", options.reinitialise,
+                 "With --model, parameters that start at random values nevertheless: a pattern with * and ?, may be "
+                 "repeated")
+      ->allow_extra_args(false)
+      ->needs(model)
+      ->group("Model");
+  app.add_option("--config", options.config, "Sizes: small, base, or a JSON file with Hugging Face's keys")
+      ->excludes(model)
+      ->group("Model")
+      ->capture_default_str();
+  app.add_flag("--dump_config", options.dump_config, "Print the config as JSON and stop")->group("Model");
+  app.add_option("--vocab_size", options.vocab_size, texts.vocab_size)
+      ->excludes(model)
+      ->group("Model")
+      ->capture_default_str();
+  app.add_option("--projector", options.projector,
+                 std::string(texts.projected) +
+                     " projections: linear, sequential_linear, neural (Linear, LayerNorm, ReLU, Linear), plain_neural "
+                     "(without LayerNorm), residual or plain_residual (a linear map plus one of these). " +
+                     texts.not_projected + " [linear, or as --model or --config says]")
+      ->group("Model");
+  constexpr std::array flags = {"--projector_q", "--projector_k", "--projector_v", "--projector_out"};
+  constexpr std::array names = {"query", "key", "value", "output"};
+  for (std::size_t role = 0; role < flags.size(); ++role)
+    app.add_option(flags[role], options.roles[role], std::string("The projector of the ") + names[role] + " alone")
+        ->group("Model");
+  app.add_option("--projector_expansion", options.expansion,
+                 std::string("Hidden width of a neural projector in units of ") + texts.width +
+                     " [2, or as --model or --config says]")
+      ->check(CLI::PositiveNumber)
+      ->group("Model");
+  app.add_option("--dropout", options.dropout, "Dropout rate [as the config says]")->group("Model");
+  app.add_flag("--gradient_checkpointing", options.gradient_checkpointing,
+               "Recompute each layer in the backward pass: less memory, about a third more time")
+      ->group("Model");
+}
+
+}  // namespace examples

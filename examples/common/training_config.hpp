@@ -1,0 +1,90 @@
+// From the flags of a training run to the library's options, every value checked.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "common/training_options.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/batches.hpp"
+#include "neural_attention/train/trainer.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+template <class B>
+using TrainingOptimizer = na::OptimizerChoice<B, na::Adam, na::Sgd>;
+
+inline na::Schedule::Kind schedule_named(const std::string& name) {
+  using Kind = na::Schedule::Kind;
+  if (name == "linear") return Kind::Linear;
+  if (name == "cosine") return Kind::Cosine;
+  if (name == "constant" || name == "constant_with_warmup") return Kind::Constant;
+  if (name == "inverse_sqrt") return Kind::InverseSquareRoot;
+  throw na::ConfigError("there is no schedule '" + name + "'; known are linear, cosine, constant, inverse_sqrt");
+}
+
+inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
+  std::vector<na::RateRule> rules;
+  for (const auto& pattern : flags.freeze) rules.push_back({pattern, 0.0});
+  for (const auto& rule : flags.learning_rate_for) {
+    const auto equals = rule.rfind('=');
+    char* end = nullptr;
+    const double factor = equals == std::string::npos ? 0.0 : std::strtod(rule.c_str() + equals + 1, &end);
+    if (equals == std::string::npos || end == rule.c_str() + equals + 1 || *end != '\0' || factor < 0.0)
+      throw na::ConfigError("--learning_rate_for needs PATTERN=FACTOR, not '" + rule + "'");
+    rules.push_back({rule.substr(0, equals), factor});
+  }
+  return rules;
+}
+
+template <class B>
+typename TrainingOptimizer<B>::Options optimizer_options(const TrainingOptions& flags) {
+  if (flags.optim == "sgd")
+    return na::SgdOptions{flags.momentum, flags.nesterov, flags.weight_decay, rate_rules(flags)};
+  if (flags.optim != "adamw" && flags.optim != "adam")
+    throw na::ConfigError("there is no optimizer '" + flags.optim + "'; known are adamw, adam, sgd");
+  return na::AdamOptions{flags.adam_beta1,   flags.adam_beta2,       flags.adam_epsilon,
+                         flags.weight_decay, flags.optim == "adamw", rate_rules(flags)};
+}
+
+inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
+  na::TrainerOptions options;
+  options.step.learning_rate = flags.learning_rate;
+  options.step.schedule = {schedule_named(flags.lr_scheduler_type), flags.warmup_steps, 0};
+  options.step.label_smoothing = flags.label_smoothing_factor;
+  options.step.max_gradient_norm = flags.max_grad_norm;
+  options.step.seed = flags.seed;
+  options.epochs = flags.num_train_epochs;
+  options.max_steps = flags.max_steps;
+  options.accumulation = flags.gradient_accumulation_steps;
+  options.eval_steps = flags.eval_steps;
+  options.save_steps = flags.save_steps;
+  options.save_total_limit = flags.save_total_limit;
+  options.patience = flags.early_stopping_patience;
+  options.output_dir = flags.output_dir;
+  return options;
+}
+
+/// `preferred` (one of its two sizes is positive) where the flags leave the size open.
+inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, BatchSizeOptions preferred,
+                                            std::uint64_t seed) {
+  if (flags.per_device_train_batch_size > 0 && flags.mini_batch_words > 0)
+    throw na::ConfigError("give --per_device_train_batch_size or --mini_batch_words, not both");
+  if (flags.per_device_train_batch_size > 0 || flags.mini_batch_words > 0) preferred = flags;
+  na::text::BatchOptions options;
+  options.sentences = preferred.per_device_train_batch_size;
+  if (options.sentences == 0) options.tokens = preferred.mini_batch_words;
+  options.seed = seed;
+  return options;
+}
+
+/// As batches of an evaluation: in the order of the text.
+inline na::text::BatchOptions in_order(na::text::BatchOptions options) {
+  options.shuffle = false;
+  return options;
+}
+
+}  // namespace examples

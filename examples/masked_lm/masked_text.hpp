@@ -1,0 +1,35 @@
+// From flags and files to the sequences of a masked language model.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/any_model.hpp"
+#include "masked_lm/options.hpp"
+#include "neural_attention/text/byte_bpe.hpp"
+#include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/masked_lm_data.hpp"
+
+namespace examples {
+
+/// As `flags` say, for a model that reads up to `longest` tokens.
+inline na::text::TextOptions text_options(const MaskedTextOptions& flags, int longest) {
+  na::text::TextOptions options;
+  options.block_size = flags.max_seq_length > 0 ? flags.max_seq_length : longest;
+  if (options.block_size > longest)
+    throw na::ConfigError("--max_seq_length " + std::to_string(flags.max_seq_length) + ": the model reads " +
+                          std::to_string(longest) + " tokens, its max_position_embeddings in config.json say so");
+  options.line_by_line = flags.line_by_line;
+  return options;
+}
+
+/// Masks that are the same whenever the same text is judged.
+inline na::text::MaskingOptions fixed_masks(const MaskedTextOptions& flags, std::uint64_t seed) {
+  na::text::MaskingOptions masking;
+  masking.probability = flags.mlm_probability;
+  masking.seed = seed;
+  masking.fixed = true;
+  return masking;
+}
+
+}  // namespace examples

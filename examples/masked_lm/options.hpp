@@ -1,0 +1,95 @@
+// The flags of `masked_lm`. Names are those of Hugging Face's run_mlm where it has one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "common/model_options.hpp"
+#include "common/training_options.hpp"
+
+namespace examples {
+
+/// How a text becomes sequences, and what of them is masked.
+struct MaskedTextOptions {
+  int max_seq_length = 0;  // 0: what the model reads
+  bool line_by_line = false;
+  double mlm_probability = 0.15;
+};
+
+struct TrainOptions {
+  ModelOptions model = {.vocab_size = 16000};
+  std::string data, train_file, validation_file;
+  MaskedTextOptions text;
+  BatchSizeOptions batch;
+  TrainingOptions training;
+};
+
+struct EvaluateOptions {
+  std::string model, text_file, mode = "reproducible";
+  MaskedTextOptions text;
+  int per_device_eval_batch_size = 8, threads = 0;
+  std::uint64_t seed = 42;
+};
+
+struct FillOptions {
+  std::string model, text;
+  int top_k = 5, threads = 0;
+};
+
+inline void add_masked_text_flags(CLI::App& app, MaskedTextOptions& options) {
+  app.add_option("--max_seq_length", options.max_seq_length,
+                 "Tokens of a sequence, <s> and </s> included [as many as the model reads]")
+      ->check(CLI::PositiveNumber)
+      ->group("Data");
+  app.add_flag("--line_by_line", options.line_by_line,
+               "Each line that is not empty is a sequence of its own; no padding is made of it. Else lines are joined "
+               "and cut into equal blocks")
+      ->group("Data");
+  app.add_option("--mlm_probability", options.mlm_probability, "Share of the tokens that are predicted")
+      ->group("Data")
+      ->capture_default_str();
+}
+
+inline void add_train_flags(CLI::App& app, TrainOptions& options) {
+  app.add_option("--data", options.data, "Directory with train.txt[.gz] and valid.txt[.gz]")->group("Data");
+  app.add_option("--train_file", options.train_file, "Text to train on, plain or gzip")->group("Data");
+  app.add_option("--validation_file", options.validation_file, "Text to judge by, plain or gzip")->group("Data");
+  add_masked_text_flags(app, options.text);
+  add_batch_flags(app, options.batch, "Sequences a batch",
+                  "Tokens a batch instead, from sequences of similar length [2048]");
+  add_model_flags(app, options.model,
+                  {"Pieces of the byte-level BPE that is learned, at most", "Query, key and value",
+                   "The output projection stays linear, as in the paper", "hidden_size"});
+  add_training_flags(app, options.training);
+}
+
+inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
+  app.add_option("--model", options.model,
+                 "Model directory as Hugging Face lays it out: an --output_dir of train, a checkpoint, or a RoBERTa "
+                 "model with model.safetensors")
+      ->required();
+  app.add_option("--text", options.text_file, "The text, plain or gzip")->required();
+  app.add_option("--mode", options.mode,
+                 "reproducible: masks that depend on --seed and the text alone, each predicted token counts alike. "
+                 "hugging_face: as run_mlm, each sequence counts alike, with the mean loss of its batch")
+      ->check(CLI::IsMember({"reproducible", "hugging_face"}))
+      ->capture_default_str();
+  add_masked_text_flags(app, options.text);
+  app.add_option("--per_device_eval_batch_size", options.per_device_eval_batch_size, "Sequences a batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--seed", options.seed, "Of the masks")->capture_default_str();
+  app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
+}
+
+inline void add_fill_flags(CLI::App& app, FillOptions& options) {
+  app.add_option("text", options.text, "A text with <mask> in it [the lines of standard input]");
+  app.add_option("--model", options.model, "Model directory, as for evaluate")->required();
+  app.add_option("--top_k", options.top_k, "Candidates for each <mask>")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
+}
+
+}  // namespace examples

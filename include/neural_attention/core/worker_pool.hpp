@@ -1,0 +1,56 @@
+// Workers that are lent to one thread at a time: what makes an object with const functions safe to use from several
+// threads at once although each call needs a backend and memory to itself.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace neural_attention {
+
+template <class Worker>
+class WorkerPool {
+ public:
+  /// Takes `make()`, a unique_ptr<Worker>, `count` times.
+  template <class Make>
+  WorkerPool(int count, Make&& make) {
+    for (int i = 0; i < count; ++i) free_.push_back(make());
+  }
+
+  /// A worker for as long as this lives; making one waits where none is free.
+  class Lease {
+   public:
+    explicit Lease(const WorkerPool& owner) : owner_(&owner) {
+      std::unique_lock lock(owner.mutex_);
+      owner.freed_.wait(lock, [&] { return !owner.free_.empty(); });
+      worker_ = std::move(owner.free_.back());
+      owner.free_.pop_back();
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      {
+        const std::lock_guard lock(owner_->mutex_);
+        owner_->free_.push_back(std::move(worker_));  // never allocates: there is room for all workers
+      }
+      owner_->freed_.notify_one();
+    }
+
+    Worker* operator->() const { return worker_.get(); }
+
+   private:
+    const WorkerPool* owner_;
+    std::unique_ptr<Worker> worker_;
+  };
+
+  Lease lease() const { return Lease(*this); }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable freed_;
+  mutable std::vector<std::unique_ptr<Worker>> free_;
+};
+
+}  // namespace neural_attention

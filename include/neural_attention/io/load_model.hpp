@@ -1,0 +1,176 @@
+// The parameters of a model directory into a model. Loading can give the model other projectors than the files have.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "neural_attention/attention/warm_start.hpp"
+#include "neural_attention/io/parameter_file.hpp"
+
+namespace neural_attention::io {
+
+struct LoadOptions {
+  enum class Projections {
+    AsFile,  ///< as all other parameters
+    /// Initial values for all but plain Linear ones, also where the files have the same. With SequentialLinear in the
+    /// linear arm this is the paper's way: there too a replaced projection begins anew, and one that stays is loaded.
+    Fresh,
+    Warm  ///< where the files have a linear map instead, the projector begins as that map
+  };
+
+  Projections projections = Projections::AsFile;
+  std::vector<std::string> reinitialise = {};  ///< patterns with * and ?: these parameters get initial values
+  std::uint64_t seed = 42;                     ///< of initial values
+  WarmStartOptions warm_start = {};
+};
+
+struct LoadReport {
+  std::vector<std::string> loaded;
+  std::vector<std::string> reinitialised;  ///< parameters that were not loaded
+  WarmStartReport warm_started;
+};
+
+namespace detail {
+
+/// Whether a projector is, or as a Choice holds, a plain Linear.
+template <class B, class P>
+bool is_linear(P& projector) {
+  if constexpr (requires { projector.with_chosen([](auto&) { return true; }); })
+    return projector.with_chosen([](auto& chosen) { return is_linear<B>(chosen); });
+  else
+    return std::is_same_v<P, Linear<B>>;
+}
+
+/// Whether the files hold just the tensors that the store has below `prefix`, in the same shapes.
+template <class B>
+bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, const std::string& prefix) {
+  std::size_t of_store = 0, of_files = 0;
+  for (const auto& entry : store.entries()) {
+    if (!entry.name.starts_with(prefix)) continue;
+    ++of_store;
+    const auto* const tensor = files.find(entry.name);
+    if (!tensor || tensor->shape != shape_of(entry)) return false;
+  }
+  files.for_each([&](const std::string& name, const TensorInfo&) { of_files += name.starts_with(prefix); });
+  return of_store == of_files;
+}
+
+/// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing where the files have another projector.
+inline std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix) {
+  std::size_t tensors = 0;
+  files.for_each([&](const std::string& name, const TensorInfo&) { tensors += name.starts_with(prefix); });
+  for (const std::string infix : {"", "0."}) {
+    const auto* const weight = files.find(prefix + infix + "weight");
+    const auto* const bias = files.find(prefix + infix + "bias");
+    if (tensors != 2 || !weight || !bias || weight->shape.size() != 2 || bias->shape.size() != 1) continue;
+    constexpr std::int64_t widest = 1 << 20;
+    if (weight->shape[0] > widest || weight->shape[1] > widest) continue;
+    LinearMap map{static_cast<int>(weight->shape[1]), static_cast<int>(weight->shape[0]), {}, {}};
+    map.weight.resize(static_cast<std::size_t>(map.in) * static_cast<std::size_t>(map.out));
+    map.bias.resize(static_cast<std::size_t>(bias->shape[0]));
+    files.file_of(weight->name).read(*weight, map.weight.data());
+    files.file_of(bias->name).read(*bias, map.bias.data());
+    return map;
+  }
+  return std::nullopt;
+}
+
+/// Throws FileError where a table of positions in the files is not the one that the model computes.
+template <class Model>
+void check_position_tables(const TensorFiles& files, const Model& model) {
+  for (const auto name : Model::position_tables) {
+    const auto* const tensor = files.find(name);
+    if (!tensor) continue;
+    const auto& config = model.config();
+    const std::vector<std::int64_t> expected = {config.max_position_embeddings, config.d_model};
+    const auto refuse = [&](const std::string& why) {
+      throw FileError(files.path().string(), "the table of positions " + std::string(name) + " " + why);
+    };
+    if (tensor->shape != expected)
+      refuse("has the shape " + format_shape(tensor->shape) + ", expected " + format_shape(expected));
+    // Half precision has 11 bits, bfloat16 has 8.
+    const double tolerance = tensor->dtype == DType::BF16 ? 1.0 / 256 : tensor->dtype == DType::F16 ? 1.0 / 2048 : 1e-6;
+    std::vector<double> row(static_cast<std::size_t>(config.d_model));
+    for (int p = 0; p < config.max_position_embeddings; ++p) {
+      files.file_of(name).read(*tensor, static_cast<std::size_t>(p) * row.size(), row.size(), row.data());
+      for (int c = 0; c < config.d_model; ++c)
+        if (!(std::abs(row[static_cast<std::size_t>(c)] - model.position_value(p, c)) <= tolerance))
+          refuse("does not hold Marian's sines and cosines, which are all that is supported");
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
+/// FileError with a table of what is missing, unexpected or of another shape; ConfigError where a pattern matches no
+/// parameter or a projector has no warm start. The model is unchanged then, but for initial values.
+template <class Model>
+LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
+                      const LoadOptions& options = {}) {
+  using B = typename Model::Backend;
+  using Projections = LoadOptions::Projections;
+  const auto files = TensorFiles::in_directory(directory);
+  auto& store = model.parameters();
+  constexpr bool computes_positions = requires { Model::position_tables; };
+  if constexpr (computes_positions) detail::check_position_tables(files, model);
+
+  std::vector<std::string> prefixes;  // of projectors that are not loaded as they are, each with a dot behind
+  for_each_projector(model, [&](const std::string& name, auto& projector) {
+    const auto prefix = name + ".";
+    if (options.projections == Projections::Fresh && !detail::is_linear<B>(projector)) prefixes.push_back(prefix);
+    if (options.projections == Projections::Warm && !detail::same_tensors(files, store, prefix))
+      prefixes.push_back(prefix);
+  });
+  if (options.projections == Projections::Fresh && prefixes.empty())
+    throw ConfigError(
+        "no projection would begin anew: all are of the type 'linear', which stays as the files have it; "
+        "for linear projections that begin anew choose 'sequential_linear'");
+  for (const auto& pattern : options.reinitialise)
+    if (std::ranges::none_of(store.entries(), [&](const auto& entry) { return matches(pattern, entry.name); }))
+      throw ConfigError("no parameter's name matches the pattern '" + pattern + "'");
+  const auto fresh = [&](const std::string& name) {
+    return std::ranges::any_of(prefixes, [&](const auto& prefix) { return name.starts_with(prefix); }) ||
+           std::ranges::any_of(options.reinitialise, [&](const auto& pattern) { return matches(pattern, name); });
+  };
+
+  LoadRules rules;
+  for (const auto& [alias, name] : Model::aliases) rules.aliases.emplace_back(alias, name);
+  for (const auto name : Model::optional_names) rules.optional.emplace_back(name);
+  std::vector<std::string_view> ignored(Model::ignored_names.begin(), Model::ignored_names.end());
+  if constexpr (computes_positions)
+    ignored.insert(ignored.end(), Model::position_tables.begin(), Model::position_tables.end());
+  rules.left_out = [&](const std::string& name) {
+    return fresh(name) || std::ranges::any_of(ignored, [&](const auto& pattern) { return matches(pattern, name); });
+  };
+
+  LoadReport report;
+  for (const auto& entry : store.entries())
+    (fresh(entry.name) ? report.reinitialised : report.loaded).push_back(entry.name);
+  if (!report.reinitialised.empty())
+    store.initialise(options.seed, [&](const auto& entry) { return fresh(entry.name); });
+  if (options.projections == Projections::Warm && !prefixes.empty()) {
+    const std::set<std::string> wanted(prefixes.begin(), prefixes.end());
+    report.warm_started = warm_start(
+        backend, model,
+        [&](const std::string& name) -> std::optional<LinearMap> {
+          if (!wanted.contains(name + ".")) return std::nullopt;
+          auto map = detail::linear_map(files, name + ".");
+          if (!map)
+            throw FileError(files.path().string(), "has no linear map at " + name + ", so no warm start can be made");
+          return map;
+        },
+        options.warm_start);
+  }
+  load_tensors<B, typename B::Scalar>(files, backend, store, {{"", store.values(), true}}, rules);
+  return report;
+}
+
+}  // namespace neural_attention::io

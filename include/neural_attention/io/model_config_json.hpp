@@ -1,0 +1,155 @@
+// What the config.json files of all models have in common. A ConfigKeys<Config> names the keys of one kind of model:
+//   model_type, architecture        what the file says that it is
+//   visit(config, field)            field(key, member) for every key that is a member of the config
+//   derived(config)                 keys that follow from others
+//   of_a_new_model(config)          further keys of a model that was not read from a file
+//   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
+//   read_own(own, path, config), write_own(config): what "neural_attention" holds beside the projectors. Hugging Face
+//   ignores that key.
+//   hugging_face_defaults()         the config whose values Hugging Face takes for keys that a file lacks
+#pragma once
+
+#include <array>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/nn/activation.hpp"
+
+namespace neural_attention::io {
+
+template <class Config>
+struct ConfigKeys;
+
+/// Throws ConfigError listing the known names. "swish" and "silu" are the same.
+inline Activation activation_named(const std::string& name) {
+  if (name == "swish" || name == "silu") return Activation::Silu;
+  if (name == "relu") return Activation::Relu;
+  if (name == "gelu") return Activation::Gelu;
+  if (name == "mish") return Activation::Mish;
+  throw ConfigError("there is no activation function " + detail::in_quotes(name) +
+                    "; known are swish, relu, gelu, mish");
+}
+
+inline std::string name_of(Activation f) {
+  switch (f) {
+    case Activation::Relu:
+      return "relu";
+    case Activation::Gelu:
+      return "gelu";
+    case Activation::Mish:
+      return "mish";
+    case Activation::Silu:
+      return "swish";
+    case Activation::Identity:
+      break;
+  }
+  return "linear";
+}
+
+namespace detail {
+
+/// The roles under their JSON names, for const and mutable configs alike.
+template <class Config>
+auto projector_roles(Config& config) {
+  return std::array{std::pair{"query", &config.query}, std::pair{"key", &config.key}, std::pair{"value", &config.value},
+                    std::pair{"output", &config.output}};
+}
+
+/// Throws FileError where a flag is not what models here are. `meaning` says what is supported.
+inline void require_flag(const nlohmann::json& json, const std::string& path, const char* key, bool supported,
+                         const char* meaning) {
+  if (get_or<bool>(json, key, supported, path) != supported)
+    throw FileError(path, "has \"" + std::string(key) + "\": " + (supported ? "false" : "true") + "; supported is " +
+                              (supported ? "true" : "false") + ": " + meaning);
+}
+
+/// The keys of a config.json that to_json does not make itself, as text.
+template <class Config>
+std::string other_config_keys(nlohmann::json json, const Config& config) {
+  ConfigKeys<Config>::visit(config, [&](const char* key, const auto&) { json.erase(key); });
+  const auto derived = ConfigKeys<Config>::derived(config);
+  for (const auto& item : derived.items()) json.erase(item.key());
+  for (const char* key : {"neural_attention", "torch_dtype"}) json.erase(key);  // of the file that is written
+  return json.empty() ? std::string() : json.dump();
+}
+
+template <class Config>
+void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
+  using Keys = ConfigKeys<Config>;
+  Keys::visit(config, [&]<class T>(const char* key, T& member) {
+    if (!json.contains(key)) return;
+    if constexpr (std::is_same_v<T, Activation>)
+      member = activation_named(get<std::string>(json, key, path));
+    else
+      member = get<T>(json, key, path);
+  });
+  if (!json.contains("neural_attention")) return;
+  const auto& own = json.at("neural_attention");
+  Keys::read_own(own, path, config);
+  if (!own.contains("projectors")) return;
+  for (const auto& [role, projector] : projector_roles(config)) {
+    if (!own.at("projectors").contains(role)) continue;
+    const auto& described = own.at("projectors").at(role);
+    projector->type = get<std::string>(described, "type", path);
+    projector->expansion = get<int>(described, "expansion", path);
+  }
+}
+
+}  // namespace detail
+
+/// The content of a config.json. What a loaded one said beyond our keys comes first and unchanged; what it left out
+/// stays left out.
+template <class Config>
+requires requires { ConfigKeys<Config>::model_type; }
+nlohmann::ordered_json to_json(const Config& config) {
+  using Keys = ConfigKeys<Config>;
+  nlohmann::ordered_json json = {{"architectures", {Keys::architecture}}, {"model_type", Keys::model_type}};
+  if (config.other_keys.empty()) {
+    json.update(Keys::of_a_new_model(config));
+  } else {
+    const auto others = nlohmann::json::parse(config.other_keys);
+    for (const auto& [key, value] : others.items()) json[key] = value;
+  }
+  Keys::visit(config, [&]<class T>(const char* key, const T& member) {
+    if constexpr (std::is_same_v<T, Activation>)
+      json[key] = name_of(member);
+    else
+      json[key] = member;
+  });
+  json.update(Keys::derived(config));
+  auto own = Keys::write_own(config);
+  for (const auto& [role, projector] : detail::projector_roles(config))
+    own["projectors"][role] = {{"type", projector->type}, {"expansion", projector->expansion}};
+  json["neural_attention"] = own;
+  return json;
+}
+
+/// Reads a config.json's content; `path` names it in errors. Keys that the file lacks keep the value of `config`, so a
+/// file may hold a few sizes only. Throws FileError for a value of the wrong type or one that is not supported.
+template <class Config>
+Config model_config(const nlohmann::json& json, const std::string& path, Config config) {
+  using Keys = ConfigKeys<Config>;
+  if (!json.is_object()) throw FileError(path, "must hold a JSON object");
+  if (json.contains("model_type") && get<std::string>(json, "model_type", path) != Keys::model_type)
+    throw FileError(path, "describes a model of type " + detail::in_quotes(get<std::string>(json, "model_type", path)) +
+                              ", expected \"" + Keys::model_type + "\"");
+  Keys::refuse_unsupported(json, path);
+  try {
+    detail::read_config_keys(json, path, config);
+    config.other_keys = detail::other_config_keys(json, config);
+    if (config.vocab_size > 0) config.validate();
+  } catch (const ConfigError& error) {
+    throw FileError(path, error.what());
+  }
+  return config;
+}
+
+/// The config.json of a model directory.
+template <class Config>
+Config load_config(const std::string& path) {
+  return model_config(read_json(path), path, ConfigKeys<Config>::hugging_face_defaults());
+}
+
+}  // namespace neural_attention::io

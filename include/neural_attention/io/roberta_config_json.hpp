@@ -1,0 +1,74 @@
+// RobertaConfig to and from Hugging Face's config.json.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "neural_attention/io/model_config_json.hpp"
+#include "neural_attention/models/roberta_config.hpp"
+
+namespace neural_attention::io {
+
+template <>
+struct ConfigKeys<RobertaConfig> {
+  static constexpr const char* model_type = "roberta";
+  static constexpr const char* architecture = "RobertaForMaskedLM";
+
+  static nlohmann::ordered_json of_a_new_model(const RobertaConfig&) {
+    return {{"position_embedding_type", "absolute"}, {"use_cache", true}};
+  }
+  static nlohmann::ordered_json derived(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
+
+  static void visit(auto& config, auto&& field) {
+    field("vocab_size", config.vocab_size);
+    field("hidden_size", config.hidden_size);
+    field("num_hidden_layers", config.num_hidden_layers);
+    field("num_attention_heads", config.num_attention_heads);
+    field("intermediate_size", config.intermediate_size);
+    field("max_position_embeddings", config.max_position_embeddings);
+    field("type_vocab_size", config.type_vocab_size);
+    field("hidden_act", config.hidden_act);
+    field("hidden_dropout_prob", config.hidden_dropout_prob);
+    field("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
+    field("layer_norm_eps", config.layer_norm_eps);
+    field("initializer_range", config.initializer_range);
+    field("bos_token_id", config.bos_token_id);
+    field("pad_token_id", config.pad_token_id);
+    field("eos_token_id", config.eos_token_id);
+  }
+
+  static void refuse_unsupported(const nlohmann::json& json, const std::string& path) {
+    const auto must_be = [&](const char* key, bool supported, const char* meaning) {
+      detail::require_flag(json, path, key, supported, meaning);
+    };
+    must_be("tie_word_embeddings", true, "an output layer that shares the embedding's matrix");
+    must_be("is_decoder", false, "tokens that see both sides");
+    must_be("add_cross_attention", false, "an encoder alone");
+    const auto positions = get_or<std::string>(json, "position_embedding_type", "absolute", path);
+    if (positions != "absolute")
+      throw FileError(path, "has \"position_embedding_type\": " + detail::in_quotes(positions) +
+                                "; supported is \"absolute\": a table with a row for each position");
+  }
+
+  static void read_own(const nlohmann::json&, const std::string&, RobertaConfig&) {}
+  static nlohmann::ordered_json write_own(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
+
+  /// What Hugging Face's RobertaConfig takes for keys that a config.json lacks; roberta-base's own says otherwise.
+  static RobertaConfig hugging_face_defaults() {
+    RobertaConfig config;
+    config.max_position_embeddings = 512;
+    config.type_vocab_size = 2;
+    config.layer_norm_eps = 1e-12;
+    return config;
+  }
+};
+
+/// As model_config.
+inline RobertaConfig roberta_config(const nlohmann::json& json, const std::string& path, RobertaConfig config = {}) {
+  return model_config(json, path, std::move(config));
+}
+
+/// The config.json of a model directory.
+inline RobertaConfig load_roberta_config(const std::string& path) { return load_config<RobertaConfig>(path); }
+
+}  // namespace neural_attention::io

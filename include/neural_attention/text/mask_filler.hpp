@@ -1,0 +1,117 @@
+// MaskFiller: a text with <mask> in, the likeliest tokens in its place out, each <mask> by itself as Hugging Face's
+// fill-mask does. On one const model and for any number of threads at once.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/models/masked_batch.hpp"
+
+namespace neural_attention::text {
+
+/// What may stand in the place of one <mask>.
+struct MaskCandidate {
+  int id = 0;
+  double probability = 0.0;
+  std::string token;  ///< its bytes, which may be a part of a character
+  std::string text;   ///< with the token in its place; other masks stay
+};
+
+struct MaskFillerOptions {
+  int workers = 1;  ///< requests that are answered at the same time
+  int threads = 1;  ///< of each worker; 0: all of the machine
+};
+
+/// Model as Roberta, Tokenizer as ByteBpe. Both must outlive it, and the model must not change during a request.
+template <class Model, class Tokenizer>
+class MaskFiller {
+ public:
+  using B = typename Model::Backend;
+
+  /// Throws ConfigError where an option makes no sense, or the vocabulary has no <mask>.
+  MaskFiller(const Model& model, const Tokenizer& tokenizer, MaskFillerOptions options = {})
+      : model_(&model), tokenizer_(&tokenizer), mask_(tokenizer.mask_id()), workers_(workers(options)) {}
+
+  /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError
+  /// where the text has no <mask> or more tokens than the model reads, and for a count below 1.
+  std::vector<std::vector<MaskCandidate>> operator()(std::string_view text, int count = 5) const {
+    if (count < 1) throw ConfigError("the number of candidates must be at least 1, not " + std::to_string(count));
+    const auto ids = tokenizer_->encode_sequence(text);
+    std::vector<int> places, originals;
+    for (std::size_t place = 0; place < ids.size(); ++place)
+      if (ids[place] == mask_) places.push_back(static_cast<int>(place));
+    if (places.empty()) throw ConfigError("the text has no " + std::string(Tokenizer::mask) + " to be filled");
+    const int longest = model_->config().longest_sequence();
+    if (static_cast<int>(ids.size()) > longest)
+      throw ConfigError("the text has " + std::to_string(ids.size()) +
+                        " tokens, <s> and </s> included; the model reads " + std::to_string(longest));
+    originals.assign(places.size(), mask_);
+    MaskedBatch batch(model_->config().pad_token_id);
+    batch.push(ids, places, originals);
+
+    const auto worker = workers_.lease();
+    auto step = worker->memory.begin(false);
+    model_->check(batch);
+    const auto states = model_->masked_states(step, model_->encode(step, batch, worker->saved), batch, worker->saved);
+    const auto logits = step.scratch.rows(states.rows, model_->config().vocab_size);
+    model_->logits(step, states, logits);
+    std::vector<std::vector<MaskCandidate>> results;
+    std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      step.backend.download(logits.slice(static_cast<int>(i), 1), row);
+      results.push_back(best(row, ids, places[i], count));
+    }
+    return results;
+  }
+
+ private:
+  struct Worker {
+    explicit Worker(int threads) : backend(threads), memory(backend) {}
+
+    B backend;
+    StepMemory<B> memory;
+    typename Model::Saved saved;
+  };
+
+  static WorkerPool<Worker> workers(const MaskFillerOptions& options) {
+    if (options.workers < 1) throw ConfigError("a filler of masks needs at least one worker");
+    return {options.workers, [&] { return std::make_unique<Worker>(options.threads); }};
+  }
+
+  /// Softmax in double over all logits of one row, then the largest ones.
+  std::vector<MaskCandidate> best(const std::vector<typename B::Scalar>& logits, std::vector<int> ids, int place,
+                                  int count) const {
+    const double largest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0.0;
+    for (const auto logit : logits) sum += std::exp(double(logit) - largest);
+    std::vector<int> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto end = order.begin() + std::min<std::ptrdiff_t>(count, std::ssize(order));
+    std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) {
+      const auto x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
+      return x != y ? x > y : a < b;
+    });
+    std::vector<MaskCandidate> candidates;
+    for (auto id = order.begin(); id != end; ++id) {
+      ids[static_cast<std::size_t>(place)] = *id;
+      const std::vector<int> inside(ids.begin() + 1, ids.end() - 1);
+      candidates.push_back({*id, std::exp(double(logits[static_cast<std::size_t>(*id)]) - largest) / sum,
+                            tokenizer_->decode({&*id, 1}), tokenizer_->decode(inside)});
+    }
+    return candidates;
+  }
+
+  const Model* model_;
+  const Tokenizer* tokenizer_;
+  int mask_;
+  WorkerPool<Worker> workers_;
+};
+
+}  // namespace neural_attention::text

@@ -1,0 +1,139 @@
+// A model of tests/golden with the golden values: what tests/reference/marian_goldens.py and roberta_goldens.py wrote
+// is loaded here and computed again, on any backend and with any projections that the file's config.json names.
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "golden_file.hpp"
+#include "models/perturbed.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+namespace golden {
+
+namespace na = neural_attention;
+
+/// Everything that is compared, under the names of the goldens.
+using Results = std::map<std::string, std::vector<double>>;
+
+template <class B, class T>
+std::vector<double> on_host(B& backend, na::RowsOf<T> x) {
+  std::vector<T> host(static_cast<std::size_t>(x.size()));
+  backend.download(x, host);
+  return {host.begin(), host.end()};
+}
+
+/// What does not depend on the kind of model. A family derives from it, fills `batch` and has forward(Results&).
+template <class M>
+class GoldenSubject {
+ public:
+  using Model = M;
+  using B = typename Model::Backend;
+
+  /// make_config(json, path) reads what the file says under "config"; `rate` is the name of a dropout rate there.
+  template <class MakeConfig>
+  GoldenSubject(const std::string& path, int threads, const char* rate, MakeConfig&& make_config)
+      : about(na::io::read_json(folder() / (path + ".json"))),
+        backend(threads),
+        model(backend, make_config(about.at("config"), path + ".json")),
+        batch(model.config().pad_token_id) {
+    BOOST_REQUIRE(about.at("config").at(rate) == 0.0);
+  }
+
+  void load(File& goldens) {
+    for (const auto& entry : model.parameters().entries()) {
+      const auto name = "param." + entry.name;
+      const auto expected =
+          entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
+      BOOST_TEST(goldens.shape(name) == expected, "the shape of " << name);
+      backend.upload(goldens.read<typename B::Scalar>(name), model.parameters().value(entry));
+    }
+  }
+
+  void gradients(Results& results, const std::string& prefix, const std::string& loss_name, double smoothing) {
+    const auto tokens = static_cast<double>(batch.labels.size());
+    model.parameters().zero_gradients();
+    auto step = memory.begin(true);
+    const auto sums = model.loss_and_gradient(step, batch, smoothing, 1.0 / tokens, saved);
+    BOOST_TEST(sums.tokens == static_cast<long>(tokens));
+    results[loss_name] = {sums.smoothed / tokens};
+    for (const auto& entry : model.parameters().entries())
+      if (entry.trained) results[prefix + entry.name] = on_host(backend, model.parameters().gradient(entry));
+    auto inference = memory.begin(false);
+    const auto alone = model.loss(inference, batch, smoothing, saved);
+    if constexpr (!std::is_same_v<B, Perturbed>) {  // its errors differ from call to call
+      const double few_bits = 8 * static_cast<double>(std::numeric_limits<typename B::Scalar>::epsilon());
+      BOOST_TEST(std::abs(alone.smoothed - sums.smoothed) <= few_bits * sums.smoothed);
+      BOOST_TEST(std::abs(alone.negative_log_likelihood - sums.negative_log_likelihood) <=
+                 few_bits * sums.negative_log_likelihood);
+    }
+  }
+  void gradients(Results& results) {
+    gradients(results, "grad.", "output.loss", 0.0);
+    gradients(results, "grad_smoothed.", "output.loss_smoothed", about.at("label_smoothing"));
+  }
+
+  void train(Results& results) {
+    const auto& how = about.at("adamw");
+    na::StepOptions options;
+    options.learning_rate = how.at("learning_rate");
+    options.schedule = {na::Schedule::Kind::Linear, 0, how.at("steps")};
+    options.max_gradient_norm = how.at("max_gradient_norm");
+    na::AdamOptions adam;
+    adam.beta1 = how.at("betas").at(0);
+    adam.beta2 = how.at("betas").at(1);
+    adam.epsilon = how.at("eps");
+    adam.weight_decay = how.at("weight_decay");
+    const std::set<std::string> undecayed = how.at("no_decay_parameters");
+    for (const auto& entry : model.parameters().entries())
+      if (entry.trained) BOOST_TEST(entry.vector == undecayed.contains(entry.name), entry.name);
+    na::TrainingStep<Model> training(backend, model, options, adam);
+    for (int i = 0; i < how.at("steps").template get<int>(); ++i) {
+      const auto result = training.run(std::span(&batch, 1));
+      results["adamw.losses"].push_back(result.loss.smoothed / double(result.loss.tokens));
+      results["adamw.gradient_norms"].push_back(result.gradient_norm);
+      results["adamw.learning_rates"].push_back(result.learning_rate);
+    }
+    for (const auto& entry : model.parameters().entries())
+      if (entry.trained) results["adamw." + entry.name] = on_host(backend, model.parameters().value(entry));
+  }
+
+  nlohmann::json about;
+  B backend;
+  Model model;
+  typename Model::Batch batch;
+  na::StepMemory<B> memory{backend};
+  typename Model::Saved saved;
+
+ protected:
+  void keep(Results& results, const std::string& name, na::Rows<B> x) { results[name] = on_host(backend, x); }
+  /// A stack of layers, as prefix0, prefix1, …
+  void keep(Results& results, const std::string& prefix, const std::vector<na::Rows<B>>& outputs) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) keep(results, prefix + std::to_string(i), outputs[i]);
+  }
+  void keep_logits(Results& results, na::Step<B>& step, na::Rows<B> states) {
+    const auto logits = step.scratch.rows(states.rows, model.config().vocab_size);
+    model.logits(step, states, logits);
+    keep(results, "output.logits", logits);
+  }
+};
+
+/// All that needs no training.
+template <class Subject>
+Results run(Subject& subject) {
+  Results results;
+  subject.forward(results);
+  subject.gradients(results);
+  return results;
+}
+
+}  // namespace golden

@@ -1,0 +1,18 @@
+// RoBERTa in single precision against Hugging Face's float64 values (models/test_roberta_goldens.cpp has those in
+// double), within bounds that follow from the sizes of the operands: see models/perturbed.hpp.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE models_roberta_float
+#include <boost/test/unit_test.hpp>
+
+#include "models/golden_bounds.hpp"
+#include "models/roberta_subject.hpp"
+
+BOOST_AUTO_TEST_SUITE(in_float)
+
+BOOST_AUTO_TEST_CASE(tensors) {
+  golden::each_roberta_preset([]<class P>(const char* name) {
+    BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::RobertaSubject, P>(name, 100);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,83 @@
+"""What tiny Hugging Face models of every kind share: the projections of each role, parameters that are all random.
+
+The projections are those of docs/interchange.md, which neural_projections.py executes from that page:
+
+    linear             nn.Linear                                    k_proj.weight
+    sequential_linear  Sequential(Linear)                           k_proj.0.weight
+    neural             Sequential(Linear, LayerNorm, ReLU, Linear)  k_proj.{0,1,3}.weight
+    plain_neural       Sequential(Linear, ReLU, Linear)             k_proj.{0,2}.weight
+    residual           linear(x) + mlp(x), mlp as neural            k_proj.linear.weight, k_proj.mlp.{0,1,3}.weight
+    plain_residual     linear(x) + mlp(x), mlp as plain_neural      k_proj.linear.weight, k_proj.mlp.{0,2}.weight
+
+Marian calls its key projection k_proj, RoBERTa self.key.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from neural_projections import projector
+
+ROLES = ("query", "key", "value", "output")
+KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual")
+# Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
+KEY_BIASES = {
+    "linear": ("bias",),
+    "sequential_linear": ("0.bias",),
+    "neural": ("3.bias",),
+    "plain_neural": ("2.bias",),
+    "residual": ("linear.bias", "mlp.3.bias"),
+    "plain_residual": ("linear.bias", "mlp.2.bias"),
+}
+
+
+def roles(query: str, key: str, value: str, output: str, expansion: int = 2) -> dict:
+    """The projections under the names of config.json's neural_attention.projectors."""
+    kinds = {"query": query, "key": key, "value": value, "output": output}
+    return {role: {"type": kind, "expansion": expansion} for role, kind in kinds.items()}
+
+
+def random_roles(draw) -> dict:
+    """draw(low, high) gives a whole number, both ends included."""
+    return {role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES}
+
+
+def all_linear(projectors: dict) -> bool:
+    return all(one["type"] == "linear" for one in projectors.values())
+
+
+def replace_projections(places: list, projectors: dict) -> None:
+    """Of each attention, places holds {role: (module, its member's name)}; linear ones stay Hugging Face's own."""
+    for attention in places:
+        for role, (module, name) in attention.items():
+            if projectors[role]["type"] != "linear":
+                setattr(module, name, projector(getattr(module, name).in_features, **projectors[role]))
+
+
+def saved_names(model) -> list:
+    """The names that HF writes to a file: aliases of tied tensors and constant tables left out."""
+    dropped = set(model._tied_weights_keys) | set(model._keys_to_ignore_on_save or ())
+    return [name for name in model.state_dict() if name not in dropped]
+
+
+@torch.no_grad()
+def fill_randomly(model, seed: int, own_values=lambda name, noise: None) -> None:
+    """Gives every saved tensor non-trivial values, rows of padding included. own_values(name, noise) may give those of
+    a tensor that needs others."""
+    generator = np.random.default_rng(seed)
+    state = model.state_dict()
+    norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
+    for name in saved_names(model):
+        tensor = state[name]
+        noise = generator.standard_normal(tuple(tensor.shape))
+        owner, _, leaf = name.rpartition(".")
+        values = own_values(name, noise)
+        if values is None and owner in norms:
+            values = 1.0 + 0.3 * noise if leaf == "weight" else 0.3 * noise
+        elif values is None and leaf == "bias":
+            values = 0.3 * noise
+        elif values is None:
+            # Two maps of a residual are added, and large scores leave the softmax hardly a gradient.
+            gain = 0.9 if ".linear." in name or ".mlp." in name else 1.3
+            values = gain / np.sqrt(tensor.shape[1]) * noise
+        tensor.copy_(torch.from_numpy(values))

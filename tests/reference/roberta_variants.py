@@ -1,0 +1,129 @@
+"""Tiny Hugging Face RoBERTa models whose attention projections are replaced by role; model_variants.py tells which
+projections there are.
+
+A Subject is one model to be compared: the sizes, the projections of each role, the lengths of the sequences and seeds.
+PRESETS are the committed ones, random_subject() draws others.
+"""
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+from transformers import RobertaConfig, RobertaForMaskedLM
+from transformers.models.roberta.modeling_roberta import RobertaAttention
+
+from model_variants import fill_randomly, random_roles, replace_projections, roles
+
+
+@dataclass(frozen=True)
+class Subject:
+    name: str
+    projectors: dict
+    seed: int  # of the parameters
+    width: int
+    layers: int
+    heads: int
+    ffn: int
+    vocabulary: int
+    lengths: Tuple[int, ...] = (9, 3, 12, 6)
+    special: Tuple[int, int, int] = (0, 1, 2)  # begin, padding, end
+    activation: str = "gelu"
+    norm_eps: float = 1e-5  # of the model's own LayerNorms; those of the projections have 1e-5
+    types: int = 1
+    chosen: bool = True  # by a person, for what it shows; not drawn
+
+    key_name = "self.key"
+
+    @property
+    def attentions(self) -> int:
+        return self.layers
+
+    @property
+    def pad_id(self) -> int:
+        return self.special[1]
+
+    def config(self) -> RobertaConfig:
+        return RobertaConfig(**self.config_dict())
+
+    def config_dict(self) -> dict:
+        begin, pad, end = self.special
+        return dict(
+            model_type="roberta",
+            vocab_size=self.vocabulary,
+            hidden_size=self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            intermediate_size=self.ffn,
+            max_position_embeddings=pad + 1 + max(self.lengths) + 2,
+            type_vocab_size=self.types,
+            hidden_act=self.activation,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            layer_norm_eps=self.norm_eps,
+            bos_token_id=begin,
+            pad_token_id=pad,
+            eos_token_id=end,
+            neural_attention={"projectors": self.projectors},
+        )
+
+
+# Widths are no powers of two. One model has other special ids, one another activation and epsilon.
+PRESETS = [
+    Subject("linear", roles("linear", "linear", "linear", "linear"), 11, 12, 3, 3, 20, 37),
+    Subject("paper_roberta", roles("plain_neural", "plain_neural", "plain_neural", "linear"), 12, 10, 2, 5, 14, 31),
+    Subject("neural", roles(*["neural"] * 4), 13, 9, 2, 3, 16, 29),
+    Subject("mixed", roles("linear", "neural", "plain_neural", "residual", expansion=3), 14, 6, 2, 1, 13, 33,
+            special=(5, 3, 0), activation="swish", norm_eps=1e-3),
+    Subject("plain", roles(*["plain_neural"] * 4), 15, 14, 1, 7, 11, 35),
+]
+
+
+def random_subject(number: int, generator: np.random.Generator) -> Subject:
+    """Sizes, projections, activation, epsilon, special ids and lengths at random."""
+    draw = lambda low, high: int(generator.integers(low, high + 1))
+    heads = draw(1, 5)
+    vocabulary = draw(12, 60)
+    special = tuple(int(i) for i in generator.choice(6, size=3, replace=False)) if draw(0, 1) else (0, 1, 2)
+    lengths = tuple(draw(2, 14) for _ in range(draw(1, 6)))
+    return Subject(
+        name=f"random_{number}",
+        projectors=random_roles(draw),
+        seed=draw(0, 2**31),
+        width=heads * draw(-(-4 // heads), 24 // heads),
+        layers=draw(1, 3),
+        heads=heads,
+        ffn=draw(3, 40),
+        vocabulary=vocabulary,
+        lengths=(max(4, lengths[0]),) + lengths[1:],  # somewhere a token is masked
+        special=special,
+        activation=("gelu", "swish", "relu", "mish")[draw(0, 3)],
+        norm_eps=(1e-5, 1e-12, 1e-3)[draw(0, 2)],
+        types=draw(1, 2),
+        chosen=False,
+    )
+
+
+def attentions(model: RobertaForMaskedLM) -> list:
+    """The projections of each attention, as replace_projections wants them."""
+    return [
+        {**{role: (attention.self, role) for role in ("query", "key", "value")}, "output": (attention.output, "dense")}
+        for attention in model.modules() if isinstance(attention, RobertaAttention)
+    ]
+
+
+def build(subject: Subject) -> RobertaForMaskedLM:
+    """A float64 model in evaluation mode with seeded parameters; its embeddings keep HF's padding_idx."""
+    model = RobertaForMaskedLM(subject.config())
+    found = attentions(model)
+    if len(found) != subject.attentions:
+        raise AssertionError("not every attention was found")
+    replace_projections(found, subject.projectors)
+    model = model.double()
+    model.tie_weights()
+    fill_randomly(model, subject.seed)
+    embeddings, head = model.roberta.embeddings, model.lm_head
+    if {embeddings.word_embeddings.padding_idx, embeddings.position_embeddings.padding_idx} != {subject.pad_id}:
+        raise AssertionError("an embedding lost its padding index")
+    if head.decoder.weight is not embeddings.word_embeddings.weight or head.decoder.bias is not head.bias:
+        raise AssertionError("the output layer is not tied to the embedding")
+    return model.eval()
