@@ -35,7 +35,7 @@ case $experiment in
   quick)
     for arm in linear plain_neural; do
       for seed in 1 2 3; do
-        train $arm $seed "${common[@]}" --max_steps 320 --warmup_steps 100 --eval_steps 160
+        train $arm $seed "${common[@]}" --max_steps 240 --warmup_steps 80 --eval_steps 120
       done
     done
     ;;

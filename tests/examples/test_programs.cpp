@@ -1,150 +1,24 @@
 // The example programs as their users meet them: child processes with flags, files, exit codes and messages.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE programs
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
+#include "examples/programs.hpp"
+
+using namespace programs;
 
 namespace {
 
-namespace fs = std::filesystem;
-using Arguments = std::vector<std::string>;
-
-std::string content(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-struct Outcome {
-  int code = -1;  ///< exit code, or -1 where a signal ended the program
-  int signal = 0;
-  std::string out, err;
-};
-
-/// A program that runs; its streams are files in `folder`.
-class Child {
- public:
-  Child(const fs::path& folder, const std::string& program, const Arguments& arguments, const std::string& input = {})
-      : out_(folder / "stdout"), err_(folder / "stderr") {
-    const auto path = (fs::path(NEURAL_ATTENTION_BIN_DIR) / program).string(), in = (folder / "stdin").string();
-    BOOST_REQUIRE_MESSAGE(fs::exists(path), path << " has not been built");
-    write(in, input);
-    std::vector<char*> argv = {const_cast<char*>(path.c_str())};
-    for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    pid_ = fork();
-    BOOST_REQUIRE(pid_ >= 0);
-    if (pid_ > 0) return;
-    redirect(in.c_str(), O_RDONLY, STDIN_FILENO);
-    redirect(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
-    redirect(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
-    unsetenv("NEURAL_ATTENTION_DEMO_DATA");
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-
-  void kill_at_once() const { kill(pid_, SIGKILL); }
-
-  Outcome wait() {
-    int status = 0;
-    BOOST_REQUIRE(waitpid(pid_, &status, 0) == pid_);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0, content(out_),
-            content(err_)};
-  }
-
- private:
-  static void redirect(const char* path, int flags, int descriptor) {
-    const int file = open(path, flags, 0600);
-    if (file < 0 || dup2(file, descriptor) < 0) _exit(126);
-  }
-
-  fs::path out_, err_;
-  pid_t pid_ = -1;
-};
-
-/// A program at the other end of two pipes.
-class Conversation {
- public:
-  Conversation(const std::string& program, const Arguments& arguments) {
-    int in[2], out[2];
-    BOOST_REQUIRE(pipe(in) == 0 && pipe(out) == 0);
-    const auto path = (fs::path(NEURAL_ATTENTION_BIN_DIR) / program).string();
-    std::vector<char*> argv = {const_cast<char*>(path.c_str())};
-    for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    pid_ = fork();
-    BOOST_REQUIRE(pid_ >= 0);
-    if (pid_ == 0) {
-      dup2(in[0], STDIN_FILENO);
-      dup2(out[1], STDOUT_FILENO);
-      for (const int end : {in[0], in[1], out[0], out[1]}) close(end);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    to_ = in[1];
-    from_ = out[0];
-  }
-  Conversation(const Conversation&) = delete;
-  Conversation& operator=(const Conversation&) = delete;
-  ~Conversation() {
-    close(to_);
-    close(from_);
-    waitpid(pid_, nullptr, 0);
-  }
-
-  void say(const std::string& text) const { BOOST_REQUIRE(::write(to_, text.data(), text.size()) == std::ssize(text)); }
-
-  /// Lines of the answer until there are `count`, or a minute is over.
-  std::string hear(std::ptrdiff_t count) {
-    std::string text;
-    while (std::count(text.begin(), text.end(), '\n') < count) {
-      pollfd wait{from_, POLLIN, 0};
-      char buffer[4096];
-      const auto size = poll(&wait, 1, 60'000) > 0 ? read(from_, buffer, sizeof buffer) : 0;
-      if (size <= 0) break;
-      text.append(buffer, static_cast<std::size_t>(size));
-    }
-    return text;
-  }
-
- private:
-  pid_t pid_ = -1;
-  int to_ = -1, from_ = -1;
-};
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::string line;
-  for (std::istringstream stream(text); std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-/// A folder of its own with a corpus of 200 + 20 pairs and a tiny config; gone at the end.
-struct Workplace {
-  Workplace() : folder(fs::temp_directory_path() / ("neural_attention_programs_" + std::to_string(getpid()))) {
+/// A folder with a corpus of 200 + 20 pairs and a tiny config.
+struct Workplace : Folder {
+  Workplace() {
     fs::create_directories(folder / "data");
     const auto parts = examples::split(examples::generate(220, 3), 200, 20, 0);
     const auto save = [&](const std::string& name, const std::vector<examples::SentencePair>& pairs) {
@@ -159,16 +33,6 @@ struct Workplace {
           R"({"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
               "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,
               "max_position_embeddings": 64})");
-  }
-  ~Workplace() {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-  }
-
-  std::string path(const std::string& name) const { return (folder / name).string(); }
-
-  Outcome run(const std::string& program, const Arguments& arguments, const std::string& input = {}) const {
-    return Child(folder, program, arguments, input).wait();
   }
 
   /// `translation train` at tiny size; `more` comes last.
@@ -204,16 +68,10 @@ struct Workplace {
     return path("model");
   }
 
-  /// The program ends with `code`, and its message is one that contains every part.
+  /// With a line to translate.
   void refuses(int code, const std::string& program, const Arguments& arguments, const Arguments& parts) const {
-    const auto outcome = run(program, arguments, "Der Hund schläft.\n");
-    BOOST_TEST(outcome.code == code, program << " ended with " << outcome.code << ": " << outcome.err);
-    BOOST_TEST(outcome.out == "");
-    for (const auto& part : parts)
-      BOOST_TEST(contains(outcome.err, part), "'" << part << "' is not in: " << outcome.err);
+    Folder::refuses(code, program, arguments, parts, "Der Hund schläft.\n");
   }
-
-  fs::path folder;
 };
 
 }  // namespace
@@ -323,21 +181,7 @@ BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
   BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.err);
   BOOST_TEST(contains(whole.out, "final valid_loss="));
 
-  Child child(folder, "translation", training("killed", "120", saving));
-  const auto saved = [&] {
-    std::error_code ignored;
-    for (const auto& item : fs::directory_iterator(folder / "killed", ignored))
-      if (item.path().filename().string().starts_with("checkpoint-") && item.path().extension() != ".incomplete")
-        return true;
-    return false;
-  };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-  while (!saved() && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  child.kill_at_once();
-  const auto killed = child.wait();
-  BOOST_REQUIRE_MESSAGE(killed.signal == SIGKILL, "the run was over before it was killed: " << killed.err);
-  BOOST_TEST(!fs::exists(folder / "killed" / "model.safetensors"));
+  kill_after_saving("translation", training("killed", "120", saving), "killed");
 
   auto more = saving;
   more.insert(more.end(), {"--resume_from_checkpoint", "last"});

@@ -23,9 +23,10 @@ import torch
 from transformers import GenerationConfig, MarianMTModel, MarianTokenizer
 from transformers.utils import logging
 
-import interchange
 import marian_variants as variants
+from interchange import FAMILY
 from marian_tokenizer_goldens import corpus
+from model_directories import Resave
 from model_variants import KINDS, ROLES
 from neural_projections import NeuralMarianMTModel
 
@@ -229,10 +230,9 @@ def compare_random(arguments, number: int) -> bool:
         start, directory = Path(scratch) / "start", Path(scratch) / f"random{number}"
         kinds = {role: {"type": draw.choice(KINDS), "expansion": draw.randint(1, 3)}
                  for role in ROLES}
-        vocabulary = len(json.loads((interchange.TOKENIZER / "vocab.json").read_text()))
-        interchange.random_config(draw, vocabulary, neural_attention={"projectors": kinds}).save_pretrained(start)
-        interchange.Resave(arguments.resave)("--random", start / "config.json", directory)
-        interchange.write_tokenizer(directory)
+        FAMILY.random_config(draw, FAMILY.vocabulary(), neural_attention={"projectors": kinds}).save_pretrained(start)
+        Resave(arguments.resave)("--random", start / "config.json", directory)
+        FAMILY.write_tokenizer(directory)
         how = settings(directory, {
             "num_beams": draw.randint(2, 6), "length_penalty": draw.choice([1.0, 0.3, 2.0, -0.5]),
             "early_stopping": draw.choice([False, True, "never"]), "max_length": draw.randint(5, 20),

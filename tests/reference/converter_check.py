@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
-from interchange import fill
+from model_directories import fill
 from model_variants import saved_names
 
 CONVERTER = Path(__file__).resolve().parents[2] / "examples" / "translation" / "convert_pytorch_model.py"

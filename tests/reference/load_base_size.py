@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from transformers import MarianConfig, MarianMTModel
 
-from interchange import BASE_SIZE, TOKENIZER, TOKENIZER_FILES, Resave, require
+from interchange import BASE_SIZE, FAMILY
+from model_directories import Resave, require
 
 
 def write_model(directory: Path) -> int:
@@ -34,7 +35,7 @@ def write_model(directory: Path) -> int:
 
 def write_tokenizer(directory: Path, source: Path) -> None:
     """A small tokenizer's files; its vocabulary is filled up with pieces that no text has, <pad> last."""
-    for name in TOKENIZER_FILES:
+    for name in FAMILY.tokenizer_files:
         shutil.copy(source / name, directory)
     ids = json.loads((source / "vocab.json").read_text(encoding="utf-8"))
     pieces = [piece for piece in sorted(ids, key=ids.get) if piece != "<pad>"]
@@ -61,7 +62,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resave", type=Path, required=True, help="the program resave_model")
     parser.add_argument("--translation", type=Path, help="the program translation")
-    parser.add_argument("--tokenizer", type=Path, default=TOKENIZER, help="a folder with a small tokenizer")
+    parser.add_argument("--tokenizer", type=Path, default=FAMILY.tokenizer_folder,
+                        help="a folder with a small tokenizer")
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     fine = True
