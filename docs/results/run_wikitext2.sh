@@ -25,17 +25,17 @@ train() {
   printf '{"test":"wikitext-103 valid","perplexity":%s}\n' "$perplexity" >>"$kept/metrics.jsonl"
 }
 
-common=(--config small --mini_batch_words 1024 --learning_rate 1e-3)
+common=(--config small --vocab_size 4000 --mini_batch_words 1024 --learning_rate 1e-3 --warmup_steps 100)
 case $experiment in
   small)
     for arm in linear plain_neural; do
-      train $arm 1 "${common[@]}" --max_steps 2700 --warmup_steps 200 --eval_steps 450
+      train $arm 1 "${common[@]}" --max_steps 2300 --eval_steps 460
     done
     ;;
   quick)
     for arm in linear plain_neural; do
       for seed in 1 2 3; do
-        train $arm $seed "${common[@]}" --max_steps 240 --warmup_steps 80 --eval_steps 120
+        train $arm $seed "${common[@]}" --max_steps 150 --eval_steps 150
       done
     done
     ;;

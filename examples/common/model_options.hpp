@@ -22,6 +22,14 @@ struct ModelOptions {
   bool gradient_checkpointing = false;
 };
 
+/// The model of a command that trains nothing. `kind` is one of Hugging Face's models.
+inline void add_model_directory_flag(CLI::App& app, std::string& directory, const std::string& kind) {
+  app.add_option("--model", directory,
+                 "Model directory as Hugging Face lays it out: an --output_dir of train, a checkpoint, or " + kind +
+                     " with model.safetensors")
+      ->required();
+}
+
 /// What a program's --help says of the flags that mean something else in each.
 struct ModelFlagTexts {
   const char *vocab_size, *projected, *not_projected, *width;

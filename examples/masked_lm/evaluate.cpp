@@ -2,8 +2,8 @@
 #include <cstdio>
 
 #include "common/progress.hpp"
-#include "masked_lm/commands.hpp"
 #include "masked_lm/masked_text.hpp"
+#include "masked_lm/options.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
 
 namespace examples {

@@ -4,8 +4,8 @@
 
 #include "common/line_source.hpp"
 #include "common/progress.hpp"
-#include "masked_lm/commands.hpp"
 #include "masked_lm/masked_text.hpp"
+#include "masked_lm/options.hpp"
 #include "neural_attention/text/mask_filler.hpp"
 
 namespace examples {

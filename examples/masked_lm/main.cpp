@@ -1,6 +1,7 @@
 // masked_lm train | evaluate | fill: RoBERTa with linear or neural projections on the CPU.
 #include "common/command_line.hpp"
-#include "masked_lm/commands.hpp"
+#include "common/commands.hpp"
+#include "masked_lm/options.hpp"
 
 int main(int argc, char** argv) {
   CLI::App app(
@@ -9,31 +10,19 @@ int main(int argc, char** argv) {
       "  masked_lm evaluate --model out --text test.txt\n"
       "  masked_lm fill --model out 'The capital of <mask> is Paris.'",
       "masked_lm");
-  app.require_subcommand(1);
-
-  examples::TrainOptions training;
-  auto* const train = app.add_subcommand("train", "Train a model on text");
-  examples::add_train_flags(*train, training);
-  train->footer(
+  examples::Commands commands(app);
+  commands.add(
+      "train", "Train a model on text", examples::add_train_flags, examples::train,
       "The paper's arms, from nothing; and the paper's procedure on a model that is there:\n"
       "  masked_lm train --data wikitext-2 --projector linear --output_dir out/linear\n"
       "  masked_lm train --data wikitext-2 --projector plain_neural --output_dir out/neural\n"
       "  masked_lm train --data wikitext-2 --model roberta-base --projector plain_neural --init_projections fresh "
       "--learning_rate 5e-5 --per_device_train_batch_size 8 --output_dir out/paper\n"
       "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
-
-  examples::EvaluateOptions evaluation;
-  auto* const evaluate = app.add_subcommand("evaluate", "Perplexity of a model on a text");
-  examples::add_evaluate_flags(*evaluate, evaluation);
-
-  examples::FillOptions filling;
-  auto* const fill = app.add_subcommand("fill", "The likeliest tokens in the place of <mask>");
-  examples::add_fill_flags(*fill, filling);
-  fill->footer("Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.");
-
-  return examples::run_program(app, argc, argv, [&] {
-    if (train->parsed()) return examples::train(training);
-    if (evaluate->parsed()) return examples::evaluate(evaluation);
-    return examples::fill(filling);
-  });
+  commands.add("evaluate", "Perplexity of a model on a text", examples::add_evaluate_flags, examples::evaluate,
+               "  masked_lm evaluate --model out --text test.txt.gz");
+  commands.add("fill", "The likeliest tokens in the place of <mask>", examples::add_fill_flags, examples::fill,
+               "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
+               "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
+  return examples::run_program(app, argc, argv, [&] { return commands.run(); });
 }

@@ -65,10 +65,7 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
 }
 
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
-  app.add_option("--model", options.model,
-                 "Model directory as Hugging Face lays it out: an --output_dir of train, a checkpoint, or a RoBERTa "
-                 "model with model.safetensors")
-      ->required();
+  add_model_directory_flag(app, options.model, "a RoBERTa model");
   app.add_option("--text", options.text_file, "The text, plain or gzip")->required();
   app.add_option("--mode", options.mode,
                  "reproducible: masks that depend on --seed and the text alone, each predicted token counts alike. "
@@ -85,11 +82,16 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
 
 inline void add_fill_flags(CLI::App& app, FillOptions& options) {
   app.add_option("text", options.text, "A text with <mask> in it [the lines of standard input]");
-  app.add_option("--model", options.model, "Model directory, as for evaluate")->required();
+  add_model_directory_flag(app, options.model, "a RoBERTa model");
   app.add_option("--top_k", options.top_k, "Candidates for each <mask>")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
 }
+
+// The commands. Each returns the program's exit code and throws on errors.
+int train(const TrainOptions& options);
+int evaluate(const EvaluateOptions& options);
+int fill(const FillOptions& options);
 
 }  // namespace examples

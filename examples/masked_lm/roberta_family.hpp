@@ -12,9 +12,17 @@ struct RobertaFamily {
   using Model = AnyRoberta;
   using Config = na::RobertaConfig;
 
+  /// The paper's: the output projection stays linear.
+  static std::array<std::string, 4> arrangement(const std::string& projector) {
+    return {projector, projector, projector, "linear"};
+  }
+
   static Config small(int vocabulary) { return na::roberta_small(vocabulary); }
   static Config base(int vocabulary) { return na::roberta_base(vocabulary); }
 
+  static void set_dropout(Config& config, double rate) {
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = rate;
+  }
   /// The ids of a vocabulary that ByteBpe::train learns are roberta-base's.
   static void set_vocabulary(Config& config, int size) {
     const Config ids;
@@ -22,14 +30,6 @@ struct RobertaFamily {
     config.bos_token_id = ids.bos_token_id;
     config.pad_token_id = ids.pad_token_id;
     config.eos_token_id = ids.eos_token_id;
-  }
-  static void set_dropout(Config& config, double rate) {
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = rate;
-  }
-
-  /// The paper's: the output projection stays linear.
-  static std::array<std::string, 4> arrangement(const std::string& projector) {
-    return {projector, projector, projector, "linear"};
   }
 };
 

@@ -5,8 +5,8 @@
 
 #include "common/tokenizer_files.hpp"
 #include "common/training_run.hpp"
-#include "masked_lm/commands.hpp"
 #include "masked_lm/masked_text.hpp"
+#include "masked_lm/options.hpp"
 #include "masked_lm/roberta_family.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
 

@@ -7,8 +7,8 @@
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/text/load_corpus.hpp"
-#include "translation/commands.hpp"
 #include "translation/decoding.hpp"
+#include "translation/options.hpp"
 
 namespace examples {
 

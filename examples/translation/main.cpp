@@ -1,6 +1,7 @@
 // translation train | evaluate | translate: Marian encoder-decoders with linear or neural projections on the CPU.
 #include "common/command_line.hpp"
-#include "translation/commands.hpp"
+#include "common/commands.hpp"
+#include "translation/options.hpp"
 
 int main(int argc, char** argv) {
   CLI::App app(
@@ -9,42 +10,27 @@ int main(int argc, char** argv) {
       "  translation evaluate --model out --source test.de --reference test.en\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out",
       "translation");
-  app.require_subcommand(1);
-
-  examples::TrainOptions training;
-  auto* const train = app.add_subcommand("train", "Train a model on pairs of sentences");
-  examples::add_train_flags(*train, training);
-  train->footer(
-      "A new model; the paper's procedure on a model that is there; a start that changes nothing at first:\n"
-      "  translation train --data DIR --projector neural --output_dir out\n"
-      "  translation train --data DIR --model opus-mt-de-en --projector neural --init_projections fresh "
-      "--learning_rate 5e-5 --output_dir out\n"
-      "  translation train --data DIR --model opus-mt-de-en --projector residual --init_projections warm "
-      "--learning_rate 5e-5 --output_dir out\n"
-      "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
-
-  examples::EvaluateOptions evaluation;
-  auto* const evaluate =
-      app.add_subcommand("evaluate", "Translate a file and compare it with a reference (BLEU, chrF)");
-  examples::add_evaluate_flags(*evaluate, evaluation);
-  evaluate->footer(
-      "  translation evaluate --model out --num_beams 4 --source test.de.gz --reference test.en.gz --hypotheses "
-      "out.en");
-
-  examples::TranslateOptions translation;
-  auto* const translate = app.add_subcommand("translate", "Translate standard input, or a file, line by line");
-  examples::add_translate_flags(*translate, translation);
-  translate->footer(
+  examples::Commands commands(app);
+  commands.add("train", "Train a model on pairs of sentences", examples::add_train_flags, examples::train,
+               "A new model; the paper's procedure on a model that is there; a start that changes nothing at first:\n"
+               "  translation train --data DIR --projector neural --output_dir out\n"
+               "  translation train --data DIR --model opus-mt-de-en --projector neural --init_projections fresh "
+               "--learning_rate 5e-5 --output_dir out\n"
+               "  translation train --data DIR --model opus-mt-de-en --projector residual --init_projections warm "
+               "--learning_rate 5e-5 --output_dir out\n"
+               "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
+  commands.add("evaluate", "Translate a file and compare it with a reference (BLEU, chrF)",
+               examples::add_evaluate_flags, examples::evaluate,
+               "  translation evaluate --model out --num_beams 4 --source test.de.gz --reference test.en.gz "
+               "--hypotheses out.en");
+  commands.add(
+      "translate", "Translate standard input, or a file, line by line", examples::add_translate_flags,
+      examples::translate,
       "One translation a line, in order. Empty lines stay empty; unknown words are <unk> to the model; of a line with "
       "more\ntokens than the model has positions the end is left out, and a warning says so.\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --num_beams 4\n"
       "  translation translate --model out --num_beams 5 --num_return_sequences 5 --input test.de.gz --output test.en\n"
       "  translation translate --model out --do_sample --top_p 0.9 --seed 1 < test.de\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --attention heads.svg");
-
-  return examples::run_program(app, argc, argv, [&] {
-    if (train->parsed()) return examples::train(training);
-    if (evaluate->parsed()) return examples::evaluate(evaluation);
-    return examples::translate(translation);
-  });
+  return examples::run_program(app, argc, argv, [&] { return commands.run(); });
 }

@@ -93,11 +93,7 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
 }
 
 inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
-  app.add_option(
-         "--model", options.model,
-         "Model directory as Hugging Face lays it out: an --output_dir of train, a checkpoint, or a Marian model "
-         "with model.safetensors")
-      ->required();
+  add_model_directory_flag(app, options.model, "a Marian model");
   const auto option = [&](const char* name, auto& value, const char* help) {
     app.add_option(name, value, help)->group("Search, as in generate(); what is not given: generation_config.json");
   };
@@ -150,5 +146,10 @@ inline void add_translate_flags(CLI::App& app, TranslateOptions& options) {
   option("--attention_layer", options.attention_layer,
          "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]");
 }
+
+// The commands. Each returns the program's exit code and throws on errors.
+int train(const TrainOptions& options);
+int evaluate(const EvaluateOptions& options);
+int translate(const TranslateOptions& options);
 
 }  // namespace examples

@@ -11,7 +11,7 @@
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/translation_data.hpp"
 #include "neural_attention/text/translator.hpp"
-#include "translation/commands.hpp"
+#include "translation/options.hpp"
 #include "translation/train_config.hpp"
 
 namespace examples {

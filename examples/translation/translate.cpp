@@ -7,8 +7,8 @@
 #include "common/line_source.hpp"
 #include "common/progress.hpp"
 #include "neural_attention/report/attention_map.hpp"
-#include "translation/commands.hpp"
 #include "translation/decoding.hpp"
+#include "translation/options.hpp"
 
 namespace examples {
 namespace {

@@ -18,6 +18,7 @@
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
+#include "neural_attention/io/roberta_config_json.hpp"
 #include "neural_attention/io/safetensors.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 #include "neural_attention/text/iwslt.hpp"
@@ -113,15 +114,18 @@ inline bool safetensors(const std::string& path) {
 }
 
 /// config.json: what was taken makes sense, and comes back from what we would write.
-inline bool marian_config(const std::string& path) {
+template <class Config>
+bool model_config(const std::string& path) {
   return reads(path, [](const std::string& name) {
-    const auto config = io::load_marian_config(name);
+    const auto config = io::load_config<Config>(name);
     if (config.vocab_size > 0) config.validate();
     const auto written = io::to_json(config).dump();
-    const auto again = io::marian_config(io::parse_json(written, name), name);
+    const auto again = io::model_config(io::parse_json(written, name), name, Config());
     require(io::to_json(again).dump() == written, "a config written again is the same");
   });
 }
+inline bool marian_config(const std::string& path) { return model_config<neural_attention::MarianConfig>(path); }
+inline bool roberta_config(const std::string& path) { return model_config<neural_attention::RobertaConfig>(path); }
 
 /// generation_config.json: what was taken makes sense, and comes back from what we would write.
 inline bool generation_config(const std::string& path) {
@@ -189,6 +193,7 @@ struct Target {
 
 inline constexpr Target targets[] = {{"safetensors", safetensors},
                                      {"marian_config", marian_config},
+                                     {"roberta_config", roberta_config},
                                      {"generation_config", generation_config},
                                      {"shard_index", shard_index},
                                      {"vocabulary", vocabulary},

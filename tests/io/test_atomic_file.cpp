@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(an_unwritable_folder) {
   const Scratch scratch;
   put(scratch / "a.txt", "old");
   fs::permissions(scratch.path, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
-                                      fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec);
+                                    fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec);
   {
     const OrdinaryUser user;
     BOOST_CHECK_EXCEPTION(write_file_atomically(scratch / "a.txt", "new"), FileError,

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "io/model_tensors.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/io/model_directory.hpp"
@@ -31,57 +32,11 @@ constexpr std::uint64_t some_seed = 5, other_seed = 6;
 const std::string shared = "model.shared.weight";
 const std::string first_query = "model.encoder.layers.0.self_attn.q_proj.";
 
-template <class Model>
-std::vector<float> tensor(B& backend, const Model& model, const std::string& name) {
-  const auto* const entry = model.parameters().find(name);
-  if (!entry) throw std::runtime_error("the model has no tensor " + name);
-  std::vector<float> values(static_cast<std::size_t>(entry->size()));
-  backend.download(model.parameters().value(*entry), values);
-  return values;
-}
-
-/// The tensors of a model, to be changed and written as a file.
-struct Tensors {
-  struct Tensor {
-    DType dtype;
-    std::vector<std::int64_t> shape;
-    std::vector<std::byte> bytes;
-  };
-  std::map<std::string, Tensor> of;
-
-  template <class T>
-  void set(const std::string& name, DType dtype, std::vector<std::int64_t> shape, const std::vector<T>& values) {
-    const auto* const data = reinterpret_cast<const std::byte*>(values.data());
-    of[name] = {dtype, std::move(shape), {data, data + values.size() * sizeof(T)}};
-  }
-
-  template <class Model>
-  Tensors(B& backend, const Model& model) {
-    for (const auto& entry : model.parameters().entries()) {
-      const auto shape =
-          entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
-      set(entry.name, DType::F32, shape, tensor(backend, model, entry.name));
-    }
-  }
-
-  void write(const std::filesystem::path& path) const {
-    std::vector<io::TensorToWrite> list;
-    for (const auto& [name, tensor] : of) list.push_back({name, tensor.dtype, tensor.shape, tensor.bytes.data()});
-    io::write_safetensors(path, list, {{"format", "pt"}});
-  }
-};
-
 /// A stock model with random values everywhere, saved, and its tensors as they were.
 struct Saved {
   Saved() : backend(1), model(backend, tiny::config(), some_seed), tensors(backend, model) {
-    std::vector<float> noise;
-    std::uint32_t state = 1;
-    for (const auto& entry : model.parameters().entries()) {
-      noise.resize(static_cast<std::size_t>(entry.size()));
-      for (auto& x : noise) x = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
-      backend.upload(noise, model.parameters().value(entry));
-    }
-    tensors = Tensors(backend, model);
+    fill_with_noise(backend, model);
+    tensors = ModelTensors(backend, model);
     io::save_model(folder.path.string(), backend, model);
   }
 
@@ -102,7 +57,7 @@ struct Saved {
   B backend;
   Scratch folder;
   Stock model;
-  Tensors tensors;
+  ModelTensors tensors;
   io::LoadReport report;
 };
 

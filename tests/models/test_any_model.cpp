@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "models/tiny_marian.hpp"
+#include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/any_model.hpp"
 
@@ -80,6 +81,21 @@ BOOST_AUTO_TEST_CASE(a_miss_names_the_type) {
                 "Marian<Cpu<float>, Projections<PlainNeural, Linear, Linear, PlainNeural>>");
   check_missing(config_with("residual", "plain_residual", "sequential_linear", "deep"),
                 "Marian<Cpu<float>, Projections<ResidualNeural, ResidualPlainNeural, SequentialLinear, Deep>>");
+}
+
+BOOST_AUTO_TEST_CASE(masked_language_models_are_picked_alike) {
+  B backend(1);
+  using Masked = AnyModel<Roberta<B, LinearProjections>, Roberta<B, paper::roberta>>;
+  auto config = tiny::roberta_config();
+  config.query.type = config.key.type = config.value.type = "plain_neural";
+  const Masked any(backend, config, 3);
+  BOOST_TEST((any.get<Roberta<B, paper::roberta>>() != nullptr));
+  BOOST_TEST(any.config().hidden_size == config.hidden_size);
+  config.output.type = "neural";
+  BOOST_CHECK_EXCEPTION(Masked(backend, config), ConfigError, [](const ConfigError& error) {
+    return std::string(error.what())
+        .ends_with("Roberta<Cpu<float>, Projections<PlainNeural, PlainNeural, PlainNeural, Neural>>");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(without_initial_values) {

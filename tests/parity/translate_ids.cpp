@@ -2,9 +2,9 @@
 // Translates lines of text with a model directory, as its files say or as another generation_config.json does. Prints,
 // for each, one JSON object with the source's token ids and the n-best list:
 // {"source": [..], "results": [{"ids": [..], "score": -0.5}, ..]}. compare_translations.py reads it.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,6 +15,7 @@
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/marian_tokenizer.hpp"
 
 namespace {
 

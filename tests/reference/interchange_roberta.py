@@ -16,7 +16,8 @@ import random
 from pathlib import Path
 
 import torch
-from transformers import RobertaConfig, RobertaForMaskedLM, RobertaModel, RobertaTokenizerFast
+from transformers import RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, RobertaModel
+from transformers import RobertaTokenizerFast
 
 from converter_check import accepted
 from model_directories import EditedFile, Family, Resave, check_aliases, fill, read_tensors, require
@@ -77,17 +78,19 @@ def other_parts(family: Family, resave: Resave, scratch: Path, generator: random
     positions = {"roberta.embeddings.position_ids": torch.arange(config.max_position_embeddings).unsqueeze(0)}
     file.taken(pooler)
     file.taken(pooler | positions)
-    bare.save_pretrained(scratch / "bare", safe_serialization=True)
-    resave.refused(scratch / "bare", file.never, names=["model.safetensors", "missing      lm_head.bias",
-                                                        "unexpected   embeddings.word_embeddings.weight"])
-    for change in ({"model_type": "xlm-roberta"}, {"is_decoder": True}, {"add_cross_attention": True},
-                   {"tie_word_embeddings": False}, {"position_embedding_type": "relative_key"}):
-        described = json.loads((file.folder / "config.json").read_text())
-        folder = scratch / next(iter(change))
+    for model, unexpected in ((bare, "embeddings.word_embeddings.weight"),
+                              (RobertaForSequenceClassification(config), "classifier.dense.weight")):
+        folder = scratch / type(model).__name__
+        model.save_pretrained(folder, safe_serialization=True)
+        resave.refused(folder, file.never, names=["model.safetensors", "missing      lm_head.bias",
+                                                  f"unexpected   {unexpected}"])
+    described = json.loads((file.folder / "config.json").read_text())
+    for key, value in (("model_type", "xlm-roberta"), ("is_decoder", True), ("add_cross_attention", True),
+                       ("tie_word_embeddings", False), ("position_embedding_type", "relative_key")):
+        folder = scratch / key
         folder.mkdir()
-        (folder / "config.json").write_text(json.dumps(described | change))
-        resave.refused(folder, file.never, names=["config.json", *change.keys() - {"model_type"},
-                                                  *change.values() & {"xlm-roberta", "relative_key"}])
+        (folder / "config.json").write_text(json.dumps(described | {key: value}))
+        resave.refused(folder, file.never, names=["config.json", value if key == "model_type" else key])
     print("  a pooling layer and position_ids left aside, other kinds of model refused")
 
 

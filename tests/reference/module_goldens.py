@@ -114,8 +114,8 @@ def simple_modules(g: Goldens) -> None:
         g.put(f"embedding.{case}", padding_idx=-1 if padding is None else padding)
 
     for kind, expansion in (("neural", 2), ("plain_neural", 3), ("sequential_linear", 1)):
-        projector = randomise(g, projector(6, kind, expansion))
-        g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
+        module = randomise(g, projector(6, kind, expansion))
+        g.put_module(f"projector.{kind}", module, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=expansion)
 
 
@@ -145,8 +145,8 @@ def further_modules(g: Goldens) -> None:
     g.put("rms_norm_relu.basic", x=x, y=y, dy=dy, dx=x.grad, weight=norm.weight, dweight=norm.weight.grad)
 
     for kind, expansion in (("residual", 2), ("plain_residual", 3)):
-        projector = randomise(g, projector(6, kind, expansion))
-        g.put_module(f"projector.{kind}", projector, g.normal(5, 6))
+        module = randomise(g, projector(6, kind, expansion))
+        g.put_module(f"projector.{kind}", module, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=expansion)
     normed = nn.Sequential(nn.Linear(6, 12), RmsNorm(12), nn.Mish(), nn.Linear(12, 6))
     g.put_module("projector.rms_mish", randomise(g, normed), g.normal(5, 6))

@@ -15,9 +15,9 @@ struct ConfigKeys<MarianConfig> {
   static constexpr const char* architecture = "MarianMTModel";
 
   static nlohmann::ordered_json of_a_new_model(const MarianConfig& config) {
-    return {{"is_encoder_decoder", true},
-            {"bos_token_id", config.eos_token_id},
+    return {{"bos_token_id", config.eos_token_id},
             {"forced_eos_token_id", config.eos_token_id},
+            {"is_encoder_decoder", true},
             {"share_encoder_decoder_embeddings", true},
             {"use_cache", true}};
   }
@@ -25,26 +25,6 @@ struct ConfigKeys<MarianConfig> {
     return {{"decoder_vocab_size", config.vocab_size},
             {"num_hidden_layers", config.encoder_layers},
             {"decoder_start_token_id", config.pad_token_id}};
-  }
-
-  static void visit(auto& config, auto&& field) {
-    field("vocab_size", config.vocab_size);
-    field("d_model", config.d_model);
-    field("encoder_layers", config.encoder_layers);
-    field("decoder_layers", config.decoder_layers);
-    field("encoder_attention_heads", config.encoder_attention_heads);
-    field("decoder_attention_heads", config.decoder_attention_heads);
-    field("encoder_ffn_dim", config.encoder_ffn_dim);
-    field("decoder_ffn_dim", config.decoder_ffn_dim);
-    field("max_position_embeddings", config.max_position_embeddings);
-    field("activation_function", config.activation_function);
-    field("dropout", config.dropout);
-    field("attention_dropout", config.attention_dropout);
-    field("activation_dropout", config.activation_dropout);
-    field("scale_embedding", config.scale_embedding);
-    field("init_std", config.init_std);
-    field("pad_token_id", config.pad_token_id);
-    field("eos_token_id", config.eos_token_id);
   }
 
   static void refuse_unsupported(const nlohmann::json& json, const std::string& path) {

@@ -1,8 +1,7 @@
-// What the config.json files of all models have in common. A ConfigKeys<Config> names the keys of one kind of model:
+// What the config.json files of all models have in common. A Config visits its keys; ConfigKeys<Config> knows the rest:
 //   model_type, architecture        what the file says that it is
-//   visit(config, field)            field(key, member) for every key that is a member of the config
 //   derived(config)                 keys that follow from others
-//   of_a_new_model(config)          further keys of a model that was not read from a file
+//   of_a_new_model(config)          further keys of a model that was not read from a file, in alphabetical order
 //   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
 //   read_own(own, path, config), write_own(config): what "neural_attention" holds beside the projectors. Hugging Face
 //   ignores that key.
@@ -68,7 +67,7 @@ inline void require_flag(const nlohmann::json& json, const std::string& path, co
 /// The keys of a config.json that to_json does not make itself, as text.
 template <class Config>
 std::string other_config_keys(nlohmann::json json, const Config& config) {
-  ConfigKeys<Config>::visit(config, [&](const char* key, const auto&) { json.erase(key); });
+  Config::visit(config, [&](const char* key, const auto&) { json.erase(key); });
   const auto derived = ConfigKeys<Config>::derived(config);
   for (const auto& item : derived.items()) json.erase(item.key());
   for (const char* key : {"neural_attention", "torch_dtype"}) json.erase(key);  // of the file that is written
@@ -78,7 +77,7 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
 template <class Config>
 void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
   using Keys = ConfigKeys<Config>;
-  Keys::visit(config, [&]<class T>(const char* key, T& member) {
+  Config::visit(config, [&]<class T>(const char* key, T& member) {
     if (!json.contains(key)) return;
     if constexpr (std::is_same_v<T, Activation>)
       member = activation_named(get<std::string>(json, key, path));
@@ -112,7 +111,7 @@ nlohmann::ordered_json to_json(const Config& config) {
     const auto others = nlohmann::json::parse(config.other_keys);
     for (const auto& [key, value] : others.items()) json[key] = value;
   }
-  Keys::visit(config, [&]<class T>(const char* key, const T& member) {
+  Config::visit(config, [&]<class T>(const char* key, const T& member) {
     if constexpr (std::is_same_v<T, Activation>)
       json[key] = name_of(member);
     else

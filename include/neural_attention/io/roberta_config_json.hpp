@@ -19,24 +19,6 @@ struct ConfigKeys<RobertaConfig> {
   }
   static nlohmann::ordered_json derived(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
 
-  static void visit(auto& config, auto&& field) {
-    field("vocab_size", config.vocab_size);
-    field("hidden_size", config.hidden_size);
-    field("num_hidden_layers", config.num_hidden_layers);
-    field("num_attention_heads", config.num_attention_heads);
-    field("intermediate_size", config.intermediate_size);
-    field("max_position_embeddings", config.max_position_embeddings);
-    field("type_vocab_size", config.type_vocab_size);
-    field("hidden_act", config.hidden_act);
-    field("hidden_dropout_prob", config.hidden_dropout_prob);
-    field("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
-    field("layer_norm_eps", config.layer_norm_eps);
-    field("initializer_range", config.initializer_range);
-    field("bos_token_id", config.bos_token_id);
-    field("pad_token_id", config.pad_token_id);
-    field("eos_token_id", config.eos_token_id);
-  }
-
   static void refuse_unsupported(const nlohmann::json& json, const std::string& path) {
     const auto must_be = [&](const char* key, bool supported, const char* meaning) {
       detail::require_flag(json, path, key, supported, meaning);

@@ -3,14 +3,25 @@
 
 #include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
 
 namespace neural_attention::checks {
 
 /// Throws ConfigError where a size is not above 0.
-inline void positive(const char* name, int size) {
+inline void positive(std::string_view name, int size) {
   if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
+}
+
+/// Throws ConfigError where an integer of a config, other than the id of a token, is not above 0.
+template <class Config>
+void sizes(const Config& config) {
+  Config::visit(config, [](std::string_view name, const auto& value) {
+    if constexpr (std::is_same_v<decltype(value), const int&>)
+      if (!name.ends_with("_token_id")) positive(name, value);
+  });
 }
 
 /// Throws ConfigError where a token is not in the vocabulary.

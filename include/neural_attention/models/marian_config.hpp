@@ -32,17 +32,30 @@ struct MarianConfig {
   ProjectorConfig query, key, value, output;  ///< expansion, and the type where the projector is a Choice
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
+  /// field(key, member) for every key of config.json that is a member.
+  static void visit(auto& self, auto&& field) {
+    field("vocab_size", self.vocab_size);
+    field("d_model", self.d_model);
+    field("encoder_layers", self.encoder_layers);
+    field("decoder_layers", self.decoder_layers);
+    field("encoder_attention_heads", self.encoder_attention_heads);
+    field("decoder_attention_heads", self.decoder_attention_heads);
+    field("encoder_ffn_dim", self.encoder_ffn_dim);
+    field("decoder_ffn_dim", self.decoder_ffn_dim);
+    field("max_position_embeddings", self.max_position_embeddings);
+    field("activation_function", self.activation_function);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("activation_dropout", self.activation_dropout);
+    field("scale_embedding", self.scale_embedding);
+    field("init_std", self.init_std);
+    field("pad_token_id", self.pad_token_id);
+    field("eos_token_id", self.eos_token_id);
+  }
+
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    checks::positive("vocab_size", vocab_size);
-    checks::positive("d_model", d_model);
-    checks::positive("encoder_layers", encoder_layers);
-    checks::positive("decoder_layers", decoder_layers);
-    checks::positive("encoder_attention_heads", encoder_attention_heads);
-    checks::positive("decoder_attention_heads", decoder_attention_heads);
-    checks::positive("encoder_ffn_dim", encoder_ffn_dim);
-    checks::positive("decoder_ffn_dim", decoder_ffn_dim);
-    checks::positive("max_position_embeddings", max_position_embeddings);
+    checks::sizes(*this);
     checks::expansions(*this);
     checks::token("pad_token_id", pad_token_id, vocab_size);
     checks::token("eos_token_id", eos_token_id, vocab_size);

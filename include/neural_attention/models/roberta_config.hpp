@@ -14,13 +14,13 @@ struct RobertaConfig {
   int num_hidden_layers = 12;
   int num_attention_heads = 12;
   int intermediate_size = 3072;
-  int max_position_embeddings = 514;  ///< rows of the table: pad_token_id + 1 more than a sequence may have tokens
-  int type_vocab_size = 1;
   Activation hidden_act = Activation::Gelu;
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
-  double layer_norm_eps = 1e-5;
+  int max_position_embeddings = 514;  ///< rows of the table: pad_token_id + 1 more than a sequence may have tokens
+  int type_vocab_size = 1;
   double initializer_range = 0.02;
+  double layer_norm_eps = 1e-5;
   int bos_token_id = 0;
   int pad_token_id = 1;
   int eos_token_id = 2;
@@ -31,15 +31,28 @@ struct RobertaConfig {
   /// The most tokens of a sequence, <s> and </s> included.
   int longest_sequence() const { return max_position_embeddings - pad_token_id - 1; }
 
+  /// field(key, member) for every key of config.json that is a member.
+  static void visit(auto& self, auto&& field) {
+    field("vocab_size", self.vocab_size);
+    field("hidden_size", self.hidden_size);
+    field("num_hidden_layers", self.num_hidden_layers);
+    field("num_attention_heads", self.num_attention_heads);
+    field("intermediate_size", self.intermediate_size);
+    field("max_position_embeddings", self.max_position_embeddings);
+    field("type_vocab_size", self.type_vocab_size);
+    field("hidden_act", self.hidden_act);
+    field("hidden_dropout_prob", self.hidden_dropout_prob);
+    field("attention_probs_dropout_prob", self.attention_probs_dropout_prob);
+    field("layer_norm_eps", self.layer_norm_eps);
+    field("initializer_range", self.initializer_range);
+    field("bos_token_id", self.bos_token_id);
+    field("pad_token_id", self.pad_token_id);
+    field("eos_token_id", self.eos_token_id);
+  }
+
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    checks::positive("vocab_size", vocab_size);
-    checks::positive("hidden_size", hidden_size);
-    checks::positive("num_hidden_layers", num_hidden_layers);
-    checks::positive("num_attention_heads", num_attention_heads);
-    checks::positive("intermediate_size", intermediate_size);
-    checks::positive("max_position_embeddings", max_position_embeddings);
-    checks::positive("type_vocab_size", type_vocab_size);
+    checks::sizes(*this);
     checks::expansions(*this);
     checks::token("bos_token_id", bos_token_id, vocab_size);
     checks::token("pad_token_id", pad_token_id, vocab_size);

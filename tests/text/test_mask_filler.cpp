@@ -1,0 +1,137 @@
+// MaskFiller: probabilities are those of the model's logits, each mask by itself, the same from any thread.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE mask_filler
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/models/roberta.hpp"
+#include "neural_attention/text/byte_bpe.hpp"
+#include "neural_attention/text/mask_filler.hpp"
+#include "scratch.hpp"
+
+using namespace neural_attention;
+using B = Cpu<double>;
+using Model = Roberta<B, paper::roberta>;
+
+namespace {
+
+struct Subject {
+  Subject() : tokenizer(make_tokenizer()), model(backend, make_config(), 7, Purpose::Inference) {}
+
+  static text::ByteBpe make_tokenizer() {
+    const std::vector<std::string> lines(3, "the dog sees the cat and the cat sees a dog in the caf\u00e9");
+    return text::ByteBpe::train(lines, {300, 2, false});
+  }
+  RobertaConfig make_config() const {
+    auto config = roberta_small(tokenizer.vocab_size());
+    config.hidden_size = 8;
+    config.num_hidden_layers = config.num_attention_heads = 2;
+    config.intermediate_size = 12;
+    config.max_position_embeddings = 26;
+    config.initializer_range = 0.5;
+    return config;
+  }
+  auto filler(text::MaskFillerOptions options = {}) const { return text::MaskFiller(model, tokenizer, options); }
+
+  /// softmax of the logits of the masks of `ids`, row after row.
+  std::vector<std::vector<double>> probabilities(const std::vector<int>& ids) {
+    std::vector<int> places;
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      if (ids[i] == tokenizer.mask_id()) places.push_back(static_cast<int>(i));
+    MaskedBatch batch(model.config().pad_token_id);
+    batch.push(ids, places, places);
+    StepMemory<B> memory(backend);
+    Model::Saved saved;
+    auto step = memory.begin(false);
+    const auto states = model.masked_states(step, model.encode(step, batch, saved), batch, saved);
+    const auto logits = step.scratch.rows(states.rows, tokenizer.vocab_size());
+    model.logits(step, states, logits);
+    std::vector<std::vector<double>> rows;
+    for (int r = 0; r < logits.rows; ++r) {
+      auto& row = rows.emplace_back(static_cast<std::size_t>(logits.cols));
+      backend.download(logits.slice(r, 1), row);
+      double sum = 0.0;
+      for (double& x : row) sum += x = std::exp(x);
+      for (double& x : row) x /= sum;
+    }
+    return rows;
+  }
+
+  B backend{1};
+  text::ByteBpe tokenizer;
+  Model model;
+};
+
+bool same(const std::vector<std::vector<text::MaskCandidate>>& a,
+          const std::vector<std::vector<text::MaskCandidate>>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size()) return false;
+    for (std::size_t j = 0; j < a[i].size(); ++j)
+      if (a[i][j].id != b[i][j].id || a[i][j].probability != b[i][j].probability || a[i][j].text != b[i][j].text)
+        return false;
+  }
+  return !a.empty();
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(filling, Subject)
+
+BOOST_AUTO_TEST_CASE(candidates_are_the_largest_of_the_softmax) {
+  const std::string line = "the <mask> sees a<mask>!";
+  const auto ids = tokenizer.encode_sequence(line);
+  const auto expected = probabilities(ids);
+  const auto found = filler()(line, tokenizer.vocab_size() + 5);
+  BOOST_REQUIRE(found.size() == 2u);
+  BOOST_REQUIRE(expected.size() == 2u);
+  for (std::size_t mask = 0; mask < 2; ++mask) {
+    BOOST_REQUIRE(found[mask].size() == expected[mask].size());  // there are no more than the vocabulary has
+    double before = 1.0, sum = 0.0;
+    for (const auto& candidate : found[mask]) {
+      BOOST_TEST(candidate.probability == expected[mask][static_cast<std::size_t>(candidate.id)],
+                 boost::test_tools::tolerance(1e-12));
+      BOOST_TEST(candidate.probability <= before);
+      BOOST_TEST(candidate.token == tokenizer.decode(std::vector{candidate.id}));
+      before = candidate.probability;
+      sum += candidate.probability;
+    }
+    BOOST_TEST(sum == 1.0, boost::test_tools::tolerance(1e-12));
+  }
+  const auto best = filler()(line);
+  BOOST_TEST(best[0].size() == 5u);
+  BOOST_TEST(best[0].front().text == "the" + best[0].front().token + " sees a<mask>!");
+  BOOST_TEST(best[1].front().text == "the<mask> sees a" + best[1].front().token + "!");
+}
+
+BOOST_AUTO_TEST_CASE(eight_threads_get_what_one_gets) {
+  const auto fill = filler({3, 1});
+  const std::vector<std::string> lines = {"<mask>", "the <mask> cat", "a <mask> <mask>", "dog in the caf\u00e9 <mask>"};
+  std::vector<std::vector<std::vector<text::MaskCandidate>>> expected, found(8);
+  for (const auto& line : lines) expected.push_back(fill(line));
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    threads.emplace_back([&, i] {
+      for (int turn = 0; turn < 5; ++turn) found[i] = fill(lines[i % lines.size()]);
+    });
+  for (auto& thread : threads) thread.join();
+  for (std::size_t i = 0; i < found.size(); ++i) BOOST_TEST(same(found[i], expected[i % lines.size()]));
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_filled_is_refused) {
+  const auto fill = filler();
+  BOOST_CHECK_EXCEPTION(fill("no mask"), ConfigError, says({"no <mask>"}));
+  BOOST_CHECK_EXCEPTION(fill("<mask>", 0), ConfigError, says({"at least 1"}));
+  std::string line = "<mask>";
+  for (int i = 0; i < 30; ++i) line += " dog";
+  BOOST_CHECK_EXCEPTION(fill(line), ConfigError, says({"33 tokens", "reads 24"}));
+  BOOST_CHECK_THROW(filler({0, 1}), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
