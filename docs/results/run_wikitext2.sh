@@ -9,19 +9,20 @@ experiment=$1 data=$2 work=$3 only_arm=${4:-} only_seed=${5:-}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 masked_lm=${MASKED_LM:-$root/build/release/bin/masked_lm}
 
-# train ARM SEED FLAGS…: one run, its perplexity on WikiText-103's rendering of the same articles, and its metrics into
-# the repository.
+# train ARM SEED FLAGS…: one run and its metrics into the repository; of `small` also the perplexity on WikiText-103's
+# rendering of the same articles.
 train() {
   local arm=$1 seed=$2; shift 2
   [[ ${only_arm:-$arm} == "$arm" && ${only_seed:-$seed} == "$seed" ]] || return 0
   local out="$work/wikitext2-$experiment/$arm-seed$seed" kept="$root/docs/results/runs/wikitext2-$experiment/$arm-seed$seed"
   "$masked_lm" train --data "$data/wikitext-2" --projector "$arm" --seed "$seed" --output_dir "$out" --threads 1 \
     --save_total_limit 1 "$@"
+  mkdir -p "$kept"
+  cp "$out/metrics.jsonl" "$kept/metrics.jsonl"
+  [[ $experiment == small ]] || return 0
   local perplexity
   perplexity=$("$masked_lm" evaluate --model "$out" --text "$data/wikitext-103/valid.txt.gz" --threads 1 |
     awk '/^perplexity/ { print $3 }')
-  mkdir -p "$kept"
-  cp "$out/metrics.jsonl" "$kept/metrics.jsonl"
   printf '{"test":"wikitext-103 valid","perplexity":%s}\n' "$perplexity" >>"$kept/metrics.jsonl"
 }
 

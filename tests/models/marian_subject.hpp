@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/golden_subject.hpp"
+#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
