@@ -67,12 +67,12 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
   add_model_directory_flag(app, options.model, "a RoBERTa model");
   app.add_option("--text", options.text_file, "The text, plain or gzip")->required();
+  add_masked_text_flags(app, options.text);
   app.add_option("--mode", options.mode,
                  "reproducible: masks that depend on --seed and the text alone, each predicted token counts alike. "
                  "hugging_face: as run_mlm, each sequence counts alike, with the mean loss of its batch")
       ->check(CLI::IsMember({"reproducible", "hugging_face"}))
       ->capture_default_str();
-  add_masked_text_flags(app, options.text);
   app.add_option("--per_device_eval_batch_size", options.per_device_eval_batch_size, "Sequences a batch")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "scratch.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/train/checkpoint.hpp"
+#include "scratch.hpp"
 
 using namespace neural_attention;
 namespace fs = std::filesystem;
@@ -201,8 +201,8 @@ BOOST_AUTO_TEST_CASE(position_is_refused) {
   };
   change("\"format_version\": 1", "\"format_version\": 2", "version 2");
   change("\"format_version\"", "\"version\"", "format_version");
-  for (const std::string key : {"step", "epoch", "batch", "seed", "best_metric", "best_step",
-                                "evaluations_without_gain", "seconds", "tokens"})
+  for (const std::string key :
+       {"step", "epoch", "batch", "seed", "best_metric", "best_step", "evaluations_without_gain", "seconds", "tokens"})
     change("\"" + key + "\"", "\"no_" + key + "\"", "\"" + key + "\"");
   change("\"epoch\": 2", "\"epoch\": -2", "negative");
   change("\"epoch\": 2", "\"epoch\": 2.5", "epoch");

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "scratch.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/text/translation_data.hpp"
 #include "neural_attention/train/trainer.hpp"
+#include "scratch.hpp"
 
 using namespace neural_attention;
 

@@ -27,9 +27,9 @@ struct TrainingPosition {
   double best_metric = 0.0;
   long best_step = 0;  ///< 0: no evaluation yet
   int evaluations_without_gain = 0;
-  bool evaluation_due = false;  ///< cancelled before the evaluation of this step, which comes first on resuming
-  double seconds = 0.0;         ///< spent in training steps
-  long tokens = 0;              ///< that the speed of the run is measured in
+  bool evaluation_due = false;     ///< cancelled before the evaluation of this step, which comes first on resuming
+  double seconds = 0.0;            ///< spent in training steps
+  long tokens = 0;                 ///< that the speed of the run is measured in
   std::string optimizer = "adam";  ///< whose moments lie beside; filled in by save_checkpoint
 };
 
