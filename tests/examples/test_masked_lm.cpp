@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
   BOOST_TEST((content(folder / "killed" / "model.safetensors") == expected));
 }
 
-BOOST_AUTO_TEST_CASE(neither_threads_nor_the_split_of_a_step_change_the_result) {
+BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_nothing) {
   succeed(training("one", "12", {"--threads", "1"}));
   const auto expected = content(folder / "one" / "model.safetensors");
   BOOST_REQUIRE(expected.size() > 1000);
