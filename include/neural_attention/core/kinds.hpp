@@ -8,6 +8,9 @@ namespace neural_attention {
 /// Element-wise functions. Gelu is the exact one, x·Φ(x); Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
 enum class Activation { Identity, Relu, Gelu, Silu, Mish };
 
+/// What the numbers are that products of matrices multiply; sums, and everything else, have the backend's own type.
+enum class Precision { Float32, BFloat16 };
+
 /// Which elements a dropout sets to zero: a function of the key and an element's global row and column, so that the
 /// same tokens see the same mask whatever the split into batches. `rate` 0 means no dropout.
 struct DropoutMask {

@@ -12,7 +12,7 @@
 #include "neural_attention/backend/cpu/blocks.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/dropout_words.hpp"
-#include "neural_attention/backend/cpu/linear.hpp"
+#include "neural_attention/backend/cpu/gemm.hpp"
 
 namespace neural_attention {
 namespace cpu_attention {
@@ -71,9 +71,8 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
       std::fill_n(sum, nq, T(0));
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
-        std::fill_n(tile, nq * nk, T(0));
-        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true},
-                                     tile, nk, packing_[worker]);
+        cpu_gemm::gemm<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, tile, nk,
+                          precision_, packing_[worker]);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           T* const row = tile + i * nk;
@@ -88,8 +87,8 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
           maximum[i] = top;
           if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, row);
         }
-        cpu_gemm::gemm_accumulate<T>(nq, width, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false}, o_head.data,
-                                     out.stride, packing_[worker]);
+        cpu_gemm::gemm<T>(nq, width, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false},
+                          {o_head.data, out.stride}, o_head.data, out.stride, precision_, packing_[worker]);
       }
       for (int i = 0; i < nq; ++i) {
         if (sum[i] > T(0)) Row<T>(o_head.row(i), width) *= T(1) / sum[i];
@@ -106,11 +105,15 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
                                 const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                                 const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
   using namespace cpu_attention;
+  using cpu_gemm::Operand, cpu_gemm::Addend;
   const int width = q.cols / shape.heads, heads = shape.heads;
   const T scale = static_cast<T>(shape.scale);
   run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
-    auto& packing = packing_[worker];
+    const auto gemm = [&](int m, int n, int k_sum, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
+                          std::ptrdiff_t stride) {
+      cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, precision_, packing_[worker]);
+    };
     T* const p = workspaces_[worker].reserve(std::size_t{query_tile} * key_tile * 2);
     T* const ds = p + query_tile * key_tile;
     const auto of_keys = [&](Matrix m) { return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width); };
@@ -124,12 +127,8 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
       set_zero(dq_head);
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
-        std::fill_n(p, nq * nk, T(0));
-        std::fill_n(ds, nq * nk, T(0));
-        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, p,
-                                     nk, packing);
-        cpu_gemm::gemm_accumulate<T>(nq, nk, width, {do_head.data, dout.stride, false},
-                                     {v_head.row(k0), v.stride, true}, ds, nk, packing);
+        gemm(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, p, nk);
+        gemm(nq, nk, width, {do_head.data, dout.stride, false}, {v_head.row(k0), v.stride, true}, {}, ds, nk);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           Row<T> probability(p + i * nk, seen), gradient(ds + i * nk, seen);
@@ -142,12 +141,12 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
           std::fill(p + i * nk + seen, p + (i + 1) * nk, T(0));
           std::fill(ds + i * nk + seen, ds + (i + 1) * nk, T(0));
         }
-        cpu_gemm::gemm_accumulate<T>(nk, width, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.row(k0),
-                                     dv.stride, packing);
-        cpu_gemm::gemm_accumulate<T>(nk, width, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.row(k0),
-                                     dk.stride, packing);
-        cpu_gemm::gemm_accumulate<T>(nq, width, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head.data,
-                                     dq.stride, packing);
+        const auto accumulate = [&](int m, int k_sum, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t stride) {
+          gemm(m, width, k_sum, a, b, {c, stride}, c, stride);
+        };
+        accumulate(nk, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.row(k0), dv.stride);
+        accumulate(nk, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.row(k0), dk.stride);
+        accumulate(nq, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head.data, dq.stride);
       }
     }
   });
@@ -181,12 +180,11 @@ void Cpu<T>::attention_probabilities(Matrix q, Matrix k, const AttentionShape& s
   assert(q.cols == k.cols && q.cols % shape.heads == 0 && out.rows == shape.heads * q.rows && out.cols == k.rows);
   const int width = q.cols / shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  set_zero(out);
   run_tiles(shape.heads, [&](int head, int worker) {
     const auto q_head = q.columns(head * width, width), k_head = k.columns(head * width, width);
     const auto out_head = out.slice(head * q.rows, q.rows);
-    cpu_gemm::gemm_accumulate<T>(q.rows, k.rows, width, {q_head.data, q.stride, false}, {k_head.data, k.stride, true},
-                                 out_head.data, out.stride, packing_[worker]);
+    cpu_gemm::gemm<T>(q.rows, k.rows, width, {q_head.data, q.stride, false}, {k_head.data, k.stride, true}, {},
+                      out_head.data, out.stride, precision_, packing_[worker]);
     for (int i = 0; i < q.rows; ++i) {
       const int seen = visible(shape.causal, i, 0, k.rows);
       std::fill(out_head.row(i) + seen, out_head.row(i) + k.rows, T(0));

@@ -8,13 +8,22 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <type_traits>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/rows.hpp"
 #include "neural_attention/core/threads.hpp"
 
 namespace neural_attention {
+
+namespace cpu_gemm {
+template <class T>
+struct Operand;
+template <class T>
+struct Addend;
+}  // namespace cpu_gemm
 
 // Header-only and compiled instantiations have different symbol names, so one program may hold both.
 #if defined(NEURAL_ATTENTION_COMPILED)
@@ -48,13 +57,20 @@ class Cpu {
   using Memory = CpuMemory;
   using Matrix = RowsOf<T>;
 
-  /// `threads` 0 means as many as the machine offers.
-  explicit Cpu(int threads = 0)
+  /// `threads` 0 means as many as the machine offers. With BFloat16 the operands of all products are rounded to
+  /// bfloat16 and summed in float; everything else stays in float. Throws ConfigError for BFloat16 where T is not
+  /// float.
+  explicit Cpu(int threads = 0, Precision precision = Precision::Float32)
       : threads_(threads),
+        precision_(precision),
         workspaces_(static_cast<std::size_t>(threads_.threads())),
-        packing_(static_cast<std::size_t>(threads_.threads())) {}
+        packing_(static_cast<std::size_t>(threads_.threads())) {
+    if (precision != Precision::Float32 && !std::is_same_v<T, float>)
+      throw ConfigError("products of bfloat16 numbers need the backend Cpu<float>");
+  }
 
   int threads() const { return threads_.threads(); }
+  Precision precision() const { return precision_; }
 
   // ---- Memory ----
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
@@ -187,9 +203,9 @@ class Cpu {
     }
   }
 
-  /// Runs body(row, rows, col, cols, worker) for every tile of an m × n output that sums over k.
-  template <class Body>
-  void for_each_tile(int m, int n, int k, Body&& body);
+  /// C [m, n] = f(addend + op(A) [m, k] op(B) [k, n]), shared by the threads.
+  using Operand = cpu_gemm::Operand<T>;
+  void multiply(int m, int n, int k, Operand a, Operand b, cpu_gemm::Addend<T> addend, Activation f, Matrix c);
 
   /// The backward pass of both norms; without `Centred` there are no mean and no bias.
   template <bool Centred>
@@ -208,8 +224,10 @@ class Cpu {
   }
 
   ThreadPool threads_;
+  Precision precision_;
   std::vector<Workspace> workspaces_;  // tiles and rows of the operation at work
   std::vector<Workspace> packing_;     // packed panels of the gemm below it
+  Workspace shared_packing_;           // the packed right operand of a product that all threads work at
 };
 
 }  // inline namespace
