@@ -31,6 +31,7 @@ install(FILES
   "${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

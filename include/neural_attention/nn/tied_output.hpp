@@ -55,7 +55,7 @@ class TiedOutput {
   Bias<B> bias;
 
  private:
-  static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 22;
+  static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 25;
   static constexpr std::ptrdiff_t smallest_chunk = 128;
 
   LossSum chunked(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,

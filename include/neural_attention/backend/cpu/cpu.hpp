@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -71,6 +72,8 @@ class Cpu {
 
   int threads() const { return threads_.threads(); }
   Precision precision() const { return precision_; }
+  /// What computes the large products, for people: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3".
+  static std::string engine();
 
   // ---- Memory ----
   Memory allocate(std::size_t bytes) { return Memory(bytes); }

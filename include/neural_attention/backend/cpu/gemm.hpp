@@ -1,15 +1,31 @@
-// The gemm seam of the CPU: everything that multiplies matrices calls `gemm` for one tile on one thread. Which engine
-// computes it is chosen at configure time: the portable one (gemm_kernel.hpp), or oneDNN's.
+// The gemm seam of the CPU. `gemm` computes one tile on one thread, with the portable kernel: what attention is made
+// of. The large products of linear maps (linear.hpp) are shared by the threads, and computed by the portable kernel or,
+// where NEURAL_ATTENTION_GEMM is ONEDNN at configure time, by oneDNN.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <string>
 
 #include "neural_attention/backend/cpu/gemm_few_rows.hpp"
 #include "neural_attention/backend/cpu/gemm_kernel.hpp"
+#if defined(NEURAL_ATTENTION_ONEDNN)
+#include "neural_attention/backend/cpu/gemm_onednn.hpp"
+#endif
 
 namespace neural_attention::cpu_gemm {
+
+/// What computes the large products, for people.
+inline std::string engine_name() {
+#if defined(NEURAL_ATTENTION_ONEDNN)
+  const auto& version = *dnnl_version();
+  return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
+         std::to_string(version.patch);
+#else
+  return std::string("packed kernel, ") + Eigen::SimdInstructionSetsInUse();
+#endif
+}
 
 /// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. Where the addend is C itself, it accumulates.
 template <class T, class Workspace>

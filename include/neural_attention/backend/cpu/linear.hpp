@@ -12,6 +12,11 @@
 namespace neural_attention {
 
 template <class T>
+std::string Cpu<T>::engine() {
+  return cpu_gemm::engine_name();
+}
+
+template <class T>
 void Cpu<T>::multiply(int m, int n, int k, Operand a, Operand b, cpu_gemm::Addend<T> addend, Activation f, Matrix c) {
   using Blocks = cpu_gemm::Blocks<T>;
   constexpr int tiles_per_thread = 4;  // so that a thread that is held up does not hold up the others for long
@@ -29,6 +34,25 @@ void Cpu<T>::multiply(int m, int n, int k, Operand a, Operand b, cpu_gemm::Adden
     });
     return;
   }
+#if defined(NEURAL_ATTENTION_ONEDNN)
+  if constexpr (std::is_same_v<T, float>) {
+    if (precision_ == Precision::Float32) {
+      constexpr int tiles = 32;  // whatever the threads: oneDNN's sums may depend on the shape of a tile
+      const cpu_gemm::Tiling tiling(m, n, k, tiles);
+      threads_.run(tiling.count(), [&](int tile, int) {
+        const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
+        const int row = cpu_gemm::cut(m, tiling.row_tiles, Blocks::line, i);
+        const int rows = cpu_gemm::cut(m, tiling.row_tiles, Blocks::line, i + 1) - row;
+        const int col = cpu_gemm::cut(n, tiling.col_tiles, Blocks::line, j);
+        const int cols = cpu_gemm::cut(n, tiling.col_tiles, Blocks::line, j + 1) - col;
+        cpu_gemm::onednn_gemm(rows, cols, k, a.at(row, 0), b.at(0, col), addend.at(row, col), c.row(row) + col,
+                              c.stride);
+        finish(row, rows, col, cols);
+      });
+      return;
+    }
+  }
+#endif
   T* const memory = shared_packing_.reserve(cpu_gemm::PackedRight<T>::size);
   cpu_gemm::for_each_panel<T>(n, k, [&](int col, int cols, int p, int depth) {
     const cpu_gemm::PackedRight<T> right(cols, depth, memory);
