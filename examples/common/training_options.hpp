@@ -35,6 +35,7 @@ struct TrainingOptions {
   std::vector<std::string> freeze = {}, learning_rate_for = {};
   std::uint64_t seed = 42;
   int threads = 0;
+  std::string dtype = "float32";
 };
 
 inline void add_batch_flags(CLI::App& app, BatchSizeOptions& options, const char* by_sentences, const char* by_tokens) {
@@ -87,6 +88,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
       ->group("Training");
   option("--seed", options.seed, "Of initial weights, data order and dropout");
   option("--threads", options.threads, "CPU threads; 0: all");
+  option("--dtype", options.dtype, "float32, or bfloat16: operands of products are rounded to it, sums stay float");
 }
 
 }  // namespace examples

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "common/tokenizer_files.hpp"
+#include "common/training_backend.hpp"
 #include "common/training_run.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
@@ -57,13 +58,13 @@ int train(const TrainOptions& options) {
   masking.seed = options.training.seed;
   na::text::MaskedLmData training(na::text::masked_lm_blocks(lines, tokenizer, cut), tokenizer, batches, masking);
 
-  Backend backend(options.training.threads);
+  auto backend = training_backend(options.training);
   AnyRoberta model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
-  std::fprintf(stderr, "%s parameters, %s sequences with %s tokens, %d threads\n",
+  std::fprintf(stderr, "%s parameters, %s sequences with %s tokens; %s\n",
                with_commas(model.parameters().count()).c_str(),
                with_commas(static_cast<std::int64_t>(training.blocks().size())).c_str(),
-               with_commas(static_cast<std::int64_t>(training.blocks().tokens())).c_str(), backend.threads());
+               with_commas(static_cast<std::int64_t>(training.blocks().tokens())).c_str(), describe(backend).c_str());
 
   RunMetric perplexity{{"perplexity"}, "perplexity"};
   perplexity.of_loss = na::metrics::perplexity;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/tokenizer_files.hpp"
+#include "common/training_backend.hpp"
 #include "common/training_run.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
@@ -57,7 +58,7 @@ int train(const TrainOptions& options) {
   na::text::TranslationData training(tokenized(corpus), batches, tokenizer.pad_id());
   na::text::TranslationData validation(tokenized(validation_corpus), in_order(batches), tokenizer.pad_id());
 
-  Backend backend(options.training.threads);
+  auto backend = training_backend(options.training);
   AnyMarian model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
   auto greedy = na::generation_defaults(config);
@@ -65,10 +66,10 @@ int train(const TrainOptions& options) {
   na::text::TranslatorOptions translator_options;
   translator_options.threads = options.training.threads;
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
-  std::fprintf(stderr, "%s parameters, %s pairs, %s target tokens, %d threads\n",
-               with_commas(model.parameters().count()).c_str(),
-               with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
-               with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), backend.threads());
+  std::fprintf(
+      stderr, "%s parameters, %s pairs, %s target tokens; %s\n", with_commas(model.parameters().count()).c_str(),
+      with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
+      with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), describe(backend).c_str());
 
   const RunMetric bleu{{"bleu", options.bleu, "target_tokens_per_second"}, "BLEU", [&] {
                          std::vector<std::string> lines;
