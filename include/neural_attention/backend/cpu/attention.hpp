@@ -17,7 +17,7 @@
 namespace neural_attention {
 namespace cpu_attention {
 
-inline constexpr int query_tile = 64;
+inline constexpr int query_tile = 128;
 inline constexpr int key_tile = 128;
 
 template <class T>
