@@ -48,7 +48,7 @@ class Cpu {
   using Memory = CpuMemory;
   using Matrix = RowsOf<T>;
 
-  /// `threads` 0 means as many as the machine offers.
+  /// As ThreadPool: 0 means available_threads().
   explicit Cpu(int threads = 0)
       : threads_(threads),
         workspaces_(static_cast<std::size_t>(threads_.threads())),
