@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "common/threads_flag.hpp"
+
 namespace examples {
 
 /// Both 0: as the program likes.
@@ -87,7 +89,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
                  "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated")
       ->group("Training");
   option("--seed", options.seed, "Of initial weights, data order and dropout");
-  option("--threads", options.threads, "CPU threads; 0: all");
+  add_threads_flag(app, options.threads)->group("Training");
   option("--dtype", options.dtype, "float32, or bfloat16: operands of products are rounded to it, sums stay float");
 }
 

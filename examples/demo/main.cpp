@@ -5,6 +5,7 @@
 #include <span>
 
 #include "common/command_line.hpp"
+#include "common/threads_flag.hpp"
 #include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
 
@@ -126,6 +127,6 @@ int main(int argc, char** argv) {
   app.add_option("--output_dir", options.output_dir, "Where models, metrics and curves go")->capture_default_str();
   app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")->capture_default_str();
   app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")->capture_default_str();
-  app.add_option("--threads", options.settings.threads, "CPU threads; 0: all")->capture_default_str();
+  examples::add_threads_flag(app, options.settings.threads);
   return examples::run_program(app, argc, argv, [&] { return examples::run_demo(options); });
 }

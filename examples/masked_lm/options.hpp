@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/model_options.hpp"
+#include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
 
 namespace examples {
@@ -77,7 +78,7 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of the masks")->capture_default_str();
-  app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
+  add_threads_flag(app, options.threads);
 }
 
 inline void add_fill_flags(CLI::App& app, FillOptions& options) {
@@ -86,7 +87,7 @@ inline void add_fill_flags(CLI::App& app, FillOptions& options) {
   app.add_option("--top_k", options.top_k, "Candidates for each <mask>")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
+  add_threads_flag(app, options.threads);
 }
 
 // The commands. Each returns the program's exit code and throws on errors.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/model_options.hpp"
+#include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
 
 namespace examples {
@@ -118,7 +119,7 @@ inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
   sampling("--top_p", options.top_p, "Among the fewest tokens that have this probability together");
   sampling("--seed", options.seed, "Of the draws");
   app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")->capture_default_str();
-  app.add_option("--threads", options.threads, "CPU threads; 0: all")->capture_default_str();
+  add_threads_flag(app, options.threads);
 }
 
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {

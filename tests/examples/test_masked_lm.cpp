@@ -247,6 +247,9 @@ BOOST_AUTO_TEST_CASE(wrong_usage) {
   refused(2, training("out", "4", {}, "linear", "200"), {"261", "200"});
   refused(2, training("out", "4", {"--projector_k", "quadratic"}), {"quadratic", "plain_neural"});
   refused(2, {"evaluate", "--model", "m", "--text", "t", "--mode", "best"}, {"best"});
+  refused(2, training("out", "4", {"--threads", "-1"}), {"--threads", "-1"});
+  refused(2, {"evaluate", "--model", "m", "--text", "t", "--threads", "-1"}, {"--threads", "-1"});
+  refused(2, {"fill", "--model", "m", "--threads", "-1", "<mask>"}, {"--threads", "-1"});
 }
 
 BOOST_AUTO_TEST_CASE(files_that_are_missing_or_damaged) {

@@ -97,6 +97,9 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_answered_with_help) {
   refuses(2, "translation", training("out", "4", {"--projector_k", "quadratic"}), {"quadratic", "plain_neural"});
   refuses(2, "translation", training("out", "4", {"--learning_rate", "fast"}), {"fast"});
   refuses(2, "demo", {"--max_step", "1"}, {"did you mean --max_steps?"});
+  refuses(2, "demo", {"--threads", "-1"}, {"--threads", "-1"});
+  refuses(2, "translation", training("out", "4", {"--threads", "-1"}), {"--threads", "-1"});
+  refuses(2, "translation", {"translate", "--model", path("model"), "--threads=-1"}, {"--threads", "-1"});
   BOOST_TEST(!fs::exists(folder / "out"));
 }
 

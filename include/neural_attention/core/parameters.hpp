@@ -76,18 +76,25 @@ constexpr bool matches(std::string_view pattern, std::string_view name) {
          matches(pattern.substr(1), name.substr(1));
 }
 
+/// The name of a member of what is called `prefix`. Not inlined: a walk has a copy of its code for each type of module.
+[[gnu::noinline]] inline std::string member_name(const std::string& prefix, std::string_view name) {
+  std::string full = prefix;
+  if (!prefix.empty() && !name.empty()) full += '.';
+  return full += name;
+}
+
 /// Calls leaf(name, member) for every leaf below `module` that `leaf` accepts, in visit order.
 template <class Module, class Leaf>
 void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) {
-  const auto enter = [&](const std::string& name, auto& member) {
-    const auto full = prefix.empty() || name.empty() ? prefix + name : prefix + "." + name;
+  const auto enter = [&](std::string_view name, auto& member) {
+    const auto full = member_name(prefix, name);
     using Member = std::remove_cvref_t<decltype(member)>;
-    if constexpr (std::invocable<Leaf&, const std::string&, decltype(member)>) {
+    if constexpr (requires { leaf(full, member); }) {
       leaf(full, member);
     } else if constexpr (std::ranges::range<Member>) {
       int index = 0;
-      for (auto& element : member) for_each_leaf(element, leaf, full + "." + std::to_string(index++));
-    } else if constexpr (requires { Member::visit(member, [](const std::string&, auto&) {}); }) {
+      for (auto& element : member) for_each_leaf(element, leaf, member_name(full, std::to_string(index++)));
+    } else if constexpr (requires { Member::visit(member, [](std::string_view, auto&) {}); }) {
       for_each_leaf(member, leaf, full);
     }
   };
@@ -116,23 +123,7 @@ class ParameterStore {
 
   /// Lays out and binds the leaves of `model`. Without `gradients` the model can only infer.
   template <class Model>
-  ParameterStore(B& backend, Model& model, bool gradients) : backend_(&backend) {
-    lay_out<Parameter<B>>(model, true);
-    trained_ = size_;
-    lay_out<Buffer<B>>(model, false);
-    value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
-    values_ = {static_cast<Scalar*>(value_memory_.data()), 1, check_int(size_)};
-    backend.fill(values_, Scalar(0));
-    if (gradients) {
-      gradient_memory_ = backend.allocate(static_cast<std::size_t>(trained_) * sizeof(Real));
-      gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, check_int(trained_)};
-      zero_gradients();
-    }
-    std::size_t next = 0;
-    bind<Parameter<B>>(model, next);
-    bind<Buffer<B>>(model, next);
-    for_each_leaf(model, [](const std::string& name, RandomSite& site) { site.id = name_hash(name); });
-  }
+  ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(backend, leaves_of(model), gradients) {}
 
   /// Gives every tensor its first values, made on the host from (seed, name): the same on every backend.
   void initialise(std::uint64_t seed) {
@@ -186,29 +177,54 @@ class ParameterStore {
     return static_cast<int>(size);
   }
 
-  // A Buffer is a Parameter by inheritance, so the leaf type is matched exactly.
-  template <class Wanted, class Model, class Use>
-  static void each(Model& model, Use&& use) {
-    for_each_leaf(model, [&]<std::derived_from<Parameter<B>> Leaf>(const std::string& name, Leaf& leaf) {
-      if constexpr (std::same_as<Leaf, Wanted>) use(name, leaf);
-    });
+  struct Leaf {
+    std::string name;
+    Parameter<B>* tensor;
+  };
+
+  /// What one walk finds: more walks would cost every user of a model compile time. Random sites get their numbers.
+  struct Leaves {
+    std::vector<Leaf> trained, buffers;
+
+    void operator()(const std::string& name, Parameter<B>& tensor) { trained.push_back({name, &tensor}); }
+    void operator()(const std::string& name, Buffer<B>& tensor) { buffers.push_back({name, &tensor}); }
+    void operator()(const std::string& name, RandomSite& site) { site.id = name_hash(name); }
+  };
+
+  template <class Model>
+  static Leaves leaves_of(Model& model) {
+    Leaves leaves;
+    for_each_leaf(model, leaves);
+    return leaves;
   }
 
-  template <class Wanted, class Model>
-  void lay_out(Model& model, bool trained) {
-    each<Wanted>(model, [&](const std::string& name, Wanted& leaf) {
-      entries_.push_back({name, leaf.rows, leaf.cols, leaf.vector, trained, leaf.initial, size_});
+  ParameterStore(B& backend, const Leaves& leaves, bool gradients) : backend_(&backend) {
+    lay_out(leaves.trained, true);
+    trained_ = size_;
+    lay_out(leaves.buffers, false);
+    value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
+    values_ = {static_cast<Scalar*>(value_memory_.data()), 1, check_int(size_)};
+    backend.fill(values_, Scalar(0));
+    if (gradients) {
+      gradient_memory_ = backend.allocate(static_cast<std::size_t>(trained_) * sizeof(Real));
+      gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, check_int(trained_)};
+      zero_gradients();
+    }
+    auto entry = entries_.cbegin();
+    for (const auto* const group : {&leaves.trained, &leaves.buffers})
+      for (const auto& leaf : *group) bind(*leaf.tensor, *entry++);
+  }
+
+  void lay_out(const std::vector<Leaf>& leaves, bool trained) {
+    for (const auto& [name, tensor] : leaves) {
+      entries_.push_back({name, tensor->rows, tensor->cols, tensor->vector, trained, tensor->initial, size_});
       size_ += (entries_.back().size() + 15) / 16 * 16;
-    });
+    }
   }
 
-  template <class Wanted, class Model>
-  void bind(Model& model, std::size_t& next) {
-    each<Wanted>(model, [&](const std::string&, Wanted& leaf) {
-      const auto& entry = entries_[next++];
-      leaf.value = value(entry);
-      if (entry.trained && gradients_) leaf.gradient = gradient(entry);
-    });
+  void bind(Parameter<B>& tensor, const Entry& entry) const {
+    tensor.value = value(entry);
+    if (entry.trained && gradients_) tensor.gradient = gradient(entry);
   }
 
   B* backend_;

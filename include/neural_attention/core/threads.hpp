@@ -9,18 +9,29 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/available_threads.hpp"
+#include "neural_attention/core/errors.hpp"
+
 namespace neural_attention {
 
 class ThreadPool {
  public:
-  /// `threads` ≥ 1 workers in all, the calling thread included; 0 means as many as the machine offers.
-  explicit ThreadPool(int threads = 0) : count_(threads > 0 ? threads : hardware_threads()) {
-    for (int worker = 1; worker < count_; ++worker) workers_.emplace_back([this, worker] { work(worker); });
+  /// `threads` ≥ 1 workers in all, the calling thread included; 0 means available_threads(). Throws ConfigError where
+  /// there are fewer than none, or more than the system starts.
+  explicit ThreadPool(int threads = 0) : ThreadPool(Count{checked(threads)}) {
+    // The object is complete by now: should a thread fail to start, the destructor ends the others.
+    try {
+      for (int worker = 1; worker < count_; ++worker) workers_.emplace_back([this, worker] { work(worker); });
+    } catch (const std::system_error& error) {
+      throw ConfigError("a team of " + std::to_string(count_) + " threads cannot be started: " + error.what());
+    }
   }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -64,9 +75,16 @@ class ThreadPool {
   static constexpr int spins_before_yield = 2000;
   static constexpr int spins_before_sleep = 20000;
 
-  static int hardware_threads() {
-    const auto offered = std::thread::hardware_concurrency();
-    return offered > 0 ? static_cast<int>(offered) : 1;
+  struct Count {
+    int value;
+  };
+  explicit ThreadPool(Count count) : count_(count.value) {}
+
+  static int checked(int threads) {
+    if (threads < 0)
+      throw ConfigError("the number of threads must not be negative, but is " + std::to_string(threads) +
+                        "; 0 means as many as the process may use");
+    return threads > 0 ? threads : available_threads();
   }
 
   static void relax(int spin) {

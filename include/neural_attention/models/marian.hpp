@@ -54,18 +54,7 @@ class Marian {
   /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
   /// where the sizes make no sense.
   Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
-         Purpose purpose = Purpose::Training)
-      : config_((config.validate(), with_type_names<B, P>(config))),
-        shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
-        positions_(backend, config.max_position_embeddings, config.d_model),
-        source_dropout_(config.dropout),
-        target_dropout_(config.dropout),
-        encoder_(config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing),
-        decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
-        output_(Buffer<B>(1, config.vocab_size, Initial::constant(0.0))),
-        parameters_(backend, *this, purpose == Purpose::Training) {
-    if (seed) parameters_.initialise(*seed);
-  }
+         Purpose purpose = Purpose::Training);
 
   static void visit(auto& self, auto&& visitor) {
     visitor("model.shared", self.shared_);
@@ -96,142 +85,47 @@ class Marian {
 
   /// Throws ShapeError where the batch does not fit the model: ids beyond the vocabulary, sentences beyond the
   /// positions.
-  void check(const TranslationBatch& batch) const {
-    check(batch.source, "source", "source sentence");
-    check(batch.decoder_input, "target", "target sentence");
-    checks::ids("target", batch.labels, config_.vocab_size);
-  }
+  void check(const TranslationBatch& batch) const;
 
   /// The encoder's output [source tokens, d].
-  Rows<B> encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const {
-    step.first_row = batch.first_source_row;
-    step.first_sequence = batch.first_sentence;
-    saved.source_embedding = embed(step, batch.source, source_dropout_, saved.source_dropout);
-    return encoder_.forward(step, saved.source_embedding, saved.encoder, batch.source.offsets());
-  }
+  Rows<B> encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const;
 
   /// The decoder's output [target tokens, d].
-  Rows<B> decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
-    step.first_row = batch.first_target_row;
-    step.first_sequence = batch.first_sentence;
-    saved.target_embedding = embed(step, batch.decoder_input, target_dropout_, saved.target_dropout);
-    const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, {}};
-    return decoder_.forward(step, saved.target_embedding, saved.decoder, context);
-  }
+  Rows<B> decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const;
 
   /// logits [n, vocabulary] of decoder outputs h [n, d].
-  void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const { output_.logits(step, shared_.weight, h, logits); }
+  void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const;
 
   /// Sums of the loss over a batch, without gradients.
-  LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
-    check(batch);
-    const auto memory = encode(step, batch, saved);
-    return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
-  }
+  LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: returns the sums of the loss and adds gradient_scale · their gradients. For the gradient of
   /// a mean over N tokens, gradient_scale is 1/N.
   LossSum loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
-                            Saved& saved) {
-    check(batch);
-    const auto memory = encode(step, batch, saved);
-    const auto hidden = decode(step, batch, memory, saved);
-
-    const auto dmemory = step.scratch.rows(memory.rows, memory.cols);
-    step.backend.fill(dmemory, typename B::Scalar(0));
-    const auto mark = step.scratch.mark();
-    auto dy = step.scratch.rows(hidden.rows, hidden.cols);
-    const auto sums =
-        output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy);
-    const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
-    dy = decoder_.backward(step, mark, dy, saved.decoder, context);
-    embed_backward(step, batch.decoder_input, dy, saved.target_dropout);
-
-    step.scratch.rewind(mark);
-    dy = encoder_.backward(step, mark, dmemory, saved.encoder, batch.source.offsets());
-    embed_backward(step, batch.source, dy, saved.source_dropout);
-    return sums;
-  }
+                            Saved& saved);
 
   /// Begins decoding, row i with sentence i: encodes the sources and projects their keys and values once. At most
   /// `capacity` tokens follow, in at most `rows_per_sentence` rows a sentence.
   DecoderState begin_decoding(Step<B>& step, const TranslationBatch& batch, int capacity, int rows_per_sentence,
-                              Saved& saved) const {
-    const ArenaScope scope(step.saved);
-    const auto memory = encode(step, batch, saved);
-    DecoderState state;
-    state.self.reserve(decoder_.size());
-    state.cross.reserve(decoder_.size());
-    for (int layer = 0; layer < decoder_.size(); ++layer) {
-      state.self.emplace_back(step.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
-                              config_.d_model);
-      auto& cross = state.cross.emplace_back(step.backend, batch.source.offsets(), config_.d_model);
-      decoder_[layer].cross_attention().project_memory(step, memory, cross.memory().keys(), cross.memory().values());
-    }
-    return state;
-  }
+                              Saved& saved) const;
 
   /// One decoding step: the newest token of each live row and its position; logits [rows, vocabulary].
   void decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions, DecoderState& state,
-                   Rows<B> logits) const {
-    const ArenaScope scope(step.saved);
-    auto x = step.saved.rows(static_cast<int>(ids.size()), config_.d_model);
-    shared_.forward(step, ids, embedding_factor(), false, x);
-    positions_.add(step, positions, x);
-    for (int layer = 0; layer < decoder_.size(); ++layer)
-      x = decoder_[layer].decode(step, x, state.self[layer], state.cross[layer]);
-    output_.logits(step, shared_.weight, x, logits);
-  }
+                   Rows<B> logits) const;
 
   /// What each head of each decoder layer attends to in the source when the target is given: query i is the position
   /// that predicts label i. `pair` holds one sentence with its target; else throws ShapeError.
-  std::vector<AttentionMap> cross_attention(Step<B>& step, const TranslationBatch& pair, Saved& saved) const {
-    check(pair);
-    const int queries = pair.decoder_input.total(), keys = pair.source.total();
-    if (pair.sentences() != 1 || queries == 0 || keys == 0)
-      throw ShapeError("attention maps are made of one sentence with its translation, not of " +
-                       std::to_string(pair.sentences()) + " sentences with " + std::to_string(keys) + " and " +
-                       std::to_string(queries) + " tokens");
-    const auto memory = encode(step, pair, saved);
-    const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
-    auto x = embed(step, pair.decoder_input, target_dropout_, saved.target_dropout);
-    std::vector<AttentionMap> maps;
-    for (int layer = 0; layer < decoder_.size(); ++layer) {
-      typename DecoderLayer<B, P>::Saved of_layer;
-      x = decoder_[layer].forward(step, x, of_layer, context);
-      const auto& attention = decoder_[layer].cross_attention();
-      const ArenaScope scope(step.scratch);
-      const auto all = step.scratch.rows(attention.heads() * queries, keys);
-      attention.probabilities(step, of_layer.cross_attention, false, all);
-      std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
-      for (int head = 0; head < attention.heads(); ++head) {
-        step.backend.download(all.slice(head * queries, queries), host);
-        maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});
-      }
-    }
-    return maps;
-  }
+  std::vector<AttentionMap> cross_attention(Step<B>& step, const TranslationBatch& pair, Saved& saved) const;
 
  private:
   double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
 
   Rows<B> embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
-                typename Dropout<B>::Saved& saved) const {
-    const auto x = step.saved.rows(tokens.total(), config_.d_model);
-    shared_.forward(step, tokens.ids(), embedding_factor(), false, x);
-    positions_.add(step, tokens.positions(), x);
-    return dropout.forward(step, x, saved);
-  }
+                typename Dropout<B>::Saved& saved) const;
 
-  void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved) {
-    step.backend.dropout(dy, saved.mask, dy);
-    shared_.backward(step, dy, tokens.ids(), embedding_factor());
-  }
+  void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved);
 
-  void check(const PackedTokens& tokens, const char* side, const char* sentence) const {
-    checks::length(sentence, tokens.offsets().longest(), positions_.positions());
-    checks::ids(side, tokens.ids(), config_.vocab_size);
-  }
+  void check(const PackedTokens& tokens, const char* side, const char* sentence) const;
 
   MarianConfig config_;
   Embedding<B> shared_;
@@ -242,5 +136,159 @@ class Marian {
   TiedOutput<B> output_;
   ParameterStore<B> parameters_;
 };
+
+template <class B, class P>
+Marian<B, P>::Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+    : config_((config.validate(), with_type_names<B, P>(config))),
+      shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
+      positions_(backend, config.max_position_embeddings, config.d_model),
+      source_dropout_(config.dropout),
+      target_dropout_(config.dropout),
+      encoder_(config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing),
+      decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
+      output_(Buffer<B>(1, config.vocab_size, Initial::constant(0.0))),
+      parameters_(backend, *this, purpose == Purpose::Training) {
+  if (seed) parameters_.initialise(*seed);
+}
+
+template <class B, class P>
+void Marian<B, P>::check(const TranslationBatch& batch) const {
+  check(batch.source, "source", "source sentence");
+  check(batch.decoder_input, "target", "target sentence");
+  checks::ids("target", batch.labels, config_.vocab_size);
+}
+
+template <class B, class P>
+Rows<B> Marian<B, P>::encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const {
+  step.first_row = batch.first_source_row;
+  step.first_sequence = batch.first_sentence;
+  saved.source_embedding = embed(step, batch.source, source_dropout_, saved.source_dropout);
+  return encoder_.forward(step, saved.source_embedding, saved.encoder, batch.source.offsets());
+}
+
+template <class B, class P>
+Rows<B> Marian<B, P>::decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
+  step.first_row = batch.first_target_row;
+  step.first_sequence = batch.first_sentence;
+  saved.target_embedding = embed(step, batch.decoder_input, target_dropout_, saved.target_dropout);
+  const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, {}};
+  return decoder_.forward(step, saved.target_embedding, saved.decoder, context);
+}
+
+template <class B, class P>
+void Marian<B, P>::logits(Step<B>& step, Rows<B> h, Rows<B> logits) const {
+  output_.logits(step, shared_.weight, h, logits);
+}
+
+template <class B, class P>
+LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
+  check(batch);
+  const auto memory = encode(step, batch, saved);
+  return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
+}
+
+template <class B, class P>
+LossSum Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
+                                        double gradient_scale, Saved& saved) {
+  check(batch);
+  const auto memory = encode(step, batch, saved);
+  const auto hidden = decode(step, batch, memory, saved);
+
+  const auto dmemory = step.scratch.rows(memory.rows, memory.cols);
+  step.backend.fill(dmemory, typename B::Scalar(0));
+  const auto mark = step.scratch.mark();
+  auto dy = step.scratch.rows(hidden.rows, hidden.cols);
+  const auto sums =
+      output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy);
+  const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
+  dy = decoder_.backward(step, mark, dy, saved.decoder, context);
+  embed_backward(step, batch.decoder_input, dy, saved.target_dropout);
+
+  step.scratch.rewind(mark);
+  dy = encoder_.backward(step, mark, dmemory, saved.encoder, batch.source.offsets());
+  embed_backward(step, batch.source, dy, saved.source_dropout);
+  return sums;
+}
+
+template <class B, class P>
+typename Marian<B, P>::DecoderState Marian<B, P>::begin_decoding(Step<B>& step, const TranslationBatch& batch,
+                                                                 int capacity, int rows_per_sentence,
+                                                                 Saved& saved) const {
+  const ArenaScope scope(step.saved);
+  const auto memory = encode(step, batch, saved);
+  DecoderState state;
+  state.self.reserve(decoder_.size());
+  state.cross.reserve(decoder_.size());
+  for (int layer = 0; layer < decoder_.size(); ++layer) {
+    state.self.emplace_back(step.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
+                            config_.d_model);
+    auto& cross = state.cross.emplace_back(step.backend, batch.source.offsets(), config_.d_model);
+    decoder_[layer].cross_attention().project_memory(step, memory, cross.memory().keys(), cross.memory().values());
+  }
+  return state;
+}
+
+template <class B, class P>
+void Marian<B, P>::decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions,
+                               DecoderState& state, Rows<B> logits) const {
+  const ArenaScope scope(step.saved);
+  auto x = step.saved.rows(static_cast<int>(ids.size()), config_.d_model);
+  shared_.forward(step, ids, embedding_factor(), false, x);
+  positions_.add(step, positions, x);
+  for (int layer = 0; layer < decoder_.size(); ++layer)
+    x = decoder_[layer].decode(step, x, state.self[layer], state.cross[layer]);
+  output_.logits(step, shared_.weight, x, logits);
+}
+
+template <class B, class P>
+std::vector<AttentionMap> Marian<B, P>::cross_attention(Step<B>& step, const TranslationBatch& pair,
+                                                        Saved& saved) const {
+  check(pair);
+  const int queries = pair.decoder_input.total(), keys = pair.source.total();
+  if (pair.sentences() != 1 || queries == 0 || keys == 0)
+    throw ShapeError("attention maps are made of one sentence with its translation, not of " +
+                     std::to_string(pair.sentences()) + " sentences with " + std::to_string(keys) + " and " +
+                     std::to_string(queries) + " tokens");
+  const auto memory = encode(step, pair, saved);
+  const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
+  auto x = embed(step, pair.decoder_input, target_dropout_, saved.target_dropout);
+  std::vector<AttentionMap> maps;
+  for (int layer = 0; layer < decoder_.size(); ++layer) {
+    typename DecoderLayer<B, P>::Saved of_layer;
+    x = decoder_[layer].forward(step, x, of_layer, context);
+    const auto& attention = decoder_[layer].cross_attention();
+    const ArenaScope scope(step.scratch);
+    const auto all = step.scratch.rows(attention.heads() * queries, keys);
+    attention.probabilities(step, of_layer.cross_attention, false, all);
+    std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
+    for (int head = 0; head < attention.heads(); ++head) {
+      step.backend.download(all.slice(head * queries, queries), host);
+      maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});
+    }
+  }
+  return maps;
+}
+
+template <class B, class P>
+Rows<B> Marian<B, P>::embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
+                            typename Dropout<B>::Saved& saved) const {
+  const auto x = step.saved.rows(tokens.total(), config_.d_model);
+  shared_.forward(step, tokens.ids(), embedding_factor(), false, x);
+  positions_.add(step, tokens.positions(), x);
+  return dropout.forward(step, x, saved);
+}
+
+template <class B, class P>
+void Marian<B, P>::embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy,
+                                  const typename Dropout<B>::Saved& saved) {
+  step.backend.dropout(dy, saved.mask, dy);
+  shared_.backward(step, dy, tokens.ids(), embedding_factor());
+}
+
+template <class B, class P>
+void Marian<B, P>::check(const PackedTokens& tokens, const char* side, const char* sentence) const {
+  checks::length(sentence, tokens.offsets().longest(), positions_.positions());
+  checks::ids(side, tokens.ids(), config_.vocab_size);
+}
 
 }  // namespace neural_attention

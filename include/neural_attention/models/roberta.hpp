@@ -37,18 +37,7 @@ class Roberta {
   /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
   /// where the sizes make no sense.
   Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed = 42,
-          Purpose purpose = Purpose::Training)
-      : config_((config.validate(), with_type_names<B, P>(config))),
-        words_(config.vocab_size, config.hidden_size, config.pad_token_id, config.initial()),
-        positions_(config.max_position_embeddings, config.hidden_size, config.pad_token_id, config.initial()),
-        types_(config.type_vocab_size, config.hidden_size, no_padding, config.initial()),
-        norm_(config.hidden_size, config.layer_norm_eps),
-        dropout_(config.hidden_dropout_prob),
-        encoder_(config.num_hidden_layers, config.layer(), config.gradient_checkpointing),
-        head_(config.hidden_size, config.vocab_size, config.layer_norm_eps, config.layer().initial),
-        parameters_(backend, *this, purpose == Purpose::Training) {
-    if (seed) parameters_.initialise(*seed);
-  }
+          Purpose purpose = Purpose::Training);
 
   static void visit(auto& self, auto&& visitor) {
     visitor("roberta.embeddings.word_embeddings", self.words_);
@@ -75,67 +64,24 @@ class Roberta {
 
   /// Throws ShapeError where the batch does not fit the model: ids beyond the vocabulary, sequences beyond the
   /// positions.
-  void check(const MaskedBatch& batch) const {
-    checks::ids("sequence's", batch.tokens.ids(), config_.vocab_size);
-    checks::ids("masked", batch.labels, config_.vocab_size);
-    int last = config_.pad_token_id;
-    for (const int row : batch.position_rows) last = std::max(last, row);
-    checks::length("sequence", last - config_.pad_token_id, config_.longest_sequence());
-  }
+  void check(const MaskedBatch& batch) const;
 
   /// The encoder's output [tokens, d].
-  Rows<B> encode(Step<B>& step, const MaskedBatch& batch, Saved& saved) const {
-    step.first_row = batch.first_row;
-    step.first_sequence = batch.first_sequence;
-    const auto sum = step.saved.rows(batch.tokens.total(), config_.hidden_size);
-    words_.forward(step, batch.tokens.ids(), 1.0, false, sum);
-    types_.forward(step, batch.token_types, 1.0, true, sum);
-    positions_.forward(step, batch.position_rows, 1.0, true, sum);
-    saved.embedding = dropout_.forward(step, norm_.forward(step, sum, saved.norm), saved.dropout);
-    return encoder_.forward(step, saved.embedding, saved.encoder, batch.tokens.offsets());
-  }
+  Rows<B> encode(Step<B>& step, const MaskedBatch& batch, Saved& saved) const;
 
   /// What the output layer sees of the masked rows [masked tokens, d].
-  Rows<B> masked_states(Step<B>& step, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const {
-    return head_.forward(step, hidden, batch.masked_rows, saved.head);
-  }
+  Rows<B> masked_states(Step<B>& step, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const;
 
   /// logits [n, vocabulary] of states [n, d].
-  void logits(Step<B>& step, Rows<B> states, Rows<B> logits) const {
-    head_.output().logits(step, words_.weight, states, logits);
-  }
+  void logits(Step<B>& step, Rows<B> states, Rows<B> logits) const;
 
   /// Sums of the loss over the masked tokens of a batch, without gradients.
-  LossSum loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const {
-    check(batch);
-    const auto states = masked_states(step, encode(step, batch, saved), batch, saved);
-    return head_.output().loss(step, words_.weight, states, batch.labels, smoothing);
-  }
+  LossSum loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: returns the sums of the loss and adds gradient_scale · their gradients. For the gradient of
   /// a mean over N masked tokens, gradient_scale is 1/N.
   LossSum loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
-                            Saved& saved) {
-    check(batch);
-    const auto hidden = encode(step, batch, saved);
-    const auto states = masked_states(step, hidden, batch, saved);
-
-    const auto mark = step.scratch.mark();
-    auto dy = step.scratch.rows(hidden.rows, hidden.cols);
-    step.backend.fill(dy, typename B::Scalar(0));
-    const auto dstates = step.scratch.rows(states.rows, states.cols);
-    const auto sums =
-        head_.output().loss_and_gradient(step, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates);
-    head_.backward(step, dstates, batch.masked_rows, saved.head, dy);
-    dy = encoder_.backward(step, mark, dy, saved.encoder, batch.tokens.offsets());
-
-    step.backend.dropout(dy, saved.dropout.mask, dy);
-    dy = norm_.backward(step, dy, saved.norm);
-    words_.backward(step, dy, batch.tokens.ids(), 1.0);
-    types_.backward(step, dy, batch.token_types, 1.0);
-    positions_.backward(step, dy, batch.position_rows, 1.0);
-    return sums;
-  }
+                            Saved& saved);
 
  private:
   static constexpr int no_padding = -1;
@@ -148,5 +94,81 @@ class Roberta {
   MaskedLmHead<B> head_;
   ParameterStore<B> parameters_;
 };
+
+template <class B, class P>
+Roberta<B, P>::Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+    : config_((config.validate(), with_type_names<B, P>(config))),
+      words_(config.vocab_size, config.hidden_size, config.pad_token_id, config.initial()),
+      positions_(config.max_position_embeddings, config.hidden_size, config.pad_token_id, config.initial()),
+      types_(config.type_vocab_size, config.hidden_size, no_padding, config.initial()),
+      norm_(config.hidden_size, config.layer_norm_eps),
+      dropout_(config.hidden_dropout_prob),
+      encoder_(config.num_hidden_layers, config.layer(), config.gradient_checkpointing),
+      head_(config.hidden_size, config.vocab_size, config.layer_norm_eps, config.layer().initial),
+      parameters_(backend, *this, purpose == Purpose::Training) {
+  if (seed) parameters_.initialise(*seed);
+}
+
+template <class B, class P>
+void Roberta<B, P>::check(const MaskedBatch& batch) const {
+  checks::ids("sequence's", batch.tokens.ids(), config_.vocab_size);
+  checks::ids("masked", batch.labels, config_.vocab_size);
+  int last = config_.pad_token_id;
+  for (const int row : batch.position_rows) last = std::max(last, row);
+  checks::length("sequence", last - config_.pad_token_id, config_.longest_sequence());
+}
+
+template <class B, class P>
+Rows<B> Roberta<B, P>::encode(Step<B>& step, const MaskedBatch& batch, Saved& saved) const {
+  step.first_row = batch.first_row;
+  step.first_sequence = batch.first_sequence;
+  const auto sum = step.saved.rows(batch.tokens.total(), config_.hidden_size);
+  words_.forward(step, batch.tokens.ids(), 1.0, false, sum);
+  types_.forward(step, batch.token_types, 1.0, true, sum);
+  positions_.forward(step, batch.position_rows, 1.0, true, sum);
+  saved.embedding = dropout_.forward(step, norm_.forward(step, sum, saved.norm), saved.dropout);
+  return encoder_.forward(step, saved.embedding, saved.encoder, batch.tokens.offsets());
+}
+
+template <class B, class P>
+Rows<B> Roberta<B, P>::masked_states(Step<B>& step, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const {
+  return head_.forward(step, hidden, batch.masked_rows, saved.head);
+}
+
+template <class B, class P>
+void Roberta<B, P>::logits(Step<B>& step, Rows<B> states, Rows<B> logits) const {
+  head_.output().logits(step, words_.weight, states, logits);
+}
+
+template <class B, class P>
+LossSum Roberta<B, P>::loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const {
+  check(batch);
+  const auto states = masked_states(step, encode(step, batch, saved), batch, saved);
+  return head_.output().loss(step, words_.weight, states, batch.labels, smoothing);
+}
+
+template <class B, class P>
+LossSum Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing,
+                                         double gradient_scale, Saved& saved) {
+  check(batch);
+  const auto hidden = encode(step, batch, saved);
+  const auto states = masked_states(step, hidden, batch, saved);
+
+  const auto mark = step.scratch.mark();
+  auto dy = step.scratch.rows(hidden.rows, hidden.cols);
+  step.backend.fill(dy, typename B::Scalar(0));
+  const auto dstates = step.scratch.rows(states.rows, states.cols);
+  const auto sums =
+      head_.output().loss_and_gradient(step, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates);
+  head_.backward(step, dstates, batch.masked_rows, saved.head, dy);
+  dy = encoder_.backward(step, mark, dy, saved.encoder, batch.tokens.offsets());
+
+  step.backend.dropout(dy, saved.dropout.mask, dy);
+  dy = norm_.backward(step, dy, saved.norm);
+  words_.backward(step, dy, batch.tokens.ids(), 1.0);
+  types_.backward(step, dy, batch.token_types, 1.0);
+  positions_.backward(step, dy, batch.position_rows, 1.0);
+  return sums;
+}
 
 }  // namespace neural_attention

@@ -26,7 +26,7 @@ struct MaskCandidate {
 
 struct MaskFillerOptions {
   int workers = 1;  ///< requests that are answered at the same time
-  int threads = 1;  ///< of each worker; 0: all of the machine
+  int threads = 1;  ///< of each worker; 0: available_threads()
 };
 
 /// Model as Roberta, Tokenizer as ByteBpe. Both must outlive it, and the model must not change during a request.

@@ -11,10 +11,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
@@ -25,7 +25,7 @@ namespace neural_attention::text {
 
 struct TranslatorOptions {
   int workers = 1;            ///< batches that are decoded at the same time
-  int threads = 0;            ///< of each worker; 0: the workers share the machine's
+  int threads = 0;            ///< of each worker; 0: the workers share available_threads()
   int batch_size = 64;        ///< sentences that are decoded together, at most
   int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
   int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
@@ -131,8 +131,7 @@ class Translator {
   static WorkerPool<Worker> workers(const Model& model, const TranslatorOptions& options) {
     if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
     if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
-    const int offered = static_cast<int>(std::thread::hardware_concurrency());
-    const int threads = options.threads > 0 ? options.threads : std::max(1, offered / options.workers);
+    const int threads = options.threads > 0 ? options.threads : std::max(1, available_threads() / options.workers);
     return {options.workers, [&] { return std::make_unique<Worker>(threads, model); }};
   }
 

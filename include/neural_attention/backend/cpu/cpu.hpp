@@ -58,7 +58,7 @@ class Cpu {
   using Memory = CpuMemory;
   using Matrix = RowsOf<T>;
 
-  /// `threads` 0 means as many as the machine offers. With BFloat16 the operands of all products are rounded to
+  /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16 the operands of all products are rounded to
   /// bfloat16 and summed in float; everything else stays in float. Throws ConfigError for BFloat16 where T is not
   /// float.
   explicit Cpu(int threads = 0, Precision precision = Precision::Float32)

@@ -1,0 +1,16 @@
+// Instantiates the paper's models and their training steps once, for programs that link neural_attention::compiled.
+#include "neural_attention/models/paper.hpp"
+
+namespace neural_attention {
+
+template class Marian<Cpu<float>, paper::marian>;
+template class TrainingStep<paper::Marian>;
+template StepResult TrainingStep<paper::Marian>::run(std::span<TranslationBatch>);
+template LossSum TrainingStep<paper::Marian>::evaluate(const TranslationBatch&, double);
+
+template class Roberta<Cpu<float>, paper::roberta>;
+template class TrainingStep<paper::Roberta>;
+template StepResult TrainingStep<paper::Roberta>::run(std::span<MaskedBatch>);
+template LossSum TrainingStep<paper::Roberta>::evaluate(const MaskedBatch&, double);
+
+}  // namespace neural_attention

@@ -1,0 +1,32 @@
+// The paper's models and their training steps. neural_attention::compiled holds their code: a program that uses them
+// does not compile it again.
+#pragma once
+
+#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/models/marian.hpp"
+#include "neural_attention/models/roberta.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+namespace neural_attention::paper {
+
+using Marian = neural_attention::Marian<Cpu<float>, marian>;
+using Roberta = neural_attention::Roberta<Cpu<float>, roberta>;
+
+}  // namespace neural_attention::paper
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+namespace neural_attention {
+
+extern template class Marian<Cpu<float>, paper::marian>;
+extern template class TrainingStep<paper::Marian>;
+extern template StepResult TrainingStep<paper::Marian>::run(std::span<TranslationBatch>);
+extern template LossSum TrainingStep<paper::Marian>::evaluate(const TranslationBatch&, double);
+
+extern template class Roberta<Cpu<float>, paper::roberta>;
+extern template class TrainingStep<paper::Roberta>;
+extern template StepResult TrainingStep<paper::Roberta>::run(std::span<MaskedBatch>);
+extern template LossSum TrainingStep<paper::Roberta>::evaluate(const MaskedBatch&, double);
+
+}  // namespace neural_attention
+#endif
