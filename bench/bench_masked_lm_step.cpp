@@ -8,6 +8,7 @@
 
 #include "neural_attention/neural_attention.hpp"
 #include "peaks.hpp"
+#include "step_flops.hpp"
 
 namespace {
 
@@ -35,19 +36,6 @@ na::MaskedBatch random_batch(int sequences, int length, const na::RobertaConfig&
   return batch;
 }
 
-template <class Model>
-double step_flops(const Model& model, const na::MaskedBatch& batch) {
-  double flops = 0.0;
-  for (const auto& entry : model.parameters().entries()) {
-    const bool looked_up = entry.name.find("position_embeddings") != std::string::npos ||
-                           entry.name.find("token_type_embeddings") != std::string::npos;
-    if (entry.vector || looked_up) continue;
-    const bool of_head = entry.name.starts_with("lm_head") || entry.name.find("word_embeddings") != std::string::npos;
-    flops += 6.0 * double(entry.size()) * (of_head ? double(batch.labels.size()) : double(batch.tokens.total()));
-  }
-  return flops;
-}
-
 /// The most memory that the process held since it was last asked, in GiB; 0 where the system does not say.
 double peak_gibibytes() {
   double kibibytes = 0.0;
@@ -69,7 +57,7 @@ void masked_lm_step(benchmark::State& state) {
   na::TrainingStep<decltype(model)> step(backend, model, {}, {});
   std::vector<na::MaskedBatch> parts = {base ? random_batch(8, 512, config) : random_batch(16, 128, config)};
   for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
-  bench::report_flops<float>(state, step_flops(model, parts.front()), backend.threads());
+  bench::report_flops<float>(state, bench::weight_flops(model, parts.front()), backend.threads());
   state.counters["tokens/s"] =
       benchmark::Counter(double(parts.front().tokens.total()), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["activation_MB"] = double(step.memory().capacity()) / 1e6;

@@ -9,6 +9,7 @@
 #include "arrays.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "peaks.hpp"
+#include "step_flops.hpp"
 
 namespace {
 
@@ -32,19 +33,6 @@ na::TranslationBatch random_batch(int tokens, int vocabulary) {
   return batch;
 }
 
-template <class Model>
-double step_flops(const Model& model, const na::TranslationBatch& batch) {
-  double flops = 0.0;
-  for (const auto& entry : model.parameters().entries()) {
-    if (entry.vector || !entry.trained) continue;
-    const bool reads_source = entry.name.starts_with("model.encoder") ||
-                              entry.name.find("encoder_attn.k_proj") != std::string::npos ||
-                              entry.name.find("encoder_attn.v_proj") != std::string::npos;
-    flops += 6.0 * double(entry.size()) * (reads_source ? batch.source.total() : batch.decoder_input.total());
-  }
-  return flops;
-}
-
 template <class P>
 void training_step(benchmark::State& state) {
   const int vocabulary = 4000;
@@ -53,7 +41,7 @@ void training_step(benchmark::State& state) {
   na::TrainingStep<decltype(model)> step(backend, model, {.label_smoothing = 0.1}, {});
   std::vector<na::TranslationBatch> parts = {random_batch(static_cast<int>(state.range(0)), vocabulary)};
   for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
-  bench::report_flops<float>(state, step_flops(model, parts.front()), backend.threads());
+  bench::report_flops<float>(state, bench::weight_flops(model, parts.front()), backend.threads());
   state.counters["target_tokens/s"] =
       benchmark::Counter(double(parts.front().labels.size()), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["activation_MB"] = double(step.memory().capacity()) / 1e6;

@@ -57,16 +57,20 @@ double cached(std::map<int, double>& known, int threads, Measure&& measure) {
   return found != known.end() ? found->second : known[threads] = measure();
 }
 
-/// Multiply-adds of T with all registers busy, in 10⁹ floating point operations a second.
+/// Multiply-adds of T with all registers busy, in 10⁹ floating point operations a second, measured now.
+template <class T = float>
+double measure_fma_gflops(int threads) {
+  constexpr int rounds = 2'000'000, chains = 12;
+  constexpr double width = static_cast<double>(Eigen::internal::packet_traits<T>::size);
+  const double seconds = best_seconds(threads, 10, [](int) { benchmark::DoNotOptimize(multiply_adds<T>(rounds)); });
+  return 2.0 * rounds * chains * width * threads / seconds / 1e9;
+}
+
+/// The same, measured once.
 template <class T = float>
 double fma_peak_gflops(int threads) {
   static std::map<int, double> known;
-  return cached(known, threads, [threads] {
-    constexpr int rounds = 2'000'000, chains = 12;
-    constexpr double width = static_cast<double>(Eigen::internal::packet_traits<T>::size);
-    const double seconds = best_seconds(threads, 10, [](int) { benchmark::DoNotOptimize(multiply_adds<T>(rounds)); });
-    return 2.0 * rounds * chains * width * threads / seconds / 1e9;
-  });
+  return cached(known, threads, [threads] { return measure_fma_gflops<T>(threads); });
 }
 
 /// Bytes read plus bytes written by plain copies of 64 MiB for each thread, in 10⁹ bytes a second.

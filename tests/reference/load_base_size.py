@@ -33,13 +33,13 @@ def write_model(directory: Path) -> int:
     return (directory / "model.safetensors").stat().st_size
 
 
-def write_tokenizer(directory: Path, source: Path) -> None:
+def write_tokenizer(directory: Path, source: Path, vocabulary: int = BASE_SIZE["vocab_size"]) -> None:
     """A small tokenizer's files; its vocabulary is filled up with pieces that no text has, <pad> last."""
     for name in FAMILY.tokenizer_files:
         shutil.copy(source / name, directory)
     ids = json.loads((source / "vocab.json").read_text(encoding="utf-8"))
     pieces = [piece for piece in sorted(ids, key=ids.get) if piece != "<pad>"]
-    pieces += [f"<unused{i}>" for i in range(BASE_SIZE["vocab_size"] - 1 - len(pieces))] + ["<pad>"]
+    pieces += [f"<unused{i}>" for i in range(vocabulary - 1 - len(pieces))] + ["<pad>"]
     (directory / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}), encoding="utf-8")
 
 

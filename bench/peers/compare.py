@@ -1,0 +1,183 @@
+"""Compares this library with its peers on this machine: the same weights, tokens and batches, turn by turn.
+
+    python compare.py --bin build/bench-peers/bin --work DIR [--page docs/benchmarks.md] [--quick]
+
+For each row of rows.py: both sides must compute the same (without dropout); the peer's settings are chosen by trying
+them; then repetitions of both sides take turns, the other side stopped, and medians are compared. DIR keeps models,
+batches, logs and results.json; with --page the tables go into that page and the chart beside it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from page import write_page
+from prepare import BASE, QUICK, prepare
+from process import Failed, Process
+from rows import ROWS, Row, ours, peer
+
+
+LIMIT = 3600.0  # seconds for one answer
+
+
+class Comparison:
+    def __init__(self, arguments, cores: list):
+        self.bin, self.work, self.quick = arguments.bin, arguments.work, arguments.quick
+        self.repetitions = 2 if arguments.quick else arguments.repetitions
+        self.trial_limit = arguments.trial_limit
+        self.cores = cores
+
+    def start_ours(self, row: Row, more: list = ()) -> Process:
+        return Process(ours(row, self.bin, self.work) + list(more), {}, self.work / "ours.log", self.cores, LIMIT)
+
+    def start_peer(self, row: Row, settings: tuple = (), more: list = (), limit: float = LIMIT) -> Process:
+        command = peer(row, sys.executable, self.work)
+        environment = {}
+        for setting in settings:
+            command += setting.arguments
+            environment |= setting.environment
+        return Process(command + list(more), environment, self.work / "peer.log", self.cores, limit)
+
+    def check(self, row: Row) -> dict:
+        """Both sides' results of one repetition without dropout; a repetition of training makes several steps."""
+        with self.start_ours(row, row.check) as one:
+            mine = one.repetition()
+        with self.start_peer(row, (), row.check + row.peer_check) as one:
+            theirs = one.repetition()
+        found = compared_steps(mine, theirs) if row.training else compared_translations(mine, theirs)
+        if found["difference"] > row.tolerance or found.get("equal", 1.0) < 0.9:
+            raise Failed(f"the two sides compute different things: {found}")
+        return found
+
+    def choose(self, row: Row) -> tuple:
+        """The settings that make the peer fastest, found choice by choice (one must save at least 2%), and all trials.
+        """
+        trials = []
+
+        def seconds(settings: tuple) -> float:
+            trial = {"settings": names(settings)}
+            trials.append(trial)
+            try:
+                with self.start_peer(row, settings, limit=self.trial_limit) as one:
+                    one.repetition()
+                    trial["seconds"] = min(one.repetition()["seconds"] for _ in range(2))
+                    trial["memory"] = one.peak_memory()
+            except Failed as failure:
+                trial["failed"] = str(failure)
+            print(f"    {trial['settings']}: {trial.get('seconds', 'failed')}", flush=True)
+            return trial.get("seconds", float("inf"))
+
+        best = tuple(choice[0] for choice in row.choices)
+        if self.quick:
+            return best, trials
+        least = seconds(best)
+        for place, choice in enumerate(row.choices):
+            for setting in choice[1:]:
+                other = best[:place] + (setting,) + best[place + 1:]
+                taken = seconds(other)
+                if taken < 0.98 * least:
+                    best, least = other, taken
+        return best, trials
+
+    def measure(self, row: Row) -> dict:
+        result = {"check": self.check(row)}
+        print(f"  agree: {result['check']}", flush=True)
+        settings, result["trials"] = self.choose(row)
+        result["settings"] = names(settings)
+        mine, theirs = [], []
+        with self.start_ours(row) as we, self.start_peer(row, settings) as they:
+            result["about"] = we.about
+            we.repetition(), they.repetition()  # memory grows, caches fill
+            for _ in range(self.repetitions):
+                mine.append(we.repetition())
+                theirs.append(they.repetition())
+            if row.memory:
+                result["memory"] = we.peak_memory()
+                # Settings cost memory too: the peer's most frugal ones count.
+                result["peer_memory"] = min([they.peak_memory()] + [t["memory"] for t in result["trials"]
+                                                                    if "memory" in t])
+        result["seconds"] = [one["seconds"] for one in mine]
+        result["peer_seconds"] = [one["seconds"] for one in theirs]
+        result["fma_gflops"] = statistics.median(one["fma_gflops"] for one in mine)
+        if not row.training:
+            result["about"] = {"tokens": sum(len(ids) for ids in mine[0]["outputs"])}
+        print(f"  ours {statistics.median(result['seconds']):.3f} s, {row.against} "
+              f"{statistics.median(result['peer_seconds']):.3f} s", flush=True)
+        return result
+
+    def row(self, row: Row) -> dict:
+        print(f"{row.work}, against {row.against}", flush=True)
+        described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target}
+        missing = [path for path in (self.work / row.model, self.work / row.batches) if not path.exists()]
+        try:
+            if missing:
+                raise Failed("NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17")
+            return described | self.measure(row)
+        except Failed as failure:
+            print(f"  left out: {failure}", flush=True)
+            return described | {"left_out": str(failure)}
+
+
+def names(settings: tuple) -> str:
+    return ", ".join(setting.name for setting in settings)
+
+
+def relative(a: float, b: float) -> float:
+    return abs(a - b) / max(abs(a), abs(b), 1e-30)
+
+
+def compared_steps(mine: dict, theirs: dict) -> dict:
+    return {"losses": mine["losses"], "peer_losses": theirs["losses"],
+            "gradient_norms": mine["gradient_norms"], "peer_gradient_norms": theirs["gradient_norms"],
+            "difference": max(relative(a, b) for key in ("losses", "gradient_norms")
+                              for a, b in zip(mine[key], theirs[key], strict=True))}
+
+
+def compared_translations(mine: dict, theirs: dict) -> dict:
+    """Candidates whose scores are equal to rounding may come out in either order, so scores must agree for every
+    sentence and tokens for nearly all."""
+    lengths = [len(ids) for ids in mine["outputs"]]
+    return {"lengths": [min(lengths), statistics.mean(lengths), max(lengths)],
+            "equal": statistics.mean(a == b for a, b in zip(mine["outputs"], theirs["outputs"], strict=True)),
+            "difference": max(relative(a, b) for a, b in zip(mine["scores"], theirs["scores"], strict=True))}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=Path, required=True, help="folder of our programs")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="the Markdown file to fill")
+    parser.add_argument("--flags", default="", help="how our programs were compiled, for the page")
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take to run")
+    parser.add_argument("--only", default="", help="rows whose short name has this in it")
+    parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")
+    arguments = parser.parse_args()
+
+    work = arguments.work = (arguments.work / ("quick" if arguments.quick else "base")).resolve()
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        sys.exit("the comparison takes two cores, and there is one")
+    print(f"Models and batches in {work}", flush=True)
+    prepare(work, QUICK if arguments.quick else BASE, Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", "")))
+    comparison = Comparison(arguments, cores)
+    results = {"flags": arguments.flags, "repetitions": comparison.repetitions,
+               "rows": [comparison.row(row) for row in ROWS if arguments.only in row.short]}
+    (work / "results.json").write_text(json.dumps(results, indent=1))
+    page = arguments.page
+    if arguments.quick or not page:
+        page = work / "benchmarks.md"
+    write_page(page, results)
+    chart = page.with_suffix("") / "ratios.svg"
+    chart.parent.mkdir(exist_ok=True)
+    subprocess.run([arguments.bin / "ratio_chart", work / "results.json", chart], check=True)
+    print(f"{page} and {chart}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+// Our side of the training rows: optimizer steps of a model directory on the batches of a file, with what Hugging
+// Face's Trainer takes where nothing is said: AdamW, learning rate 5e-5, clipping at 1. One repetition is one step for
+// each batch. hf_training.py is its counterpart.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "backend.hpp"
+#include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/neural_attention.hpp"
+#include "serve.hpp"
+#include "step_flops.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using peers::Backend;
+using peers::Ids;
+
+struct Options {
+  std::string model, batches, dtype = "float32";
+  int threads = 2;
+  bool no_dropout = false;
+};
+
+na::TranslationBatch batch(const na::MarianConfig& config, const nlohmann::json& json) {
+  na::TranslationBatch result(config.pad_token_id);
+  for (const auto& pair : json) result.push(pair.at("source").get<Ids>(), pair.at("target").get<Ids>());
+  return result;
+}
+
+na::MaskedBatch batch(const na::RobertaConfig& config, const nlohmann::json& json) {
+  na::MaskedBatch result(config.pad_token_id);
+  for (const auto& one : json)
+    result.push(one.at("ids").get<Ids>(), one.at("places").get<Ids>(), one.at("originals").get<Ids>());
+  return result;
+}
+
+void without_dropout(na::MarianConfig& config) {
+  config.dropout = config.attention_dropout = config.activation_dropout = 0.0;
+}
+void without_dropout(na::RobertaConfig& config) {
+  config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0;
+}
+
+template <class Model>
+void train(const Options& options, typename Model::Config config) {
+  if (options.no_dropout) without_dropout(config);
+  auto backend = peers::make_backend(options.threads, options.dtype);
+  Model model(backend, config, std::nullopt);
+  na::io::load_model(options.model, backend, model);
+
+  std::vector<typename Model::Batch> batches;
+  double tokens = 0.0, weight_flops = 0.0, attention_flops = 0.0;
+  for (const auto& json : peers::read_batches(options.batches)) {
+    const auto& added = batches.emplace_back(batch(config, json));
+    tokens += double(added.counted_tokens());
+    weight_flops += bench::weight_flops(model, added);
+    attention_flops += bench::attention_flops(model, added);
+  }
+
+  na::TrainingStep<Model> step(backend, model, {.schedule = {na::Schedule::Kind::Constant}}, {});
+  const auto repetition = [&] {
+    std::vector<double> losses, norms;
+    for (auto& one : batches) {
+      const auto result = step.run(std::span(&one, 1));
+      losses.push_back(result.loss.smoothed / double(result.loss.tokens));
+      norms.push_back(result.gradient_norm);
+    }
+    return nlohmann::json{{"losses", losses}, {"gradient_norms", norms}};
+  };
+  peers::serve({{"tokens", tokens}, {"weight_flops", weight_flops}, {"attention_flops", attention_flops}},
+               options.threads, repetition);
+}
+
+void run(const Options& options) {
+  const auto path = options.model + "/config.json";
+  if (na::io::read_json(path).at("model_type") == "roberta")
+    train<na::Roberta<Backend, na::paper::roberta>>(options, na::io::load_roberta_config(path));
+  else
+    train<na::Marian<Backend, na::paper::marian>>(options, na::io::load_marian_config(path));
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  Options options;
+  CLI::App app("Training steps for compare.py");
+  app.add_option("model", options.model, "model directory")->required();
+  app.add_option("batches", options.batches, "file of batches")->required();
+  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("--threads", options.threads);
+  app.add_flag("--no_dropout", options.no_dropout, "to compare losses");
+  CLI11_PARSE(app, count, arguments);
+  try {
+    run(options);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}

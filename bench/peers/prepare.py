@@ -1,0 +1,155 @@
+"""Makes what both sides read: model directories with random weights, and files of batches of token ids.
+
+Sentences are real, vocabularies are not: the pieces of a text are its words, cut after 7 letters, and its punctuation
+marks, and a piece's id is a hash of it. On IWSLT's sentences that gives as many pieces as a SentencePiece vocabulary of
+32,000 (27 in the mean, in both languages), and the work of a model depends on how many there are, not on which.
+"""
+
+import gzip
+import json
+import random
+import re
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig, MarianConfig, MarianMTModel, RobertaConfig
+from transformers.utils import logging
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "reference"))
+
+from interchange import BASE_SIZE  # noqa: E402
+from load_base_size import FAMILY, write_tokenizer  # noqa: E402
+from model_variants import roles  # noqa: E402
+from neural_projections import NeuralMarianMTModel, NeuralRobertaForMaskedLM  # noqa: E402
+
+logging.disable_progress_bar()
+
+PAPER_MARIAN = {"projectors": roles("neural", "neural", "linear", "neural")}
+PAPER_ROBERTA = {"projectors": roles("plain_neural", "plain_neural", "plain_neural", "linear")}
+ROBERTA_BASE = dict(max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    marian: dict
+    roberta: dict
+    sentences: int = 32  # in a batch
+    training_batches: int = 4
+    translation_batches: int = 2
+    uniform: int = 32  # tokens of each sentence in the row without padding
+    blocks: int = 8
+    block: int = 512
+
+
+BASE = Sizes(BASE_SIZE, dict(ROBERTA_BASE, vocab_size=50265))
+QUICK = Sizes(
+    dict(BASE_SIZE, vocab_size=4000, decoder_vocab_size=4000, pad_token_id=3999, decoder_start_token_id=3999, d_model=64,
+         encoder_layers=2, decoder_layers=2, encoder_ffn_dim=128, decoder_ffn_dim=128, encoder_attention_heads=4,
+         decoder_attention_heads=4),
+    dict(ROBERTA_BASE, vocab_size=4000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+         intermediate_size=128),
+    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64)
+
+
+def pieces(line: str, vocabulary: int) -> list:
+    """Ids from 2 to vocabulary - 2: the others are special."""
+    return [2 + zlib.crc32(piece.encode()) % (vocabulary - 3) for piece in re.findall(r"\w{1,7}|[^\w\s]", line)]
+
+
+def real_pairs(data: Path, vocabulary: int, end: int) -> list:
+    """IWSLT 2017's development set, German to English, in random order."""
+    sides = []
+    for language in ("de", "en"):
+        with gzip.open(data / "iwslt17" / f"dev2010.{language}.gz", "rt", encoding="utf-8") as file:
+            sides.append([pieces(line, vocabulary) + [end] for line in file])
+    pairs = [{"source": source, "target": target} for source, target in zip(*sides)]
+    random.Random(1).shuffle(pairs)
+    return pairs
+
+
+def uniform_pairs(count: int, length: int, vocabulary: int, end: int) -> list:
+    draw = random.Random(2)
+    sentence = lambda: [draw.randrange(2, vocabulary - 1) for _ in range(length - 1)] + [end]
+    return [{"source": sentence(), "target": sentence()} for _ in range(count)]
+
+
+def masked_blocks(count: int, length: int, config: RobertaConfig) -> list:
+    """Random tokens between <s> and </s>; 15% are predicted, 8 of 10 of them hidden by <mask>, one replaced."""
+    draw = random.Random(3)
+    token = lambda: draw.randrange(4, config.vocab_size - 1)
+    blocks = []
+    for _ in range(count):
+        ids = [config.bos_token_id] + [token() for _ in range(length - 2)] + [config.eos_token_id]
+        places = [place for place in range(1, length - 1) if draw.random() < 0.15]
+        originals = [ids[place] for place in places]
+        for place in places:
+            ids[place] = draw.choices([config.vocab_size - 1, token(), ids[place]], [8, 1, 1])[0]
+        blocks.append({"ids": ids, "places": places, "originals": originals})
+    return blocks
+
+
+def write_batches(path: Path, items: list, size: int) -> None:
+    path.write_text(json.dumps([items[i:i + size] for i in range(0, len(items), size)]))
+
+
+def write_model(directory: Path, kind, config, change=lambda model: None) -> None:
+    if (directory / "model.safetensors").exists():
+        return
+    torch.manual_seed(4)
+    model = kind(config).eval()
+    with torch.no_grad():
+        change(model)
+    model.save_pretrained(directory)
+
+
+def let_sentences_end(model: MarianMTModel) -> None:
+    """Initial weights find all tokens about equally likely, so rounding would decide, and no sentence ends before the
+    limit. Larger weights have clear choices that depend on the source. The vector of </s> becomes a clock: it points to
+    where the position's slow waves go as a sentence grows, so each sentence ends by itself, sooner or later."""
+    width, frequencies = model.config.d_model, model.config.d_model // 2
+    for name, weight in model.named_parameters():
+        if weight.dim() != 2:
+            continue
+        if weight is model.model.shared.weight:
+            weight *= 2.0
+            waves = 10000.0 ** (-2.0 * torch.arange(frequencies) / width)
+            slow = ((waves > 0.025) & (waves < 0.065)).float()
+            clock = torch.cat([slow, -slow])  # sines, which rise, and cosines, which fall
+            weight[model.config.eos_token_id] = 2.0 * clock / clock.norm()
+        else:
+            gain = 0.15 if "out_proj" in name else 0.3 if ".fc2." in name else 2.0  # branches leave positions visible
+            weight *= gain / (weight.shape[1] ** 0.5 * model.config.init_std)
+
+
+def write_translator(directory: Path, kind, config: MarianConfig) -> None:
+    """With the tokenizer's files, which CTranslate2's converter reads."""
+    write_model(directory, kind, config, let_sentences_end)
+    GenerationConfig(
+        num_beams=4, max_length=200, early_stopping=True, renormalize_logits=True, bad_words_ids=[[config.pad_token_id]],
+        pad_token_id=config.pad_token_id, bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id,
+        decoder_start_token_id=config.decoder_start_token_id).save_pretrained(directory)
+    write_tokenizer(directory, FAMILY.tokenizer_folder, config.vocab_size)
+
+
+def prepare(work: Path, sizes: Sizes, data: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    marian = MarianConfig(**sizes.marian)
+    neural = MarianConfig(**sizes.marian, neural_attention=PAPER_MARIAN)
+    roberta = RobertaConfig(**sizes.roberta, neural_attention=PAPER_ROBERTA)
+    write_model(work / "marian", NeuralMarianMTModel, neural)
+    write_model(work / "roberta", NeuralRobertaForMaskedLM, roberta)
+    write_translator(work / "translator_neural", NeuralMarianMTModel, neural)
+    write_translator(work / "translator_linear", MarianMTModel, marian)
+
+    vocabulary, end = marian.vocab_size, marian.eos_token_id
+    write_batches(work / "uniform.json",
+                  uniform_pairs(sizes.sentences * sizes.training_batches, sizes.uniform, vocabulary, end),
+                  sizes.sentences)
+    write_batches(work / "masked.json", masked_blocks(sizes.blocks, sizes.block, roberta), sizes.blocks)
+    if (data / "iwslt17").is_dir():
+        pairs = real_pairs(data, vocabulary, end)
+        for name, batches in ("real", sizes.training_batches), ("translate", sizes.translation_batches):
+            write_batches(work / f"{name}.json", pairs[:sizes.sentences * batches], sizes.sentences)

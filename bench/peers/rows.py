@@ -1,0 +1,84 @@
+"""What is compared: one Row for each line of the table in docs/benchmarks.md."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run a peer: what it adds to the command and to the environment."""
+    name: str
+    arguments: tuple = ()
+    environment: dict = field(default_factory=dict)
+
+
+# What is tried for a peer, the usual first.
+ATTENTION = (Setting("sdpa"), Setting("eager", ("--attention", "eager")))
+ADAMW = (Setting("fused AdamW"), Setting("foreach AdamW", ("--adamw", "foreach")))
+ALLOCATOR = (
+    Setting("malloc"),
+    Setting("malloc that keeps memory", (), {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000",
+                                             "MALLOC_TOP_PAD_": "268435456"}),
+    Setting("malloc with huge pages", (), {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "THP_MEM_ALLOC_ENABLE": "1"}),
+)
+COMPILE = (Setting("not compiled"), Setting("torch.compile", ("--compile",)))
+GEMM = (Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_MKL": "1"}),
+        Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
+        Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"}))
+
+TRAINING = (ATTENTION, ADAMW, ALLOCATOR, COMPILE)
+GENERATION = (ATTENTION, ALLOCATOR, COMPILE)
+
+
+@dataclass(frozen=True)
+class Row:
+    work: str
+    short: str  # in the chart
+    against: str
+    program: str  # of ours
+    script: str  # of the peer
+    model: str
+    batches: str
+    target: float
+    choices: tuple
+    options: list = field(default_factory=list)  # of both sides
+    check: list = field(default_factory=list)  # of both sides, when results are compared
+    peer_check: list = field(default_factory=list)
+    tolerance: float = 1e-4  # between losses, gradient norms or scores, relative
+    memory: bool = False  # is measured too
+
+    @property
+    def training(self) -> bool:
+        return self.program == "ours_training"
+
+
+def _training(work, short, model, batches, target, **more) -> Row:
+    return Row(work, short, "PyTorch", "ours_training", "hf_training.py", model, batches, target, TRAINING,
+               check=["--no_dropout"], **more)
+
+
+ROWS = [
+    _training("Marian-base neural, training step, real sentences", "training, real", "marian", "real.json", 2.5,
+              memory=True),
+    _training("Marian-base neural, training step, 32 tokens each", "training, 32 tokens", "marian", "uniform.json",
+              1.2),
+    _training("Marian-base neural, training step, 32 tokens each, bf16", "training, bf16", "marian", "uniform.json",
+              1.4, options=["--dtype", "bfloat16"], tolerance=2e-2),
+    _training("RoBERTa-base plain neural, training step, 8 × 512 tokens", "masked LM", "roberta", "masked.json", 1.4),
+    Row("Marian-base neural, translation, beam 4", "translation", "Hugging Face generate", "ours_translation",
+        "hf_translation.py", "translator_neural", "translate.json", 3.0, GENERATION, peer_check=["--scores"]),
+    Row("Marian-base linear, translation, beam 4", "linear translation", "CTranslate2 float32", "ours_translation",
+        "ct2_translation.py", "translator_linear", "translate.json", 0.9, (GEMM,)),
+]
+
+MEMORY_TARGET = 0.6  # of the peer's
+PEAK_TARGET = 0.7  # of the multiply-adds that the cores can do, over a whole step without padding
+PEAK_BATCHES = "uniform.json"
+
+
+def ours(row: Row, bin: Path, work: Path) -> list:
+    return [bin / row.program, work / row.model, work / row.batches, *row.options]
+
+
+def peer(row: Row, python: str, work: Path) -> list:
+    return [python, Path(__file__).with_name(row.script), work / row.model, work / row.batches, *row.options]

@@ -1,0 +1,42 @@
+// The protocol between compare.py and the programs that it compares: a program says in one line of JSON what it is,
+// then answers every line of its input with one line of JSON about one timed repetition, and ends where the input ends.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "peaks.hpp"
+
+namespace peers {
+
+inline void answer(const nlohmann::json& what) { std::cout << what.dump() << std::endl; }
+
+/// repetition() returns what else there is to say about it. Each answer has its time, and the peak of multiply-adds
+/// right after it.
+template <class Repetition>
+void serve(const nlohmann::json& about, int threads, Repetition&& repetition) {
+  answer(about);
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto start = std::chrono::steady_clock::now();
+    nlohmann::json result = repetition();
+    result["seconds"] = bench::seconds_since(start);
+    result["fma_gflops"] = bench::measure_fma_gflops(threads);
+    answer(result);
+  }
+}
+
+inline nlohmann::json read_batches(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw neural_attention::FileError(path, "cannot be opened");
+  return nlohmann::json::parse(file);
+}
+
+using Ids = std::vector<int>;
+
+}  // namespace peers
