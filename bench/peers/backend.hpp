@@ -4,15 +4,14 @@
 #include <string>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/core/errors.hpp"
 
 namespace peers {
 
 using Backend = neural_attention::Cpu<float>;
 
 inline Backend make_backend(int threads, const std::string& dtype) {
-  if (dtype != "float32") throw neural_attention::ConfigError("the CPU backend does not compute in " + dtype);
-  return Backend(threads);
+  using neural_attention::Precision;
+  return Backend(threads, dtype == "bfloat16" ? Precision::BFloat16 : Precision::Float32);
 }
 
 }  // namespace peers
