@@ -51,8 +51,9 @@ double attention_flops(const Model& model, const neural_attention::TranslationBa
   const auto& source = batch.source.offsets();
   const auto& target = batch.decoder_input.offsets();
   const auto& config = model.config();
-  return 12.0 * config.d_model * (config.encoder_layers * pairs(source, source) +
-                                  config.decoder_layers * (0.5 * pairs(target, target) + pairs(target, source)));
+  return 12.0 * config.d_model *
+         (config.encoder_layers * pairs(source, source) +
+          config.decoder_layers * (0.5 * pairs(target, target) + pairs(target, source)));
 }
 
 template <class Model>

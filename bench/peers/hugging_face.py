@@ -29,7 +29,7 @@ def load(directory: Path, attention: str, no_dropout: bool = False):
     model = kind.from_pretrained(directory, config=config, attn_implementation=attention, dtype=torch.float32)
     for module in model.modules():
         if isinstance(module, MarianSinusoidalPositionalEmbedding):
-            module.weight.requires_grad_(False)  # transformers 4 did so, 5 would train this table of constants
+            module.weight.requires_grad_(False)  # constants, which from_pretrained of 5.24 would train
     return model
 
 

@@ -19,8 +19,7 @@ namespace {
 
 namespace na = neural_attention;
 using peers::Backend;
-using AnyMarian =
-    na::AnyModel<na::Marian<Backend, na::paper::marian>, na::Marian<Backend, na::LinearProjections>>;
+using AnyMarian = na::AnyModel<na::Marian<Backend, na::paper::marian>, na::Marian<Backend, na::LinearProjections>>;
 
 struct Options {
   std::string model, batches;

@@ -73,8 +73,8 @@ def agreement(result: dict) -> str:
     check = result["check"]
     if "losses" in check:
         return (f"losses {check['losses'][0]:.6f} and {check['peer_losses'][0]:.6f}, gradient norms "
-                f"{check['gradient_norms'][0]:.5f} and {check['peer_gradient_norms'][0]:.5f}; over "
-                f"{len(check['losses'])} steps the largest relative difference is {check['difference']:.1e}")
+                f"{check['gradient_norms'][0]:.5f} and {check['peer_gradient_norms'][0]:.5f} at first; the largest "
+                f"relative difference, steps compared: {check['difference']:.1e}, {len(check['losses'])}")
     shortest, mean, longest = check["lengths"]
     return (f"{100 * check['equal']:.1f}% of the translations equal token for token, scores to {check['difference']:.1e}; "
             f"{shortest} to {longest} tokens, {mean:.1f} in the mean")
