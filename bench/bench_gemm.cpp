@@ -1,6 +1,9 @@
-// The three products of a linear map at the models' shapes: y = x wᵀ, dx = dy w, dw += dyᵀ x. GFLOP/s, and the fraction
-// of the FMA peak measured in this process.
+// The three products of a linear map at the models' shapes: y = x wᵀ, dx = dy w, dw += dyᵀ x, and y by Eigen's own
+// product on one thread beside them. GFLOP/s, and the fraction of the FMA peak measured in this process.
 #include <benchmark/benchmark.h>
+
+#include <Eigen/Core>
+#include <utility>
 
 #include "arrays.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -28,6 +31,18 @@ void gemm(benchmark::State& state, Product product) {
   bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads());
 }
 
+void eigen(benchmark::State& state) {
+  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto tokens = state.range(0), out = state.range(1), in = state.range(2);
+  const Matrix x = Matrix::Random(tokens, in), w = Matrix::Random(out, in);
+  Matrix y(tokens, out);
+  for (auto _ : state) {
+    y.noalias() = x * w.transpose();
+    benchmark::ClobberMemory();
+  }
+  bench::report_flops<float>(state, 2.0 * double(tokens) * double(out) * double(in), 1);
+}
+
 void shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"tokens", "out", "in", "threads"})->UseRealTime()->Unit(benchmark::kMillisecond);
   for (const int threads : {1, 2}) {
@@ -44,4 +59,5 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
 BENCHMARK_CAPTURE(gemm, forward, Forward)->Apply(shapes);
 BENCHMARK_CAPTURE(gemm, input_gradient, InputGradient)->Apply(shapes);
 BENCHMARK_CAPTURE(gemm, weight_gradient, WeightGradient)->Apply(shapes);
+BENCHMARK(eigen)->ArgNames({"tokens", "out", "in"})->Args({1200, 512, 512})->Args({1200, 2048, 512})->UseRealTime();
 BENCHMARK_MAIN();

@@ -28,7 +28,7 @@ class Comparison:
     def __init__(self, arguments, cores: list):
         self.bin, self.work, self.quick = arguments.bin, arguments.work, arguments.quick
         self.repetitions = 2 if arguments.quick else arguments.repetitions
-        self.trial_limit = arguments.trial_limit
+        self.trial_limit, self.no_trials = arguments.trial_limit, arguments.no_trials
         self.cores = cores
 
     def start_ours(self, row: Row, more: list = ()) -> Process:
@@ -72,7 +72,7 @@ class Comparison:
             return trial.get("seconds", float("inf"))
 
         best = tuple(choice[0] for choice in row.choices)
-        if self.quick:
+        if self.quick or self.no_trials:
             return best, trials
         least = seconds(best)
         for place, choice in enumerate(row.choices):
@@ -154,6 +154,7 @@ def main() -> int:
     parser.add_argument("--flags", default="", help="how our programs were compiled, for the page")
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take to run")
+    parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
     parser.add_argument("--only", default="", help="rows whose short name has this in it")
     parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")
     arguments = parser.parse_args()

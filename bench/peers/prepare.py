@@ -37,8 +37,8 @@ class Sizes:
     marian: dict
     roberta: dict
     sentences: int = 32  # in a batch
-    training_batches: int = 4
-    translation_batches: int = 2
+    training_batches: int = 2
+    translation_batches: int = 1
     uniform: int = 32  # tokens of each sentence in the row without padding
     blocks: int = 8
     block: int = 512

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/any_model.hpp"
 #include "neural_attention/neural_attention.hpp"
@@ -21,6 +22,23 @@ using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural,
 using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
 using AnyMarian = na::Marian<Backend, AnyProjections>;
 using AnyRoberta = na::Roberta<Backend, AnyProjections>;
+
+}  // namespace examples
+
+// Their code is in any_marian.cpp and any_roberta.cpp, once for all files of all programs.
+extern template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
+extern template class neural_attention::Generator<examples::AnyMarian>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
+                                                                                  examples::Backend&,
+                                                                                  examples::AnyMarian&,
+                                                                                  const LoadOptions&);
+extern template class neural_attention::Roberta<examples::Backend, examples::AnyProjections>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
+                                                                                  examples::Backend&,
+                                                                                  examples::AnyRoberta&,
+                                                                                  const LoadOptions&);
+
+namespace examples {
 
 /// Throws FileError where a model and its tokenizer do not go together.
 template <class Config>

@@ -1,0 +1,6 @@
+#include "common/any_model.hpp"
+
+template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
+template class neural_attention::Generator<examples::AnyMarian>;
+template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Backend&,
+                                                                           examples::AnyMarian&, const LoadOptions&);

@@ -1,0 +1,5 @@
+#include "common/any_model.hpp"
+
+template class neural_attention::Roberta<examples::Backend, examples::AnyProjections>;
+template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Backend&,
+                                                                           examples::AnyRoberta&, const LoadOptions&);
