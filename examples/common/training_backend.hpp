@@ -9,18 +9,11 @@
 #include "common/any_model.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/arena.hpp"
-#include "neural_attention/core/errors.hpp"
 
 namespace examples {
 
-inline na::Precision precision_named(const std::string& name) {
-  if (name == "float32") return na::Precision::Float32;
-  if (name == "bfloat16") return na::Precision::BFloat16;
-  throw na::ConfigError("there is no --dtype '" + name + "'; known are float32, bfloat16");
-}
-
 inline Backend training_backend(const TrainingOptions& flags) {
-  return Backend(flags.threads, precision_named(flags.dtype));
+  return Backend(flags.threads, flags.dtype == "bfloat16" ? na::Precision::BFloat16 : na::Precision::Float32);
 }
 
 /// 10⁹ operations a second in a product of square matrices: the median of five, after one that warms up.

@@ -90,7 +90,10 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
       ->group("Training");
   option("--seed", options.seed, "Of initial weights, data order and dropout");
   add_threads_flag(app, options.threads)->group("Training");
-  option("--dtype", options.dtype, "float32, or bfloat16: operands of products are rounded to it, sums stay float");
+  app.add_option("--dtype", options.dtype, "bfloat16: operands of products are rounded to it, sums stay float")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->group("Training")
+      ->capture_default_str();
 }
 
 }  // namespace examples

@@ -99,6 +99,7 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_answered_with_help) {
   refuses(2, "demo", {"--max_step", "1"}, {"did you mean --max_steps?"});
   refuses(2, "demo", {"--threads", "-1"}, {"--threads", "-1"});
   refuses(2, "translation", training("out", "4", {"--threads", "-1"}), {"--threads", "-1"});
+  refuses(2, "translation", training("out", "4", {"--dtype", "float16"}), {"--dtype", "float16", "bfloat16"});
   refuses(2, "translation", {"translate", "--model", path("model"), "--threads=-1"}, {"--threads", "-1"});
   BOOST_TEST(!fs::exists(folder / "out"));
 }

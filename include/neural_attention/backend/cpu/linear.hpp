@@ -1,5 +1,5 @@
-// Linear maps on the CPU: y = f(x wᵀ + b) and its gradients. The output is cut into tiles by shape, each computed by
-// one thread; the sum over k is never cut, so results do not depend on the number of threads.
+// Linear maps on the CPU: y = f(x wᵀ + b) and its gradients. The output is cut into tiles, each computed by one thread;
+// how depends on the shape and the number of threads, but no cut touches the order of a sum over k, so results do not.
 #pragma once
 
 #include <Eigen/Core>
