@@ -30,6 +30,12 @@ def masked_inputs(model, sequences: list) -> dict:
     return {**inputs, "labels": labels}
 
 
+def exact_norm(model) -> torch.Tensor:
+    """Of the gradients. That of clip_grad_norm_ sums in float32: of 30 million squares it keeps four digits."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return torch.stack([gradient.double().square().sum() for gradient in gradients]).sum().sqrt()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -51,7 +57,11 @@ def main() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bfloat16"):
             loss = forward(**inputs).loss
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if arguments.no_dropout:
+            norm = exact_norm(model)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        else:
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         return loss.item(), norm.item()
