@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="the Markdown file to fill")
     parser.add_argument("--flags", default="", help="how our programs were compiled, for the page")
     parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take to run")
+    parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take")
     parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
     parser.add_argument("--only", default="", help="rows whose short name has this in it")
     parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")

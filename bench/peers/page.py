@@ -76,8 +76,8 @@ def agreement(result: dict) -> str:
                 f"{check['gradient_norms'][0]:.5f} and {check['peer_gradient_norms'][0]:.5f} at first; the largest "
                 f"relative difference, steps compared: {check['difference']:.1e}, {len(check['losses'])}")
     shortest, mean, longest = check["lengths"]
-    return (f"{100 * check['equal']:.1f}% of the translations equal token for token, scores to {check['difference']:.1e}; "
-            f"{shortest} to {longest} tokens, {mean:.1f} in the mean")
+    return (f"{100 * check['equal']:.1f}% of the translations equal token for token, scores to "
+            f"{check['difference']:.1e}; {shortest} to {longest} tokens, {mean:.1f} in the mean")
 
 
 def of_command(*command) -> str:
@@ -94,7 +94,7 @@ def machine(flags: str) -> list:
     return [
         ["processor", f"{model[1] if model else platform.machine()}; {', '.join(vectors)}"],
         ["memory", f"{memory:.0f} GiB"],
-        ["threads", "2 on both sides, each pinned to a core"],
+        ["threads", "2 on both sides, on the same two cores"],
         ["this library", f"commit {of_command('git', 'describe', '--always', '--dirty')}; {flags}"],
         ["peers", f"{versions}; Python {platform.python_version()}"],
         ["date", date.today().isoformat()],

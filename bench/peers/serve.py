@@ -1,6 +1,6 @@
 """The protocol between compare.py and what it compares: a program says in one line of JSON what it is, then answers
-every line of its input with one line of JSON about one timed repetition, and ends where the input ends. serve.hpp is the
-same in C++."""
+every line of its input with one line of JSON about one timed repetition, and ends where the input ends. serve.hpp is
+the same in C++."""
 
 import json
 import os
