@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains what docs/results.md reports and keeps each run's metrics.jsonl under docs/results/runs.
-#   docs/results/run_multi30k.sh small|quick|warm DATA_DIR WORK_DIR
+#   docs/results/run_multi30k.sh small|quick|warm|bfloat16 DATA_DIR WORK_DIR
 # Needs build/release/bin (cmake --workflow --preset release). `results_report` then writes docs/results.md.
 set -euo pipefail
 experiment=$1 data=$2 work=$3
@@ -46,8 +46,17 @@ case $experiment in
       train neural "$seed" "${common[@]}" --projector neural
     done
     ;;
+  bfloat16) # the operands of products rounded or not, and nothing else
+    common=(--config "$root/examples/translation/configs/quick.json" --mini_batch_words 1200 --learning_rate 2e-3
+      --warmup_steps 200 --dropout 0.1 --max_steps 400 --eval_steps 50 --no_bleu)
+    for projector in linear neural; do
+      for dtype in float32 bfloat16; do
+        train "${projector}_$dtype" 1 "${common[@]}" --projector $projector --dtype $dtype
+      done
+    done
+    ;;
   *)
-    echo "unknown experiment '$experiment': small, quick or warm" >&2
+    echo "unknown experiment '$experiment': small, quick, warm or bfloat16" >&2
     exit 2
     ;;
 esac

@@ -5,6 +5,9 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "backend/cpu_support.hpp"
 #include "neural_attention/core/errors.hpp"
@@ -28,6 +31,17 @@ struct Sums {
 template <class T>
 void require_sums(const std::string& name, const Matrix<T>& got, const Sums& sums) {
   require_close<T>(name, got, 4, sums.want, sums.size);
+}
+
+/// A bfloat16 has 8 bits: the nearest multiple of a power of two, ties to even.
+Matrix<float> rounded(Matrix<float> m) {
+  for (int r = 0; r < m.rows(); ++r)
+    for (int c = 0; c < m.cols(); ++c) {
+      int exponent = 0;
+      std::frexp(m(r, c), &exponent);
+      m(r, c) = std::ldexp(std::nearbyint(std::ldexp(m(r, c), 8 - exponent)), exponent - 8);
+    }
+  return m;
 }
 
 }  // namespace
@@ -111,16 +125,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_row_does_not_depend_on_the_other_rows, T, Scalar
 #endif
 
 BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
-  const auto rounded = [](Matrix<float> m) {
-    for (int r = 0; r < m.rows(); ++r)
-      for (int c = 0; c < m.cols(); ++c) {
-        // A bfloat16 has 8 bits: the nearest multiple of a power of two, ties to even.
-        int exponent = 0;
-        std::frexp(m(r, c), &exponent);
-        m(r, c) = std::ldexp(std::nearbyint(std::ldexp(m(r, c), 8 - exponent)), exponent - 8);
-      }
-    return m;
-  };
   for (const auto [rows, out, in] : {std::array{3, 40, 300}, {40, 65, 33}}) {
     auto x = Matrix<float>::normal(rows, in, 1, 3), w = Matrix<float>::normal(out, in, 2, 1);
     auto dy = Matrix<float>::normal(rows, out, 3);
@@ -144,6 +148,29 @@ BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
     require_sums("dx", dx, input);
     require_sums("dw", dw, weight);
   }
+}
+
+// With one key a query its probability is 1, so the operands themselves come out.
+BOOST_AUTO_TEST_CASE(bfloat16_products_of_attention_too) {
+  constexpr int rows = 5, width = 12;
+  const std::vector<int> ones(rows, 1);
+  const Ragged each{std::span<const int>(ones)};
+  auto q = Matrix<float>::normal(rows, width, 1, 3), k = Matrix<float>::normal(rows, width, 2),
+       v = Matrix<float>::normal(rows, width, 3, 1), dout = Matrix<float>::normal(rows, width, 4);
+  Matrix<float> out(rows, width), log_sum(rows, 1), dq(rows, width), dk(rows, width), dv(rows, width);
+  Cpu<float> backend(2, Precision::BFloat16);
+  backend.attention(q.view(), k.view(), v.view(), each, each, {}, {}, out.view(), log_sum.view());
+  backend.attention_backward(dout.view(), q.view(), k.view(), v.view(), out.view(), log_sum.view(), each, each, {}, {},
+                             dq.view(), dk.view(), dv.view());
+  const auto q_rounded = rounded(q), k_rounded = rounded(k), v_rounded = rounded(v), dout_rounded = rounded(dout);
+  Sums scores(rows, 1);
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < width; ++c) {
+      scores.add(r, 0, double(q_rounded(r, c)) * double(k_rounded(r, c)));
+      BOOST_TEST(out(r, c) == v_rounded(r, c));
+      BOOST_TEST(dv(r, c) == dout_rounded(r, c));
+    }
+  require_sums("scores", log_sum, scores);
 }
 
 BOOST_AUTO_TEST_CASE(bfloat16_products_keep_what_is_not_finite) {

@@ -1,6 +1,7 @@
-// Bounds for a model of tests/golden in single precision. The error ‖float - golden‖ of each tensor must be within four
-// standard deviations of zero, where the deviation is the root mean square of that error in eight runs of Perturbed:
-// double precision in which every operation has a random error of the size that the norms of its operands allow float.
+// Bounds for a model of tests/golden in lower precision, from runs of Perturbed: double precision in which every
+// operation has a random error of the size that the lower precision allows it. The error of a tensor, ‖found - golden‖,
+// must be within a few standard deviations of zero, where the deviation is the root mean square of that error in those
+// runs.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/golden_subject.hpp"
@@ -16,8 +18,8 @@
 namespace golden {
 
 template <class Subject>
-Results everything(const std::string& preset, File& goldens, int seed = 1) {
-  Subject subject(preset, goldens, seed);
+Results everything(const std::string& preset, File& goldens, na::Precision precision, int seed = 1) {
+  Subject subject(preset, goldens, seed, precision);
   auto results = run(subject);
   subject.train(results);
   results.erase("adamw.learning_rates");  // no arithmetic of the backend
@@ -30,39 +32,136 @@ inline bool after_adamw(const std::string& name) {
   return name.starts_with(prefix) && name.find('.', std::string(prefix).size()) != std::string::npos;
 }
 
+/// Norms of one tensor: of what is expected, of the error, and of the errors of the perturbed runs.
+struct Errors {
+  double size = 0.0, found = 0.0;
+  std::vector<double> runs;
+
+  double deviation() const {
+    double squares = 0.0;
+    for (const double error : runs) squares += error * error;
+    return std::sqrt(squares / double(runs.size()));
+  }
+};
+
 /// Subject<B, P> is MarianSubject or RobertaSubject. At least `tensors` tensors must be compared.
 template <template <class, class> class Subject, class P>
-void check_in_float(const std::string& preset, std::size_t tensors) {
-  constexpr int runs = 8;
-  constexpr double deviations = 4.0;
-  File goldens(std::string(Subject<na::Cpu<float>, P>::family) + "/" + preset + ".safetensors");
-  const auto found = everything<Subject<na::Cpu<float>, P>>(preset, goldens);
-  std::map<std::string, double> squares;
+std::map<std::string, Errors> errors_of(const std::string& preset, na::Precision precision, std::size_t tensors,
+                                        int runs) {
+  using Float = Subject<na::Cpu<float>, P>;
+  File goldens(std::string(Float::family) + "/" + preset + ".safetensors");
+  std::map<std::string, Errors> errors;
+  for (const auto& [name, found] : everything<Float>(preset, goldens, precision)) {
+    const auto expected = goldens.read<double>(name);
+    const double size = distance(expected, std::vector<double>(expected.size()));
+    errors[name] = {size, distance(found, expected), {}};
+  }
   for (int seed = 1; seed <= runs; ++seed)
-    for (const auto& [name, perturbed] : everything<Subject<Perturbed, P>>(preset, goldens, seed))
-      squares[name] += std::pow(distance(perturbed, goldens.read<double>(name)), 2);
-  BOOST_REQUIRE(found.size() >= tensors);
-  BOOST_REQUIRE(squares.size() == found.size());
+    for (const auto& [name, perturbed] : everything<Subject<Perturbed, P>>(preset, goldens, precision, seed))
+      errors.at(name).runs.push_back(distance(perturbed, goldens.read<double>(name)));
+  BOOST_REQUIRE(errors.size() >= tensors);
+  for (const auto& [name, of] : errors) BOOST_REQUIRE(of.runs.size() == std::size_t(runs));
+  return errors;
+}
+
+/// Not gradients that are zero, nor what Adam makes of them: it divides by their size, so rounding decides where such
+/// elements go.
+inline bool has_size(const std::string& name, const Errors& of) { return of.size > 1e-9 && !after_adamw(name); }
+
+/// bound_of(name, errors) is what the error of a tensor may be.
+template <class BoundOf>
+void check(const std::string& preset, const std::map<std::string, Errors>& errors, BoundOf&& bound_of) {
   double worst = 0.0, nearest = 0.0;
   std::size_t exact = 0;
-  for (const auto& [name, values] : found) {
-    const auto expected = goldens.read<double>(name);
-    const double error = distance(values, expected);
-    const double bound = deviations * std::sqrt(squares.at(name) / runs);
-    const double size = distance(expected, std::vector<double>(expected.size()));
-    BOOST_TEST(error <= bound, name << " is off by " << error << ", the bound is " << bound);
-    // The bound itself must mean something: a thousandth of the tensor. Not so for gradients that are zero, nor for
-    // what Adam makes of them: it divides by their size, so rounding decides where such elements go.
-    if (size > 1e-9 && !after_adamw(name)) {
-      BOOST_TEST(bound <= 1e-3 * size, name << " has the bound " << bound << ", its norm is " << size);
-      worst = std::max(worst, bound / size);
-    }
-    if (bound > 0.0) nearest = std::max(nearest, error / bound);
-    exact += error == 0.0;
+  for (const auto& [name, of] : errors) {
+    const double bound = bound_of(name, of);
+    BOOST_TEST(of.found <= bound, name << " is off by " << of.found << ", the bound is " << bound);
+    if (has_size(name, of)) worst = std::max(worst, bound / of.size);
+    if (bound > 0.0) nearest = std::max(nearest, of.found / bound);
+    exact += of.found == 0.0;
   }
   BOOST_TEST_MESSAGE(preset << ": the largest bound is " << worst << " of its tensor's norm, the largest error "
                             << nearest << " of its bound");
-  BOOST_TEST(exact < found.size());  // float is not double
+  BOOST_TEST(exact < errors.size());  // float is not double
 }
+
+/// Float: four deviations, from eight runs. The bound itself must mean something: a thousandth of the tensor.
+template <template <class, class> class Subject, class P>
+void check_in_float(const std::string& preset, std::size_t tensors) {
+  const auto errors = errors_of<Subject, P>(preset, na::Precision::Float32, tensors, 8);
+  check(preset, errors, [](const std::string& name, const Errors& of) {
+    const double bound = 4.0 * of.deviation();
+    if (has_size(name, of))
+      BOOST_TEST(bound <= 1e-3 * of.size, name << " has the bound " << bound << ", its norm is " << of.size);
+    return bound;
+  });
+}
+
+/// Products of bfloat16 numbers. Errors jump here where a number is so near ReLU's kink that it changes its side in
+/// some of the runs. So there are n of them and √n deviations are allowed, which is at least the largest error of a
+/// run; and never the tensor's norm, for then zeros would pass. How large errors are altogether is judged over all
+/// tensors and models, where the mean has a small spread: see check_size.
+class BFloat16Check {
+ public:
+  template <template <class, class> class Subject, class P>
+  void check_preset(const std::string& preset, std::size_t tensors) {
+    auto errors = errors_of<Subject, P>(preset, na::Precision::BFloat16, tensors, runs);
+    pool_after_adamw(errors);
+    check(preset, errors, [](const std::string& name, const Errors& of) {
+      const double bound = std::sqrt(double(runs)) * of.deviation();
+      return has_size(name, of) ? std::min(bound, of.size) : bound;
+    });
+    add(errors);
+  }
+
+  /// The errors' geometric mean must be within four standard deviations of those of the perturbed runs, and that must
+  /// tell operands of eight bits from those of seven or nine: with a bit more all errors are half as large.
+  void check_size() const {
+    constexpr double deviations = 4.0, bit = 0.6931471805599453;  // log 2
+    double mean = 0.0, variance = 0.0;
+    for (const double size : runs_) mean += size / runs;
+    for (const double size : runs_) variance += (size - mean) * (size - mean) / (runs - 1);
+    const double bound = deviations * std::sqrt(variance * (1.0 + 1.0 / runs)) / presets_;
+    const double found = (found_ - mean) / presets_;
+    BOOST_TEST_MESSAGE("errors are " << std::exp(found) << " times as large as expected, within a factor of "
+                                     << std::exp(bound));
+    BOOST_TEST(std::abs(found) <= bound);
+    BOOST_TEST(bound < bit);
+  }
+
+ private:
+  static constexpr int runs = 32;
+
+  /// All parameters after AdamW's steps as one tensor: with an element's gradient within its error Adam may take it
+  /// either way, so single tensors have errors of hardly any size or of that of a step.
+  static void pool_after_adamw(std::map<std::string, Errors>& errors) {
+    Errors all;
+    all.runs.resize(runs);
+    for (const auto& [name, of] : errors) {
+      if (!after_adamw(name)) continue;
+      all.size = std::hypot(all.size, of.size);
+      all.found = std::hypot(all.found, of.found);
+      for (int i = 0; i < runs; ++i) all.runs[i] = std::hypot(all.runs[i], of.runs[i]);
+    }
+    std::erase_if(errors, [](const auto& entry) { return after_adamw(entry.first); });
+    errors["adamw.parameters"] = std::move(all);
+  }
+
+  /// Adds the mean logarithms of a model's errors. Embeddings come before the first product and have float's.
+  void add(const std::map<std::string, Errors>& errors) {
+    const auto judged = [](const auto& entry) { return !entry.first.ends_with("embedding"); };
+    const auto tensors = double(std::count_if(errors.begin(), errors.end(), judged));
+    for (const auto& entry : errors) {
+      if (!judged(entry)) continue;
+      found_ += std::log(entry.second.found) / tensors;
+      for (int i = 0; i < runs; ++i) runs_[i] += std::log(entry.second.runs[i]) / tensors;
+    }
+    ++presets_;
+  }
+
+  int presets_ = 0;
+  double found_ = 0.0;
+  std::vector<double> runs_ = std::vector<double>(runs);
+};
 
 }  // namespace golden

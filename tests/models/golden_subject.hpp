@@ -41,9 +41,10 @@ class GoldenSubject {
 
   /// make_config(json, path) reads what the file says under "config"; `rate` is the name of a dropout rate there.
   template <class MakeConfig>
-  GoldenSubject(const std::string& path, int threads, const char* rate, MakeConfig&& make_config)
+  GoldenSubject(const std::string& path, int threads, na::Precision precision, const char* rate,
+                MakeConfig&& make_config)
       : about(na::io::read_json(folder() / (path + ".json"))),
-        backend(threads),
+        backend(threads, precision),
         model(backend, make_config(about.at("config"), path + ".json")),
         batch(model.config().pad_token_id) {
     BOOST_REQUIRE(about.at("config").at(rate) == 0.0);

@@ -2,10 +2,16 @@
 // float's rounding may have. The sizes follow from the operands: with u = 2^-24 and partial sums that Cauchy-Schwarz
 // bounds by ‖a‖‖b‖, the k roundings of Σ aᵢbᵢ add like a random walk to u √k ‖a‖‖b‖. The model itself carries these
 // errors to its results, so no condition number has to be guessed.
+//
+// With Precision::BFloat16 the operands of all products have besides errors of the size that rounding to bfloat16
+// makes, 2^15 times as large; nothing else changes, as in Cpu<float>.
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cassert>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -19,9 +25,14 @@ class Perturbed : public neural_attention::Cpu<double> {
   using AttentionShape = neural_attention::AttentionShape;
   using DropoutMask = neural_attention::DropoutMask;
   using Activation = neural_attention::Activation;
+  using Precision = neural_attention::Precision;
 
  public:
-  explicit Perturbed(int seed) : Base(1), random_({static_cast<std::uint64_t>(seed), 0, 0}) {}
+  explicit Perturbed(int seed, Precision precision = Precision::Float32)
+      : Base(1),
+        bfloat16_(precision == Precision::BFloat16),
+        seed_(static_cast<std::uint32_t>(seed)),
+        random_({static_cast<std::uint64_t>(seed), 0, 0}) {}
 
   /// Numbers that enter are rounded once.
   void upload(std::span<const double> values, Matrix x) {
@@ -43,7 +54,7 @@ class Perturbed : public neural_attention::Cpu<double> {
   }
 
   void linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
-    Base::linear(x, w, bias, f, y);
+    Base::linear(Operand(*this, x), Operand(*this, w), bias, f, y);
     const auto a = row_norms(x), b = row_norms(w);
     const double walk = std::sqrt(x.cols + 1.0);  // the bias is one more term
     perturb(y, [&](int r, int c) {                // a fused ReLU passes errors on or drops them
@@ -52,12 +63,12 @@ class Perturbed : public neural_attention::Cpu<double> {
     });
   }
   void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
-    Base::linear_input_gradient(dy, w, accumulate, dx);
+    Base::linear_input_gradient(Operand(*this, dy), Operand(*this, w), accumulate, dx);
     const auto a = row_norms(dy), b = column_norms(w);
     perturb(dx, [&](int r, int c) { return std::sqrt(double(dy.cols)) * a[r] * b[c] + std::abs(dx.row(r)[c]); });
   }
   void linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
-    Base::linear_weight_gradient(dy, x, dw);
+    Base::linear_weight_gradient(Operand(*this, dy), Operand(*this, x), dw);
     const auto a = column_norms(dy), b = column_norms(x);
     perturb(dw, [&](int r, int c) { return std::sqrt(double(dy.rows)) * a[r] * b[c] + std::abs(dw.row(r)[c]); });
   }
@@ -139,6 +150,10 @@ class Perturbed : public neural_attention::Cpu<double> {
   // the mean of those errors and √n for the normalizer. Every result is a sum of products of such numbers.
   void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                  const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
+    if (bfloat16_) {
+      assert(!mask);
+      return rounded_attention(q, k, v, queries, keys, shape, out, log_sum_exp);
+    }
     Base::attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
     Sizes of_out(out);
     for_each_probability(
@@ -153,12 +168,15 @@ class Perturbed : public neural_attention::Cpu<double> {
   void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
                           const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                           const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
+    if (bfloat16_) {
+      assert(!mask);
+      return rounded_attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, dq, dk, dv);
+    }
     Base::attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
     Sizes of_q(dq), of_k(dk), of_v(dv);
     for_each_probability(
         q, k, log_sum_exp, queries, keys, shape, [&](const Pair& at, double p, double error, double n) {
-          const auto part = [&](Matrix x, int row) { return x.slice(row, 1).columns(at.first, at.width); };
-          const auto up = part(dout, at.query), value = part(v, at.key), result = part(out, at.query);
+          const auto up = part(dout, at.query, at), value = part(v, at.key, at), result = part(out, at.query, at);
           const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
           const double size =
               shape.scale * p *
@@ -201,6 +219,85 @@ class Perturbed : public neural_attention::Cpu<double> {
  private:
   static constexpr double unit = 0x1p-24;
 
+  /// A number as products read it. Rounding to eight bits is off by up to half a unit in the last of them, as likely
+  /// one way as the other; numbers that have only eight bits are exact. As with rounding, the error is a function of
+  /// the number: an operand is off by the same in every product that it takes part in.
+  double operand(double x) const {
+    constexpr std::uint64_t lost = (std::uint64_t{1} << (52 - 7)) - 1;
+    const auto bits = std::bit_cast<std::uint64_t>(x);
+    if (!bfloat16_ || (bits & lost) == 0) return x;
+    const neural_attention::RandomKey key{seed_, 1, 0};
+    const auto words = key.words(static_cast<std::uint32_t>(bits >> 32), static_cast<std::uint32_t>(bits));
+    return x + std::ldexp(neural_attention::unit_interval(words[0]) - 0.5, std::ilogb(x) - 7);
+  }
+
+  /// A matrix as products read it.
+  class Operand {
+   public:
+    Operand(const Perturbed& backend, Matrix x)
+        : copy_(static_cast<std::size_t>(x.size())), rows_(x.rows), cols_(x.cols) {
+      for (int r = 0; r < x.rows; ++r)
+        std::transform(x.row(r), x.row(r) + x.cols, copy_.begin() + std::ptrdiff_t{r} * x.cols,
+                       [&](double value) { return backend.operand(value); });
+    }
+    operator Matrix() { return {copy_.data(), rows_, cols_}; }
+
+   private:
+    std::vector<double> copy_;
+    int rows_, cols_;
+  };
+
+  /// A query and a key that it sees, as rows, in the head with columns first … first+width-1.
+  struct Pair {
+    int query, key, first, width;
+  };
+
+  static Matrix part(Matrix x, int row, const Pair& at) { return x.slice(row, 1).columns(at.first, at.width); }
+
+  // Attention as in the backend, whose products read q, k, v, dout, e = exp(score - largest), P and dS; the sum of e
+  // and D are not products of matrices. Float's own errors are left out: they are 2^-15 of these.
+  void rounded_attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys,
+                         const AttentionShape& shape, Matrix out, Matrix log_sum_exp) const {
+    Operand of_q(*this, q), of_k(*this, k), of_v(*this, v);
+    std::vector<double> scores;
+    for_each_query(q, queries, keys, shape, [&](const Pair& first, int n) {
+      const int head = first.first / first.width;
+      scores.clear();
+      for (int j = 0; j < n; ++j)
+        scores.push_back(shape.scale * dot(part(of_q, first.query, first), part(of_k, first.key + j, first)));
+      const double top = *std::max_element(scores.begin(), scores.end());
+      const auto result = part(out, first.query, first);
+      std::fill_n(result.data, result.cols, 0.0);
+      double sum = 0.0;
+      for (int j = 0; j < n; ++j) {
+        const double e = std::exp(scores[j] - top);
+        sum += e;
+        add_scaled(operand(e), part(of_v, first.key + j, first), result);
+      }
+      for (int c = 0; c < result.cols; ++c) result.data[c] /= sum;
+      log_sum_exp.row(first.query)[head] = top + std::log(sum);
+    });
+  }
+  void rounded_attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
+                                  const Ragged& queries, const Ragged& keys, const AttentionShape& shape, Matrix dq,
+                                  Matrix dk, Matrix dv) {
+    Operand of_q(*this, q), of_k(*this, k), of_v(*this, v), of_dout(*this, dout);
+    for (const auto gradient : {dq, dk, dv}) fill(gradient, 0.0);
+    for_each_query(q, queries, keys, shape, [&](const Pair& first, int n) {
+      const auto query = part(of_q, first.query, first), up = part(of_dout, first.query, first);
+      const double log_sum = log_sum_exp.row(first.query)[first.first / first.width];
+      const double d = dot(part(dout, first.query, first), part(out, first.query, first));
+      for (int j = first.key; j < first.key + n; ++j) {
+        const auto key = part(of_k, j, first);
+        const double p = std::exp(shape.scale * dot(query, key) - log_sum);
+        const double ds = operand(shape.scale * p * (dot(up, part(of_v, j, first)) - d));
+        add_scaled(operand(p), up, part(dv, j, first));
+        add_scaled(ds, query, part(dk, j, first));
+        add_scaled(ds, key, part(dq, first.query, first));
+      }
+    });
+  }
+
   template <class Size>
   void perturb(Matrix y, Size&& size) {
     for (int r = 0; r < y.rows; ++r)
@@ -218,36 +315,38 @@ class Perturbed : public neural_attention::Cpu<double> {
     std::vector<double> squares_;
   };
 
-  /// A query and a key that it sees, as rows, in the head with columns first … first+width-1.
-  struct Pair {
-    int query, key, first, width;
-  };
+  /// Calls use(pair with the first key, number of keys) for every query and head.
+  template <class Use>
+  static void for_each_query(Matrix q, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                             Use&& use) {
+    const int width = q.cols / shape.heads;
+    for (int s = 0; s < queries.sequences(); ++s)
+      for (int head = 0; head < shape.heads; ++head)
+        for (int i = 0; i < queries.length(s); ++i)
+          use(Pair{queries.begin(s) + i, keys.begin(s), head * width, width}, shape.causal ? i + 1 : keys.length(s));
+  }
 
   /// Calls use(pair, probability, its relative error, number of keys) for every query, key and head.
   template <class Use>
   static void for_each_probability(Matrix q, Matrix k, Matrix log_sum_exp, const Ragged& queries, const Ragged& keys,
                                    const AttentionShape& shape, Use&& use) {
-    const int width = q.cols / shape.heads;
     std::vector<double> probabilities, errors;
-    for (int s = 0; s < queries.sequences(); ++s)
-      for (int head = 0; head < shape.heads; ++head)
-        for (int i = 0; i < queries.length(s); ++i) {
-          const int n = shape.causal ? i + 1 : keys.length(s);
-          probabilities.clear();
-          errors.clear();
-          double common = std::sqrt(double(n)) + 4;
-          const auto at = [&](int j) { return Pair{queries.begin(s) + i, keys.begin(s) + j, head * width, width}; };
-          for (int j = 0; j < n; ++j) {
-            const auto pair = at(j);
-            const auto a = q.slice(pair.query, 1).columns(pair.first, width),
-                       b = k.slice(pair.key, 1).columns(pair.first, width);
-            const double score = shape.scale * dot(a, b);
-            probabilities.push_back(std::exp(score - log_sum_exp.row(pair.query)[head]));
-            errors.push_back(shape.scale * std::sqrt(double(width)) * norm(a) * norm(b) + 2 * std::abs(score));
-            common += probabilities.back() * errors.back();
-          }
-          for (int j = 0; j < n; ++j) use(at(j), probabilities[j], errors[j] + common, n);
-        }
+    for_each_query(q, queries, keys, shape, [&](const Pair& first, int n) {
+      probabilities.clear();
+      errors.clear();
+      double common = std::sqrt(double(n)) + 4;
+      for (int j = 0; j < n; ++j) {
+        const auto a = part(q, first.query, first), b = part(k, first.key + j, first);
+        const double score = shape.scale * dot(a, b);
+        probabilities.push_back(std::exp(score - log_sum_exp.row(first.query)[first.first / first.width]));
+        errors.push_back(shape.scale * std::sqrt(double(first.width)) * norm(a) * norm(b) + 2 * std::abs(score));
+        common += probabilities.back() * errors.back();
+      }
+      for (int j = 0; j < n; ++j) {
+        const Pair pair{first.query, first.key + j, first.first, first.width};
+        use(pair, probabilities[j], errors[j] + common, n);
+      }
+    });
   }
 
   static double square(double x) { return x * x; }
@@ -257,6 +356,10 @@ class Perturbed : public neural_attention::Cpu<double> {
     return sum;
   }
   static double norm(Matrix a) { return std::sqrt(dot(a, a)); }
+  /// y += factor · x
+  static void add_scaled(double factor, Matrix x, Matrix y) {
+    for (int c = 0; c < x.cols; ++c) y.data[c] += factor * x.data[c];
+  }
 
   static std::vector<double> row_norms(Matrix x) {
     std::vector<double> result(static_cast<std::size_t>(x.rows));
@@ -276,5 +379,8 @@ class Perturbed : public neural_attention::Cpu<double> {
       for (int c = 0; c < x.cols; ++c) result[r] = std::max(result[r], std::abs(x.row(r)[c]));
     return result;
   }
+
+  bool bfloat16_;
+  std::uint32_t seed_;
   neural_attention::RandomStream random_;
 };

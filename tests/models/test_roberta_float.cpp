@@ -1,5 +1,6 @@
-// RoBERTa in single precision against Hugging Face's float64 values (models/test_roberta_goldens.cpp has those in
-// double), within bounds that follow from the sizes of the operands: see models/perturbed.hpp.
+// RoBERTa in single precision, and with products of bfloat16 numbers, against Hugging Face's float64 values
+// (models/test_roberta_goldens.cpp has those in double), within bounds that follow from the sizes of the operands: see
+// models/perturbed.hpp.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_roberta_float
 #include <boost/test/unit_test.hpp>
@@ -13,6 +14,18 @@ BOOST_AUTO_TEST_CASE(tensors) {
   golden::each_roberta_preset([]<class P>(const char* name) {
     BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::RobertaSubject, P>(name, 100);
   });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(bfloat16_products)
+
+BOOST_AUTO_TEST_CASE(tensors) {
+  golden::BFloat16Check check;
+  golden::each_roberta_preset([&]<class P>(const char* name) {
+    BOOST_TEST_CONTEXT(name) check.check_preset<golden::RobertaSubject, P>(name, 100);
+  });
+  check.check_size();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
