@@ -9,25 +9,31 @@ class Setting:
     """One way to run a peer: what it adds to the command and to the environment."""
     name: str
     arguments: tuple = ()
-    environment: dict = field(default_factory=dict)
+    environment: dict = field(default_factory=dict, hash=False)
 
 
-# What is tried for a peer, the usual first.
-ATTENTION = (Setting("sdpa"), Setting("eager", ("--attention", "eager")))
-ADAMW = (Setting("fused AdamW"), Setting("foreach AdamW", ("--adamw", "foreach")))
-ALLOCATOR = (
+@dataclass(frozen=True)
+class Choice:
+    """Settings of which one is chosen by trying, the usual first."""
+    settings: tuple
+    once: bool = False  # for all rows: it does not depend on what is computed
+
+
+ATTENTION = Choice((Setting("sdpa"), Setting("eager", ("--attention", "eager"))))
+ADAMW = Choice((Setting("fused AdamW"), Setting("foreach AdamW", ("--adamw", "foreach"))), once=True)
+ALLOCATOR = Choice((
     Setting("malloc"),
     Setting("malloc that keeps memory", (), {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1000000000000",
                                              "MALLOC_TOP_PAD_": "268435456"}),
     Setting("malloc with huge pages", (), {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "THP_MEM_ALLOC_ENABLE": "1"}),
-)
-COMPILE = (Setting("not compiled"), Setting("torch.compile", ("--compile",)))
-GEMM = (Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_MKL": "1"}),
-        Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
-        Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"}))
+), once=True)
+COMPILE = Choice((Setting("not compiled"), Setting("torch.compile", ("--compile",))))
+GEMM = Choice((Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_MKL": "1"}),
+               Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
+               Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"})))
 
-TRAINING = (ATTENTION, ADAMW, ALLOCATOR, COMPILE)
-GENERATION = (ATTENTION, ALLOCATOR, COMPILE)
+TRAINING = (ADAMW, ALLOCATOR, ATTENTION, COMPILE)
+GENERATION = (ALLOCATOR, ATTENTION, COMPILE)
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,11 @@ def _training(work, short, model, batches, target, **more) -> Row:
                check=["--no_dropout"], **more)
 
 
-ROWS = [
+ROWS = [  # the first is where choices for all rows are made
+    _training("Marian-base neural, training step, 32 tokens each", "training, 32 tokens", "marian", "uniform.json",
+              1.2, memory=True),
     _training("Marian-base neural, training step, real sentences", "training, real", "marian", "real.json", 2.5,
               memory=True),
-    _training("Marian-base neural, training step, 32 tokens each", "training, 32 tokens", "marian", "uniform.json",
-              1.2),
     _training("Marian-base neural, training step, 32 tokens each, bf16", "training, bf16", "marian", "uniform.json",
               1.4, options=["--dtype", "bfloat16"], tolerance=2e-2),
     _training("RoBERTa-base plain neural, training step, 8 × 512 tokens", "masked LM", "roberta", "masked.json", 1.4),

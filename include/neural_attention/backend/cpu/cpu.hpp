@@ -3,6 +3,10 @@
 // Gradients of parameters accumulate (+=); gradients of inputs are written, or added where `accumulate` says so.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -33,18 +37,26 @@ inline namespace compiled {
 inline namespace header_only {
 #endif
 
-/// Owned memory of a CPU backend, 64-byte aligned.
+/// Owned memory of a CPU backend, 64-byte aligned. Large blocks are whole huge pages where the system has them: a step
+/// touches gigabytes, and with small pages waits for their addresses.
 class CpuMemory {
  public:
   CpuMemory() = default;
-  explicit CpuMemory(std::size_t bytes)
-      : data_(bytes > 0 ? ::operator new (bytes, std::align_val_t{alignment}) : nullptr) {}
+  explicit CpuMemory(std::size_t bytes) {
+    if (bytes == 0) return;
+    const std::size_t alignment = bytes >= huge_page ? huge_page : cache_line;
+    data_ = {::operator new (bytes, std::align_val_t{alignment}), {alignment}};
+#if defined(__linux__)
+    if (bytes >= huge_page) madvise(data_.get(), bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a hint: may fail
+#endif
+  }
 
   void* data() const { return data_.get(); }
 
  private:
-  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t cache_line = 64, huge_page = std::size_t{1} << 21;
   struct Free {
+    std::size_t alignment;
     void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{alignment}); }
   };
   std::unique_ptr<void, Free> data_;
