@@ -15,13 +15,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from page import write_page
+from page import commit, write_page
 from prepare import BASE, QUICK, prepare
 from process import Failed, Process
 from rows import ROWS, Row, ours, peer
 
 
-LIMIT = 3600.0  # seconds for one answer
+LIMIT = 900.0  # seconds for one answer
 
 
 class Comparison:
@@ -119,7 +119,8 @@ class Comparison:
 
     def row(self, row: Row) -> dict:
         print(f"{row.work}, against {row.against}", flush=True)
-        described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target}
+        described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target,
+                     "commit": commit()}
         missing = [path for path in (self.work / row.model, self.work / row.batches) if not path.exists()]
         try:
             if missing:
@@ -166,7 +167,8 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take")
     parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
-    parser.add_argument("--only", default="", help="rows whose short name has this in it")
+    parser.add_argument("--only", default="", help="measure the rows whose short name has this in it, and keep what was "
+                        "measured of the others")
     parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")
     arguments = parser.parse_args()
 
@@ -177,9 +179,15 @@ def main() -> int:
     print(f"Models and batches in {work}", flush=True)
     prepare(work, QUICK if arguments.quick else BASE, Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", "")))
     comparison = Comparison(arguments, cores)
-    results = {"flags": arguments.flags, "repetitions": comparison.repetitions,
-               "rows": [comparison.row(row) for row in ROWS if arguments.only in row.short]}
-    (work / "results.json").write_text(json.dumps(results, indent=1))
+    kept = work / "results.json"
+    rows = {row["work"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
+    results = {"flags": arguments.flags, "repetitions": comparison.repetitions}
+    for row in ROWS:
+        if arguments.only not in row.short:
+            continue
+        rows[row.work] = comparison.row(row)
+        results["rows"] = [rows[row.work] for row in ROWS if row.work in rows]
+        kept.write_text(json.dumps(results, indent=1))
     page = arguments.page
     if arguments.quick or not page:
         page = work / "benchmarks.md"

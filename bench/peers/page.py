@@ -84,7 +84,11 @@ def of_command(*command) -> str:
     return subprocess.run(command, capture_output=True, text=True, cwd=SOURCE).stdout.strip()
 
 
-def machine(flags: str) -> list:
+def commit() -> str:
+    return of_command("git", "describe", "--always", "--dirty")
+
+
+def machine(flags: str, commits: set) -> list:
     cpu = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", cpu)
     features = set(re.search(r"flags\s*: (.*)", cpu)[1].split()) if "flags" in cpu else set()
@@ -95,7 +99,7 @@ def machine(flags: str) -> list:
         ["processor", f"{model[1] if model else platform.machine()}; {', '.join(vectors)}"],
         ["memory", f"{memory:.0f} GiB"],
         ["threads", "2 on both sides, on the same two cores"],
-        ["this library", f"commit {of_command('git', 'describe', '--always', '--dirty')}; {flags}"],
+        ["this library", f"commit {' and '.join(sorted(commits))}; {flags}"],
         ["peers", f"{versions}; Python {platform.python_version()}"],
         ["date", date.today().isoformat()],
     ]
@@ -122,7 +126,7 @@ def write_page(page: Path, results: dict) -> None:
                 "<br>".join(f"{one['settings']}: " + (f"{one['seconds']:.2f}" if "seconds" in one else "failed")
                             for one in row["trials"])] for row in measured]),
         "Measured on:\n",
-        table(["", ""], machine(results["flags"])),
+        table(["", ""], machine(results["flags"], {row["commit"] for row in rows})),
     ]
     text = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN)

@@ -22,6 +22,7 @@ class Process:
         environment |= {"OMP_NUM_THREADS": str(len(cores)), "OMP_PROC_BIND": "close", "OMP_PLACES": "threads"}
         environment |= settings
         self.limit, self.log = limit, log
+        self.name = next(name for name in (Path(word).name for word in command) if not name.startswith("python"))
         self.child = subprocess.Popen(
             [str(word) for word in command], env=environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=log.open("w"), text=True, start_new_session=True,
@@ -68,5 +69,5 @@ class Process:
         if not line:
             self.close()
             last = (self.log.read_text().strip().splitlines() or ["it ended without a word"])[-1]
-            raise Failed(f"no answer within {self.limit:.0f} s" if late else last)
+            raise Failed(f"{self.name}: " + (f"no answer within {self.limit:.0f} s" if late else last))
         return json.loads(line)

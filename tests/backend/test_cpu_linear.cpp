@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
             backend.linear(x.view(), w.view(), with_bias ? bias.view() : RowsOf<T>{}, f, y.view());
             return y;
           };
-          require_same_with_any_threads<T>("linear", compute);
+          require_same_with_any_threads<Cpu<T>>("linear", compute);
           if (f == Activation::Relu)
             for (int r = 0; r < rows; ++r)
               for (int c = 0; c < out; ++c) sums.want(r, c) = std::max(sums.want(r, c), 0.0);

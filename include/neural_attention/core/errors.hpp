@@ -44,6 +44,16 @@ struct LineError : FileError {
   long line_;
 };
 
+/// A GPU cannot be used, or a call to it failed.
+struct DeviceError : Error {
+  using Error::Error;
+};
+
+/// A device has less memory left than was asked for.
+struct OutOfMemory : DeviceError {
+  using DeviceError::DeviceError;
+};
+
 /// A loss or gradient is not finite. Thrown before the parameters are touched.
 struct NumericError : Error {
   using Error::Error;

@@ -12,7 +12,8 @@
 namespace neural_attention {
 
 /// A view of `rows` × `cols` elements; row i begins at data + i · stride. It owns nothing; an empty view means "none".
-/// The memory belongs to a backend and may not be readable on the host.
+/// The memory belongs to a backend and may not be readable on the host. Its functions are constexpr so that device code
+/// may call them.
 template <class T>
 struct RowsOf {
   T* data = nullptr;
@@ -21,22 +22,22 @@ struct RowsOf {
   std::ptrdiff_t stride = 0;
 
   RowsOf() = default;
-  RowsOf(T* first, int row_count, int col_count, std::ptrdiff_t row_stride)
+  constexpr RowsOf(T* first, int row_count, int col_count, std::ptrdiff_t row_stride)
       : data(first), rows(row_count), cols(col_count), stride(row_stride) {}
-  RowsOf(T* first, int row_count, int col_count) : RowsOf(first, row_count, col_count, col_count) {}
+  constexpr RowsOf(T* first, int row_count, int col_count) : RowsOf(first, row_count, col_count, col_count) {}
 
-  explicit operator bool() const { return data != nullptr; }
-  T* row(int i) const { return data + i * stride; }
-  std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
-  bool contiguous() const { return stride == cols || rows <= 1; }
+  constexpr explicit operator bool() const { return data != nullptr; }
+  constexpr T* row(int i) const { return data + i * stride; }
+  constexpr std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
+  constexpr bool contiguous() const { return stride == cols || rows <= 1; }
 
   /// Columns first … first+count-1 of every row: how one attention head is seen.
-  RowsOf columns(int first, int count) const {
+  constexpr RowsOf columns(int first, int count) const {
     assert(first >= 0 && count >= 0 && first + count <= cols);
     return {data + first, rows, count, stride};
   }
   /// Rows first … first+count-1.
-  RowsOf slice(int first, int count) const {
+  constexpr RowsOf slice(int first, int count) const {
     assert(first >= 0 && count >= 0 && first + count <= rows);
     return {row(first), count, cols, stride};
   }

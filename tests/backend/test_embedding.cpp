@@ -1,9 +1,9 @@
 // Embedding lookup and its gradient on the CPU against plain loops in double.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE cpu_embedding
+#define BOOST_TEST_MODULE backend_embedding
 #include <boost/test/unit_test.hpp>
 
-#include "backend/cpu_support.hpp"
+#include "backend/backends.hpp"
 
 using namespace neural_attention;
 using namespace cpu_support;
@@ -25,10 +25,11 @@ std::vector<int> some_ids(int n) {
 
 BOOST_AUTO_TEST_SUITE(embedding)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(looks_up_rows, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(looks_up_rows, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 3;
   for (const auto [rows, cols] : shapes) {
-    Cpu<T> backend(2);
+    B backend(2);
     const auto ids = some_ids(rows);
     auto table = Matrix<T>::normal(vocabulary, cols, 1, 3);
     const auto before = Matrix<T>::normal(rows, cols, 2, 5);
@@ -44,7 +45,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(looks_up_rows, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(gradient_sums_equal_ids, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(gradient_sums_equal_ids, B, Backends) {
+  using T = typename B::Scalar;
   for (const int padding : {-1, 4}) {
     for (const auto [rows, cols] : shapes) {
       const auto ids = some_ids(rows);
@@ -59,7 +61,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gradient_sums_equal_ids, T, Scalars) {
         for (int c = 0; c < cols; ++c)
           want(id, c) += factor * double(dy(r, c)), terms(id, c) += std::abs(factor * double(dy(r, c)));
       }
-      require_same_with_any_threads<T>("embedding_backward", [&](Cpu<T>& backend) {
+      require_same_with_any_threads<B>("embedding_backward", [&](B& backend) {
         auto table = before;
         backend.embedding_backward(dy.view(), ids, factor, padding, table.view());
         require_close<T>("embedding_backward", table, dy.rows() + 2.0, want, terms);

@@ -1,9 +1,9 @@
 // Cross-entropy with its gradient on the CPU against plain loops in double.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE cpu_loss
+#define BOOST_TEST_MODULE backend_loss
 #include <boost/test/unit_test.hpp>
 
-#include "backend/cpu_support.hpp"
+#include "backend/backends.hpp"
 
 using namespace neural_attention;
 using namespace cpu_support;
@@ -34,7 +34,8 @@ constexpr double gradient_scale = 0.37;
 
 BOOST_AUTO_TEST_SUITE(cross_entropy)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   // The mean over n logits of size about 5, and exponents of differences of that size, each a few ulp.
   constexpr double roundings = 32, logit_size = 5;
   for (const bool with_bias : {false, true}) {
@@ -45,13 +46,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
         const auto targets = some_targets(rows, cols);
         const auto bias_view = with_bias ? bias.view() : RowsOf<T>{};
         Matrix<T> losses(rows, 2, 1);
-        const auto gradients = [&](Cpu<T>& backend) {
+        const auto gradients = [&](B& backend) {
           auto x = logits;
           backend.cross_entropy(x.view(), bias_view, targets, smoothing, gradient_scale, losses.view());
           return x;
         };
-        require_same_with_any_threads<T>("cross_entropy", gradients);
-        Cpu<T> backend(1);
+        require_same_with_any_threads<B>("cross_entropy", gradients);
+        B backend(1);
         const auto got = gradients(backend);
         Matrix<double> want(rows, cols), want_losses(rows, 2);
         for (int r = 0; r < rows; ++r) {
@@ -105,8 +106,9 @@ BOOST_AUTO_TEST_CASE(gradient_is_the_derivative) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, T, Scalars) {
-  Cpu<T> backend(1);
+BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
   Matrix<T> x(2, 40), losses(2, 2);
   for (int c = 0; c < 40; ++c) x(0, c) = T(c % 2 ? 10000 : -10000), x(1, c) = T(c);
   x(1, 7) = std::numeric_limits<T>::quiet_NaN();

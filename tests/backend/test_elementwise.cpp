@@ -1,11 +1,11 @@
 // Element-wise operations of the CPU backend against plain loops in double.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE cpu_elementwise
+#define BOOST_TEST_MODULE backend_elementwise
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <numbers>
 
-#include "backend/cpu_support.hpp"
+#include "backend/backends.hpp"
 #include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/dropout_words.hpp"
 
@@ -68,10 +68,11 @@ const DropoutMask mask{.rate = 0.3, .key = {.seed = 0x123456789ABCDEFull, .step 
 
 BOOST_AUTO_TEST_SUITE(movement)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(copies_fills_adds_and_scales, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(copies_fills_adds_and_scales, B, Backends) {
+  using T = typename B::Scalar;
   for (const auto [rows, cols] : shapes) {
     for (const int gap : {0, 5}) {
-      Cpu<T> backend(2);
+      B backend(2);
       const auto size = [](double a) { return [a](int, int) { return a; }; };
       auto x = Matrix<T>::normal(rows, cols, 1, gap);
       const auto y0 = Matrix<T>::normal(rows, cols, 2, 2 * gap);
@@ -93,8 +94,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_fills_adds_and_scales, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, T, Scalars) {
-  Cpu<T> backend(2);
+BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
   for (const int shift : {-1, 3}) {  // rows
     auto x = Matrix<T>::normal(400, 100, 1);
     const auto before = x;
@@ -110,8 +112,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, T, Scalars) {
-  Cpu<T> backend(2);
+BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
   for (const auto [rows, cols] : shapes) {
     auto x = Matrix<T>::normal(rows, cols, 1, 3);
     std::vector<T> host(static_cast<std::size_t>(rows) * cols);
@@ -133,9 +136,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, B, Backends) {
+  using T = typename B::Scalar;
   for (const int threads : {1, 2}) {
-    Cpu<T> backend(threads);
+    B backend(threads);
     for (const auto [rows, cols] : shapes) {
       auto x = Matrix<T>::normal(rows, cols, 1, 3);
       const auto before = Matrix<T>::normal(3 * rows, cols, 2, 5);
@@ -151,10 +155,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, B, Backends) {
+  using T = typename B::Scalar;
   for (const auto [rows, cols] : shapes) {
     auto x = Matrix<T>::normal(rows, cols, 1, 2);
-    const auto sums = [&, rows = rows, cols = cols](Cpu<T>& backend) {
+    const auto sums = [&, rows = rows, cols = cols](B& backend) {
       Matrix<double> result(1, cols);
       backend.column_sums(x.view(), {result.view().data, static_cast<std::size_t>(cols)});
       for (int c = 0; c < cols; ++c) {
@@ -164,15 +169,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, T, Scalars) {
       }
       return result;
     };
-    Cpu<T> one(1), two(2), seven(7);
+    B one(1), two(2), seven(7);
     auto expected = sums(one), with_two = sums(two), with_seven = sums(seven);
     require_same_bits("column_sums with 2 threads", expected, with_two);
     require_same_bits("column_sums with 7 threads", expected, with_seven);
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, T, Scalars) {
-  Cpu<T> backend(2);
+BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
   T none{};
   const RowsOf<T> empty(&none, 0, 5);
   backend.copy(empty, empty);
@@ -187,10 +193,11 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(activation)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   for (const auto f : activations) {
     for (const auto [rows, cols] : shapes) {
-      Cpu<T> backend(2);
+      B backend(2);
       auto x = Matrix<T>::normal(rows, cols, 1, 3);
       backend.scale(x.view(), 3);  // tails as well
       auto dy = Matrix<T>::normal(rows, cols, 2, 1);
@@ -217,7 +224,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
         require_same_bits<T>("relu backward from the output", from_output, dx);
       }
     }
-    require_same_with_any_threads<T>("activation", [&](Cpu<T>& backend) {
+    require_same_with_any_threads<B>("activation", [&](B& backend) {
       auto x = Matrix<T>::normal(97, 777, 1);
       backend.activation(f, x.view(), x.view());
       return x;
@@ -241,8 +248,9 @@ BOOST_AUTO_TEST_CASE(slope_is_the_derivative) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(extremes_stay_finite_and_nan_stays, T, Scalars) {
-  Cpu<T> backend(1);
+BOOST_AUTO_TEST_CASE_TEMPLATE(extremes_stay_finite_and_nan_stays, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
   for (const auto f : activations) {
     Matrix<T> x(1, 21), dy(1, 21), dx(1, 21);
     backend.fill(dy.view(), T(1));
@@ -306,10 +314,11 @@ BOOST_AUTO_TEST_CASE(threshold_says_what_the_double_says) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_what_the_key_says, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_what_the_key_says, B, Backends) {
+  using T = typename B::Scalar;
   const double factor = 1 / (1 - mask.rate);
   for (const auto [rows, cols] : shapes) {
-    Cpu<T> backend(2);
+    B backend(2);
     auto x = Matrix<T>::normal(rows, cols, 1, 3), residual = Matrix<T>::normal(rows, cols, 2, 4);
     Matrix<T> y(rows, cols, 5);
     const auto dropped = [&](int r, int c) { return kept(mask, r, c) ? factor * double(x(r, c)) : 0.0; };
@@ -336,15 +345,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_what_the_key_says, T, Scalars) {
     backend.dropout(x.view(), {}, y.view());
     require_same_bits<T>("no dropout", x, y);
   }
-  require_same_with_any_threads<T>("dropout", [](Cpu<T>& backend) {
+  require_same_with_any_threads<B>("dropout", [](B& backend) {
     auto x = Matrix<T>::normal(97, 777, 1);
     backend.dropout(x.view(), mask, x.view());
     return x;
   });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_split_into_batches, T, Scalars) {
-  Cpu<T> backend(1);
+BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_split_into_batches, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
   auto whole = Matrix<T>::normal(20, 65, 1), parts = whole;
   backend.dropout(whole.view(), mask, whole.view());
   auto later = mask;

@@ -1,9 +1,9 @@
 // LayerNorm, RMSNorm and their gradients on the CPU against plain loops in double and against finite differences.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE cpu_normalization
+#define BOOST_TEST_MODULE backend_normalization
 #include <boost/test/unit_test.hpp>
 
-#include "backend/cpu_support.hpp"
+#include "backend/backends.hpp"
 
 using namespace neural_attention;
 using namespace cpu_support;
@@ -28,10 +28,10 @@ struct Case {
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < cols; ++c) x(r, c) = x(r, c) * T(2) + T(r % 5);
   }
-  void forward(Cpu<T>& backend, bool relu) {
+  void forward(auto& backend, bool relu) {
     backend.layer_norm(x.view(), gain.view(), bias.view(), epsilon, relu, y.view(), stats.view());
   }
-  void backward(Cpu<T>& backend, bool relu, bool accumulate) {
+  void backward(auto& backend, bool relu, bool accumulate) {
     backend.layer_norm_backward(dy.view(), x.view(), y.view(), gain.view(), stats.view(), relu, accumulate, dx.view(),
                                 dgain.view(), dbias.view());
   }
@@ -56,13 +56,14 @@ Moments moments(const Matrix<T>& x, int row) {
 
 BOOST_AUTO_TEST_SUITE(layer_norm)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   // The mean of n numbers of size about 6 carries a few ε of that size, and rstd multiplies it.
   constexpr double roundings = 16;
   for (const bool relu : {false, true}) {
     for (const auto [rows, cols] : shapes) {
       Case<T> k(rows, cols);
-      require_same_with_any_threads<T>("layer_norm", [&](Cpu<T>& backend) {
+      require_same_with_any_threads<B>("layer_norm", [&](B& backend) {
         k.forward(backend, relu);
         return k.y;
       });
@@ -85,7 +86,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
         BOOST_TEST(close(k.stats(r, 0), mean, 10, roundings));
         BOOST_TEST(close(k.stats(r, 1), rstd, rstd, roundings));
       }
-      Cpu<T> backend(1);
+      B backend(1);
       auto in_place = k.x;
       backend.layer_norm(in_place.view(), k.gain.view(), k.bias.view(), epsilon, relu, in_place.view(), k.stats.view());
       require_same_bits<T>("layer_norm in place", in_place, k.y);
@@ -93,13 +94,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 32;
   for (const bool relu : {false, true}) {
     for (const bool accumulate : {false, true}) {
       for (const auto [rows, cols] : shapes) {
         if (cols == 1) continue;  // x̂ is 0 / sqrt(epsilon): see one_column
-        Cpu<T> one(1), seven(7);
+        B one(1), seven(7);
         Case<T> before(rows, cols);
         before.forward(one, relu);
         auto k = before, with_seven = before;
@@ -154,8 +156,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(one_column, T, Scalars) {
-  Cpu<T> backend(1);
+BOOST_AUTO_TEST_CASE_TEMPLATE(one_column, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
   Case<T> k(5, 1);
   k.forward(backend, false);
   k.backward(backend, false, false);
@@ -213,13 +216,14 @@ double inverse_rms(const Matrix<T>& x, int row) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 16;
   for (const bool relu : {false, true}) {
     for (const auto [rows, cols] : shapes) {
       Case<T> k(rows, cols);
       Matrix<T> stats(rows, 1);
-      require_same_with_any_threads<T>("rms_norm", [&](Cpu<T>& backend) {
+      require_same_with_any_threads<B>("rms_norm", [&](B& backend) {
         backend.rms_norm(k.x.view(), k.gain.view(), epsilon, relu, k.y.view(), stats.view());
         return k.y;
       });
@@ -229,7 +233,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
           [&](int r, int c) { return std::abs(want(r, c)); });
       for (int r = 0; r < rows; ++r)
         BOOST_TEST(close(stats(r, 0), inverse_rms(k.x, r), inverse_rms(k.x, r), roundings));
-      Cpu<T> backend(1);
+      B backend(1);
       auto in_place = k.x;
       backend.rms_norm(in_place.view(), k.gain.view(), epsilon, relu, in_place.view(), stats.view());
       require_same_bits<T>("rms_norm in place", in_place, k.y);
@@ -237,17 +241,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 32;
   for (const bool relu : {false, true}) {
     for (const bool accumulate : {false, true}) {
       for (const auto [rows, cols] : shapes) {
-        Cpu<T> one(1), seven(7);
+        B one(1), seven(7);
         Case<T> before(rows, cols);
         Matrix<T> stats(rows, 1);
         one.rms_norm(before.x.view(), before.gain.view(), epsilon, relu, before.y.view(), stats.view());
         auto k = before, with_seven = before;
-        const auto backward = [&](Cpu<T>& backend, Case<T>& on, RowsOf<T> dx, bool add) {
+        const auto backward = [&](B& backend, Case<T>& on, RowsOf<T> dx, bool add) {
           backend.rms_norm_backward(on.dy.view(), on.x.view(), on.y.view(), on.gain.view(), stats.view(), relu, add, dx,
                                     on.dgain.view());
         };

@@ -1,16 +1,17 @@
 // Adam, AdamW, SGD and the gradient norm on the CPU against plain loops in double.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE cpu_optimizer
+#define BOOST_TEST_MODULE backend_optimizer
 #include <boost/test/unit_test.hpp>
 
-#include "backend/cpu_support.hpp"
+#include "backend/backends.hpp"
 
 using namespace neural_attention;
 using namespace cpu_support;
 
 BOOST_AUTO_TEST_SUITE(adam)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 16;
   constexpr int steps = 5;
   for (const int n : {1, 15, 16, 777, 70001}) {
@@ -18,7 +19,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
       const auto first_value = Matrix<T>::normal(1, n, 1);
       std::vector<double> w(static_cast<std::size_t>(n)), m(w.size()), v(w.size());
       for (int i = 0; i < n; ++i) w[static_cast<std::size_t>(i)] = double(first_value(0, i));
-      Cpu<T> one(1), seven(7);
+      B one(1), seven(7);
       auto value = first_value, value7 = first_value;
       Matrix<T> first(1, n), second(1, n), first7(1, n), second7(1, n);
       AdamStep how{.learning_rate = 0.01,
@@ -60,8 +61,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, T, Scalars) {
-  Cpu<T> backend(1);
+BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
   Matrix<T> gradient(1, 20), value(1, 20), first(1, 20), second(1, 20);
   for (int i = 0; i < 20; ++i) gradient(0, i) = T(i % 2 ? 1 : -1) * T(i + 1);
   backend.adam({.learning_rate = 0.125, .epsilon = 0.0}, gradient.view(), value.view(), first.view(), second.view());
@@ -76,7 +78,8 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(sgd)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
   constexpr double roundings = 16;
   constexpr int steps = 5;
   const std::vector<SgdStep> ways = {
@@ -86,7 +89,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, T, Scalars) {
       auto value = Matrix<T>::normal(1, n, 1), value7 = value;
       std::vector<double> w(static_cast<std::size_t>(n)), u(w.size());
       for (int i = 0; i < n; ++i) w[static_cast<std::size_t>(i)] = double(value(0, i));
-      Cpu<T> one(1), seven(7);
+      B one(1), seven(7);
       Matrix<T> velocity(1, n), velocity7(1, n);
       const bool keeps = how.momentum > 0.0;
       for (unsigned step = 1; step <= steps; ++step) {
@@ -115,12 +118,13 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(squared_norm)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(sums_squares_in_double, T, Scalars) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(sums_squares_in_double, B, Backends) {
+  using T = typename B::Scalar;
   for (const int n : {1, 31, 32, 777, 65536, 200003}) {
     auto x = Matrix<T>::normal(1, n, 1);
     double want = 0;
     for (int i = 0; i < n; ++i) want += double(x(0, i)) * double(x(0, i));
-    Cpu<T> one(1), two(2), seven(7);
+    B one(1), two(2), seven(7);
     const double got = one.squared_norm(x.view());
     BOOST_TEST(close(got, want, want, n));
     BOOST_TEST(got > 0.0);
@@ -131,12 +135,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sums_squares_in_double, T, Scalars) {
   double want = 0;
   for (int r = 0; r < 9; ++r)
     for (int c = 0; c < 33; ++c) want += double(strided(r, c)) * double(strided(r, c));
-  Cpu<T> backend(1);
+  B backend(1);
   BOOST_TEST(close(backend.squared_norm(strided.view()), want, want, 300));
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, T, Scalars) {
-  Cpu<T> backend(2);
+BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
   for (const T bad : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity()}) {
     for (const int at : {0, 40, 776}) {
       auto x = Matrix<T>::normal(1, 777, 1);

@@ -1,0 +1,90 @@
+// The CUDA backend: the operations of backend/cpu/cpu.hpp on one GPU, in one stream. This header is plain C++; the
+// definitions are in cuda.cuh, which nvcc compiles. Memory that an operation gets lies on the device, spans lie on the
+// host.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/rows.hpp"
+
+namespace neural_attention {
+
+/// Owned device memory, 256-byte aligned.
+class CudaMemory {
+ public:
+  CudaMemory() = default;
+  /// Throws OutOfMemory, which says how much is free.
+  explicit CudaMemory(std::size_t bytes);
+  void* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const;
+  };
+  std::unique_ptr<void, Free> data_;
+};
+
+template <class T>
+class Cuda {
+ public:
+  using Scalar = T;    ///< activations
+  using Real = float;  ///< parameter gradients, statistics, losses, optimizer state
+  using Memory = CudaMemory;
+  using Matrix = RowsOf<T>;
+  using RealMatrix = RowsOf<Real>;
+
+  /// Throws DeviceError where there is no such device.
+  explicit Cuda(int device = 0);
+  ~Cuda();
+
+  Memory allocate(std::size_t bytes) { return Memory(bytes); }
+
+  // See backend/cpu/cpu.hpp for what each operation does.
+  void copy(Matrix x, Matrix y);
+  void fill(Matrix x, T value);
+  void add(Matrix x, Matrix y);
+  void scale(Matrix x, double factor);
+  void upload(std::span<const T> values, Matrix x);
+  void download(Matrix x, std::span<T> values);
+  void gather(Matrix x, std::span<const int> rows, Matrix y);
+  void scatter_add(Matrix x, std::span<const int> rows, Matrix y);
+
+  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, RealMatrix stats);
+  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, RealMatrix stats, bool relu, bool accumulate,
+                           Matrix dx, RealMatrix dgain, RealMatrix dbias);
+  void rms_norm(Matrix x, Matrix gain, double epsilon, bool relu, Matrix y, RealMatrix stats);
+  void rms_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, RealMatrix stats, bool relu, bool accumulate,
+                         Matrix dx, RealMatrix dgain);
+
+  void activation(Activation f, Matrix x, Matrix y);
+  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx);
+  void dropout(Matrix x, const DropoutMask& mask, Matrix y);
+  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y);
+
+  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y);
+  void embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, RealMatrix dtable);
+
+  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                 const DropoutMask& mask, Matrix out, RealMatrix log_sum_exp);
+  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, RealMatrix log_sum_exp,
+                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
+                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv);
+
+  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
+                     RealMatrix losses);
+  void column_sums(Matrix x, std::span<double> sums);
+
+  double squared_norm(RealMatrix x);
+  void adam(const AdamStep& how, RealMatrix gradient, RealMatrix value, RealMatrix first_moment,
+            RealMatrix second_moment);
+  void sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, RealMatrix velocity);
+
+ private:
+  struct Device;  // the stream and what belongs to it
+  std::unique_ptr<Device> device_;
+};
+
+}  // namespace neural_attention

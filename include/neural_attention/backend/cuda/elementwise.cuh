@@ -1,0 +1,240 @@
+// Element-wise kernels. A thread takes a group of neighbouring columns of one row; a block is as wide as a row needs
+// and takes several rows where they are short.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+
+#include "neural_attention/backend/cuda/device.cuh"
+#include "neural_attention/core/kinds.hpp"
+
+namespace neural_attention::cuda_backend {
+
+/// f.template run<Aligned>(row, col, count) for each group of columns.
+template <bool Aligned, class F>
+__global__ void map_kernel(F f, int rows, int cols, int col_blocks) {
+  const auto blocks = static_cast<unsigned>(col_blocks);
+  const int row = static_cast<int>(blockIdx.x / blocks * blockDim.y + threadIdx.y);
+  const int col = static_cast<int>((blockIdx.x % blocks * blockDim.x + threadIdx.x) * group);
+  if (row < rows && col < cols) f.template run<Aligned>(row, col, cols - col < group ? cols - col : group);
+}
+
+/// `whole` says that all groups are aligned in every matrix that f touches.
+template <class F>
+void map(const char* name, const F& f, int rows, int cols, bool whole, Stream stream) {
+  constexpr int threads = 256;
+  const int groups = pieces(cols, group);
+  const int width = std::min(threads, pieces(groups, warp_size) * warp_size);
+  const dim3 block(static_cast<unsigned>(width), static_cast<unsigned>(threads / width));
+  const int col_blocks = pieces(groups, width);
+  if (rows == 0 || cols == 0) return;
+  const dim3 grid(static_cast<unsigned>(pieces(rows, block.y) * col_blocks));
+  launch(name, whole ? map_kernel<true, F> : map_kernel<false, F>, grid, block, 0, stream, f, rows, cols, col_blocks);
+}
+
+/// f(x) and dy · f'(x); see kinds.hpp.
+template <Activation F>
+struct Function;
+template <>
+struct Function<Activation::Identity> {
+  static __device__ float value(float x) { return x; }
+  static __device__ float gradient(float, float dy) { return dy; }
+};
+template <>
+struct Function<Activation::Relu> {
+  static __device__ float value(float x) { return x < 0.0f ? 0.0f : x; }  // NaN stays
+  static __device__ float gradient(float x, float dy) { return x > 0.0f ? dy : 0.0f; }
+};
+template <>
+struct Function<Activation::Gelu> {
+  static constexpr float sqrt_half = 0.70710678118654752440f, density = 0.39894228040143267794f;
+  static __device__ float cdf(float x) { return 0.5f * erff(x * sqrt_half) + 0.5f; }
+  static __device__ float value(float x) { return x * cdf(x); }
+  static __device__ float gradient(float x, float dy) { return dy * (cdf(x) + x * density * expf(-0.5f * x * x)); }
+};
+template <>
+struct Function<Activation::Silu> {
+  static __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+  static __device__ float value(float x) { return x * sigmoid(x); }
+  static __device__ float gradient(float x, float dy) {
+    const float s = sigmoid(x);
+    return dy * (s * (1.0f + x * (1.0f - s)));
+  }
+};
+/// With e = exp(x) and m = e (e + 2), the gate tanh(log(1 + e)) is m / (m + 2), and 1 long before e overflows; its
+/// slope is 4 e (1 + e) / (m + 2)².
+template <>
+struct Function<Activation::Mish> {
+  static constexpr float linear_from = 30.0f;
+  static __device__ float value(float x) {
+    const float e = expf(fminf(x, linear_from)), m = e * (e + 2.0f);
+    return x * (m / (m + 2.0f));
+  }
+  static __device__ float gradient(float x, float dy) {
+    const float e = expf(fminf(x, linear_from)), m = e * (e + 2.0f), inverse = 1.0f / (m + 2.0f);
+    return dy * (m * inverse + x * (4.0f * e * inverse) * ((1.0f + e) * inverse));
+  }
+};
+
+/// use(Function<f>{}) for the f that is known at run time.
+template <class Use>
+void with_function(Activation f, Use&& use) {
+  switch (f) {
+    case Activation::Identity:
+      return use(Function<Activation::Identity>{});
+    case Activation::Relu:
+      return use(Function<Activation::Relu>{});
+    case Activation::Gelu:
+      return use(Function<Activation::Gelu>{});
+    case Activation::Silu:
+      return use(Function<Activation::Silu>{});
+    case Activation::Mish:
+      return use(Function<Activation::Mish>{});
+  }
+}
+
+template <class T, class F>
+struct ActivationMap {
+  RowsOf<T> x, y;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    auto values = load<Aligned>(x.row(row) + col, count);
+    for (float& value : values.at) value = F::value(value);
+    store<Aligned>(y.row(row) + col, count, values);
+  }
+};
+
+template <class T, class F>
+struct ActivationBackwardMap {
+  RowsOf<T> x, dy, dx;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    const auto values = load<Aligned>(x.row(row) + col, count);
+    auto gradients = load<Aligned>(dy.row(row) + col, count);
+    for (int i = 0; i < group; ++i) gradients.at[i] = F::gradient(values.at[i], gradients.at[i]);
+    store<Aligned>(dx.row(row) + col, count, gradients);
+  }
+};
+
+template <class T>
+void activation(Activation f, RowsOf<T> x, RowsOf<T> y, Stream stream) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  with_function(f, [&]<class F>(F) {
+    map("activation", ActivationMap<T, F>{x, y}, x.rows, x.cols, aligned(x) && aligned(y), stream);
+  });
+}
+
+template <class T>
+void activation_backward(Activation f, RowsOf<T> x, RowsOf<T> dy, RowsOf<T> dx, Stream stream) {
+  assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols);
+  const bool whole = aligned(x) && aligned(dy) && aligned(dx);
+  with_function(f, [&]<class F>(F) {
+    map("activation_backward", ActivationBackwardMap<T, F>{x, dy, dx}, x.rows, x.cols, whole, stream);
+  });
+}
+
+/// y = x · factor, or y += x · factor.
+template <class T, bool Accumulate>
+struct ScaleMap {
+  RowsOf<T> x, y;
+  float factor;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    auto values = load<Aligned>(x.row(row) + col, count);
+    Group<float> old{};
+    if constexpr (Accumulate) old = load<Aligned>(y.row(row) + col, count);
+    for (int i = 0; i < group; ++i) values.at[i] = values.at[i] * factor + old.at[i];
+    store<Aligned>(y.row(row) + col, count, values);
+  }
+};
+
+template <class T>
+void add(RowsOf<T> x, RowsOf<T> y, Stream stream) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  map("add", ScaleMap<T, true>{x, y, 1.0f}, x.rows, x.cols, aligned(x) && aligned(y), stream);
+}
+
+template <class T>
+void scale(RowsOf<T> x, double factor, Stream stream) {
+  map("scale", ScaleMap<T, false>{x, x, static_cast<float>(factor)}, x.rows, x.cols, aligned(x), stream);
+}
+
+template <class T>
+struct FillMap {
+  RowsOf<T> x;
+  float value;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    Group<float> values;
+    for (float& one : values.at) one = value;
+    store<Aligned>(x.row(row) + col, count, values);
+  }
+};
+
+template <class T>
+void fill(RowsOf<T> x, T value, Stream stream) {
+  map("fill", FillMap<T>{x, static_cast<float>(value)}, x.rows, x.cols, aligned(x), stream);
+}
+
+/// Which elements a mask keeps, and by what those are multiplied: the same as on the CPU, which compares the words with
+/// the same threshold.
+struct Keep {
+  explicit Keep(const DropoutMask& mask)
+      : key(mask.key),
+        first_row(mask.first_row),
+        threshold(static_cast<std::uint32_t>(std::min(std::ceil(mask.rate * 0x1p32), 0x1p32 - 1))),
+        scale(static_cast<float>(1.0 / (1.0 - mask.rate))) {}
+  RandomKey key;
+  int first_row;
+  std::uint32_t threshold;
+  float scale;
+
+  /// For the columns col … col+3, col a multiple of 4.
+  __device__ Group<float> factors(int row, int col) const {
+    const auto words = key.words(static_cast<std::uint32_t>(first_row + row), static_cast<std::uint32_t>(col / group));
+    Group<float> result;
+    for (int i = 0; i < group; ++i) result.at[i] = words[i] >= threshold ? scale : 0.0f;
+    return result;
+  }
+};
+
+/// y = x · mask, plus a residual where there is one.
+template <class T, bool Dropping, bool Residual>
+struct DropoutMap {
+  RowsOf<T> residual, x, y;
+  Keep keep;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    auto values = load<Aligned>(x.row(row) + col, count);
+    if constexpr (Dropping) {
+      const auto factors = keep.factors(row, col);
+      for (int i = 0; i < group; ++i) values.at[i] = factors.at[i] == 0.0f ? 0.0f : values.at[i] * factors.at[i];
+    }
+    if constexpr (Residual) {
+      const auto old = load<Aligned>(residual.row(row) + col, count);
+      for (int i = 0; i < group; ++i) values.at[i] += old.at[i];
+    }
+    store<Aligned>(y.row(row) + col, count, values);
+  }
+};
+
+template <class T>
+void dropout(RowsOf<T> x, const DropoutMask& mask, RowsOf<T> y, Stream stream) {
+  assert(mask && x.rows == y.rows && x.cols == y.cols);
+  map("dropout", DropoutMap<T, true, false>{{}, x, y, Keep(mask)}, x.rows, x.cols, aligned(x) && aligned(y), stream);
+}
+
+template <class T>
+void residual_dropout(RowsOf<T> residual, RowsOf<T> x, const DropoutMask& mask, RowsOf<T> y, Stream stream) {
+  assert(x.rows == y.rows && x.cols == y.cols && residual.rows == x.rows && residual.cols == x.cols);
+  const bool whole = aligned(residual) && aligned(x) && aligned(y);
+  const auto run = [&](const auto& f) { map("residual_dropout", f, x.rows, x.cols, whole, stream); };
+  if (mask)
+    run(DropoutMap<T, true, true>{residual, x, y, Keep(mask)});
+  else
+    run(DropoutMap<T, false, true>{residual, x, y, Keep(mask)});
+}
+
+}  // namespace neural_attention::cuda_backend

@@ -1,0 +1,103 @@
+// Label-smoothed cross-entropy, in place: the formulas are in backend/cpu/loss.hpp. A block takes a row. One pass keeps
+// the largest logit and the sum of exponentials relative to it, a second writes the gradient.
+#pragma once
+
+#include <cassert>
+#include <cmath>
+
+#include "neural_attention/backend/cuda/device.cuh"
+
+namespace neural_attention::cuda_backend {
+
+inline constexpr int loss_threads = 512;
+
+/// The largest of some numbers, Σ exp(x - largest), and Σ x.
+struct SoftmaxSums {
+  float largest, exponentials, total;  // -∞, 0 and 0 of none
+
+  __device__ void add(float x) {
+    if (x > largest) {
+      exponentials *= expf(largest - x);
+      largest = x;
+    }
+    exponentials += largest == -INFINITY ? 0.0f : expf(x - largest);
+    total += x;
+  }
+  __device__ void add(const SoftmaxSums& other) {
+    if (other.largest > largest) {
+      exponentials *= expf(largest - other.largest);
+      largest = other.largest;
+    }
+    exponentials += other.largest == -INFINITY ? 0.0f : other.exponentials * expf(other.largest - largest);
+    total += other.total;
+  }
+};
+
+template <class T, bool Bias, bool Gradient, bool Aligned>
+__global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int* targets, float smoothing,
+                                     float gradient_scale, RowsOf<float> losses) {
+  __shared__ SoftmaxSums of_threads[loss_threads];
+  const int row = static_cast<int>(blockIdx.x), n = logits.cols;
+  T* const x = logits.row(row);
+  const int target = targets[row];
+  const auto logits_at = [&](int col, int count) {
+    auto values = load<Aligned>(x + col, count);
+    if constexpr (Bias) {
+      const auto biases = load<Aligned>(bias + col, count);
+      for (int i = 0; i < group; ++i) values.at[i] += biases.at[i];
+    }
+    return values;
+  };
+  SoftmaxSums mine{-INFINITY, 0.0f, 0.0f};
+  for (int col = static_cast<int>(threadIdx.x) * group; col < n; col += loss_threads * group) {
+    const int count = n - col < group ? n - col : group;
+    const auto values = logits_at(col, count);
+    for (int i = 0; i < group; ++i)
+      if (Aligned || i < count) mine.add(values.at[i]);
+  }
+  of_threads[threadIdx.x] = mine;
+  for (int half = loss_threads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x].add(of_threads[threadIdx.x + half]);
+  }
+  __syncthreads();
+  const auto all = of_threads[0];
+  if (threadIdx.x == 0) {
+    const float at_target = static_cast<float>(x[target]) + (Bias ? static_cast<float>(bias[target]) : 0.0f);
+    const float log_total = logf(all.exponentials);
+    const float plain = log_total + (all.largest - at_target);  // large logits would swallow the log
+    const float mean = all.total / static_cast<float>(n);
+    losses.row(row)[0] =
+        (1.0f - smoothing) * plain + (smoothing == 0.0f ? 0.0f : smoothing * (log_total + (all.largest - mean)));
+    losses.row(row)[1] = plain;
+  }
+  if constexpr (Gradient) {
+    __syncthreads();  // thread 0 has read the target's logit
+    const float factor = gradient_scale / all.exponentials, shift = gradient_scale * smoothing / static_cast<float>(n);
+    for (int col = static_cast<int>(threadIdx.x) * group; col < n; col += loss_threads * group) {
+      const int count = n - col < group ? n - col : group;
+      auto values = logits_at(col, count);
+      for (int i = 0; i < group; ++i) {
+        values.at[i] = expf(values.at[i] - all.largest) * factor - shift;
+        if (col + i == target) values.at[i] -= gradient_scale * (1.0f - smoothing);
+      }
+      store<Aligned>(x + col, count, values);
+    }
+  }
+}
+
+/// As Cpu<T>::cross_entropy; `targets` lies on the device.
+template <class T>
+void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double smoothing, double gradient_scale,
+                   RowsOf<float> losses, Stream stream) {
+  assert(losses.rows == logits.rows && losses.cols == 2 && (!bias || bias.cols == logits.cols));
+  const bool whole = aligned(logits) && (!bias || aligned(bias));
+  const auto run = [&]<bool Bias, bool Gradient, bool Aligned>() {
+    launch("cross_entropy", cross_entropy_kernel<T, Bias, Gradient, Aligned>, dim3(static_cast<unsigned>(logits.rows)),
+           dim3(loss_threads), 0, stream, logits, bias.data, targets, static_cast<float>(smoothing),
+           static_cast<float>(gradient_scale), losses);
+  };
+  with_bools(run, static_cast<bool>(bias), gradient_scale != 0.0, whole);
+}
+
+}  // namespace neural_attention::cuda_backend

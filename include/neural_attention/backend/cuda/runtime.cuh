@@ -1,0 +1,109 @@
+// What the backend asks of a device besides running kernels: memory, copies and waiting. For tests on the CPU, where
+// device memory is host memory, the same calls do the same at once.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "neural_attention/backend/cuda/device.cuh"
+
+namespace neural_attention::cuda_backend {
+
+#if defined(__CUDACC__)
+
+/// Throws DeviceError, which names the call, unless it succeeded.
+inline void check(cudaError_t status, const char* call) {
+  if (status != cudaSuccess)
+    throw DeviceError(std::string(call) + " failed: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
+                      ")");
+}
+
+inline Stream make_stream(int device) {
+  int count = 0;
+  if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess || count == 0)
+    throw DeviceError(std::string("no CUDA device can be used: ") +
+                      (status == cudaSuccess ? "there is none" : cudaGetErrorString(status)) +
+                      "; run with --device cpu, or install a driver that fits this program's CUDA version");
+  if (device < 0 || device >= count)
+    throw DeviceError("there is no CUDA device " + std::to_string(device) + "; devices are numbered 0 to " +
+                      std::to_string(count - 1));
+  check(cudaSetDevice(device), "cudaSetDevice");
+  Stream stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return stream;
+}
+inline void free_stream(Stream stream) { cudaStreamDestroy(stream); }
+inline void wait(Stream stream) { check(cudaStreamSynchronize(stream), "cudaStreamSynchronize"); }
+
+inline void* allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  if (cudaMalloc(&memory, bytes) == cudaSuccess) return memory;
+  cudaGetLastError();  // an allocation that failed leaves the device usable
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  constexpr std::size_t mib = std::size_t{1} << 20;
+  throw OutOfMemory("the GPU has no " + std::to_string(bytes / mib) + " MiB left: " + std::to_string(free / mib) +
+                    " of its " + std::to_string(total / mib) +
+                    " MiB are free; take smaller batches (--mini_batch_words) "
+                    "or recompute activations (--gradient_checkpointing)");
+}
+inline void free(void* memory) { cudaFree(memory); }
+/// Host memory that copies can overlap with work.
+inline void* allocate_host(std::size_t bytes) {
+  void* memory = nullptr;
+  check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+  return memory;
+}
+inline void free_host(void* memory) { cudaFreeHost(memory); }
+
+/// `rows` runs of `bytes`, `stride` bytes apart on either side, in the order of the stream. The direction follows from
+/// the addresses.
+inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
+                 std::size_t rows, Stream stream) {
+  if (rows == 0 || bytes == 0) return;
+  check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, bytes, rows, cudaMemcpyDefault, stream), "cudaMemcpy");
+}
+
+/// A place in a stream that the host can wait for.
+class Event {
+ public:
+  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate"); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() { cudaEventDestroy(event_); }
+  void record(Stream stream) { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
+  void wait() { check(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+#else
+
+/// Devices differ in the order of their threads: 1 goes forward, 2 in reverse, the others at random.
+inline Stream make_stream(int device) {
+  return {device == 1 ? emulation::Order::Forward : device == 2 ? emulation::Order::Reverse : emulation::Order::Random};
+}
+inline void free_stream(Stream) {}
+inline void wait(Stream) {}
+inline void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }
+inline void free(void* memory) { ::operator delete (memory, std::align_val_t{256}); }
+inline void* allocate_host(std::size_t bytes) { return allocate(bytes); }
+inline void free_host(void* memory) { free(memory); }
+inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
+                 std::size_t rows, Stream) {
+  if (bytes == 0) return;
+  for (std::size_t r = 0; r < rows; ++r)
+    std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride, bytes);
+}
+class Event {
+ public:
+  void record(Stream) {}
+  void wait() {}
+};
+
+#endif
+
+}  // namespace neural_attention::cuda_backend

@@ -1,0 +1,4 @@
+// Every kernel, for nvcc: see CMakeLists.txt.
+#include "neural_attention/backend/cuda/cuda.cuh"
+
+template class neural_attention::Cuda<float>;
