@@ -14,6 +14,7 @@
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/random.hpp"
+#include "sanitized.hpp"
 
 namespace cpu_support {
 
@@ -25,7 +26,9 @@ struct Shape {
 };
 
 /// One row, one column, less and more than a block, and enough to be shared out among threads.
-inline const std::vector<Shape> shapes = {{1, 1}, {1, 777}, {5, 1}, {3, 16}, {7, 33}, {2, 256}, {97, 777}};
+/// Sanitizers make threads of kernels slow, so there are fewer of them there.
+inline const std::vector<Shape> shapes = {
+    {1, 1}, {1, 777}, {5, 1}, {3, 16}, {7, 33}, {2, 256}, {NEURAL_ATTENTION_SANITIZED ? 9 : 97, 777}};
 
 /// A rows × cols matrix on the host; `gap` guard elements follow every row and must stay as they are.
 template <class T>

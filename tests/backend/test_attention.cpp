@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   using T = typename B::Scalar;
   constexpr double roundings = 8;
   for (const auto& lengths : all_lengths)
-    for (const int width : {4, 19, 64})
+    for (const int width : {4, 19, 64}) {
+      if (NEURAL_ATTENTION_SANITIZED && width > 4) continue;  // slow there
       for (const bool dropping : {false, true}) {
         const Case<T> before(lengths, width, dropping);
         const Reference want(before);
@@ -174,6 +175,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
           require_same_bits("log_sum_exp", k.log_sum_exp, other->log_sum_exp);
         }
       }
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
