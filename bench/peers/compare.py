@@ -188,6 +188,8 @@ def main() -> int:
         rows[row.work] = comparison.row(row)
         results["rows"] = [rows[row.work] for row in ROWS if row.work in rows]
         kept.write_text(json.dumps(results, indent=1))
+    if "rows" not in results:
+        sys.exit(f"no row's short name has '{arguments.only}' in it; there are: {', '.join(row.short for row in ROWS)}")
     page = arguments.page
     if arguments.quick or not page:
         page = work / "benchmarks.md"

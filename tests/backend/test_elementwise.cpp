@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(words_equal_philox) {
 
 BOOST_AUTO_TEST_CASE(threshold_says_what_the_double_says) {
   for (const double rate : {1e-12, 0.1, 0.25, 0.3, 0.5, 0.9, 0.999999}) {
-    const auto threshold = cpu_dropout::keep_threshold(rate);
+    const auto threshold = keep_threshold(rate);
     BOOST_TEST(unit_interval(threshold) >= rate);
     BOOST_TEST((threshold == 0 || unit_interval(threshold - 1) < rate));
   }

@@ -3,6 +3,7 @@
 // backend, another number of threads and another split into batches all see the same numbers.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -26,6 +27,11 @@ constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> count
 
 /// A 32-bit word to a double in [0, 1).
 constexpr double unit_interval(std::uint32_t word) { return word * 0x1p-32; }
+
+/// The smallest word that dropout keeps: word >= keep_threshold(rate) says the same as unit_interval(word) >= rate.
+inline std::uint32_t keep_threshold(double rate) {
+  return static_cast<std::uint32_t>(std::min(std::ceil(rate * 0x1p32), 0x1p32 - 1));
+}
 
 /// One named source of random numbers. `seed` belongs to the run; `step` and `site` say when and where a number is
 /// drawn (the optimizer step, the dropout site); the caller's `row` and `block` say for which element.

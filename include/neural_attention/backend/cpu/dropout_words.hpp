@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "neural_attention/core/random.hpp"
@@ -41,11 +40,6 @@ inline void philox_lanes(const RandomKey& key, std::uint32_t row, std::uint32_t 
     words[4 * i + 2] = c[i];
     words[4 * i + 3] = d[i];
   }
-}
-
-/// The smallest word whose element is kept: word >= keep_threshold(rate) says the same as unit_interval(word) >= rate.
-inline std::uint32_t keep_threshold(double rate) {
-  return static_cast<std::uint32_t>(std::min(std::ceil(rate * 0x1p32), 0x1p32 - 1));
 }
 
 }  // namespace cpu_dropout

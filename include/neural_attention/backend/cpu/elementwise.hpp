@@ -21,7 +21,7 @@ void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, con
   constexpr int piece = 4 * cpu_dropout::lanes;
   std::uint32_t words[piece] = {};
   T values[piece];  // a copy, so that the compiler need not fear that y is x
-  const auto threshold = cpu_dropout::keep_threshold(mask.rate);
+  const auto threshold = keep_threshold(mask.rate);
   const T keep = static_cast<T>(1.0 / (1.0 - mask.rate));
   const auto global_row = static_cast<std::uint32_t>(mask.first_row + row);
   for (int first = 0; first < cols; first += piece) {

@@ -57,23 +57,13 @@ struct AttentionCall {
   }
 };
 
-/// The sum over the 16 threads of a row of scores, in each of them.
-__device__ inline float row_sum(float x) {
-  for (int lanes = attention_tile / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(all_lanes, x, lanes);
-  return x;
-}
-__device__ inline float row_max(float x) {
-  for (int lanes = attention_tile / 2; lanes > 0; lanes /= 2) x = fmaxf(x, __shfl_xor_sync(all_lanes, x, lanes));
-  return x;
-}
-
 /// A tile of `attention_tile` rows in shared memory; rows are a float longer than wide, so that the threads of a warp
 /// read from different banks.
 struct SharedTile {
   float* data;
   int width;
   __device__ float* row(int i) const { return data + i * (width + 1); }
-  static std::size_t size(int width) { return std::size_t{attention_tile} * (width + 1); }
+  static constexpr std::size_t size(int width) { return std::size_t{attention_tile} * (width + 1); }
 
   /// Loads rows first … first+count-1 of head `head`; the rest is 0.
   template <class T>
@@ -120,7 +110,7 @@ __global__ void attention_kernel(const AttentionTile* tiles, AttentionCall call,
   const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const int size = attention_tile * (width + 1);
+  const auto size = SharedTile::size(width);
   const SharedTile queries{memory, width}, keys{memory + size, width}, values{memory + 2 * size, width};
   float* const probabilities = memory + 3 * size + i * attention_tile;
   queries.load(q, tile.queries_begin + tile.first, tile.count, head);
@@ -136,10 +126,10 @@ __global__ void attention_kernel(const AttentionTile* tiles, AttentionCall call,
     __syncthreads();
     const bool seen = i < tile.count && j < count && (!call.causal || k0 + j <= query);
     const float score = seen ? call.scale * dot(queries.row(i), keys.row(j), width) : -INFINITY;
-    const float highest = fmaxf(top, row_max(score));
+    const float highest = fmaxf(top, warp_max<attention_tile>(score));
     const float shrink = highest == -INFINITY ? 1.0f : expf(top - highest);
     const float probability = seen ? expf(score - highest) : 0.0f;
-    sum = sum * shrink + row_sum(probability);
+    sum = sum * shrink + warp_sum<attention_tile>(probability);
     top = highest;
     probabilities[j] = seen ? probability * call.factor(tile.sequence, head, query, k0 + j) : 0.0f;
     __syncwarp();
@@ -191,7 +181,7 @@ __global__ void attention_query_gradient_kernel(const AttentionTile* tiles, Atte
   const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const int size = attention_tile * (width + 1);
+  const auto size = SharedTile::size(width);
   const SharedTile queries{memory, width}, gradients{memory + size, width}, keys{memory + 2 * size, width},
       values{memory + 3 * size, width};
   float* const of_scores = memory + 4 * size + i * attention_tile;
@@ -227,7 +217,7 @@ __global__ void attention_key_gradient_kernel(const AttentionTile* tiles, Attent
   const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const int size = attention_tile * (width + 1);
+  const auto size = SharedTile::size(width);
   const SharedTile keys{memory, width}, values{memory + size, width}, queries{memory + 2 * size, width},
       gradients{memory + 3 * size, width};
   float* const probabilities = memory + 4 * size + i * attention_tile;

@@ -104,14 +104,16 @@ bool aligned(RowsOf<T> x) {
          reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Group<T>) == 0;
 }
 
-/// The sum over a warp, in every lane.
-__device__ inline float warp_sum(float x) {
-  for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(all_lanes, x, lanes);
+/// The sum over groups of `Lanes` neighbouring threads of a warp, in each of them.
+template <int Lanes = warp_size>
+__device__ float warp_sum(float x) {
+  for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(all_lanes, x, lanes);
   return x;
 }
 
-__device__ inline float warp_max(float x) {
-  for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) x = fmaxf(x, __shfl_xor_sync(all_lanes, x, lanes));
+template <int Lanes = warp_size>
+__device__ float warp_max(float x) {
+  for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) x = fmaxf(x, __shfl_xor_sync(all_lanes, x, lanes));
   return x;
 }
 

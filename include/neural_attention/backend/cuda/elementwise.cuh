@@ -3,9 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cassert>
-#include <cmath>
 
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/core/kinds.hpp"
@@ -178,13 +176,12 @@ void fill(RowsOf<T> x, T value, Stream stream) {
   map("fill", FillMap<T>{x, static_cast<float>(value)}, x.rows, x.cols, aligned(x), stream);
 }
 
-/// Which elements a mask keeps, and by what those are multiplied: the same as on the CPU, which compares the words with
-/// the same threshold.
+/// Which elements a mask keeps, and by what those are multiplied.
 struct Keep {
   explicit Keep(const DropoutMask& mask)
       : key(mask.key),
         first_row(mask.first_row),
-        threshold(static_cast<std::uint32_t>(std::min(std::ceil(mask.rate * 0x1p32), 0x1p32 - 1))),
+        threshold(keep_threshold(mask.rate)),
         scale(static_cast<float>(1.0 / (1.0 - mask.rate))) {}
   RandomKey key;
   int first_row;
