@@ -124,6 +124,26 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_row_does_not_depend_on_the_other_rows, T, Scalar
 }
 #endif
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(kept_weights_change_no_bit, T, Scalars) {
+  Cpu<T> kept(2), other(2);
+  auto w = Matrix<T>::normal(1100, 1500, 1);
+  for (int pass = 0; pass < 2; ++pass) {
+    kept.keep_weights(true);
+    for (const auto& size : {Shape{1100, 1500}, {40, 33}, {1100, 15}, {1, 1}}) {
+      const auto part = RowsOf<T>(w.view().data, size.rows, size.cols);
+      for (const int rows : {9, 40, 3, 40}) {
+        auto x = Matrix<T>::normal(rows, size.cols, 3 + rows), bias = Matrix<T>::normal(1, size.rows, 4);
+        Matrix<T> got(rows, size.rows), want(rows, size.rows);
+        kept.linear(x.view(), part, bias.view(), Activation::Relu, got.view());
+        other.linear(x.view(), part, bias.view(), Activation::Relu, want.view());
+        require_same_bits<T>("kept weights", want, got);
+      }
+    }
+    kept.keep_weights(false);
+    other.scale(w.view(), 2.0);  // other weights in the same place
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
   for (const auto [rows, out, in] : {std::array{3, 40, 300}, {40, 65, 33}}) {
     auto x = Matrix<float>::normal(rows, in, 1, 3), w = Matrix<float>::normal(out, in, 2, 1);

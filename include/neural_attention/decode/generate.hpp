@@ -17,6 +17,19 @@
 
 namespace neural_attention {
 
+/// While it lives, the backend may keep what it makes of the weights of linear maps, which do not change.
+template <class B>
+class KeepWeights {
+ public:
+  explicit KeepWeights(B& backend) : backend_(backend) { backend_.keep_weights(true); }
+  KeepWeights(const KeepWeights&) = delete;
+  KeepWeights& operator=(const KeepWeights&) = delete;
+  ~KeepWeights() { backend_.keep_weights(false); }
+
+ private:
+  B& backend_;
+};
+
 /// Serves one thread at a time. Several generators may use one const model at once, each with a backend of its own.
 template <class Model>
 class Generator {
@@ -45,6 +58,7 @@ class Generator {
   Results search(const TranslationBatch& batch, const GenerationConfig& how) {
     auto step = memory_.begin(false);
     LiveRows<Model> rows(step, *model_, batch, how, how.num_beams, saved_);
+    const KeepWeights keep(step.backend);  // the encoder has used its own once
     Results results(static_cast<std::size_t>(batch.sentences()));
     struct Live {
       std::size_t sentence;
@@ -114,6 +128,7 @@ class Generator {
     const int samples = how.num_return_sequences;
     auto step = memory_.begin(false);
     LiveRows<Model> rows(step, *model_, batch, how, samples, saved_);
+    const KeepWeights keep(step.backend);
     Results results(static_cast<std::size_t>(batch.sentences()),
                     std::vector<Hypothesis>(static_cast<std::size_t>(samples)));
     struct Live {

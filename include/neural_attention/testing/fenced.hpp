@@ -138,6 +138,7 @@ class Fenced {
     base_.scatter_add(x, rows, y);
   }
 
+  void keep_weights(bool kept) { base_.keep_weights(kept); }
   void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y) {
     const Open open(*fence_);
     base_.linear(x, w, bias, activation, y);

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "neural_attention/backend/cpu/kept_weights.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/rows.hpp"
@@ -105,6 +106,9 @@ class Cpu {
   void scatter_add(Matrix x, std::span<const int> rows, Matrix y);
 
   // ---- Linear maps: x [n, in], w [out, in], bias [1, out] or none, y [n, out] ----
+  /// Between keep_weights(true) and keep_weights(false) the values of all w that linear() gets stay as they are, and
+  /// the backend keeps packed copies of them, which take as much memory again.
+  void keep_weights(bool kept) { kept_weights_.keep(kept); }
   /// y = activation(x wᵀ + bias)
   void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y);
   /// dx = dy w, or dx += dy w
@@ -242,7 +246,8 @@ class Cpu {
   Precision precision_;
   std::vector<Workspace> workspaces_;  // tiles and rows of the operation at work
   std::vector<Workspace> packing_;     // packed panels of the gemm below it
-  Workspace shared_packing_;           // the packed right operand of a product that all threads work at
+  cpu_gemm::KeptWeights<T, Workspace> kept_weights_;
+  Workspace shared_packing_;  // the packed right operand of a product that all threads work at
 };
 
 }  // inline namespace

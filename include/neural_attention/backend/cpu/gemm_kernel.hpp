@@ -223,12 +223,13 @@ void round_packed(Precision precision, std::ptrdiff_t count, T* packed) {
     if (precision == Precision::BFloat16) std::transform(packed, packed + count, packed, round_to_bfloat16);
 }
 
-/// op(B) [k, n] packed for the kernel, n ≤ panel_cols, k ≤ panel_depth: blocks of depth() rows, in each block strips of
+/// op(B) [k, n] packed for the kernel, k ≤ panel_depth: blocks of depth() rows, in each block strips of
 /// `cols` columns one after another.
 template <class T>
 class PackedRight {
  public:
   using B = Blocks<T>;
+  /// The numbers of a panel of panel_cols columns.
   static constexpr std::size_t size = std::size_t{B::panel_cols} * B::panel_depth;
 
   PackedRight(int n, int k, T* memory) : n_(n), k_(k), depth_(piece(k, B::depth, B::packet)), memory_(memory) {}
@@ -286,7 +287,12 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
       for (int s = first; s < last; ++s) {
         const int cols = b.strip_cols(s), packets = B::padded(cols) / B::packet;
         const T* const strip = b.strip(p, s);
+        // The next strip is fetched a piece at a time: it may come from memory, faster than which this one is used up.
+        const int size = depth * packets * B::packet, piece = (size * B::rows + rows - 1) / rows;
+        const T* next = strip + size;
         for (int i = 0; i < rows; i += B::rows) {
+          for (int j = 0; j < piece; j += B::line) __builtin_prefetch(next + j, 0, 2);
+          next += piece;
           const int height = std::min(B::rows, rows - i);
           const auto run = direct ? kernel_for<T, true>(height, packets) : kernel_for<T, false>(height, packets);
           const T* const from = direct ? a.at(i0 + i, p).data : left + i / B::rows * B::left_strip(depth);
@@ -307,12 +313,12 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
   }
 }
 
-/// Visits panels of op(B) [k, n] that PackedRight can hold: body(col, cols, p, depth).
+/// Visits panels of op(B) [k, n] of at most `most_cols` columns: body(col, cols, p, depth).
 template <class T, class Body>
-void for_each_panel(int n, int k, Body&& body) {
+void for_each_panel(int n, int k, int most_cols, Body&& body) {
   using B = Blocks<T>;
   if (n == 0 || k == 0) return;
-  const int cols = piece(n, B::panel_cols, B::cols), depth = piece(k, B::panel_depth, B::packet);
+  const int cols = piece(n, most_cols, B::cols), depth = piece(k, B::panel_depth, B::packet);
   for (int col = 0; col < n; col += cols)
     for (int p = 0; p < k; p += depth) body(col, std::min(cols, n - col), p, std::min(depth, k - p));
 }
@@ -324,7 +330,7 @@ void packed_gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> adde
   using B = Blocks<T>;
   const auto right_size = std::size_t(B::padded(std::min(n, B::panel_cols))) * std::min(k, B::panel_depth);
   T* const left = workspace.reserve(B::left_size + right_size);
-  for_each_panel<T>(n, k, [&](int col, int cols, int p, int depth) {
+  for_each_panel<T>(n, k, B::panel_cols, [&](int col, int cols, int p, int depth) {
     const PackedRight<T> right(cols, depth, left + B::left_size);
     for (int i = 0; i < right.pieces(); ++i) right.pack(i, b.at(p, col), precision);
     const auto sum = p > 0 ? Addend<T>{c + col, c_stride} : addend.at(0, col);

@@ -53,10 +53,16 @@ void Cpu<T>::multiply(int m, int n, int k, Operand a, Operand b, cpu_gemm::Adden
     }
   }
 #endif
-  T* const memory = shared_packing_.reserve(cpu_gemm::PackedRight<T>::size);
-  cpu_gemm::for_each_panel<T>(n, k, [&](int col, int cols, int p, int depth) {
-    const cpu_gemm::PackedRight<T> right(cols, depth, memory);
-    threads_.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col), precision_); });
+  // Only weights are read transposed. The panels of a kept copy follow one another, and have all columns: they need not
+  // stay in a cache until all threads have used them.
+  const auto kept = b.transposed ? kept_weights_.find(b.data, n, k, std::size_t(Blocks::padded(n)) * std::size_t(k))
+                                 : typename decltype(kept_weights_)::Copy{};
+  T* const memory = kept.packed ? kept.packed : shared_packing_.reserve(cpu_gemm::PackedRight<T>::size);
+  cpu_gemm::for_each_panel<T>(n, k, kept.packed ? n : Blocks::panel_cols, [&](int col, int cols, int p, int depth) {
+    const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{p} * Blocks::padded(n) : 0;
+    const cpu_gemm::PackedRight<T> right(cols, depth, memory + offset);
+    if (!kept.packed || kept.is_new)
+      threads_.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col), precision_); });
     const auto sum = p > 0 ? cpu_gemm::Addend<T>{c.data + col, c.stride} : addend.at(0, col);
     const cpu_gemm::Tiling tiling(m, cols, depth, tiles_per_thread * threads());
     run_tiles(tiling.count(), [&](int tile, int worker) {

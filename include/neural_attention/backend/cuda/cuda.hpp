@@ -52,6 +52,8 @@ class Cuda {
   void gather(Matrix x, std::span<const int> rows, Matrix y);
   void scatter_add(Matrix x, std::span<const int> rows, Matrix y);
 
+  void keep_weights(bool) {}
+
   void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, RealMatrix stats);
   void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, RealMatrix stats, bool relu, bool accumulate,
                            Matrix dx, RealMatrix dgain, RealMatrix dbias);
