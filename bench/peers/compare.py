@@ -31,6 +31,7 @@ class Comparison:
         self.trial_limit, self.no_trials = arguments.trial_limit, arguments.no_trials
         self.cores = cores
         self.chosen = {}  # settings that hold for all rows
+        self.known = {}  # what was measured before, by the row's work, where its trials are to be used again
 
     def start_ours(self, row: Row, more: list = ()) -> Process:
         return Process(ours(row, self.bin, self.work) + list(more), {}, self.work / "ours.log", self.cores, LIMIT)
@@ -91,10 +92,18 @@ class Comparison:
                 self.chosen[choice] = best[place]
         return best, trials
 
+    def chosen_before(self, row: Row) -> tuple | None:
+        """The settings and trials of an earlier measurement."""
+        before = self.known.get(row.work, {})
+        if not before.get("trials"):
+            return None
+        named = {setting.name: setting for choice in row.choices for setting in choice.settings}
+        return tuple(named[name] for name in before["settings"].split(", ")), before["trials"]
+
     def measure(self, row: Row) -> dict:
         result = {"check": self.check(row)}
         print(f"  agree: {result['check']}", flush=True)
-        settings, result["trials"] = self.choose(row)
+        settings, result["trials"] = self.chosen_before(row) or self.choose(row)
         result["settings"] = names(settings)
         mine, theirs = [], []
         with self.start_ours(row) as we, self.start_peer(row, settings) as they:
@@ -167,6 +176,8 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take")
     parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
+    parser.add_argument("--keep_settings", action="store_true",
+                        help="give the peer the settings that its trials chose before, without trying them again")
     parser.add_argument("--only", default="", help="measure the rows whose short name has this in it, and keep what was "
                         "measured of the others")
     parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")
@@ -181,6 +192,8 @@ def main() -> int:
     comparison = Comparison(arguments, cores)
     kept = work / "results.json"
     rows = {row["work"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
+    if arguments.keep_settings:
+        comparison.known = dict(rows)
     results = {"flags": arguments.flags, "repetitions": comparison.repetitions}
     for row in ROWS:
         if arguments.only not in row.short:
