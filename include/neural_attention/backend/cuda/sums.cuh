@@ -23,7 +23,7 @@ inline void add_rows(const float* partial, int rows, int cols, std::ptrdiff_t st
 
 inline constexpr int sum_threads = 256;
 
-/// The sum of what the threads of a block of sum_threads give, in their order; of use in thread 0.
+/// The sum of what the threads of a block of sum_threads give, in a fixed order, in thread 0.
 __device__ inline double block_sum(double mine) {
   __shared__ double of_threads[sum_threads];
   of_threads[threadIdx.x] = mine;
@@ -31,7 +31,7 @@ __device__ inline double block_sum(double mine) {
     __syncthreads();
     if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x] += of_threads[threadIdx.x + half];
   }
-  return of_threads[0];
+  return threadIdx.x == 0 ? of_threads[0] : 0.0;  // the others do not wait for the last sum
 }
 
 /// sums[c] = Σ x[r][c]; a block a column.
