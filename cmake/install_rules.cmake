@@ -1,5 +1,6 @@
-# Installs headers, one export file per component, and the sources of `compiled`, which the package config builds in the
-# project that asks for it (a binary would fix the compiler's flags, and Eigen's alignment depends on them).
+# Installs headers, one export file per component, and the sources of `compiled` and `cuda`, which the package config
+# builds in the project that asks for them (a binary would fix the compiler's flags, and Eigen's alignment depends on
+# them; and the GPUs).
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -19,7 +20,8 @@ foreach(component IN ITEMS io text)
   endif()
 endforeach()
 
-install(FILES ${stubs} DESTINATION "${stub_dir}")
+file(GLOB cuda_stubs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/stubs/*.cu")
+install(FILES ${stubs} ${cuda_stubs} DESTINATION "${stub_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention-config.cmake.in"
   "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
@@ -31,6 +33,7 @@ install(FILES
   "${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/cuda_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")

@@ -20,8 +20,12 @@ template <class B>
 using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural, na::ResidualNeural,
                                 na::ResidualPlainNeural>;
 using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
-using AnyMarian = na::Marian<Backend, AnyProjections>;
-using AnyRoberta = na::Roberta<Backend, AnyProjections>;
+template <class B>
+using MarianOn = na::Marian<B, AnyProjections>;
+template <class B>
+using RobertaOn = na::Roberta<B, AnyProjections>;
+using AnyMarian = MarianOn<Backend>;
+using AnyRoberta = RobertaOn<Backend>;
 
 }  // namespace examples
 
@@ -50,11 +54,11 @@ Config fitting(Config config, const std::string& directory, int vocabulary) {
   return config;
 }
 
-/// A model directory read for inference. `Model` is AnyMarian or AnyRoberta.
+/// A model directory read for inference. `Model` is MarianOn or RobertaOn some backend.
 template <class Model, class Tokenizer>
 class LoadedModel {
  public:
-  LoadedModel(Backend& backend, const std::string& directory)
+  LoadedModel(typename Model::Backend& backend, const std::string& directory)
       : tokenizer(Tokenizer::load(directory)),
         any_(backend,
              fitting(na::io::load_config<typename Model::Config>(directory + "/config.json"), directory,

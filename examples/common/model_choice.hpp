@@ -1,5 +1,5 @@
 // From the flags to a model's config and first weights. A Family says how one kind of model is configured:
-//   Model, Config; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
+//   Config; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
 //   arrangement(projector), by role.
 #pragma once
 
@@ -83,7 +83,7 @@ void require_init_projections(const ModelOptions& options, const Config& of_file
 
 /// The weights of --model, and a line that says what became of them.
 template <class Model>
-void load_weights(const ModelOptions& options, std::uint64_t seed, Backend& backend, Model& model) {
+void load_weights(const ModelOptions& options, std::uint64_t seed, typename Model::Backend& backend, Model& model) {
   using Projections = na::io::LoadOptions::Projections;
   na::io::LoadOptions how;
   how.reinitialise = options.reinitialise;

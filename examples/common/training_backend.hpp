@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <span>
 #include <string>
+#include <type_traits>
 
 #include "common/any_model.hpp"
 #include "common/training_options.hpp"
@@ -12,21 +14,36 @@
 
 namespace examples {
 
-inline Backend training_backend(const TrainingOptions& flags) {
-  return Backend(flags.threads, flags.dtype == "bfloat16" ? na::Precision::BFloat16 : na::Precision::Float32);
+/// Whether B computes with threads of the CPU.
+template <class B>
+inline constexpr bool has_threads = requires(const B& backend) {
+  backend.threads();
+};
+
+/// B as `flags` say. On the GPU --dtype is part of the type; see train_on_device.
+template <class B>
+B training_backend(const TrainingOptions& flags) {
+  if constexpr (has_threads<B>)
+    return B(flags.threads, flags.dtype == "bfloat16" ? na::Precision::BFloat16 : na::Precision::Float32);
+  else
+    return B();
 }
 
 /// 10⁹ operations a second in a product of square matrices: the median of five, after one that warms up.
-inline double product_gflops(Backend& backend) {
-  constexpr int n = 512, runs = 5;
-  na::Arena<Backend> arena(backend);
+template <class B>
+double product_gflops(B& backend) {
+  constexpr int n = has_threads<B> ? 512 : 4096, runs = 5;
+  na::Arena<B> arena(backend);
   const auto a = arena.rows(n, n), b = arena.rows(n, n), c = arena.rows(n, n);
-  backend.fill(a, 1.0f);
-  backend.fill(b, 1.0f);
+  using Scalar = typename B::Scalar;
+  backend.fill(a, Scalar(1.0f));
+  backend.fill(b, Scalar(1.0f));
+  Scalar waited_for(0.0f);
   double seconds[runs + 1];
   for (auto& run : seconds) {
     const auto start = std::chrono::steady_clock::now();
     backend.linear(a, b, {}, na::Activation::Identity, c);
+    backend.download(c.slice(0, 1).columns(0, 1), std::span(&waited_for, 1));
     run = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   std::sort(seconds + 1, seconds + runs + 1);
@@ -34,12 +51,18 @@ inline double product_gflops(Backend& backend) {
 }
 
 /// "2 threads, float32, 163 GFLOP/s (packed kernel, AVX SSE, …)"
-inline std::string describe(Backend& backend) {
+template <class B>
+std::string describe(B& backend) {
+  std::string text, numbers = "float32";
+  if constexpr (has_threads<B>) {
+    text = std::to_string(backend.threads()) + (backend.threads() == 1 ? " thread, " : " threads, ");
+    if (backend.precision() == na::Precision::BFloat16) numbers = "bfloat16 products";
+  } else if constexpr (!std::is_same_v<typename B::Scalar, typename B::Real>) {
+    numbers = "bfloat16";
+  }
   char rate[32];
-  std::snprintf(rate, sizeof rate, "%.0f GFLOP/s", product_gflops(backend));
-  return std::to_string(backend.threads()) + (backend.threads() == 1 ? " thread, " : " threads, ") +
-         (backend.precision() == na::Precision::BFloat16 ? "bfloat16 products, " : "float32, ") + rate + " (" +
-         Backend::engine() + ")";
+  std::snprintf(rate, sizeof rate, ", %.0f GFLOP/s", product_gflops(backend));
+  return text + numbers + rate + " (" + backend.engine() + ")";
 }
 
 }  // namespace examples

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/device.hpp"
 #include "common/threads_flag.hpp"
 
 namespace examples {
@@ -37,8 +38,13 @@ struct TrainingOptions {
   std::vector<std::string> freeze = {}, learning_rate_for = {};
   std::uint64_t seed = 42;
   int threads = 0;
-  std::string dtype = "float32";
+  std::string device = "cpu", dtype = "float32";
 };
+
+/// What makes training fit into a GPU.
+inline constexpr const char* less_memory_in_training =
+    "take smaller batches (--mini_batch_words, --per_device_train_batch_size) or recompute activations "
+    "(--gradient_checkpointing)";
 
 inline void add_batch_flags(CLI::App& app, BatchSizeOptions& options, const char* by_sentences, const char* by_tokens) {
   app.add_option("--per_device_train_batch_size", options.per_device_train_batch_size, by_sentences)->group("Data");
@@ -90,7 +96,10 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
       ->group("Training");
   option("--seed", options.seed, "Of initial weights, data order and dropout");
   add_threads_flag(app, options.threads)->group("Training");
-  app.add_option("--dtype", options.dtype, "bfloat16: operands of products are rounded to it, sums stay float")
+  add_device_flag(app, options.device)->group("Training");
+  app.add_option("--dtype", options.dtype,
+                 "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products "
+                 "read are stored so; sums, parameters and their gradients stay float")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->group("Training")
       ->capture_default_str();

@@ -96,8 +96,9 @@ struct RunFiles {
 };
 
 template <class Model, class Data>
-int run_training(Backend& backend, Model& model, Data& training, Data& validation, const TrainingOptions& options,
-                 const RunPlan& plan, const std::string& label, const RunMetric& metric, const RunFiles& files) {
+int run_training(typename Model::Backend& backend, Model& model, Data& training, Data& validation,
+                 const TrainingOptions& options, const RunPlan& plan, const std::string& label, const RunMetric& metric,
+                 const RunFiles& files) {
   const bool shown = metric.names.at_evaluations;
   const auto value_of = [&](double loss, double measured) { return metric.of_loss ? metric.of_loss(loss) : measured; };
 
@@ -116,8 +117,9 @@ int run_training(Backend& backend, Model& model, Data& training, Data& validatio
     if (options.logging_steps > 0 && event.step % options.logging_steps == 0) log->add(event);
     return !interruption.requested();
   };
-  na::Trainer<Model, Data, TrainingOptimizer<Backend>> trainer(backend, model, training, validation, plan.trainer,
-                                                               plan.optimizer, std::move(callbacks));
+  using Optimizer = TrainingOptimizer<typename Model::Backend>;
+  na::Trainer<Model, Data, Optimizer> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
+                                              std::move(callbacks));
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
   // set after construction because the event needs the trainer's clock
   log.emplace(options.output_dir, label, metric.names, trainer.position().step);

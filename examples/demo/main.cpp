@@ -5,9 +5,14 @@
 #include <span>
 
 #include "common/command_line.hpp"
+#include "common/device.hpp"
+#include "common/table.hpp"
 #include "common/threads_flag.hpp"
 #include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
+#include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/models/paper.hpp"
 
 namespace examples {
 namespace {
@@ -81,8 +86,10 @@ void print_hints(const std::string& folder, bool generated) {
         folder.c_str());
 }
 
+template <class B>
 int run_demo(const DemoOptions& options) {
   if (options.settings.max_steps < 1) throw na::ConfigError("--max_steps must be at least 1");
+  B backend = na::worker_backend<B>(options.settings.threads);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
   make_folder(linear);
@@ -97,10 +104,11 @@ int run_demo(const DemoOptions& options) {
   const Interruption interruption;
   const auto stop = [&] { return interruption.requested(); };
   std::vector<ArmResult> arms;
-  arms.push_back(
-      train_arm<na::LinearProjections>("linear", linear.string(), corpus, tokenizer, options.settings, stop));
+  arms.push_back(train_arm<B, na::LinearProjections>(backend, "linear", linear.string(), corpus, tokenizer,
+                                                     options.settings, stop));
   if (!arms.back().cancelled)
-    arms.push_back(train_arm<na::paper::marian>("neural", neural.string(), corpus, tokenizer, options.settings, stop));
+    arms.push_back(
+        train_arm<B, na::paper::marian>(backend, "neural", neural.string(), corpus, tokenizer, options.settings, stop));
   if (arms.back().cancelled) {
     std::fprintf(stderr, "interrupted; what was finished is in %s\n", folder.string().c_str());
     return 130;
@@ -128,5 +136,9 @@ int main(int argc, char** argv) {
   app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")->capture_default_str();
   app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")->capture_default_str();
   examples::add_threads_flag(app, options.settings.threads);
-  return examples::run_program(app, argc, argv, [&] { return examples::run_demo(options); });
+  examples::add_device_flag(app, options.settings.device);
+  return examples::run_program(app, argc, argv, [&] {
+    return examples::on_device(options.settings.device, "the demo needs little: other programs hold the rest",
+                               [&]<class B>() { return examples::run_demo<B>(options); });
+  });
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "common/device.hpp"
 #include "common/model_options.hpp"
 #include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
@@ -27,14 +28,14 @@ struct TrainOptions {
 };
 
 struct EvaluateOptions {
-  std::string model, text_file, mode = "reproducible";
+  std::string model, text_file, mode = "reproducible", device = "cpu";
   MaskedTextOptions text;
   int per_device_eval_batch_size = 8, threads = 0;
   std::uint64_t seed = 42;
 };
 
 struct FillOptions {
-  std::string model, text;
+  std::string model, text, device = "cpu";
   int top_k = 5, threads = 0;
 };
 
@@ -79,6 +80,7 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of the masks")->capture_default_str();
   add_threads_flag(app, options.threads);
+  add_device_flag(app, options.device);
 }
 
 inline void add_fill_flags(CLI::App& app, FillOptions& options) {
@@ -88,11 +90,30 @@ inline void add_fill_flags(CLI::App& app, FillOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_threads_flag(app, options.threads);
+  add_device_flag(app, options.device);
 }
 
-// The commands. Each returns the program's exit code and throws on errors.
+// The commands on backend B. Each returns the program's exit code and throws on errors.
+template <class B>
 int train(const TrainOptions& options);
+template <class B>
 int evaluate(const EvaluateOptions& options);
+template <class B>
 int fill(const FillOptions& options);
+
+// The commands on what --device says.
+inline int train_on_device(const TrainOptions& options) {
+  const auto& flags = options.training;
+  const auto run = [&]<class B>() { return train<B>(options); };
+  return flags.dtype == "bfloat16" ? on_device<na::bfloat16>(flags.device, less_memory_in_training, run)
+                                   : on_device(flags.device, less_memory_in_training, run);
+}
+inline int evaluate_on_device(const EvaluateOptions& options) {
+  return on_device(options.device, "read fewer sequences together (--per_device_eval_batch_size)",
+                   [&]<class B>() { return evaluate<B>(options); });
+}
+inline int fill_on_device(const FillOptions& options) {
+  return on_device(options.device, "give a text with fewer tokens", [&]<class B>() { return fill<B>(options); });
+}
 
 }  // namespace examples

@@ -9,7 +9,6 @@
 namespace examples {
 
 struct RobertaFamily {
-  using Model = AnyRoberta;
   using Config = na::RobertaConfig;
 
   /// The paper's: the output projection stays linear.

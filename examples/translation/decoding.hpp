@@ -12,12 +12,15 @@
 
 namespace examples {
 
-using Translator = na::text::Translator<AnyMarian, na::text::MarianTokenizer>;
+template <class B>
+using TranslatorOn = na::text::Translator<MarianOn<B>, na::text::MarianTokenizer>;
 
 /// A translator's model directory.
-struct LoadedTranslator : LoadedModel<AnyMarian, na::text::MarianTokenizer> {
-  LoadedTranslator(Backend& backend, const std::string& directory)
-      : LoadedModel(backend, directory), generation(na::io::load_generation_config(directory, model.config())) {}
+template <class B>
+struct LoadedTranslator : LoadedModel<MarianOn<B>, na::text::MarianTokenizer> {
+  LoadedTranslator(B& backend, const std::string& directory)
+      : LoadedModel<MarianOn<B>, na::text::MarianTokenizer>(backend, directory),
+        generation(na::io::load_generation_config(directory, this->model.config())) {}
 
   na::GenerationConfig generation;
 };
@@ -42,7 +45,8 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
   }
 }
 
-inline na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator& loaded) {
+template <class B>
+na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded) {
   auto how = loaded.generation;
   const auto take = [](const auto& given, auto& value) {
     if (given) value = *given;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "common/device.hpp"
 #include "common/model_options.hpp"
 #include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
@@ -39,6 +40,7 @@ struct DecodingOptions {
   std::optional<std::uint64_t> seed;
   std::string bad_words;
   int batch_size = 64, threads = 0;
+  std::string device = "cpu";
 };
 
 struct EvaluateOptions {
@@ -120,6 +122,7 @@ inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
   sampling("--seed", options.seed, "Of the draws");
   app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")->capture_default_str();
   add_threads_flag(app, options.threads);
+  add_device_flag(app, options.device);
 }
 
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
@@ -148,9 +151,27 @@ inline void add_translate_flags(CLI::App& app, TranslateOptions& options) {
          "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]");
 }
 
-// The commands. Each returns the program's exit code and throws on errors.
+// The commands on backend B. Each returns the program's exit code and throws on errors.
+template <class B>
 int train(const TrainOptions& options);
+template <class B>
 int evaluate(const EvaluateOptions& options);
+template <class B>
 int translate(const TranslateOptions& options);
+
+// The commands on what --device says.
+inline int train_on_device(const TrainOptions& options) {
+  const auto& flags = options.training;
+  const auto run = [&]<class B>() { return train<B>(options); };
+  return flags.dtype == "bfloat16" ? on_device<na::bfloat16>(flags.device, less_memory_in_training, run)
+                                   : on_device(flags.device, less_memory_in_training, run);
+}
+inline constexpr const char* less_memory_in_decoding = "decode fewer sentences together (--batch_size)";
+inline int evaluate_on_device(const EvaluateOptions& options) {
+  return on_device(options.decoding.device, less_memory_in_decoding, [&]<class B>() { return evaluate<B>(options); });
+}
+inline int translate_on_device(const TranslateOptions& options) {
+  return on_device(options.decoding.device, less_memory_in_decoding, [&]<class B>() { return translate<B>(options); });
+}
 
 }  // namespace examples

@@ -38,7 +38,6 @@ inline CorpusPaths corpus_paths(const DataOptions& options) {
 
 /// What the shared code needs to know of Marian.
 struct MarianFamily {
-  using Model = AnyMarian;
   using Config = na::MarianConfig;
 
   static Config small(int vocabulary) { return na::marian_small(vocabulary); }

@@ -1,13 +1,27 @@
-// The backends that operations are tested on: the CPU in float and double, and CUDA's kernels, run on the CPU.
+// The backends that operations are tested on: the CPU in float and double, and CUDA's kernels in float and bfloat16,
+// run on the CPU or, alone, on a device.
 #pragma once
 
 #include <tuple>
+#include <type_traits>
 
 #include "backend/cpu_support.hpp"
-#include "neural_attention/backend/cuda/cuda.cuh"
+#include "backend/gpu.hpp"
 
 namespace cpu_support {
 
-using Backends = std::tuple<neural_attention::Cpu<float>, neural_attention::Cpu<double>, neural_attention::Cuda<float>>;
+#if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
+using Backends = std::tuple<Gpu, GpuOf<neural_attention::bfloat16>>;
+using RealBackends = std::tuple<Gpu>;
+#else
+using Backends =
+    std::tuple<neural_attention::Cpu<float>, neural_attention::Cpu<double>, Gpu, GpuOf<neural_attention::bfloat16>>;
+/// For operations on numbers of Real alone, which Cuda<bfloat16> shares with Cuda<float>.
+using RealBackends = std::tuple<neural_attention::Cpu<float>, neural_attention::Cpu<double>, Gpu>;
+#endif
+
+/// Whether B's kernels run on the CPU, where they are slow: fewer of the same will do.
+template <class B>
+inline constexpr bool emulated = std::is_same_v<B, neural_attention::Cuda<typename B::Scalar>>;
 
 }  // namespace cpu_support

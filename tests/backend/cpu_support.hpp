@@ -7,14 +7,28 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <ostream>
 #include <span>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
+#include "backend/test_memory.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/bfloat16.hpp"
 #include "neural_attention/core/random.hpp"
 #include "sanitized.hpp"
+
+namespace neural_attention {
+
+inline std::ostream& operator<<(std::ostream& out, bfloat16 x) { return out << static_cast<float>(x); }
+
+}  // namespace neural_attention
+
+/// Compared as it is: BOOST_TEST has no tolerance for it.
+template <>
+struct boost::math::fpc::tolerance_based<neural_attention::bfloat16> : boost::mpl::false_ {};
 
 namespace cpu_support {
 
@@ -50,11 +64,21 @@ class Matrix {
 
   int rows() const { return rows_; }
   int cols() const { return cols_; }
-  T& operator()(int r, int c) { return values_[static_cast<std::size_t>(r) * stride_ + c]; }
-  T operator()(int r, int c) const { return values_[static_cast<std::size_t>(r) * stride_ + c]; }
-  neural_attention::RowsOf<T> view() { return {values_.data(), rows_, cols_, stride_}; }
+  T& operator()(int r, int c) {
+    wait_for_device();
+    return values_[static_cast<std::size_t>(r) * stride_ + c];
+  }
+  T operator()(int r, int c) const {
+    wait_for_device();
+    return values_[static_cast<std::size_t>(r) * stride_ + c];
+  }
+  neural_attention::RowsOf<T> view() {
+    wait_for_device();
+    return {values_.data(), rows_, cols_, stride_};
+  }
 
   bool guards_hold() const {
+    wait_for_device();
     for (int r = 0; r < rows_; ++r)
       for (auto c = std::ptrdiff_t{cols_}; c < stride_; ++c)
         if (values_[static_cast<std::size_t>(r * stride_ + c)] != guard) return false;
@@ -66,14 +90,25 @@ class Matrix {
   int rows_;
   int cols_;
   std::ptrdiff_t stride_;
-  std::vector<T> values_;
+  std::vector<T, TestMemory<T>> values_;
 };
 
-/// |got - want| ≤ factor · ε · magnitude, where `magnitude` bounds the sum of the absolute terms.
+/// What results of type T are computed in.
+template <class T>
+using Computed = std::conditional_t<std::is_same_v<T, neural_attention::bfloat16>, float, T>;
+template <class T>
+inline constexpr auto machine_epsilon = static_cast<double>(std::numeric_limits<Computed<T>>::epsilon());
+/// By how much storing a result as T changes it, relatively, where it was computed in another type.
+template <class T>
+inline constexpr double storing = std::is_same_v<T, neural_attention::bfloat16> ? 0x1p-8 : 0.0;
+
+/// |got - want| ≤ factor · ε · magnitude, where `magnitude` bounds the sum of the absolute terms and ε is of the type
+/// that `got` was computed in; storing it may round once more. With factor 0 nothing is computed and nothing rounded.
 template <class T>
 bool close(T got, double want, double magnitude, double factor) {
-  return std::abs(static_cast<double>(got) - want) <=
-         factor * static_cast<double>(std::numeric_limits<T>::epsilon()) * magnitude;
+  const double computing = factor * machine_epsilon<T> * magnitude;
+  const double rounding = factor > 0.0 ? storing<T> * (std::abs(want) + computing) : 0.0;
+  return std::abs(static_cast<double>(got) - want) <= computing + rounding;
 }
 
 /// Compares all elements with want(r, c) ± factor · ε · magnitude(r, c) and reports the first that differs.
@@ -82,9 +117,9 @@ void require_close(const std::string& name, const Matrix<T>& got, double factor,
   int compared = 0;
   for (int r = 0; r < got.rows(); ++r) {
     for (int c = 0; c < got.cols(); ++c, ++compared) {
-      if (close(got(r, c), want(r, c), magnitude(r, c), factor)) continue;
+      if (close(got(r, c), double(want(r, c)), magnitude(r, c), factor)) continue;
       BOOST_ERROR(name << " [" << got.rows() << ", " << got.cols() << "] (" << r << ", " << c << "): " << got(r, c)
-                       << " instead of " << want(r, c));
+                       << " instead of " << double(want(r, c)));
       return;
     }
   }

@@ -30,15 +30,18 @@ struct Case {
         keys(std::span<const int>(lengths.keys)),
         shape{heads, 1.0 / std::sqrt(width), lengths.causal},
         drops(dropping ? mask : DropoutMask{}),
-        q(Matrix<T>::normal(queries.total(), heads * width, 1, 2)),
-        k(Matrix<T>::normal(keys.total(), heads * width, 2, 4)),
+        q(Matrix<T>::normal(queries.total(), heads * width, 1, gap(width))),
+        k(Matrix<T>::normal(keys.total(), heads * width, 2, gap(width))),
         v(Matrix<T>::normal(keys.total(), heads * width, 3)),
         dout(Matrix<T>::normal(queries.total(), heads * width, 4, 6)),
-        out(queries.total(), heads * width, 3),
+        out(queries.total(), heads * width, gap(width)),
         dq(queries.total(), heads * width, 1),
         dk(keys.total(), heads * width, 5),
         dv(keys.total(), heads * width, 7),
         log_sum_exp(queries.total(), heads) {}
+
+  /// Rows of wide heads begin where tensor cores' kernels want them.
+  static int gap(int width) { return width % 32 == 0 ? 8 : 3; }
 
   template <class B>
   void run(B& backend) {
@@ -50,7 +53,8 @@ struct Case {
   Ragged queries, keys;
   AttentionShape shape;
   DropoutMask drops;
-  Matrix<T> q, k, v, dout, out, dq, dk, dv, log_sum_exp;
+  Matrix<T> q, k, v, dout, out, dq, dk, dv;
+  Matrix<Computed<T>> log_sum_exp;
 };
 
 /// A result in double, and the size of what it is a sum of.
@@ -63,6 +67,7 @@ struct Sums {
   Matrix<double> value, size;
 };
 
+/// The gradients are those for the `out` that the case holds, which may be rounded.
 struct Reference {
   template <class T>
   explicit Reference(const Case<T>& k)
@@ -70,6 +75,7 @@ struct Reference {
         dq({k.q.rows(), k.q.cols()}),
         dk({k.k.rows(), k.k.cols()}),
         dv({k.k.rows(), k.k.cols()}),
+        terms(k.q.rows(), k.q.cols()),
         log_sum_exp({k.q.rows(), heads}) {
     const int width = k.q.cols() / heads;
     for (int s = 0; s < k.queries.sequences(); ++s)
@@ -109,18 +115,19 @@ struct Reference {
       factors.push_back(!k.drops ? 1.0 : unit_interval(word) >= k.drops.rate ? 1.0 / (1.0 - k.drops.rate) : 0.0);
     }
     double inner = 0.0, inner_size = 0.0;
+    for (int c = first; c < first + width; ++c) inner += double(k.dout(row, c)) * double(k.out(row, c));
     for (int j = 0; j < seen; ++j) {
       double up = 0.0, up_size = 0.0;
       for (int c = first; c < first + width; ++c) {
         const double value = double(k.v(k.keys.begin(s) + j, c)), gradient = double(k.dout(row, c));
         out.add(row, c, p[j] * factors[j] * value, p[j] * factors[j] * std::abs(value) * sizes[j]);
+        terms(row, c) += p[j] * factors[j] * std::abs(value);
         dv.add(k.keys.begin(s) + j, c, p[j] * factors[j] * gradient, p[j] * factors[j] * std::abs(gradient) * sizes[j]);
         up += factors[j] * value * gradient;
         up_size += factors[j] * std::abs(value * gradient);
       }
       ds.push_back(up);
       ds_sizes.push_back(up_size);
-      inner += p[j] * up;
       inner_size += p[j] * up_size * sizes[j];
     }
     for (int j = 0; j < seen; ++j) {
@@ -134,8 +141,16 @@ struct Reference {
     }
   }
 
-  Sums out, dq, dk, dv, log_sum_exp;
+  Sums out, dq, dk, dv;
+  Matrix<double> terms;  ///< the sizes of what `out` is a sum of, without the roundings of scores
+  Sums log_sum_exp;
 };
+
+/// By how much the operands of the product with the values are rounded: tensor cores take probabilities of eight bits.
+template <class T>
+double rounded_probabilities(int width) {
+  return width == 32 || width == 64 || width == 128 ? storing<T> : 0.0;
+}
 
 }  // namespace
 
@@ -145,17 +160,22 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   using T = typename B::Scalar;
   constexpr double roundings = 8;
   for (const auto& lengths : all_lengths)
-    for (const int width : {4, 19, 64}) {
-      if (NEURAL_ATTENTION_SANITIZED && width > 4) continue;  // slow there
+    for (const int width : {4, 19, 32, 64, 128}) {
+      const bool tensor_cores = rounded_probabilities<T>(width) > 0.0;
+      if (NEURAL_ATTENTION_SANITIZED && width > (tensor_cores ? 32 : 4)) continue;  // slow there
+      if (width == 32 && !tensor_cores) continue;
+      if (width == 128 && !(tensor_cores && lengths.causal)) continue;
       for (const bool dropping : {false, true}) {
         const Case<T> before(lengths, width, dropping);
-        const Reference want(before);
         B one(1), two(2), seven(7);
         auto k = before, with_two = before, with_seven = before;
         k.run(one);
+        const Reference want(k);
         with_two.run(two);
         with_seven.run(seven);
-        require_close<T>("out", k.out, roundings, want.out.value, want.out.size);
+        const double rounded = rounded_probabilities<T>(width) / (roundings * machine_epsilon<T>);
+        require_close<T>("out", k.out, roundings, want.out.value,
+                         [&](int r, int c) { return want.out.size(r, c) + rounded * want.terms(r, c); });
         require_close<T>("dq", k.dq, roundings, want.dq.value, want.dq.size);
         require_close<T>("dk", k.dk, roundings, want.dk.value, want.dk.size);
         require_close<T>("dv", k.dv, roundings, want.dv.value, want.dv.size);
@@ -163,7 +183,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
           for (int head = 0; head < heads; ++head) {
             const double log_sum = want.log_sum_exp.value(r, head), size = want.log_sum_exp.size(r, head);
             if (size == 0.0)
-              BOOST_TEST(k.log_sum_exp(r, head) == -std::numeric_limits<T>::infinity());
+              BOOST_TEST(k.log_sum_exp(r, head) == -std::numeric_limits<typename B::Real>::infinity());
             else
               BOOST_TEST(close(k.log_sum_exp(r, head), log_sum, size, roundings));
           }
@@ -176,6 +196,94 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
         }
       }
     }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(attention_step)
+
+// One query a sequence: what attention says of it. Caches have room for more rows than they hold.
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr double roundings = 8;
+  const Lengths lengths{{1, 1, 1, 1, 1, 1}, {1, 5, 16, 37, 150, 2}, false};
+  for (const int width : {4, 19, 64, 200}) {
+    if (NEURAL_ATTENTION_SANITIZED && width > 19) continue;  // slow there
+    const Case<T> before(lengths, width, false);
+    const Reference want(before);
+    const auto compute = [&](B& backend) {
+      auto k = before;
+      std::vector<RowsOf<T>> keys, values;
+      for (int s = 0; s < k.keys.sequences(); ++s) {
+        const int first = k.keys.begin(s), room = k.keys.total() - first;
+        keys.push_back(k.k.view().slice(first, room));
+        values.push_back(k.v.view().slice(first, room));
+      }
+      backend.attention_step(k.q.view(), keys, values, lengths.keys, k.shape, k.out.view());
+      return k.out;
+    };
+    require_same_with_any_threads<B>("attention_step", compute);
+    B backend(1);
+    require_close<T>("attention_step", compute(backend), roundings, want.out.value, want.out.size);
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(nan_shows, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr int rows = 20;
+  B backend(1);
+  for (int place = 0; place < rows; ++place) {
+    auto q = Matrix<T>::normal(1, 8, 1), k = Matrix<T>::normal(rows, 8, 2), v = Matrix<T>::normal(rows, 8, 3);
+    k(place, 5) = std::numeric_limits<T>::quiet_NaN();
+    Matrix<T> out(1, 8);
+    const std::vector<RowsOf<T>> keys = {k.view()}, values = {v.view()};
+    backend.attention_step(q.view(), keys, values, std::vector<int>{rows}, {2, 0.5, false}, out.view());
+    BOOST_TEST(std::isfinite(double(out(0, 0))));
+    BOOST_TEST(std::isnan(double(out(0, 4))));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(attention_probabilities)
+
+// A score sums `width` products of size 1 and the softmax a few roundings more.
+BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_formula, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr double roundings = 16;
+  for (const bool causal : {false, true})
+    for (const auto& size : {Shape{1, 1}, {5, 3}, {3, 40}, {70, 150}})
+      for (const int all_heads : {1, 3}) {
+        const int width = 8, queries = size.rows, keys = size.cols;
+        auto q = Matrix<T>::normal(queries, all_heads * width, 1, 3),
+             k = Matrix<T>::normal(keys, all_heads * width, 2, 5);
+        const AttentionShape shape{all_heads, 0.3, causal};
+        const auto compute = [&](B& backend) {
+          Matrix<T> out(all_heads * queries, keys, 2);
+          backend.attention_probabilities(q.view(), k.view(), shape, out.view());
+          return out;
+        };
+        require_same_with_any_threads<B>("attention_probabilities", compute);
+        B backend(1);
+        const auto got = compute(backend);
+        Matrix<double> want(all_heads * queries, keys);
+        for (int head = 0; head < all_heads; ++head)
+          for (int i = 0; i < queries; ++i) {
+            double sum = 0.0;
+            for (int j = 0; j < keys && !(causal && j > i); ++j) {
+              double score = 0.0;
+              for (int c = head * width; c < (head + 1) * width; ++c) score += double(q(i, c)) * double(k(j, c));
+              sum += want(head * queries + i, j) = std::exp(shape.scale * score);
+            }
+            double total = 0.0;
+            for (int j = 0; j < keys; ++j) {
+              want(head * queries + i, j) /= sum;
+              total += double(got(head * queries + i, j));
+            }
+            BOOST_TEST(std::abs(total - 1.0) <= 4 * machine_epsilon<T> + storing<T>);
+          }
+        require_close<T>("probabilities", got, roundings, want, [&](int r, int c) { return width * want(r, c); });
+      }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

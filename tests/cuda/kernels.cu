@@ -2,3 +2,4 @@
 #include "neural_attention/backend/cuda/cuda.cuh"
 
 template class neural_attention::Cuda<float>;
+template class neural_attention::Cuda<neural_attention::bfloat16>;

@@ -7,7 +7,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "cuda/emulation.hpp"
+#include "cuda/mma_emulation.hpp"
+#include "neural_attention/backend/cuda/mma.cuh"
 
 namespace {
 
@@ -70,6 +71,50 @@ BOOST_AUTO_TEST_CASE(shuffles_exchange_within_a_warp) {
       BOOST_TEST(result[static_cast<std::size_t>(i)] == 32 * first + 31 * 16);
     }
   }
+}
+
+// Each lane loads its parts of both operands as mma.cuh says, from rows of A and from columns or rows of B.
+BOOST_AUTO_TEST_CASE(tensor_cores_multiply) {
+  using namespace neural_attention;
+  constexpr int m = 16, n = 16, depth = 16;
+  alignas(16) std::array<bf16, m * depth> a;
+  alignas(16) std::array<bf16, depth * n> b, b_transposed;
+  const auto at = [](int row, int col) { return static_cast<std::size_t>(16 * row + col); };
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 16; ++j) {
+      a[at(i, j)] = bf16((i * 7 + j * 3) % 11 - 5);  // so small that sums are exact
+      b[at(i, j)] = bf16((i * 5 + j * 13) % 17 - 8);
+      b_transposed[at(j, i)] = b[at(i, j)];
+    }
+  for (const bool transposed : {false, true})
+    for (const auto order : orders) {
+      std::vector<float> d(m * n, 1.0f);
+      emulation::run(dim3(1), dim3(32), 0, order, [&] {
+        const int lane = static_cast<int>(threadIdx.x), g = lane / 4, p = lane % 4 * 2;
+        cuda_backend::FragmentA left;
+        cuda_backend::FragmentB right[2];
+        for (int i = 0; i < 4; ++i) {
+          const auto first = at(g + i % 2 * 8, i / 2 * 8 + p);
+          left[i] = cuda_backend::pair_of(static_cast<float>(a[first]), static_cast<float>(a[first + 1]));
+        }
+        if (transposed)
+          cuda_backend::load_fragments<true>(&b[at(lane % 16, lane / 16 * 8)], right[0], right[1]);
+        else
+          cuda_backend::load_fragments<false>(&b_transposed[at(lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8)], right[0],
+                                              right[1]);
+        for (int half = 0; half < 2; ++half) {
+          cuda_backend::FragmentD sums = {1.0f, 1.0f, 1.0f, 1.0f};
+          cuda_backend::multiply_add(sums, left, right[half]);
+          for (int i = 0; i < 4; ++i) d[at(g + i / 2 * 8, 8 * half + p + i % 2)] = sums[i];
+        }
+      });
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < n; ++j) {
+          float want = 1.0f;
+          for (int k = 0; k < depth; ++k) want += static_cast<float>(a[at(i, k)]) * static_cast<float>(b[at(k, j)]);
+          BOOST_TEST(d[at(i, j)] == want);
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(threads_know_their_places) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
@@ -102,6 +103,34 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_answered_with_help) {
   refuses(2, "translation", training("out", "4", {"--dtype", "float16"}), {"--dtype", "float16", "bfloat16"});
   refuses(2, "translation", {"translate", "--model", path("model"), "--threads=-1"}, {"--threads", "-1"});
   BOOST_TEST(!fs::exists(folder / "out"));
+}
+
+BOOST_AUTO_TEST_CASE(a_gpu_that_is_not_there_is_refused_in_a_sentence) {
+  refuses(2, "translation", training("out", "4", {"--device", "abacus"}), {"--device", "abacus"});
+  const std::vector<std::pair<std::string, Arguments>> commands = {
+      {"translation", training("out", "4", {"--device", "cuda"})},
+      {"translation", {"translate", "--model", path("model"), "--device", "cuda"}},
+      {"translation",
+       {"evaluate", "--model", path("model"), "--source", path("data/valid.de"), "--reference", path("data/valid.en"),
+        "--device", "cuda"}},
+      {"masked_lm", {"fill", "A <mask>.", "--model", path("model"), "--device", "cuda"}},
+      {"demo", {"--output_dir", path("demo"), "--max_steps", "1", "--device", "cuda"}}};
+  for (const auto& [program, arguments] : commands) {
+    const auto outcome = run(program, arguments, "Der Hund schläft.\n");
+    // Built with CUDA, and with a GPU at hand, a command goes on, and may then miss the model.
+    if (outcome.code == 0 || contains(outcome.err, path("model"))) {
+      BOOST_TEST_MESSAGE("SKIPPED: there is a GPU");
+      return;
+    }
+    const bool lacks_cuda = contains(outcome.err, "built without CUDA") && contains(outcome.err, "--preset cuda");
+    BOOST_TEST((lacks_cuda || contains(outcome.err, "no CUDA device can be used")), outcome.err);
+    BOOST_TEST(outcome.code == (lacks_cuda ? 2 : 1));
+    BOOST_TEST(contains(outcome.err, "--device cpu"));
+    BOOST_TEST(lines_of(outcome.err).size() == 1u, outcome.err);
+    BOOST_TEST(outcome.out == "");
+  }
+  BOOST_TEST(!fs::exists(folder / "out"));
+  BOOST_TEST(!fs::exists(folder / "demo"));
 }
 
 BOOST_AUTO_TEST_CASE(text_comes_in_several_formats) {

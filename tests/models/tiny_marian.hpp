@@ -59,8 +59,8 @@ inline na::TranslationBatch batch(const std::vector<Pair>& all, int start = 8) {
 
 /// The values of all tensors, on the host.
 template <class B>
-std::vector<typename B::Scalar> values(B& backend, const na::ParameterStore<B>& store) {
-  std::vector<typename B::Scalar> host(static_cast<std::size_t>(store.values().size()));
+std::vector<typename B::Real> values(B& backend, const na::ParameterStore<B>& store) {
+  std::vector<typename B::Real> host(static_cast<std::size_t>(store.values().size()));
   backend.download(store.values(), host);
   return host;
 }

@@ -61,6 +61,8 @@ constexpr bool splits_identity(Activation f) {
 /// started leaves the model as it was.
 template <class B>
 class WarmStarter {
+  using Real = typename B::Real;
+
  public:
   WarmStarter(B& backend, const WarmStartOptions& options) : backend_(&backend), options_(options) {
     if (!(options.layer_norm_shift > 0.0) || !std::isfinite(options.layer_norm_shift))
@@ -96,19 +98,19 @@ class WarmStarter {
     }
   }
 
-  /// Plans that `place` will hold `values`, row after row.
-  void set(Rows<B> place, const std::vector<double>& values) {
+  /// Plans that `place`, which is of a Parameter's master, will hold `values`, row after row.
+  void set(RowsOf<Real> place, const std::vector<double>& values) {
     if (std::ssize(values) != place.size())
       fail(std::to_string(values.size()) + " values for " + std::to_string(place.size()) + " places");
-    planned_.push_back({place, std::vector<typename B::Scalar>(values.begin(), values.end())});
+    planned_.push_back({place, std::vector<Real>(values.begin(), values.end())});
   }
-  void fill(Rows<B> place, double value) {
+  void fill(RowsOf<Real> place, double value) {
     set(place, std::vector<double>(static_cast<std::size_t>(place.size()), value));
   }
 
   [[noreturn]] void fail(const std::string& why) const { throw ConfigError(prefix_ + ": " + why); }
 
-  /// Writes all that was planned.
+  /// Writes all that was planned. Modules see it after the store's refresh().
   void commit() {
     for (const auto& [place, values] : planned_) backend_->upload(values, place);
     planned_.clear();
@@ -116,14 +118,14 @@ class WarmStarter {
 
  private:
   struct Planned {
-    Rows<B> place;
-    std::vector<typename B::Scalar> values;
+    RowsOf<Real> place;
+    std::vector<Real> values;
   };
 
   WarmStart plan(Linear<B>& linear, const LinearMap& map) {
     require_widths(linear.weight.cols, linear.weight.rows, map);
-    set(linear.weight.value, map.weight);
-    set(linear.bias.value, map.bias);
+    set(linear.weight.master, map.weight);
+    set(linear.bias.master, map.bias);
     return {WarmStartForm::Copied};
   }
 
@@ -151,9 +153,9 @@ class WarmStarter {
     const int used = 2 * map.out, hidden = first.weight.rows;
     if (map.out == 1) fail("a network with a LayerNorm cannot begin near a linear map to a single element");
     const double variance = c * c * (used - 2 * (map.out % 2)) / hidden;
-    fill(norm.gain.value, std::sqrt(variance + norm.epsilon()) / c);
-    fill(norm.bias.value.columns(0, used), 2.0);
-    if (hidden > used) fill(norm.bias.value.columns(used, hidden - used), 0.0);
+    fill(norm.gain.master, std::sqrt(variance + norm.epsilon()) / c);
+    fill(norm.bias.master.columns(0, used), 2.0);
+    if (hidden > used) fill(norm.bias.master.columns(used, hidden - used), 0.0);
     const double squares = from_map + further_units(first, used);
     return {WarmStartForm::Near, squares / hidden / (2.0 * variance)};
   }
@@ -161,7 +163,7 @@ class WarmStarter {
   template <template <class> class Inner>
   WarmStart plan(Residual<B, Inner>& residual, const LinearMap& map) {
     plan(residual.linear, map);
-    residual.for_each_last([&](Parameter<B>& tensor) { fill(tensor.value, 0.0); });
+    residual.for_each_last([&](Parameter<B>& tensor) { fill(tensor.master, 0.0); });
     return {WarmStartForm::Exact};
   }
 
@@ -197,8 +199,8 @@ class WarmStarter {
     }
     for (const double w : map.weight) squares += w * w;
     for (const double b : map.bias) squares += b * b;
-    set(first.weight.value.slice(0, used), weight);
-    set(first.bias.value.columns(0, used), bias);
+    set(first.weight.master.slice(0, used), weight);
+    set(first.bias.master.columns(0, used), bias);
     return 2.0 * squares;
   }
 
@@ -211,16 +213,16 @@ class WarmStarter {
       weight[i * hidden + i] = factor;
       weight[i * hidden + out + i] = -factor;
     }
-    set(last.weight.value, weight);
-    fill(last.bias.value, 0.0);
+    set(last.weight.master, weight);
+    fill(last.bias.master, 0.0);
   }
 
   /// The expected sum of squares of the hidden units from `used` on.
   double further_units(Linear<B>& first, int used) {
     const int further = first.weight.rows - used;
     if (further == 0) return 0.0;
-    return backend_->squared_norm(first.weight.value.slice(used, further)) +
-           backend_->squared_norm(first.bias.value.columns(used, further));
+    return backend_->squared_norm(first.weight.master.slice(used, further)) +
+           backend_->squared_norm(first.bias.master.columns(used, further));
   }
 
   B* backend_;
@@ -261,6 +263,7 @@ WarmStartReport warm_start(B& backend, Model& model, const LinearMapSource& sour
     if (const auto map = source(prefix)) report.projectors.push_back({prefix, starter.start(prefix, projector, *map)});
   });
   starter.commit();
+  model.parameters().refresh();
   return report;
 }
 
@@ -275,7 +278,7 @@ LinearMapSource linear_maps(B& backend, const ParameterStore<B>& store) {
       const auto* const bias = store.find(prefix + infix + "bias");
       if (parts != 2 || !weight || !bias) continue;
       const auto host = [&](const auto& entry) {
-        std::vector<typename B::Scalar> values(static_cast<std::size_t>(entry.size()));
+        std::vector<typename B::Real> values(static_cast<std::size_t>(entry.size()));
         backend.download(store.value(entry), values);
         return std::vector<double>(values.begin(), values.end());
       };

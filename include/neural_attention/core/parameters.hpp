@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,8 @@ struct Parameter {
   int cols;
   bool vector = false;
   Initial initial;
-  Rows<B> value;
+  Rows<B> value;                      ///< what modules read
+  RowsOf<typename B::Real> master;    ///< what is trained, saved and loaded; the same memory where Scalar is Real
   RowsOf<typename B::Real> gradient;  ///< empty where the store holds no gradients
 };
 
@@ -102,7 +104,8 @@ void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) 
 }
 
 /// The numbers of a model: one flat aligned buffer of values and one of gradients. Trained tensors come first, in visit
-/// order, then buffers; each starts at a multiple of 16 elements and the gaps hold zeros.
+/// order, then buffers; each starts at a multiple of 16 elements and the gaps hold zeros. Where a backend's Scalar is
+/// another type than its Real, the values are Real, and a buffer of Scalars is what modules read of them: refresh().
 template <class B>
 class ParameterStore {
  public:
@@ -131,20 +134,21 @@ class ParameterStore {
   }
   /// The same for those that are `chosen`.
   void initialise(std::uint64_t seed, auto&& chosen) {
-    std::vector<Scalar> host;
+    std::vector<Real> host;
     for (const auto& entry : entries_) {
       if (!chosen(entry)) continue;
       RandomStream random({seed, 0, name_hash(entry.name)});
-      host.assign(static_cast<std::size_t>(entry.size()), Scalar(entry.initial.scale));
+      host.assign(static_cast<std::size_t>(entry.size()), Real(entry.initial.scale));
       if (entry.initial.kind != Initial::Kind::Constant)
         for (auto& x : host) {
           const double draw = entry.initial.kind == Initial::Kind::Normal ? random.normal() : 2 * random.uniform() - 1;
-          x = static_cast<Scalar>(draw * entry.initial.scale);
+          x = static_cast<Real>(draw * entry.initial.scale);
         }
       if (const int zero = entry.initial.zero_row; zero >= 0)
-        std::fill_n(host.begin() + std::ptrdiff_t{zero} * entry.cols, entry.cols, Scalar(0));
+        std::fill_n(host.begin() + std::ptrdiff_t{zero} * entry.cols, entry.cols, Real(0));
       backend_->upload(host, value(entry));
     }
+    refresh();
   }
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -155,12 +159,17 @@ class ParameterStore {
   }
 
   /// All values; the trained ones; all gradients: [1, n], gaps included.
-  Rows<B> values() const { return values_; }
-  Rows<B> trained_values() const { return values_.columns(0, check_int(trained_)); }
+  RowsOf<Real> values() const { return values_; }
+  RowsOf<Real> trained_values() const { return values_.columns(0, check_int(trained_)); }
   RowsOf<Real> gradients() const { return gradients_; }
 
-  Rows<B> value(const Entry& entry) const { return {values_.data + entry.offset, entry.rows, entry.cols}; }
-  RowsOf<Real> gradient(const Entry& entry) const { return {gradients_.data + entry.offset, entry.rows, entry.cols}; }
+  RowsOf<Real> value(const Entry& entry) const { return at(values_, entry); }
+  RowsOf<Real> gradient(const Entry& entry) const { return at(gradients_, entry); }
+
+  /// Lets modules see the values as they are now: for who changes them, as optimizers and loaders do.
+  void refresh() const {
+    if constexpr (!std::is_same_v<Scalar, Real>) backend_->convert(values_, rounded_);
+  }
 
   void zero_gradients() { backend_->fill(gradients_, Real(0)); }
 
@@ -175,6 +184,11 @@ class ParameterStore {
   static int check_int(std::ptrdiff_t size) {
     if (!std::in_range<int>(size)) throw ConfigError("a model of more than 2^31 parameters is not supported");
     return static_cast<int>(size);
+  }
+
+  template <class T>
+  static RowsOf<T> at(RowsOf<T> all, const Entry& entry) {
+    return {all.data + entry.offset, entry.rows, entry.cols};
   }
 
   struct Leaf {
@@ -202,9 +216,16 @@ class ParameterStore {
     lay_out(leaves.trained, true);
     trained_ = size_;
     lay_out(leaves.buffers, false);
-    value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
-    values_ = {static_cast<Scalar*>(value_memory_.data()), 1, check_int(size_)};
-    backend.fill(values_, Scalar(0));
+    value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Real));
+    values_ = {static_cast<Real*>(value_memory_.data()), 1, check_int(size_)};
+    backend.fill(values_, Real(0));
+    if constexpr (std::is_same_v<Scalar, Real>) {
+      rounded_ = values_;
+    } else {
+      rounded_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
+      rounded_ = {static_cast<Scalar*>(rounded_memory_.data()), 1, check_int(size_)};
+      refresh();
+    }
     if (gradients) {
       gradient_memory_ = backend.allocate(static_cast<std::size_t>(trained_) * sizeof(Real));
       gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, check_int(trained_)};
@@ -223,7 +244,8 @@ class ParameterStore {
   }
 
   void bind(Parameter<B>& tensor, const Entry& entry) const {
-    tensor.value = value(entry);
+    tensor.value = at(rounded_, entry);
+    tensor.master = value(entry);
     if (entry.trained && gradients_) tensor.gradient = gradient(entry);
   }
 
@@ -232,8 +254,10 @@ class ParameterStore {
   std::ptrdiff_t size_ = 0;
   std::ptrdiff_t trained_ = 0;
   typename B::Memory value_memory_;
+  typename B::Memory rounded_memory_;  ///< none where Scalar is Real
   typename B::Memory gradient_memory_;
-  Rows<B> values_;
+  RowsOf<Real> values_;
+  Rows<B> rounded_;
   RowsOf<Real> gradients_;
 };
 

@@ -10,6 +10,15 @@
 
 namespace neural_attention {
 
+/// A backend of a worker: with `threads`, where it computes with threads; else the default one.
+template <class B>
+B worker_backend([[maybe_unused]] int threads) {
+  if constexpr (requires(const B& backend) { backend.threads(); })
+    return B(threads);
+  else
+    return B();
+}
+
 template <class Worker>
 class WorkerPool {
  public:

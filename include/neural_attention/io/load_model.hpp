@@ -169,7 +169,8 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
         },
         options.warm_start);
   }
-  load_tensors<B, typename B::Scalar>(files, backend, store, {{"", store.values(), true}}, rules);
+  load_tensors<B, typename B::Real>(files, backend, store, {{"", store.values(), true}}, rules);
+  store.refresh();
   return report;
 }
 

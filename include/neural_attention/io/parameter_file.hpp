@@ -186,12 +186,13 @@ void load_tensors(const std::string& path, B& backend, const ParameterStore<B>& 
 
 template <class B>
 void save_parameters(const std::string& path, B& backend, const ParameterStore<B>& store) {
-  save_tensors<B, typename B::Scalar>(path, backend, store, {{"", store.values(), true}});
+  save_tensors<B, typename B::Real>(path, backend, store, {{"", store.values(), true}});
 }
 
 template <class B>
 void load_parameters(const std::string& path, B& backend, const ParameterStore<B>& store) {
-  load_tensors<B, typename B::Scalar>(path, backend, store, {{"", store.values(), true}});
+  load_tensors<B, typename B::Real>(path, backend, store, {{"", store.values(), true}});
+  store.refresh();
 }
 
 }  // namespace neural_attention::io

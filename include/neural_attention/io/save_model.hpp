@@ -54,7 +54,7 @@ class StagedFiles {
 /// as Hugging Face does: tensors in the model's order until the next one would exceed the size.
 template <class B>
 void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& store, std::uint64_t largest) {
-  using Real = typename B::Scalar;
+  using Real = typename B::Real;
   const auto all = tensor_list<B, Real>(store, {{"", store.values(), true}});
   std::vector<TensorList<Real>> shards(1);
   std::uint64_t total = 0, in_shard = 0;
@@ -105,7 +105,7 @@ inline void remove_stale_parameters(const std::filesystem::path& folder, const S
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   auto config = to_json(model.config());
-  config["torch_dtype"] = std::is_same_v<typename Model::Backend::Scalar, double> ? "float64" : "float32";
+  config["torch_dtype"] = std::is_same_v<typename Model::Backend::Real, double> ? "float64" : "float32";
   files.add_json("config.json", config);
   if constexpr (requires { typename Model::DecoderState; }) {
     if (!generation) generation = generation_defaults(model.config());

@@ -129,6 +129,10 @@ class Fenced {
     const Open open(*fence_);
     base_.download(x, values);
   }
+  void convert(Matrix x, Matrix y) {
+    const Open open(*fence_);
+    base_.convert(x, y);
+  }
   void gather(Matrix x, std::span<const int> rows, Matrix y) {
     const Open open(*fence_);
     base_.gather(x, rows, y);

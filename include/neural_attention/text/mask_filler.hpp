@@ -73,7 +73,7 @@ class MaskFiller {
 
  private:
   struct Worker {
-    explicit Worker(int threads) : backend(threads), memory(backend) {}
+    explicit Worker(int threads) : backend(worker_backend<B>(threads)), memory(backend) {}
 
     B backend;
     StepMemory<B> memory;
@@ -88,7 +88,7 @@ class MaskFiller {
   /// Softmax in double over all logits of one row, then the largest ones.
   std::vector<MaskCandidate> best(const std::vector<typename B::Scalar>& logits, std::vector<int> ids, int place,
                                   int count) const {
-    const double largest = *std::max_element(logits.begin(), logits.end());
+    const auto largest = double(*std::max_element(logits.begin(), logits.end()));
     double sum = 0.0;
     for (const auto logit : logits) sum += std::exp(double(logit) - largest);
     std::vector<int> order(logits.size());

@@ -120,7 +120,8 @@ class Translator {
 
  private:
   struct Worker {
-    Worker(int threads, const Model& model) : backend(threads), generator(backend, model), memory(backend) {}
+    Worker(int threads, const Model& model)
+        : backend(worker_backend<B>(threads)), generator(backend, model), memory(backend) {}
 
     B backend;
     Generator<Model> generator;

@@ -45,7 +45,8 @@ struct Moment {
 };
 
 /// What trains: constructed from (B&, const ParameterStore<B>&, Options). `name` and `moments` are what checkpoints
-/// keep of it; `moments` has the same names in every run with the same options.
+/// keep of it; `moments` has the same names in every run with the same options. `update` changes the store's values;
+/// who calls it calls refresh() next.
 template <class O, class B>
 concept Optimizer = std::constructible_from < O,
         B&, const ParameterStore<B>

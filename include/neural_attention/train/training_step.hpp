@@ -88,6 +88,7 @@ StepResult TrainingStep<Model, O>::run(std::span<Batch> parts) {
   const double limit = options_.max_gradient_norm;
   const double scale = limit > 0.0 ? std::min(1.0, limit / (result.gradient_norm + 1e-6)) : 1.0;
   optimizer_.update(store, result.learning_rate, scale);
+  store.refresh();
   return result;
 }
 

@@ -13,10 +13,16 @@ const std::type_info& backend_of_other_unit();
 #ifdef CONSUMER_TRANSLATES
 bool translates();
 #endif
+#ifdef CONSUMER_HAS_GPU
+bool multiplies_on_gpu();
+#endif
 
 int main() {
 #ifdef CONSUMER_TRANSLATES
   if (!translates()) return 2;
+#endif
+#ifdef CONSUMER_HAS_GPU
+  if (!multiplies_on_gpu()) return 4;
 #endif
   if ((backend_of_other_unit() != typeid(na::Cpu<float>)) != CONSUMER_MIXED) return 3;
   na::MarianConfig config = na::marian_small(8);

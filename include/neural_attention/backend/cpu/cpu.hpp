@@ -100,6 +100,8 @@ class Cpu {
   /// From host memory to x, row after row, and back. `values` holds x.size() numbers.
   void upload(std::span<const T> values, Matrix x);
   void download(Matrix x, std::span<T> values);
+  /// y = x, where y has the type of activations and x that of parameters: rounded where these differ.
+  void convert(Matrix x, Matrix y) { copy(x, y); }
   /// y_i = x_{rows[i]}; gathers rows.
   void gather(Matrix x, std::span<const int> rows, Matrix y);
   /// y_{rows[i]} += x_i; the rows differ.

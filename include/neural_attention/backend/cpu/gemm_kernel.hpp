@@ -10,12 +10,11 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "neural_attention/core/bfloat16.hpp"
 #include "neural_attention/core/kinds.hpp"
 
 namespace neural_attention::cpu_gemm {
@@ -207,13 +206,6 @@ void pack_left(int m, int k, Operand<T> a, T* out) {
         for (int q = 0; q < height; ++q) out[p * height + q] = *a.at(i + q, p).data;
     }
   }
-}
-
-/// Rounds to the nearest bfloat16, ties to even; NaNs stay.
-inline float round_to_bfloat16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const auto rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
-  return x == x ? std::bit_cast<float>(rounded) : x;
 }
 
 /// Rounds packed operands where the products are to be those of bfloat16 numbers.

@@ -21,13 +21,15 @@ struct AttentionTile {
   static constexpr int ints = 7;
 };
 
-/// Appends the tiles of all sequences, one after another as ints: of the queries, or of the keys. Returns how many.
-inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool of_keys, std::vector<int>& tiles) {
+/// Appends the tiles of all sequences, of at most `most` rows, one after another as ints: of the queries, or of the
+/// keys. Returns how many.
+inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool of_keys, int most,
+                               std::vector<int>& tiles) {
   const auto before = tiles.size();
   for (int s = 0; s < queries.sequences(); ++s) {
     const int length = of_keys ? keys.length(s) : queries.length(s);
-    for (int first = 0; first < length; first += attention_tile) {
-      const int count = length - first < attention_tile ? length - first : attention_tile;
+    for (int first = 0; first < length; first += most) {
+      const int count = length - first < most ? length - first : most;
       tiles.insert(tiles.end(), {s, first, count, queries.begin(s), queries.length(s), keys.begin(s), keys.length(s)});
     }
   }
@@ -75,9 +77,10 @@ struct SharedTile {
   }
 };
 
-__device__ inline float dot(const float* a, const float* b, int n) {
+template <class T>
+__device__ float dot(const T* a, const T* b, int n) {
   float sum = 0.0f;
-  for (int c = 0; c < n; ++c) sum += a[c] * b[c];
+  for (int c = 0; c < n; ++c) sum += static_cast<float>(a[c]) * static_cast<float>(b[c]);
   return sum;
 }
 

@@ -1,25 +1,32 @@
 // The definitions of backend/cuda/cuda.hpp: which kernel an operation starts, and with what workspace.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "neural_attention/backend/cuda/attention.cuh"
+#include "neural_attention/backend/cuda/attention_mma.cuh"
+#include "neural_attention/backend/cuda/attention_step.cuh"
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/backend/cuda/embedding.cuh"
 #include "neural_attention/backend/cuda/loss.cuh"
 #include "neural_attention/backend/cuda/normalization.cuh"
 #include "neural_attention/backend/cuda/optimizer.cuh"
+#include "neural_attention/backend/cuda/products.cuh"
 #include "neural_attention/backend/cuda/runtime.cuh"
 #include "neural_attention/backend/cuda/staging.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
 
 namespace neural_attention {
 
-inline CudaMemory::CudaMemory(std::size_t bytes) : data_(bytes > 0 ? cuda_backend::allocate(bytes) : nullptr) {}
-inline void CudaMemory::Free::operator()(void* memory) const { cuda_backend::free(memory); }
+// Used by what only sees cuda.hpp, so they must be in the library though nothing here may call them.
+[[gnu::used]] inline CudaMemory::CudaMemory(std::size_t bytes)
+    : data_(bytes > 0 ? cuda_backend::allocate(bytes) : nullptr) {}
+[[gnu::used]] inline void CudaMemory::Free::operator()(void* memory) const { cuda_backend::free(memory); }
 
 template <class T>
 struct Cuda<T>::Device {
@@ -38,22 +45,63 @@ struct Cuda<T>::Device {
     }
     return static_cast<U*>(memory.data());
   }
-  const int* on_device(std::span<const int> values) { return staging.on_device(values, stream); }
+  /// A small host array on the device: see Staging.
+  template <class Values>
+  auto on_device(const Values& values) {
+    return staging.on_device(std::span<const typename Values::value_type>(values), stream);
+  }
+  /// A small result on the host, until the next one: waits for it.
+  template <class U>
+  std::span<const U> on_host(const U* values, std::size_t count) {
+    const auto size = count * sizeof(U);
+    if (size > result_bytes) {
+      results = cuda_backend::PinnedMemory(size);
+      result_bytes = size;
+    }
+    cuda_backend::copy(results.data(), size, values, size, size, 1, stream);
+    cuda_backend::wait(stream);
+    return {reinterpret_cast<const U*>(results.data()), count};
+  }
 
-  /// Copies rows; x and y may overlap where both are contiguous.
   template <class U>
   void copy_rows(RowsOf<U> x, RowsOf<U> y) {
     const auto bytes_of_row = static_cast<std::size_t>(x.cols) * sizeof(U);
     cuda_backend::copy(y.data, y.stride * sizeof(U), x.data, x.stride * sizeof(U), bytes_of_row,
                        static_cast<std::size_t>(x.rows), stream);
   }
+  template <class U>
+  void copy(RowsOf<U> x, RowsOf<U> y) {
+    assert(x.rows == y.rows && x.cols == y.cols);
+    if (x.size() == 0 || x.data == y.data) return;
+    const bool overlap = x.data < y.data + y.size() && y.data < x.data + x.size() && x.contiguous() && y.contiguous();
+    if (!overlap) return copy_rows(x, y);
+    const RowsOf<U> between(reserve<U>(static_cast<std::size_t>(x.size())), x.rows, x.cols);
+    copy_rows(x, between);
+    copy_rows(between, y);
+  }
+  template <class U>
+  void upload(std::span<const U> values, RowsOf<U> x) {
+    assert(std::ssize(values) == x.size());
+    copy_rows(RowsOf<U>(const_cast<U*>(values.data()), x.rows, x.cols), x);
+    cuda_backend::wait(stream);  // the caller's memory may go
+  }
+  template <class U>
+  void download(RowsOf<U> x, std::span<U> values) {
+    assert(std::ssize(values) == x.size());
+    copy_rows(x, RowsOf<U>(values.data(), x.rows, x.cols));
+    cuda_backend::wait(stream);
+  }
 
   cuda_backend::Stream stream;
   cuda_backend::Staging staging;
+  cuda_backend::Products products;
   CudaMemory memory;
   std::size_t bytes = 0;
+  cuda_backend::PinnedMemory results;
+  std::size_t result_bytes = 0;
   cuda_backend::IdGroups groups;
   std::vector<int> tiles;
+  std::vector<cuda_backend::CachedRows<T>> cached;
 };
 
 template <class T>
@@ -62,55 +110,36 @@ template <class T>
 Cuda<T>::~Cuda() = default;
 
 template <class T>
-void Cuda<T>::copy(Matrix x, Matrix y) {
-  assert(x.rows == y.rows && x.cols == y.cols);
-  if (x.size() == 0 || x.data == y.data) return;
-  const bool overlap = x.data < y.data + y.size() && y.data < x.data + x.size() && x.contiguous() && y.contiguous();
-  if (!overlap) return device_->copy_rows(x, y);
-  const Matrix between(device_->template reserve<T>(static_cast<std::size_t>(x.size())), x.rows, x.cols);
-  device_->copy_rows(x, between);
-  device_->copy_rows(between, y);
+std::string Cuda<T>::engine() const {
+  return cuda_backend::device_name() + ", cuBLASLt";
+}
+
+/// ReLU is part of the product. GELU is not: cuBLASLt's is the approximation with tanh, this library's the exact one.
+template <class T>
+void Cuda<T>::linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
+  using Product = cuda_backend::Product<T>;
+  const bool relu = f == Activation::Relu;
+  device_->products.run(Product{.a = x, .b = w, .b_transposed = true, .c = y, .bias = bias, .relu = relu},
+                        device_->stream);
+  if (!relu && f != Activation::Identity) activation(f, y, y);
 }
 
 template <class T>
-void Cuda<T>::fill(Matrix x, T value) {
-  cuda_backend::fill(x, value, device_->stream);
+void Cuda<T>::linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
+  device_->products.run(cuda_backend::Product<T>{.a = dy, .b = w, .c = dx, .accumulate = accumulate}, device_->stream);
 }
 
 template <class T>
-void Cuda<T>::add(Matrix x, Matrix y) {
-  cuda_backend::add(x, y, device_->stream);
+void Cuda<T>::linear_weight_gradient(Matrix dy, Matrix x, RealMatrix dw) {
+  using Product = cuda_backend::Product<T, Real>;
+  device_->products.run(Product{.a = dy, .a_transposed = true, .b = x, .c = dw, .accumulate = true}, device_->stream);
 }
 
 template <class T>
-void Cuda<T>::scale(Matrix x, double factor) {
-  cuda_backend::scale(x, factor, device_->stream);
-}
-
-template <class T>
-void Cuda<T>::upload(std::span<const T> values, Matrix x) {
-  assert(std::ssize(values) == x.size());
-  device_->copy_rows(Matrix(const_cast<T*>(values.data()), x.rows, x.cols), x);
-  cuda_backend::wait(device_->stream);  // the caller's memory may go
-}
-
-template <class T>
-void Cuda<T>::download(Matrix x, std::span<T> values) {
-  assert(std::ssize(values) == x.size());
-  device_->copy_rows(x, Matrix(values.data(), x.rows, x.cols));
-  cuda_backend::wait(device_->stream);
-}
-
-template <class T>
-void Cuda<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
-  assert(std::ssize(rows) == y.rows);
-  cuda_backend::gather(x, device_->on_device(rows), 1.0, false, y, device_->stream);
-}
-
-template <class T>
-void Cuda<T>::scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
-  assert(std::ssize(rows) == x.rows);
-  cuda_backend::scatter_add(x, device_->on_device(rows), y, device_->stream);
+void Cuda<T>::bias_gradient(Matrix dy, RealMatrix db) {
+  const auto partials = static_cast<std::size_t>(cuda_backend::bias_gradient_partials(dy.rows));
+  float* const sums = device_->template reserve<float>(partials * dy.cols);
+  cuda_backend::bias_gradient(dy, db, sums, device_->stream);
 }
 
 template <class T>
@@ -180,7 +209,13 @@ void Cuda<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, con
   assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
   auto& tiles = device_->tiles;
   tiles.clear();
-  const int count = cuda_backend::add_attention_tiles(queries, keys, false, tiles);
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (cuda_backend::suits_mma(q, k, v, out, q.cols / shape.heads)) {
+      const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::mma_queries, tiles);
+      return cuda_backend::attention_mma(device_->on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp,
+                                         device_->stream);
+    }
+  const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::attention_tile, tiles);
   cuda_backend::attention(device_->on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp, device_->stream);
 }
 
@@ -190,8 +225,9 @@ void Cuda<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matr
                                  const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
   auto& tiles = device_->tiles;
   tiles.clear();
-  const int of_queries = cuda_backend::add_attention_tiles(queries, keys, false, tiles);
-  const int of_keys = cuda_backend::add_attention_tiles(queries, keys, true, tiles);
+  constexpr int rows = cuda_backend::attention_tile;
+  const int of_queries = cuda_backend::add_attention_tiles(queries, keys, false, rows, tiles);
+  const int of_keys = cuda_backend::add_attention_tiles(queries, keys, true, rows, tiles);
   const int* const query_tiles = device_->on_device(tiles);
   const int* const key_tiles = query_tiles + of_queries * cuda_backend::AttentionTile::ints;
   float* const dots = device_->template reserve<float>(static_cast<std::size_t>(q.rows) * shape.heads);
@@ -208,12 +244,11 @@ void Cuda<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> tar
 }
 
 template <class T>
-void Cuda<T>::column_sums(Matrix x, std::span<double> sums) {
+void Cuda<T>::column_sums(RealMatrix x, std::span<double> sums) {
   assert(std::ssize(sums) == x.cols);
-  double* const on_device = device_->template reserve<double>(sums.size());
-  cuda_backend::column_sums(x, on_device, device_->stream);
-  device_->copy_rows(RowsOf<double>(on_device, 1, x.cols), RowsOf<double>(sums.data(), 1, x.cols));
-  cuda_backend::wait(device_->stream);
+  double* const there = device_->template reserve<double>(sums.size());
+  cuda_backend::column_sums(x, there, device_->stream);
+  std::ranges::copy(device_->on_host(there, sums.size()), sums.begin());
 }
 
 template <class T>
@@ -222,10 +257,7 @@ double Cuda<T>::squared_norm(RealMatrix x) {
   double* const sums =
       device_->template reserve<double>(static_cast<std::size_t>(cuda_backend::squared_norm_partials(x.size())) + 1);
   cuda_backend::squared_norm(x, sums + 1, sums, device_->stream);
-  double total = 0.0;
-  device_->copy_rows(RowsOf<double>(sums, 1, 1), RowsOf<double>(&total, 1, 1));
-  cuda_backend::wait(device_->stream);
-  return total;
+  return device_->on_host(sums, 1)[0];
 }
 
 template <class T>
@@ -240,3 +272,6 @@ void Cuda<T>::sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, Rea
 }
 
 }  // namespace neural_attention
+
+#include "neural_attention/backend/cuda/decoding.cuh"
+#include "neural_attention/backend/cuda/movement.cuh"

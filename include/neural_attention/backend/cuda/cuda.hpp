@@ -6,7 +6,11 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
+#include <type_traits>
 
+#include "neural_attention/core/bfloat16.hpp"
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/rows.hpp"
 
@@ -27,18 +31,24 @@ class CudaMemory {
   std::unique_ptr<void, Free> data_;
 };
 
+/// T is float or bfloat16. All operations of one Cuda follow one another on the device; they may not be done when a
+/// call returns, but are where results lie on the host. Those of several do not wait for each other.
 template <class T>
 class Cuda {
  public:
-  using Scalar = T;    ///< activations
-  using Real = float;  ///< parameter gradients, statistics, losses, optimizer state
+  using Scalar = T;    ///< activations, and the weights that products read
+  using Real = float;  ///< parameters and their gradients, statistics, losses, optimizer state
   using Memory = CudaMemory;
   using Matrix = RowsOf<T>;
   using RealMatrix = RowsOf<Real>;
+  static constexpr bool rounds = !std::is_same_v<T, Real>;  ///< what is Real on its way to being Scalar
 
   /// Throws DeviceError where there is no such device.
   explicit Cuda(int device = 0);
   ~Cuda();
+
+  /// What computes, for people: the device's name and "cuBLASLt".
+  std::string engine() const;
 
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
 
@@ -51,8 +61,19 @@ class Cuda {
   void download(Matrix x, std::span<T> values);
   void gather(Matrix x, std::span<const int> rows, Matrix y);
   void scatter_add(Matrix x, std::span<const int> rows, Matrix y);
+  // Memory of Real, where that is another type.
+  void copy(RealMatrix x, RealMatrix y) requires rounds;
+  void fill(RealMatrix x, Real value) requires rounds;
+  void scale(RealMatrix x, double factor) requires rounds;
+  void upload(std::span<const Real> values, RealMatrix x) requires rounds;
+  void download(RealMatrix x, std::span<Real> values) requires rounds;
+  void convert(RealMatrix x, Matrix y);
 
   void keep_weights(bool) {}
+  void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y);
+  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx);
+  void linear_weight_gradient(Matrix dy, Matrix x, RealMatrix dw);
+  void bias_gradient(Matrix dy, RealMatrix db);
 
   void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, RealMatrix stats);
   void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, RealMatrix stats, bool relu, bool accumulate,
@@ -75,9 +96,18 @@ class Cuda {
                           const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
                           const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv);
 
+  void attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
+                      std::span<const int> lengths, const AttentionShape& shape, Matrix out);
+  void attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out);
+
+  void assign(Matrix x, std::span<const int> rows, std::span<const int> cols, T value);
+  void log_sum_exp(Matrix x, std::span<double> sums);
+  void top_k(Matrix x, int k, std::span<T> values, std::span<int> columns);
+  void sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns);
+
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      RealMatrix losses);
-  void column_sums(Matrix x, std::span<double> sums);
+  void column_sums(RealMatrix x, std::span<double> sums);
 
   double squared_norm(RealMatrix x);
   void adam(const AdamStep& how, RealMatrix gradient, RealMatrix value, RealMatrix first_moment,

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/rows.hpp"
@@ -105,8 +107,8 @@ bool aligned(RowsOf<T> x) {
 }
 
 /// The sum over groups of `Lanes` neighbouring threads of a warp, in each of them.
-template <int Lanes = warp_size>
-__device__ float warp_sum(float x) {
+template <int Lanes = warp_size, class T>
+__device__ T warp_sum(T x) {
   for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(all_lanes, x, lanes);
   return x;
 }
@@ -115,6 +117,13 @@ template <int Lanes = warp_size>
 __device__ float warp_max(float x) {
   for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) x = fmaxf(x, __shfl_xor_sync(all_lanes, x, lanes));
   return x;
+}
+
+/// Calls body(0), …, body(Count - 1) with constants: registers cannot be indexed at run time.
+template <int Count, class Body>
+__device__ void unrolled(Body&& body) {
+  [&]<int... I>(std::integer_sequence<int, I...>) { (body(std::integral_constant<int, I>{}), ...); }
+  (std::make_integer_sequence<int, Count>{});
 }
 
 /// Calls run.template operator()<…>() with run-time values as template arguments.

@@ -176,6 +176,23 @@ void fill(RowsOf<T> x, T value, Stream stream) {
   map("fill", FillMap<T>{x, static_cast<float>(value)}, x.rows, x.cols, aligned(x), stream);
 }
 
+/// y = x in another type.
+template <class T, class U>
+struct ConvertMap {
+  RowsOf<T> x;
+  RowsOf<U> y;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    store<Aligned>(y.row(row) + col, count, load<Aligned>(x.row(row) + col, count));
+  }
+};
+
+template <class T, class U>
+void convert(RowsOf<T> x, RowsOf<U> y, Stream stream) {
+  assert(x.rows == y.rows && x.cols == y.cols);
+  map("convert", ConvertMap<T, U>{x, y}, x.rows, x.cols, aligned(x) && aligned(y), stream);
+}
+
 /// Which elements a mask keeps, and by what those are multiplied.
 struct Keep {
   explicit Keep(const DropoutMask& mask)

@@ -11,7 +11,7 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int loss_threads = 512;
 
-/// The largest of some numbers, Σ exp(x - largest), and Σ x.
+/// The largest of some numbers, Σ exp(x - largest), and Σ x. Where one is NaN or +∞, the sum of exponentials is NaN.
 struct SoftmaxSums {
   float largest, exponentials, total;  // -∞, 0 and 0 of none
 
@@ -20,7 +20,7 @@ struct SoftmaxSums {
       exponentials *= expf(largest - x);
       largest = x;
     }
-    exponentials += largest == -INFINITY ? 0.0f : expf(x - largest);
+    exponentials += x == -INFINITY ? 0.0f : expf(x - largest);
     total += x;
   }
   __device__ void add(const SoftmaxSums& other) {
@@ -28,15 +28,35 @@ struct SoftmaxSums {
       exponentials *= expf(largest - other.largest);
       largest = other.largest;
     }
-    exponentials += other.largest == -INFINITY ? 0.0f : other.exponentials * expf(other.largest - largest);
+    exponentials +=
+        other.largest == -INFINITY ? other.exponentials : other.exponentials * expf(other.largest - largest);
     total += other.total;
   }
 };
 
+/// The sums of a row whose groups x_at(col, count) gives, shared by a block of loss_threads; in all threads.
+template <bool Aligned, class At>
+__device__ SoftmaxSums softmax_sums(int n, At&& x_at) {
+  __shared__ SoftmaxSums of_threads[loss_threads];
+  SoftmaxSums mine{-INFINITY, 0.0f, 0.0f};
+  for (int col = static_cast<int>(threadIdx.x) * group; col < n; col += loss_threads * group) {
+    const int count = n - col < group ? n - col : group;
+    const auto values = x_at(col, count);
+    for (int i = 0; i < group; ++i)
+      if (Aligned || i < count) mine.add(values.at[i]);
+  }
+  of_threads[threadIdx.x] = mine;
+  for (int half = loss_threads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x].add(of_threads[threadIdx.x + half]);
+  }
+  __syncthreads();
+  return of_threads[0];
+}
+
 template <class T, bool Bias, bool Gradient, bool Aligned>
 __global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int* targets, float smoothing,
                                      float gradient_scale, RowsOf<float> losses) {
-  __shared__ SoftmaxSums of_threads[loss_threads];
   const int row = static_cast<int>(blockIdx.x), n = logits.cols;
   T* const x = logits.row(row);
   const int target = targets[row];
@@ -48,20 +68,7 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int*
     }
     return values;
   };
-  SoftmaxSums mine{-INFINITY, 0.0f, 0.0f};
-  for (int col = static_cast<int>(threadIdx.x) * group; col < n; col += loss_threads * group) {
-    const int count = n - col < group ? n - col : group;
-    const auto values = logits_at(col, count);
-    for (int i = 0; i < group; ++i)
-      if (Aligned || i < count) mine.add(values.at[i]);
-  }
-  of_threads[threadIdx.x] = mine;
-  for (int half = loss_threads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x].add(of_threads[threadIdx.x + half]);
-  }
-  __syncthreads();
-  const auto all = of_threads[0];
+  const auto all = softmax_sums<Aligned>(n, logits_at);
   if (threadIdx.x == 0) {
     const float at_target = static_cast<float>(x[target]) + (Bias ? static_cast<float>(bias[target]) : 0.0f);
     const float log_total = logf(all.exponentials);

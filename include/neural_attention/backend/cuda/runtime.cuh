@@ -1,5 +1,5 @@
-// What the backend asks of a device besides running kernels: memory, copies and waiting. For tests on the CPU, where
-// device memory is host memory, the same calls do the same at once.
+// What the backend asks of a device besides running kernels: memory, copies and waiting. For tests on the CPU,
+// where device memory is host memory, the same calls do the same at once.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,8 @@ inline Stream make_stream(int device) {
   if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess || count == 0)
     throw DeviceError(std::string("no CUDA device can be used: ") +
                       (status == cudaSuccess ? "there is none" : cudaGetErrorString(status)) +
-                      "; run with --device cpu, or install a driver that fits this program's CUDA version");
+                      " (it takes a GPU, and a driver for CUDA " + std::to_string(CUDART_VERSION / 1000) +
+                      " or newer)");
   if (device < 0 || device >= count)
     throw DeviceError("there is no CUDA device " + std::to_string(device) + "; devices are numbered 0 to " +
                       std::to_string(count - 1));
@@ -33,6 +34,14 @@ inline Stream make_stream(int device) {
   Stream stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   return stream;
+}
+/// Of the device that is in use.
+inline std::string device_name() {
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return properties.name;
 }
 inline void free_stream(Stream stream) { cudaStreamDestroy(stream); }
 inline void wait(Stream stream) { check(cudaStreamSynchronize(stream), "cudaStreamSynchronize"); }
@@ -45,9 +54,7 @@ inline void* allocate(std::size_t bytes) {
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
   constexpr std::size_t mib = std::size_t{1} << 20;
   throw OutOfMemory("the GPU has no " + std::to_string(bytes / mib) + " MiB left: " + std::to_string(free / mib) +
-                    " of its " + std::to_string(total / mib) +
-                    " MiB are free; take smaller batches (--mini_batch_words) "
-                    "or recompute activations (--gradient_checkpointing)");
+                    " of its " + std::to_string(total / mib) + " MiB are free");
 }
 inline void free(void* memory) { cudaFree(memory); }
 /// Host memory that copies can overlap with work.
@@ -86,6 +93,7 @@ class Event {
 inline Stream make_stream(int device) {
   return {device == 1 ? emulation::Order::Forward : device == 2 ? emulation::Order::Reverse : emulation::Order::Random};
 }
+inline std::string device_name() { return "emulated"; }
 inline void free_stream(Stream) {}
 inline void wait(Stream) {}
 inline void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }

@@ -1,59 +1,69 @@
-// How small host arrays (token ids, offsets) reach the device without stopping the stream: they are copied into pinned
-// memory and from there in the order of the stream. The memory has two halves; the host comes back to a half only when
-// the copies out of it are done, which they have long been.
+// How small host arrays (token ids, offsets, views of caches) reach the device without stopping the stream: they are
+// copied into pinned memory and from there in the order of the stream. The memory has two halves; the host comes back
+// to a half only when the copies out of it are done, which they have long been.
 #pragma once
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <cstring>
+#include <memory>
 #include <span>
+#include <type_traits>
 
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/runtime.cuh"
 
 namespace neural_attention::cuda_backend {
 
+/// Owned host memory that copies to and from the device can overlap with work.
+class PinnedMemory {
+ public:
+  PinnedMemory() = default;
+  explicit PinnedMemory(std::size_t bytes) : data_(bytes > 0 ? allocate_host(bytes) : nullptr) {}
+  std::byte* data() const { return static_cast<std::byte*>(data_.get()); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { free_host(memory); }
+  };
+  std::unique_ptr<void, Free> data_;
+};
+
 class Staging {
  public:
-  Staging() = default;
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-  ~Staging() { release(); }
-
-  /// The values on the device, until as many as half of what is staged have followed.
-  const int* on_device(std::span<const int> values, Stream stream) {
-    if (values.size() > half_) grow(values.size(), stream);
-    if (used_ + values.size() > half_) {
+  /// The values on the device, until as many bytes as half of what is staged have followed.
+  template <class T>
+  const T* on_device(std::span<const T> values, Stream stream) {
+    static_assert(std::is_trivially_copyable_v<T> && alignment % alignof(T) == 0);
+    const auto bytes = (values.size_bytes() + alignment - 1) / alignment * alignment;
+    if (bytes > half_) grow(bytes, stream);
+    if (used_ + bytes > half_) {
       left_[turn_].record(stream);
       turn_ = 1 - turn_;
       left_[turn_].wait();
       used_ = 0;
     }
     const auto at = static_cast<std::size_t>(turn_) * half_ + used_;
-    used_ += values.size();
-    std::copy(values.begin(), values.end(), host_ + at);
-    int* const to = static_cast<int*>(device_.data()) + at;
-    const auto bytes = values.size() * sizeof(int);
-    copy(to, bytes, host_ + at, bytes, bytes, 1, stream);
-    return to;
+    used_ += bytes;
+    std::byte *const from = host_.data() + at, *const to = static_cast<std::byte*>(device_.data()) + at;
+    if (!values.empty()) std::memcpy(from, values.data(), values.size_bytes());
+    copy(to, values.size_bytes(), from, values.size_bytes(), values.size_bytes(), 1, stream);
+    return reinterpret_cast<const T*>(to);
   }
 
  private:
-  void grow(std::size_t count, Stream stream) {
+  void grow(std::size_t bytes, Stream stream) {
     wait(stream);
-    release();
-    half_ = std::max(2 * count, smallest_half);
-    device_ = CudaMemory(2 * half_ * sizeof(int));
-    host_ = static_cast<int*>(allocate_host(2 * half_ * sizeof(int)));
+    half_ = std::max(2 * bytes, smallest_half);
+    device_ = CudaMemory(2 * half_);
+    host_ = PinnedMemory(2 * half_);
     used_ = 0;
   }
-  void release() {
-    if (host_) free_host(host_);
-    host_ = nullptr;
-  }
 
-  static constexpr std::size_t smallest_half = std::size_t{1} << 20;
+  static constexpr std::size_t smallest_half = std::size_t{1} << 22, alignment = 16;
   CudaMemory device_;
-  int* host_ = nullptr;
+  PinnedMemory host_;
   std::size_t half_ = 0, used_ = 0;
   int turn_ = 0;
   Event left_[2];

@@ -1,6 +1,9 @@
 // Sums over rows, columns and everything, in a fixed order.
 #pragma once
 
+#include <algorithm>
+#include <cassert>
+
 #include "neural_attention/backend/cuda/device.cuh"
 
 namespace neural_attention::cuda_backend {
@@ -19,6 +22,52 @@ inline void add_rows(const float* partial, int rows, int cols, std::ptrdiff_t st
   constexpr int threads = 128;
   launch("add_rows", add_rows_kernel<float>, dim3(static_cast<unsigned>(pieces(cols, threads))), dim3(threads), 0,
          stream, partial, rows, cols, stride, total);
+}
+
+inline constexpr int column_warps = 8;  // of a block
+
+/// partial [chunks, cols] = column sums of each `rows_of_chunk` rows of x. A warp takes 32 groups of columns and every
+/// eighth row; its block adds up its warps.
+template <class T, bool Aligned>
+__global__ void column_partials_kernel(RowsOf<T> x, int rows_of_chunk, float* partial) {
+  __shared__ Group<float> of_warps[column_warps][warp_size];
+  const int lane = static_cast<int>(threadIdx.x) % warp_size, warp = static_cast<int>(threadIdx.x) / warp_size;
+  const int col = (static_cast<int>(blockIdx.x) * warp_size + lane) * group, chunk = static_cast<int>(blockIdx.y);
+  const int count = x.cols - col < group ? x.cols - col : group, first = chunk * rows_of_chunk;
+  const int end = x.rows - first < rows_of_chunk ? x.rows : first + rows_of_chunk;
+  Group<float> sums{};
+  const auto add = [&](const Group<float>& values) {
+    for (int i = 0; i < group; ++i) sums.at[i] += values.at[i];
+  };
+  if (col < x.cols)
+    for (int row = first + warp; row < end; row += column_warps) add(load<Aligned>(x.row(row) + col, count));
+  of_warps[warp][lane] = sums;
+  __syncthreads();
+  if (warp > 0 || col >= x.cols) return;
+  for (int other = 1; other < column_warps; ++other) add(of_warps[other][lane]);
+  store<Aligned>(partial + std::ptrdiff_t{chunk} * x.cols + col, count, sums);
+}
+
+/// Rows that bias_gradient sums at a time: a function of the shape alone.
+inline int rows_of_chunk(int rows) {
+  constexpr int least_rows = 64, most_chunks = 64;
+  return std::max(least_rows, pieces(rows, most_chunks));
+}
+/// Rows of partial sums that bias_gradient needs: its workspace has bias_gradient_partials(rows) · cols floats.
+inline int bias_gradient_partials(int rows) { return pieces(rows, rows_of_chunk(rows)); }
+
+/// db += column sums of dy
+template <class T>
+void bias_gradient(RowsOf<T> dy, RowsOf<float> db, float* workspace, Stream stream) {
+  assert(db.cols == dy.cols);
+  const int chunks = bias_gradient_partials(dy.rows);
+  const dim3 grid(static_cast<unsigned>(pieces(dy.cols, warp_size * group)), static_cast<unsigned>(chunks));
+  const auto run = [&]<bool Aligned>() {
+    launch("bias_gradient", column_partials_kernel<T, Aligned>, grid, dim3(column_warps * warp_size), 0, stream, dy,
+           rows_of_chunk(dy.rows), workspace);
+  };
+  with_bools(run, aligned(dy));
+  add_rows(workspace, chunks, dy.cols, dy.cols, db.data, stream);
 }
 
 inline constexpr int sum_threads = 256;

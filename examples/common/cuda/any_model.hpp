@@ -1,0 +1,29 @@
+// The models of the programs on the GPU. Their code is in any_marian.cpp and any_roberta.cpp here.
+#pragma once
+
+#include "common/any_model.hpp"
+#include "neural_attention/cuda.hpp"
+
+namespace examples {
+
+using Gpu = na::Cuda<float>;
+using GpuBf16 = na::Cuda<na::bfloat16>;
+
+}  // namespace examples
+
+extern template class neural_attention::Marian<examples::Gpu, examples::AnyProjections>;
+extern template class neural_attention::Generator<examples::MarianOn<examples::Gpu>>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Gpu&,
+                                                                                  examples::MarianOn<examples::Gpu>&,
+                                                                                  const LoadOptions&);
+extern template class neural_attention::Roberta<examples::Gpu, examples::AnyProjections>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Gpu&,
+                                                                                  examples::RobertaOn<examples::Gpu>&,
+                                                                                  const LoadOptions&);
+extern template class neural_attention::Marian<examples::GpuBf16, examples::AnyProjections>;
+extern template class neural_attention::Generator<examples::MarianOn<examples::GpuBf16>>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(
+    const std::string&, examples::GpuBf16&, examples::MarianOn<examples::GpuBf16>&, const LoadOptions&);
+extern template class neural_attention::Roberta<examples::GpuBf16, examples::AnyProjections>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(
+    const std::string&, examples::GpuBf16&, examples::RobertaOn<examples::GpuBf16>&, const LoadOptions&);

@@ -1,0 +1,83 @@
+// How an arm is trained; see arm.hpp.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/progress.hpp"
+#include "common/training_log.hpp"
+#include "demo/arm.hpp"
+#include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/metrics/bleu.hpp"
+#include "neural_attention/neural_attention.hpp"
+#include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/text/translator.hpp"
+
+namespace examples {
+
+template <class B, class P>
+ArmResult train_arm(B& backend, const std::string& name, const std::string& folder, const DemoCorpus& corpus,
+                    const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
+                    const std::function<bool()>& stop) {
+  using Model = na::Marian<B, P>;
+  Model model(backend, settings.model(tokenizer.vocab_size()), settings.seed);
+
+  const auto batches = [&](const na::text::ParallelCorpus& text, bool shuffle) {
+    na::text::BatchOptions options;
+    options.tokens = settings.batch_tokens;
+    options.shuffle = shuffle;
+    options.seed = settings.seed;
+    return na::text::TranslationData(na::text::tokenize(text, tokenizer, settings.longest, settings.longest), options,
+                                     tokenizer.pad_id());
+  };
+  auto training = batches(corpus.train, true), validation = batches(corpus.held_out, false);
+
+  ArmResult result;
+  result.name = name;
+  result.parameters = model.parameters().count();
+  Progress progress(settings.max_steps, name);
+  TrainingLog log(folder, name, {"bleu", true, "target_tokens_per_second"}, 0);
+  auto greedy = na::generation_defaults(model.config());
+  greedy.max_length = settings.longest;
+  na::text::TranslatorOptions translator_options;
+  translator_options.threads = settings.threads;
+  const na::text::Translator translator(model, tokenizer, greedy, translator_options);
+  na::TrainerCallbacks callbacks;
+  callbacks.on_step = [&](const na::StepEvent& event) {
+    const double loss = event.result.loss.smoothed / double(event.result.loss.tokens);
+    progress.update(event.step, {{"loss", fixed(loss, 3)}, {"tok/s", compact(event.tokens_per_second)}});
+    if (event.step % 10 == 0) log.add(event);
+    return !stop();
+  };
+  callbacks.metric = [&] {
+    result.translations.clear();
+    for (const auto& translation : translator.translate(corpus.held_out.source))
+      result.translations.push_back(translation.text());
+    return na::metrics::corpus_bleu(result.translations, corpus.held_out.target).score;
+  };
+  callbacks.on_evaluation = [&](const na::EvaluationEvent& event) {
+    log.add(event, event.metric, progress.elapsed_seconds());
+    result.losses.push_back({double(event.step), event.loss});
+    result.bleus.push_back({double(event.step), event.metric});
+    progress.message(name + "  step " + std::to_string(event.step) + "  held-out loss " + fixed(event.loss, 3) +
+                     "  BLEU " + fixed(event.metric, 1));
+  };
+  na::Trainer trainer(backend, model, training, validation, settings.trainer(), settings.adam(), std::move(callbacks));
+  const auto summary = trainer.run();
+  progress.finish();
+  result.cancelled = summary.cancelled;
+  if (result.cancelled) return result;
+
+  result.valid_loss = summary.valid_loss;
+  result.bleu = summary.valid_metric;
+  result.tokens_per_second = summary.tokens_per_second;
+  result.seconds = progress.elapsed_seconds();
+  log.finish(name, result.parameters, settings.seed, summary, result.bleu);
+  na::io::save_model(folder, backend, model);
+  return result;
+}
+
+}  // namespace examples

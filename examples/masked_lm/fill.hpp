@@ -1,0 +1,65 @@
+// masked_lm fill: the likeliest tokens in the place of <mask>.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "common/line_source.hpp"
+#include "common/progress.hpp"
+#include "masked_lm/masked_text.hpp"
+#include "masked_lm/options.hpp"
+#include "neural_attention/text/mask_filler.hpp"
+
+namespace examples {
+
+/// Control characters and bytes that are no UTF-8 as \xHH: a token may be any bytes.
+inline std::string printable(const std::string& bytes) {
+  std::string text;
+  std::size_t bad = 0;
+  const bool valid = na::text::valid_utf8(bytes, bad);
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    char code[5];
+    std::snprintf(code, sizeof code, "\\x%02X", byte);
+    text += byte < 0x20 || byte == 0x7F || (byte >= 0x80 && !valid) ? std::string(code) : std::string(1, c);
+  }
+  return text;
+}
+
+template <class Filler>
+void answer(const Filler& fill, const std::string& text, int count) {
+  const auto masks = fill(text, count);
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    if (masks.size() > 1) std::printf("<mask> %zu\n", i + 1);
+    for (const auto& candidate : masks[i])
+      std::printf("%.4f  %s  %s\n", candidate.probability, ("'" + printable(candidate.token) + "'").c_str(),
+                  printable(candidate.text).c_str());
+  }
+  std::fflush(stdout);
+}
+
+template <class B>
+int fill(const FillOptions& options) {
+  B backend = na::worker_backend<B>(1);
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model);
+  na::text::MaskFillerOptions how;
+  how.threads = options.threads;
+  const na::text::MaskFiller<RobertaOn<B>, na::text::ByteBpe> filler(loaded.model, loaded.tokenizer, how);
+  if (!options.text.empty()) {
+    answer(filler, options.text, options.top_k);
+    return 0;
+  }
+  if (is_terminal(stdin)) std::fprintf(stderr, "Type a text with <mask> a line; Ctrl-D ends.\n");
+  auto source = LineSource::standard_input();
+  for (LineSource::Line line; source.next(line);) {
+    if (!line.problem.empty()) throw na::Error(line.problem);
+    try {
+      answer(filler, line.text, options.top_k);
+    } catch (const na::ConfigError& error) {
+      throw na::LineError(source.name(), source.number(), error.what());
+    }
+  }
+  return 0;
+}
+
+}  // namespace examples

@@ -1,0 +1,48 @@
+// translation evaluate: BLEU and chrF of a model on a file.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "common/progress.hpp"
+#include "neural_attention/metrics/bleu.hpp"
+#include "neural_attention/metrics/chrf.hpp"
+#include "neural_attention/text/load_corpus.hpp"
+#include "translation/decoding.hpp"
+#include "translation/options.hpp"
+
+namespace examples {
+
+template <class B>
+int evaluate(const EvaluateOptions& options) {
+  const auto corpus = na::text::load_corpus(options.source, options.reference);
+  B backend = na::worker_backend<B>(1);
+  const LoadedTranslator<B> loaded(backend, options.decoding.model);
+  auto how = generation_config(options.decoding, loaded);
+  how.num_return_sequences = 1;
+  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
+  Progress progress(static_cast<std::int64_t>(corpus.size()), "translating");
+  const auto translations = translator.translate(corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {
+    progress.update(static_cast<std::int64_t>(done.lines),
+                    {{"tok/s", compact(static_cast<double>(done.tokens) / progress.elapsed_seconds())}});
+  });
+  progress.finish();
+  std::vector<std::string> hypotheses;
+  std::string text;
+  long cut = 0;
+  for (const auto& translation : translations) {
+    hypotheses.push_back(translation.text());
+    text += translation.text() + "\n";
+    cut += translation.truncated ? 1 : 0;
+  }
+  if (cut > 0) std::fprintf(stderr, "%ld sources were longer than the model reads and were cut\n", cut);
+  if (!options.hypotheses.empty()) na::io::write_file_atomically(options.hypotheses, text);
+  const auto bleu = na::metrics::corpus_bleu(hypotheses, corpus.target);
+  const auto chrf = na::metrics::corpus_chrf(hypotheses, corpus.target);
+  std::printf("%s\n%s\n%s\n%s\n", bleu.format().c_str(), bleu.signature().c_str(), chrf.format().c_str(),
+              chrf.signature().c_str());
+  return 0;
+}
+
+}  // namespace examples

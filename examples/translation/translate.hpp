@@ -1,0 +1,166 @@
+// translation translate: lines in, translations out, in the order of the lines and as soon as they are there.
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/line_source.hpp"
+#include "common/progress.hpp"
+#include "neural_attention/report/attention_map.hpp"
+#include "translation/decoding.hpp"
+#include "translation/options.hpp"
+
+namespace examples {
+
+/// Standard output, or a file.
+class LineSink {
+ public:
+  explicit LineSink(const std::string& path)
+      : name_(path.empty() ? "standard output" : path), file_(path.empty() ? stdout : std::fopen(path.c_str(), "wb")) {
+    if (!file_) throw na::FileError(name_, "cannot be written");
+  }
+  LineSink(const LineSink&) = delete;
+  LineSink& operator=(const LineSink&) = delete;
+  ~LineSink() {
+    if (file_ && file_ != stdout) std::fclose(file_);
+  }
+
+  void write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), file_); }
+  void flush() {
+    if (std::fflush(file_) != 0 || std::ferror(file_)) throw na::FileError(name_, "cannot be written");
+  }
+  bool shown() const { return file_ == stdout && is_terminal(stdout); }
+
+ private:
+  std::string name_;
+  std::FILE* file_;
+};
+
+/// Draws one translation and remembers whether it has.
+class AttentionPicture {
+ public:
+  AttentionPicture(const TranslateOptions& options, int layers)
+      : path_(options.attention), line_(options.attention_line), layer_(options.attention_layer) {
+    if (path_.empty()) return;
+    if (line_ < 0) throw na::ConfigError("--attention_line counts from 1");
+    if (layer_ < -layers || layer_ >= layers)
+      throw na::ConfigError("--attention_layer " + std::to_string(layer_) + ": the decoder has layers 0 to " +
+                            std::to_string(layers - 1));
+    if (layer_ < 0) layer_ += layers;
+  }
+
+  /// Draws where line `number` is the one that was asked for.
+  template <class Translator>
+  void offer(const Translator& translator, const na::text::Translation& translation, long number) {
+    last_ = number;
+    const bool has_text = translation.source_ids.size() > 1;
+    if (path_.empty() || drawn_ || (line_ == 0 ? !has_text : number != line_)) return;
+    if (!has_text) throw na::ConfigError("--attention_line " + std::to_string(line_) + ": that line is empty");
+    std::vector<na::report::AttentionPanel> heads;
+    for (auto& map : translator.cross_attention(translation))
+      if (map.layer == layer_) heads.push_back({"head " + std::to_string(map.head), std::move(map.probabilities)});
+    auto target = translation.candidates.front().ids;
+    target.push_back(translator.tokenizer().eos_id());
+    na::report::AttentionMapOptions options;
+    options.title = "Cross-attention of decoder layer " + std::to_string(layer_);
+    na::io::write_file_atomically(path_, na::report::attention_map(options, translator.pieces(translation.source_ids),
+                                                                   translator.pieces(target), heads));
+    drawn_ = true;
+  }
+
+  void finish() const {
+    if (path_.empty() || drawn_) return;
+    throw na::ConfigError(line_ == 0 ? "--attention: no line has text, so nothing was drawn"
+                                     : "--attention_line " + std::to_string(line_) + ": the input has only " +
+                                           std::to_string(last_) + " lines");
+  }
+
+ private:
+  std::string path_;
+  long line_;
+  int layer_;
+  long last_ = 0;
+  bool drawn_ = false;
+};
+
+inline std::string formatted(const na::text::Translation& translation, const na::GenerationConfig& how, long number) {
+  if (how.num_return_sequences == 1) return translation.text() + "\n";
+  std::string text;
+  for (const auto& candidate : translation.candidates) {
+    char score[32];
+    std::snprintf(score, sizeof score, "%.6g", candidate.score);
+    text += std::to_string(number - 1) + " ||| " + candidate.text + " ||| " + score + "\n";
+  }
+  return text;
+}
+
+template <class B>
+int translate(const TranslateOptions& options) {
+  auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
+  B backend = na::worker_backend<B>(1);
+  const LoadedTranslator<B> loaded(backend, options.decoding.model);
+  const auto how = generation_config(options.decoding, loaded);
+  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
+  AttentionPicture picture(options, loaded.model.config().decoder_layers);
+  LineSink sink(options.output);
+  std::optional<Progress> progress;
+  if (!options.input.empty() && !sink.shown())
+    progress.emplace(static_cast<std::int64_t>(source.total()), "translating");
+  else if (options.input.empty() && is_terminal(stdin))
+    std::fprintf(stderr, "Type a sentence a line; Ctrl-D ends.\n");
+  const auto tell = [&](const std::string& message) {
+    const auto text = "translation: " + message;
+    progress ? progress->message(text) : static_cast<void>(std::fprintf(stderr, "%s\n", text.c_str()));
+  };
+
+  std::vector<std::string> lines;
+  std::size_t tokens = 0;
+  long first = 1;
+  const auto flush = [&] {
+    const auto results = translator.translate(
+        lines, how, static_cast<std::size_t>(first - 1), [&](const na::text::TranslationProgress& done) {
+          if (progress)
+            progress->update(first - 1 + static_cast<long>(done.lines),
+                             {{"tok/s", compact(double(tokens + done.tokens) / progress->elapsed_seconds())}});
+        });
+    for (const auto& result : results) {
+      if (result.truncated)
+        tell(source.name() + ": line " + std::to_string(first) + " has " + with_commas(result.source_tokens) +
+             " tokens; the model reads " + with_commas(static_cast<long>(result.source_ids.size())) +
+             ", so its end was left out");
+      sink.write(formatted(result, how, first));
+      tokens += result.candidates.front().ids.size();
+      ++first;
+    }
+    sink.flush();
+    for (std::size_t i = 0; i < results.size(); ++i)
+      picture.offer(translator, results[i], first - static_cast<long>(results.size() - i));
+    lines.clear();
+  };
+
+  // The first line is answered at once, and so is every one behind which nothing waits yet; of a long text more and
+  // more lines are taken together, which is faster because sentences of one length share a batch.
+  const auto most = static_cast<std::size_t>(options.decoding.batch_size) * 16;
+  std::size_t together = progress ? most : 1;
+  for (LineSource::Line line; source.next(line);) {
+    if (!line.problem.empty()) {
+      if (options.on_error == "stop") {
+        flush();
+        throw na::Error(line.problem + " (--on_error skip leaves such lines empty and goes on)");
+      }
+      tell(line.problem + "; left empty");
+    }
+    lines.push_back(std::move(line.text));
+    if (lines.size() < together && source.ready()) continue;
+    flush();
+    together = std::min(2 * together, most);
+  }
+  flush();
+  if (progress) progress->finish();
+  picture.finish();
+  return 0;
+}
+
+}  // namespace examples

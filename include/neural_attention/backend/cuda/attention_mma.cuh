@@ -1,0 +1,181 @@
+// Attention forward on tensor cores, for bfloat16 and heads of 32, 64 or 128 columns: as attention.cuh, but a warp
+// takes 16 queries, a block 64, and keys and values come 64 at a time. Scores stay in registers, where those of a warp
+// are the operand that the values are multiplied with; for that probabilities are rounded to bfloat16, their sum is
+// not.
+#pragma once
+
+#include <bit>
+#include <cassert>
+#include <cstdint>
+
+#include "neural_attention/backend/cuda/attention.cuh"
+#include "neural_attention/backend/cuda/mma.cuh"
+
+namespace neural_attention::cuda_backend {
+
+inline constexpr int mma_warps = 4, mma_queries = 16 * mma_warps, mma_keys = 64;
+
+/// Whether rows of 8 numbers begin at multiples of 16 bytes.
+inline bool aligned_for_mma(RowsOf<bfloat16> x) {
+  return x.stride % 8 == 0 && reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
+}
+/// Whether this kernel can compute a call.
+inline bool suits_mma(RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v, RowsOf<bfloat16> out, int width) {
+  return (width == 32 || width == 64 || width == 128) && aligned_for_mma(q) && aligned_for_mma(k) &&
+         aligned_for_mma(v) && aligned_for_mma(out);
+}
+
+/// Up to mma_keys rows of a head in shared memory. Rows are 16 bytes longer than wide, so that the rows that a warp
+/// reads at a time lie in different banks.
+template <int Width>
+struct MmaTile {
+  static constexpr int pitch = Width + 8;
+  static constexpr std::size_t size = std::size_t{mma_keys} * pitch;
+  bfloat16* data;
+
+  __device__ const bfloat16* at(int row, int col) const { return data + row * pitch + col; }
+  /// Loads rows first … first+count-1 from column `col` on; the rest is 0.
+  __device__ void load(RowsOf<bfloat16> x, int first, int count, int col) const {
+    struct alignas(16) Eight {
+      bfloat16 at[8];
+    };
+    constexpr int of_row = Width / 8;
+    for (int i = static_cast<int>(threadIdx.x); i < mma_keys * of_row; i += mma_warps * warp_size) {
+      const int row = i / of_row, c = i % of_row * 8;
+      Eight values{};
+      if (row < count) values = *reinterpret_cast<const Eight*>(x.row(first + row) + col + c);
+      *reinterpret_cast<Eight*>(data + row * pitch + c) = values;
+    }
+  }
+};
+
+/// Two neighbouring numbers, the first of which has an even place.
+struct alignas(4) Pair {
+  bfloat16 at[2];
+};
+__device__ inline std::uint32_t load_pair(const bfloat16* x) {
+  return std::bit_cast<std::uint32_t>(*reinterpret_cast<const Pair*>(x));
+}
+__device__ inline void store_pair(bfloat16* x, std::uint32_t pair) {
+  *reinterpret_cast<Pair*>(x) = std::bit_cast<Pair>(pair);
+}
+
+/// The factors of the probabilities of keys `key` and `key` + 1, `key` even.
+__device__ inline void drop_pair(const AttentionCall& call, int sequence, int head, int query, int key, float& first,
+                                 float& second) {
+  const auto stream = static_cast<std::uint32_t>((call.keep.first_row + sequence) * call.heads + head);
+  const auto block = (static_cast<std::uint32_t>(query) << 16) + static_cast<std::uint32_t>(key / group);
+  const auto words = call.keep.key.words(stream, block);
+  first *= words[key % group] >= call.keep.threshold ? call.keep.scale : 0.0f;
+  second *= words[key % group + 1] >= call.keep.threshold ? call.keep.scale : 0.0f;
+}
+
+template <int Width>
+__global__ void __launch_bounds__(mma_warps* warp_size)
+    attention_mma_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> q, RowsOf<bfloat16> k,
+                         RowsOf<bfloat16> v, RowsOf<bfloat16> out, RowsOf<float> log_sum_exp) {
+  constexpr int steps = Width / 16, key_blocks = mma_keys / 8, col_blocks = Width / 8;
+  const auto tile = tiles[blockIdx.x / call.heads];
+  const int head = static_cast<int>(blockIdx.x) % call.heads, col = head * Width;
+  const int lane = static_cast<int>(threadIdx.x) % warp_size, warp = static_cast<int>(threadIdx.x) / warp_size;
+  const int of_lane = lane / 4, pair = lane % 4 * 2;  // see mma.cuh
+  const int first = tile.first + 16 * warp;           // query of the warp
+  const int left = tile.count - 16 * warp;            // how many there are: 0 or less of some warps
+  const MmaTile<Width> keys{shared_memory<bfloat16>()}, values{keys.data + MmaTile<Width>::size};
+  FragmentA queries[steps];
+  unrolled<steps>([&](auto step) {
+    unrolled<4>([&](auto i) {
+      const int row = of_lane + i % 2 * 8;
+      const bfloat16* const from = q.row(tile.queries_begin + first + row) + col + 16 * step + i / 2 * 8 + pair;
+      queries[step][i] = row < left ? load_pair(from) : 0;
+    });
+  });
+  FragmentD result[col_blocks] = {};
+  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // of rows of_lane and of_lane + 8; the sum is this lane's part
+  const int end = call.causal && tile.first + tile.count < tile.keys ? tile.first + tile.count : tile.keys;
+  for (int k0 = 0; k0 < end; k0 += mma_keys) {
+    const int count = tile.keys - k0 < mma_keys ? tile.keys - k0 : mma_keys;
+    __syncthreads();  // all have read the last keys
+    keys.load(k, tile.keys_begin + k0, count, col);
+    values.load(v, tile.keys_begin + k0, count, col);
+    __syncthreads();
+    if (left <= 0 || (call.causal && k0 > first + 15)) continue;  // the same for all lanes
+    FragmentD scores[key_blocks] = {};
+    unrolled<key_blocks>([&](auto block) {
+      unrolled<steps / 2>([&](auto two_steps) {
+        constexpr int step = 2 * two_steps;
+        FragmentB one, two;
+        load_fragments<false>(keys.at(8 * block + lane % 8, 16 * step + lane / 8 * 8), one, two);
+        multiply_add(scores[block], queries[step], one);
+        multiply_add(scores[block], queries[step + 1], two);
+      });
+    });
+    unrolled<2>([&](auto half) {
+      const int query = first + of_lane + 8 * half;
+      const int seen = call.causal && query + 1 - k0 < count ? query + 1 - k0 : count;
+      float highest = top[half];
+      unrolled<key_blocks>([&](auto block) {
+        unrolled<2>([&](auto i) {
+          float& score = scores[block][2 * half + i];
+          score = 8 * block + pair + i < seen ? call.scale * score : -INFINITY;
+          highest = fmaxf(highest, score);
+        });
+      });
+      highest = warp_max<4>(highest);
+      const float shrink = highest == -INFINITY ? 1.0f : expf(top[half] - highest);
+      top[half] = highest;
+      sum[half] *= shrink;
+      unrolled<col_blocks>([&](auto block) { unrolled<2>([&](auto i) { result[block][2 * half + i] *= shrink; }); });
+      unrolled<key_blocks>([&](auto block) {
+        float &one = scores[block][2 * half], &two = scores[block][2 * half + 1];
+        const int key = 8 * block + pair;
+        one = key < seen ? expf(one - highest) : 0.0f;
+        two = key + 1 < seen ? expf(two - highest) : 0.0f;
+        sum[half] += one + two;
+        if (call.dropping && key < seen) drop_pair(call, tile.sequence, head, query, k0 + key, one, two);
+      });
+    });
+    unrolled<key_blocks / 2>([&](auto two_blocks) {
+      constexpr int block = 2 * two_blocks;
+      const FragmentD &one = scores[block], &two = scores[block + 1];
+      const FragmentA probabilities = {pair_of(one[0], one[1]), pair_of(one[2], one[3]), pair_of(two[0], two[1]),
+                                       pair_of(two[2], two[3])};
+      unrolled<col_blocks / 2>([&](auto two_cols) {
+        constexpr int c = 2 * two_cols;
+        FragmentB of_first, of_second;
+        load_fragments<true>(values.at(8 * block + lane % 16, 8 * c + lane / 16 * 8), of_first, of_second);
+        multiply_add(result[c], probabilities, of_first);
+        multiply_add(result[c + 1], probabilities, of_second);
+      });
+    });
+  }
+  if (left <= 0) return;
+  unrolled<2>([&](auto half) {
+    const float total = warp_sum<4>(sum[half]), factor = total > 0.0f ? 1.0f / total : 1.0f;
+    const int row = of_lane + 8 * half;
+    if (row >= left) return;
+    bfloat16* const to = out.row(tile.queries_begin + first + row) + col + pair;
+    unrolled<col_blocks>([&](auto c) {
+      store_pair(to + 8 * c, pair_of(result[c][2 * half] * factor, result[c][2 * half + 1] * factor));
+    });
+    if (lane % 4 == 0) log_sum_exp.row(tile.queries_begin + first + row)[head] = top[half] + logf(total);
+  });
+}
+
+/// As attention(), for a call that suits_mma(); the tiles are of mma_queries rows.
+inline void attention_mma(const int* tiles, int count, RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
+                          const AttentionShape& shape, const DropoutMask& mask, RowsOf<bfloat16> out,
+                          RowsOf<float> log_sum_exp, Stream stream) {
+  const AttentionCall call(shape, mask, q.cols);
+  const auto run = [&]<int Width>() {
+    launch("attention_mma", attention_mma_kernel<Width>, dim3(static_cast<unsigned>(count * shape.heads)),
+           dim3(mma_warps * warp_size), 2 * MmaTile<Width>::size * sizeof(bfloat16), stream,
+           reinterpret_cast<const AttentionTile*>(tiles), call, q, k, v, out, log_sum_exp);
+  };
+  if (call.width == 32) return run.template operator()<32>();
+  if (call.width == 64) return run.template operator()<64>();
+  assert(call.width == 128);
+  run.template operator()<128>();
+}
+
+}  // namespace neural_attention::cuda_backend

@@ -1,0 +1,175 @@
+// Whole models on the CUDA backend, whose kernels run on the CPU here: they train and decode as they do on Cpu<float>.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE cuda_model
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "backend/gpu.hpp"
+#include "decode/decoding_subject.hpp"
+#include "models/tiny_roberta.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/models/paper.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+using namespace neural_attention;
+using cpu_support::Gpu;
+
+namespace {
+
+constexpr int steps = 20;
+constexpr double dropout = 0.2;
+
+/// The losses and gradient norms of training steps, and the parameters before and after.
+struct Run {
+  std::vector<double> losses, norms;
+  std::vector<float> before, after;
+};
+
+/// A Family says how a model is made and with what it is trained.
+struct MarianFamily {
+  template <class B>
+  using Model = Marian<B, paper::marian>;
+  static MarianConfig config() {
+    auto config = tiny::config(2, 16, dropout);
+    config.encoder_ffn_dim = config.decoder_ffn_dim = 24;
+    return config;
+  }
+  static TranslationBatch batch() { return tiny::batch(tiny::pairs()); }
+};
+
+struct RobertaFamily {
+  template <class B>
+  using Model = Roberta<B, paper::roberta>;
+  static RobertaConfig config() {
+    auto config = tiny::roberta_config(2, dropout);
+    config.hidden_size = 16;
+    config.intermediate_size = 24;
+    // With tiny's 0.5, gradients have norms of 40, and even float and double on the CPU part.
+    config.initializer_range = 0.1;
+    return config;
+  }
+  static MaskedBatch batch() { return tiny::masked_batch(tiny::masked_sequences()); }
+};
+
+template <class Family, class B>
+Run trained(int device, int count = steps, std::uint64_t seed_of_masks = 42) {
+  B backend(device);
+  typename Family::template Model<B> model(backend, Family::config(), 3);
+  StepOptions options;
+  options.learning_rate = 1e-3;
+  options.schedule.kind = Schedule::Kind::Constant;
+  options.label_smoothing = 0.1;
+  options.seed = seed_of_masks;
+  TrainingStep<typename Family::template Model<B>> training(backend, model, options, {});
+  Run run;
+  run.before = tiny::values(backend, model.parameters());
+  auto batch = Family::batch();
+  for (int step = 0; step < count; ++step) {
+    const auto result = training.run(std::span(&batch, 1));
+    run.losses.push_back(result.loss.smoothed / double(result.loss.tokens));
+    run.norms.push_back(result.gradient_norm);
+  }
+  run.after = tiny::values(backend, model.parameters());
+  return run;
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  BOOST_TEST_REQUIRE(a.size() == b.size());
+  double largest = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+template <class Family>
+void check_training() {
+  const auto cpu = trained<Family, Cpu<float>>(1);
+  const auto cuda = trained<Family, Gpu>(1);
+  BOOST_TEST_REQUIRE(cpu.losses.size() == std::size_t{steps});
+  const auto sum = [](auto first, auto last) { return std::accumulate(first, last, 0.0); };
+  BOOST_TEST(sum(cpu.losses.end() - 5, cpu.losses.end()) < sum(cpu.losses.begin(), cpu.losses.begin() + 5));
+  BOOST_TEST((cuda.before == cpu.before), "other initial weights");
+  BOOST_TEST_MESSAGE("losses differ by " << largest_difference(cuda.losses, cpu.losses) << ", gradient norms by "
+                                         << largest_difference(cuda.norms, cpu.norms));
+  BOOST_TEST(largest_difference(cuda.losses, cpu.losses) < 1e-4);
+  BOOST_TEST(largest_difference(cuda.norms, cpu.norms) < 1e-3);
+
+  // With other dropout masks the losses differ by more than that, so the masks are the same ones.
+  const auto other = trained<Family, Cpu<float>>(1, steps, 43);
+  BOOST_TEST(largest_difference(other.losses, cpu.losses) > 1e-2);
+}
+
+/// Devices differ in the order in which threads get their turn.
+template <class Family>
+void check_orders() {
+  constexpr int few = 3;
+  const auto first = trained<Family, Gpu>(1, few);
+  for (const int device : {2, 3}) {
+    const auto other = trained<Family, Gpu>(device, few);
+    BOOST_TEST(other.losses == first.losses);
+    BOOST_TEST((other.after == first.after));
+  }
+}
+
+template <class P>
+void check_decoding(const GenerationConfig& how) {
+  for (const std::uint64_t seed : {1, 2}) {
+    decoding::Subject<Cpu<float>, P> cpu(seed);
+    decoding::Subject<Gpu, P> cuda(seed);
+    const auto sources = decoding::sources(cpu.vocabulary(), 5);
+    const auto expected = cpu.generate(sources, how), found = cuda.generate(sources, how);
+    BOOST_TEST_REQUIRE(found.size() == expected.size());
+    for (std::size_t s = 0; s < found.size(); ++s) {
+      BOOST_TEST_REQUIRE(found[s].size() == expected[s].size());
+      for (std::size_t i = 0; i < found[s].size(); ++i) {
+        BOOST_TEST(found[s][i].ids == expected[s][i].ids, boost::test_tools::per_element());
+        BOOST_TEST(std::abs(found[s][i].score - expected[s][i].score) < 1e-4);
+      }
+    }
+  }
+}
+
+GenerationConfig at_most(int tokens) {
+  GenerationConfig how;
+  how.max_length = tokens;
+  return how;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(training)
+
+BOOST_AUTO_TEST_CASE(marian_follows_the_cpu) { check_training<MarianFamily>(); }
+BOOST_AUTO_TEST_CASE(roberta_follows_the_cpu) { check_training<RobertaFamily>(); }
+
+BOOST_AUTO_TEST_CASE(does_not_depend_on_the_order_of_threads) {
+  check_orders<MarianFamily>();
+  check_orders<RobertaFamily>();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(decoding_of_the_same_weights)
+
+BOOST_AUTO_TEST_CASE(greedy) { check_decoding<paper::marian>(at_most(12)); }
+
+BOOST_AUTO_TEST_CASE(beams) {
+  auto how = at_most(12);
+  how.num_beams = how.num_return_sequences = 4;
+  how.no_repeat_ngram_size = 3;
+  check_decoding<paper::marian>(how);
+}
+
+BOOST_AUTO_TEST_CASE(samples) {
+  auto how = at_most(12);
+  how.do_sample = true;
+  how.top_k = 10;
+  how.top_p = 0.9;
+  how.num_return_sequences = 2;
+  check_decoding<paper::marian>(how);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
