@@ -33,11 +33,11 @@ struct Case {
         q(Matrix<T>::normal(queries.total(), heads * width, 1, gap(width))),
         k(Matrix<T>::normal(keys.total(), heads * width, 2, gap(width))),
         v(Matrix<T>::normal(keys.total(), heads * width, 3)),
-        dout(Matrix<T>::normal(queries.total(), heads * width, 4, 6)),
+        dout(Matrix<T>::normal(queries.total(), heads * width, 4, 2 * gap(width))),
         out(queries.total(), heads * width, gap(width)),
-        dq(queries.total(), heads * width, 1),
-        dk(keys.total(), heads * width, 5),
-        dv(keys.total(), heads * width, 7),
+        dq(queries.total(), heads * width, gap(width)),
+        dk(keys.total(), heads * width, 3 * gap(width)),
+        dv(keys.total(), heads * width, 2 * gap(width)),
         log_sum_exp(queries.total(), heads) {}
 
   /// Rows of wide heads begin where tensor cores' kernels want them.
@@ -59,12 +59,14 @@ struct Case {
 
 /// A result in double, and the size of what it is a sum of.
 struct Sums {
-  explicit Sums(const Matrix<double>& like) : value(like), size(like) {}
+  explicit Sums(const Matrix<double>& like) : value(like), size(like), terms(like) {}
   void add(int r, int c, double term, double term_size) {
     value(r, c) += term;
     size(r, c) += term_size;
+    terms(r, c) += std::abs(term);
   }
   Matrix<double> value, size;
+  Matrix<double> terms;  ///< the sizes without the roundings of what the terms are made of
 };
 
 /// The gradients are those for the `out` that the case holds, which may be rounded.
@@ -75,7 +77,6 @@ struct Reference {
         dq({k.q.rows(), k.q.cols()}),
         dk({k.k.rows(), k.k.cols()}),
         dv({k.k.rows(), k.k.cols()}),
-        terms(k.q.rows(), k.q.cols()),
         log_sum_exp({k.q.rows(), heads}) {
     const int width = k.q.cols() / heads;
     for (int s = 0; s < k.queries.sequences(); ++s)
@@ -121,7 +122,6 @@ struct Reference {
       for (int c = first; c < first + width; ++c) {
         const double value = double(k.v(k.keys.begin(s) + j, c)), gradient = double(k.dout(row, c));
         out.add(row, c, p[j] * factors[j] * value, p[j] * factors[j] * std::abs(value) * sizes[j]);
-        terms(row, c) += p[j] * factors[j] * std::abs(value);
         dv.add(k.keys.begin(s) + j, c, p[j] * factors[j] * gradient, p[j] * factors[j] * std::abs(gradient) * sizes[j]);
         up += factors[j] * value * gradient;
         up_size += factors[j] * std::abs(value * gradient);
@@ -141,15 +141,14 @@ struct Reference {
     }
   }
 
-  Sums out, dq, dk, dv;
-  Matrix<double> terms;  ///< the sizes of what `out` is a sum of, without the roundings of scores
-  Sums log_sum_exp;
+  Sums out, dq, dk, dv, log_sum_exp;
 };
 
-/// By how much the operands of the product with the values are rounded: tensor cores take probabilities of eight bits.
+/// By how much the probabilities, and the gradients of scores, are rounded: tensor cores, which take heads of 32
+/// columns up to `widest`, multiply numbers of eight bits.
 template <class T>
-double rounded_probabilities(int width) {
-  return width == 32 || width == 64 || width == 128 ? storing<T> : 0.0;
+double rounded_scores(int width, int widest) {
+  return (width == 32 || width == 64 || width == 128) && width <= widest ? storing<T> : 0.0;
 }
 
 }  // namespace
@@ -161,11 +160,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   constexpr double roundings = 8;
   for (const auto& lengths : all_lengths)
     for (const int width : {4, 19, 32, 64, 128}) {
-      const bool tensor_cores = rounded_probabilities<T>(width) > 0.0;
+      const bool tensor_cores = rounded_scores<T>(width, 128) > 0.0;
       if (NEURAL_ATTENTION_SANITIZED && width > (tensor_cores ? 32 : 4)) continue;  // slow there
       if (width == 32 && !tensor_cores) continue;
+      if (width == 64 && tensor_cores && !lengths.causal) continue;
       if (width == 128 && !(tensor_cores && lengths.causal)) continue;
       for (const bool dropping : {false, true}) {
+        if (width == 128 && dropping) continue;
         const Case<T> before(lengths, width, dropping);
         B one(1), two(2), seven(7);
         auto k = before, with_two = before, with_seven = before;
@@ -173,12 +174,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
         const Reference want(k);
         with_two.run(two);
         with_seven.run(seven);
-        const double rounded = rounded_probabilities<T>(width) / (roundings * machine_epsilon<T>);
-        require_close<T>("out", k.out, roundings, want.out.value,
-                         [&](int r, int c) { return want.out.size(r, c) + rounded * want.terms(r, c); });
-        require_close<T>("dq", k.dq, roundings, want.dq.value, want.dq.size);
-        require_close<T>("dk", k.dk, roundings, want.dk.value, want.dk.size);
-        require_close<T>("dv", k.dv, roundings, want.dv.value, want.dv.size);
+        const auto require = [&](const char* name, const Matrix<T>& got, const Sums& sums, int widest) {
+          const double rounded = rounded_scores<T>(width, widest) / (roundings * machine_epsilon<T>);
+          require_close<T>(name, got, roundings, sums.value,
+                           [&](int r, int c) { return sums.size(r, c) + rounded * sums.terms(r, c); });
+        };
+        require("out", k.out, want.out, 128);
+        require("dq", k.dq, want.dq, 64);
+        require("dk", k.dk, want.dk, 64);
+        require("dv", k.dv, want.dv, 64);
         for (int r = 0; r < k.log_sum_exp.rows(); ++r)
           for (int head = 0; head < heads; ++head) {
             const double log_sum = want.log_sum_exp.value(r, head), size = want.log_sum_exp.size(r, head);

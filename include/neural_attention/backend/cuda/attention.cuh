@@ -161,6 +161,13 @@ __global__ void attention_dots_kernel(RowsOf<T> dout, RowsOf<T> out, int heads, 
   if (threadIdx.x % warp_size == 0) dots[at] = sum;
 }
 
+template <class T>
+void attention_dots(RowsOf<T> dout, RowsOf<T> out, int heads, float* dots, Stream stream) {
+  const int blocks = pieces(std::ptrdiff_t{dout.rows} * heads, attention_threads / warp_size);
+  launch("attention_dots", attention_dots_kernel<T>, dim3(static_cast<unsigned>(blocks)), dim3(attention_threads), 0,
+         stream, dout, out, heads, dots);
+}
+
 /// Of one query and key: the probability with its factor, and scale · dS.
 struct ScoreGradient {
   float probability = 0.0f, gradient = 0.0f;
@@ -286,9 +293,7 @@ void attention_backward(const int* query_tiles, int query_count, const int* key_
   const dim3 threads(attention_threads);
   const auto size = 4 * SharedTile::size(call.width), scores = std::size_t{attention_tile} * attention_tile;
   const auto blocks = [&](int tiles) { return dim3(static_cast<unsigned>(tiles * shape.heads)); };
-  launch("attention_dots", attention_dots_kernel<T>,
-         dim3(static_cast<unsigned>(pieces(std::ptrdiff_t{q.rows} * shape.heads, attention_threads / warp_size))),
-         threads, 0, stream, dout, out, shape.heads, dots);
+  attention_dots(dout, out, shape.heads, dots, stream);
   with_columns(call.width, [&]<int Columns>() {
     launch("attention_query_gradient", attention_query_gradient_kernel<T, Columns>, blocks(query_count), threads,
            (size + scores) * sizeof(float), stream, reinterpret_cast<const AttentionTile*>(query_tiles), call, dout, q,

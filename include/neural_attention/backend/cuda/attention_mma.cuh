@@ -15,14 +15,14 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int mma_warps = 4, mma_queries = 16 * mma_warps, mma_keys = 64;
 
-/// Whether rows of 8 numbers begin at multiples of 16 bytes.
-inline bool aligned_for_mma(RowsOf<bfloat16> x) {
-  return x.stride % 8 == 0 && reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
-}
-/// Whether this kernel can compute a call.
-inline bool suits_mma(RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v, RowsOf<bfloat16> out, int width) {
-  return (width == 32 || width == 64 || width == 128) && aligned_for_mma(q) && aligned_for_mma(k) &&
-         aligned_for_mma(v) && aligned_for_mma(out);
+/// Whether these kernels can compute heads of `width` columns of all of these: rows of 8 numbers begin at multiples of
+/// 16 bytes.
+template <class... Matrices>
+bool suits_mma(int width, Matrices... matrices) {
+  const auto aligned = [](RowsOf<bfloat16> x) {
+    return x.stride % 8 == 0 && reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
+  };
+  return (width == 32 || width == 64 || width == 128) && (aligned(matrices) && ...);
 }
 
 /// Up to mma_keys rows of a head in shared memory. Rows are 16 bytes longer than wide, so that the rows that a warp
@@ -60,7 +60,82 @@ __device__ inline void store_pair(bfloat16* x, std::uint32_t pair) {
   *reinterpret_cast<Pair*>(x) = std::bit_cast<Pair>(pair);
 }
 
-/// The factors of the probabilities of keys `key` and `key` + 1, `key` even.
+/// Which part of the work a warp has: 16 rows of a tile and a head, and a lane's places in fragments (see mma.cuh).
+struct MmaPlace {
+  __device__ MmaPlace(const AttentionTile& tile, const AttentionCall& call)
+      : head(static_cast<int>(blockIdx.x) % call.heads),
+        col(head * call.width),
+        lane(static_cast<int>(threadIdx.x) % warp_size),
+        row(lane / 4),
+        pair(lane % 4 * 2),
+        first(tile.first + static_cast<int>(threadIdx.x) / warp_size * 16),
+        left(tile.first + tile.count - first) {}
+  int head, col, lane, row, pair;
+  int first, left;  ///< the warp's first row, and how many there are from it on: 0 or less for some warps
+};
+
+/// The 16 rows of a warp, of which the first is row `first` of x, as left operands.
+template <int Width>
+__device__ void load_rows(const MmaPlace& at, RowsOf<bfloat16> x, int first, FragmentA (&a)[Width / 16]) {
+  unrolled<Width / 16>([&](auto step) {
+    unrolled<4>([&](auto i) {
+      const int row = at.row + i % 2 * 8;
+      const auto* const from = x.row(first + row) + at.col + 16 * step + i / 2 * 8 + at.pair;
+      a[step][i] = row < at.left ? load_pair(from) : 0;
+    });
+  });
+}
+
+/// Those of them that are there receive factors[half] · d, half 0 for rows at.row, 1 for rows at.row + 8.
+template <int Width>
+__device__ void store_rows(const MmaPlace& at, const FragmentD (&d)[Width / 8], const float (&factors)[2],
+                           RowsOf<bfloat16> x, int first) {
+  unrolled<2>([&](auto half) {
+    const int row = at.row + 8 * half;
+    if (row >= at.left) return;
+    bfloat16* const to = x.row(first + row) + at.col + at.pair;
+    unrolled<Width / 8>([&](auto c) {
+      store_pair(to + 8 * c, pair_of(d[c][2 * half] * factors[half], d[c][2 * half + 1] * factors[half]));
+    });
+  });
+}
+
+/// A [16, mma_keys] of floats.
+using MmaScores = FragmentD[mma_keys / 8];
+
+/// d += A bᵀ, A [16, Width], b [mma_keys, Width]
+template <int Width>
+__device__ void multiply_transposed(int lane, const FragmentA (&a)[Width / 16], const MmaTile<Width>& b, MmaScores& d) {
+  unrolled<mma_keys / 8>([&](auto block) {
+    unrolled<Width / 32>([&](auto two_steps) {
+      constexpr int step = 2 * two_steps;
+      FragmentB one, two;
+      load_fragments<false>(b.at(8 * block + lane % 8, 16 * step + lane / 8 * 8), one, two);
+      multiply_add(d[block], a[step], one);
+      multiply_add(d[block], a[step + 1], two);
+    });
+  });
+}
+
+/// d [16, Width] += a b, a [16, mma_keys] rounded to bfloat16, b [mma_keys, Width]
+template <int Width>
+__device__ void multiply(int lane, const MmaScores& a, const MmaTile<Width>& b, FragmentD (&d)[Width / 8]) {
+  unrolled<mma_keys / 16>([&](auto two_blocks) {
+    constexpr int block = 2 * two_blocks;
+    const FragmentD &one = a[block], &two = a[block + 1];
+    const FragmentA rounded = {pair_of(one[0], one[1]), pair_of(one[2], one[3]), pair_of(two[0], two[1]),
+                               pair_of(two[2], two[3])};
+    unrolled<Width / 16>([&](auto two_cols) {
+      constexpr int c = 2 * two_cols;
+      FragmentB of_first, of_second;
+      load_fragments<true>(b.at(8 * block + lane % 16, 8 * c + lane / 16 * 8), of_first, of_second);
+      multiply_add(d[c], rounded, of_first);
+      multiply_add(d[c + 1], rounded, of_second);
+    });
+  });
+}
+
+/// Multiplies by the factors of the probabilities of keys `key` and `key` + 1, `key` even.
 __device__ inline void drop_pair(const AttentionCall& call, int sequence, int head, int query, int key, float& first,
                                  float& second) {
   const auto stream = static_cast<std::uint32_t>((call.keep.first_row + sequence) * call.heads + head);
@@ -74,50 +149,31 @@ template <int Width>
 __global__ void __launch_bounds__(mma_warps* warp_size)
     attention_mma_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> q, RowsOf<bfloat16> k,
                          RowsOf<bfloat16> v, RowsOf<bfloat16> out, RowsOf<float> log_sum_exp) {
-  constexpr int steps = Width / 16, key_blocks = mma_keys / 8, col_blocks = Width / 8;
   const auto tile = tiles[blockIdx.x / call.heads];
-  const int head = static_cast<int>(blockIdx.x) % call.heads, col = head * Width;
-  const int lane = static_cast<int>(threadIdx.x) % warp_size, warp = static_cast<int>(threadIdx.x) / warp_size;
-  const int of_lane = lane / 4, pair = lane % 4 * 2;  // see mma.cuh
-  const int first = tile.first + 16 * warp;           // query of the warp
-  const int left = tile.count - 16 * warp;            // how many there are: 0 or less of some warps
+  const MmaPlace at(tile, call);
   const MmaTile<Width> keys{shared_memory<bfloat16>()}, values{keys.data + MmaTile<Width>::size};
-  FragmentA queries[steps];
-  unrolled<steps>([&](auto step) {
-    unrolled<4>([&](auto i) {
-      const int row = of_lane + i % 2 * 8;
-      const bfloat16* const from = q.row(tile.queries_begin + first + row) + col + 16 * step + i / 2 * 8 + pair;
-      queries[step][i] = row < left ? load_pair(from) : 0;
-    });
-  });
-  FragmentD result[col_blocks] = {};
-  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // of rows of_lane and of_lane + 8; the sum is this lane's part
+  FragmentA queries[Width / 16];
+  load_rows<Width>(at, q, tile.queries_begin + at.first, queries);
+  FragmentD result[Width / 8] = {};
+  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {};  // of rows at.row and at.row + 8; the sum is this lane's part
   const int end = call.causal && tile.first + tile.count < tile.keys ? tile.first + tile.count : tile.keys;
   for (int k0 = 0; k0 < end; k0 += mma_keys) {
     const int count = tile.keys - k0 < mma_keys ? tile.keys - k0 : mma_keys;
     __syncthreads();  // all have read the last keys
-    keys.load(k, tile.keys_begin + k0, count, col);
-    values.load(v, tile.keys_begin + k0, count, col);
+    keys.load(k, tile.keys_begin + k0, count, at.col);
+    values.load(v, tile.keys_begin + k0, count, at.col);
     __syncthreads();
-    if (left <= 0 || (call.causal && k0 > first + 15)) continue;  // the same for all lanes
-    FragmentD scores[key_blocks] = {};
-    unrolled<key_blocks>([&](auto block) {
-      unrolled<steps / 2>([&](auto two_steps) {
-        constexpr int step = 2 * two_steps;
-        FragmentB one, two;
-        load_fragments<false>(keys.at(8 * block + lane % 8, 16 * step + lane / 8 * 8), one, two);
-        multiply_add(scores[block], queries[step], one);
-        multiply_add(scores[block], queries[step + 1], two);
-      });
-    });
+    if (at.left <= 0 || (call.causal && k0 > at.first + 15)) continue;  // the same for all lanes
+    MmaScores scores = {};
+    multiply_transposed<Width>(at.lane, queries, keys, scores);
     unrolled<2>([&](auto half) {
-      const int query = first + of_lane + 8 * half;
+      const int query = at.first + at.row + 8 * half;
       const int seen = call.causal && query + 1 - k0 < count ? query + 1 - k0 : count;
       float highest = top[half];
-      unrolled<key_blocks>([&](auto block) {
+      unrolled<mma_keys / 8>([&](auto block) {
         unrolled<2>([&](auto i) {
           float& score = scores[block][2 * half + i];
-          score = 8 * block + pair + i < seen ? call.scale * score : -INFINITY;
+          score = 8 * block + at.pair + i < seen ? call.scale * score : -INFINITY;
           highest = fmaxf(highest, score);
         });
       });
@@ -125,41 +181,28 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
       const float shrink = highest == -INFINITY ? 1.0f : expf(top[half] - highest);
       top[half] = highest;
       sum[half] *= shrink;
-      unrolled<col_blocks>([&](auto block) { unrolled<2>([&](auto i) { result[block][2 * half + i] *= shrink; }); });
-      unrolled<key_blocks>([&](auto block) {
+      unrolled<Width / 8>([&](auto block) { unrolled<2>([&](auto i) { result[block][2 * half + i] *= shrink; }); });
+      unrolled<mma_keys / 8>([&](auto block) {
         float &one = scores[block][2 * half], &two = scores[block][2 * half + 1];
-        const int key = 8 * block + pair;
+        const int key = 8 * block + at.pair;
         one = key < seen ? expf(one - highest) : 0.0f;
         two = key + 1 < seen ? expf(two - highest) : 0.0f;
         sum[half] += one + two;
-        if (call.dropping && key < seen) drop_pair(call, tile.sequence, head, query, k0 + key, one, two);
+        if (call.dropping && key < seen) drop_pair(call, tile.sequence, at.head, query, k0 + key, one, two);
       });
     });
-    unrolled<key_blocks / 2>([&](auto two_blocks) {
-      constexpr int block = 2 * two_blocks;
-      const FragmentD &one = scores[block], &two = scores[block + 1];
-      const FragmentA probabilities = {pair_of(one[0], one[1]), pair_of(one[2], one[3]), pair_of(two[0], two[1]),
-                                       pair_of(two[2], two[3])};
-      unrolled<col_blocks / 2>([&](auto two_cols) {
-        constexpr int c = 2 * two_cols;
-        FragmentB of_first, of_second;
-        load_fragments<true>(values.at(8 * block + lane % 16, 8 * c + lane / 16 * 8), of_first, of_second);
-        multiply_add(result[c], probabilities, of_first);
-        multiply_add(result[c + 1], probabilities, of_second);
-      });
-    });
+    multiply<Width>(at.lane, scores, values, result);
   }
-  if (left <= 0) return;
+  if (at.left <= 0) return;
+  float factors[2];
   unrolled<2>([&](auto half) {
-    const float total = warp_sum<4>(sum[half]), factor = total > 0.0f ? 1.0f / total : 1.0f;
-    const int row = of_lane + 8 * half;
-    if (row >= left) return;
-    bfloat16* const to = out.row(tile.queries_begin + first + row) + col + pair;
-    unrolled<col_blocks>([&](auto c) {
-      store_pair(to + 8 * c, pair_of(result[c][2 * half] * factor, result[c][2 * half + 1] * factor));
-    });
-    if (lane % 4 == 0) log_sum_exp.row(tile.queries_begin + first + row)[head] = top[half] + logf(total);
+    const float total = warp_sum<4>(sum[half]);
+    factors[half] = total > 0.0f ? 1.0f / total : 1.0f;
+    const int row = at.row + 8 * half;
+    if (at.lane % 4 == 0 && row < at.left)
+      log_sum_exp.row(tile.queries_begin + at.first + row)[at.head] = top[half] + logf(total);
   });
+  store_rows<Width>(at, result, factors, out, tile.queries_begin + at.first);
 }
 
 /// As attention(), for a call that suits_mma(); the tiles are of mma_queries rows.

@@ -9,6 +9,7 @@
 
 #include "neural_attention/backend/cuda/attention.cuh"
 #include "neural_attention/backend/cuda/attention_mma.cuh"
+#include "neural_attention/backend/cuda/attention_mma_backward.cuh"
 #include "neural_attention/backend/cuda/attention_step.cuh"
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/elementwise.cuh"
@@ -210,7 +211,7 @@ void Cuda<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, con
   auto& tiles = device_->tiles;
   tiles.clear();
   if constexpr (std::is_same_v<T, bfloat16>)
-    if (cuda_backend::suits_mma(q, k, v, out, q.cols / shape.heads)) {
+    if (cuda_backend::suits_mma(q.cols / shape.heads, q, k, v, out)) {
       const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::mma_queries, tiles);
       return cuda_backend::attention_mma(device_->on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp,
                                          device_->stream);
@@ -225,12 +226,20 @@ void Cuda<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matr
                                  const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
   auto& tiles = device_->tiles;
   tiles.clear();
-  constexpr int rows = cuda_backend::attention_tile;
+  bool tensor_cores = false;
+  if constexpr (std::is_same_v<T, bfloat16>)
+    tensor_cores = q.cols / shape.heads <= cuda_backend::widest_mma_backward &&
+                   cuda_backend::suits_mma(q.cols / shape.heads, dout, q, k, v, dq, dk, dv);
+  const int rows = tensor_cores ? cuda_backend::mma_queries : cuda_backend::attention_tile;
   const int of_queries = cuda_backend::add_attention_tiles(queries, keys, false, rows, tiles);
   const int of_keys = cuda_backend::add_attention_tiles(queries, keys, true, rows, tiles);
   const int* const query_tiles = device_->on_device(tiles);
   const int* const key_tiles = query_tiles + of_queries * cuda_backend::AttentionTile::ints;
   float* const dots = device_->template reserve<float>(static_cast<std::size_t>(q.rows) * shape.heads);
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (tensor_cores)
+      return cuda_backend::attention_mma_backward(query_tiles, of_queries, key_tiles, of_keys, dout, q, k, v, out,
+                                                  log_sum_exp, shape, mask, dq, dk, dv, dots, device_->stream);
   cuda_backend::attention_backward(query_tiles, of_queries, key_tiles, of_keys, dout, q, k, v, out, log_sum_exp, shape,
                                    mask, dq, dk, dv, dots, device_->stream);
 }

@@ -1,0 +1,144 @@
+// The backward pass of attention_mma.cuh, for heads of 32 or 64 columns: as in attention.cuh one kernel makes the
+// gradients of queries, another those of keys and values. Probabilities and the gradients of scores are rounded to
+// bfloat16 where they are operands.
+#pragma once
+
+#include <cassert>
+
+#include "neural_attention/backend/cuda/attention_mma.cuh"
+
+namespace neural_attention::cuda_backend {
+
+inline constexpr int widest_mma_backward = 64;  // what the registers hold
+
+/// log_sum_exp and dots are [rows, heads], contiguous.
+template <int Width>
+__global__ void __launch_bounds__(mma_warps* warp_size)
+    attention_mma_query_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> dout,
+                                        RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
+                                        const float* log_sum_exp, const float* dots, RowsOf<bfloat16> dq) {
+  const auto tile = tiles[blockIdx.x / call.heads];
+  const MmaPlace at(tile, call);
+  const int first = tile.queries_begin + at.first;
+  const MmaTile<Width> keys{shared_memory<bfloat16>()}, values{keys.data + MmaTile<Width>::size};
+  FragmentA queries[Width / 16], gradients[Width / 16];
+  load_rows<Width>(at, q, first, queries);
+  load_rows<Width>(at, dout, first, gradients);
+  float log_sums[2], row_dots[2];
+  unrolled<2>([&](auto half) {
+    const int row = at.row + 8 * half, place = (first + row) * call.heads + at.head;
+    log_sums[half] = row < at.left ? log_sum_exp[place] : 0.0f;
+    row_dots[half] = row < at.left ? dots[place] : 0.0f;
+  });
+  FragmentD result[Width / 8] = {};
+  const int end = call.causal && tile.first + tile.count < tile.keys ? tile.first + tile.count : tile.keys;
+  for (int k0 = 0; k0 < end; k0 += mma_keys) {
+    const int count = tile.keys - k0 < mma_keys ? tile.keys - k0 : mma_keys;
+    __syncthreads();  // all have read the last keys
+    keys.load(k, tile.keys_begin + k0, count, at.col);
+    values.load(v, tile.keys_begin + k0, count, at.col);
+    __syncthreads();
+    if (at.left <= 0 || (call.causal && k0 > at.first + 15)) continue;  // the same for all lanes
+    MmaScores scores = {}, of_probabilities = {};
+    multiply_transposed<Width>(at.lane, queries, keys, scores);
+    multiply_transposed<Width>(at.lane, gradients, values, of_probabilities);
+    unrolled<2>([&](auto half) {
+      const int query = at.first + at.row + 8 * half;
+      const int seen = call.causal && query + 1 - k0 < count ? query + 1 - k0 : count;
+      unrolled<mma_keys / 8>([&](auto block) {
+        const int key = 8 * block + at.pair;
+        float factors[2] = {1.0f, 1.0f};
+        if (call.dropping && key < seen)
+          drop_pair(call, tile.sequence, at.head, query, k0 + key, factors[0], factors[1]);
+        unrolled<2>([&](auto i) {
+          float& score = scores[block][2 * half + i];
+          const float p = key + i < seen ? expf(call.scale * score - log_sums[half]) : 0.0f;
+          score = call.scale * p * (factors[i] * of_probabilities[block][2 * half + i] - row_dots[half]);
+        });
+      });
+    });
+    multiply<Width>(at.lane, scores, keys, result);
+  }
+  if (at.left > 0) store_rows<Width>(at, result, {1.0f, 1.0f}, dq, first);
+}
+
+/// The tiles are of the keys: scores are transposed, a row belongs to a key.
+template <int Width>
+__global__ void __launch_bounds__(mma_warps* warp_size)
+    attention_mma_key_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> dout,
+                                      RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
+                                      const float* log_sum_exp, const float* dots, RowsOf<bfloat16> dk,
+                                      RowsOf<bfloat16> dv) {
+  __shared__ float log_sums[mma_keys], row_dots[mma_keys];
+  const auto tile = tiles[blockIdx.x / call.heads];
+  const MmaPlace at(tile, call);
+  const int first = tile.keys_begin + at.first;
+  const MmaTile<Width> queries{shared_memory<bfloat16>()}, gradients{queries.data + MmaTile<Width>::size};
+  FragmentA keys[Width / 16], values[Width / 16];
+  load_rows<Width>(at, k, first, keys);
+  load_rows<Width>(at, v, first, values);
+  FragmentD of_key[Width / 8] = {}, of_value[Width / 8] = {};
+  for (int q0 = call.causal ? tile.first : 0; q0 < tile.queries; q0 += mma_keys) {
+    const int count = tile.queries - q0 < mma_keys ? tile.queries - q0 : mma_keys;
+    __syncthreads();  // all have read the last queries
+    queries.load(q, tile.queries_begin + q0, count, at.col);
+    gradients.load(dout, tile.queries_begin + q0, count, at.col);
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += mma_warps * warp_size) {
+      const int place = (tile.queries_begin + q0 + i) * call.heads + at.head;
+      log_sums[i] = log_sum_exp[place];
+      row_dots[i] = dots[place];
+    }
+    __syncthreads();
+    if (at.left <= 0 || (call.causal && q0 + count <= at.first)) continue;  // the same for all lanes
+    MmaScores scores = {}, of_probabilities = {};
+    multiply_transposed<Width>(at.lane, keys, queries, scores);
+    multiply_transposed<Width>(at.lane, values, gradients, of_probabilities);
+    unrolled<2>([&](auto half) {
+      const int key = at.first + at.row + 8 * half;
+      unrolled<mma_keys / 8>([&](auto block) {
+        unrolled<2>([&](auto i) {
+          const int j = 8 * block + at.pair + i;
+          const bool seen = j < count && (!call.causal || key <= q0 + j);
+          float &score = scores[block][2 * half + i], &gradient = of_probabilities[block][2 * half + i];
+          const float p = seen ? expf(call.scale * score - log_sums[j]) : 0.0f;
+          const float factor = seen ? call.factor(tile.sequence, at.head, q0 + j, key) : 0.0f;
+          gradient = seen ? call.scale * p * (factor * gradient - row_dots[j]) : 0.0f;
+          score = p * factor;
+        });
+      });
+    });
+    multiply<Width>(at.lane, scores, gradients, of_value);
+    multiply<Width>(at.lane, of_probabilities, queries, of_key);
+  }
+  if (at.left <= 0) return;
+  store_rows<Width>(at, of_key, {1.0f, 1.0f}, dk, first);
+  store_rows<Width>(at, of_value, {1.0f, 1.0f}, dv, first);
+}
+
+/// As attention_backward(), for a call that suits_mma() with at most widest_mma_backward columns; the tiles are of
+/// mma_queries rows.
+inline void attention_mma_backward(const int* query_tiles, int query_count, const int* key_tiles, int key_count,
+                                   RowsOf<bfloat16> dout, RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
+                                   RowsOf<bfloat16> out, RowsOf<float> log_sum_exp, const AttentionShape& shape,
+                                   const DropoutMask& mask, RowsOf<bfloat16> dq, RowsOf<bfloat16> dk,
+                                   RowsOf<bfloat16> dv, float* dots, Stream stream) {
+  assert(log_sum_exp.contiguous());
+  const AttentionCall call(shape, mask, q.cols);
+  const dim3 threads(mma_warps * warp_size);
+  const auto blocks = [&](int tiles) { return dim3(static_cast<unsigned>(tiles * shape.heads)); };
+  attention_dots(dout, out, shape.heads, dots, stream);
+  const auto run = [&]<int Width>() {
+    constexpr auto bytes = 2 * MmaTile<Width>::size * sizeof(bfloat16);
+    launch("attention_mma_query_gradient", attention_mma_query_gradient_kernel<Width>, blocks(query_count), threads,
+           bytes, stream, reinterpret_cast<const AttentionTile*>(query_tiles), call, dout, q, k, v, log_sum_exp.data,
+           dots, dq);
+    launch("attention_mma_key_gradient", attention_mma_key_gradient_kernel<Width>, blocks(key_count), threads, bytes,
+           stream, reinterpret_cast<const AttentionTile*>(key_tiles), call, dout, q, k, v, log_sum_exp.data, dots, dk,
+           dv);
+  };
+  if (call.width == 32) return run.template operator()<32>();
+  assert(call.width == widest_mma_backward);
+  run.template operator()<widest_mma_backward>();
+}
+
+}  // namespace neural_attention::cuda_backend
