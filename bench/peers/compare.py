@@ -93,12 +93,15 @@ class Comparison:
         return best, trials
 
     def chosen_before(self, row: Row) -> tuple | None:
-        """The settings and trials of an earlier measurement."""
+        """The settings and trials of an earlier measurement, or None: they have to be tried."""
         before = self.known.get(row.work, {})
         if not before.get("trials"):
             return None
         named = {setting.name: setting for choice in row.choices for setting in choice.settings}
-        return tuple(named[name] for name in before["settings"].split(", ")), before["trials"]
+        chosen = before["settings"].split(", ")
+        if not all(name in named for name in chosen):
+            return None  # rows.py has other settings now
+        return tuple(named[name] for name in chosen), before["trials"]
 
     def measure(self, row: Row) -> dict:
         result = {"check": self.check(row)}
