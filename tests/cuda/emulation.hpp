@@ -16,6 +16,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -89,15 +90,19 @@ class Block {
   Block(dim3 size, std::size_t shared_bytes, Order order, const std::function<void()>& kernel)
       : size_(size), order_(order), kernel_(kernel), shared_(shared_bytes / sizeof(std::max_align_t) + 1) {
     const int threads = static_cast<int>(size.x * size.y * size.z);
-    while (stacks.size() < static_cast<std::size_t>(threads)) stacks.emplace_back(new char[Thread::stack_bytes]);
-    for (int i = 0; i < threads; ++i) threads_.push_back(std::make_unique<Thread>());
+    while (idle.size() < static_cast<std::size_t>(threads)) idle.push_back(std::make_unique<Thread>());
+    threads_.assign(std::move_iterator(idle.end() - threads), std::move_iterator(idle.end()));
+    idle.resize(idle.size() - static_cast<std::size_t>(threads));
     warps_.resize(static_cast<std::size_t>((threads + warp_size - 1) / warp_size));
   }
 
   ~Block() {  // after all that its threads have done
     acquire(this);
     for (auto& warp : warps_) acquire(&warp);
-    for (auto& thread : threads_) acquire(thread.get());
+    for (auto& thread : threads_) {
+      acquire(thread.get());
+      if (thread->state == State::Ended) idle.push_back(std::move(thread));
+    }
   }
 
   static Block& current() { return *current_.load(std::memory_order_relaxed); }
@@ -105,7 +110,7 @@ class Block {
 
   void run() {
     current_.store(this, std::memory_order_relaxed);
-    for (std::size_t i = 0; i < threads_.size(); ++i) start(static_cast<int>(i));
+    for (auto& thread : threads_) thread->begin();
     while (true) {
       for (const int warp : ordered(static_cast<int>(warps_.size()))) run_warp(warp);
       const auto all = [&](State state) {
@@ -149,12 +154,25 @@ class Block {
     void operator=(T to) { value.store(to, std::memory_order_relaxed); }
     T operator++(int) { return value.fetch_add(1, std::memory_order_relaxed); }
   };
-  struct Thread {
+  struct Thread {  // of one block after another: to make one takes long under sanitizers
     static constexpr std::size_t stack_bytes = 64 * 1024;
-    Thread() : stack(std::move(stacks.back())) { stacks.pop_back(); }
-    ~Thread() { stacks.push_back(std::move(stack)); }
+    Thread() {
+      getcontext(&context);
+      context.uc_stack = {};
+      context.uc_stack.ss_sp = stack.get();
+      context.uc_stack.ss_size = stack_bytes;
+      context.uc_link = nullptr;
+      makecontext(&context, &Block::live, 0);
+    }
+    void begin() {
+      state = State::Ready;
+      mask = 0u;
+      turn = 0u;
+      failed = false;
+      error = nullptr;
+    }
     ucontext_t context{};
-    std::unique_ptr<char[]> stack;
+    std::unique_ptr<char[]> stack{new char[stack_bytes]};
     Shared<State> state = State::Ready;
     Shared<unsigned> mask = 0, turn = 0;
     Shared<bool> failed = false;
@@ -178,27 +196,19 @@ class Block {
     return result;
   }
 
-  void start(int i) {
-    Thread& thread = *threads_[static_cast<std::size_t>(i)];
-    getcontext(&thread.context);
-    thread.context.uc_stack = {};
-    thread.context.uc_stack.ss_sp = thread.stack.get();
-    thread.context.uc_stack.ss_size = Thread::stack_bytes;
-    thread.context.uc_link = nullptr;
-    makecontext(&thread.context, &Block::enter, 0);
-  }
-
-  static void enter() {
-    Block& block = current();
-    block.arrive(nullptr);
-    Thread& me = *block.threads_[static_cast<std::size_t>(int{block.running_})];
-    try {
-      block.kernel_();
-    } catch (...) {
-      me.error = std::current_exception();
-      me.failed = true;
+  static void live() {
+    current().arrive(nullptr);
+    while (true) {
+      Block& block = current();
+      Thread& me = *block.threads_[static_cast<std::size_t>(int{block.running_})];
+      try {
+        block.kernel_();
+      } catch (...) {
+        me.error = std::current_exception();
+        me.failed = true;
+      }
+      block.leave(State::Ended);
     }
-    block.leave(State::Ended);
   }
 
   void run_warp(int warp) {
@@ -266,8 +276,7 @@ class Block {
                               : static_cast<void*>(&me);
     me.state = state;
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(state == State::Ended ? nullptr : &me.fake_stack, scheduler_stack_,
-                                   scheduler_stack_bytes_);
+    __sanitizer_start_switch_fiber(&me.fake_stack, scheduler_stack_, scheduler_stack_bytes_);
 #endif
 #if defined(__SANITIZE_THREAD__)
     void* const scheduler = scheduler_fiber_;
@@ -275,8 +284,8 @@ class Block {
     __tsan_switch_to_fiber(scheduler, __tsan_switch_to_fiber_no_sync);
 #endif
     swapcontext(&me.context, &scheduler_);
-    arrive(&me);
-    acquire(meeting);
+    current().arrive(&me);  // an ended thread is in another block now
+    if (state != State::Ended) acquire(meeting);
   }
 
   /// A fiber goes on: with no thread, for the first time.
@@ -288,7 +297,7 @@ class Block {
   }
 
   static inline std::atomic<Block*> current_ = nullptr;
-  static inline std::vector<std::unique_ptr<char[]>> stacks;  // kept for the next block
+  static inline std::vector<std::unique_ptr<Thread>> idle;  // kept for the next block
 
   dim3 size_;
   Order order_;
