@@ -48,8 +48,11 @@ class Comparison:
         """Both sides' results of one repetition without dropout; a repetition of training makes several steps."""
         with self.start_ours(row, row.check) as one:
             mine = one.repetition()
-        with self.start_peer(row, (), row.check + row.peer_check) as one:
-            theirs = one.repetition()
+        try:
+            with self.start_peer(row, (), row.check + row.peer_check, self.trial_limit) as one:
+                theirs = one.repetition()
+        except Failed as failure:
+            raise Failed(f"{failure}; this library took {mine['seconds']:.0f} s")
         found = compared_steps(mine, theirs) if row.training else compared_translations(mine, theirs)
         if found["difference"] > row.tolerance or found.get("equal", 1.0) < 0.9:
             raise Failed(f"the two sides compute different things: {found}")
@@ -177,7 +180,8 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="the Markdown file to fill")
     parser.add_argument("--flags", default="", help="how our programs were compiled, for the page")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that a peer's setting may take")
+    parser.add_argument("--trial_limit", type=float, default=600.0, help="seconds that the peer may take to show what it computes, and "
+                        "that a setting of it may take")
     parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
     parser.add_argument("--keep_settings", action="store_true",
                         help="give the peer the settings that its trials chose before, without trying them again")
