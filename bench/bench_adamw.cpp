@@ -32,8 +32,9 @@ void adamw(benchmark::State& state) {
   const auto n = static_cast<int>(state.range(0));
   const Flat gradient(backend, n, 0.5f), value(backend, n, 1.0f), first(backend, n, 0.0f), second(backend, n, 0.0f);
   neural_attention::AdamStep step{.learning_rate = 3e-4, .weight_decay = 0.01, .step = 1};
+  const neural_attention::StepOutcome outcome;
   for (auto _ : state) {
-    backend.adam(step, gradient.view, value.view, first.view, second.view);
+    backend.adam(step, gradient.view, value.view, first.view, second.view, &outcome);
     benchmark::ClobberMemory();
     ++step.step;
   }

@@ -5,11 +5,13 @@ namespace neural_attention {
 
 template class Marian<Cpu<float>, paper::marian>;
 template class TrainingStep<paper::Marian>;
+template void TrainingStep<paper::Marian>::launch(std::span<TranslationBatch>);
 template StepResult TrainingStep<paper::Marian>::run(std::span<TranslationBatch>);
 template LossSum TrainingStep<paper::Marian>::evaluate(const TranslationBatch&, double);
 
 template class Roberta<Cpu<float>, paper::roberta>;
 template class TrainingStep<paper::Roberta>;
+template void TrainingStep<paper::Roberta>::launch(std::span<MaskedBatch>);
 template StepResult TrainingStep<paper::Roberta>::run(std::span<MaskedBatch>);
 template LossSum TrainingStep<paper::Roberta>::evaluate(const MaskedBatch&, double);
 

@@ -93,6 +93,20 @@ class Matrix {
   std::vector<T, TestMemory<T>> values_;
 };
 
+/// A StepOutcome where a backend and the host see it.
+class SharedOutcome {
+ public:
+  explicit SharedOutcome(const neural_attention::StepOutcome& first = {}) { values_[0] = first; }
+  neural_attention::StepOutcome* place() { return values_.data(); }
+  const neural_attention::StepOutcome* operator->() const {
+    wait_for_device();
+    return values_.data();
+  }
+
+ private:
+  std::vector<neural_attention::StepOutcome, TestMemory<neural_attention::StepOutcome>> values_{1};
+};
+
 /// What results of type T are computed in.
 template <class T>
 using Computed = std::conditional_t<std::is_same_v<T, neural_attention::bfloat16>, float, T>;

@@ -193,27 +193,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, B, Backends) {
   }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(sums_columns, B, Backends) {
-  for (const auto [rows, cols] : shapes) {
-    if (NEURAL_ATTENTION_SANITIZED && emulated<B> && cols > 40) continue;  // a block a column: slow there
-    auto x = Matrix<typename B::Real>::normal(rows, cols, 1, 2);
-    const auto sums = [&, rows = rows, cols = cols](B& backend) {
-      Matrix<double> result(1, cols);
-      backend.column_sums(x.view(), {result.view().data, static_cast<std::size_t>(cols)});
-      for (int c = 0; c < cols; ++c) {
-        double want = 0, terms = 0;
-        for (int r = 0; r < rows; ++r) want += double(x(r, c)), terms += std::abs(double(x(r, c)));
-        BOOST_TEST_REQUIRE(close(result(0, c), want, terms, rows));
-      }
-      return result;
-    };
-    B one(1), two(2), seven(7);
-    auto expected = sums(one), with_two = sums(two), with_seven = sums(seven);
-    require_same_bits("column_sums with 2 threads", expected, with_two);
-    require_same_bits("column_sums with 7 threads", expected, with_seven);
-  }
-}
-
 BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, B, Backends) {
   using T = typename B::Scalar;
   B backend(2);

@@ -128,3 +128,38 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, B, Bac
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(sum_losses)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(adds_up_rows_in_double, B, Backends) {
+  using Real = typename B::Real;
+  for (const int rows : {0, 1, 2, 255, 257, 3000}) {
+    auto losses = Matrix<Real>::normal(rows, 2, 1, 3);
+    double want[2] = {}, terms[2] = {};
+    for (int r = 0; r < rows; ++r)
+      for (const int c : {0, 1}) {
+        want[c] += double(losses(r, c));
+        terms[c] += std::abs(double(losses(r, c)));
+      }
+    // Sums of n doubles: at most n roundings of their size.
+    const auto bound = [&](int c) { return (rows + 2) * std::numeric_limits<double>::epsilon() * (terms[c] + 10); };
+    const StepOutcome before{.smoothed_loss = 3.0, .negative_log_likelihood = 7.0};
+    SharedOutcome expected;
+    for (const int threads : {1, 2, 7}) {
+      B backend(threads);
+      SharedOutcome written(before), added(before);
+      backend.sum_losses(losses.view(), false, written.place());
+      backend.sum_losses(losses.view(), true, added.place());
+      BOOST_TEST(std::abs(written->smoothed_loss - want[0]) <= bound(0));
+      BOOST_TEST(std::abs(written->negative_log_likelihood - want[1]) <= bound(1));
+      BOOST_TEST(added->smoothed_loss == 3.0 + written->smoothed_loss);
+      BOOST_TEST(added->negative_log_likelihood == 7.0 + written->negative_log_likelihood);
+      if (threads == 1) *expected.place() = *written.place();
+      BOOST_TEST(written->smoothed_loss == expected->smoothed_loss);
+      BOOST_TEST(written->negative_log_likelihood == expected->negative_log_likelihood);
+    }
+    BOOST_TEST(losses.guards_hold());
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

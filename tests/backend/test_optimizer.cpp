@@ -8,6 +8,12 @@
 using namespace neural_attention;
 using namespace cpu_support;
 
+namespace {
+
+constexpr double clipping_scale = 0.5;
+
+}  // namespace
+
 BOOST_AUTO_TEST_SUITE(adam)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
@@ -28,14 +34,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
                    .epsilon = 1e-6,
                    .weight_decay = 0.1,
                    .decoupled = decoupled,
-                   .step = 0,
-                   .gradient_scale = 0.5};
+                   .step = 0};
+      SharedOutcome outcome({.gradient_scale = clipping_scale});
       for (how.step = 1; how.step <= steps; ++how.step) {
         auto gradient = Matrix<T>::normal(1, n, 100 + static_cast<unsigned>(how.step));
-        one.adam(how, gradient.view(), value.view(), first.view(), second.view());
-        seven.adam(how, gradient.view(), value7.view(), first7.view(), second7.view());
+        one.adam(how, gradient.view(), value.view(), first.view(), second.view(), outcome.place());
+        seven.adam(how, gradient.view(), value7.view(), first7.view(), second7.view(), outcome.place());
         for (std::size_t i = 0; i < w.size(); ++i) {
-          double g = double(gradient(0, static_cast<int>(i))) * how.gradient_scale;
+          double g = double(gradient(0, static_cast<int>(i))) * clipping_scale;
           if (decoupled)
             w[i] -= how.learning_rate * how.weight_decay * w[i];
           else
@@ -65,12 +71,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, B, RealBack
   using T = typename B::Scalar;
   B backend(1);
   Matrix<T> gradient(1, 20), value(1, 20), first(1, 20), second(1, 20);
+  SharedOutcome outcome;
   for (int i = 0; i < 20; ++i) gradient(0, i) = T(i % 2 ? 1 : -1) * T(i + 1);
-  backend.adam({.learning_rate = 0.125, .epsilon = 0.0}, gradient.view(), value.view(), first.view(), second.view());
+  backend.adam({.learning_rate = 0.125, .epsilon = 0.0}, gradient.view(), value.view(), first.view(), second.view(),
+               outcome.place());
   for (int i = 0; i < 20; ++i) BOOST_TEST(close(value(0, i), i % 2 ? -0.125 : 0.125, 1, 4));
   // A gradient that was always zero moves nothing, and epsilon keeps 0/0 away.
   Matrix<T> zero(1, 20), still(1, 20), first0(1, 20), second0(1, 20);
-  backend.adam({.learning_rate = 0.125}, zero.view(), still.view(), first0.view(), second0.view());
+  backend.adam({.learning_rate = 0.125}, zero.view(), still.view(), first0.view(), second0.view(), outcome.place());
   for (int i = 0; i < 20; ++i) BOOST_TEST(still(0, i) == T(0));
 }
 
@@ -82,8 +90,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
   using T = typename B::Scalar;
   constexpr double roundings = 16;
   constexpr int steps = 5;
-  const std::vector<SgdStep> ways = {
-      {0.05, 0.0, false, 0.1, 0.5}, {0.05, 0.9, false, 0.1, 0.5}, {0.05, 0.9, true, 0.1, 0.5}};
+  const std::vector<SgdStep> ways = {{0.05, 0.0, false, 0.1}, {0.05, 0.9, false, 0.1}, {0.05, 0.9, true, 0.1}};
+  SharedOutcome outcome({.gradient_scale = clipping_scale});
   for (const int n : {1, 15, 16, 777, 70001}) {
     for (const auto& how : ways) {
       auto value = Matrix<T>::normal(1, n, 1), value7 = value;
@@ -94,10 +102,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
       const bool keeps = how.momentum > 0.0;
       for (unsigned step = 1; step <= steps; ++step) {
         auto gradient = Matrix<T>::normal(1, n, 100 + step);
-        one.sgd(how, gradient.view(), value.view(), keeps ? velocity.view() : RowsOf<T>());
-        seven.sgd(how, gradient.view(), value7.view(), keeps ? velocity7.view() : RowsOf<T>());
+        one.sgd(how, gradient.view(), value.view(), keeps ? velocity.view() : RowsOf<T>(), outcome.place());
+        seven.sgd(how, gradient.view(), value7.view(), keeps ? velocity7.view() : RowsOf<T>(), outcome.place());
         for (std::size_t i = 0; i < w.size(); ++i) {
-          const double g = double(gradient(0, static_cast<int>(i))) * how.gradient_scale + how.weight_decay * w[i];
+          const double g = double(gradient(0, static_cast<int>(i))) * clipping_scale + how.weight_decay * w[i];
           u[i] = how.momentum * u[i] + g;
           w[i] -= how.learning_rate * (how.nesterov ? g + how.momentum * u[i] : u[i]);
         }
@@ -153,6 +161,93 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, B, RealBackend
   Matrix<T> large(1, 8);
   backend.fill(large.view(), T(1e30));
   BOOST_TEST(close(backend.squared_norm(large.view()), 8e60, 8e60, 1e9));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(clipping)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(scales_to_the_limit, B, RealBackends) {
+  using T = typename B::Scalar;
+  for (const int n : {0, 1, 777, 70001}) {
+    const auto gradient = Matrix<T>::normal(1, n, 1);
+    for (const double limit : {0.0, 1e-3, 0.25, 1e6}) {
+      SharedOutcome of_one({.smoothed_loss = 5.0, .negative_log_likelihood = 6.0, .gradient_scale = -1.0});
+      for (const int threads : {1, 7}) {
+        B backend(threads);
+        auto x = gradient;
+        SharedOutcome outcome({.smoothed_loss = 5.0, .negative_log_likelihood = 6.0, .gradient_scale = -1.0});
+        backend.clipping(x.view(), limit, outcome.place());
+        BOOST_TEST(outcome->squared_norm == backend.squared_norm(x.view()));
+        const double norm = std::sqrt(outcome->squared_norm);
+        const double want = limit > 0.0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+        BOOST_TEST(outcome->gradient_scale == want);
+        BOOST_TEST((want < 1.0) == (limit > 0.0 && limit < 1e6 && n > 0));
+        BOOST_TEST(outcome->finite);
+        BOOST_TEST(outcome->smoothed_loss == 5.0);
+        BOOST_TEST(outcome->negative_log_likelihood == 6.0);
+        if (threads == 1) *of_one.place() = *outcome.place();
+        BOOST_TEST(outcome->squared_norm == of_one->squared_norm);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(says_whether_all_is_finite, B, RealBackends) {
+  using T = typename B::Scalar;
+  constexpr T nan = std::numeric_limits<T>::quiet_NaN(), infinity = std::numeric_limits<T>::infinity();
+  B backend(2);
+  const auto finite = [&](double loss, T element) {
+    auto gradient = Matrix<T>::normal(1, 777, 1);
+    gradient(0, 700) = element;
+    SharedOutcome outcome({.smoothed_loss = loss, .finite = false});
+    backend.clipping(gradient.view(), 1.0, outcome.place());
+    return outcome->finite;
+  };
+  BOOST_TEST(finite(1.0, T(1)));
+  for (const T bad : {nan, infinity, -infinity}) {
+    BOOST_TEST(!finite(1.0, bad));
+    BOOST_TEST(!finite(double(bad), T(1)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(lets_optimizers_change_nothing_that_is_not_finite, B, RealBackends) {
+  using T = typename B::Scalar;
+  constexpr int n = 777;
+  B backend(2);
+  auto gradient = Matrix<T>::normal(1, n, 1);
+  gradient(0, 40) = std::numeric_limits<T>::quiet_NaN();
+  SharedOutcome outcome({.smoothed_loss = 1.0});
+  backend.clipping(gradient.view(), 1.0, outcome.place());
+  auto value = Matrix<T>::normal(1, n, 2), first = Matrix<T>::normal(1, n, 3), second = Matrix<T>::normal(1, n, 4);
+  auto value_before = value, first_before = first, second_before = second;
+  backend.adam({.learning_rate = 0.1, .weight_decay = 0.1}, gradient.view(), value.view(), first.view(), second.view(),
+               outcome.place());
+  for (const double momentum : {0.0, 0.9})
+    backend.sgd({.learning_rate = 0.1, .momentum = momentum, .weight_decay = 0.1}, gradient.view(), value.view(),
+                momentum > 0.0 ? first.view() : RowsOf<T>(), outcome.place());
+  require_same_bits("value", value, value_before);
+  require_same_bits("first moment", first, first_before);
+  require_same_bits("second moment", second, second_before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(reading)
+
+// What is read is what was there when reading began.
+BOOST_AUTO_TEST_CASE_TEMPLATE(brings_an_outcome_to_the_host, B, Backends) {
+  B backend(1);
+  for (const double loss : {1.5, 2.5}) {
+    SharedOutcome outcome(
+        {.smoothed_loss = loss, .negative_log_likelihood = 3.0, .squared_norm = 4.0, .finite = false});
+    backend.start_reading(outcome.place());
+    backend.sum_losses({}, false, outcome.place());
+    const auto read = backend.finish_reading();
+    BOOST_TEST((read.smoothed_loss == loss && read.negative_log_likelihood == 3.0 && read.squared_norm == 4.0));
+    BOOST_TEST((read.gradient_scale == 1.0 && !read.finite));
+    BOOST_TEST(outcome->smoothed_loss == 0.0);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -79,6 +79,9 @@ struct Error : std::logic_error {
   using std::logic_error::logic_error;
 };
 
+/// How often the host waited for the device, or would have: allocating and freeing do so too.
+inline long waits = 0;
+
 /// In which order warps and their threads get their turn.
 enum class Order { Forward, Reverse, Random };
 

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backend/gpu.hpp"
@@ -117,6 +119,68 @@ void check_orders() {
   }
 }
 
+/// A step with numbers that are not finite leaves parameters and moments as they were.
+template <class Family, class B>
+void check_not_finite() {
+  B backend(1);
+  using Model = typename Family::template Model<B>;
+  Model model(backend, Family::config(), 3);
+  auto& store = model.parameters();
+  TrainingStep<Model> training(backend, model, {.schedule = {Schedule::Kind::Constant}}, {});
+  auto batch = Family::batch();
+  training.run(std::span(&batch, 1));
+  const auto& entry = store.entries()[1];
+  std::vector<float> good(static_cast<std::size_t>(entry.size())), spoilt = good;
+  backend.download(store.value(entry), good);
+  spoilt.assign(good.size(), std::numeric_limits<float>::infinity());
+  const auto state = [&] {
+    auto all = tiny::values(backend, store);
+    for (const auto& moment : training.optimizer().moments()) {
+      std::vector<float> host(static_cast<std::size_t>(moment.numbers.size()));
+      backend.download(moment.numbers, host);
+      all.insert(all.end(), host.begin(), host.end());
+    }
+    return all;
+  };
+  const auto write = [&](const std::vector<float>& values) {
+    backend.upload(values, store.value(entry));
+    store.refresh();
+  };
+  const auto before = state();
+  write(spoilt);
+  BOOST_CHECK_EXCEPTION(training.run(std::span(&batch, 1)), NumericError, [&](const NumericError& error) {
+    const std::string what = error.what();
+    return what.find("step 2") != what.npos && what.find(entry.name) != what.npos;
+  });
+  write(good);
+  BOOST_TEST((state() == before));
+  BOOST_TEST(training.optimizer().steps() == 1);
+  training.run(std::span(&batch, 1));  // and it goes on
+  BOOST_TEST(training.optimizer().steps() == 2);
+  BOOST_TEST((state() != before));
+}
+
+#if !defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
+
+/// A step of every size has been seen: from then on the host waits once a step, for its result.
+template <class Family, class B>
+void check_waits() {
+  B backend(1);
+  using Model = typename Family::template Model<B>;
+  Model model(backend, Family::config(), 3);
+  TrainingStep<Model> training(backend, model, {}, {});
+  std::vector parts(2, Family::batch());
+  parts[1].follow(parts[0]);
+  for (int warm_up = 0; warm_up < 2; ++warm_up) training.run(std::span(parts));
+  emulation::waits = 0;
+  training.launch(std::span(parts));
+  BOOST_TEST(emulation::waits == 0);
+  training.result();
+  BOOST_TEST(emulation::waits == 1);
+}
+
+#endif
+
 template <class P>
 void check_decoding(const GenerationConfig& how) {
   for (const std::uint64_t seed : {1, 2}) {
@@ -153,6 +217,22 @@ BOOST_AUTO_TEST_CASE(does_not_depend_on_the_order_of_threads) {
   check_orders<MarianFamily>();
   check_orders<RobertaFamily>();
 }
+
+BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite_changes_nothing) {
+  check_not_finite<MarianFamily, Cpu<float>>();
+  check_not_finite<MarianFamily, Gpu>();
+  check_not_finite<RobertaFamily, cpu_support::GpuOf<bfloat16>>();
+}
+
+#if !defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
+
+BOOST_AUTO_TEST_CASE(a_steady_step_waits_only_for_its_result) {
+  check_waits<MarianFamily, Gpu>();
+  check_waits<MarianFamily, cpu_support::GpuOf<bfloat16>>();
+  check_waits<RobertaFamily, Gpu>();
+}
+
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()
 

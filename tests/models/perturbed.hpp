@@ -211,8 +211,9 @@ class Perturbed : public neural_attention::Cpu<double> {
   }
 
   // The moments and the step have some eight roundings, the new value one more.
-  void adam(const neural_attention::AdamStep& how, Matrix gradient, Matrix value, Matrix first, Matrix second) {
-    Base::adam(how, gradient, value, first, second);
+  void adam(const neural_attention::AdamStep& how, Matrix gradient, Matrix value, Matrix first, Matrix second,
+            const neural_attention::StepOutcome* outcome) {
+    Base::adam(how, gradient, value, first, second, outcome);
     perturb(value, [&](int r, int c) { return std::abs(value.row(r)[c]) + 8 * how.learning_rate; });
   }
 

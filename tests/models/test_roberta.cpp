@@ -42,9 +42,10 @@ void check_roberta(RobertaConfig config, double smoothing) {
       backend, model.parameters(),
       [&](Step<B>& step) { return factor * model.loss(step, batch, smoothing, saved).smoothed; },
       [&](Step<B>& step) {
-        const auto sums = model.loss_and_gradient(step, batch, smoothing, factor, saved);
-        BOOST_TEST(sums.tokens == 6);
-        return factor * sums.smoothed;
+        StepOutcome sums;
+        model.loss_and_gradient(step, batch, smoothing, factor, false, &sums, saved);
+        BOOST_TEST(model.loss(step, batch, smoothing, saved).tokens == 6);
+        return factor * sums.smoothed_loss;
       },
       options);
   BOOST_TEST(report.ok(), report.text());
@@ -72,15 +73,15 @@ std::pair<double, std::vector<double>> pass(const std::vector<std::size_t>& part
   Roberta<B, P> model(backend, config, 1);
   typename Roberta<B, P>::Saved saved;
   StepMemory<B> memory(backend);
-  double loss = 0.0;
+  StepOutcome loss;
   std::size_t first = 0;
   for (const auto count : parts) {
     auto step = memory.begin(true, 7, 3);
     const auto part = tiny::masked_batch(tiny::masked_sequences(), first, count);
-    loss += model.loss_and_gradient(step, part, 0.0, 1.0, saved).smoothed;
+    model.loss_and_gradient(step, part, 0.0, 1.0, first > 0, &loss, saved);
     first += count;
   }
-  return {loss, download(backend, model.parameters().gradients())};
+  return {loss.smoothed_loss, download(backend, model.parameters().gradients())};
 }
 
 }  // namespace
@@ -119,7 +120,8 @@ BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {
   typename Roberta<B, LinearProjections>::Saved saved;
   StepMemory<B> memory(backend);
   auto step = memory.begin(true);
-  model.loss_and_gradient(step, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, saved);
+  StepOutcome loss;
+  model.loss_and_gradient(step, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, false, &loss, saved);
   const auto row = [&](const char* name, int index) {
     const auto* const entry = model.parameters().find(name);
     BOOST_REQUIRE(entry);

@@ -198,11 +198,12 @@ void check_output_with(int rows, int vocabulary, int width, double smoothing) {
       },
       [&](Step<B>& step) {
         const auto dh = step.scratch.rows(rows, width);
-        const auto sums =
-            model.output.loss_and_gradient(step, model.table.weight, model.h.value, targets, smoothing, factor, dh);
+        StepOutcome sums;
+        model.output.loss_and_gradient(step, model.table.weight, model.h.value, targets, smoothing, factor, dh, false,
+                                       &sums);
         backend.add(dh, model.h.gradient);
-        BOOST_TEST(sums.tokens == rows);
-        return factor * sums.smoothed;
+        BOOST_TEST(model.output.loss(step, model.table.weight, model.h.value, targets, smoothing).tokens == rows);
+        return factor * sums.smoothed_loss;
       });
   BOOST_TEST(report.ok(), report.text());
   constexpr bool trained_bias = std::is_same_v<Bias<B>, Parameter<B>>;

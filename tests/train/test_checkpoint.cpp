@@ -46,7 +46,8 @@ struct Run {
   void train(int steps) {
     for (const auto& entry : store.entries())
       if (entry.trained) backend.fill(store.gradient(entry), 0.25f);  // the gaps stay zero
-    for (int i = 0; i < steps; ++i) adam.update(store, 0.01, 1.0);
+    const StepOutcome unclipped;
+    for (int i = 0; i < steps; ++i) adam.update(store, 0.01, &unclipped);
   }
   std::string save(const Scratch& scratch, const std::function<void(const std::string&)>& more = {}) {
     TrainingPosition position;

@@ -15,6 +15,7 @@ using namespace neural_attention;
 namespace {
 
 using B = Cpu<double>;
+const StepOutcome unclipped;
 
 struct Model {
   Parameter<B> a{4, 4, Initial::normal(1.0)};  // fills its 16 places exactly
@@ -57,7 +58,7 @@ struct Fixture {
       for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] = sign * double(i + 1);
       backend.upload(gradient, store.gradient(entry));
     }
-    for (int i = 0; i < count; ++i) adam.update(store, learning_rate, 1.0);
+    for (int i = 0; i < count; ++i) adam.update(store, learning_rate, &unclipped);
   }
 
   B backend{1};
@@ -282,7 +283,7 @@ BOOST_AUTO_TEST_CASE(keeps_to_rules_and_decays_matrices_only) {
   SgdFixture fixture(options);
   std::vector<std::vector<double>> before;
   for (const auto& name : all) before.push_back(fixture.values(name));
-  fixture.sgd.update(fixture.store, 0.1, 1.0);
+  fixture.sgd.update(fixture.store, 0.1, &unclipped);
   for (std::size_t t = 0; t < all.size(); ++t) {
     const auto after = fixture.values(all[t]);
     const double rate = t == 1 ? 0.0 : t == 2 ? 0.2 : 0.1;
@@ -293,7 +294,7 @@ BOOST_AUTO_TEST_CASE(keeps_to_rules_and_decays_matrices_only) {
   }
   // The second step carries half of the first: 1 + 0.5.
   const auto once = fixture.values("layers.1.d.bias");
-  fixture.sgd.update(fixture.store, 0.1, 1.0);
+  fixture.sgd.update(fixture.store, 0.1, &unclipped);
   const auto twice = fixture.values("layers.1.d.bias");
   for (std::size_t i = 0; i < once.size(); ++i) BOOST_TEST(std::abs(once[i] - twice[i] - 0.15) < 1e-14);
 }

@@ -424,6 +424,43 @@ BOOST_AUTO_TEST_CASE(behind_its_end_only_evaluates) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(batches)
+
+/// Says which batches have been made.
+struct Recorded : Data {
+  explicit Recorded(Data&& data) : Data(std::move(data)) {}
+  void begin_epoch(int epoch) {
+    Data::begin_epoch(epoch);
+    filled.clear();
+  }
+  void fill(std::size_t index, Batch& batch) {
+    Data::fill(index, batch);
+    filled.push_back(index);
+  }
+  std::vector<std::size_t> filled;
+};
+
+// So that a device does not wait for the host.
+BOOST_AUTO_TEST_CASE(of_the_next_step_are_made_before_a_result_is_asked_for) {
+  B backend(1);
+  Model model(backend, tiny::config(1, 8, 0.1), 5);
+  Recorded training(data(27, 4, true)), validation(data(9, 4, false));
+  std::vector<std::size_t> made;
+  TrainerCallbacks callbacks;
+  callbacks.on_step = [&](const StepEvent&) {
+    made.push_back(training.filled.size());
+    return true;
+  };
+  auto options = options_for();
+  options.epochs = 2;
+  Trainer<Model, Recorded> trainer(backend, model, training, validation, options, {}, callbacks);
+  trainer.run();
+  BOOST_TEST(made == (std::vector<std::size_t>{4, 6, 7, 7, 4, 6, 7, 7}), boost::test_tools::per_element());
+  BOOST_TEST(training.filled == (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(stopping)
 
 BOOST_AUTO_TEST_CASE(comes_early_without_gain) {

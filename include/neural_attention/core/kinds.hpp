@@ -1,4 +1,5 @@
-// Small value types that operations take: which activation, where a dropout mask comes from, how an optimizer moves.
+// Small value types that operations take: which activation, where a dropout mask comes from, how an optimizer moves
+// and by what.
 #pragma once
 
 #include "neural_attention/core/random.hpp"
@@ -46,7 +47,6 @@ struct AdamStep {
   double weight_decay = 0.0;
   bool decoupled = true;
   long step = 1;
-  double gradient_scale = 1.0;  ///< every gradient is multiplied by this first: clipping
 };
 
 /// A step of stochastic gradient descent as PyTorch defines it, with an L2 term and without dampening.
@@ -55,7 +55,16 @@ struct SgdStep {
   double momentum = 0.0;
   bool nesterov = false;
   double weight_decay = 0.0;
-  double gradient_scale = 1.0;
+};
+
+/// What an optimizer step finds out. It lies in memory of the backend, where the operations of the step write and read
+/// it, so that the host need not wait for the device inside a step.
+struct StepOutcome {
+  double smoothed_loss = 0.0;  ///< sums over the target tokens: see cross_entropy
+  double negative_log_likelihood = 0.0;
+  double squared_norm = 0.0;    ///< of the gradients
+  double gradient_scale = 1.0;  ///< optimizers multiply every gradient by this first: clipping
+  bool finite = true;           ///< loss and gradients are; else optimizers change nothing
 };
 
 }  // namespace neural_attention

@@ -96,13 +96,13 @@ class Marian {
   /// logits [n, vocabulary] of decoder outputs h [n, d].
   void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const;
 
-  /// Sums of the loss over a batch, without gradients.
+  /// Sums of the loss over a batch, without gradients: waits for them.
   LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
-  /// Forward and backward: returns the sums of the loss and adds gradient_scale · their gradients. For the gradient of
-  /// a mean over N tokens, gradient_scale is 1/N.
-  LossSum loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
-                            Saved& saved);
+  /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
+  /// gradient_scale · their gradients. For the gradient of a mean over N tokens, gradient_scale is 1/N.
+  void loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
+                         bool accumulate, StepOutcome* outcome, Saved& saved);
 
   /// Begins decoding, row i with sentence i: encodes the sources and projects their keys and values once. At most
   /// `capacity` tokens follow, in at most `rows_per_sentence` rows a sentence.
@@ -188,8 +188,8 @@ LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double 
 }
 
 template <class B, class P>
-LossSum Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
-                                        double gradient_scale, Saved& saved) {
+void Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
+                                     double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
   check(batch);
   const auto memory = encode(step, batch, saved);
   const auto hidden = decode(step, batch, memory, saved);
@@ -198,8 +198,8 @@ LossSum Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& b
   step.backend.fill(dmemory, typename B::Scalar(0));
   const auto mark = step.scratch.mark();
   auto dy = step.scratch.rows(hidden.rows, hidden.cols);
-  const auto sums =
-      output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy);
+  output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, accumulate,
+                            outcome);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
   dy = decoder_.backward(step, mark, dy, saved.decoder, context);
   embed_backward(step, batch.decoder_input, dy, saved.target_dropout);
@@ -207,7 +207,6 @@ LossSum Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& b
   step.scratch.rewind(mark);
   dy = encoder_.backward(step, mark, dmemory, saved.encoder, batch.source.offsets());
   embed_backward(step, batch.source, dy, saved.source_dropout);
-  return sums;
 }
 
 template <class B, class P>

@@ -20,11 +20,13 @@ namespace neural_attention {
 
 extern template class Marian<Cpu<float>, paper::marian>;
 extern template class TrainingStep<paper::Marian>;
+extern template void TrainingStep<paper::Marian>::launch(std::span<TranslationBatch>);
 extern template StepResult TrainingStep<paper::Marian>::run(std::span<TranslationBatch>);
 extern template LossSum TrainingStep<paper::Marian>::evaluate(const TranslationBatch&, double);
 
 extern template class Roberta<Cpu<float>, paper::roberta>;
 extern template class TrainingStep<paper::Roberta>;
+extern template void TrainingStep<paper::Roberta>::launch(std::span<MaskedBatch>);
 extern template StepResult TrainingStep<paper::Roberta>::run(std::span<MaskedBatch>);
 extern template LossSum TrainingStep<paper::Roberta>::evaluate(const MaskedBatch&, double);
 

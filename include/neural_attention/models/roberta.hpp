@@ -75,13 +75,13 @@ class Roberta {
   /// logits [n, vocabulary] of states [n, d].
   void logits(Step<B>& step, Rows<B> states, Rows<B> logits) const;
 
-  /// Sums of the loss over the masked tokens of a batch, without gradients.
+  /// Sums of the loss over the masked tokens of a batch, without gradients: waits for them.
   LossSum loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const;
 
-  /// Forward and backward: returns the sums of the loss and adds gradient_scale · their gradients. For the gradient of
-  /// a mean over N masked tokens, gradient_scale is 1/N.
-  LossSum loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
-                            Saved& saved);
+  /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
+  /// gradient_scale · their gradients. For the gradient of a mean over N masked tokens, gradient_scale is 1/N.
+  void loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
+                         bool accumulate, StepOutcome* outcome, Saved& saved);
 
  private:
   static constexpr int no_padding = -1;
@@ -148,8 +148,8 @@ LossSum Roberta<B, P>::loss(Step<B>& step, const MaskedBatch& batch, double smoo
 }
 
 template <class B, class P>
-LossSum Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing,
-                                         double gradient_scale, Saved& saved) {
+void Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
+                                      bool accumulate, StepOutcome* outcome, Saved& saved) {
   check(batch);
   const auto hidden = encode(step, batch, saved);
   const auto states = masked_states(step, hidden, batch, saved);
@@ -158,8 +158,8 @@ LossSum Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch
   auto dy = step.scratch.rows(hidden.rows, hidden.cols);
   step.backend.fill(dy, typename B::Scalar(0));
   const auto dstates = step.scratch.rows(states.rows, states.cols);
-  const auto sums =
-      head_.output().loss_and_gradient(step, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates);
+  head_.output().loss_and_gradient(step, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates,
+                                   accumulate, outcome);
   head_.backward(step, dstates, batch.masked_rows, saved.head, dy);
   dy = encoder_.backward(step, mark, dy, saved.encoder, batch.tokens.offsets());
 
@@ -168,7 +168,6 @@ LossSum Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch
   words_.backward(step, dy, batch.tokens.ids(), 1.0);
   types_.backward(step, dy, batch.token_types, 1.0);
   positions_.backward(step, dy, batch.position_rows, 1.0);
-  return sums;
 }
 
 }  // namespace neural_attention

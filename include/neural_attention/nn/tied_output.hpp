@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -40,16 +39,23 @@ class TiedOutput {
     step.backend.linear(h, embedding.value, bias.value, Activation::Identity, logits);
   }
 
-  /// The loss alone.
+  /// The loss alone: waits for it.
   LossSum loss(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
                double smoothing) const {
-    return chunked(step, embedding, h, targets, smoothing, 0.0, {});
+    const ArenaScope scope(step.scratch);
+    StepOutcome* const outcome = step.scratch.template rows<StepOutcome>(1, 1).data;
+    chunked(step, embedding, h, targets, smoothing, 0.0, {}, false, outcome);
+    step.backend.start_reading(outcome);
+    const auto found = step.backend.finish_reading();
+    return {found.smoothed_loss, found.negative_log_likelihood, h.rows};
   }
 
-  /// The loss, and gradient_scale · its gradients: dh is written, the embedding's gradient accumulates.
-  LossSum loss_and_gradient(Step<B>& step, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
-                            double smoothing, double gradient_scale, Rows<B> dh) const {
-    return chunked(step, embedding, h, targets, smoothing, gradient_scale, dh);
+  /// The loss, written to `outcome` or added with `accumulate`, and gradient_scale · its gradients: dh is written, the
+  /// embedding's gradient accumulates.
+  void loss_and_gradient(Step<B>& step, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+                         double smoothing, double gradient_scale, Rows<B> dh, bool accumulate,
+                         StepOutcome* outcome) const {
+    chunked(step, embedding, h, targets, smoothing, gradient_scale, dh, accumulate, outcome);
   }
 
   Bias<B> bias;
@@ -58,8 +64,8 @@ class TiedOutput {
   static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 25;
   static constexpr std::ptrdiff_t smallest_chunk = 128;
 
-  LossSum chunked(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
-                  double smoothing, double gradient_scale, Rows<B> dh) const {
+  void chunked(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets, double smoothing,
+               double gradient_scale, Rows<B> dh, bool accumulate, StepOutcome* outcome) const {
     using Real = typename B::Real;
     const ArenaScope scope(step.scratch);
     const int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(chunk_elements / bias.cols, smallest_chunk, 1024));
@@ -76,9 +82,7 @@ class TiedOutput {
       step.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
       if constexpr (std::is_same_v<Bias<B>, Parameter<B>>) step.backend.bias_gradient(logits, bias.gradient);
     }
-    std::array<double, 2> sums{};
-    step.backend.column_sums(losses, sums);
-    return {sums[0], sums[1], h.rows};
+    step.backend.sum_losses(losses, accumulate, outcome);
   }
 };
 

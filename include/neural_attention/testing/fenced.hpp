@@ -250,23 +250,33 @@ class Fenced {
     const Open open(*fence_);
     base_.cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
   }
-  void column_sums(Matrix x, std::span<double> sums) {
+  void sum_losses(Matrix losses, bool accumulate, StepOutcome* outcome) {
     const Open open(*fence_);
-    base_.column_sums(x, sums);
+    base_.sum_losses(losses, accumulate, outcome);
   }
 
   double squared_norm(Matrix x) {
     const Open open(*fence_);
     return base_.squared_norm(x);
   }
-  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment) {
+  void clipping(Matrix gradient, double limit, StepOutcome* outcome) {
     const Open open(*fence_);
-    base_.adam(how, gradient, value, first_moment, second_moment);
+    base_.clipping(gradient, limit, outcome);
   }
-  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity) {
+  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment,
+            const StepOutcome* outcome) {
     const Open open(*fence_);
-    base_.sgd(how, gradient, value, velocity);
+    base_.adam(how, gradient, value, first_moment, second_moment, outcome);
   }
+  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity, const StepOutcome* outcome) {
+    const Open open(*fence_);
+    base_.sgd(how, gradient, value, velocity, outcome);
+  }
+  void start_reading(const StepOutcome* outcome) {
+    const Open open(*fence_);
+    base_.start_reading(outcome);
+  }
+  StepOutcome finish_reading() { return base_.finish_reading(); }
 
  private:
   struct Open {

@@ -45,14 +45,14 @@ struct Moment {
 };
 
 /// What trains: constructed from (B&, const ParameterStore<B>&, Options). `name` and `moments` are what checkpoints
-/// keep of it; `moments` has the same names in every run with the same options. `update` changes the store's values;
-/// who calls it calls refresh() next.
+/// keep of it; `moments` has the same names in every run with the same options. `update` counts a step and changes the
+/// store's values as `outcome` says, which lies in memory of the backend; who calls it calls refresh() next.
 template <class O, class B>
 concept Optimizer = std::constructible_from < O,
         B&, const ParameterStore<B>
-&, typename O::Options >
-       &&requires(O optimizer, const O& fixed, const ParameterStore<B>& store, double number, long steps) {
-  optimizer.update(store, number, number);
+&, typename O::Options > &&requires(O optimizer, const O& fixed, const ParameterStore<B>& store, double number,
+                                    long steps, const StepOutcome* outcome) {
+  optimizer.update(store, number, outcome);
   { fixed.name() } -> std::convertible_to<std::string_view>;
   { fixed.moments() } -> std::same_as<std::vector<Moment<B>>>;
   { fixed.steps() } -> std::same_as<long>;
@@ -133,14 +133,14 @@ class Adam {
         second_(backend, store),
         parts_(plan_updates(store, options_.rates, options_.weight_decay)) {}
 
-  /// One update with the gradients of the store, each multiplied by gradient_scale first.
-  void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
+  /// One update with the gradients of the store, scaled as `outcome` says; none where it is not finite.
+  void update(const ParameterStore<B>& store, double learning_rate, const StepOutcome* outcome) {
     ++steps_;
     for (const auto& part : parts_) {
       const AdamStep how{learning_rate * part.rate, options_.beta1,     options_.beta2, options_.epsilon,
-                         part.weight_decay,         options_.decoupled, steps_,         gradient_scale};
+                         part.weight_decay,         options_.decoupled, steps_};
       backend_->adam(how, store.gradients().columns(part.first, part.count),
-                     store.values().columns(part.first, part.count), first_.part(part), second_.part(part));
+                     store.values().columns(part.first, part.count), first_.part(part), second_.part(part), outcome);
     }
   }
 
@@ -173,14 +173,13 @@ class Sgd {
         velocity_(options_.momentum == 0.0 ? MomentMemory<B>() : MomentMemory<B>(backend, store)),
         parts_(plan_updates(store, options_.rates, options_.weight_decay)) {}
 
-  /// One update with the gradients of the store, each multiplied by gradient_scale first.
-  void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
+  /// One update with the gradients of the store, scaled as `outcome` says; none where it is not finite.
+  void update(const ParameterStore<B>& store, double learning_rate, const StepOutcome* outcome) {
     ++steps_;
     for (const auto& part : parts_) {
-      const SgdStep how{learning_rate * part.rate, options_.momentum, options_.nesterov, part.weight_decay,
-                        gradient_scale};
+      const SgdStep how{learning_rate * part.rate, options_.momentum, options_.nesterov, part.weight_decay};
       backend_->sgd(how, store.gradients().columns(part.first, part.count),
-                    store.values().columns(part.first, part.count), velocity_.part(part));
+                    store.values().columns(part.first, part.count), velocity_.part(part), outcome);
     }
   }
 
@@ -217,8 +216,8 @@ class OptimizerChoice {
   OptimizerChoice(B& backend, const ParameterStore<B>& store, Options options)
       : chosen_(make(backend, store, std::move(options), std::index_sequence_for<Optimizers<B>...>{})) {}
 
-  void update(const ParameterStore<B>& store, double learning_rate, double gradient_scale) {
-    std::visit([&](auto& one) { one.update(store, learning_rate, gradient_scale); }, chosen_);
+  void update(const ParameterStore<B>& store, double learning_rate, const StepOutcome* outcome) {
+    std::visit([&](auto& one) { one.update(store, learning_rate, outcome); }, chosen_);
   }
   std::string_view name() const {
     return std::visit([](const auto& one) -> std::string_view { return one.name(); }, chosen_);

@@ -90,7 +90,8 @@ class Trainer {
         step_(backend, model, options_.step, std::move(optimizer)),
         validation_batch_(validation.empty_batch()) {
     position_.seed = options_.step.seed;
-    parts_.assign(static_cast<std::size_t>(options_.accumulation), training.empty_batch());
+    for (auto* const parts : {&parts_, &next_parts_})
+      parts->assign(static_cast<std::size_t>(options_.accumulation), training.empty_batch());
   }
 
   long total_steps() const { return total_steps_; }
@@ -122,6 +123,7 @@ class Trainer {
     while (position_.step < total_steps_ && !summary.cancelled && !summary.stopped_early) {
       training_->begin_epoch(position_.epoch);
       const auto batches = static_cast<long>(training_->batches());
+      filled_ = 0;
       while (position_.batch < batches && position_.step < total_steps_) {
         evaluated = false;
         const bool go_on = one_step(batches);
@@ -184,18 +186,30 @@ class Trainer {
     return position_.epoch + (batches > 0 ? double(position_.batch) / double(batches) : 0.0);
   }
 
+  /// Makes the batches of the step that begins with batch `first`; how many these are: none behind the last one.
+  long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
+    const auto count = std::min<long>(options_.accumulation, batches - first);
+    for (long i = 0; i < count; ++i) {
+      training_->fill(static_cast<std::size_t>(first + i), parts[i]);
+      if (i > 0) parts[i].follow(parts[i - 1]);
+    }
+    return count;
+  }
+
+  /// The host makes the next step's batches while a device works at this step. It waits for the result before it
+  /// launches the next one: a callback that cancels must find the parameters behind the step that it was told of.
   bool one_step(long batches) {
     const auto begin = Clock::now();
-    const auto count = std::min<long>(options_.accumulation, batches - position_.batch);
-    for (long i = 0; i < count; ++i) {
-      training_->fill(static_cast<std::size_t>(position_.batch + i), parts_[i]);
-      if (i > 0) parts_[i].follow(parts_[i - 1]);
-    }
+    const auto count = filled_ > 0 ? filled_ : fill(parts_, position_.batch, batches);
+    step_.launch(std::span(parts_).first(static_cast<std::size_t>(count)));
+    const auto next = fill(next_parts_, position_.batch + count, batches);
     StepEvent event;
-    event.result = step_.run(std::span(parts_).first(static_cast<std::size_t>(count)));
+    event.result = step_.result();
     position_.batch += count;
     event.step = ++position_.step;
     for (long i = 0; i < count; ++i) position_.tokens += parts_[i].counted_tokens();
+    std::swap(parts_, next_parts_);
+    filled_ = next;
     position_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
     event.total_steps = total_steps_;
     event.epoch = epochs_done(batches);
@@ -289,7 +303,8 @@ class Trainer {
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
   TrainingStep<Model, O> step_;
-  std::vector<typename Data::Batch> parts_;
+  std::vector<typename Data::Batch> parts_, next_parts_;
+  long filled_ = 0;  ///< how many of parts_ are those of the next step
   typename Data::Batch validation_batch_;
   TrainingPosition position_;
   EvaluationEvent last_, best_;

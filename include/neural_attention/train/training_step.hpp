@@ -1,8 +1,9 @@
 // One optimizer step: gradients of the mean loss over all target tokens of its parts, clipping by the global norm,
 // Adam or another optimizer. A step cut into parts (gradient accumulation) has the same gradient as the undivided
-// batch.
+// batch. Nothing waits for the device until the result is asked for.
 #pragma once
 
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -37,12 +38,21 @@ class TrainingStep {
 
   TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer);
 
-  /// The parts of one step, an array of batches whose first_… members say where each begins. Throws NumericError, and
-  /// leaves parameters and moments as they were, where the loss or a gradient is not finite.
+  /// Starts a step and returns; a device may go on working at it. `parts` is an array of batches whose first_… members
+  /// say where each begins; they may change afterwards.
+  template <class Batch>
+  void launch(std::span<Batch> parts);
+
+  /// Waits for what was launched, once a launch; the next launch or evaluation does so where nobody asked. Throws
+  /// NumericError, and the step has left parameters and moments as they were, where the loss or a gradient is not
+  /// finite.
+  StepResult result();
+
+  /// Both in one.
   template <class Batch>
   StepResult run(std::span<Batch> parts);
 
-  /// Sums of the loss over one batch; parameters and gradients are left alone.
+  /// Sums of the loss over one batch: waits for them. Parameters and gradients are left alone.
   template <class Batch>
   LossSum evaluate(const Batch& batch, double label_smoothing = 0.0);
 
@@ -52,6 +62,7 @@ class TrainingStep {
 
  private:
   [[noreturn]] void throw_not_finite(const StepResult& result);
+  StepOutcome* outcome() const { return static_cast<StepOutcome*>(outcome_.data()); }
 
   B* backend_;
   Model* model_;
@@ -59,6 +70,9 @@ class TrainingStep {
   O optimizer_;
   StepMemory<B> memory_;
   typename Model::Saved saved_;
+  typename B::Memory outcome_;
+  StepResult launched_;  // but for what the outcome says
+  bool waiting_ = false;
 };
 
 template <class Model, class O>
@@ -67,34 +81,59 @@ TrainingStep<Model, O>::TrainingStep(B& backend, Model& model, StepOptions optio
       model_(&model),
       options_(options),
       optimizer_(backend, model.parameters(), std::move(optimizer)),
-      memory_(backend) {}
+      memory_(backend),
+      outcome_(backend.allocate(sizeof(StepOutcome))) {}
 
 template <class Model, class O>
 template <class Batch>
-StepResult TrainingStep<Model, O>::run(std::span<Batch> parts) {
+void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
+  if (waiting_) result();
   long tokens = 0;
   for (const auto& part : parts) tokens += static_cast<long>(part.labels.size());
   if (tokens == 0) throw ConfigError("a training step needs at least one target token");
   auto& store = model_->parameters();
   store.zero_gradients();
-  StepResult result;
   for (const auto& part : parts) {
     auto step = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
-    result.loss += model_->loss_and_gradient(step, part, options_.label_smoothing, 1.0 / double(tokens), saved_);
+    const bool accumulate = &part != parts.data();
+    model_->loss_and_gradient(step, part, options_.label_smoothing, 1.0 / double(tokens), accumulate, outcome(),
+                              saved_);
   }
-  result.gradient_norm = std::sqrt(backend_->squared_norm(store.gradients()));
-  if (!std::isfinite(result.loss.smoothed) || !std::isfinite(result.gradient_norm)) throw_not_finite(result);
-  result.learning_rate = options_.learning_rate * options_.schedule.factor(optimizer_.steps());
-  const double limit = options_.max_gradient_norm;
-  const double scale = limit > 0.0 ? std::min(1.0, limit / (result.gradient_norm + 1e-6)) : 1.0;
-  optimizer_.update(store, result.learning_rate, scale);
+  backend_->clipping(store.gradients(), options_.max_gradient_norm, outcome());
+  backend_->start_reading(outcome());
+  launched_ = {};
+  launched_.loss.tokens = tokens;
+  launched_.learning_rate = options_.learning_rate * options_.schedule.factor(optimizer_.steps());
+  optimizer_.update(store, launched_.learning_rate, outcome());
   store.refresh();
-  return result;
+  waiting_ = true;
+}
+
+template <class Model, class O>
+StepResult TrainingStep<Model, O>::result() {
+  assert(waiting_);
+  waiting_ = false;
+  const auto read = backend_->finish_reading();
+  auto step = launched_;
+  step.loss.smoothed = read.smoothed_loss;
+  step.loss.negative_log_likelihood = read.negative_log_likelihood;
+  step.gradient_norm = std::sqrt(read.squared_norm);
+  if (read.finite) return step;
+  optimizer_.set_steps(optimizer_.steps() - 1);
+  throw_not_finite(step);
+}
+
+template <class Model, class O>
+template <class Batch>
+StepResult TrainingStep<Model, O>::run(std::span<Batch> parts) {
+  launch(parts);
+  return result();
 }
 
 template <class Model, class O>
 template <class Batch>
 LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smoothing) {
+  if (waiting_) result();
   auto step = memory_.begin(false);
   return model_->loss(step, batch, label_smoothing, saved_);
 }

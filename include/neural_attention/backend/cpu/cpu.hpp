@@ -188,15 +188,24 @@ class Cpu {
   /// p[target].
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      Matrix losses);
-  /// Column sums of x [n, c] into host memory, summed in double in a fixed order.
-  void column_sums(Matrix x, std::span<double> sums);
+  /// The losses of `outcome` = column sums of losses [n, 2], or += …, in double in a fixed order.
+  void sum_losses(Matrix losses, bool accumulate, StepOutcome* outcome);
 
-  // ---- Optimizers: flat views [1, n] ----
+  // ---- Optimizers: flat views [1, n]; a StepOutcome lies in memory of the backend ----
   /// Σ x², in double, in a fixed order. Not finite if any element is not.
   double squared_norm(Matrix x);
-  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment);
+  /// The rest of `outcome`, whose losses are there: the gradient's squared norm, the scale that clips its norm to
+  /// `limit` (0: no clipping), and whether all is finite.
+  void clipping(Matrix gradient, double limit, StepOutcome* outcome);
+  /// Both optimizers scale the gradient as `outcome` says, and do nothing where it is not finite.
+  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment,
+            const StepOutcome* outcome);
   /// `velocity` is all zeros before the first step; it may be none where the momentum is 0.
-  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity);
+  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity, const StepOutcome* outcome);
+  /// Begins to bring `outcome`, as the operations before have left it, to the host, and waits until it is there. One at
+  /// a time.
+  void start_reading(const StepOutcome* outcome) { read_ = *outcome; }
+  StepOutcome finish_reading() { return read_; }
 
  private:
   /// Temporary memory of one worker; grows and is kept.
@@ -250,6 +259,7 @@ class Cpu {
   std::vector<Workspace> packing_;     // packed panels of the gemm below it
   cpu_gemm::KeptWeights<T, Workspace> kept_weights_;
   Workspace shared_packing_;  // the packed right operand of a product that all threads work at
+  StepOutcome read_;          // between start_reading and finish_reading
 };
 
 }  // inline namespace

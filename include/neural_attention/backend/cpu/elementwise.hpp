@@ -177,20 +177,4 @@ void Cpu<T>::residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask
   });
 }
 
-// The tasks share out the columns: each column is summed by one of them, over all rows in order.
-template <class T>
-void Cpu<T>::column_sums(Matrix x, std::span<double> sums) {
-  assert(std::ssize(sums) == x.cols);
-  constexpr std::ptrdiff_t narrow = 64;
-  const auto width = std::max(narrow, cpu_blocks::row_grain(x.rows));
-  split(x.cols, width, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
-    double* const out = sums.data() + first;
-    std::fill_n(out, count, 0.0);
-    for (int r = 0; r < x.rows; ++r) {
-      const T* const row = x.row(r) + first;
-      for (std::ptrdiff_t c = 0; c < count; ++c) out[c] += static_cast<double>(row[c]);
-    }
-  });
-}
-
 }  // namespace neural_attention

@@ -105,4 +105,16 @@ void Cpu<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> targ
   });
 }
 
+template <class T>
+void Cpu<T>::sum_losses(Matrix losses, bool accumulate, StepOutcome* outcome) {
+  assert(losses.rows == 0 || losses.cols == 2);
+  double smoothed = 0.0, plain = 0.0;
+  for (int r = 0; r < losses.rows; ++r) {
+    smoothed += static_cast<double>(losses.row(r)[0]);
+    plain += static_cast<double>(losses.row(r)[1]);
+  }
+  outcome->smoothed_loss = accumulate ? outcome->smoothed_loss + smoothed : smoothed;
+  outcome->negative_log_likelihood = accumulate ? outcome->negative_log_likelihood + plain : plain;
+}
+
 }  // namespace neural_attention

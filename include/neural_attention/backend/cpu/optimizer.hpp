@@ -55,13 +55,23 @@ double Cpu<T>::squared_norm(Matrix x) {
 }
 
 template <class T>
-void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment) {
+void Cpu<T>::clipping(Matrix gradient, double limit, StepOutcome* outcome) {
+  outcome->squared_norm = squared_norm(gradient);
+  const double norm = std::sqrt(outcome->squared_norm);
+  outcome->gradient_scale = limit > 0.0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+  outcome->finite = std::isfinite(norm) && std::isfinite(outcome->smoothed_loss);
+}
+
+template <class T>
+void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment,
+                  const StepOutcome* outcome) {
   using Block = cpu_blocks::Block<T>;
   assert(gradient.contiguous() && value.contiguous() && first_moment.contiguous() && second_moment.contiguous());
   assert(gradient.size() == value.size() && first_moment.size() == value.size());
   assert(second_moment.size() == value.size() && how.step >= 1);
+  if (!outcome->finite) return;
   const auto step = static_cast<double>(how.step);
-  const T scale = static_cast<T>(how.gradient_scale);
+  const T scale = static_cast<T>(outcome->gradient_scale);
   const T decay = static_cast<T>(how.decoupled ? 0.0 : how.weight_decay);
   const T shrink = static_cast<T>(how.decoupled ? 1.0 - how.learning_rate * how.weight_decay : 1.0);
   const T keep1 = static_cast<T>(how.beta1), keep2 = static_cast<T>(how.beta2);
@@ -96,11 +106,12 @@ void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix fir
 }
 
 template <class T>
-void Cpu<T>::sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity) {
+void Cpu<T>::sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity, const StepOutcome* outcome) {
   using Block = cpu_blocks::Block<T>;
   assert(gradient.contiguous() && value.contiguous() && gradient.size() == value.size());
   assert(how.momentum == 0.0 || (velocity.contiguous() && velocity.size() == value.size()));
-  const T scale = static_cast<T>(how.gradient_scale), decay = static_cast<T>(how.weight_decay);
+  if (!outcome->finite) return;
+  const T scale = static_cast<T>(outcome->gradient_scale), decay = static_cast<T>(how.weight_decay);
   const T rate = static_cast<T>(how.learning_rate), momentum = static_cast<T>(how.momentum);
   split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     const T* const g = gradient.data + first;

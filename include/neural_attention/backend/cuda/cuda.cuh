@@ -95,6 +95,7 @@ struct Cuda<T>::Device {
 
   cuda_backend::Stream stream;
   cuda_backend::Staging staging;
+  cuda_backend::Reading<StepOutcome> reading;
   cuda_backend::Products products;
   CudaMemory memory;
   std::size_t bytes = 0;
@@ -253,11 +254,8 @@ void Cuda<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> tar
 }
 
 template <class T>
-void Cuda<T>::column_sums(RealMatrix x, std::span<double> sums) {
-  assert(std::ssize(sums) == x.cols);
-  double* const there = device_->template reserve<double>(sums.size());
-  cuda_backend::column_sums(x, there, device_->stream);
-  std::ranges::copy(device_->on_host(there, sums.size()), sums.begin());
+void Cuda<T>::sum_losses(RealMatrix losses, bool accumulate, StepOutcome* outcome) {
+  cuda_backend::sum_losses(losses, accumulate, outcome, device_->stream);
 }
 
 template <class T>
@@ -270,14 +268,32 @@ double Cuda<T>::squared_norm(RealMatrix x) {
 }
 
 template <class T>
-void Cuda<T>::adam(const AdamStep& how, RealMatrix gradient, RealMatrix value, RealMatrix first_moment,
-                   RealMatrix second_moment) {
-  cuda_backend::adam(how, gradient, value, first_moment, second_moment, device_->stream);
+void Cuda<T>::clipping(RealMatrix gradient, double limit, StepOutcome* outcome) {
+  const auto partials = static_cast<std::size_t>(cuda_backend::squared_norm_partials(gradient.size()));
+  double* const sums = device_->template reserve<double>(partials);
+  cuda_backend::clipping(gradient, limit, sums, outcome, device_->stream);
 }
 
 template <class T>
-void Cuda<T>::sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, RealMatrix velocity) {
-  cuda_backend::sgd(how, gradient, value, velocity, device_->stream);
+void Cuda<T>::adam(const AdamStep& how, RealMatrix gradient, RealMatrix value, RealMatrix first_moment,
+                   RealMatrix second_moment, const StepOutcome* outcome) {
+  cuda_backend::adam(how, gradient, value, first_moment, second_moment, outcome, device_->stream);
+}
+
+template <class T>
+void Cuda<T>::sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, RealMatrix velocity,
+                  const StepOutcome* outcome) {
+  cuda_backend::sgd(how, gradient, value, velocity, outcome, device_->stream);
+}
+
+template <class T>
+void Cuda<T>::start_reading(const StepOutcome* outcome) {
+  device_->reading.start(outcome, device_->stream);
+}
+
+template <class T>
+StepOutcome Cuda<T>::finish_reading() {
+  return device_->reading.finish();
 }
 
 }  // namespace neural_attention

@@ -107,12 +107,15 @@ class Cuda {
 
   void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
                      RealMatrix losses);
-  void column_sums(RealMatrix x, std::span<double> sums);
+  void sum_losses(RealMatrix losses, bool accumulate, StepOutcome* outcome);
 
   double squared_norm(RealMatrix x);
+  void clipping(RealMatrix gradient, double limit, StepOutcome* outcome);
   void adam(const AdamStep& how, RealMatrix gradient, RealMatrix value, RealMatrix first_moment,
-            RealMatrix second_moment);
-  void sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, RealMatrix velocity);
+            RealMatrix second_moment, const StepOutcome* outcome);
+  void sgd(const SgdStep& how, RealMatrix gradient, RealMatrix value, RealMatrix velocity, const StepOutcome* outcome);
+  void start_reading(const StepOutcome* outcome);
+  StepOutcome finish_reading();
 
  private:
   struct Device;  // the stream and what belongs to it

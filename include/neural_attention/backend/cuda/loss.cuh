@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "neural_attention/backend/cuda/device.cuh"
+#include "neural_attention/backend/cuda/sums.cuh"
+#include "neural_attention/core/kinds.hpp"
 
 namespace neural_attention::cuda_backend {
 
@@ -105,6 +107,24 @@ void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double 
            static_cast<float>(gradient_scale), losses);
   };
   with_bools(run, static_cast<bool>(bias), gradient_scale != 0.0, whole);
+}
+
+/// A block a column.
+template <class T>
+__global__ void sum_losses_kernel(RowsOf<T> losses, bool accumulate, StepOutcome* outcome) {
+  const int col = static_cast<int>(blockIdx.x);
+  double mine = 0.0;
+  for (int r = static_cast<int>(threadIdx.x); r < losses.rows; r += sum_threads)
+    mine += static_cast<double>(losses.row(r)[col]);
+  const double sum = block_sum(mine);
+  if (threadIdx.x > 0) return;
+  double& total = col == 0 ? outcome->smoothed_loss : outcome->negative_log_likelihood;
+  total = accumulate ? total + sum : sum;
+}
+
+inline void sum_losses(RowsOf<float> losses, bool accumulate, StepOutcome* outcome, Stream stream) {
+  assert(losses.rows == 0 || losses.cols == 2);
+  launch("sum_losses", sum_losses_kernel<float>, dim3(2), dim3(sum_threads), 0, stream, losses, accumulate, outcome);
 }
 
 }  // namespace neural_attention::cuda_backend

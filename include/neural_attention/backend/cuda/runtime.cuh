@@ -1,5 +1,5 @@
 // What the backend asks of a device besides running kernels: memory, copies and waiting. For tests on the CPU,
-// where device memory is host memory, the same calls do the same at once.
+// where device memory is host memory, the same calls do the same at once, and count what would wait.
 #pragma once
 
 #include <cstddef>
@@ -95,9 +95,15 @@ inline Stream make_stream(int device) {
 }
 inline std::string device_name() { return "emulated"; }
 inline void free_stream(Stream) {}
-inline void wait(Stream) {}
-inline void* allocate(std::size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }
-inline void free(void* memory) { ::operator delete (memory, std::align_val_t{256}); }
+inline void wait(Stream) { ++emulation::waits; }
+inline void* allocate(std::size_t bytes) {
+  ++emulation::waits;
+  return ::operator new (bytes, std::align_val_t{256});
+}
+inline void free(void* memory) {
+  ++emulation::waits;
+  ::operator delete (memory, std::align_val_t{256});
+}
 inline void* allocate_host(std::size_t bytes) { return allocate(bytes); }
 inline void free_host(void* memory) { free(memory); }
 inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
@@ -109,7 +115,7 @@ inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t 
 class Event {
  public:
   void record(Stream) {}
-  void wait() {}
+  void wait() { ++emulation::waits; }
 };
 
 #endif

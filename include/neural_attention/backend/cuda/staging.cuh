@@ -1,6 +1,6 @@
-// How small host arrays (token ids, offsets, views of caches) reach the device without stopping the stream: they are
-// copied into pinned memory and from there in the order of the stream. The memory has two halves; the host comes back
-// to a half only when the copies out of it are done, which they have long been.
+// How small host arrays (token ids, offsets, views of caches) reach the device without stopping the stream, and small
+// results the host. Arrays are copied into pinned memory and from there in the order of the stream. The memory has two
+// halves; the host comes back to a half only when the copies out of it are done, which they have long been.
 #pragma once
 
 #include <algorithm>
@@ -28,6 +28,28 @@ class PinnedMemory {
     void operator()(void* memory) const { free_host(memory); }
   };
   std::unique_ptr<void, Free> data_;
+};
+
+/// A T on its way from the device to the host, from start() to finish(), which waits for it. One at a time.
+template <class T>
+class Reading {
+ public:
+  void start(const T* value, Stream stream) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (!there_.data()) there_ = PinnedMemory(sizeof(T));
+    copy(there_.data(), sizeof(T), value, sizeof(T), sizeof(T), 1, stream);
+    arrived_.record(stream);
+  }
+  T finish() {
+    arrived_.wait();
+    T value;
+    std::memcpy(&value, there_.data(), sizeof(T));
+    return value;
+  }
+
+ private:
+  PinnedMemory there_;
+  Event arrived_;
 };
 
 class Staging {

@@ -83,23 +83,6 @@ __device__ inline double block_sum(double mine) {
   return threadIdx.x == 0 ? of_threads[0] : 0.0;  // the others do not wait for the last sum
 }
 
-/// sums[c] = Σ x[r][c]; a block a column.
-template <class T>
-__global__ void column_sums_kernel(RowsOf<T> x, double* sums) {
-  const int col = static_cast<int>(blockIdx.x);
-  double mine = 0.0;
-  for (int r = static_cast<int>(threadIdx.x); r < x.rows; r += sum_threads)
-    mine += static_cast<double>(static_cast<float>(x.row(r)[col]));
-  const double total = block_sum(mine);
-  if (threadIdx.x == 0) sums[col] = total;
-}
-
-template <class T>
-void column_sums(RowsOf<T> x, double* sums, Stream stream) {
-  launch("column_sums", column_sums_kernel<T>, dim3(static_cast<unsigned>(x.cols)), dim3(sum_threads), 0, stream, x,
-         sums);
-}
-
 inline constexpr int squares_of_block = 16384;
 
 /// sums[block] = Σ x² over the block's part of all elements, row after row.
@@ -117,28 +100,38 @@ __global__ void squares_kernel(RowsOf<T> x, double* sums) {
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
 
-/// *total = Σ sums[i]. One block.
-template <class T>
-__global__ void total_kernel(const T* sums, int n, T* total) {
-  T mine = 0;
+/// Σ sums[i] in thread 0 of the only block.
+__device__ inline double total_of(const double* sums, int n) {
+  double mine = 0.0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += sum_threads) mine += sums[i];
-  const T all = block_sum(mine);
-  if (threadIdx.x == 0) *total = all;
+  return block_sum(mine);
 }
 
-/// Partial sums that squared_norm needs.
+/// Partial sums that sum_squares makes of n elements.
 inline int squared_norm_partials(std::ptrdiff_t n) { return pieces(n, squares_of_block); }
+
+/// partial, of squared_norm_partials(x.size()) numbers: their sum is Σ x².
+template <class T>
+void sum_squares(RowsOf<T> x, double* partial, Stream stream) {
+  const dim3 grid(static_cast<unsigned>(squared_norm_partials(x.size())));
+  const auto run = [&]<bool Contiguous>() {
+    launch("squared_norm", squares_kernel<T, Contiguous>, grid, dim3(sum_threads), 0, stream, x, partial);
+  };
+  with_bools(run, x.contiguous());
+}
+
+template <class T>
+__global__ void total_kernel(const T* sums, int n, T* total) {
+  const T all = total_of(sums, n);
+  if (threadIdx.x == 0) *total = all;
+}
 
 /// *total (on the device) = Σ x²; `partial` has squared_norm_partials(x.size()) numbers.
 template <class T>
 void squared_norm(RowsOf<T> x, double* partial, double* total, Stream stream) {
-  const int blocks = squared_norm_partials(x.size());
-  const auto run = [&]<bool Contiguous>() {
-    launch("squared_norm", squares_kernel<T, Contiguous>, dim3(static_cast<unsigned>(blocks)), dim3(sum_threads), 0,
-           stream, x, partial);
-  };
-  with_bools(run, x.contiguous());
-  launch("squared_norm", total_kernel<double>, dim3(1), dim3(sum_threads), 0, stream, partial, blocks, total);
+  sum_squares(x, partial, stream);
+  launch("squared_norm", total_kernel<double>, dim3(1), dim3(sum_threads), 0, stream, partial,
+         squared_norm_partials(x.size()), total);
 }
 
 }  // namespace neural_attention::cuda_backend
