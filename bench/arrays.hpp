@@ -1,6 +1,7 @@
 // Arrays with random content for benchmarks.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "neural_attention/core/random.hpp"
@@ -14,16 +15,28 @@ class Arrays {
   explicit Arrays(B& backend) : backend_(backend) {}
 
   /// rows × cols numbers, uniform in [-1, 1).
-  neural_attention::Rows<B> random(int rows, int cols) {
-    using Scalar = typename B::Scalar;
-    const auto count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
-    std::vector<Scalar> values(count);
+  template <class T = typename B::Scalar>
+  neural_attention::RowsOf<T> random(int rows, int cols) {
+    std::vector<T> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols));
     neural_attention::RandomStream stream({1, 0, static_cast<std::uint32_t>(memory_.size())});
-    for (auto& value : values) value = static_cast<Scalar>(2 * stream.uniform() - 1);
-    memory_.push_back(backend_.allocate(count * sizeof(Scalar)));
-    const neural_attention::Rows<B> array{static_cast<Scalar*>(memory_.back().data()), rows, cols};
+    for (auto& value : values) value = static_cast<T>(2 * stream.uniform() - 1);
+    const auto array = uninitialized<T>(rows, cols);
     backend_.upload(values, array);
     return array;
+  }
+
+  template <class T>
+  neural_attention::RowsOf<T> copy(neural_attention::RowsOf<T> x) {
+    const auto array = uninitialized<T>(x.rows, x.cols);
+    backend_.copy(x, array);
+    return array;
+  }
+
+  template <class T = typename B::Scalar>
+  neural_attention::RowsOf<T> uninitialized(int rows, int cols) {
+    const auto count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
+    memory_.push_back(backend_.allocate(count * sizeof(T)));
+    return {static_cast<T*>(memory_.back().data()), rows, cols};
   }
 
  private:

@@ -8,33 +8,13 @@
 
 #include "neural_attention/neural_attention.hpp"
 #include "peaks.hpp"
+#include "random_batches.hpp"
 #include "step_flops.hpp"
 
 namespace {
 
 namespace na = neural_attention;
 using Backend = na::Cpu<float>;
-
-/// Random tokens, 15 % of them masked.
-na::MaskedBatch random_batch(int sequences, int length, const na::RobertaConfig& config) {
-  na::RandomStream random({7, 0, 0});
-  na::MaskedBatch batch(config.pad_token_id);
-  constexpr int specials = 4;
-  const auto token = [&] {
-    return specials + static_cast<int>(random.below(static_cast<std::uint32_t>(config.vocab_size - specials)));
-  };
-  for (int i = 0; i < sequences; ++i) {
-    std::vector<int> ids, places, originals;
-    for (int place = 0; place < length; ++place) {
-      ids.push_back(token());
-      if (random.uniform() >= 0.15) continue;
-      places.push_back(place);
-      originals.push_back(token());
-    }
-    batch.push(ids, places, originals);
-  }
-  return batch;
-}
 
 /// The most memory that the process held since it was last asked, in GiB; 0 where the system does not say.
 double peak_gibibytes() {
@@ -55,7 +35,8 @@ void masked_lm_step(benchmark::State& state) {
   Backend backend(static_cast<int>(state.range(1)));
   na::Roberta<Backend, P> model(backend, config);
   na::TrainingStep<decltype(model)> step(backend, model, {}, {});
-  std::vector<na::MaskedBatch> parts = {base ? random_batch(8, 512, config) : random_batch(16, 128, config)};
+  std::vector<na::MaskedBatch> parts = {base ? bench::random_blocks(8, 512, config)
+                                             : bench::random_blocks(16, 128, config)};
   for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
   bench::report_flops<float>(state, bench::weight_flops(model, parts.front()), backend.threads());
   state.counters["tokens/s"] =

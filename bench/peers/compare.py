@@ -1,24 +1,28 @@
 """Compares this library with its peers on this machine: the same weights, tokens and batches, turn by turn.
 
     python compare.py --bin build/bench-peers/bin --work DIR [--page docs/benchmarks.md] [--quick]
+    python compare.py --device cuda --bin DIR --work DIR [--sentences FILE] [--quick]
 
 For each row of rows.py: both sides must compute the same (without dropout); the peer's settings are chosen by trying
 them; then repetitions of both sides take turns, the other side stopped, and medians are compared. DIR keeps models,
-batches, logs and results.json; with --page the tables go into that page and the chart beside it.
+batches, logs and results.json; with --page the tables go into that page and the chart beside it. With --device cuda
+the rows are those for a GPU, and gpu_page.py makes their tables; FILE is one that prepare.py wrote.
 """
 
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from page import commit, write_page
-from prepare import BASE, QUICK, prepare
+from page import commit, gpu_machine, write_page
+from prepare import BASE, QUICK, prepare, prepare_gpu
 from process import Failed, Process
-from rows import ROWS, Row, ours, peer
+from rows import EXACT, GPU_ROWS, ROWS, Row, ours, peer
 
 
 LIMIT = 900.0  # seconds for one answer
@@ -73,7 +77,8 @@ class Comparison:
                     trial["seconds"] = one.repetition()["seconds"]
                     if trial["seconds"] < 1.1 * least:  # a machine held up for a moment must not decide
                         trial["seconds"] = min(trial["seconds"], one.repetition()["seconds"])
-                    trial["memory"] = one.peak_memory()
+                    if row.memory:
+                        trial["memory"] = one.peak_memory()
             except Failed as failure:
                 trial["failed"] = str(failure)
             print(f"    {trial['settings']}: {trial.get('seconds', 'failed')}", flush=True)
@@ -107,7 +112,11 @@ class Comparison:
         return tuple(named[name] for name in chosen), before["trials"]
 
     def measure(self, row: Row) -> dict:
-        result = {"check": self.check(row)}
+        result = {}
+        if row.exact_options:
+            result["exact_check"] = self.check(replace(row, options=row.exact_options, tolerance=EXACT))
+            print(f"  agree in float32: {result['exact_check']}", flush=True)
+        result["check"] = self.check(row)
         print(f"  agree: {result['check']}", flush=True)
         settings, result["trials"] = self.chosen_before(row) or self.choose(row)
         result["settings"] = names(settings)
@@ -177,6 +186,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="folder of our programs")
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--sentences", type=Path, help="real sentences for the GPU; without, lengths are drawn")
     parser.add_argument("--page", type=Path, help="the Markdown file to fill")
     parser.add_argument("--flags", default="", help="how our programs were compiled, for the page")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -191,25 +202,39 @@ def main() -> int:
     arguments = parser.parse_args()
 
     work = arguments.work = (arguments.work / ("quick" if arguments.quick else "base")).resolve()
-    cores = sorted(os.sched_getaffinity(0))[:2]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # so that both sides are ended too
+    on_gpu = arguments.device == "cuda"
+    all_rows = GPU_ROWS if on_gpu else ROWS
+    cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("the comparison takes two cores, and there is one")
     print(f"Models and batches in {work}", flush=True)
-    prepare(work, QUICK if arguments.quick else BASE, Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", "")))
+    sizes, data = QUICK if arguments.quick else BASE, Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", ""))
+    if on_gpu:
+        sentences = prepare_gpu(work, sizes, data, arguments.sentences)
+    else:
+        cores = cores[:2]
+        prepare(work, sizes, data)
     comparison = Comparison(arguments, cores)
     kept = work / "results.json"
     rows = {row["work"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
     if arguments.keep_settings:
         comparison.known = dict(rows)
     results = {"flags": arguments.flags, "repetitions": comparison.repetitions}
-    for row in ROWS:
+    if on_gpu:
+        results |= {"sentences": sentences, "machine": gpu_machine()}
+    for row in all_rows:
         if arguments.only not in row.short:
             continue
         rows[row.work] = comparison.row(row)
-        results["rows"] = [rows[row.work] for row in ROWS if row.work in rows]
+        results["rows"] = [rows[row.work] for row in all_rows if row.work in rows]
         kept.write_text(json.dumps(results, indent=1))
     if "rows" not in results:
-        sys.exit(f"no row's short name has '{arguments.only}' in it; there are: {', '.join(row.short for row in ROWS)}")
+        there = ", ".join(row.short for row in all_rows)
+        sys.exit(f"no row's short name has '{arguments.only}' in it; there are: {there}")
+    if on_gpu:
+        print(kept)
+        return 1 if any("left_out" in row for row in results["rows"]) else 0
     page = arguments.page
     if arguments.quick or not page:
         page = work / "benchmarks.md"

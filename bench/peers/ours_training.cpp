@@ -19,12 +19,10 @@
 namespace {
 
 namespace na = neural_attention;
-using peers::Backend;
 using peers::Ids;
 
-struct Options {
-  std::string model, batches, dtype = "float32";
-  int threads = 2;
+struct Options : peers::BackendOptions {
+  std::string model, batches;
   bool no_dropout = false;
 };
 
@@ -48,10 +46,16 @@ void without_dropout(na::RobertaConfig& config) {
   config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0;
 }
 
-template <class Model>
-void train(const Options& options, typename Model::Config config) {
+/// Until the last parameters are made: a GPU may still be at work where its results were read.
+template <class B>
+void wait(B& backend, const na::ParameterStore<B>& store) {
+  typename B::Real one;
+  backend.download(store.values().columns(0, 1), std::span(&one, 1));
+}
+
+template <class Model, class Peak>
+void train(const Options& options, typename Model::Backend& backend, typename Model::Config config, Peak&& peak) {
   if (options.no_dropout) without_dropout(config);
-  auto backend = peers::make_backend(options.threads, options.dtype);
   Model model(backend, config, std::nullopt);
   na::io::load_model(options.model, backend, model);
 
@@ -72,18 +76,22 @@ void train(const Options& options, typename Model::Config config) {
       losses.push_back(result.loss.smoothed / double(result.loss.tokens));
       norms.push_back(result.gradient_norm);
     }
+    wait(backend, model.parameters());
     return nlohmann::json{{"losses", losses}, {"gradient_norms", norms}};
   };
-  peers::serve({{"tokens", tokens}, {"weight_flops", weight_flops}, {"attention_flops", attention_flops}},
-               options.threads, repetition);
+  peers::serve({{"tokens", tokens}, {"weight_flops", weight_flops}, {"attention_flops", attention_flops}}, peak,
+               repetition);
 }
 
 void run(const Options& options) {
   const auto path = options.model + "/config.json";
-  if (na::io::read_json(path).at("model_type") == "roberta")
-    train<na::Roberta<Backend, na::paper::roberta>>(options, na::io::load_roberta_config(path));
-  else
-    train<na::Marian<Backend, na::paper::marian>>(options, na::io::load_marian_config(path));
+  const bool roberta = na::io::read_json(path).at("model_type") == "roberta";
+  peers::on_backend(options, [&]<class B>(B& backend, auto&& peak) {
+    if (roberta)
+      train<na::Roberta<B, na::paper::roberta>>(options, backend, na::io::load_roberta_config(path), peak);
+    else
+      train<na::Marian<B, na::paper::marian>>(options, backend, na::io::load_marian_config(path), peak);
+  });
 }
 
 }  // namespace
@@ -93,6 +101,7 @@ int main(int count, char** arguments) {
   CLI::App app("Training steps for compare.py");
   app.add_option("model", options.model, "model directory")->required();
   app.add_option("batches", options.batches, "file of batches")->required();
+  app.add_option("--device", options.device)->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16"}));
   app.add_option("--threads", options.threads);
   app.add_flag("--no_dropout", options.no_dropout, "to compare losses");

@@ -8,17 +8,17 @@
 #include <string>
 #include <vector>
 
-#include "backend.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/any_model.hpp"
 #include "neural_attention/neural_attention.hpp"
+#include "rates.hpp"
 #include "serve.hpp"
 
 namespace {
 
 namespace na = neural_attention;
-using peers::Backend;
+using Backend = na::Cpu<float>;
 using AnyMarian = na::AnyModel<na::Marian<Backend, na::paper::marian>, na::Marian<Backend, na::LinearProjections>>;
 
 struct Options {
@@ -51,7 +51,8 @@ void run(const Options& options) {
         }
       return nlohmann::json{{"outputs", outputs}, {"scores", scores}};
     };
-    peers::serve(nlohmann::json::object(), options.threads, repetition);
+    peers::serve(
+        nlohmann::json::object(), [&] { return bench::measure_fma_gflops(options.threads); }, repetition);
   });
 }
 

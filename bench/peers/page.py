@@ -85,7 +85,17 @@ def of_command(*command) -> str:
 
 
 def commit() -> str:
-    return of_command("git", "describe", "--always", "--dirty")
+    return of_command("git", "describe", "--always", "--dirty") or "not known"
+
+
+def gpu_machine() -> dict:
+    """What a comparison on a GPU was measured on, by name."""
+    return {
+        "device": of_command("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"),
+        "peer": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers")),
+        "Python": platform.python_version(),
+        "date": date.today().isoformat(),
+    }
 
 
 def machine(flags: str, commits: set) -> list:
@@ -128,6 +138,11 @@ def write_page(page: Path, results: dict) -> None:
         "Measured on:\n",
         table(["", ""], machine(results["flags"], {row["commit"] for row in rows})),
     ]
-    text = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    replace_section(page, BEGIN, END, parts)
+
+
+def replace_section(page: Path, begin: str, end: str, parts: list) -> None:
+    """What the page has between the lines `begin` and `end`; the rest stays."""
+    text = page.read_text(encoding="utf-8") if page.exists() else f"{begin}\n{end}\n"
+    before, rest = text.split(begin)
+    page.write_text(f"{before}{begin}\n\n" + "\n".join(parts) + f"\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -1,5 +1,7 @@
 """Makes what both sides read: model directories with random weights, and files of batches of token ids.
 
+    python prepare.py FILE     # real sentences for a comparison on a GPU, where NEURAL_ATTENTION_DATA_DIR has iwslt17
+
 Sentences are real, vocabularies are not: the pieces of a text are its words, cut after 7 letters, and its punctuation
 marks, and a piece's id is a hash of it. On IWSLT's sentences that gives as many pieces as a SentencePiece vocabulary of
 32,000 (27 in the mean, in both languages), and the work of a model depends on how many there are, not on which.
@@ -7,8 +9,10 @@ marks, and a piece's id is a hash of it. On IWSLT's sentences that gives as many
 
 import gzip
 import json
+import os
 import random
 import re
+import shutil
 import sys
 import zlib
 from dataclasses import dataclass
@@ -42,6 +46,8 @@ class Sizes:
     uniform: int = 32  # tokens of each sentence in the row without padding
     blocks: int = 8
     block: int = 512
+    step_tokens: int = 16384  # target tokens of a step on a GPU
+    step_blocks: int = 64
 
 
 BASE = Sizes(BASE_SIZE, dict(ROBERTA_BASE, vocab_size=50265))
@@ -51,7 +57,7 @@ QUICK = Sizes(
          encoder_attention_heads=4, decoder_attention_heads=4),
     dict(ROBERTA_BASE, vocab_size=4000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
          intermediate_size=128),
-    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64)
+    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64, step_tokens=64, step_blocks=2)
 
 
 def pieces(line: str, vocabulary: int) -> list:
@@ -59,12 +65,15 @@ def pieces(line: str, vocabulary: int) -> list:
     return [2 + zlib.crc32(piece.encode()) % (vocabulary - 3) for piece in re.findall(r"\w{1,7}|[^\w\s]", line)]
 
 
-def real_pairs(data: Path, vocabulary: int, end: int) -> list:
-    """IWSLT 2017's development set, German to English, in random order."""
+def real_pairs(data: Path, vocabulary: int, end: int, sets: tuple = ("dev2010",)) -> list:
+    """Sets of IWSLT 2017, German to English, in random order."""
     sides = []
     for language in ("de", "en"):
-        with gzip.open(data / "iwslt17" / f"dev2010.{language}.gz", "rt", encoding="utf-8") as file:
-            sides.append([pieces(line, vocabulary) + [end] for line in file])
+        side = []
+        for name in sets:
+            with gzip.open(data / "iwslt17" / f"{name}.{language}.gz", "rt", encoding="utf-8") as file:
+                side += [pieces(line, vocabulary) + [end] for line in file]
+        sides.append(side)
     pairs = [{"source": source, "target": target} for source, target in zip(*sides)]
     random.Random(1).shuffle(pairs)
     return pairs
@@ -74,6 +83,34 @@ def uniform_pairs(count: int, length: int, vocabulary: int, end: int) -> list:
     draw = random.Random(2)
     sentence = lambda: [draw.randrange(2, vocabulary - 1) for _ in range(length - 1)] + [end]
     return [{"source": sentence(), "target": sentence()} for _ in range(count)]
+
+
+def drawn_pairs(tokens: int, vocabulary: int, end: int) -> list:
+    """Random ids in sentences whose lengths are spread as those of dev2010, with at least `tokens` target tokens."""
+    draw = random.Random(5)
+    sentence = lambda length: [draw.randrange(2, vocabulary - 1) for _ in range(max(length, 3) - 1)] + [end]
+    pairs, found = [], 0
+    while found < tokens:
+        length = min(round(22 * draw.lognormvariate(0.0, 0.62)), 110)
+        pairs.append({"source": sentence(round(length + draw.gauss(0.0, 0.15 * length))), "target": sentence(length)})
+        found += len(pairs[-1]["target"])
+    return pairs
+
+
+def steps_of(pairs: list, tokens: int, count: int) -> list:
+    """The first `count` batches of at least `tokens` target tokens."""
+    steps, found = [[]], 0
+    for pair in pairs:
+        if found >= tokens:
+            if len(steps) == count:
+                return steps
+            steps.append([])
+            found = 0
+        steps[-1].append(pair)
+        found += len(pair["target"])
+    if found < tokens or len(steps) < count:
+        raise SystemExit(f"the sentences have less than {count} times {tokens} target tokens")
+    return steps
 
 
 def masked_blocks(count: int, length: int, config: RobertaConfig) -> list:
@@ -153,3 +190,39 @@ def prepare(work: Path, sizes: Sizes, data: Path) -> None:
         pairs = real_pairs(data, vocabulary, end)
         for name, batches in ("real", sizes.training_batches), ("translate", sizes.translation_batches):
             write_batches(work / f"{name}.json", pairs[:sizes.sentences * batches], sizes.sentences)
+
+
+GPU_SETS = ("dev2010", "tst2010", "tst2011")
+
+
+def real_steps(data: Path, sizes: Sizes) -> list:
+    vocabulary, end = sizes.marian["vocab_size"], sizes.marian["eos_token_id"]
+    return steps_of(real_pairs(data, vocabulary, end, GPU_SETS), sizes.step_tokens, sizes.training_batches)
+
+
+def prepare_gpu(work: Path, sizes: Sizes, data: Path, sentences: Path | None) -> str:
+    """Returns what the sentences are."""
+    work.mkdir(parents=True, exist_ok=True)
+    roberta = RobertaConfig(**sizes.roberta, neural_attention=PAPER_ROBERTA)
+    write_model(work / "marian", NeuralMarianMTModel, MarianConfig(**sizes.marian, neural_attention=PAPER_MARIAN))
+    write_model(work / "roberta", NeuralRobertaForMaskedLM, roberta)
+    write_batches(work / "masked64.json", masked_blocks(2 * sizes.step_blocks, sizes.block, roberta), sizes.step_blocks)
+    if sentences is not None:
+        shutil.copy(sentences, work / "step16k.json")
+        return "real: IWSLT 2017's " + ", ".join(GPU_SETS)
+    if (data / "iwslt17").is_dir():
+        (work / "step16k.json").write_text(json.dumps(real_steps(data, sizes)))
+        return "real: IWSLT 2017's " + ", ".join(GPU_SETS)
+    vocabulary, end = sizes.marian["vocab_size"], sizes.marian["eos_token_id"]
+    drawn = drawn_pairs(sizes.training_batches * (sizes.step_tokens + 200), vocabulary, end)
+    (work / "step16k.json").write_text(json.dumps(steps_of(drawn, sizes.step_tokens, sizes.training_batches)))
+    return "random ids, with lengths spread as IWSLT's are"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    folder = Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", ""))
+    if not (folder / "iwslt17").is_dir():
+        raise SystemExit("NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17")
+    Path(sys.argv[1]).write_text(json.dumps(real_steps(folder, BASE)))

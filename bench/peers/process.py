@@ -63,9 +63,11 @@ class Process:
     def _read(self) -> dict:
         watch = threading.Timer(self.limit, self.close)
         watch.start()
-        line = self.child.stdout.readline()
-        late = not watch.is_alive()
-        watch.cancel()
+        try:
+            line = self.child.stdout.readline()
+            late = not watch.is_alive()
+        finally:
+            watch.cancel()
         if not line:
             self.close()
             last = (self.log.read_text().strip().splitlines() or ["it ended without a word"])[-1]

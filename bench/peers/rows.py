@@ -32,8 +32,14 @@ GEMM = Choice((Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_M
                Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
                Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"})))
 
+PARTS = Choice(tuple(Setting(f"{count} parts" if count > 1 else "undivided", ("--parts", str(count)))
+                     for count in (1, 2, 4, 8)))
+
 TRAINING = (ADAMW, ALLOCATOR, ATTENTION, COMPILE)
 GENERATION = (ALLOCATOR, ATTENTION, COMPILE)
+
+
+EXACT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Row:
     options: list = field(default_factory=list)  # of both sides
     check: list = field(default_factory=list)  # of both sides, when results are compared
     peer_check: list = field(default_factory=list)
-    tolerance: float = 1e-4  # between losses, gradient norms or scores, relative
+    tolerance: float = EXACT  # between losses, gradient norms or scores, relative
+    exact_options: list = field(default_factory=list)  # with which both sides must agree within EXACT first
     memory: bool = False  # is measured too
 
     @property
@@ -75,6 +82,21 @@ ROWS = [  # the first is where choices for all rows are made
         "hf_translation.py", "translator_neural", "translate.json", 3.0, GENERATION, peer_check=["--scores"]),
     Row("Marian-base linear, translation, beam 4", "linear translation", "CTranslate2 float32", "ours_translation",
         "ct2_translation.py", "translator_linear", "translate.json", 0.9, (GEMM,)),
+]
+
+# bfloat16 has eight bits: storing a number changes it by half a unit of the last, 2⁻⁹ of it. These changes are
+# independent, so those of some hundred results that stand one after another on the way from the tokens to a loss add up
+# to √100 of one.
+ROUNDED = 100 ** 0.5 * 2.0 ** -9
+
+ON_GPU = ["--device", "cuda", "--dtype"]
+GPU_ROWS = [
+    Row("Marian-base neural, training step, 16k target tokens", "translation, bf16", "PyTorch", "ours_training",
+        "hf_training.py", "marian", "step16k.json", 1.5, (PARTS, ATTENTION, COMPILE), ON_GPU + ["bfloat16"],
+        ["--no_dropout"], ["--parts", "8"], ROUNDED, ON_GPU + ["float32"]),
+    Row("RoBERTa-base plain neural, training step, 64 × 512 tokens", "masked LM, bf16", "PyTorch", "ours_training",
+        "hf_training.py", "roberta", "masked64.json", 1.0, (PARTS, ATTENTION, COMPILE), ON_GPU + ["bfloat16"],
+        ["--no_dropout"], ["--parts", "8"], ROUNDED, ON_GPU + ["float32"]),
 ]
 
 MEMORY_TARGET = 0.6  # of the peer's

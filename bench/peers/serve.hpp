@@ -11,22 +11,22 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "peaks.hpp"
+#include "rates.hpp"
 
 namespace peers {
 
 inline void answer(const nlohmann::json& what) { std::cout << what.dump() << std::endl; }
 
 /// repetition() returns what else there is to say about it. Each answer has its time, and the peak of multiply-adds
-/// right after it.
-template <class Repetition>
-void serve(const nlohmann::json& about, int threads, Repetition&& repetition) {
+/// right after it, which peak() measures.
+template <class Repetition, class Peak>
+void serve(const nlohmann::json& about, Peak&& peak, Repetition&& repetition) {
   answer(about);
   for (std::string line; std::getline(std::cin, line);) {
     const auto start = std::chrono::steady_clock::now();
     nlohmann::json result = repetition();
     result["seconds"] = bench::seconds_since(start);
-    result["fma_gflops"] = bench::measure_fma_gflops(threads);
+    result["fma_gflops"] = peak();
     answer(result);
   }
 }
