@@ -4,7 +4,10 @@
 #include <cstdio>
 #include <string>
 
+#include "common/command_line.hpp"
+#include "common/device.hpp"
 #include "common/table.hpp"
+#include "common/threads_flag.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
@@ -65,17 +68,16 @@ void add_example(na::TranslationBatch& batch, na::RandomStream& random) {
 }
 
 /// Trains one model whose query, key and output projections are `P`, and adds its row to the table.
-template <template <class> class P>
-void compare(const std::string& name, examples::Table& table) {
-  using Model = na::Marian<na::Cpu<float>, na::Projections<P, P, na::Linear, P>>;
+template <template <class> class P, class B>
+void compare(const std::string& name, B& backend, examples::Table& table) {
+  using Model = na::Marian<B, na::Projections<P, P, na::Linear, P>>;
   na::MarianConfig config = na::marian_small(token_count);
   config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
   config.encoder_layers = config.decoder_layers = 2;
   config.dropout = 0.0;
-  na::Cpu<float> cpu;
-  Model model(cpu, config);
+  Model model(backend, config);
   const na::Schedule schedule{na::Schedule::Kind::Linear, 30, 200};
-  na::TrainingStep<Model> training(cpu, model, {.learning_rate = 2e-3, .schedule = schedule}, {});
+  na::TrainingStep<Model> training(backend, model, {.learning_rate = 2e-3, .schedule = schedule}, {});
   na::RandomStream random({.seed = 1});
   na::TranslationBatch batch(pad_token);
   for (int step = 0; step < schedule.total_steps; ++step) {
@@ -86,7 +88,7 @@ void compare(const std::string& name, examples::Table& table) {
   batch.clear();
   while (batch.sentences() < 200) add_example(batch, random);
   const auto loss = training.evaluate(batch);
-  const auto answers = na::Generator<Model>(cpu, model)(batch, na::generation_defaults(model.config()));
+  const auto answers = na::Generator<Model>(backend, model)(batch, na::generation_defaults(model.config()));
   int right = 0;
   for (auto label = batch.labels.begin(); const auto& results : answers) {
     const auto& answer = results.front().ids;
@@ -110,13 +112,33 @@ bool proved(const char* name) {
   return report.ok();
 }
 
-int main() {
+struct Options {
+  std::string device = "cpu", dtype = "float32";
+  int threads = 0;
+};
+
+template <class B>
+int prove_and_compare(const Options& options) {
+  B backend = examples::make_backend<B>(options.threads, options.dtype);
   if (!proved<Deep>("Deep") || !proved<Normed>("Normed") || !proved<Corrected>("Corrected")) return 1;
   using enum examples::Align;
   examples::Table table({"projector", "parameters", "loss", "sorted"}, {left, right, right, right});
-  compare<na::Linear>("Linear", table);
-  compare<Deep>("Deep", table);
-  compare<Normed>("Normed", table);
-  compare<Corrected>("Corrected", table);
+  compare<na::Linear>("Linear", backend, table);
+  compare<Deep>("Deep", backend, table);
+  compare<Normed>("Normed", backend, table);
+  compare<Corrected>("Corrected", backend, table);
   std::printf("\n%s", table.text().c_str());
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("Projectors of one's own: proves their gradients and trains them.", "custom_projector");
+  Options options;
+  examples::add_threads_flag(app, options.threads);
+  examples::add_device_flag(app, options.device);
+  examples::add_dtype_flag(app, options.dtype);
+  return examples::run_program(app, argc, argv, [&] {
+    return examples::on_device_in(options.dtype, options.device, "the models here are small: other programs hold it",
+                                  [&]<class B>() { return prove_and_compare<B>(options); });
+  });
 }

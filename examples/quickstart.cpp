@@ -9,7 +9,9 @@ namespace na = neural_attention;
 // The paper's attention: query, key and output projections are small networks, the value projection stays linear. Any
 // other choice is one line too: using Projectors = na::Projections<na::Linear, na::Neural, na::Linear, na::Linear>;
 using Projectors = na::paper::marian;
-using Model = na::Marian<na::Cpu<float>, Projectors>;
+// On a GPU: na::Cuda<na::bf16>, of "neural_attention/cuda.hpp" and neural_attention::cuda. Nothing else changes.
+using Backend = na::Cpu<float>;
+using Model = na::Marian<Backend, Projectors>;
 
 constexpr int end_token = 0, pad_token = 11, token_count = 12;  // the digit d is the token d + 1
 
@@ -29,11 +31,11 @@ int main() {
   config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
   config.encoder_layers = config.decoder_layers = 2;
   config.dropout = 0.0;
-  na::Cpu<float> cpu;
-  Model model(cpu, config);
+  Backend backend;
+  Model model(backend, config);
 
   const na::Schedule schedule{na::Schedule::Kind::Linear, 30, 300};  // 30 steps of warm-up, then down to 0 at 300
-  na::TrainingStep<Model> training(cpu, model, {.learning_rate = 2e-3, .schedule = schedule}, {});
+  na::TrainingStep<Model> training(backend, model, {.learning_rate = 2e-3, .schedule = schedule}, {});
   na::RandomStream random({.seed = 1});
   for (int step = 1; step <= schedule.total_steps; ++step) {
     na::TranslationBatch batch(pad_token);  // packed: sequences of any length, no padding
@@ -43,7 +45,7 @@ int main() {
     if (step % 50 == 0) std::printf("step %d  loss %.3f\n", step, loss.smoothed / double(loss.tokens));
   }
   int right = 0, asked = 0;
-  for (na::Generator<Model> generate(cpu, model); asked < 200; ++asked) {
+  for (na::Generator<Model> generate(backend, model); asked < 200; ++asked) {
     const Example example(random);
     na::TranslationBatch question(pad_token);
     question.push(ended(example.digits), {});

@@ -66,6 +66,7 @@ class LoadedModel {
              std::nullopt, na::Purpose::Inference),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
+    model.parameters().release_masters();
   }
 
   Tokenizer tokenizer;

@@ -1,4 +1,4 @@
-// The backend of a training run as its flags say, and the rate that its products reach, which programs print first.
+// The backend of a training run, as programs print it first: with the rate that its products reach.
 #pragma once
 
 #include <algorithm>
@@ -8,26 +8,10 @@
 #include <string>
 #include <type_traits>
 
-#include "common/any_model.hpp"
-#include "common/training_options.hpp"
+#include "common/device.hpp"
 #include "neural_attention/core/arena.hpp"
 
 namespace examples {
-
-/// Whether B computes with threads of the CPU.
-template <class B>
-inline constexpr bool has_threads = requires(const B& backend) {
-  backend.threads();
-};
-
-/// B as `flags` say. On the GPU --dtype is part of the type; see train_on_device.
-template <class B>
-B training_backend(const TrainingOptions& flags) {
-  if constexpr (has_threads<B>)
-    return B(flags.threads, flags.dtype == "bfloat16" ? na::Precision::BFloat16 : na::Precision::Float32);
-  else
-    return B();
-}
 
 /// 10⁹ operations a second in a product of square matrices: the median of five, after one that warms up.
 template <class B>

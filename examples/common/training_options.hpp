@@ -97,12 +97,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   option("--seed", options.seed, "Of initial weights, data order and dropout");
   add_threads_flag(app, options.threads)->group("Training");
   add_device_flag(app, options.device)->group("Training");
-  app.add_option("--dtype", options.dtype,
-                 "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products "
-                 "read are stored so; sums, parameters and their gradients stay float")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
-      ->group("Training")
-      ->capture_default_str();
+  add_dtype_flag(app, options.dtype)->group("Training");
 }
 
 }  // namespace examples

@@ -104,9 +104,7 @@ int fill(const FillOptions& options);
 // The commands on what --device says.
 inline int train_on_device(const TrainOptions& options) {
   const auto& flags = options.training;
-  const auto run = [&]<class B>() { return train<B>(options); };
-  return flags.dtype == "bfloat16" ? on_device<na::bfloat16>(flags.device, less_memory_in_training, run)
-                                   : on_device(flags.device, less_memory_in_training, run);
+  return on_device_in(flags.dtype, flags.device, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }
 inline int evaluate_on_device(const EvaluateOptions& options) {
   return on_device(options.device, "read fewer sequences together (--per_device_eval_batch_size)",

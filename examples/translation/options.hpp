@@ -162,9 +162,7 @@ int translate(const TranslateOptions& options);
 // The commands on what --device says.
 inline int train_on_device(const TrainOptions& options) {
   const auto& flags = options.training;
-  const auto run = [&]<class B>() { return train<B>(options); };
-  return flags.dtype == "bfloat16" ? on_device<na::bfloat16>(flags.device, less_memory_in_training, run)
-                                   : on_device(flags.device, less_memory_in_training, run);
+  return on_device_in(flags.dtype, flags.device, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }
 inline constexpr const char* less_memory_in_decoding = "decode fewer sentences together (--batch_size)";
 inline int evaluate_on_device(const EvaluateOptions& options) {

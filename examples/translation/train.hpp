@@ -38,7 +38,7 @@ template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
   const auto plan = plan_run<MarianFamily>(options.model, options.training);
-  B backend = training_backend<B>(options.training);
+  B backend = make_backend<B>(options.training.threads, options.training.dtype);
   const auto batches = batch_options(options.data.batch, {.mini_batch_words = 1200}, options.training.seed);
   const auto paths = corpus_paths(options.data);
   const na::text::TsvColumns columns{options.data.tsv_columns[0], options.data.tsv_columns[1]};

@@ -13,11 +13,14 @@ namespace cpu_support {
 #if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
 using Backends = std::tuple<Gpu, GpuOf<neural_attention::bfloat16>>;
 using RealBackends = std::tuple<Gpu>;
+using FloatBackends = std::tuple<Gpu>;
 #else
 using Backends =
     std::tuple<neural_attention::Cpu<float>, neural_attention::Cpu<double>, Gpu, GpuOf<neural_attention::bfloat16>>;
 /// For operations on numbers of Real alone, which Cuda<bfloat16> shares with Cuda<float>.
 using RealBackends = std::tuple<neural_attention::Cpu<float>, neural_attention::Cpu<double>, Gpu>;
+/// For whole models in float.
+using FloatBackends = std::tuple<neural_attention::Cpu<float>, Gpu>;
 #endif
 
 /// Whether B's kernels run on the CPU, where they are slow: fewer of the same will do.

@@ -149,6 +149,40 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, B, Backends) {
   }
 }
 
+// Pairs of all shapes in one call: with one more column than goes into vectors some of them, and one pair of no rows.
+BOOST_AUTO_TEST_CASE_TEMPLATE(copies_many_pairs, B, Backends) {
+  using T = typename B::Scalar;
+  for (const int threads : {1, 2}) {
+    B backend(threads);
+    for (const int gap : {0, 5}) {
+      for (const int more : {0, 1}) {
+        std::vector<Matrix<T>> x, y;
+        unsigned stream = 0;
+        for (const int rows : {1, 40, 3, 1})
+          for (const int cols : {8 + more, 64 + more, 256 + more}) {
+            x.push_back(Matrix<T>::normal(rows, cols, ++stream, gap));
+            y.push_back(Matrix<T>::normal(rows, cols, ++stream, 2 * gap));
+          }
+        std::vector<RowsOf<T>> from, to;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          from.push_back(x[i].view());
+          to.push_back(y[i].view());
+        }
+        const auto untouched = y[1];
+        from[1] = from[1].slice(0, 0);
+        to[1] = to[1].slice(0, 0);
+        backend.copy(from, to);
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          auto want = i == 1 ? untouched : x[i];
+          require_same_bits("copy of pair " + std::to_string(i), y[i], want);
+          BOOST_TEST(y[i].guards_hold());
+        }
+      }
+    }
+    backend.copy(std::span<const RowsOf<T>>{}, std::span<const RowsOf<T>>{});
+  }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, B, Backends) {
   using T = typename B::Scalar;
   B backend(2);

@@ -87,6 +87,24 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   }
 }
 
+// Rows that begin aligned, as those of logits do, and those that do not: where they lie changes nothing.
+BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_stride, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr int rows = 4, cols = 777, multiple = 16;
+  const auto targets = some_targets(rows, cols);
+  auto bias = Matrix<T>::normal(1, cols, 2);
+  B backend(1);
+  auto apart = Matrix<T>::normal(rows, cols, 1, multiple - cols % multiple),
+       together = Matrix<T>::normal(rows, cols, 1);
+  Matrix<typename B::Real> losses_apart(rows, 2), losses_together(rows, 2);
+  BOOST_TEST_REQUIRE((apart.view().stride % multiple == 0 && together.view().contiguous()));
+  backend.cross_entropy(apart.view(), bias.view(), targets, 0.1, gradient_scale, losses_apart.view());
+  backend.cross_entropy(together.view(), bias.view(), targets, 0.1, gradient_scale, losses_together.view());
+  require_same_bits("gradients", apart, together);
+  require_same_bits("losses", losses_apart, losses_together);
+  BOOST_TEST(apart.guards_hold());
+}
+
 BOOST_AUTO_TEST_CASE(gradient_is_the_derivative) {
   constexpr double h = 1e-5, bound = 1e-9, smoothing = 0.1;
   Cpu<double> backend(1);

@@ -9,6 +9,7 @@
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/arena.hpp"
+#include "neural_attention/core/bfloat16.hpp"
 #include "neural_attention/core/step.hpp"
 
 using namespace neural_attention;
@@ -49,6 +50,20 @@ BOOST_AUTO_TEST_CASE(are_aligned_contiguous_and_apart) {
     BOOST_TEST(address(rows) % 64 == 0u);
     BOOST_TEST((rows.rows == i && rows.cols == 3 && rows.contiguous()));
     BOOST_TEST(numbered(rows, static_cast<float>(1000 * i)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(begin_each_at_a_multiple_of_16_where_they_should) {
+  B backend(1);
+  Arena<B> arena(backend);
+  for (const int cols : {1, 15, 16, 17, 58101}) {
+    const auto before = arena.rows(1, 1), rows = arena.aligned_rows(3, cols), after = arena.rows(1, 1);
+    BOOST_TEST(address(rows) % 64 == 0u);
+    BOOST_TEST((rows.rows == 3 && rows.cols == cols));
+    BOOST_TEST((rows.stride % 16 == 0 && rows.stride >= cols && rows.stride < cols + 16));
+    BOOST_TEST((before.data < rows.data && rows.row(2) + rows.stride <= after.data));
+    const auto halves = arena.aligned_rows<bf16>(2, cols);
+    BOOST_TEST((address(halves) % 64 == 0u && halves.stride == rows.stride));
   }
 }
 

@@ -114,7 +114,8 @@ BOOST_AUTO_TEST_CASE(a_gpu_that_is_not_there_is_refused_in_a_sentence) {
        {"evaluate", "--model", path("model"), "--source", path("data/valid.de"), "--reference", path("data/valid.en"),
         "--device", "cuda"}},
       {"masked_lm", {"fill", "A <mask>.", "--model", path("model"), "--device", "cuda"}},
-      {"demo", {"--output_dir", path("demo"), "--max_steps", "1", "--device", "cuda"}}};
+      {"demo", {"--output_dir", path("demo"), "--max_steps", "1", "--device", "cuda"}},
+      {"custom_projector", {"--device", "cuda"}}};
   for (const auto& [program, arguments] : commands) {
     const auto outcome = run(program, arguments, "Der Hund schläft.\n");
     // Built with CUDA, and with a GPU at hand, a command goes on, and may then miss the model.

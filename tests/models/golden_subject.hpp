@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "backend/cpu_support.hpp"
 #include "golden_file.hpp"
 #include "models/perturbed.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -32,6 +33,17 @@ std::vector<double> on_host(B& backend, na::RowsOf<T> x) {
   return {host.begin(), host.end()};
 }
 
+/// `number` is what a backend takes: threads, the seed of its errors, or a device.
+template <class B>
+B make_backend(int number, na::Precision precision) {
+  if constexpr (std::is_constructible_v<B, int, na::Precision>) {
+    return B(number, precision);
+  } else {
+    BOOST_REQUIRE((precision == na::Precision::Float32));
+    return B(number);
+  }
+}
+
 /// What does not depend on the kind of model. A family derives from it, fills `batch` and has forward(Results&).
 template <class M>
 class GoldenSubject {
@@ -41,10 +53,10 @@ class GoldenSubject {
 
   /// make_config(json, path) reads what the file says under "config"; `rate` is the name of a dropout rate there.
   template <class MakeConfig>
-  GoldenSubject(const std::string& path, int threads, na::Precision precision, const char* rate,
+  GoldenSubject(const std::string& path, int number, na::Precision precision, const char* rate,
                 MakeConfig&& make_config)
       : about(na::io::read_json(folder() / (path + ".json"))),
-        backend(threads, precision),
+        backend(make_backend<B>(number, precision)),
         model(backend, make_config(about.at("config"), path + ".json")),
         batch(model.config().pad_token_id) {
     BOOST_REQUIRE(about.at("config").at(rate) == 0.0);
@@ -56,27 +68,28 @@ class GoldenSubject {
       const auto expected =
           entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
       BOOST_TEST(goldens.shape(name) == expected, "the shape of " << name);
-      backend.upload(goldens.read<typename B::Scalar>(name), model.parameters().value(entry));
+      backend.upload(goldens.read<typename B::Real>(name), model.parameters().value(entry));
     }
+    model.parameters().refresh();
   }
 
   void gradients(Results& results, const std::string& prefix, const std::string& loss_name, double smoothing) {
     const auto tokens = static_cast<double>(batch.labels.size());
     model.parameters().zero_gradients();
     auto step = memory.begin(true);
-    na::StepOutcome sums;
-    model.loss_and_gradient(step, batch, smoothing, 1.0 / tokens, false, &sums, saved);
-    results[loss_name] = {sums.smoothed_loss / tokens};
+    cpu_support::SharedOutcome sums;
+    model.loss_and_gradient(step, batch, smoothing, 1.0 / tokens, false, sums.place(), saved);
+    results[loss_name] = {sums->smoothed_loss / tokens};
     for (const auto& entry : model.parameters().entries())
       if (entry.trained) results[prefix + entry.name] = on_host(backend, model.parameters().gradient(entry));
     auto inference = memory.begin(false);
     const auto alone = model.loss(inference, batch, smoothing, saved);
     BOOST_TEST(alone.tokens == static_cast<long>(tokens));
     if constexpr (!std::is_same_v<B, Perturbed>) {  // its errors differ from call to call
-      const double few_bits = 8 * static_cast<double>(std::numeric_limits<typename B::Scalar>::epsilon());
-      BOOST_TEST(std::abs(alone.smoothed - sums.smoothed_loss) <= few_bits * sums.smoothed_loss);
-      BOOST_TEST(std::abs(alone.negative_log_likelihood - sums.negative_log_likelihood) <=
-                 few_bits * sums.negative_log_likelihood);
+      const double few_bits = 8 * static_cast<double>(std::numeric_limits<typename B::Real>::epsilon());
+      BOOST_TEST(std::abs(alone.smoothed - sums->smoothed_loss) <= few_bits * sums->smoothed_loss);
+      BOOST_TEST(std::abs(alone.negative_log_likelihood - sums->negative_log_likelihood) <=
+                 few_bits * sums->negative_log_likelihood);
     }
   }
   void gradients(Results& results) {
@@ -123,7 +136,7 @@ class GoldenSubject {
     for (std::size_t i = 0; i < outputs.size(); ++i) keep(results, prefix + std::to_string(i), outputs[i]);
   }
   void keep_logits(Results& results, na::Step<B>& step, na::Rows<B> states) {
-    const auto logits = step.scratch.rows(states.rows, model.config().vocab_size);
+    const auto logits = step.scratch.aligned_rows(states.rows, model.config().vocab_size);
     model.logits(step, states, logits);
     keep(results, "output.logits", logits);
   }

@@ -48,9 +48,9 @@ class MarianSubject : public GoldenSubject<na::Marian<B, P>> {
   static constexpr const char* family = "marian";
   static constexpr const char* key = "k_proj.";  ///< part of the names of key projections
 
-  MarianSubject(const std::string& preset, File& goldens, int threads = 1,
+  MarianSubject(const std::string& preset, File& goldens, int number = 1,
                 na::Precision precision = na::Precision::Float32)
-      : Base("marian/" + preset, threads, precision, "dropout",
+      : Base("marian/" + preset, number, precision, "dropout",
              [](const nlohmann::json& json, const std::string& path) { return na::io::marian_config(json, path); }) {
     BOOST_REQUIRE(about.at("config").at("decoder_start_token_id") == model.config().pad_token_id);
     load(goldens);

@@ -27,9 +27,9 @@ class RobertaSubject : public GoldenSubject<na::Roberta<B, P>> {
   static constexpr const char* family = "roberta";
   static constexpr const char* key = "self.key.";  ///< part of the names of key projections
 
-  RobertaSubject(const std::string& preset, File& goldens, int threads = 1,
+  RobertaSubject(const std::string& preset, File& goldens, int number = 1,
                  na::Precision precision = na::Precision::Float32)
-      : Base("roberta/" + preset, threads, precision, "hidden_dropout_prob",
+      : Base("roberta/" + preset, number, precision, "hidden_dropout_prob",
              [](const nlohmann::json& json, const std::string& path) { return na::io::roberta_config(json, path); }) {
     load(goldens);
     const auto sequences = goldens.sequences("input.ids", "input.offsets");

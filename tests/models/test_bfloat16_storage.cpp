@@ -1,18 +1,19 @@
-// Small models on Cuda<bfloat16>, whose kernels run on the CPU here: they train as in float, within what storing
-// activations and weights in eight bits does to the losses (models/stored_bfloat16.hpp), and they translate.
+// Small models on Cuda<bfloat16>, whose kernels run on the CPU, or on a device: they train as in float, within what
+// storing activations and weights in eight bits does to the losses (models/stored_bfloat16.hpp), and they translate.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_bfloat16_storage
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
 
+#include "backend/backends.hpp"
 #include "models/stored_bfloat16.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
-#include "neural_attention/backend/cuda/cuda.cuh"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/paper.hpp"
 #include "neural_attention/train/training_step.hpp"
@@ -20,6 +21,8 @@
 using namespace neural_attention;
 
 namespace {
+
+using Gpu = cpu_support::GpuOf<bf16>;
 
 constexpr int steps = 20, runs = 32;
 
@@ -54,7 +57,7 @@ void check_training(const Config& config, const Batch& batch) {
   const auto exact = train<Cpu<double>, Model>(Cpu<double>(1), config, batch);
   const auto in_float = train<Cpu<float>, Model>(Cpu<float>(1), config, batch);
   const auto products = train<Cpu<float>, Model>(Cpu<float>(1, Precision::BFloat16), config, batch);
-  const auto found = train<Cuda<bf16>, Model>(Cuda<bf16>(0), config, batch);
+  const auto found = train<Gpu, Model>(Gpu(0), config, batch);
   std::vector<std::vector<double>> disturbed;
   for (int seed = 1; seed <= runs; ++seed)
     disturbed.push_back(train<StoredBFloat16, Model>(StoredBFloat16(seed), config, batch));
@@ -107,27 +110,27 @@ BOOST_AUTO_TEST_SUITE(masters)
 
 // Updates that are less than half of a unit of a bfloat16's last bit add up.
 BOOST_AUTO_TEST_CASE(small_updates_are_not_lost) {
-  Cuda<bf16> backend(0);
-  Translator<Cuda<bf16>> model(backend, tiny::config(), 3);
+  Gpu backend(0);
+  Translator<Gpu> model(backend, tiny::config(), 3);
   const auto& store = model.parameters();
   const auto* const entry = store.find("model.encoder.layers.0.fc1.weight");
   BOOST_REQUIRE(entry);
   backend.fill(store.value(*entry), 1.0f);
   AdamOptions options;
   options.rates = {{"*", 0.0}, {entry->name, 1.0}};
-  Adam<Cuda<bf16>> adam(backend, store, options);
+  Adam<Gpu> adam(backend, store, options);
   backend.fill(store.gradient(*entry), -1.0f);
   constexpr int updates = 8;
-  const StepOutcome unclipped;  // the emulated device's memory is the host's
+  cpu_support::SharedOutcome unclipped;
   for (int i = 0; i < updates; ++i) {
-    adam.update(store, 1e-3, &unclipped);
+    adam.update(store, 1e-3, unclipped.place());
     store.refresh();
   }
   std::vector<float> master(1);
   std::vector<bf16> value(1);
   backend.download(store.value(*entry).slice(0, 1).columns(0, 1), master);
   BOOST_TEST(std::abs(master[0] - (1.0f + updates * 1e-3f)) < 1e-6f);
-  for_each_leaf(model, [&](const std::string& name, Parameter<Cuda<bf16>>& tensor) {
+  for_each_leaf(model, [&](const std::string& name, Parameter<Gpu>& tensor) {
     if (name == entry->name) backend.download(tensor.value.slice(0, 1).columns(0, 1), value);
   });
   BOOST_TEST(static_cast<float>(value[0]) == static_cast<float>(bf16(master[0])));
@@ -136,11 +139,87 @@ BOOST_AUTO_TEST_CASE(small_updates_are_not_lost) {
 
 // Initial values are those of the other backends, not rounded.
 BOOST_AUTO_TEST_CASE(begin_as_on_the_cpu) {
-  Cuda<bf16> backend(0);
+  Gpu backend(0);
   Cpu<float> cpu(1);
-  Translator<Cuda<bf16>> model(backend, tiny::config(), 3);
+  Translator<Gpu> model(backend, tiny::config(), 3);
   Translator<Cpu<float>> expected(cpu, tiny::config(), 3);
   BOOST_TEST(tiny::values(backend, model.parameters()) == tiny::values(cpu, expected.parameters()));
+}
+
+// What inference needs are the rounded copies: it finds the same without the masters, which are gone then.
+BOOST_AUTO_TEST_CASE(are_given_back_for_inference) {
+  Gpu backend(0);
+  Translator<Gpu> model(backend, tiny::config(1, 8), 3, Purpose::Inference);
+  auto how = generation_defaults(model.config());
+  how.max_length = 4;
+  const auto batch = tiny::batch(tiny::pairs());
+  Generator<Translator<Gpu>> generate(backend, model);
+  const auto before = generate(batch, how);
+  auto& store = model.parameters();
+  store.release_masters();
+  store.release_masters();
+  BOOST_TEST((generate(batch, how) == before));
+  BOOST_CHECK_THROW(store.values(), ConfigError);
+  BOOST_CHECK_THROW(store.trained_values(), ConfigError);
+  BOOST_CHECK_THROW(store.value(store.entries().front()), ConfigError);
+  BOOST_CHECK_THROW(store.refresh(), ConfigError);
+  BOOST_CHECK_THROW(store.initialise(1), ConfigError);
+
+  Translator<Gpu> trained(backend, tiny::config(), 3);
+  BOOST_CHECK_THROW(trained.parameters().release_masters(), ConfigError);
+
+  // Where nothing is rounded there is nothing to give back.
+  Cpu<float> cpu(1);
+  Translator<Cpu<float>> on_cpu(cpu, tiny::config(), 3, Purpose::Inference);
+  const auto values = tiny::values(cpu, on_cpu.parameters());
+  on_cpu.parameters().release_masters();
+  BOOST_TEST((tiny::values(cpu, on_cpu.parameters()) == values));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(logits)
+
+namespace {
+
+/// Looks at the logits that operations get.
+struct Watching : Gpu {
+  using Gpu::Gpu;
+
+  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
+                     RealMatrix losses) {
+    look(logits);
+    Gpu::cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
+  }
+  void top_k(Matrix logits, int k, std::span<bf16> values, std::span<int> columns) {
+    look(logits);
+    Gpu::top_k(logits, k, values, columns);
+  }
+  void look(Matrix logits) {
+    BOOST_TEST(logits.cols % 2 == 1);
+    BOOST_TEST((logits.stride % 16 == 0 && reinterpret_cast<std::uintptr_t>(logits.data) % 32 == 0));
+    ++seen;
+  }
+
+  int seen = 0;
+};
+
+}  // namespace
+
+// Rows of an odd number of bfloat16 numbers would begin at every second byte, where tensor cores cannot read them.
+BOOST_AUTO_TEST_CASE(of_an_odd_vocabulary_have_aligned_rows) {
+  Watching backend(0);
+  Translator<Watching> model(backend, tiny::config(), 3);
+  BOOST_TEST_REQUIRE(model.config().vocab_size % 2 == 1);
+  TrainingStep<Translator<Watching>> training(backend, model, {}, {});
+  auto batch = tiny::batch(tiny::pairs());
+  training.run(std::span(&batch, 1));
+  BOOST_TEST(backend.seen == 1);
+  auto how = generation_defaults(model.config());
+  how.max_length = 3;
+  Generator<Translator<Watching>> generate(backend, model);
+  generate(batch, how);
+  BOOST_TEST(backend.seen >= 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -152,12 +231,12 @@ BOOST_AUTO_TEST_CASE(searches_run) {
   for (const int beams : {1, 3}) {
     std::vector<std::vector<std::vector<Hypothesis>>> results;
     for (const int device : {0, 1}) {
-      Cuda<bf16> backend(device);
-      const Translator<Cuda<bf16>> model(backend, tiny::config(1, 8), 3, Purpose::Inference);
+      Gpu backend(device);
+      const Translator<Gpu> model(backend, tiny::config(1, 8), 3, Purpose::Inference);
       auto how = generation_defaults(model.config());
       how.max_length = 8;
       how.num_beams = beams;
-      Generator<Translator<Cuda<bf16>>> generate(backend, model);
+      Generator<Translator<Gpu>> generate(backend, model);
       results.push_back(generate(tiny::batch(tiny::pairs()), how));
     }
     BOOST_TEST((results[0] == results[1]));

@@ -1,12 +1,14 @@
-// Marian in single precision, and with products of bfloat16 numbers, against Hugging Face's float64 values
-// (models/test_marian_goldens.cpp has those in double), within bounds that follow from the sizes of the operands: see
-// models/perturbed.hpp.
+// Marian in single precision, on the CPU and with CUDA's kernels, and with products or storage of bfloat16 numbers,
+// against Hugging Face's float64 values (models/test_marian_goldens.cpp has those in double), within bounds that follow
+// from the sizes of the operands: see models/perturbed.hpp. Emulated kernels compute one of the models.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_marian_float
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
+#include "backend/backends.hpp"
 #include "models/golden_bounds.hpp"
 #include "models/marian_subject.hpp"
 
@@ -14,12 +16,21 @@ using namespace neural_attention;
 
 namespace {
 
+/// Calls check.operator()<P>(preset) for the models that B computes here.
+template <class B, class Check>
+void each_preset(Check&& check) {
+  golden::each_marian_preset([&]<class P>(const std::string& name) {
+    if constexpr (!cpu_support::emulated<B> || std::is_same_v<P, paper::marian>)
+      BOOST_TEST_CONTEXT(name) check.template operator()<P>(name);
+  });
+}
+
 /// A preset's greedy choices lead by more than float's errors.
-template <class P>
+template <class B, class P>
 void check_greedy(const std::string& preset) {
   golden::File goldens("marian/" + preset + ".safetensors");
-  golden::MarianSubject<Cpu<float>, P> subject(preset, goldens);
-  Generator<Marian<Cpu<float>, P>> generate(subject.backend, subject.model);
+  golden::MarianSubject<B, P> subject(preset, goldens);
+  Generator<Marian<B, P>> generate(subject.backend, subject.model);
   int greedy = 0;
   for (const auto& [how, expected] : golden::generations(subject.about)) {
     if (how.num_beams > 1) continue;
@@ -36,26 +47,25 @@ void check_greedy(const std::string& preset) {
 
 BOOST_AUTO_TEST_SUITE(in_float)
 
-BOOST_AUTO_TEST_CASE(tensors) {
-  golden::each_marian_preset([]<class P>(const char* name) {
-    BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::MarianSubject, P>(name, 81);
-  });
+BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, B, cpu_support::FloatBackends) {
+  each_preset<B>(
+      []<class P>(const std::string& name) { golden::check_in_float<golden::MarianSubject, P, B>(name, 81); });
 }
 
-BOOST_AUTO_TEST_CASE(greedy_searches) {
-  golden::each_marian_preset([]<class P>(const char* name) { BOOST_TEST_CONTEXT(name) check_greedy<P>(name); });
+BOOST_AUTO_TEST_CASE_TEMPLATE(greedy_searches, B, cpu_support::FloatBackends) {
+  each_preset<B>([]<class P>(const std::string& name) { check_greedy<B, P>(name); });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(bfloat16_products)
+BOOST_AUTO_TEST_SUITE(in_bfloat16)
 
-BOOST_AUTO_TEST_CASE(tensors) {
-  golden::BFloat16Check check;
-  golden::each_marian_preset([&]<class P>(const std::string& name) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, Check, golden::BFloat16Checks) {
+  Check check;
+  each_preset<typename Check::Backend>([&]<class P>(const std::string& name) {
     // A ReLU of it is so near its kink that in every tenth run gradients jump by as much as they are.
     if (name == "mixed") return;
-    BOOST_TEST_CONTEXT(name) check.check_preset<golden::MarianSubject, P>(name, 81);
+    check.template check_preset<golden::MarianSubject, P>(name, 81);
   });
   check.check_size();
 }

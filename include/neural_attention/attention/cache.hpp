@@ -35,6 +35,25 @@ class KeyValueMemory {
   Rows<B> keys_, values_;
 };
 
+/// Copies that are gathered to be made at once.
+template <class B>
+class PendingCopies {
+ public:
+  void add(Rows<B> x, Rows<B> y) {
+    from_.push_back(x);
+    to_.push_back(y);
+  }
+  /// Makes all that were added, and forgets them.
+  void run(B& backend) {
+    backend.copy(from_, to_);
+    from_.clear();
+    to_.clear();
+  }
+
+ private:
+  std::vector<Rows<B>> from_, to_;
+};
+
 /// What a row of the batch attends to: the first lengths[i] rows of keys[i] and values[i].
 template <class B>
 struct KeyValueViews {
@@ -98,10 +117,11 @@ class KeyValueCache {
     if (std::find(views_.lengths.begin(), views_.lengths.end(), capacity_) != views_.lengths.end()) grow(backend);
     for (int i = 0; i < k.rows; ++i) {
       int& length = views_.lengths[i];
-      backend.copy(k.slice(i, 1), views_.keys[i].slice(length, 1));
-      backend.copy(v.slice(i, 1), views_.values[i].slice(length, 1));
+      copies_.add(k.slice(i, 1), views_.keys[i].slice(length, 1));
+      copies_.add(v.slice(i, 1), views_.values[i].slice(length, 1));
       ++length;
     }
+    copies_.run(backend);
   }
 
   /// Row i becomes what row parents[i] was; rows that are no one's parent leave. At most `slots` rows.
@@ -126,8 +146,9 @@ class KeyValueCache {
       taken_[static_cast<std::size_t>(free)] = true;
       const int from = slot_[static_cast<std::size_t>(parents[i])], length = next_lengths_[i];
       for (const auto all : {memory_.keys(), memory_.values()})
-        backend.copy(in_slot(all, from).slice(0, length), in_slot(all, free).slice(0, length));
+        copies_.add(in_slot(all, from).slice(0, length), in_slot(all, free).slice(0, length));
     }
+    copies_.run(backend);  // none reads what another writes: the slot of a parent is taken, and not free
     slot_.swap(next_slot_);
     views_.lengths.swap(next_lengths_);
     look();
@@ -156,14 +177,16 @@ class KeyValueCache {
     look();
     for (std::size_t i = 0; i < slot_.size(); ++i) {
       const int length = views_.lengths[i];
-      backend.copy(before.keys[i].slice(0, length), views_.keys[i].slice(0, length));
-      backend.copy(before.values[i].slice(0, length), views_.values[i].slice(0, length));
+      copies_.add(before.keys[i].slice(0, length), views_.keys[i].slice(0, length));
+      copies_.add(before.values[i].slice(0, length), views_.values[i].slice(0, length));
     }
+    copies_.run(backend);
   }
 
   int slots_, limit_, capacity_;
   KeyValueMemory<B> memory_;
   KeyValueViews<B> views_;
+  PendingCopies<B> copies_;
   std::vector<int> slot_, next_slot_, next_lengths_;
   std::vector<bool> taken_;
 };

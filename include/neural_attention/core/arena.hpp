@@ -28,6 +28,15 @@ class Arena {
     return {static_cast<T*>(push(bytes)), rows, cols};
   }
 
+  /// The same, but with each row at a multiple of 16 elements, as tensor cores want them: for logits, whose width is
+  /// that of a vocabulary. Contiguous only where cols is such a multiple.
+  template <class T = typename B::Scalar>
+  RowsOf<T> aligned_rows(int rows, int cols) {
+    constexpr int multiple = 16;
+    const int stride = (cols + multiple - 1) / multiple * multiple;
+    return {this->rows<T>(rows, stride).data, rows, cols, stride};
+  }
+
   Mark mark() const { return top_; }
   void rewind(Mark mark) { top_ = mark; }
 

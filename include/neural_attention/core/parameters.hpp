@@ -159,16 +159,32 @@ class ParameterStore {
   }
 
   /// All values; the trained ones; all gradients: [1, n], gaps included.
-  RowsOf<Real> values() const { return values_; }
-  RowsOf<Real> trained_values() const { return values_.columns(0, check_int(trained_)); }
+  RowsOf<Real> values() const {
+    if (released_)
+      throw ConfigError("the parameters were given back but for their rounded copies, which serve inference alone");
+    return values_;
+  }
+  RowsOf<Real> trained_values() const { return values().columns(0, check_int(trained_)); }
   RowsOf<Real> gradients() const { return gradients_; }
 
-  RowsOf<Real> value(const Entry& entry) const { return at(values_, entry); }
+  RowsOf<Real> value(const Entry& entry) const { return at(values(), entry); }
   RowsOf<Real> gradient(const Entry& entry) const { return at(gradients_, entry); }
 
   /// Lets modules see the values as they are now: for who changes them, as optimizers and loaders do.
   void refresh() const {
-    if constexpr (!std::is_same_v<Scalar, Real>) backend_->convert(values_, rounded_);
+    if constexpr (!std::is_same_v<Scalar, Real>) backend_->convert(values(), rounded_);
+  }
+
+  /// Gives back the memory of the values where modules read rounded copies of them, two thirds of what a model takes
+  /// for inference. Until then it can be loaded; afterwards values(), value() and refresh() throw ConfigError, and no
+  /// one may use the master of a Parameter. Throws ConfigError where there are gradients.
+  void release_masters() {
+    if (gradients_) throw ConfigError("a model that is trained needs its parameters as they are, not only rounded");
+    if constexpr (!std::is_same_v<Scalar, Real>) {
+      value_memory_ = {};
+      values_ = {};
+      released_ = true;
+    }
   }
 
   void zero_gradients() { backend_->fill(gradients_, Real(0)); }
@@ -259,6 +275,7 @@ class ParameterStore {
   RowsOf<Real> values_;
   Rows<B> rounded_;
   RowsOf<Real> gradients_;
+  bool released_ = false;
 };
 
 }  // namespace neural_attention

@@ -49,7 +49,7 @@ class LiveRows {
 
   /// Decodes the newest tokens: new logits on the scratch stack.
   void decode() {
-    logits_ = step_->scratch.rows(static_cast<int>(size()), model_->config().vocab_size);
+    logits_ = step_->scratch.aligned_rows(static_cast<int>(size()), model_->config().vocab_size);
     model_->decode_step(*step_, newest_, positions_, state_, logits_);
   }
   void rule_out() {

@@ -70,7 +70,7 @@ class TiedOutput {
     const ArenaScope scope(step.scratch);
     const int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(chunk_elements / bias.cols, smallest_chunk, 1024));
     const auto losses = step.scratch.template rows<Real>(h.rows, 2);
-    const auto all_logits = step.scratch.rows(std::min(chunk, h.rows), bias.cols);
+    const auto all_logits = step.scratch.aligned_rows(std::min(chunk, h.rows), bias.cols);
     for (int first = 0; first < h.rows; first += chunk) {
       const int rows = std::min(chunk, h.rows - first);
       const auto logits = all_logits.slice(0, rows);

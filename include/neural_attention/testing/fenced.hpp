@@ -109,6 +109,10 @@ class Fenced {
     const Open open(*fence_);
     base_.copy(x, y);
   }
+  void copy(std::span<const Matrix> x, std::span<const Matrix> y) {
+    const Open open(*fence_);
+    base_.copy(x, y);
+  }
   void fill(Matrix x, Scalar value) {
     const Open open(*fence_);
     base_.fill(x, value);

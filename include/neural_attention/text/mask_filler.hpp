@@ -60,7 +60,7 @@ class MaskFiller {
     auto step = worker->memory.begin(false);
     model_->check(batch);
     const auto states = model_->masked_states(step, model_->encode(step, batch, worker->saved), batch, worker->saved);
-    const auto logits = step.scratch.rows(states.rows, model_->config().vocab_size);
+    const auto logits = step.scratch.aligned_rows(states.rows, model_->config().vocab_size);
     model_->logits(step, states, logits);
     std::vector<std::vector<MaskCandidate>> results;
     std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));

@@ -92,6 +92,8 @@ class Cpu {
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
   /// y = x, where y may overlap x if both are contiguous.
   void copy(Matrix x, Matrix y);
+  /// y_i = x_i for many pairs of matrices at once, of which no y overlaps another or an x.
+  void copy(std::span<const Matrix> x, std::span<const Matrix> y);
   void fill(Matrix x, T value);
   /// y += x
   void add(Matrix x, Matrix y);

@@ -62,6 +62,23 @@ void Cpu<T>::copy(Matrix x, Matrix y) {
 }
 
 template <class T>
+void Cpu<T>::copy(std::span<const Matrix> x, std::span<const Matrix> y) {
+  assert(x.size() == y.size());
+  if (x.empty()) return;
+  std::ptrdiff_t elements = 0;
+  for (const auto& from : x) elements += from.size();
+  const auto pairs = std::ssize(x);
+  split(pairs, cpu_blocks::row_grain(elements / pairs), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    for (auto i = first; i < first + count; ++i) {
+      const auto &from = x[i], &to = y[i];
+      assert(from.rows == to.rows && from.cols == to.cols);
+      cpu_blocks::visit_rows(0, from.size(), cpu_blocks::common_columns(from, to),
+                             [&](int r, std::ptrdiff_t, std::ptrdiff_t n) { std::copy_n(from.row(r), n, to.row(r)); });
+    }
+  });
+}
+
+template <class T>
 void Cpu<T>::fill(Matrix x, T value) {
   const auto cols = cpu_blocks::common_columns(x);
   split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {

@@ -47,7 +47,7 @@ void assign(RowsOf<T> x, const int* rows, const int* cols, int count, T value, S
 template <class T, bool Aligned>
 __global__ void log_sum_exp_kernel(RowsOf<T> x, double* sums) {
   const T* const row = x.row(static_cast<int>(blockIdx.x));
-  const auto all = softmax_sums<Aligned>(x.cols, [=](int col, int count) { return load<Aligned>(row + col, count); });
+  const auto all = softmax_sums(x.cols, [=](int col, int count) { return load_of_row<Aligned>(row + col, count); });
   // Of -∞ alone it is -∞ + log 0.
   if (threadIdx.x == 0)
     sums[blockIdx.x] = static_cast<double>(all.largest) + log(static_cast<double>(all.exponentials));
@@ -60,7 +60,7 @@ void log_sum_exp(RowsOf<T> x, double* sums, Stream stream) {
     launch("log_sum_exp", log_sum_exp_kernel<T, Aligned>, dim3(static_cast<unsigned>(x.rows)), dim3(loss_threads), 0,
            stream, x, sums);
   };
-  with_bools(run, aligned(x));
+  with_bools(run, rows_aligned(x));
 }
 
 inline constexpr int choosing_threads = 256, choosing_warps = choosing_threads / warp_size;
@@ -92,9 +92,9 @@ __device__ void for_each_element(const T* row, int cols, Use&& use) {
   const int end = first_column(warp + 1, cols);
   for (int col = first_column(warp, cols) + lane * group; col < end; col += warp_size * group) {
     const int count = end - col < group ? end - col : group;
-    const auto values = load<Aligned>(row + col, count);
+    const auto values = load_of_row<Aligned>(row + col, count);
     for (int i = 0; i < group; ++i)
-      if (Aligned || i < count) use(values.at[i], col + i);
+      if (i < count) use(values.at[i], col + i);
   }
 }
 
@@ -231,7 +231,7 @@ void top_k(RowsOf<T> x, int k, std::uint64_t* workspace, Chosen* chosen, Stream 
     launch("top_k", top_k_kernel<T, Aligned>, dim3(static_cast<unsigned>(x.rows)), dim3(choosing_threads), 0, stream, x,
            k, top_k_candidates(k), workspace, chosen);
   };
-  with_bools(run, aligned(x));
+  with_bools(run, rows_aligned(x));
 }
 
 }  // namespace neural_attention::cuda_backend

@@ -11,6 +11,7 @@
 #include "neural_attention/backend/cuda/attention_mma.cuh"
 #include "neural_attention/backend/cuda/attention_mma_backward.cuh"
 #include "neural_attention/backend/cuda/attention_step.cuh"
+#include "neural_attention/backend/cuda/copies.cuh"
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/backend/cuda/embedding.cuh"
@@ -104,6 +105,7 @@ struct Cuda<T>::Device {
   cuda_backend::IdGroups groups;
   std::vector<int> tiles;
   std::vector<cuda_backend::CachedRows<T>> cached;
+  std::vector<cuda_backend::CopyPair<T>> copies;
 };
 
 template <class T>

@@ -54,6 +54,7 @@ class Cuda {
 
   // See backend/cpu/cpu.hpp for what each operation does.
   void copy(Matrix x, Matrix y);
+  void copy(std::span<const Matrix> x, std::span<const Matrix> y);
   void fill(Matrix x, T value);
   void add(Matrix x, Matrix y);
   void scale(Matrix x, double factor);

@@ -99,11 +99,29 @@ __device__ void store(T* p, int count, const Group<float>& values) {
   }
 }
 
+/// Whether all rows of x begin aligned.
+template <class T>
+bool rows_aligned(RowsOf<T> x) {
+  return (x.rows <= 1 || x.stride % group == 0) && reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Group<T>) == 0;
+}
+
 /// Whether groups of all rows of x are aligned, and whole.
 template <class T>
 bool aligned(RowsOf<T> x) {
-  return x.cols % group == 0 && (x.rows <= 1 || x.stride % group == 0) &&
-         reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Group<T>) == 0;
+  return x.cols % group == 0 && rows_aligned(x);
+}
+
+/// load() and store() for rows that begin aligned but may end within a group, as those of logits do.
+template <bool Aligned, class T>
+__device__ Group<float> load_of_row(const T* p, int count) {
+  return Aligned && count == group ? load<Aligned>(p, count) : load<false>(p, count);
+}
+template <bool Aligned, class T>
+__device__ void store_of_row(T* p, int count, const Group<float>& values) {
+  if (Aligned && count == group)
+    store<Aligned>(p, count, values);
+  else
+    store<false>(p, count, values);
 }
 
 /// The sum over groups of `Lanes` neighbouring threads of a warp, in each of them.

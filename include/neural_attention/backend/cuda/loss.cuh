@@ -37,7 +37,7 @@ struct SoftmaxSums {
 };
 
 /// The sums of a row whose groups x_at(col, count) gives, shared by a block of loss_threads; in all threads.
-template <bool Aligned, class At>
+template <class At>
 __device__ SoftmaxSums softmax_sums(int n, At&& x_at) {
   __shared__ SoftmaxSums of_threads[loss_threads];
   SoftmaxSums mine{-INFINITY, 0.0f, 0.0f};
@@ -45,7 +45,7 @@ __device__ SoftmaxSums softmax_sums(int n, At&& x_at) {
     const int count = n - col < group ? n - col : group;
     const auto values = x_at(col, count);
     for (int i = 0; i < group; ++i)
-      if (Aligned || i < count) mine.add(values.at[i]);
+      if (i < count) mine.add(values.at[i]);
   }
   of_threads[threadIdx.x] = mine;
   for (int half = loss_threads / 2; half > 0; half /= 2) {
@@ -63,14 +63,14 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int*
   T* const x = logits.row(row);
   const int target = targets[row];
   const auto logits_at = [&](int col, int count) {
-    auto values = load<Aligned>(x + col, count);
+    auto values = load_of_row<Aligned>(x + col, count);
     if constexpr (Bias) {
-      const auto biases = load<Aligned>(bias + col, count);
+      const auto biases = load_of_row<Aligned>(bias + col, count);
       for (int i = 0; i < group; ++i) values.at[i] += biases.at[i];
     }
     return values;
   };
-  const auto all = softmax_sums<Aligned>(n, logits_at);
+  const auto all = softmax_sums(n, logits_at);
   if (threadIdx.x == 0) {
     const float at_target = static_cast<float>(x[target]) + (Bias ? static_cast<float>(bias[target]) : 0.0f);
     const float log_total = logf(all.exponentials);
@@ -90,7 +90,7 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int*
         values.at[i] = expf(values.at[i] - all.largest) * factor - shift;
         if (col + i == target) values.at[i] -= gradient_scale * (1.0f - smoothing);
       }
-      store<Aligned>(x + col, count, values);
+      store_of_row<Aligned>(x + col, count, values);
     }
   }
 }
@@ -100,7 +100,7 @@ template <class T>
 void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double smoothing, double gradient_scale,
                    RowsOf<float> losses, Stream stream) {
   assert(losses.rows == logits.rows && losses.cols == 2 && (!bias || bias.cols == logits.cols));
-  const bool whole = aligned(logits) && (!bias || aligned(bias));
+  const bool whole = rows_aligned(logits) && (!bias || rows_aligned(bias));
   const auto run = [&]<bool Bias, bool Gradient, bool Aligned>() {
     launch("cross_entropy", cross_entropy_kernel<T, Bias, Gradient, Aligned>, dim3(static_cast<unsigned>(logits.rows)),
            dim3(loss_threads), 0, stream, logits, bias.data, targets, static_cast<float>(smoothing),

@@ -1,9 +1,11 @@
 // The part of cuda.cuh that moves numbers: between host and device, from place to place, from type to type.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <span>
 
+#include "neural_attention/backend/cuda/copies.cuh"
 #include "neural_attention/backend/cuda/cuda.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/backend/cuda/embedding.cuh"
@@ -17,6 +19,25 @@ void Cuda<T>::copy(Matrix x, Matrix y) {
 template <class T>
 void Cuda<T>::copy(RealMatrix x, RealMatrix y) requires rounds {
   device_->copy(x, y);
+}
+
+template <class T>
+void Cuda<T>::copy(std::span<const Matrix> x, std::span<const Matrix> y) {
+  assert(x.size() == y.size());
+  auto& copies = device_->copies;
+  copies.clear();
+  std::ptrdiff_t largest = 0;
+  bool whole = true;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    assert(x[i].rows == y[i].rows && x[i].cols == y[i].cols);
+    if (x[i].size() == 0) continue;
+    copies.push_back({x[i], y[i]});
+    largest = std::max(largest, x[i].size());
+    whole = whole && cuda_backend::aligned(x[i]) && cuda_backend::aligned(y[i]);
+  }
+  if (copies.empty()) return;
+  cuda_backend::copy_pairs(device_->on_device(copies), static_cast<int>(copies.size()), largest, whole,
+                           device_->stream);
 }
 
 template <class T>

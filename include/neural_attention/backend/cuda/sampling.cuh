@@ -78,7 +78,7 @@ struct RowWeights {
       const int col = first + lane * group, count = end - col < group ? end - col : group;
       double weights[group] = {}, sum = 0.0;
       if (count > 0) {
-        const auto values = load<Aligned>(row + col, count);
+        const auto values = load_of_row<Aligned>(row + col, count);
         for (int i = 0; i < count; ++i)
           if (order_key(values.at[i], col + i) >= least) sum += weights[i] = static_cast<double>(weight(values.at[i]));
       }
@@ -140,7 +140,7 @@ void sample(RowsOf<T> x, const SamplingShape& how, const double* uniforms, int* 
     launch("sample", sample_kernel<T, Aligned>, dim3(static_cast<unsigned>(x.rows)), dim3(choosing_threads), 0, stream,
            x, sampling, uniforms, columns);
   };
-  with_bools(run, aligned(x));
+  with_bools(run, rows_aligned(x));
 }
 
 }  // namespace neural_attention::cuda_backend
