@@ -26,7 +26,7 @@ struct Example {
 
 std::vector<int> ended(std::vector<int> tokens) { return tokens.push_back(end_token), tokens; }
 
-int main() {
+int main() try {
   na::MarianConfig config = na::marian_small(token_count);  // sizes are plain numbers
   config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
   config.encoder_layers = config.decoder_layers = 2;
@@ -58,4 +58,7 @@ int main() {
   }
   std::printf("%d of %d new sequences are sorted\n", right, asked);
   return right > 0.9 * asked ? 0 : 1;
+} catch (const na::Error& error) {  // such as: there is no GPU
+  std::fprintf(stderr, "quickstart: %s\n", error.what());
+  return 1;
 }
