@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/step.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/models/masked_batch.hpp"
 
