@@ -84,8 +84,8 @@ int main(int count, char** arguments) {
     std::printf("%s\n\n", na::Cuda<float>().engine().c_str());
     std::printf(
         "| training step | numbers | tokens | ms | tokens/s | TFLOP/s of weights | and attention | of a large product "
-        "| "
-        "GiB of activations | last loss |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        "| GiB of activations | last loss |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     measure_all<na::Cuda<na::bfloat16>>("bfloat16", quick);
     measure_all<na::Cuda<float>>("float", quick);
     return 0;
