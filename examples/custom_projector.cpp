@@ -5,9 +5,8 @@
 #include <string>
 
 #include "common/command_line.hpp"
-#include "common/device.hpp"
+#include "common/compute.hpp"
 #include "common/table.hpp"
-#include "common/threads_flag.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
@@ -112,14 +111,9 @@ bool proved(const char* name) {
   return report.ok();
 }
 
-struct Options {
-  std::string device = "cpu", dtype = "float32";
-  int threads = 0;
-};
-
 template <class B>
-int prove_and_compare(const Options& options) {
-  B backend = examples::make_backend<B>(options.threads, options.dtype);
+int prove_and_compare(const examples::Compute& compute) {
+  B backend = examples::make_backend<B>(compute);
   if (!proved<Deep>("Deep") || !proved<Normed>("Normed") || !proved<Corrected>("Corrected")) return 1;
   using enum examples::Align;
   examples::Table table({"projector", "parameters", "loss", "sorted"}, {left, right, right, right});
@@ -133,12 +127,10 @@ int prove_and_compare(const Options& options) {
 
 int main(int argc, char** argv) {
   CLI::App app("Projectors of one's own: proves their gradients and trains them.", "custom_projector");
-  Options options;
-  examples::add_threads_flag(app, options.threads);
-  examples::add_device_flag(app, options.device);
-  examples::add_dtype_flag(app, options.dtype);
+  examples::Compute compute;
+  examples::add_compute_flags(app, compute);
   return examples::run_program(app, argc, argv, [&] {
-    return examples::on_device_in(options.dtype, options.device, "the models here are small: other programs hold it",
-                                  [&]<class B>() { return prove_and_compare<B>(options); });
+    return examples::on_device(compute, "the models here are small: other programs hold it",
+                               [&]<class B>() { return prove_and_compare<B>(compute); });
   });
 }

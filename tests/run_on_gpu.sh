@@ -100,7 +100,7 @@ compiled() {
   fi
   echo "compiling $(basename "$program")"
   g++ "${options[@]}" "$source" "$work/kernels.o" -o "$program.new" "-L$cuda/lib64" "-L$cuda/lib" \
-    "-Wl,-rpath,$cuda/lib64" -lcudart_static -lcublasLt -ldl -lrt -pthread && mv "$program.new" "$program" ||
+    "-Wl,-rpath,$cuda/lib64" "-Wl,-rpath,$cuda/lib" -lcudart_static -lcublasLt -ldl -lrt -pthread && mv "$program.new" "$program" ||
     { rm -f "$program"; echo "FAILED: g++ ${options[*]} $source"; return 1; }
 }
 
@@ -178,7 +178,12 @@ sanitize() {
     echo "skipped: there is no compute-sanitizer"
     return 77
   fi
-  run_tests compute-sanitizer --tool "$1" --error-exitcode 9 -- "$work"/tests/backend_test_*
+  local which=()
+  # Hazards inside NVIDIA's own kernels are not ours to find; whether those leave our memory is.
+  if [[ "$1" == racecheck ]] && compute-sanitizer --help | grep -q -e --kernel-regex; then
+    which=(--kernel-regex kns=neural_attention)
+  fi
+  run_tests compute-sanitizer --tool "$1" "${which[@]}" --error-exitcode 9 -- "$work"/tests/backend_test_*
 }
 
 # A table is kept where its program printed it to the end.

@@ -81,7 +81,11 @@ def agreement(result: dict) -> str:
 
 
 def of_command(*command) -> str:
-    return subprocess.run(command, capture_output=True, text=True, cwd=SOURCE).stdout.strip()
+    """What it prints; nothing where there is no such command, as git on a machine that is lent."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, cwd=SOURCE).stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 def commit() -> str:

@@ -8,10 +8,18 @@
 #include <string>
 #include <type_traits>
 
-#include "common/device.hpp"
 #include "neural_attention/core/arena.hpp"
+#include "neural_attention/core/kinds.hpp"
 
 namespace examples {
+
+namespace na = neural_attention;
+
+/// Whether B computes with threads of the CPU.
+template <class B>
+inline constexpr bool has_threads = requires(const B& backend) {
+  backend.threads();
+};
 
 /// 10⁹ operations a second in a product of square matrices: the median of five, after one that warms up.
 template <class B>

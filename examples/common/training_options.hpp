@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/device.hpp"
-#include "common/threads_flag.hpp"
+#include "common/compute.hpp"
 
 namespace examples {
 
@@ -37,8 +36,7 @@ struct TrainingOptions {
   bool eval_on_start = false, no_eval_on_start = false;
   std::vector<std::string> freeze = {}, learning_rate_for = {};
   std::uint64_t seed = 42;
-  int threads = 0;
-  std::string device = "cpu", dtype = "float32";
+  Compute compute = {};
 };
 
 /// What makes training fit into a GPU.
@@ -95,9 +93,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
                  "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated")
       ->group("Training");
   option("--seed", options.seed, "Of initial weights, data order and dropout");
-  add_threads_flag(app, options.threads)->group("Training");
-  add_device_flag(app, options.device)->group("Training");
-  add_dtype_flag(app, options.dtype)->group("Training");
+  add_compute_flags(app, options.compute, "Training");
 }
 
 }  // namespace examples

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/compute.hpp"
 #include "demo/corpus.hpp"
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/report/svg_chart.hpp"
@@ -24,8 +25,7 @@ struct DemoSettings {
   int batch_tokens = 500;
   double learning_rate = 2e-3;
   std::uint64_t seed = 42;
-  int threads = 0;
-  std::string device = "cpu";
+  Compute compute;
 
   na::MarianConfig model(int vocabulary) const {
     auto config = na::marian_small(vocabulary);
@@ -64,5 +64,10 @@ template <class B, class P>
 ArmResult train_arm(B& backend, const std::string& name, const std::string& folder, const DemoCorpus& corpus,
                     const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
                     const std::function<bool()>& stop);
+
+/// Its type, for files that instantiate it.
+template <class B>
+using TrainArm = ArmResult(B&, const std::string&, const std::string&, const DemoCorpus&,
+                           const na::text::MarianTokenizer&, const DemoSettings&, const std::function<bool()>&);
 
 }  // namespace examples

@@ -5,12 +5,10 @@
 #include <span>
 
 #include "common/command_line.hpp"
-#include "common/device.hpp"
+#include "common/compute.hpp"
 #include "common/table.hpp"
-#include "common/threads_flag.hpp"
 #include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
-#include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/models/paper.hpp"
 
@@ -89,7 +87,7 @@ void print_hints(const std::string& folder, bool generated) {
 template <class B>
 int run_demo(const DemoOptions& options) {
   if (options.settings.max_steps < 1) throw na::ConfigError("--max_steps must be at least 1");
-  B backend = na::worker_backend<B>(options.settings.threads);
+  B backend = make_backend<B>(options.settings.compute);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
   make_folder(linear);
@@ -135,10 +133,9 @@ int main(int argc, char** argv) {
   app.add_option("--output_dir", options.output_dir, "Where models, metrics and curves go")->capture_default_str();
   app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")->capture_default_str();
   app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")->capture_default_str();
-  examples::add_threads_flag(app, options.settings.threads);
-  examples::add_device_flag(app, options.settings.device);
+  examples::add_compute_flags(app, options.settings.compute);
   return examples::run_program(app, argc, argv, [&] {
-    return examples::on_device(options.settings.device, "the demo needs little: other programs hold the rest",
+    return examples::on_device(options.settings.compute, "the demo needs little: other programs hold the rest",
                                [&]<class B>() { return examples::run_demo<B>(options); });
   });
 }

@@ -43,7 +43,8 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
   auto greedy = na::generation_defaults(model.config());
   greedy.max_length = settings.longest;
   na::text::TranslatorOptions translator_options;
-  translator_options.threads = settings.threads;
+  translator_options.threads = settings.compute.threads;
+  translator_options.precision = settings.compute.precision();
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   na::TrainerCallbacks callbacks;
   callbacks.on_step = [&](const na::StepEvent& event) {

@@ -6,7 +6,6 @@
 #include "common/progress.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
-#include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
 
 namespace examples {
@@ -14,7 +13,7 @@ namespace examples {
 template <class B>
 int evaluate(const EvaluateOptions& options) {
   const auto lines = na::text::read_lines(options.text_file);
-  B backend = na::worker_backend<B>(options.threads);
+  B backend = make_backend<B>(options.compute);
   const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model);
   na::text::BatchOptions batches;
   batches.sentences = options.per_device_eval_batch_size;

@@ -43,7 +43,8 @@ int fill(const FillOptions& options) {
   B backend = na::worker_backend<B>(1);
   const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model);
   na::text::MaskFillerOptions how;
-  how.threads = options.threads;
+  how.threads = options.compute.threads;
+  how.precision = options.compute.precision();
   const na::text::MaskFiller<RobertaOn<B>, na::text::ByteBpe> filler(loaded.model, loaded.tokenizer, how);
   if (!options.text.empty()) {
     answer(filler, options.text, options.top_k);

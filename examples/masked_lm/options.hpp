@@ -5,9 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "common/device.hpp"
+#include "common/compute.hpp"
 #include "common/model_options.hpp"
-#include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
 
 namespace examples {
@@ -28,15 +27,17 @@ struct TrainOptions {
 };
 
 struct EvaluateOptions {
-  std::string model, text_file, mode = "reproducible", device = "cpu";
+  std::string model, text_file, mode = "reproducible";
   MaskedTextOptions text;
-  int per_device_eval_batch_size = 8, threads = 0;
+  int per_device_eval_batch_size = 8;
   std::uint64_t seed = 42;
+  Compute compute;
 };
 
 struct FillOptions {
-  std::string model, text, device = "cpu";
-  int top_k = 5, threads = 0;
+  std::string model, text;
+  int top_k = 5;
+  Compute compute;
 };
 
 inline void add_masked_text_flags(CLI::App& app, MaskedTextOptions& options) {
@@ -79,8 +80,7 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of the masks")->capture_default_str();
-  add_threads_flag(app, options.threads);
-  add_device_flag(app, options.device);
+  add_compute_flags(app, options.compute);
 }
 
 inline void add_fill_flags(CLI::App& app, FillOptions& options) {
@@ -89,8 +89,7 @@ inline void add_fill_flags(CLI::App& app, FillOptions& options) {
   app.add_option("--top_k", options.top_k, "Candidates for each <mask>")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  add_threads_flag(app, options.threads);
-  add_device_flag(app, options.device);
+  add_compute_flags(app, options.compute);
 }
 
 // The commands on backend B. Each returns the program's exit code and throws on errors.
@@ -101,17 +100,16 @@ int evaluate(const EvaluateOptions& options);
 template <class B>
 int fill(const FillOptions& options);
 
-// The commands on what --device says.
+// The commands on what --device and --dtype say.
 inline int train_on_device(const TrainOptions& options) {
-  const auto& flags = options.training;
-  return on_device_in(flags.dtype, flags.device, less_memory_in_training, [&]<class B>() { return train<B>(options); });
+  return on_device(options.training.compute, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }
 inline int evaluate_on_device(const EvaluateOptions& options) {
-  return on_device(options.device, "read fewer sequences together (--per_device_eval_batch_size)",
+  return on_device(options.compute, "read fewer sequences together (--per_device_eval_batch_size)",
                    [&]<class B>() { return evaluate<B>(options); });
 }
 inline int fill_on_device(const FillOptions& options) {
-  return on_device(options.device, "give a text with fewer tokens", [&]<class B>() { return fill<B>(options); });
+  return on_device(options.compute, "give a text with fewer tokens", [&]<class B>() { return fill<B>(options); });
 }
 
 }  // namespace examples

@@ -81,7 +81,8 @@ inline na::text::TranslatorOptions translator_options(const DecodingOptions& fla
   if (flags.batch_size < 1) throw na::ConfigError("--batch_size must be at least 1");
   na::text::TranslatorOptions options;
   options.batch_size = flags.batch_size;
-  options.threads = flags.threads;
+  options.threads = flags.compute.threads;
+  options.precision = flags.compute.precision();
   return options;
 }
 

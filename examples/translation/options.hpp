@@ -7,9 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "common/device.hpp"
+#include "common/compute.hpp"
 #include "common/model_options.hpp"
-#include "common/threads_flag.hpp"
 #include "common/training_options.hpp"
 
 namespace examples {
@@ -39,8 +38,8 @@ struct DecodingOptions {
   bool do_sample = false;
   std::optional<std::uint64_t> seed;
   std::string bad_words;
-  int batch_size = 64, threads = 0;
-  std::string device = "cpu";
+  int batch_size = 64;
+  Compute compute;
 };
 
 struct EvaluateOptions {
@@ -121,8 +120,7 @@ inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
   sampling("--top_p", options.top_p, "Among the fewest tokens that have this probability together");
   sampling("--seed", options.seed, "Of the draws");
   app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")->capture_default_str();
-  add_threads_flag(app, options.threads);
-  add_device_flag(app, options.device);
+  add_compute_flags(app, options.compute);
 }
 
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
@@ -159,17 +157,16 @@ int evaluate(const EvaluateOptions& options);
 template <class B>
 int translate(const TranslateOptions& options);
 
-// The commands on what --device says.
+// The commands on what --device and --dtype say.
 inline int train_on_device(const TrainOptions& options) {
-  const auto& flags = options.training;
-  return on_device_in(flags.dtype, flags.device, less_memory_in_training, [&]<class B>() { return train<B>(options); });
+  return on_device(options.training.compute, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }
 inline constexpr const char* less_memory_in_decoding = "decode fewer sentences together (--batch_size)";
 inline int evaluate_on_device(const EvaluateOptions& options) {
-  return on_device(options.decoding.device, less_memory_in_decoding, [&]<class B>() { return evaluate<B>(options); });
+  return on_device(options.decoding.compute, less_memory_in_decoding, [&]<class B>() { return evaluate<B>(options); });
 }
 inline int translate_on_device(const TranslateOptions& options) {
-  return on_device(options.decoding.device, less_memory_in_decoding, [&]<class B>() { return translate<B>(options); });
+  return on_device(options.decoding.compute, less_memory_in_decoding, [&]<class B>() { return translate<B>(options); });
 }
 
 }  // namespace examples

@@ -38,7 +38,7 @@ template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
   const auto plan = plan_run<MarianFamily>(options.model, options.training);
-  B backend = make_backend<B>(options.training.threads, options.training.dtype);
+  B backend = make_backend<B>(options.training.compute);
   const auto batches = batch_options(options.data.batch, {.mini_batch_words = 1200}, options.training.seed);
   const auto paths = corpus_paths(options.data);
   const na::text::TsvColumns columns{options.data.tsv_columns[0], options.data.tsv_columns[1]};
@@ -64,7 +64,8 @@ int train(const TrainOptions& options) {
   auto greedy = na::generation_defaults(config);
   greedy.max_length = options.data.max_target_length;
   na::text::TranslatorOptions translator_options;
-  translator_options.threads = options.training.threads;
+  translator_options.threads = options.training.compute.threads;
+  translator_options.precision = options.training.compute.precision();
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   std::fprintf(
       stderr, "%s parameters, %s pairs, %s target tokens; %s\n", with_commas(model.parameters().count()).c_str(),

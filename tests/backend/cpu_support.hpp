@@ -72,8 +72,10 @@ class Matrix {
     wait_for_device();
     return values_[static_cast<std::size_t>(r) * stride_ + c];
   }
+  /// For the host to read by, or for an operation that begins before anything else is read.
   neural_attention::RowsOf<T> view() {
     wait_for_device();
+    expect_work();
     return {values_.data(), rows_, cols_, stride_};
   }
 
@@ -97,7 +99,10 @@ class Matrix {
 class SharedOutcome {
  public:
   explicit SharedOutcome(const neural_attention::StepOutcome& first = {}) { values_[0] = first; }
-  neural_attention::StepOutcome* place() { return values_.data(); }
+  neural_attention::StepOutcome* place() {
+    expect_work();
+    return values_.data();
+  }
   const neural_attention::StepOutcome* operator->() const {
     wait_for_device();
     return values_.data();

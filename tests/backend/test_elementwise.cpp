@@ -163,12 +163,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_many_pairs, B, Backends) {
             x.push_back(Matrix<T>::normal(rows, cols, ++stream, gap));
             y.push_back(Matrix<T>::normal(rows, cols, ++stream, 2 * gap));
           }
+        const auto untouched = y[1];
         std::vector<RowsOf<T>> from, to;
         for (std::size_t i = 0; i < x.size(); ++i) {
           from.push_back(x[i].view());
           to.push_back(y[i].view());
         }
-        const auto untouched = y[1];
         from[1] = from[1].slice(0, 0);
         to[1] = to[1].slice(0, 0);
         backend.copy(from, to);

@@ -13,6 +13,17 @@ namespace cpu_support {
 
 #if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
 
+/// Whether an operation may have begun since the last wait: tests read hundreds of millions of elements, and a wait
+/// takes a microsecond where there is nothing to wait for.
+inline bool device_may_work = false;
+inline void expect_work() { device_may_work = true; }
+
+/// Until all operations are done.
+inline void wait_for_device() {
+  if (device_may_work) cudaDeviceSynchronize();
+  device_may_work = false;
+}
+
 template <class T>
 struct TestMemory {
   using value_type = T;
@@ -26,16 +37,19 @@ struct TestMemory {
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t) { cudaFree(memory); }
+  /// Called before a vector is copied, into which an operation may still be writing.
+  TestMemory select_on_container_copy_construction() const {
+    wait_for_device();
+    return {};
+  }
   friend bool operator==(TestMemory, TestMemory) { return true; }
 };
-
-/// Until all operations are done.
-inline void wait_for_device() { cudaDeviceSynchronize(); }
 
 #else
 
 template <class T>
 using TestMemory = std::allocator<T>;
+inline void expect_work() {}
 inline void wait_for_device() {}
 
 #endif

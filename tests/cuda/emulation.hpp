@@ -92,6 +92,7 @@ class Block {
  public:
   Block(dim3 size, std::size_t shared_bytes, Order order, const std::function<void()>& kernel)
       : size_(size), order_(order), kernel_(kernel), shared_(shared_bytes / sizeof(std::max_align_t) + 1) {
+    std::memset(shared_.data(), 0xff, shared_bytes);  // NaN as float and bfloat16: on a GPU nothing is zeroed
     const int threads = static_cast<int>(size.x * size.y * size.z);
     while (idle.size() < static_cast<std::size_t>(threads)) idle.push_back(std::make_unique<Thread>());
     threads_.assign(std::move_iterator(idle.end() - threads), std::move_iterator(idle.end()));

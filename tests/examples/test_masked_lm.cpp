@@ -185,6 +185,9 @@ BOOST_AUTO_TEST_CASE(perplexity_is_that_of_training_and_reproducible) {
   BOOST_TEST(value_of(outcome.out, "perplexity") == std::exp(trained), boost::test_tools::tolerance(1e-4));
   for (const Arguments& more : {Arguments{"--threads", "3"}, {"--per_device_eval_batch_size", "3"}})
     BOOST_TEST(value_of(evaluate(model, more).out, "loss") == trained, boost::test_tools::tolerance(1e-5));
+  const double rounded = value_of(evaluate(model, {"--dtype", "bfloat16"}).out, "loss");
+  BOOST_TEST(rounded != value_of(outcome.out, "loss"));
+  BOOST_TEST(rounded == trained, boost::test_tools::tolerance(0.01));
   BOOST_TEST(value_of(evaluate(model, {"--seed", "1"}).out, "predicted tokens") !=
              value_of(outcome.out, "predicted tokens"));
 }
@@ -218,6 +221,8 @@ BOOST_AUTO_TEST_CASE(the_likeliest_tokens_come_with_their_probabilities) {
   }
   BOOST_TEST(sum > 0.0);
   BOOST_TEST(sum <= 1.0 + 1e-3);
+  const auto rounded = succeed({"fill", "--model", model, "--dtype", "bfloat16", "The <mask> sleeps."});
+  BOOST_TEST(lines_of(rounded.out).size() == 5u);
 }
 
 BOOST_AUTO_TEST_CASE(every_mask_of_every_line_is_filled_by_itself) {

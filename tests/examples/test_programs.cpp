@@ -370,6 +370,9 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
   const auto score = [&](std::size_t i) { return std::stod(results[i].substr(results[i].rfind("||| ") + 4)); };
   BOOST_TEST(score(0) >= score(1));
   BOOST_TEST(score(0) < 0.0);
+  const auto rounded = translate({"--num_beams", "3", "--num_return_sequences", "2", "--dtype", "bfloat16"});
+  BOOST_TEST(lines_of(rounded).size() == 5u);
+  BOOST_TEST(lines_of(rounded) != results);
 
   const auto best = translate({"--num_beams", "3"});
   BOOST_TEST(lines_of(best)[0] == results[0].substr(6, results[0].rfind(" ||| ") - 6));

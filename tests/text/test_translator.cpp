@@ -179,6 +179,25 @@ BOOST_AUTO_TEST_CASE(eight_at_once_give_what_one_after_another_gives) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(products_are_of_the_numbers_that_the_options_name) {
+  const Subject<Cpu<float>> subject;
+  text::TranslatorOptions options;
+  options.precision = Precision::BFloat16;
+  const auto rounded = subject.translator(options).translate("Der Hund sieht einen Baum");
+  Cpu<float> backend(2, Precision::BFloat16);
+  TranslationBatch batch(resolved(Subject<Cpu<float>>::beams(4), config()).decoder_start_token_id);
+  batch.push(rounded.source_ids, {});
+  Generator generator(backend, subject.model);
+  const auto expected = generator(batch, Subject<Cpu<float>>::beams(4)).front();
+  BOOST_TEST_REQUIRE(rounded.candidates.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    BOOST_TEST(rounded.candidates[i].ids == expected[i].ids, boost::test_tools::per_element());
+    BOOST_TEST(rounded.candidates[i].score == expected[i].score);
+  }
+  BOOST_TEST(rounded.candidates.front().score !=
+             subject.translator().translate("Der Hund sieht einen Baum").candidates.front().score);
+}
+
 BOOST_AUTO_TEST_CASE(a_request_that_fails_gives_its_worker_back) {
   Subject<Cpu<float>> subject;
   const auto translator = subject.translator();

@@ -5,13 +5,12 @@
 
 namespace examples {
 
-template ArmResult train_arm<na::Cuda<float>, na::LinearProjections>(na::Cuda<float>&, const std::string&,
-                                                                     const std::string&, const DemoCorpus&,
-                                                                     const na::text::MarianTokenizer&,
-                                                                     const DemoSettings&, const std::function<bool()>&);
-template ArmResult train_arm<na::Cuda<float>, na::paper::marian>(na::Cuda<float>&, const std::string&,
-                                                                 const std::string&, const DemoCorpus&,
-                                                                 const na::text::MarianTokenizer&, const DemoSettings&,
-                                                                 const std::function<bool()>&);
+using Gpu = na::Cuda<float>;
+using GpuBf16 = na::Cuda<na::bfloat16>;
+
+template TrainArm<Gpu> train_arm<Gpu, na::LinearProjections>;
+template TrainArm<Gpu> train_arm<Gpu, na::paper::marian>;
+template TrainArm<GpuBf16> train_arm<GpuBf16, na::LinearProjections>;
+template TrainArm<GpuBf16> train_arm<GpuBf16, na::paper::marian>;
 
 }  // namespace examples

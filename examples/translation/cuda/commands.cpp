@@ -7,4 +7,6 @@
 template int examples::train<examples::Gpu>(const TrainOptions&);
 template int examples::train<examples::GpuBf16>(const TrainOptions&);
 template int examples::evaluate<examples::Gpu>(const EvaluateOptions&);
+template int examples::evaluate<examples::GpuBf16>(const EvaluateOptions&);
 template int examples::translate<examples::Gpu>(const TranslateOptions&);
+template int examples::translate<examples::GpuBf16>(const TranslateOptions&);

@@ -5,15 +5,21 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/kinds.hpp"
+
 namespace neural_attention {
 
-/// A backend of a worker: with `threads`, where it computes with threads; else the default one.
+/// A backend of a worker: with `threads`, where it computes with threads, and with `precision`, where that is not a
+/// part of its type; else the default one.
 template <class B>
-B worker_backend([[maybe_unused]] int threads) {
-  if constexpr (requires(const B& backend) { backend.threads(); })
+B worker_backend([[maybe_unused]] int threads, [[maybe_unused]] Precision precision = Precision::Float32) {
+  if constexpr (std::is_constructible_v<B, int, Precision>)
+    return B(threads, precision);
+  else if constexpr (requires(const B& backend) { backend.threads(); })
     return B(threads);
   else
     return B();

@@ -27,8 +27,9 @@ struct MaskCandidate {
 };
 
 struct MaskFillerOptions {
-  int workers = 1;  ///< requests that are answered at the same time
-  int threads = 1;  ///< of each worker; 0: available_threads()
+  int workers = 1;                           ///< requests that are answered at the same time
+  int threads = 1;                           ///< of each worker; 0: available_threads()
+  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
 };
 
 /// Model as Roberta, Tokenizer as ByteBpe. Both must outlive it, and the model must not change during a request.
@@ -75,7 +76,8 @@ class MaskFiller {
 
  private:
   struct Worker {
-    explicit Worker(int threads) : backend(worker_backend<B>(threads)), memory(backend) {}
+    explicit Worker(const MaskFillerOptions& options)
+        : backend(worker_backend<B>(options.threads, options.precision)), memory(backend) {}
 
     B backend;
     StepMemory<B> memory;
@@ -84,7 +86,7 @@ class MaskFiller {
 
   static WorkerPool<Worker> workers(const MaskFillerOptions& options) {
     if (options.workers < 1) throw ConfigError("a filler of masks needs at least one worker");
-    return {options.workers, [&] { return std::make_unique<Worker>(options.threads); }};
+    return {options.workers, [&] { return std::make_unique<Worker>(options); }};
   }
 
   /// Softmax in double over all logits of one row, then the largest ones.

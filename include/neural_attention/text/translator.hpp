@@ -29,6 +29,7 @@ struct TranslatorOptions {
   int batch_size = 64;        ///< sentences that are decoded together, at most
   int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
   int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
+  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
 };
 
 /// What became of one line. A line without any text has one empty candidate.
@@ -120,8 +121,8 @@ class Translator {
 
  private:
   struct Worker {
-    Worker(int threads, const Model& model)
-        : backend(worker_backend<B>(threads)), generator(backend, model), memory(backend) {}
+    Worker(int threads, Precision precision, const Model& model)
+        : backend(worker_backend<B>(threads, precision)), generator(backend, model), memory(backend) {}
 
     B backend;
     Generator<Model> generator;
@@ -133,7 +134,7 @@ class Translator {
     if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
     if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
     const int threads = options.threads > 0 ? options.threads : std::max(1, available_threads() / options.workers);
-    return {options.workers, [&] { return std::make_unique<Worker>(threads, model); }};
+    return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
   }
 
   Translation encoded(std::string_view line) const {

@@ -45,7 +45,8 @@ class TrainingStep {
 
   /// Waits for what was launched, once a launch; the next launch or evaluation does so where nobody asked. Throws
   /// NumericError, and the step has left parameters and moments as they were, where the loss or a gradient is not
-  /// finite.
+  /// finite. A device may still be at the new parameters: operations of this backend find them made, those of another
+  /// one, such as a Translator's, only after evaluate() or a download here.
   StepResult result();
 
   /// Both in one.

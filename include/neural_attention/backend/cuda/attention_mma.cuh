@@ -39,13 +39,17 @@ struct MmaTile {
     struct alignas(16) Eight {
       bfloat16 at[8];
     };
-    constexpr int of_row = Width / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < mma_keys * of_row; i += mma_warps * warp_size) {
-      const int row = i / of_row, c = i % of_row * 8;
-      Eight values{};
-      if (row < count) values = *reinterpret_cast<const Eight*>(x.row(first + row) + col + c);
-      *reinterpret_cast<Eight*>(data + row * pitch + c) = values;
-    }
+    constexpr int of_row = Width / 8, threads = mma_warps * warp_size, turns = mma_keys * of_row / threads;
+    static_assert(mma_keys * of_row % threads == 0);
+    Eight values[turns] = {};  // all on their way at once: storing one would wait for it
+    unrolled<turns>([&](auto turn) {
+      const int i = turn * threads + static_cast<int>(threadIdx.x), row = i / of_row;
+      if (row < count) values[turn] = *reinterpret_cast<const Eight*>(x.row(first + row) + col + i % of_row * 8);
+    });
+    unrolled<turns>([&](auto turn) {
+      const int i = turn * threads + static_cast<int>(threadIdx.x);
+      *reinterpret_cast<Eight*>(data + i / of_row * pitch + i % of_row * 8) = values[turn];
+    });
   }
 };
 

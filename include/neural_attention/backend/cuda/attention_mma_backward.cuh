@@ -83,7 +83,8 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
     __syncthreads();  // all have read the last queries
     queries.load(q, tile.queries_begin + q0, count, at.col);
     gradients.load(dout, tile.queries_begin + q0, count, at.col);
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += mma_warps * warp_size) {
+    static_assert(mma_keys <= mma_warps * warp_size);
+    if (const int i = static_cast<int>(threadIdx.x); i < count) {
       const int place = (tile.queries_begin + q0 + i) * call.heads + at.head;
       log_sums[i] = log_sum_exp[place];
       row_dots[i] = dots[place];

@@ -43,7 +43,9 @@ class Cuda {
   using RealMatrix = RowsOf<Real>;
   static constexpr bool rounds = !std::is_same_v<T, Real>;  ///< what is Real on its way to being Scalar
 
-  /// Throws DeviceError where there is no such device.
+  /// Throws DeviceError where there is no such device. CUDA has a current device in each thread, which is that of the
+  /// last Cuda made there, else 0: make those of one thread for one device, and use one in the thread that made it
+  /// where its device is not 0.
   explicit Cuda(int device = 0);
   ~Cuda();
 

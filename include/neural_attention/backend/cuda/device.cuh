@@ -46,8 +46,10 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
     status = cudaGetLastError();
   }
-  if (status != cudaSuccess)
+  if (status != cudaSuccess) {
+    cudaGetLastError();  // or the next kernel would be blamed
     throw DeviceError(std::string("the kernel ") + name + " cannot be started: " + cudaGetErrorString(status));
+  }
 #else
   static_cast<void>(name);
   emulation::run(grid, block, shared_bytes, stream.order, [&] { kernel(static_cast<Parameters>(arguments)...); });

@@ -22,12 +22,12 @@ __global__ void map_kernel(F f, int rows, int cols, int col_blocks) {
 /// `whole` says that all groups are aligned in every matrix that f touches.
 template <class F>
 void map(const char* name, const F& f, int rows, int cols, bool whole, Stream stream) {
+  if (rows == 0 || cols == 0) return;
   constexpr int threads = 256;
   const int groups = pieces(cols, group);
   const int width = std::min(threads, pieces(groups, warp_size) * warp_size);
   const dim3 block(static_cast<unsigned>(width), static_cast<unsigned>(threads / width));
   const int col_blocks = pieces(groups, width);
-  if (rows == 0 || cols == 0) return;
   const dim3 grid(static_cast<unsigned>(pieces(rows, block.y) * col_blocks));
   launch(name, whole ? map_kernel<true, F> : map_kernel<false, F>, grid, block, 0, stream, f, rows, cols, col_blocks);
 }

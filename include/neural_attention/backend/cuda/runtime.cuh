@@ -15,9 +15,10 @@ namespace neural_attention::cuda_backend {
 
 /// Throws DeviceError, which names the call, unless it succeeded.
 inline void check(cudaError_t status, const char* call) {
-  if (status != cudaSuccess)
-    throw DeviceError(std::string(call) + " failed: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
-                      ")");
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // or the next kernel would be blamed
+  throw DeviceError(std::string(call) + " failed: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
+                    ")");
 }
 
 inline Stream make_stream(int device) {
@@ -70,7 +71,11 @@ inline void free_host(void* memory) { cudaFreeHost(memory); }
 inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
                  std::size_t rows, Stream stream) {
   if (rows == 0 || bytes == 0) return;
-  check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, bytes, rows, cudaMemcpyDefault, stream), "cudaMemcpy");
+  // Arrays are a single row, which may be longer than rows of a copy in two dimensions can lie apart.
+  if (rows == 1)
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpy");
+  else
+    check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, bytes, rows, cudaMemcpyDefault, stream), "cudaMemcpy");
 }
 
 /// A place in a stream that the host can wait for.

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/runtime.cuh"
@@ -77,9 +78,12 @@ class Staging {
  private:
   void grow(std::size_t bytes, Stream stream) {
     wait(stream);
-    half_ = std::max(2 * bytes, smallest_half);
-    device_ = CudaMemory(2 * half_);
-    host_ = PinnedMemory(2 * half_);
+    const auto half = std::max(2 * bytes, smallest_half);
+    // Both or neither: there may not be as much memory, and the caller may go on with less.
+    CudaMemory device(2 * half);
+    host_ = PinnedMemory(2 * half);
+    device_ = std::move(device);
+    half_ = half;
     used_ = 0;
   }
 

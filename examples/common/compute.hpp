@@ -1,0 +1,73 @@
+// --device, --dtype and --threads: on what a command computes, and in which numbers. Each command is a template of the
+// backend; programs that are built with CUDA have it for both, and the others say how to build them.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/cuda.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+#if defined(EXAMPLES_CUDA)
+inline constexpr bool built_with_cuda = true;
+#else
+inline constexpr bool built_with_cuda = false;
+#endif
+
+struct Compute {
+  std::string device = "cpu", dtype = "float32";
+  int threads = 0;
+
+  bool bfloat16() const { return dtype == "bfloat16"; }
+  na::Precision precision() const { return bfloat16() ? na::Precision::BFloat16 : na::Precision::Float32; }
+};
+
+inline void add_compute_flags(CLI::App& app, Compute& compute, const char* group = nullptr) {
+  const auto option = [&](const char* name, auto& value, const char* help) {
+    auto* const added = app.add_option(name, value, help)->capture_default_str();
+    return group ? added->group(group) : added;
+  };
+  option("--device", compute.device, "cpu, or cuda: a GPU of NVIDIA's")->check(CLI::IsMember({"cpu", "cuda"}));
+  option("--dtype", compute.dtype,
+         "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products read are "
+         "stored so; sums, parameters and their gradients stay float")
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
+  option("--threads", compute.threads,
+         "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use")
+      ->check(CLI::NonNegativeNumber);
+}
+
+/// B as --threads and --dtype say. On the GPU --dtype is part of the type; see on_device.
+template <class B>
+B make_backend(const Compute& compute) {
+  return na::worker_backend<B>(compute.threads, compute.precision());
+}
+
+/// run.operator()<B>() with the backend B that --device and --dtype name. `less_memory` says which flags help where the
+/// GPU has too little. Throws ConfigError where this program was built without CUDA.
+template <class Run>
+int on_device(const Compute& compute, const std::string& less_memory, Run&& run) {
+  if (compute.device == "cpu") return run.template operator()<na::Cpu<float>>();
+  if constexpr (built_with_cuda) {
+    try {
+      return compute.bfloat16() ? run.template operator()<na::Cuda<na::bfloat16>>()
+                                : run.template operator()<na::Cuda<float>>();
+    } catch (const na::OutOfMemory& error) {
+      throw na::OutOfMemory(error.what() + ("; " + less_memory));
+    } catch (const na::DeviceError& error) {
+      throw na::DeviceError(error.what() + std::string("; --device cpu needs no GPU"));
+    }
+  } else {
+    throw na::ConfigError(
+        "this program was built without CUDA, so it has only --device cpu; cmake --workflow --preset cuda builds it "
+        "with CUDA (that needs nvcc)");
+  }
+}
+
+}  // namespace examples
