@@ -1,12 +1,11 @@
 // Marian in single precision, on the CPU and with CUDA's kernels, and with products or storage of bfloat16 numbers,
 // against Hugging Face's float64 values (models/test_marian_goldens.cpp has those in double), within bounds that follow
-// from the sizes of the operands: see models/perturbed.hpp. Emulated kernels compute one of the models.
+// from the sizes of the operands: see models/perturbed.hpp.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_marian_float
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <string>
-#include <type_traits>
 
 #include "backend/backends.hpp"
 #include "models/golden_bounds.hpp"
@@ -15,15 +14,6 @@
 using namespace neural_attention;
 
 namespace {
-
-/// Calls check.operator()<P>(preset) for the models that B computes here.
-template <class B, class Check>
-void each_preset(Check&& check) {
-  golden::each_marian_preset([&]<class P>(const std::string& name) {
-    if constexpr (!cpu_support::emulated<B> || std::is_same_v<P, paper::marian>)
-      BOOST_TEST_CONTEXT(name) check.template operator()<P>(name);
-  });
-}
 
 /// A preset's greedy choices lead by more than float's errors.
 template <class B, class P>
@@ -48,12 +38,15 @@ void check_greedy(const std::string& preset) {
 BOOST_AUTO_TEST_SUITE(in_float)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, B, cpu_support::FloatBackends) {
-  each_preset<B>(
-      []<class P>(const std::string& name) { golden::check_in_float<golden::MarianSubject, P, B>(name, 81); });
+  golden::each_marian_preset([]<class P>(const std::string& name) {
+    BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::MarianSubject, P, B>(name, 81);
+  });
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(greedy_searches, B, cpu_support::FloatBackends) {
-  each_preset<B>([]<class P>(const std::string& name) { check_greedy<B, P>(name); });
+  golden::each_marian_preset([]<class P>(const std::string& name) {
+    BOOST_TEST_CONTEXT(name) check_greedy<B, P>(name);
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -62,10 +55,10 @@ BOOST_AUTO_TEST_SUITE(in_bfloat16)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, Check, golden::BFloat16Checks) {
   Check check;
-  each_preset<typename Check::Backend>([&]<class P>(const std::string& name) {
+  golden::each_marian_preset([&]<class P>(const std::string& name) {
     // A ReLU of it is so near its kink that in every tenth run gradients jump by as much as they are.
     if (name == "mixed") return;
-    check.template check_preset<golden::MarianSubject, P>(name, 81);
+    BOOST_TEST_CONTEXT(name) check.template check_preset<golden::MarianSubject, P>(name, 81);
   });
   check.check_size();
 }
