@@ -100,7 +100,8 @@ compiled() {
   fi
   echo "compiling $(basename "$program")"
   g++ "${options[@]}" "$source" "$work/kernels.o" -o "$program.new" "-L$cuda/lib64" "-L$cuda/lib" \
-    "-Wl,-rpath,$cuda/lib64" "-Wl,-rpath,$cuda/lib" -lcudart_static -lcublasLt -ldl -lrt -pthread && mv "$program.new" "$program" ||
+    "-Wl,-rpath,$cuda/lib64" "-Wl,-rpath,$cuda/lib" -lcudart_static -lcublasLt -ldl -lrt -pthread &&
+    mv "$program.new" "$program" ||
     { rm -f "$program"; echo "FAILED: g++ ${options[*]} $source"; return 1; }
 }
 

@@ -13,8 +13,8 @@ namespace cpu_support {
 
 #if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
 
-/// Whether an operation may have begun since the last wait: tests read hundreds of millions of elements, and a wait
-/// takes a microsecond where there is nothing to wait for.
+/// Whether an operation may have begun since the last wait: tests read elements many million times, and to ask the
+/// device each time whether there is anything to wait for would take most of a test.
 inline bool device_may_work = false;
 inline void expect_work() { device_may_work = true; }
 
