@@ -22,6 +22,15 @@ struct Step {
   int first_row = 0;         ///< global index of this batch's first token row: parts of one step draw as one batch
   int first_sequence = 0;
 
+  /// The same pass for a part of a model whose rows and sequences begin elsewhere in the optimizer step, such as the
+  /// decoder: forward, backward and recomputation of that part must all see it.
+  Step at(int row, int sequence) const {
+    Step part = *this;
+    part.first_row = row;
+    part.first_sequence = sequence;
+    return part;
+  }
+
   /// The mask of a dropout with `rate` at `site`; none outside training.
   DropoutMask mask(double rate, RandomSite site) const {
     return {train ? rate : 0.0, {seed, number, site.id}, first_row};

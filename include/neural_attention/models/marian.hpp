@@ -120,6 +120,14 @@ class Marian {
  private:
   double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
 
+  /// Each half draws its masks by its own rows.
+  static Step<B> source_part(const Step<B>& step, const TranslationBatch& batch) {
+    return step.at(batch.first_source_row, batch.first_sentence);
+  }
+  static Step<B> target_part(const Step<B>& step, const TranslationBatch& batch) {
+    return step.at(batch.first_target_row, batch.first_sentence);
+  }
+
   Rows<B> embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
                 typename Dropout<B>::Saved& saved) const;
 
@@ -160,19 +168,17 @@ void Marian<B, P>::check(const TranslationBatch& batch) const {
 
 template <class B, class P>
 Rows<B> Marian<B, P>::encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const {
-  step.first_row = batch.first_source_row;
-  step.first_sequence = batch.first_sentence;
-  saved.source_embedding = embed(step, batch.source, source_dropout_, saved.source_dropout);
-  return encoder_.forward(step, saved.source_embedding, saved.encoder, batch.source.offsets());
+  auto source = source_part(step, batch);
+  saved.source_embedding = embed(source, batch.source, source_dropout_, saved.source_dropout);
+  return encoder_.forward(source, saved.source_embedding, saved.encoder, batch.source.offsets());
 }
 
 template <class B, class P>
 Rows<B> Marian<B, P>::decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
-  step.first_row = batch.first_target_row;
-  step.first_sequence = batch.first_sentence;
-  saved.target_embedding = embed(step, batch.decoder_input, target_dropout_, saved.target_dropout);
+  auto target = target_part(step, batch);
+  saved.target_embedding = embed(target, batch.decoder_input, target_dropout_, saved.target_dropout);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, {}};
-  return decoder_.forward(step, saved.target_embedding, saved.decoder, context);
+  return decoder_.forward(target, saved.target_embedding, saved.decoder, context);
 }
 
 template <class B, class P>
@@ -201,12 +207,14 @@ void Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batc
   output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, accumulate,
                             outcome);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
-  dy = decoder_.backward(step, mark, dy, saved.decoder, context);
-  embed_backward(step, batch.decoder_input, dy, saved.target_dropout);
+  auto target = target_part(step, batch);
+  dy = decoder_.backward(target, mark, dy, saved.decoder, context);
+  embed_backward(target, batch.decoder_input, dy, saved.target_dropout);
 
   step.scratch.rewind(mark);
-  dy = encoder_.backward(step, mark, dmemory, saved.encoder, batch.source.offsets());
-  embed_backward(step, batch.source, dy, saved.source_dropout);
+  auto source = source_part(step, batch);
+  dy = encoder_.backward(source, mark, dmemory, saved.encoder, batch.source.offsets());
+  embed_backward(source, batch.source, dy, saved.source_dropout);
 }
 
 template <class B, class P>
@@ -250,15 +258,16 @@ std::vector<AttentionMap> Marian<B, P>::cross_attention(Step<B>& step, const Tra
                      std::to_string(queries) + " tokens");
   const auto memory = encode(step, pair, saved);
   const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
-  auto x = embed(step, pair.decoder_input, target_dropout_, saved.target_dropout);
+  auto target = target_part(step, pair);
+  auto x = embed(target, pair.decoder_input, target_dropout_, saved.target_dropout);
   std::vector<AttentionMap> maps;
   for (int layer = 0; layer < decoder_.size(); ++layer) {
     typename DecoderLayer<B, P>::Saved of_layer;
-    x = decoder_[layer].forward(step, x, of_layer, context);
+    x = decoder_[layer].forward(target, x, of_layer, context);
     const auto& attention = decoder_[layer].cross_attention();
     const ArenaScope scope(step.scratch);
     const auto all = step.scratch.rows(attention.heads() * queries, keys);
-    attention.probabilities(step, of_layer.cross_attention, false, all);
+    attention.probabilities(target, of_layer.cross_attention, false, all);
     std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
     for (int head = 0; head < attention.heads(); ++head) {
       step.backend.download(all.slice(head * queries, queries), host);

@@ -119,9 +119,8 @@ void Roberta<B, P>::check(const MaskedBatch& batch) const {
 }
 
 template <class B, class P>
-Rows<B> Roberta<B, P>::encode(Step<B>& step, const MaskedBatch& batch, Saved& saved) const {
-  step.first_row = batch.first_row;
-  step.first_sequence = batch.first_sequence;
+Rows<B> Roberta<B, P>::encode(Step<B>& pass, const MaskedBatch& batch, Saved& saved) const {
+  auto step = pass.at(batch.first_row, batch.first_sequence);
   const auto sum = step.saved.rows(batch.tokens.total(), config_.hidden_size);
   words_.forward(step, batch.tokens.ids(), 1.0, false, sum);
   types_.forward(step, batch.token_types, 1.0, true, sum);
@@ -148,9 +147,10 @@ LossSum Roberta<B, P>::loss(Step<B>& step, const MaskedBatch& batch, double smoo
 }
 
 template <class B, class P>
-void Roberta<B, P>::loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
+void Roberta<B, P>::loss_and_gradient(Step<B>& pass, const MaskedBatch& batch, double smoothing, double gradient_scale,
                                       bool accumulate, StepOutcome* outcome, Saved& saved) {
   check(batch);
+  auto step = pass.at(batch.first_row, batch.first_sequence);
   const auto hidden = encode(step, batch, saved);
   const auto states = masked_states(step, hidden, batch, saved);
 

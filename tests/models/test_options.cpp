@@ -1,0 +1,278 @@
+// Options of training together. All combinations of dropout, label smoothing, bfloat16 products, batches by tokens and
+// accumulation, which change what is computed; in each of them recomputed activations and more threads must not change
+// a bit, and accumulated parts must have the gradient of the undivided batch.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE models_options
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "models/tiny_marian.hpp"
+#include "models/tiny_roberta.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/text/masked_lm_data.hpp"
+#include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+using namespace neural_attention;
+
+namespace {
+
+using B = Cpu<float>;
+
+constexpr int vocabulary = 67, sequences = 18, parts_of_step = 3;
+
+struct Options {
+  bool dropout = false, smoothing = false, bfloat16 = false, by_tokens = false, accumulation = false;
+  bool checkpointing = false, misplaced = false;
+  int threads = 1;
+
+  std::string text() const {
+    std::string result;
+    const auto add = [&](bool on, const char* name) { result += on ? std::string(" ") + name : std::string(); };
+    add(dropout, "dropout");
+    add(smoothing, "label_smoothing");
+    add(bfloat16, "bfloat16");
+    add(by_tokens, "mini_batch_words");
+    add(accumulation, "accumulation");
+    add(checkpointing, "checkpointing");
+    add(threads > 1, "threads");
+    return result;
+  }
+  double rate() const { return dropout ? 0.2 : 0.0; }
+  text::BatchOptions batches() const {
+    return by_tokens ? text::BatchOptions{.tokens = 45, .maxi_batches = 2} : text::BatchOptions{.sentences = 3};
+  }
+};
+
+std::vector<int> random_ids(RandomStream& random, int first, std::vector<int> ids, int end) {
+  for (auto left = 2 + random.below(15); left > 0; --left)
+    ids.push_back(first + static_cast<int>(random.below(static_cast<std::uint32_t>(vocabulary - 1 - first))));
+  ids.push_back(end);
+  return ids;
+}
+
+struct Translation {
+  using Model = Marian<B, paper::marian>;
+  using Data = text::TranslationData;
+
+  static MarianConfig config(const Options& how) {
+    auto config = tiny::config(2, 16, how.rate());
+    config.vocab_size = vocabulary;
+    config.pad_token_id = vocabulary - 1;
+    config.max_position_embeddings = 32;
+    config.gradient_checkpointing = how.checkpointing;
+    return config;
+  }
+  static Data data(const Options& how) {
+    RandomStream random({5, 0, 0});
+    text::TokenizedPairs pairs;
+    for (int i = 0; i < sequences; ++i) {
+      const auto source = random_ids(random, 1, {}, 0);
+      pairs.add(source, random_ids(random, 1, {}, 0));
+    }
+    return {std::move(pairs), how.batches(), vocabulary - 1};
+  }
+  static void append(TranslationBatch& whole, const TranslationBatch& part) {
+    for (int s = 0; s < part.sentences(); ++s)
+      whole.push(part.source.ids().subspan(static_cast<std::size_t>(part.source.offsets().begin(s)),
+                                           static_cast<std::size_t>(part.source.offsets().length(s))),
+                 std::span(part.labels)
+                     .subspan(static_cast<std::size_t>(part.decoder_input.offsets().begin(s)),
+                              static_cast<std::size_t>(part.decoder_input.offsets().length(s))));
+  }
+  static void misplace(TranslationBatch& part) {
+    part.first_source_row = part.first_target_row = part.first_sentence = 0;
+  }
+};
+
+struct MaskedLm {
+  using Model = Roberta<B, paper::roberta>;
+  using Data = text::MaskedLmData;
+
+  static RobertaConfig config(const Options& how) {
+    auto config = tiny::roberta_config(2, how.rate());
+    config.vocab_size = vocabulary;
+    config.hidden_size = 16;
+    config.max_position_embeddings = 34;
+    config.gradient_checkpointing = how.checkpointing;
+    return config;
+  }
+  static Data data(const Options& how) {
+    RandomStream random({5, 0, 0});
+    text::TokenSequences blocks;
+    for (int i = 0; i < sequences; ++i) blocks.add(random_ids(random, 3, {0}, 2));
+    text::MaskingVocabulary known{std::vector<bool>(vocabulary), vocabulary - 1, 1};
+    for (const int special : {0, 1, 2, vocabulary - 1}) known.special[static_cast<std::size_t>(special)] = true;
+    return {std::move(blocks), std::move(known), how.batches(), {.probability = 0.3}};
+  }
+  static void append(MaskedBatch& whole, const MaskedBatch& part) {
+    std::size_t next = 0;
+    for (int s = 0; s < part.sequences(); ++s) {
+      const int begin = part.tokens.offsets().begin(s), length = part.tokens.offsets().length(s);
+      std::vector<int> places, originals;
+      for (; next < part.labels.size() && part.masked_rows[next] < begin + length; ++next) {
+        places.push_back(part.masked_rows[next] - begin);
+        originals.push_back(part.labels[next]);
+      }
+      whole.push(part.tokens.ids().subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length)), places,
+                 originals);
+    }
+  }
+  static void misplace(MaskedBatch& part) { part.first_row = part.first_sequence = 0; }
+};
+
+struct Trained {
+  std::vector<double> losses, norms;
+  std::vector<float> first_gradient, values;
+  std::size_t parts = 0;
+
+  bool operator==(const Trained&) const = default;
+};
+
+/// Two optimizer steps, each of three batches: as three parts or as one.
+template <class Subject>
+Trained trained(const Options& how) {
+  using Model = typename Subject::Model;
+  B backend(how.threads, how.bfloat16 ? Precision::BFloat16 : Precision::Float32);
+  Model model(backend, Subject::config(how), 3);
+  TrainingStep<Model> training(
+      backend, model,
+      {.learning_rate = 1e-3, .schedule = {Schedule::Kind::Constant}, .label_smoothing = how.smoothing ? 0.1 : 0.0},
+      {});
+  const auto data = Subject::data(how);
+  BOOST_REQUIRE(data.batches() >= 2 * parts_of_step);
+  Trained result;
+  for (std::size_t first = 0; first < 2 * parts_of_step; first += parts_of_step) {
+    std::vector<typename Subject::Data::Batch> parts(parts_of_step, data.empty_batch());
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      data.fill(first + i, parts[i]);
+      if (i > 0) parts[i].follow(parts[i - 1]);
+    }
+    if (!how.accumulation) {
+      auto whole = data.empty_batch();
+      for (const auto& part : parts) Subject::append(whole, part);
+      parts.assign(1, whole);
+    }
+    if (how.misplaced)
+      for (auto& part : parts) Subject::misplace(part);
+    result.parts += parts.size();
+    const auto step = training.run(std::span(parts));
+    result.losses.push_back(step.loss.smoothed);
+    result.norms.push_back(step.gradient_norm);
+    if (!result.first_gradient.empty()) continue;
+    result.first_gradient.resize(static_cast<std::size_t>(model.parameters().gradients().size()));
+    backend.download(model.parameters().gradients(), result.first_gradient);
+  }
+  result.values = tiny::values(backend, model.parameters());
+  return result;
+}
+
+/// ‖a - b‖ / ‖b‖
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  BOOST_REQUIRE(a.size() == b.size());
+  double difference = 0.0, size = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    size += double(b[i]) * b[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+std::vector<Options> combinations() {
+  std::vector<Options> all;
+  for (int bits = 0; bits < 32; ++bits)
+    all.push_back({.dropout = (bits & 1) != 0,
+                   .smoothing = (bits & 2) != 0,
+                   .bfloat16 = (bits & 4) != 0,
+                   .by_tokens = (bits & 8) != 0,
+                   .accumulation = (bits & 16) != 0});
+  return all;
+}
+
+template <class Subject>
+void check_bits() {
+  for (const auto& how : combinations()) {
+    const auto plain = trained<Subject>(how);
+    BOOST_REQUIRE(plain.values.size() > 1000u);
+    BOOST_REQUIRE(plain.parts == (how.accumulation ? 6u : 2u));
+    for (const bool checkpointing : {false, true})
+      for (const int threads : {1, 2}) {
+        auto other = how;
+        other.checkpointing = checkpointing;
+        other.threads = threads;
+        if (!checkpointing && threads == 1) continue;
+        BOOST_TEST((trained<Subject>(other) == plain), "other bits with" << other.text());
+      }
+  }
+}
+
+/// Sums in another order differ by float's rounding. With bfloat16 a rounded operand may fall to the other side. Both
+/// are far less than what the masks of other places change.
+template <class Subject>
+void check_parts() {
+  for (auto how : combinations()) {
+    if (how.accumulation) continue;
+    for (const bool checkpointing : {false, true}) {
+      how.checkpointing = checkpointing;
+      how.accumulation = false;
+      const auto whole = trained<Subject>(how);
+      how.accumulation = true;
+      const auto parts = trained<Subject>(how);
+      BOOST_TEST(distance(parts.first_gradient, whole.first_gradient) <= (how.bfloat16 ? 1e-3 : 1e-5), how.text());
+      BOOST_TEST(std::abs(parts.losses[0] - whole.losses[0]) <= 1e-5 * whole.losses[0], how.text());
+      if (!how.dropout) continue;
+      auto misplaced = how;
+      misplaced.misplaced = true;
+      BOOST_TEST(distance(trained<Subject>(misplaced).first_gradient, whole.first_gradient) > 0.05, how.text());
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(marian)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<Translation>(); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<Translation>(); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(roberta)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<MaskedLm>(); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<MaskedLm>(); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(place)
+
+// Each half of a model computes at its own place: neither leaves it behind in the caller's pass.
+BOOST_AUTO_TEST_CASE(of_the_callers_pass_stays) {
+  B backend(1);
+  StepMemory<B> memory(backend);
+  {
+    Translation::Model model(backend, Translation::config({}));
+    Translation::Model::Saved saved;
+    auto batch = Translation::data({}).empty_batch();
+    batch.push(std::vector<int>{1, 2, 0}, std::vector<int>{3, 0});
+    batch.first_sentence = 4;
+    batch.first_source_row = 50;
+    batch.first_target_row = 60;
+    auto step = memory.begin(true).at(7, 8);
+    model.decode(step, batch, model.encode(step, batch, saved), saved);
+    BOOST_TEST((step.first_row == 7 && step.first_sequence == 8));
+  }
+  MaskedLm::Model model(backend, MaskedLm::config({}));
+  MaskedLm::Model::Saved saved;
+  auto batch = MaskedLm::data({}).empty_batch();
+  batch.push(std::vector<int>{0, 5, 2}, std::vector<int>{1}, std::vector<int>{6});
+  batch.first_row = 50;
+  batch.first_sequence = 4;
+  auto step = memory.begin(true).at(7, 8);
+  model.encode(step, batch, saved);
+  BOOST_TEST((step.first_row == 7 && step.first_sequence == 8));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
