@@ -208,6 +208,34 @@ BOOST_AUTO_TEST_CASE(follows_from_epochs_and_accumulation) {
   BOOST_TEST(steps(0.01, 2) == 1);
   BOOST_TEST(steps(1, 2, 9) == 9);
   BOOST_TEST(steps(0, 2, 3) == 3);
+  // Hugging Face's "not set" is -1.
+  BOOST_TEST(steps(2, 2, -1) == 8);
+  BOOST_TEST(steps(2, 2, -6) == 8);
+  // No memory for batches that no epoch has.
+  BOOST_TEST(steps(2, std::numeric_limits<int>::max()) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(says_how_many_steps_a_share_of_them_warms_up) {
+  const auto rates = [](double ratio, long max_steps) {
+    auto options = options_for();
+    options.warmup_ratio = ratio;
+    options.max_steps = max_steps;
+    Subject subject(options);
+    subject.trainer.run();
+    std::vector<double> used;
+    for (const auto& step : subject.trace.steps) used.push_back(step.rate);
+    return used;
+  };
+  const auto warm = [](long steps, long of) {  // the rates of a linear schedule
+    std::vector<double> expected;
+    for (long i = 0; i < of; ++i) expected.push_back(3e-3 * Schedule{Schedule::Kind::Linear, steps, of}.factor(i));
+    return expected;
+  };
+  BOOST_TEST((rates(0.1, 12) == warm(2, 12)));  // 1.2 is rounded up
+  BOOST_TEST((rates(0.25, -1) == warm(3, 12)));
+  BOOST_TEST((rates(0.01, 5) == warm(1, 5)));
+  BOOST_TEST((rates(1.0, 5) == warm(5, 5)));
+  BOOST_TEST((rates(0.0, 12) == warm(2, 12)));  // the schedule's own
 }
 
 BOOST_AUTO_TEST_CASE(of_a_run_reaches_the_end_of_the_schedule) {
@@ -235,6 +263,8 @@ BOOST_AUTO_TEST_CASE(must_make_sense) {
     Subject subject(options);
   };
   BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.accumulation = 0; }), ConfigError);
+  for (const double ratio : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()})
+    BOOST_CHECK_THROW(build([&](TrainerOptions& options) { options.warmup_ratio = ratio; }), ConfigError);
   BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = 0; }), ConfigError);
   BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = -1; }), ConfigError);
   BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = std::numeric_limits<double>::quiet_NaN(); }),
@@ -510,6 +540,15 @@ BOOST_AUTO_TEST_CASE(by_an_exception_of_a_callback_leaves_the_trainer) {
   Subject subject(options_for());
   subject.trainer.callbacks().on_step = [](const StepEvent&) -> bool { throw std::runtime_error("enough"); };
   BOOST_CHECK_EXCEPTION(subject.trainer.run(), std::runtime_error, says({"enough"}));
+}
+
+BOOST_AUTO_TEST_CASE(by_a_validation_loss_that_is_not_finite_names_the_step) {
+  auto options = options_for();
+  options.eval_on_start = true;
+  Subject subject(options);
+  const auto& entry = *subject.model.parameters().find("model.encoder.layers.0.fc1.weight");
+  subject.backend.fill(subject.model.parameters().value(entry), std::numeric_limits<float>::quiet_NaN());
+  BOOST_CHECK_EXCEPTION(subject.trainer.run(), NumericError, says({"step 0", "validation loss is not finite"}));
 }
 
 BOOST_AUTO_TEST_CASE(by_a_number_that_is_not_finite_keeps_the_last_checkpoint) {

@@ -30,13 +30,14 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
 struct TrainerOptions {
   StepOptions step;  ///< schedule.total_steps is filled in where it is 0
   double epochs = 3.0;
-  long max_steps = 0;          ///< where positive, it decides instead of the epochs
-  int accumulation = 1;        ///< batches of one optimizer step
-  long eval_steps = 0;         ///< 0: at the end of each epoch
-  long save_steps = 0;         ///< 0: at every evaluation
-  int save_total_limit = 2;    ///< last checkpoints kept, beside the best; 0 keeps all
-  int patience = 0;            ///< evaluations without a better metric before the run ends; 0: never
-  bool load_best = true;       ///< end with the parameters of the best evaluation
+  double warmup_ratio = 0.0;  ///< where positive, the share of all steps that warms up; step.schedule's own is not used
+  long max_steps = 0;         ///< where positive, it decides instead of the epochs
+  int accumulation = 1;       ///< batches of one optimizer step
+  long eval_steps = 0;        ///< 0: at the end of each epoch
+  long save_steps = 0;        ///< 0: at every evaluation
+  int save_total_limit = 2;   ///< last checkpoints kept, beside the best; 0 keeps all
+  int patience = 0;           ///< evaluations without a better metric before the run ends; 0: never
+  bool load_best = true;      ///< end with the parameters of the best evaluation
   bool eval_on_start = false;  ///< also before the first step; not saved, and never the best
   std::string output_dir;      ///< empty: nothing is saved
 };
@@ -90,8 +91,6 @@ class Trainer {
         step_(backend, model, options_.step, std::move(optimizer)),
         validation_batch_(validation.empty_batch()) {
     position_.seed = options_.step.seed;
-    for (auto* const parts : {&parts_, &next_parts_})
-      parts->assign(static_cast<std::size_t>(options_.accumulation), training.empty_batch());
   }
 
   long total_steps() const { return total_steps_; }
@@ -158,10 +157,12 @@ class Trainer {
     if (options.accumulation < 1) throw ConfigError("gradient accumulation needs at least one batch a step");
     if (!(options.epochs > 0.0) && options.max_steps <= 0)
       throw ConfigError("training needs epochs or max_steps above 0");
+    if (!(options.warmup_ratio >= 0.0 && options.warmup_ratio <= 1.0))
+      throw ConfigError("the share of the steps that warms up must be from 0 to 1");
     data.begin_epoch(0);
     if (data.batches() == 0) throw ConfigError("training needs data, but there is not one batch");
-    total_steps_ = options.max_steps;
-    if (total_steps_ <= 0) {
+    total_steps_ = std::max(0L, options.max_steps);
+    if (total_steps_ == 0) {
       double left = options.epochs;
       for (int epoch = 0; left > 1e-9; ++epoch, left -= 1.0) {
         data.begin_epoch(epoch);
@@ -170,6 +171,8 @@ class Trainer {
       }
     }
     if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
+    if (options.warmup_ratio > 0.0)  // as Hugging Face rounds
+      options.step.schedule.warmup_steps = static_cast<long>(std::ceil(double(total_steps_) * options.warmup_ratio));
     return options;
   }
 
@@ -190,6 +193,7 @@ class Trainer {
   long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
     const auto count = std::min<long>(options_.accumulation, batches - first);
     for (long i = 0; i < count; ++i) {
+      if (i == std::ssize(parts)) parts.push_back(training_->empty_batch());
       training_->fill(static_cast<std::size_t>(first + i), parts[i]);
       if (i > 0) parts[i].follow(parts[i - 1]);
     }
@@ -224,6 +228,8 @@ class Trainer {
       validation_->fill(i, validation_batch_);
       sum += step_.evaluate(validation_batch_);
     }
+    if (!std::isfinite(sum.negative_log_likelihood))
+      throw NumericError("step " + std::to_string(position_.step) + ": the validation loss is not finite");
     return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
   }
 
