@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,13 +17,13 @@ namespace examples {
 
 template <class B>
 int evaluate(const EvaluateOptions& options) {
-  const auto corpus = na::text::load_corpus(options.source, options.reference);
+  const auto corpus = na::text::load_referenced_corpus(options.source, options.references);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding.model);
   auto how = generation_config(options.decoding, loaded);
   how.num_return_sequences = 1;
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
-  Progress progress(static_cast<std::int64_t>(corpus.size()), "translating");
+  Progress progress(static_cast<std::int64_t>(corpus.source.size()), "translating");
   const auto translations = translator.translate(corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {
     progress.update(static_cast<std::int64_t>(done.lines),
                     {{"tok/s", compact(static_cast<double>(done.tokens) / progress.elapsed_seconds())}});
@@ -38,8 +39,10 @@ int evaluate(const EvaluateOptions& options) {
   }
   if (cut > 0) std::fprintf(stderr, "%ld sources were longer than the model reads and were cut\n", cut);
   if (!options.hypotheses.empty()) na::io::write_file_atomically(options.hypotheses, text);
-  const auto bleu = na::metrics::corpus_bleu(hypotheses, corpus.target);
-  const auto chrf = na::metrics::corpus_chrf(hypotheses, corpus.target);
+  const std::vector<std::span<const std::string>> references(corpus.references.begin(), corpus.references.end());
+  const auto bleu =
+      na::metrics::corpus_bleu(hypotheses, references, {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)});
+  const auto chrf = na::metrics::corpus_chrf(hypotheses, references, {.word_order = options.chrf_word_order});
   std::printf("%s\n%s\n%s\n%s\n", bleu.format().c_str(), bleu.signature().c_str(), chrf.format().c_str(),
               chrf.signature().c_str());
   return 0;

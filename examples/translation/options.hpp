@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/compute.hpp"
 #include "common/model_options.hpp"
 #include "common/training_options.hpp"
+#include "neural_attention/metrics/chrf.hpp"
+#include "neural_attention/metrics/tokenizers.hpp"
 
 namespace examples {
 
@@ -44,7 +47,10 @@ struct DecodingOptions {
 
 struct EvaluateOptions {
   DecodingOptions decoding;
-  std::string source, reference, hypotheses;
+  std::string source, hypotheses;
+  std::vector<std::string> references;
+  std::string tokenize = "13a";
+  int chrf_word_order = 0;
 };
 
 struct TranslateOptions {
@@ -125,8 +131,22 @@ inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
 
 inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
   app.add_option("--source", options.source, "Sentences to translate, plain or gzip")->required();
-  app.add_option("--reference", options.reference, "Their translations, plain or gzip")->required();
+  app.add_option("--reference", options.references,
+                 "Their translations, plain or gzip; may be repeated, once for each set of translations")
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--hypotheses", options.hypotheses, "Also write the translations here");
+  std::vector<std::string> tokenizers;
+  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers) tokenizers.emplace_back(name);
+  app.add_option("--tokenize", options.tokenize,
+                 "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without "
+                 "spaces, none for text that is cut already")
+      ->check(CLI::IsMember(tokenizers))
+      ->capture_default_str();
+  app.add_option("--chrf_word_order", options.chrf_word_order,
+                 "0: chrF; 2: chrF++, which counts words and pairs of them")
+      ->check(CLI::Range(0, na::metrics::chrf_largest_word_order))
+      ->capture_default_str();
   add_decoding_flags(app, options.decoding);
 }
 

@@ -502,6 +502,36 @@ BOOST_AUTO_TEST_CASE(evaluate_reports_bleu_chrf_and_their_signatures) {
   BOOST_TEST(std::count(hypotheses.begin(), hypotheses.end(), '\n') == 20);
 }
 
+// What the model says itself as one of two references: the best there is.
+BOOST_AUTO_TEST_CASE(evaluate_takes_several_references_and_sacrebleus_tokenizers) {
+  const auto model = small_model();
+  const Arguments once = {"evaluate",
+                          "--model",
+                          model,
+                          "--source",
+                          path("data/valid.de"),
+                          "--reference",
+                          path("data/valid.en"),
+                          "--max_length",
+                          "10",
+                          "--hypotheses",
+                          path("itself")};
+  BOOST_REQUIRE(run("translation", once).code == 0);
+  auto twice = once;
+  twice.insert(twice.end(), {"--reference", path("itself"), "--tokenize", "char", "--chrf_word_order", "2"});
+  const auto outcome = run("translation", twice);
+  BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+  BOOST_TEST(outcome.out.starts_with("BLEU = 100.00 "), outcome.out);
+  BOOST_TEST(contains(outcome.out, "\nnrefs:2|case:mixed|eff:no|tok:char|smooth:exp"));
+  BOOST_TEST(contains(outcome.out, "\nchrF2++ = 100.00\n"), outcome.out);
+  BOOST_TEST(contains(outcome.out, "\nnrefs:2|case:mixed|eff:yes|nc:6|nw:2|space:no"));
+  twice.insert(twice.end(), {"--reference", path("data/train.en")});
+  refuses(1, "translation", twice, {"train.en", "200", "20"});
+  auto unknown = once;
+  unknown.insert(unknown.end(), {"--tokenize", "ja-mecab"});
+  refuses(2, "translation", unknown, {"--tokenize", "ja-mecab", "intl"});
+}
+
 BOOST_AUTO_TEST_CASE(the_demo_compares_two_arms_and_leaves_models_for_translation) {
   const auto outcome = run("demo", {"--data", path("data"), "--output_dir", path("results"), "--max-steps", "2"});
   BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);

@@ -23,7 +23,7 @@
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/significance.hpp"
-#include "neural_attention/metrics/tokenizer_13a.hpp"
+#include "neural_attention/metrics/tokenizers.hpp"
 
 namespace na = neural_attention;
 namespace metrics = neural_attention::metrics;
@@ -113,38 +113,108 @@ bool contains(const std::string& text, std::string_view part) { return text.find
 
 BOOST_AUTO_TEST_SUITE(tokenizer)
 
+namespace {
+
+std::string tokens(const std::string& text, metrics::BleuTokenizer tokenizer) {
+  return join(metrics::tokenize(text, tokenizer), " ");
+}
+
+/// FNV-1a of the tokens of many texts.
+class Digest {
+ public:
+  void add(const std::string& tokens) {
+    for (const char c : tokens + '\xff') state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  }
+  std::string text() const {
+    std::array<char, 17> digits{};
+    std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(state_));
+    return digits.data();
+  }
+
+ private:
+  std::uint64_t state_ = 0xCBF29CE484222325u;
+};
+
+std::string encode(std::uint32_t code) {
+  const auto tail = [code](int shift) { return static_cast<char>(0x80 | (code >> shift & 0x3F)); };
+  if (code < 0x80) return {static_cast<char>(code)};
+  if (code < 0x800) return {static_cast<char>(0xC0 | code >> 6), tail(0)};
+  if (code < 0x10000) return {static_cast<char>(0xE0 | code >> 12), tail(6), tail(0)};
+  return {static_cast<char>(0xF0 | code >> 18), tail(12), tail(6), tail(0)};
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_CASE(agrees_on_hard_cases) {
   const auto& cases = golden().at("tokenizer");
   BOOST_REQUIRE_GT(cases.size(), 200u);
-  for (const auto& text : cases) {
-    BOOST_CHECK_EQUAL(join(metrics::tokenize_13a(text[0].get<std::string>()), " "), text[1].get<std::string>());
+  for (const auto& text : cases)
+    BOOST_CHECK_EQUAL(tokens(text[0], metrics::BleuTokenizer::Mteval13a), text[1].get<std::string>());
+}
+
+BOOST_AUTO_TEST_CASE(agrees_with_every_tokenizer_of_sacrebleu) {
+  const auto& hard = golden().at("tokenizer");
+  const Lines texts = golden().at("unicode").at("texts");
+  BOOST_REQUIRE_GT(texts.size(), 50u);
+  BOOST_REQUIRE_EQUAL(golden().at("unicode").at("tokenizers").size(), 5u);
+  for (const auto& [name, expected] : golden().at("unicode").at("tokenizers").items()) {
+    const auto tokenizer = metrics::bleu_tokenizer(name);
+    BOOST_TEST_CONTEXT(name) {
+      for (std::size_t i = 0; i < texts.size(); ++i)
+        BOOST_CHECK_EQUAL(tokens(texts[i], tokenizer), expected.at("unicode")[i].get<std::string>());
+      for (std::size_t i = 0; i < hard.size(); ++i)
+        BOOST_CHECK_EQUAL(tokens(hard[i][0], tokenizer), expected.at("hard")[i].get<std::string>());
+    }
   }
 }
 
 BOOST_AUTO_TEST_CASE(agrees_on_random_text) {
   const auto& random = golden().at("random");
   const Lines pieces = random.at("pieces");
-  const auto& expected = random.at("tokenizer");
-  BOOST_REQUIRE_EQUAL(expected.at("digests").size(), 20u);
-  auto draw = stream(random.at("seed"));
-  for (const auto& digest : expected.at("digests")) {
-    std::uint64_t state = 0xCBF29CE484222325u;  // FNV-1a
-    for (int i = 0; i < expected.at("block").get<int>(); ++i) {
-      const auto text = random_text(draw, pieces, expected.at("longest"), pieces.size(), "");
-      for (const char c : join(metrics::tokenize_13a(text), " ") + '\xff') {
-        state = (state ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-      }
+  const auto& how = random.at("tokenizer");
+  for (const auto& [name, expected] : golden().at("unicode").at("tokenizers").items()) {
+    BOOST_REQUIRE_EQUAL(expected.at("random").size(), 20u);
+    auto draw = stream(random.at("seed"));
+    for (const auto& digest : expected.at("random")) {
+      Digest actual;
+      for (int i = 0; i < how.at("block").get<int>(); ++i)
+        actual.add(
+            tokens(random_text(draw, pieces, how.at("longest"), pieces.size(), ""), metrics::bleu_tokenizer(name)));
+      BOOST_CHECK_MESSAGE(actual.text() == digest.get<std::string>(), name);
     }
-    std::array<char, 17> text{};
-    std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(state));
-    BOOST_CHECK_EQUAL(text.data(), digest.get<std::string>());
   }
+}
+
+BOOST_AUTO_TEST_CASE(agrees_on_every_character) {
+  for (const auto& [name, by_name] : golden().at("unicode").at("tokenizers").items()) {
+    const auto& expected = by_name.at("every_character");
+    const auto block = expected.at("block").get<std::uint32_t>();
+    std::uint32_t begin = 0;
+    for (const auto& digest : expected.at("digests")) {
+      if (begin == 0x20000) begin = 0xE0000;
+      Digest actual;
+      for (auto code = begin; code < begin + block; ++code) {
+        if (code >= 0xD800 && code < 0xE000) continue;
+        const auto c = encode(code);
+        actual.add(tokens(c + "a" + c + "1" + c + "2." + c + ".3", metrics::bleu_tokenizer(name)));
+      }
+      BOOST_CHECK_MESSAGE(actual.text() == digest.get<std::string>(), name << " from " << std::hex << begin);
+      begin += block;
+    }
+    BOOST_CHECK_EQUAL(begin, 0xE0000 + block);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(names_those_it_knows) {
+  BOOST_CHECK_EXCEPTION(metrics::bleu_tokenizer("ja-mecab"), na::ConfigError, [](const na::Error& error) {
+    return std::string(error.what()) == "BLEU's tokenizer must be one of 13a, intl, char, zh, none, not \"ja-mecab\"";
+  });
 }
 
 BOOST_AUTO_TEST_CASE(keeps_broken_utf8_as_it_is) {
   const Lines expected = {"a\xC2", "b\xE2\x80", "\xFF", ".", "\xA0\x85"};
-  BOOST_CHECK(metrics::tokenize_13a("a\xC2 b\xE2\x80 \xFF. \xA0\x85") == expected);
-  BOOST_CHECK(metrics::tokenize_13a("\xE2") == Lines{"\xE2"});
+  BOOST_CHECK(metrics::tokenize("a\xC2 b\xE2\x80 \xFF. \xA0\x85", metrics::BleuTokenizer::Mteval13a) == expected);
+  BOOST_CHECK(metrics::tokenize("\xE2", metrics::BleuTokenizer::Mteval13a) == Lines{"\xE2"});
 }
 
 BOOST_AUTO_TEST_CASE(strips_white_space_from_the_right_only) {
@@ -166,7 +236,8 @@ BOOST_AUTO_TEST_CASE(agree_on_hard_corpora) {
     const std::vector<Lines> references = corpus.at("references");
     const auto streams = spans(references);
     check_bleu(metrics::corpus_bleu(hypotheses, streams), corpus.at("corpus"), name);
-    check_bleu(metrics::corpus_bleu(hypotheses, streams, true), corpus.at("effective"), name + ", effective order");
+    check_bleu(metrics::corpus_bleu(hypotheses, streams, {.effective_order = true}), corpus.at("effective"),
+               name + ", effective order");
     Lines first;
     for (const auto& lines : references) first.push_back(lines.at(0));
     check_bleu(metrics::sentence_bleu(hypotheses[0], first), corpus.at("first_sentence"), name + ", sentence");
@@ -174,6 +245,25 @@ BOOST_AUTO_TEST_CASE(agree_on_hard_corpora) {
       check_bleu(metrics::corpus_bleu(hypotheses, references[0]), corpus.at("corpus"), name + ", one stream");
       check_bleu(metrics::sentence_bleu(hypotheses[0], first[0]), corpus.at("first_sentence"),
                  name + ", one reference");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(agree_with_every_tokenizer_and_several_references) {
+  auto corpora = golden().at("corpora");
+  for (const auto& corpus : golden().at("unicode").at("corpora")) corpora.push_back(corpus);
+  for (const auto& [name, by_name] : golden().at("unicode").at("tokenizers").items()) {
+    const metrics::BleuOptions options{.tokenizer = metrics::bleu_tokenizer(name)};
+    const auto& expected = by_name.at("corpora");
+    BOOST_REQUIRE_EQUAL(expected.size(), corpora.size());
+    for (std::size_t i = 0; i < corpora.size(); ++i) {
+      const Lines hypotheses = corpora[i].at("hypotheses");
+      const std::vector<Lines> references = corpora[i].at("references");
+      const auto actual = metrics::corpus_bleu(hypotheses, spans(references), options);
+      const auto what = name + ", " + corpora[i].at("name").get<std::string>();
+      check_near(actual.score, expected[i][0], what);
+      BOOST_CHECK_MESSAGE(actual.sys_len == expected[i][1] && actual.ref_len == expected[i][2], what << ", lengths");
+      BOOST_CHECK_EQUAL(actual.signature(), expected[i][3].get<std::string>());
     }
   }
 }

@@ -15,7 +15,6 @@ import pathlib
 
 import sacrebleu
 from sacrebleu.metrics import BLEU
-from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "bleu.json"
 U32 = 0xFFFFFFFF
@@ -68,6 +67,23 @@ TOKENIZER_CASES = [
     "\U0001f600.", "\U0001f600,5", "\U0001f468\u200d\U0001f469\u200d\U0001f467!", "caf\u00e9.", "cafe\u0301.", "\u00e9..5", "z\u0306-1", "\x00.\x00", "a\x7fb", "a\u00adb",
 ] + [f"a{c}b" for c in SPACES + NOT_SPACES] + [f"1{c}.{c}5,{c}" for c in SPACES] + [
     "".join(map(chr, range(0x20, 0x7F))), "".join(f"1{chr(c)}2" for c in range(0x20, 0x7F)), "".join(f"{chr(c)}.5" for c in range(0x20, 0x7F)),
+]
+
+# For the tokenizers that look beyond ASCII.
+UNICODE_CASES = [
+    "你好，世界。Hello, world!", "我有3.5个苹果，花了1,000.5元。", "5。", "5.", "5.,", ".5", "..5", "中.5", "5中", "5.中", "5-中-5", "-5", "- 5", "  中  a  ",
+    "“引号”和‘单引号’", "«Guillemets» — dash – 5–6", "…", "a…b", "①②③ ½ ⅷ 二〇", "１，２３４．５", "ａｂｃ，ｄｅｆ", "カタカナ・ひらがな、漢字。", "ｶﾀｶﾅ", "한국어 문장입니다.",
+    "\U00020000\U0002a6d6\u3007", "\u2000x\u2001x\u2a6d\u2a6e", "\u4db5\u4db6\u9fbb\u9fbc", "Ωραία; ναι·", "مرحبا، كيف حالك؟ ٣٫١٤", "नमस्ते। ५,६", "१.२", "€5,00 $5.00 5%", "5€.", "x²+y²=z²",
+    "1.5-2.5", "2016-10-31", "10:30", "a.b.c", "3,", "3, ", ",3", "3,.4", "3,,4", "a,,4", "a,4", "3،4", "don't \"quote\" <skipped> &amp;", "\U0001f600.5\U0001f600", "👨\u200d👩\u200d👧!", "a\u0301.", "№5 ™",
+    "¿Qué? ¡No!", "_a_ ^ ` ~ |", "１.2", "1．2", "٣.٤", "\u0e3f5.00 ๕", "", " ", "\u3000", ".", "5", "中",
+]
+TOKENIZERS = ["intl", "char", "zh", "none"]
+
+# name, hypotheses, reference streams; scored with each tokenizer
+UNICODE_CORPORA = [
+    ("Chinese", ["这是一个测试。", "我有3.5个苹果，花了1,000元！"], [["这是一次测试。", "我有3.5个苹果，花了1000元！"], ["这只是测试。", "我买了3.5个苹果；花了1,000元。"]]),
+    ("quotation marks and dashes", ["„Zitat“ – sagt er … 5–6", "«No», dijo."], [["„Zitat“, sagt er … 5 – 6", "«No» , dijo ."]]),
+    ("Japanese", ["猫はマットの上に座った。"], [["猫がマットの上に座りました。"]]),
 ]
 
 # name, hypotheses, reference streams
@@ -132,8 +148,13 @@ def described(bleu, score):
             "counts": list(score.counts), "totals": list(score.totals), "format": score.format(), "signature": str(bleu.get_signature())}
 
 
-def corpus(hypotheses, streams, effective_order=False):
-    bleu = BLEU(effective_order=effective_order)
+def tokenizer(name):
+    tokenize = BLEU(tokenize=name).tokenizer
+    return lambda text: " ".join(tokenize(text.rstrip()).split())  # as BLEU does
+
+
+def corpus(hypotheses, streams, effective_order=False, tokenize="13a"):
+    bleu = BLEU(effective_order=effective_order, tokenize=tokenize)
     return described(bleu, bleu.corpus_score(hypotheses, streams))
 
 
@@ -142,14 +163,35 @@ def sentence(hypothesis, references):
     return described(bleu, bleu.sentence_score(hypothesis, references))
 
 
-def random_tokenizer_digests(blocks=20, block=1000):
-    tokenize, stream, digests = Tokenizer13a(), Stream(SEED), []
+def random_tokenizer_digests(name, blocks=20, block=1000):
+    tokenize, stream, digests = tokenizer(name), Stream(SEED), []
     for _ in range(blocks):
         state = 0xCBF29CE484222325
         for _ in range(block):
             state = fnv(tokenize(random_text(stream, PIECES, 24, "")).encode() + b"\xff", state)
         digests.append(f"{state:016x}")
     return {"block": block, "longest": 24, "digests": digests}
+
+
+def every_character_digests(name, block=0x4000):
+    """Of texts with each character between letters, digits and stops."""
+    tokenize, digests = tokenizer(name), []
+    for begin in [*range(0, 0x20000, block), 0xE0000]:
+        state = 0xCBF29CE484222325
+        for code in range(begin, begin + block):
+            if not 0xD800 <= code < 0xE000:
+                c = chr(code)
+                state = fnv(tokenize(f"{c}a{c}1{c}2.{c}.3").encode() + b"\xff", state)
+        digests.append(f"{state:016x}")
+    return {"block": block, "digests": digests}
+
+
+def by_tokenizer(name):
+    tokenize = tokenizer(name)
+    return {"unicode": [tokenize(text) for text in UNICODE_CASES], "hard": [tokenize(text) for text in TOKENIZER_CASES],
+            "random": random_tokenizer_digests(name)["digests"], "every_character": every_character_digests(name),
+            "corpora": [[score["score"], score["sys_len"], score["ref_len"], score["signature"]]
+                        for score in (corpus(h, r, False, name) for _, h, r in CORPORA + UNICODE_CORPORA)]}
 
 
 def random_corpora(corpora=100):
@@ -235,13 +277,15 @@ def main():
     parser.add_argument("--data", type=pathlib.Path)
     arguments = parser.parse_args()
     assert sacrebleu.__version__ == "2.4.3", f"the goldens belong to sacreBLEU 2.4.3, this is {sacrebleu.__version__}"
-    tokenize = Tokenizer13a()
+    tokenize = tokenizer("13a")
     golden = {
         "tokenizer": [[text, tokenize(text)] for text in TOKENIZER_CASES],
         "corpora": [{"name": name, "hypotheses": h, "references": r, "corpus": corpus(h, r), "effective": corpus(h, r, True),
                      "first_sentence": sentence(h[0], [stream[0] for stream in r])} for name, h, r in CORPORA],
-        "random": {"seed": SEED, "pieces": PIECES, "words": WORDS, "tokenizer": random_tokenizer_digests(), "corpora": random_corpora(),
+        "random": {"seed": SEED, "pieces": PIECES, "words": WORDS, "tokenizer": random_tokenizer_digests("13a"), "corpora": random_corpora(),
                    "bootstrap": bootstrap()},
+        "unicode": {"texts": UNICODE_CASES, "corpora": [{"name": name, "hypotheses": h, "references": r} for name, h, r in UNICODE_CORPORA],
+                    "tokenizers": {name: by_tokenizer(name) for name in ["13a", *TOKENIZERS]}},
     }
     if arguments.data:
         golden["multi30k"] = multi30k(arguments.data)

@@ -207,6 +207,25 @@ BOOST_AUTO_TEST_CASE(every_format_is_loaded) {
   BOOST_CHECK_EXCEPTION(text::load_corpus(tsv, tsv), ConfigError, says("holds both sides"));
 }
 
+BOOST_AUTO_TEST_CASE(a_test_set_has_one_or_more_references) {
+  const Scratch folder;
+  const auto source = folder.write("a.de", "eins\nzwei\n"), one = folder.write("a.en", "one\ntwo\n");
+  const auto other = folder.write("b.en", "1\n2\n"), shorter = folder.write("c.en", "1\n");
+  const auto xml = folder.write("a.xml", "<a><doc docid='1'><seg id='1'>seg</seg></doc></a>");
+  const auto load = [](const std::string& sentences, const Lines& references) {
+    return text::load_referenced_corpus(sentences, references);
+  };
+  const auto corpus = load(source, {one, other});
+  check_lines(corpus.source, {"eins", "zwei"});
+  BOOST_REQUIRE_EQUAL(corpus.references.size(), 2u);
+  check_lines(corpus.references[0], {"one", "two"});
+  check_lines(corpus.references[1], {"1", "2"});
+  check_lines(load(xml, {xml, xml}).references[1], {"seg"});
+  BOOST_CHECK_EXCEPTION(load(source, {one, shorter}), FileError, says("has 1 lines, but its other side " + source));
+  BOOST_CHECK_EXCEPTION(load(source, {one, xml}), ConfigError, says("of different formats"));
+  BOOST_CHECK_EXCEPTION(load(source, {}), ConfigError, says("needs at least one reference"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 // The real sentences, written in each format by the few lines below and read back: equal to those read as lines, and as

@@ -1,5 +1,6 @@
-// BLEU (Papineni et al., 2002) as sacreBLEU computes it by default: cased, 13a tokens, n-grams up to 4, one or more
-// references, exponential smoothing (the k-th order without a match counts as 1/2^k matches):
+// BLEU (Papineni et al., 2002) as sacreBLEU computes it: cased, tokens of one of its tokenizers (13a by default),
+// n-grams up to 4, one or more references, exponential smoothing (the k-th order without a match counts as 1/2^k
+// matches):
 //   BLEU = BP * exp(mean over n of log p_n),  BP = exp(1 - ref_len / sys_len) if sys_len < ref_len, else 1.
 // Each segment gives sufficient statistics; a corpus, a sentence and a bootstrap sample are sums of them.
 #pragma once
@@ -20,12 +21,18 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/metrics/corpus.hpp"
-#include "neural_attention/metrics/tokenizer_13a.hpp"
-#include "neural_attention/text/utf8.hpp"
+#include "neural_attention/metrics/tokenizers.hpp"
 
 namespace neural_attention::metrics {
 
 inline constexpr int bleu_order = 4;
+
+struct BleuOptions {
+  BleuTokenizer tokenizer = BleuTokenizer::Mteval13a;
+  /// The mean of log precisions covers only the orders for which the hypothesis has n-grams (for sentences); otherwise
+  /// a hypothesis without any 4-gram scores 0.
+  bool effective_order = false;
+};
 
 /// What BLEU needs to know of a segment or of a sum of segments. Index n-1 holds the n-grams' numbers.
 struct BleuStatistics {
@@ -54,8 +61,8 @@ struct Bleu {
   std::int64_t ref_len = 0;                     ///< tokens
   std::array<std::int64_t, bleu_order> counts{};
   std::array<std::int64_t, bleu_order> totals{};
-  int references = 1;            ///< reference streams
-  bool effective_order = false;  ///< orders that the hypothesis is too short for were left out
+  BleuOptions options;
+  int references = 1;  ///< reference streams
 
   /// sys_len / ref_len, 0 for empty references.
   double ratio() const { return ref_len == 0 ? 0.0 : static_cast<double>(sys_len) / static_cast<double>(ref_len); }
@@ -67,8 +74,8 @@ struct Bleu {
   /// How the score was computed, in sacreBLEU's notation. The version names the sacreBLEU release that this
   /// implementation agrees with; sacreBLEU itself was not run.
   std::string signature() const {
-    return "nrefs:" + std::to_string(references) + "|case:mixed|eff:" + (effective_order ? "yes" : "no") +
-           "|tok:13a|smooth:exp|version:2.4.3";
+    return "nrefs:" + std::to_string(references) + "|case:mixed|eff:" + (options.effective_order ? "yes" : "no") +
+           "|tok:" + std::string(bleu_tokenizer_name(options.tokenizer)) + "|smooth:exp|version:2.4.3";
   }
 };
 
@@ -80,9 +87,9 @@ using NgramCounts = std::map<std::array<int, bleu_order>, std::int64_t>;
 /// Words to numbers, so that n-grams compare as numbers.
 using Words = std::unordered_map<std::string, int>;
 
-inline std::vector<int> number_words(std::string_view segment, Words& words) {
+inline std::vector<int> number_words(std::string_view segment, BleuTokenizer tokenizer, Words& words) {
   std::vector<int> ids;
-  for (auto& token : tokenize_13a(text::strip_right(segment))) {
+  for (auto& token : tokenize(segment, tokenizer)) {
     ids.push_back(words.try_emplace(std::move(token), static_cast<int>(words.size())).first->second);
   }
   return ids;
@@ -106,17 +113,18 @@ inline NgramCounts count_ngrams(const std::vector<int>& ids) {
 /// Statistics of one segment against all of its references (at least one).
 /// \throws ConfigError without a reference.
 template <class Text>
-BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text> references) {
+BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text> references,
+                               BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
   if (references.empty()) throw ConfigError("BLEU needs at least one reference for a hypothesis, got 0");
   detail::Words words;
-  const auto ids = detail::number_words(hypothesis, words);
+  const auto ids = detail::number_words(hypothesis, tokenizer, words);
   BleuStatistics result;
   result.sys_len = static_cast<std::int64_t>(ids.size());
 
   detail::NgramCounts reference_counts;  // for each n-gram its largest count in any reference
   std::int64_t nearest = -1;
   for (const auto& reference : references) {
-    const auto reference_ids = detail::number_words(reference, words);
+    const auto reference_ids = detail::number_words(reference, tokenizer, words);
     for (const auto& [ngram, count] : detail::count_ngrams(reference_ids)) {
       auto& known = reference_counts[ngram];
       known = std::max(known, count);
@@ -142,28 +150,28 @@ BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text
 /// Statistics of each segment; `references[stream][segment]`.
 /// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
-                                                   std::span<const std::span<const std::string>> references) {
+                                                   std::span<const std::span<const std::string>> references,
+                                                   BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
   detail::check_corpus("BLEU", hypotheses.size(), references);
   std::vector<BleuStatistics> result;
   result.reserve(hypotheses.size());
   std::vector<std::string_view> of_segment(references.size());
   for (std::size_t segment = 0; segment < hypotheses.size(); ++segment) {
     for (std::size_t stream = 0; stream < references.size(); ++stream) of_segment[stream] = references[stream][segment];
-    result.push_back(bleu_statistics<std::string_view>(hypotheses[segment], of_segment));
+    result.push_back(bleu_statistics<std::string_view>(hypotheses[segment], of_segment, tokenizer));
   }
   return result;
 }
 
-/// The score of summed statistics. With `effective_order` the mean of log precisions covers only the orders for which
-/// the hypothesis has n-grams (for sentences); otherwise a hypothesis without any 4-gram scores 0.
-inline Bleu bleu_score(const BleuStatistics& statistics, bool effective_order = false, int references = 1) {
+/// The score of summed statistics, which must have been made with the tokenizer of `options`.
+inline Bleu bleu_score(const BleuStatistics& statistics, const BleuOptions& options = {}, int references = 1) {
   Bleu result;
   result.sys_len = statistics.sys_len;
   result.ref_len = statistics.ref_len;
   result.counts = statistics.counts;
   result.totals = statistics.totals;
+  result.options = options;
   result.references = references;
-  result.effective_order = effective_order;
   result.brevity_penalty = 1;
   if (result.sys_len < result.ref_len) {
     const auto sys_len = static_cast<double>(result.sys_len);
@@ -184,33 +192,38 @@ inline Bleu bleu_score(const BleuStatistics& statistics, bool effective_order = 
     }
     log_sum += std::log(result.precisions[n]);
   }
-  if (orders == bleu_order || effective_order) result.score = result.brevity_penalty * std::exp(log_sum / orders);
+  if (orders == bleu_order || options.effective_order)
+    result.score = result.brevity_penalty * std::exp(log_sum / orders);
   return result;
 }
 
 /// Corpus BLEU against one or more reference streams; `references[stream][segment]`.
 /// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 inline Bleu corpus_bleu(std::span<const std::string> hypotheses,
-                        std::span<const std::span<const std::string>> references, bool effective_order = false) {
+                        std::span<const std::span<const std::string>> references, const BleuOptions& options = {}) {
   BleuStatistics sum;
-  for (const auto& segment : bleu_statistics(hypotheses, references)) sum += segment;
-  return bleu_score(sum, effective_order, static_cast<int>(references.size()));
+  for (const auto& segment : bleu_statistics(hypotheses, references, options.tokenizer)) sum += segment;
+  return bleu_score(sum, options, static_cast<int>(references.size()));
 }
 
 /// Corpus BLEU against one reference for each hypothesis. \throws as above.
 inline Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
-                        bool effective_order = false) {
-  return corpus_bleu(hypotheses, std::span<const std::span<const std::string>>(&references, 1), effective_order);
+                        const BleuOptions& options = {}) {
+  return corpus_bleu(hypotheses, std::span<const std::span<const std::string>>(&references, 1), options);
 }
 
 /// BLEU of one sentence against its references, with effective order. \throws ConfigError without a reference.
-inline Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references) {
-  return bleu_score(bleu_statistics(hypothesis, references), true, static_cast<int>(references.size()));
+inline Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references,
+                          BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
+  return bleu_score(bleu_statistics(hypothesis, references, tokenizer), {tokenizer, true},
+                    static_cast<int>(references.size()));
 }
 
 /// BLEU of one sentence against one reference, with effective order.
-inline Bleu sentence_bleu(std::string_view hypothesis, std::string_view reference) {
-  return bleu_score(bleu_statistics(hypothesis, std::span<const std::string_view>(&reference, 1)), true);
+inline Bleu sentence_bleu(std::string_view hypothesis, std::string_view reference,
+                          BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
+  return bleu_score(bleu_statistics(hypothesis, std::span<const std::string_view>(&reference, 1), tokenizer),
+                    {tokenizer, true});
 }
 
 inline std::string Bleu::format(int digits) const {

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/text/iwslt.hpp"
+#include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/parallel_corpus.hpp"
 #include "neural_attention/text/tsv.hpp"
 
@@ -42,6 +46,30 @@ inline ParallelCorpus load_corpus(const std::string& source_path, const std::str
       break;
   }
   return load_parallel(source_path, target_path);
+}
+
+/// Sentences with one or more sets of translations; all have the same length.
+struct ReferencedCorpus {
+  std::vector<std::string> source;
+  std::vector<std::vector<std::string>> references;
+};
+
+/// Reads a test set with its references. Throws as load_corpus with two files, and ConfigError without a reference.
+inline ReferencedCorpus load_referenced_corpus(const std::string& source_path,
+                                               std::span<const std::string> reference_paths) {
+  if (reference_paths.empty()) throw ConfigError("the test set " + source_path + " needs at least one reference");
+  auto first = load_corpus(source_path, reference_paths.front());
+  ReferencedCorpus corpus{std::move(first.source), {}};
+  corpus.references.push_back(std::move(first.target));
+  for (const auto& path : reference_paths.subspan(1)) {
+    if (corpus_format(source_path) == CorpusFormat::Lines && corpus_format(path) == CorpusFormat::Lines) {
+      corpus.references.push_back(read_lines(path));  // the source may be a pipe, which can be read once
+      require_same_size(corpus.source.size(), source_path, corpus.references.back().size(), path, "lines");
+    } else {
+      corpus.references.push_back(load_corpus(source_path, path).target);
+    }
+  }
+  return corpus;
 }
 
 }  // namespace neural_attention::text

@@ -28,6 +28,15 @@ inline std::size_t utf8_length(std::string_view text) {
   return between(3, 0x80, 0xBF) ? 4 : 0;
 }
 
+/// The character that the bytes of a well-formed one stand for.
+inline char32_t decode_utf8(std::string_view bytes) {
+  const auto lead = static_cast<unsigned char>(bytes[0]);
+  if (bytes.size() == 1) return lead;
+  char32_t character = lead & (0x7Fu >> bytes.size());
+  for (const char byte : bytes.substr(1)) character = character << 6 | (static_cast<unsigned char>(byte) & 0x3Fu);
+  return character;
+}
+
 /// Whether all of `text` is well-formed UTF-8. Where it is not, `bad_offset` is the index of the first byte of the
 /// first character that is broken; where it is, `bad_offset` is the size.
 inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
