@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/metric_rows.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/report/svg_chart.hpp"
@@ -33,7 +34,7 @@ class TrainingLog {
         metric_("valid_" + names_.metric),
         columns_{"step", "epoch", "loss", "learning_rate", "gradient_norm", names_.speed, "valid_loss", "seconds"} {
     if (names_.at_evaluations) columns_.push_back(metric_);
-    if (resumed_step > 0) read_rows(resumed_step);
+    if (resumed_step > 0) rows_ = read_metric_rows(path("metrics.jsonl"), columns_, resumed_step);
     rewrite();
   }
 
@@ -71,23 +72,23 @@ class TrainingLog {
   }
 
  private:
+  using Row = MetricRow;
+
   std::string path(const char* name) const { return directory_ + "/" + name; }
 
-  void read_rows(long last_step) {
-    std::ifstream file(path("metrics.jsonl"));
-    for (std::string line; std::getline(file, line);) {
-      auto row = nlohmann::ordered_json::parse(line, nullptr, false);
-      if (row.is_object() && row.contains("step") && row["step"].is_number() && row["step"].get<long>() <= last_step)
-        rows_.push_back(std::move(row));
-    }
+  double number(const Row& row, const std::string& column) const {
+    return number_of(row, column, path("metrics.jsonl"));
   }
 
-  std::string csv_line(const nlohmann::ordered_json& row) const {
+  std::string text_of(const Row& value) const { return na::io::json_text(value, path("metrics.jsonl")); }
+
+  std::string csv_line(const Row& row) const {
     std::string line;
     for (const auto& column : columns_) {
       if (!line.empty()) line += ',';
-      if (row.contains(column)) line += row[column].dump();
+      if (row.contains(column)) line += text_of(row[column]);
     }
+    std::erase(line, '"');  // around Infinity
     return line + "\n";
   }
 
@@ -96,15 +97,15 @@ class TrainingLog {
     for (const auto& column : columns_) csv += (csv.empty() ? "" : ",") + column;
     csv += '\n';
     for (const auto& row : rows_) {
-      json += row.dump() + "\n";
+      json += text_of(row) + "\n";
       csv += csv_line(row);
     }
     na::io::write_file_atomically(path("metrics.jsonl"), json);
     na::io::write_file_atomically(path("metrics.csv"), csv);
   }
 
-  void append(nlohmann::ordered_json row) {
-    write_line("metrics.jsonl", row.dump() + "\n");
+  void append(Row row) {
+    write_line("metrics.jsonl", text_of(row) + "\n");
     if (row.contains("step")) write_line("metrics.csv", csv_line(row));
     rows_.push_back(std::move(row));
   }
@@ -118,8 +119,7 @@ class TrainingLog {
   na::report::Series curve(const char* name, const std::string& key) const {
     na::report::Series series{name, {}};
     for (const auto& row : rows_)
-      if (row.contains("step") && row.contains(key))
-        series.points.push_back({row["step"].get<double>(), row[key].get<double>()});
+      if (row.contains("step") && row.contains(key)) series.points.push_back({number(row, "step"), number(row, key)});
     return series;
   }
 
@@ -141,7 +141,7 @@ class TrainingLog {
   LogNames names_;
   std::string metric_;
   std::vector<std::string> columns_;
-  std::vector<nlohmann::ordered_json> rows_;
+  std::vector<Row> rows_;
 };
 
 }  // namespace examples

@@ -19,6 +19,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/json_lines.hpp"
 #include "results_report/metric.hpp"
 
 namespace examples {
@@ -109,7 +110,7 @@ inline double score_in(const nlohmann::json& row, const std::string& prefix, con
   return score;
 }
 
-/// Takes one row of metrics.jsonl; `where` names file and line.
+/// Takes one row of the metrics.jsonl `where`.
 inline void take_row(const nlohmann::json& row, const std::string& where, Run& run, bool& finished) {
   if (row.contains("final")) {
     if (finished) throw na::FileError(where, "is a second final row");
@@ -187,16 +188,11 @@ inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
   Run run;
   run.path = (folder / "metrics.jsonl").string();
   run.seed = seed;
-  std::ifstream file(run.path);
-  if (!file) throw na::FileError(run.path, "cannot be read");
   bool finished = false;
-  long number = 0;
-  for (std::string line; std::getline(file, line);) {
-    ++number;
-    const auto row = nlohmann::json::parse(line, nullptr, false);
-    if (!row.is_object()) throw na::LineError(run.path, number, "is not a JSON object");
-    runs_detail::take_row(row, run.path + ": line " + std::to_string(number), run, finished);
-  }
+  na::io::read_json_lines<nlohmann::json>(run.path, na::io::TornLine::Refuse, [&](const nlohmann::json& row) {
+    if (!row.is_object()) throw na::FileError(run.path, "is not a JSON object");
+    runs_detail::take_row(row, run.path, run, finished);
+  });
   if (!finished) throw na::FileError(run.path, "has no final row: the run has not ended");
   const auto later = [](const Evaluation& a, const Evaluation& b) { return a.step >= b.step || a.seconds > b.seconds; };
   if (std::adjacent_find(run.evaluations.begin(), run.evaluations.end(), later) != run.evaluations.end())

@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(what_is_missing_is_named) {
   runs.write("e/about.md", "prose");
   refused(runs, "e: holds no runs");
   fs::create_directories(runs.path / "e/a-seed1");
-  refused(runs, "metrics.jsonl: cannot be read");
+  refused(runs, "metrics.jsonl: cannot open");
   runs.write("e/a-seed1/metrics.jsonl", step_row);
   refused(runs, "has no final row");
 }
@@ -305,7 +305,7 @@ BOOST_AUTO_TEST_CASE(folders_need_an_arm_and_a_seed) {
 
 BOOST_AUTO_TEST_CASE(rows_are_checked) {
   const auto good = final_row(1, 1, 1, 1);
-  rows_refused("{\"step\":1}\n{\"st", "metrics.jsonl: line 2: is not a JSON object");
+  rows_refused("{\"step\":1}\n{\"st", "metrics.jsonl: line 2: is not valid JSON");
   rows_refused("[1]\n", "line 1: is not a JSON object");
   rows_refused("{\"x\":1}\n", "line 1: is neither");
   rows_refused("{\"valid_loss\":1.0,\"step\":1}\n", "line 1: lacks the key \"seconds\"");

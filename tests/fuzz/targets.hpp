@@ -13,6 +13,7 @@
 #include <system_error>
 #include <vector>
 
+#include "common/metric_rows.hpp"
 #include "fuzz/byte_bpe_targets.hpp"
 #include "fuzz/fuzz_target.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
@@ -24,7 +25,9 @@
 #include "neural_attention/text/iwslt.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/marian_vocabulary.hpp"
+#include "neural_attention/text/sentencepiece.hpp"
 #include "neural_attention/text/utf8.hpp"
+#include "neural_attention/train/checkpoint.hpp"
 
 namespace fuzz {
 
@@ -186,6 +189,41 @@ inline bool iwslt_xml(const std::string& path) {
   });
 }
 
+/// A SentencePiece model: what was taken encodes any text without damage, and its pieces lead back to text.
+inline bool sentencepiece(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const neural_attention::text::SentencePiece model(name);
+    require(model.size() > 0, "a model has pieces");
+    for (const std::string_view line :
+         {"", "a b  c", "Abba cab \uff21\ufb01 \u00a0e\u0301", "\xff\xc3(\xe2\x82", "<0x41>\t\n"}) {
+      const auto pieces = model.pieces(line);
+      require(pieces.size() == model.ids(line).size(), "a text has as many ids as pieces");
+      model.decode(pieces);
+    }
+    for (int id = 0; id < model.size(); ++id) require(!model.piece(id).empty(), "a piece has characters");
+  });
+}
+
+/// metrics.jsonl of a run that is resumed: what was taken is written again as it was read.
+inline bool metrics(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const std::vector<std::string> columns = {"step", "loss", "valid_bleu"};
+    static const MemoryFile again;
+    const auto rows = examples::read_metric_rows(name, columns, 1000);
+    std::string text;
+    for (const auto& row : rows) text += io::json_text(row, name) + "\n";
+    again.replace(text);
+    require(examples::read_metric_rows(again.path(), columns, 1000) == rows, "rows written again are the same");
+  });
+}
+
+inline bool trainer_state(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const auto position = neural_attention::read_position(name);
+    require(position.step >= 0 && position.epoch >= 0 && position.batch >= 0, "a position is not negative");
+  });
+}
+
 struct Target {
   const char* name;  // of its corpus and its program
   bool (*read)(const std::string& path);
@@ -201,6 +239,9 @@ inline constexpr Target targets[] = {{"safetensors", safetensors},
                                      {"iwslt_xml", iwslt_xml},
                                      {"byte_bpe", byte_bpe},
                                      {"tokenizer_json", tokenizer_json},
-                                     {"merges", merges}};
+                                     {"merges", merges},
+                                     {"sentencepiece", sentencepiece},
+                                     {"metrics", metrics},
+                                     {"trainer_state", trainer_state}};
 
 }  // namespace fuzz

@@ -2,8 +2,13 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE json_file
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+#include <vector>
 
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/json_lines.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention::io;
@@ -69,6 +74,46 @@ BOOST_AUTO_TEST_CASE(nesting_is_bounded) {
   BOOST_CHECK_EXCEPTION(read_text(objects), FileError, says({"nested more than 64"}));
 }
 
+// nlohmann's parser with a callback takes a time that grows with the square of a list: an hour for this one.
+BOOST_AUTO_TEST_CASE(a_long_list_takes_linear_time) {
+  constexpr std::size_t count = 2'000'000;
+  std::string text = "[{}";
+  for (std::size_t i = 1; i < count; ++i) text += ",{}";
+  BOOST_TEST(parse_json(text + "]", "a.json").size() == count);
+  BOOST_TEST(parse_json<nlohmann::ordered_json>(text + "]", "a.json").size() == count);
+  std::string members = "{\"0\":{}";
+  for (std::size_t i = 1; i < 100'000; ++i) members += ",\"" + std::to_string(i) + "\":{}";
+  BOOST_TEST(parse_json<nlohmann::ordered_json>(members + "}", "a.json").size() == 100'000u);
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_values_is_bounded) {
+  std::string text = "[0";
+  text.reserve(2 * most_json_values + 2);
+  for (std::size_t i = 1; i < most_json_values; ++i) text += ",0";
+  BOOST_CHECK_EXCEPTION(parse_json(text + "]", "a.json"), FileError, says({"a.json", "more than 10000000 values"}));
+}
+
+BOOST_AUTO_TEST_CASE(an_ordered_value_keeps_its_order) {
+  const auto value = parse_json<nlohmann::ordered_json>(R"({"b": {"z": 1, "a": [2]}, "a": -3, "c": "x"})", "a.json");
+  BOOST_TEST(value.dump() == R"({"b":{"z":1,"a":[2]},"a":-3,"c":"x"})");
+  BOOST_CHECK_EXCEPTION(parse_json<nlohmann::ordered_json>(R"({"b": 1, "a": {"b": 2}, "b": 3})", "a.json"), FileError,
+                        says({"\"b\" twice"}));
+}
+
+BOOST_AUTO_TEST_CASE(what_steers_a_terminal_is_not_quoted) {
+  BOOST_TEST(neural_attention::in_quotes("a\x1b[31m\u009b\x7f\n\u202e\xff\u00e4") ==
+             "\"a?[31m????"
+             "?\u00e4\"");
+  BOOST_TEST(neural_attention::in_quotes("\u00e4\u00e4\u00e4", 5) == "\"\u00e4\u00e4…\"");
+  BOOST_TEST(neural_attention::in_quotes("\u00e4\u00e4\u00e4", 6) == "\"\u00e4\u00e4\u00e4\"");
+}
+
+// Anything that is read through a MappedFile: weights, SentencePiece models and JSON alike.
+BOOST_AUTO_TEST_CASE(a_pointer_of_git_lfs_is_recognised) {
+  BOOST_CHECK_EXCEPTION(read_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"),
+                        FileError, says({"config.json", "Git LFS", "'git lfs pull'"}));
+}
+
 BOOST_AUTO_TEST_CASE(size_is_bounded_before_reading) {
   const Scratch scratch;
   put(scratch / "a.json", "[1,2,3,4,5]");
@@ -102,6 +147,20 @@ BOOST_AUTO_TEST_CASE(numbers_come_back_exactly) {
   BOOST_REQUIRE(back.size() == 6u);
   for (std::size_t i = 0; i < 4; ++i) BOOST_TEST(back[i].get<double>() == value[i].get<double>());
   BOOST_TEST((back == value));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_are_not_finite_come_back) {
+  const Scratch scratch;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const json value = {{"a", infinity}, {"b", {-infinity, 1.5}}, {"c", std::nan("")}};
+  write_json(scratch / "a.json", value);
+  const auto back = read_json(scratch / "a.json");
+  BOOST_TEST(back.dump() == R"({"a":"Infinity","b":["-Infinity",1.5],"c":"NaN"})");
+  BOOST_TEST(get<double>(back, "a", "a.json") == infinity);
+  BOOST_TEST(get<float>(back, "a", "a.json") == std::numeric_limits<float>::infinity());
+  BOOST_TEST((get<std::vector<double>>(back, "b", "a.json") == std::vector<double>{-infinity, 1.5}));
+  BOOST_TEST(std::isnan(get<double>(back, "c", "a.json")));
+  BOOST_TEST(json_text(nlohmann::ordered_json{{"b", -infinity}, {"a", 1}}, "a.json") == R"({"b":"-Infinity","a":1})");
 }
 
 BOOST_AUTO_TEST_CASE(failures_leave_the_old_file) {
@@ -154,6 +213,47 @@ BOOST_AUTO_TEST_CASE(missing_and_wrong) {
   BOOST_CHECK_EXCEPTION(get_or<int>(value, "s", 7, "f.json"), FileError, says({"\"s\""}));
   BOOST_CHECK_EXCEPTION(get<int>(json::array(), "a", "f.json"), FileError, says({"must be a JSON object"}));
   BOOST_CHECK_EXCEPTION(get_or<int>(json(3), "a", 7, "f.json"), FileError, says({"must be a JSON object"}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(lines)
+
+namespace {
+
+std::vector<int> rows(const std::string& text, TornLine torn) {
+  const Scratch scratch;
+  put(scratch / "rows.jsonl", text);
+  std::vector<int> result;
+  read_json_lines<nlohmann::ordered_json>(scratch / "rows.jsonl", torn, [&](const nlohmann::ordered_json& row) {
+    result.push_back(get<int>(row, "a", scratch / "rows.jsonl"));
+  });
+  return result;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_row_a_line) {
+  for (const auto torn : {TornLine::Refuse, TornLine::LeaveOut}) {
+    BOOST_TEST((rows("{\"a\": 1}\n{\"a\": 2}\n", torn) == std::vector{1, 2}));
+    BOOST_TEST((rows("{\"a\": 1}\n{\"a\": 2}", torn) == std::vector{1, 2}));
+    BOOST_TEST(rows("", torn).empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(faults_name_the_line) {
+  const auto refuse = TornLine::Refuse, leave_out = TornLine::LeaveOut;
+  for (const auto torn : {refuse, leave_out}) {
+    BOOST_CHECK_EXCEPTION(rows("{\"a\": 1}\n{\"a\": 1e300}\n", torn), neural_attention::LineError,
+                          says({"rows.jsonl: line 2: the value of \"a\"", "1e+300"}));
+    BOOST_CHECK_EXCEPTION(rows("{\"a\": 1}\n\n{\"a\": 2}\n", torn), neural_attention::LineError, says("line 2"));
+    BOOST_CHECK_EXCEPTION(rows(std::string(200'000, '[') + "\n", torn), neural_attention::LineError,
+                          says({"line 1", "nested more than 64"}));
+    BOOST_CHECK_EXCEPTION(rows("{\"a\": \"" + std::string(2'000'000, 'x') + "\"}\n", torn), neural_attention::LineError,
+                          says({"line 1", "longer than 1048576 bytes"}));
+  }
+  BOOST_CHECK_EXCEPTION(rows("{\"a\": 1}\n{\"a\"", refuse), neural_attention::LineError, says("line 2"));
+  BOOST_TEST((rows("{\"a\": 1}\n{\"a\"", leave_out) == std::vector{1}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

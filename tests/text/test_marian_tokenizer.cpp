@@ -2,11 +2,15 @@
 #define BOOST_TEST_MODULE marian_tokenizer
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -327,6 +331,211 @@ BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {
     folder.write("tokenizer_config.json", bytes);
     BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("tokenizer_config.json"));
   }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(broken_sentencepiece_models)
+
+namespace {
+
+/// A message of protocol buffers.
+struct Message {
+  Message& number(int field, unsigned value) {
+    bytes += static_cast<char>(field << 3);
+    return append(value);
+  }
+  Message& text(int field, std::string_view value) {
+    bytes += static_cast<char>(field << 3 | 2);
+    append(value.size());
+    bytes += value;
+    return *this;
+  }
+  Message& score(float value) {
+    bytes += static_cast<char>(2 << 3 | 5);
+    bytes.append(reinterpret_cast<const char*>(&value), 4);
+    return *this;
+  }
+  Message& append(std::size_t value) {
+    for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(0x80 | (value & 0x7F));
+    bytes += static_cast<char>(value);
+    return *this;
+  }
+
+  std::string bytes;
+};
+
+std::string piece(std::string_view text, unsigned type = 1, float score = -1.0f) {
+  return Message().text(1, text).score(score).number(3, type).bytes;
+}
+
+/// Some pieces and a normalizer that knows `map`.
+Message model(std::string_view map) {
+  Message result;
+  result.text(1, piece("<unk>", 2)).text(1, piece("\u2581", 1)).text(1, piece("a")).text(1, piece("b"));
+  result.text(3, Message().text(1, "user_defined").text(2, map).bytes);
+  return result;
+}
+
+/// A precompiled map of 512 units that are not in use, to be changed.
+struct Map {
+  std::vector<std::uint32_t> units = std::vector<std::uint32_t>(512, 0x800000FFu);
+  std::string strings = std::string("x\0yy\0", 5);
+
+  /// The byte `label` leads from `state` to another one, at a multiple of 256; a text that ends there has a result.
+  Map& lead(std::size_t state, unsigned char label, std::size_t to, bool result = false, std::uint32_t offset = 0) {
+    const auto unit = state ^ label;
+    units[unit] = static_cast<std::uint32_t>((unit ^ to) << 10) | (result ? 0x100u : 0u) | label;
+    if (result) units[to] = 0x80000000u | offset;
+    return *this;
+  }
+  std::string bytes() const {
+    const auto size = static_cast<std::uint32_t>(4 * units.size());
+    std::string result(reinterpret_cast<const char*>(&size), 4);
+    result.append(reinterpret_cast<const char*>(units.data()), size);
+    return result + strings;
+  }
+};
+
+/// Its root leads to state 256, where "c" becomes "yy".
+Map good_map() {
+  Map map;
+  map.lead(0, 0, 256).lead(256, 'c', 0x100 ^ 0x40, true, 2);
+  return map;
+}
+
+void refused(const std::string& bytes, const std::string& message) {
+  const Scratch scratch;
+  BOOST_TEST_CONTEXT(message)
+  BOOST_CHECK_EXCEPTION(text::SentencePiece(scratch.write("source.spm", bytes)), FileError,
+                        says({"source.spm", "SentencePiece model", message}));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_good_one_is_taken) {
+  const Scratch scratch;
+  const text::SentencePiece good(scratch.write("source.spm", model(good_map().bytes()).bytes));
+  BOOST_TEST((good.pieces("ab") == Lines{"\u2581", "a", "b"}));
+  BOOST_TEST((good.pieces("ac") == Lines{"\u2581", "a", "yy"}));
+  BOOST_CHECK_NO_THROW(text::SentencePiece(scratch.write("source.spm", model("").bytes)));
+}
+
+// The sentencepiece library itself takes most of these, and then reads beyond its memory.
+BOOST_AUTO_TEST_CASE(tries) {
+  const auto broken = [](const Map& map, const std::string& message) { refused(model(map.bytes()).bytes, message); };
+  auto map = good_map();
+  map.units[0] = 0x7FFFFFFFu;  // far away
+  broken(map, "leads out of itself");
+  map = good_map();
+  map.units[0] = 0x200u | 3u << 10;  // to a place beyond the last unit
+  broken(map, "leads out of itself");
+  broken(good_map().lead(256, 'd', 256, true, 0), "leads in a circle");
+  broken(good_map().lead(256, 'd', 0x180, true, 100), "names no string of its map");
+  broken(good_map().lead(256, 'd', 0x180, true, 3), "names no string of its map");
+  map = good_map();
+  map.strings.pop_back();
+  broken(map, "names a string without an end");
+  map.strings = std::string(3000, 'z') + '\0';
+  map.units[0x140] = 0x80000000u;
+  broken(map, "more than 1024 bytes");
+  map = good_map();
+  map.strings[0] = '\xff';
+  broken(map, "not UTF-8");
+  map = good_map();
+  map.units.resize(100);
+  broken(map, "too few units");
+
+  // Rules of 33 lengths that begin alike: the library has room for 32 results of a text.
+  Map deep;
+  deep.units.resize(256 * 40, 0x800000FFu);
+  deep.lead(0, 0, 256);
+  for (std::size_t i = 1; i <= 32; ++i) deep.lead(256 * i, 'a', 256 * (i + 1), true, 0);
+  BOOST_CHECK_NO_THROW([&] {
+    const Scratch scratch;
+    BOOST_TEST(
+        (text::SentencePiece(scratch.write("a.spm", model(deep.bytes()).bytes)).ids(std::string(100, 'a')).size() > 0));
+  }());
+  broken(deep.lead(256 * 33, 'a', 256 * 34, true, 0), "more than 32 rules that begin alike");
+
+  auto bytes = good_map().bytes();
+  bytes[0] = '\x07';
+  refused(model(bytes).bytes, "impossible size");
+  bytes[3] = '\x7f';
+  refused(model(bytes).bytes, "impossible size");
+  refused(model("abc").bytes, "impossible size");
+  refused(Message(model("")).text(5, Message().text(2, bytes).bytes).bytes, "impossible size");  // a denormalizer
+}
+
+BOOST_AUTO_TEST_CASE(pieces) {
+  const auto with = [](const std::string& one) { return model("").text(1, one).bytes; };
+  refused(with(piece("c", 1, std::nanf(""))), "a score that is not finite");
+  refused(with(piece("c", 1, -INFINITY)), "\"c\" has a score that is not finite");
+  refused(with(piece("c", 7)), "an unknown type");
+  refused(with(piece("")), "no characters");
+  refused(with(piece("\xff\x1b[31m")), "the piece \"??[31m\" is not UTF-8 text");
+  refused(with(piece(std::string_view("c\0d", 3))), "not UTF-8 text");
+  refused(with(piece(std::string(5000, 'c'))), "5000 bytes, more than 4096");
+  refused(with(piece("a")), "already defined");
+  auto users = model("");
+  for (std::size_t i = 1; i <= 64; ++i) users.text(1, piece(std::string(i, 'u'), 4));
+  {
+    const Scratch scratch;
+    BOOST_TEST(text::SentencePiece(scratch.write("a.spm", users.bytes)).pieces(std::string(70, 'u')).size() == 3u);
+  }
+  refused(users.text(1, piece(std::string(65, 'u'), 4)).bytes, "begin alike");
+}
+
+BOOST_AUTO_TEST_CASE(files) {
+  refused("", "is empty");
+  refused("no protocol buffer", "not a protocol buffer");
+  refused(model("").bytes + std::string("\x0b\x0c"), "not a protocol buffer");                  // a group
+  refused(model("").bytes + std::string("\x8a\x80\x00", 3), "not a protocol buffer");           // a tag with zeros
+  refused(model("").bytes + std::string("\x0a\xff\xff\xff\xff\x0f"), "not a protocol buffer");  // 4 GiB
+  const Scratch scratch;
+  const auto large = scratch.write("large.spm", model("").bytes);
+  std::filesystem::resize_file(large, 5'000'000'000);  // sparse
+  BOOST_CHECK_EXCEPTION(text::SentencePiece{large}, FileError, says({"large.spm", "5000000000 bytes, more than"}));
+}
+
+// A model as it is trained, its normalizer damaged as by a bad disk: taken or refused, never a crash.
+BOOST_AUTO_TEST_CASE(changed_bytes) {
+  const Scratch scratch;
+  const auto [german, english] = corpus();
+  text::SentencePieceOptions options;
+  options.vocab_size = 60;
+  text::train_sentencepiece(german, scratch.file("trained.spm"), options);
+  const auto bytes = scratch.read("trained.spm");
+  const auto map = bytes.rfind("nmt_nfkc");
+  BOOST_REQUIRE((map != std::string::npos && bytes.size() - map > 100'000));
+  int taken = 0;
+  for (std::size_t at = map; at < bytes.size(); at += bytes.size() / 200) {
+    auto changed = bytes;
+    for (std::size_t i = at; i < std::min(at + 4, bytes.size()); ++i) changed[i] = i % 2 == 0 ? '\xff' : '\x7f';
+    try {
+      const text::SentencePiece model(scratch.write("source.spm", changed));
+      for (const auto* line : {"Der Hund \uff21\ufb01 \u00a0 e\u0301 \u3060", "\ufdfa\u0958 x"}) model.ids(line);
+      ++taken;
+    } catch (const FileError& error) {
+      BOOST_TEST(std::string_view(error.what()).size() < 500u);
+    }
+  }
+  BOOST_TEST_MESSAGE(taken << " damaged models were taken");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(real_files_models)
+
+BOOST_AUTO_TEST_CASE(sentencepiece_models_are_taken) {
+  const auto* const models = std::getenv("NEURAL_ATTENTION_MODELS_DIR");
+  if (models == nullptr) {
+    BOOST_TEST_MESSAGE("SKIPPED: NEURAL_ATTENTION_MODELS_DIR is not set");
+    return;
+  }
+  for (const auto* name : {"opus-mt-en-mg", "opus-mt-tc-big-fr-en"})
+    for (const auto* side : {"source.spm", "target.spm"})
+      BOOST_CHECK_NO_THROW(text::SentencePiece(std::string(models) + "/" + name + "/" + side));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

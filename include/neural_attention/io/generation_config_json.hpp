@@ -111,7 +111,7 @@ inline GenerationConfig generation_config(const nlohmann::json& json, const std:
 
 /// What differs from Hugging Face's defaults, and the keys that every Marian model has.
 inline nlohmann::ordered_json to_json(const GenerationConfig& config) {
-  const auto others = nlohmann::json::parse(config.other_keys.empty() ? "{}" : config.other_keys);
+  const auto others = parse_json(config.other_keys.empty() ? "{}" : config.other_keys, "other_keys of a config");
   nlohmann::ordered_json json;
   for (const auto& [key, value] : others.items()) json[key] = value;
   const GenerationConfig usual;

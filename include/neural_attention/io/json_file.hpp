@@ -1,6 +1,5 @@
-// JSON files, read without trust and written atomically. A fault names the file, line, column and byte; nesting, size
-// and repeated keys are checked while parsing. Fields come out through typed getters that never convert silently
-// (nlohmann's own turn true into 1 and 2.9 into 2).
+// JSON files, read without trust (json_parser.hpp) and written atomically. Fields come out through typed getters that
+// never convert silently (nlohmann's own turn true into 1 and 2.9 into 2).
 #pragma once
 
 #include <algorithm>
@@ -11,7 +10,6 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -20,94 +18,12 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/json_parser.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 
 namespace neural_attention::io {
 
 inline constexpr std::size_t largest_json_file = 100'000'000;  // bytes
-inline constexpr int deepest_json_nesting = 64;
-
-namespace detail {
-
-/// `text` in double quotes for a message: at most 80 bytes, control characters as '?', cut between UTF-8 characters.
-inline std::string in_quotes(std::string_view text) {
-  constexpr std::size_t longest = 80;
-  std::size_t length = std::min(text.size(), longest);
-  if (length < text.size()) {
-    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0u) == 0x80u) --length;
-  }
-  std::string result = "\"";
-  for (const char c : text.substr(0, length)) {
-    const auto byte = static_cast<unsigned char>(c);
-    result += byte < 0x20 || byte == 0x7F ? '?' : c;
-  }
-  return result + (length < text.size() ? "…\"" : "\"");
-}
-
-/// Throws the FileError for nlohmann's complaint about `text` at its byte `position` (from 1; 0: unknown).
-[[noreturn]] inline void throw_json_fault(const std::filesystem::path& path, std::string_view text,
-                                          std::size_t position, std::string_view complaint) {
-  // "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error while parsing value - …"
-  if (const auto end = complaint.find("] "); end != std::string_view::npos) complaint.remove_prefix(end + 2);
-  if (complaint.starts_with("parse error")) {
-    if (const auto end = complaint.find(": "); end != std::string_view::npos) complaint.remove_prefix(end + 2);
-  }
-  if (const auto end = complaint.find("; last read: "); end != std::string_view::npos) {
-    complaint = complaint.substr(0, end);  // what was read may be megabytes, and need not be UTF-8
-  }
-  std::string reason(complaint.substr(0, 200));
-  if (position == 0) throw FileError(path.string(), "is not valid JSON: " + reason);
-  const auto before = text.substr(0, std::min(position - 1, text.size()));
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const auto column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
-  throw FileError(path.string(), "is not valid JSON at line " + std::to_string(line) + ", column " +
-                                     std::to_string(column) + " (byte " + std::to_string(before.size() + 1) +
-                                     "): " + reason);
-}
-
-}  // namespace detail
-
-/// Parses `text`; `path` is for the message. Throws FileError for what is not JSON, is nested more than 64 deep, or
-/// repeats a key.
-inline nlohmann::json parse_json(std::string_view text, const std::filesystem::path& path) {
-  using nlohmann::json;
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) throw FileError(path.string(), "is empty, not JSON");
-  // nlohmann takes a zero byte for the end of the text and would ignore what follows.
-  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
-    detail::throw_json_fault(path, text, zero + 1, "a zero byte");
-  }
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (depth >= deepest_json_nesting) {
-          throw FileError(path.string(), "is JSON nested more than " + std::to_string(deepest_json_nesting) + " deep");
-        }
-        if (event == json::parse_event_t::object_start) keys.emplace_back();
-        break;
-      case json::parse_event_t::object_end:
-        keys.pop_back();
-        break;
-      case json::parse_event_t::key:
-        if (!keys.back().insert(parsed.get<std::string>()).second) {
-          throw FileError(path.string(), "has the key " + detail::in_quotes(parsed.get<std::string>()) +
-                                             " twice in the same JSON object");
-        }
-        break;
-      default:
-        break;
-    }
-    return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), check);
-  } catch (const json::parse_error& error) {
-    detail::throw_json_fault(path, text, error.byte, error.what());
-  } catch (const json::exception& error) {  // a number out of range
-    detail::throw_json_fault(path, text, 0, error.what());
-  }
-}
 
 /// Reads a JSON file of at most `largest` bytes. Throws FileError.
 inline nlohmann::json read_json(const std::filesystem::path& path, std::size_t largest = largest_json_file) {
@@ -120,16 +36,47 @@ inline nlohmann::json read_json(const std::filesystem::path& path, std::size_t l
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 
-/// Writes `value`, indented by two spaces and ended by a newline, through AtomicFile. A number that is not finite
-/// becomes null: JSON has no other word for it. Throws FileError, also for strings that are not UTF-8.
-inline void write_json(const std::filesystem::path& path, const nlohmann::json& value) {
-  std::string text;
+namespace detail {
+
+inline constexpr std::string_view infinity_word = "Infinity", negative_infinity_word = "-Infinity", nan_word = "NaN";
+
+template <class Json>
+bool all_finite(const Json& value) {
+  if (value.is_number_float()) return std::isfinite(value.template get<double>());
+  return !value.is_structured() || std::all_of(value.begin(), value.end(), [](const Json& v) { return all_finite(v); });
+}
+
+template <class Json>
+void name_infinities(Json& value) {
+  if (value.is_structured()) {
+    for (auto& element : value) name_infinities(element);
+  } else if (value.is_number_float()) {
+    const auto number = value.template get<double>();
+    if (std::isfinite(number)) return;
+    value = std::isnan(number) ? nan_word : number > 0 ? infinity_word : negative_infinity_word;
+  }
+}
+
+}  // namespace detail
+
+/// `value` as text, on one line or indented by `indent` spaces. JSON has no numbers that are not finite: they become
+/// the strings "Infinity", "-Infinity" and "NaN", which `get<double>` reads as the numbers. Throws FileError, naming
+/// `path`, for strings that are not UTF-8.
+template <class Json>
+std::string json_text(const Json& value, const std::filesystem::path& path, int indent = -1) {
   try {
-    text = value.dump(2);
+    if (detail::all_finite(value)) return value.dump(indent);
+    auto named = value;
+    detail::name_infinities(named);
+    return named.dump(indent);
   } catch (const nlohmann::json::exception&) {
     throw FileError(path.string(), "cannot hold a string that is not UTF-8 as JSON");
   }
-  write_file_atomically(path, text + '\n');
+}
+
+/// Writes `value` as json_text, indented by two spaces and ended by a newline, through AtomicFile. Throws FileError.
+inline void write_json(const std::filesystem::path& path, const nlohmann::json& value) {
+  write_file_atomically(path, json_text(value, path, 2) + '\n');
 }
 
 namespace detail {
@@ -157,32 +104,42 @@ std::string json_type_name() {
   }
 }
 
+/// Sets `result` where `word` is what json_text writes for a number that is not finite; false otherwise.
+template <std::floating_point T>
+bool named_number(std::string_view word, T& result) {
+  constexpr auto infinity = std::numeric_limits<T>::infinity();
+  if (word != infinity_word && word != negative_infinity_word && word != nan_word) return false;
+  result = word == nan_word ? std::numeric_limits<T>::quiet_NaN() : word == infinity_word ? infinity : -infinity;
+  return true;
+}
+
 /// Sets `result` where `value` is exactly a T; false otherwise.
-template <class T>
-bool convert_json(const nlohmann::json& value, T& result) {
+template <class T, class Json>
+bool convert_json(const Json& value, T& result) {
   if constexpr (std::same_as<T, bool>) {
     if (!value.is_boolean()) return false;
-    result = value.get<bool>();
+    result = value.template get<bool>();
   } else if constexpr (std::integral<T>) {
     if (value.is_number_unsigned()) {
-      const auto number = value.get<std::uint64_t>();
+      const auto number = value.template get<std::uint64_t>();
       if (!std::in_range<T>(number)) return false;
       result = static_cast<T>(number);
     } else if (value.is_number_integer()) {
-      const auto number = value.get<std::int64_t>();
+      const auto number = value.template get<std::int64_t>();
       if (!std::in_range<T>(number)) return false;
       result = static_cast<T>(number);
     } else {
       return false;
     }
   } else if constexpr (std::floating_point<T>) {
+    if (value.is_string()) return named_number(value.template get_ref<const std::string&>(), result);
     if (!value.is_number()) return false;
-    const auto number = value.get<double>();
-    if (std::abs(number) > static_cast<double>(std::numeric_limits<T>::max())) return false;
+    const auto number = value.template get<double>();
+    if (std::isfinite(number) && std::abs(number) > static_cast<double>(std::numeric_limits<T>::max())) return false;
     result = static_cast<T>(number);
   } else if constexpr (std::same_as<T, std::string>) {
     if (!value.is_string()) return false;
-    result = value.get<std::string>();
+    result = value.template get<std::string>();
   } else {
     if (!value.is_array()) return false;
     result.clear();
@@ -195,8 +152,9 @@ bool convert_json(const nlohmann::json& value, T& result) {
   return true;
 }
 
-inline std::string describe_json(const nlohmann::json& value) {
-  if (value.is_string()) return "the string " + in_quotes(value.get_ref<const std::string&>());
+template <class Json>
+std::string describe_json(const Json& value) {
+  if (value.is_string()) return "the string " + in_quotes(value.template get_ref<const std::string&>());
   if (value.is_array()) return "a list of " + std::to_string(value.size()) + " elements";
   if (value.is_object()) return "an object";
   return value.dump();
@@ -205,10 +163,11 @@ inline std::string describe_json(const nlohmann::json& value) {
 }  // namespace detail
 
 /// The field `key` of `object` as exactly a T: bool, an integer type, float, double, std::string, or a std::vector of
-/// these. An integer may stand for a float, never the other way round. Throws FileError, which names `path` (the file
-/// that the object came from), the key, what was expected and what is there.
-template <class T>
-T get(const nlohmann::json& object, const std::string& key, const std::filesystem::path& path) {
+/// these. An integer may stand for a float, never the other way round, and so may the three strings of json_text.
+/// Throws FileError, which names `path` (the file that the object came from), the key, what was expected and what is
+/// there.
+template <class T, class Json>
+T get(const Json& object, const std::string& key, const std::filesystem::path& path) {
   if (!object.is_object()) {
     throw FileError(path.string(), "must be a JSON object with the key " + detail::in_quotes(key) + ", but is " +
                                        detail::describe_json(object));
@@ -224,8 +183,8 @@ T get(const nlohmann::json& object, const std::string& key, const std::filesyste
 }
 
 /// As `get`, with `fallback` where the key is missing or null.
-template <class T>
-T get_or(const nlohmann::json& object, const std::string& key, T fallback, const std::filesystem::path& path) {
+template <class T, class Json>
+T get_or(const Json& object, const std::string& key, T fallback, const std::filesystem::path& path) {
   if (object.is_object()) {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null()) return fallback;

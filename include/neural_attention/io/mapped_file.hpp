@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "neural_attention/core/errors.hpp"
@@ -14,10 +15,20 @@
 
 namespace neural_attention::io {
 
-/// Maps `path`. Throws FileError where it is missing, unreadable or not a regular file. An empty file gives no bytes.
+/// Throws FileError where `bytes`, with which a file begins, are the few lines that Git LFS keeps in place of a file
+/// that was not downloaded.
+inline void refuse_lfs_pointer(std::string_view bytes, const std::string& path) {
+  if (bytes.starts_with("version https://git-lfs.github.com/spec/"))
+    throw FileError(path, "is a pointer of Git LFS in place of the file; 'git lfs pull' downloads the file itself");
+}
+
+/// Maps `path`. Throws FileError where it is missing, unreadable, not a regular file or a pointer of Git LFS. An empty
+/// file gives no bytes.
 class MappedFile {
  public:
-  explicit MappedFile(std::filesystem::path path) : path_(std::move(path)), mapping_(platform::map_read_only(path_)) {}
+  explicit MappedFile(std::filesystem::path path) : path_(std::move(path)), mapping_(platform::map_read_only(path_)) {
+    refuse_lfs_pointer({reinterpret_cast<const char*>(mapping_.data), mapping_.size}, path_.string());
+  }
 
   MappedFile(MappedFile&& other) noexcept
       : path_(std::move(other.path_)), mapping_(std::exchange(other.mapping_, {})) {}

@@ -108,7 +108,7 @@ nlohmann::ordered_json to_json(const Config& config) {
   if (config.other_keys.empty()) {
     json.update(Keys::of_a_new_model(config));
   } else {
-    const auto others = nlohmann::json::parse(config.other_keys);
+    const auto others = parse_json(config.other_keys, "other_keys of a config");
     for (const auto& [key, value] : others.items()) json[key] = value;
   }
   Config::visit(config, [&]<class T>(const char* key, const T& member) {

@@ -31,11 +31,7 @@ class StagedFiles {
   }
   void add_json(std::string_view name, const nlohmann::ordered_json& value) {
     auto& file = add(name);
-    try {
-      file.write(value.dump(2) + '\n');
-    } catch (const nlohmann::json::exception&) {
-      throw FileError(file.path().string(), "cannot hold a string that is not UTF-8 as JSON");
-    }
+    file.write(json_text(value, file.path(), 2) + '\n');
   }
   void commit() {
     for (const auto& file : files_) file->flush();

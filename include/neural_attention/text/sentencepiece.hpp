@@ -8,8 +8,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
+#include <limits>
 #include <memory>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -17,15 +20,18 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/text/sentencepiece_check.hpp"
 
 namespace neural_attention::text {
 
 struct SentencePieceOptions {
   int vocab_size = 8000;                   ///< all pieces, special ones included; an upper bound
   std::string model_type = "unigram";      ///< unigram, bpe, char or word
-  double character_coverage = 1.0;         ///< share of the characters that get a piece of their own, in (0, 1]
+  double character_coverage = 1.0;         ///< share of the characters that get pieces of their own, 0.98 to 1
   std::string normalization = "nmt_nfkc";  ///< nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity
   int threads = 4;                         ///< of the training; another number may give another model
   int unk_id = 0, bos_id = -1, eos_id = 1, pad_id = 2;  ///< ids inside the model, -1: not present
@@ -46,15 +52,30 @@ class LineIterator final : public sentencepiece::SentenceIterator {
   std::size_t next_ = 0;
 };
 
+/// The library's message, which may hold text of a file.
+inline std::string message_of(const sentencepiece::util::Status& status) {
+  const auto quoted = in_quotes(status.error_message(), 300);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+/// The library reads numbers from streams, which follow std::locale's global locale: so must what it is given.
+inline std::string text_for_library(double value) {
+  std::ostringstream text;
+  text.precision(std::numeric_limits<double>::max_digits10);
+  text << value;
+  return text.str();
+}
+
 /// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Small texts may give fewer pieces than
 /// asked for. Throws ConfigError for options out of range and FileError where the library refuses (no text, more
 /// distinct characters than pieces) or the file cannot be written.
 inline void train_sentencepiece(std::span<const std::string> lines, const std::string& path,
                                 const SentencePieceOptions& options) {
   if (options.vocab_size < 1) throw ConfigError("a SentencePiece vocabulary needs at least one piece");
-  if (!(options.character_coverage > 0 && options.character_coverage <= 1))
-    throw ConfigError("the character coverage must lie in (0, 1]");
-  if (options.threads < 1) throw ConfigError("SentencePiece training needs at least one thread");
+  if (!(options.character_coverage >= 0.98 && options.character_coverage <= 1))
+    throw ConfigError("the character coverage must be from 0.98 to 1, not " + number_text(options.character_coverage));
+  if (options.threads < 1 || options.threads > 128)
+    throw ConfigError("SentencePiece trains with 1 to 128 threads, not " + std::to_string(options.threads));
 
   std::size_t longest = 0;
   for (const auto& line : lines) longest = std::max(longest, line.size());
@@ -64,7 +85,7 @@ inline void train_sentencepiece(std::span<const std::string> lines, const std::s
   const std::unordered_map<std::string, std::string> arguments = {
       {"vocab_size", std::to_string(options.vocab_size)},
       {"model_type", options.model_type},
-      {"character_coverage", std::to_string(options.character_coverage)},
+      {"character_coverage", text_for_library(options.character_coverage)},
       {"normalization_rule_name", options.normalization},
       {"num_threads", std::to_string(options.threads)},
       {"unk_id", std::to_string(options.unk_id)},
@@ -78,7 +99,7 @@ inline void train_sentencepiece(std::span<const std::string> lines, const std::s
   LineIterator iterator(lines);
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model);
-  if (!status.ok()) throw FileError(path, std::string("cannot be trained: ") + status.error_message());
+  if (!status.ok()) throw FileError(path, "cannot be trained: " + message_of(status));
   io::write_file_atomically(path, model);
 }
 
@@ -87,11 +108,18 @@ class SentencePiece {
  public:
   explicit SentencePiece(const std::string& path) : path_(path) {
     const io::MappedFile file(path);
-    if (file.bytes().empty()) throw FileError(path, "is no SentencePiece model: it is empty");
+    const std::string_view model(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    check_sentencepiece_model(model, path);
     const auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
-    const auto status =
-        processor->LoadFromSerializedProto({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
-    if (!status.ok()) throw FileError(path, std::string("is no SentencePiece model: ") + status.error_message());
+    try {
+      const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
+      if (!status.ok()) throw FileError(path, "is no SentencePiece model: " + message_of(status));
+    } catch (const FileError&) {
+      throw;
+    } catch (const std::exception& error) {  // of the double array that the library makes of the pieces
+      throw FileError(path,
+                      "is no SentencePiece model: the library cannot load it (" + std::string(error.what()) + ")");
+    }
     if (processor->GetPieceSize() == 0) throw FileError(path, "is no SentencePiece model: it has no pieces");
     processor_ = processor;
   }
@@ -128,7 +156,7 @@ class SentencePiece {
 
  private:
   void check(const sentencepiece::util::Status& status, const char* action) const {
-    if (!status.ok()) throw FileError(path_, std::string("cannot ") + action + ": " + status.error_message());
+    if (!status.ok()) throw FileError(path_, std::string("cannot ") + action + ": " + message_of(status));
   }
 
   std::string path_;

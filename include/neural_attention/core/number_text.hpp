@@ -1,0 +1,28 @@
+// Numbers to text and back whatever locale a program has set: std::to_string, printf and strtod would write and expect
+// a comma where it has one.
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace neural_attention {
+
+/// The shortest text that reads as the same number.
+inline std::string number_text(double value) {
+  std::array<char, 32> buffer;
+  return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
+}
+
+/// The number that all of `text` is; nothing where it is none, or lies out of range.
+inline std::optional<double> number_in(std::string_view text) {
+  double value = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace neural_attention

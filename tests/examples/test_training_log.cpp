@@ -1,0 +1,68 @@
+// The log of a training run: what was written comes back on resuming, infinite numbers too, and a damaged file is
+// named.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE training_log
+#include <boost/test/unit_test.hpp>
+#include <limits>
+#include <string>
+
+#include "common/training_log.hpp"
+#include "scratch.hpp"
+
+namespace {
+
+namespace na = neural_attention;
+using examples::TrainingLog;
+
+const examples::LogNames names{"perplexity", true, "masked_tokens_per_second"};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(resuming)
+
+BOOST_AUTO_TEST_CASE(infinite_numbers_come_back) {
+  const Scratch scratch;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  {
+    TrainingLog log(scratch.path.string(), "neural", names, 0);
+    na::EvaluationEvent event{};
+    event.step = 1;
+    event.loss = 4.5;
+    log.add(event, 90.0, 1.0);
+    event.step = 2;
+    event.loss = 800.0;
+    log.add(event, infinity, 2.0);
+  }
+  const auto rows = scratch.read("metrics.jsonl"), table = scratch.read("metrics.csv");
+  BOOST_TEST(rows.find("\"valid_perplexity\":\"Infinity\"") != std::string::npos, rows);
+  BOOST_TEST(table.find(",Infinity\n") != std::string::npos, table);
+  {
+    TrainingLog log(scratch.path.string(), "neural", names, 2);
+    BOOST_TEST(scratch.read("metrics.jsonl") == rows);
+    BOOST_TEST(scratch.read("metrics.csv") == table);
+    na::EvaluationEvent event{};
+    event.step = 3;
+    event.loss = 4.0;
+    BOOST_CHECK_NO_THROW(log.add(event, 60.0, 3.0));  // draws all of them
+  }
+}
+
+BOOST_AUTO_TEST_CASE(damaged_rows_are_named) {
+  const auto resumed = [](const std::string& rows) {
+    const Scratch scratch;
+    scratch.write("metrics.jsonl", rows);
+    TrainingLog log(scratch.path.string(), "neural", names, 10);
+    return scratch.read("metrics.jsonl");
+  };
+  const std::string good = "{\"step\":1,\"loss\":2.5}\n";
+  BOOST_TEST(resumed(good + "{\"step\":2,\"lo") == good);    // a killed run's
+  BOOST_TEST(resumed(good + "{\"step\":11}\n") == good);     // after the checkpoint
+  BOOST_TEST(resumed(good + "{\"test\":\"a\"}\n") == good);  // a result
+  for (const std::string row : {"{\"step\":\"x\"}", "{\"step\":null}", "{\"step\":1e300}",
+                                "{\"step\":2,\"loss\":\"x\"}", "{\"step\":2,\"loss\":{}}", "[]", "{\"step\""})
+    BOOST_CHECK_EXCEPTION(resumed(good + row + "\n"), na::LineError, says("metrics.jsonl: line 2: "));
+  BOOST_CHECK_EXCEPTION(resumed("{\"step\":" + std::string(200'000, '[') + "\n"), na::LineError,
+                        says({"line 1", "nested more than 64"}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
