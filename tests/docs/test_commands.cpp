@@ -1,0 +1,296 @@
+// The shell commands of the README, of docs/ and of the programs' own help: their programs, flags, presets and files
+// exist. The README's program that translates runs, after commands as the README shows them.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE commands
+#include <zlib.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "common/german_english_grammar.hpp"
+#include "docs/documents.hpp"
+#include "examples/programs.hpp"
+
+using namespace programs;
+
+namespace {
+
+/// Each program and its commands.
+const std::map<std::string, std::vector<std::string>> commands_of_programs = {
+    {"translation", {"train", "evaluate", "translate"}},
+    {"masked_lm", {"train", "evaluate", "fill"}},
+    {"demo", {}},
+    {"custom_projector", {}},
+    {"results_report", {}},
+    {"quickstart", {}}};
+
+/// What the documents call beside them, whose words are not looked at.
+const std::set<std::string> other_programs = {"sudo", "git",  "mkdir", "cp",  "for",
+                                              "do",   "done", "unzip", "awk", "echo"};
+
+/// Flags of CMake that the prose names.
+const std::set<std::string> cmake_flags = {"--workflow", "--preset", "--build", "--target"};
+
+/// `-` and `_` are alike.
+std::string normalised(std::string flag) {
+  std::replace(flag.begin() + 2, flag.end(), '-', '_');
+  return flag;
+}
+
+/// Those that stand in `text`.
+std::set<std::string> flags_in(const std::string& text) {
+  static const std::regex flag(R"((^|[^A-Za-z0-9_-])(--[A-Za-z][A-Za-z0-9_-]*))");
+  std::set<std::string> result;
+  for (std::sregex_iterator found(text.begin(), text.end(), flag), end; found != end; ++found)
+    result.insert(normalised((*found)[2]));
+  return result;
+}
+
+/// Those that a help describes: the first word of a line, which may be several names.
+std::set<std::string> flags_of_help(const std::string& help) {
+  std::set<std::string> result;
+  for (const auto& line : lines_of(help)) {
+    const auto begin = line.find_first_not_of(' ');
+    if (begin != std::string::npos && line[begin] == '-')
+      result.merge(flags_in(line.substr(begin, line.find(' ', begin) - begin)));
+  }
+  return result;
+}
+
+struct Help : Folder {
+  Help() {
+    for (const auto& [program, commands] : commands_of_programs) {
+      if (program == "quickstart") continue;  // it has no flags
+      ask(program, {});
+      for (const auto& command : commands) ask(program, {command});
+    }
+    std::ifstream file(documents::source_folder() / "CMakePresets.json");
+    const auto known_presets = nlohmann::json::parse(file);
+    for (const auto& preset : known_presets.at("workflowPresets")) presets.insert(preset.at("name").get<std::string>());
+  }
+
+  void ask(const std::string& program, Arguments arguments) {
+    const auto name = program + (arguments.empty() ? "" : " " + arguments.front());
+    arguments.emplace_back("--help");
+    const auto outcome = run(program, arguments);
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, name << " --help: " << outcome.err);
+    texts[name] = outcome.out;
+    flags[name] = flags_of_help(outcome.out);
+  }
+
+  void check(const std::string& place, const std::vector<std::string>& words) {
+    const auto complain = [&](const std::string& what) { BOOST_ERROR(place << ": " << what); };
+    const auto program = fs::path(words.front()).filename().string();
+    if (const auto known = commands_of_programs.find(program); known != commands_of_programs.end()) {
+      auto name = program;
+      if (!known->second.empty()) {
+        if (words.size() < 2 || std::ranges::find(known->second, words[1]) == known->second.end())
+          return complain(program + " has no such command");
+        name += " " + words[1];
+      }
+      for (const auto& word : words)
+        for (const auto& flag : word.starts_with("--") ? flags_in(word) : std::set<std::string>{})
+          if (!flags[name].contains(flag)) complain(name + " has no flag " + flag);
+      ++checked;
+    } else if (program == "cmake") {
+      const auto preset = std::ranges::find(words, "--preset");
+      if (preset != words.end() && (preset + 1 == words.end() || !presets.contains(preset[1])))
+        complain("there is no such preset for workflows");
+      ++checked;
+    } else if (program.starts_with("python") || program == "pip" || words.front().starts_with("tests/")) {
+      for (const auto& word : words)
+        if ((word.ends_with(".py") || word.ends_with(".txt") || word.ends_with(".sh")) && word.find('/') != word.npos &&
+            !fs::exists(documents::source_folder() / word))
+          complain("there is no " + word);
+      ++checked;
+    } else if (!other_programs.contains(program)) {
+      complain("this test does not know how to check " + program);
+    }
+  }
+
+  std::map<std::string, std::string> texts;
+  std::map<std::string, std::set<std::string>> flags;
+  std::set<std::string> presets;
+  int checked = 0;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(flags, Help)
+
+BOOST_AUTO_TEST_CASE(of_shell_blocks_exist) {
+  for (const auto& document : documents::all())
+    for (const auto& block : document.blocks)
+      if (block.language == "sh")
+        for (const auto& command : documents::commands_of(block.text)) check(block.place, command);
+  BOOST_TEST(checked > 25);
+}
+
+BOOST_AUTO_TEST_CASE(of_the_prose_exist) {
+  std::set<std::string> known = cmake_flags;
+  for (const auto& [name, of_one] : flags) known.insert(of_one.begin(), of_one.end());
+  for (const std::string scripts : {"tests/reference", "bench/peers", "examples/translation"})
+    for (const auto& script : fs::directory_iterator(documents::source_folder() / scripts))
+      if (script.path().extension() == ".py") known.merge(flags_in(documents::text_of(script.path())));
+  std::size_t found = 0;
+  auto pages = documents::all();
+  pages.push_back(documents::read(documents::source_folder() / "CHANGELOG.md"));
+  for (const auto& document : pages)
+    for (const auto& code : documents::code_of(document.prose))
+      for (const auto& flag : flags_in(code)) {
+        BOOST_TEST(known.contains(flag), document.path.filename() << ": no program has the flag " << flag);
+        ++found;
+      }
+  BOOST_TEST(found > 50u);
+}
+
+BOOST_AUTO_TEST_CASE(of_the_examples_in_the_help_exist) {
+  for (const auto& [name, text] : texts)
+    for (const auto& line : lines_of(text))
+      for (const auto& command : line.starts_with("  ") && line.find("  -") != 0
+                                     ? documents::commands_of(line)
+                                     : std::vector<std::vector<std::string>>{})
+        if (commands_of_programs.contains(command.front()) && command.size() > 1) check(name + " --help", command);
+  BOOST_TEST(checked > 10);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(examples_of_the_documents)
+
+BOOST_AUTO_TEST_CASE(stand_word_for_word_in_the_program_that_the_page_names) {
+  const auto program = documents::text_of(documents::source_folder() / "examples/custom_projector.cpp");
+  int found = 0;
+  for (const auto& block : documents::read(documents::source_folder() / "docs/projectors.md").blocks)
+    if (block.text.starts_with("template <") && !contains(block.text, "ProjectorName")) {
+      // The page leaves the program's own comments out, and may leave lines out between definitions.
+      BOOST_TEST(contains(program, block.text), block.place << " is not in examples/custom_projector.cpp");
+      ++found;
+    }
+  BOOST_TEST(found == 3);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+namespace {
+
+/// A folder in which the commands of the documents find what they name, small. It is the current folder.
+struct Reader : Folder {
+  Reader() : before(fs::current_path()) {
+    fs::current_path(folder);
+    const auto parts = examples::split(examples::generate(500, 3), 200, 30, 30);
+    save("multi30k/train", parts.train, "");
+    save("multi30k/valid", parts.valid, "");
+    save("multi30k/test_2016_flickr", parts.test, ".gz");
+  }
+  ~Reader() {
+    std::error_code ignored;
+    fs::current_path(before, ignored);
+  }
+
+  static void save(const std::string& name, const std::vector<examples::SentencePair>& pairs,
+                   const std::string& ending) {
+    std::string german, english;
+    for (const auto& pair : pairs) german += pair.german + "\n", english += pair.english + "\n";
+    put(name + ".de" + ending, german);
+    put(name + ".en" + ending, english);
+  }
+
+  /// A file, compressed where its name says so.
+  static void put(const fs::path& path, const std::string& text) {
+    if (path.has_parent_path()) fs::create_directories(path.parent_path());
+    if (path.extension() != ".gz") return write(path, text);
+    const gzFile file = gzopen(path.c_str(), "wb");
+    BOOST_REQUIRE(gzwrite(file, text.data(), unsigned(text.size())) == int(text.size()));
+    gzclose(file);
+  }
+
+  void succeeds(const std::string& place, const std::string& program, const Arguments& arguments,
+                const std::string& input = "Ein Hund schläft.\n") const {
+    const auto outcome = run(program, arguments, input);
+    std::string words;
+    for (const auto& argument : arguments) words += " " + argument;
+    BOOST_TEST(outcome.code == 0,
+               place << ": " << program << words << " ends with " << outcome.code << ": " << outcome.err);
+  }
+
+  /// Training as the documents show it, but a step with a small vocabulary.
+  static Arguments shortened(const std::string& program, Arguments arguments) {
+    if (arguments.front() != "train") return arguments;
+    arguments.insert(arguments.end(), {"--max_steps", "1"});
+    if (std::ranges::find(arguments, "--model") == arguments.end())
+      arguments.insert(arguments.end(), {"--vocab_size", program == "translation" ? "200" : "300"});
+    return arguments;
+  }
+
+  fs::path before;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(programs_of_the_readme, Reader)
+
+BOOST_AUTO_TEST_CASE(the_translator_translates_with_the_model_of_the_command_before) {
+  succeeds("README", "translation",
+           {"train", "--data", "multi30k", "--config", "small", "--projector", "neural", "--output_dir", "runs/neural",
+            "--vocab_size", "200", "--max_steps", "1", "--no_bleu"});
+  const auto outcome = run("../tests/docs_README_2", {});
+  BOOST_TEST(outcome.code == 0, outcome.err);
+  BOOST_TEST(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// Each page from top to bottom, as a reader types it. What lies elsewhere is made here: data sets, and models of the
+// Hugging Face hub with sizes of this library's own.
+BOOST_FIXTURE_TEST_SUITE(shell_blocks_slow, Reader)
+
+BOOST_AUTO_TEST_CASE(of_the_documents_run) {
+  fs::create_directories("iwslt17");
+  fs::copy("multi30k", "iwslt17", fs::copy_options::recursive);
+  const auto german = content("multi30k/valid.de"), english = content("multi30k/valid.en");
+  put("train.tags.de-en.de", "<url>u</url>\n" + german);
+  put("train.tags.de-en.en", "<url>u</url>\n" + english);
+  for (const std::string side : {"de", "en"})
+    put("IWSLT17.TED.dev2010.de-en." + side + ".xml", "<set><doc docid=\"1\"><seg id=\"1\">ein Hund</seg></doc></set>");
+  put("wikitext-2/train.txt", content("multi30k/train.en"));
+  put("wikitext-2/valid.txt", english);
+  put("test.de", german);
+  succeeds("opus-mt", "translation",
+           shortened("translation", {"train", "--data", "multi30k", "--output_dir", "opus-mt-de-en"}));
+  succeeds("roberta", "masked_lm",
+           shortened("masked_lm", {"train", "--data", "wikitext-2", "--output_dir", "roberta-base"}));
+
+  int ran = 0;
+  for (const std::string page : {"README.md", "docs/interchange.md"}) {
+    fs::remove_all("runs");
+    for (const auto& block : documents::read(documents::source_folder() / page).blocks) {
+      if (block.language != "sh") continue;
+      for (auto words : documents::commands_of(block.text)) {
+        const auto program = words.front();
+        if (!commands_of_programs.contains(program)) continue;
+        std::string input = "Ein Hund schläft.\n";
+        if (const auto from = std::ranges::find(words, "<"); from != words.end()) {
+          BOOST_REQUIRE(from + 1 != words.end());
+          input = content(from[1]);
+          words.erase(from, words.end());
+        }
+        words.erase(words.begin());
+        succeeds(block.place, program, shortened(program, words), input);
+        ++ran;
+      }
+    }
+  }
+  BOOST_TEST(ran > 12);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

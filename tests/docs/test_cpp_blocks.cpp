@@ -1,0 +1,102 @@
+// The C++ blocks of docs/ that are no programs, each where its text says that it stands. tests/docs/CMakeLists.txt
+// takes them from the documents.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE cpp_blocks
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "neural_attention/neural_attention.hpp"
+#include "neural_attention/testing/check_gradients.hpp"
+#include "neural_attention/testing/poisoned.hpp"
+
+namespace na = neural_attention;
+
+#include "projectors_2.inc"
+#include "projectors_3.inc"
+#include "projectors_5.inc"
+#include "projectors_6.inc"
+
+// A module that declares its two functions as architecture.md shows them.
+template <class B>
+using Rows = na::Rows<B>;
+template <class B>
+using Step = na::Step<B>;
+template <class B>
+class Module {
+ public:
+  struct Saved {
+    typename na::Linear<B>::Saved linear;
+  };
+  explicit Module(const na::ProjectorConfig& config) : linear_(config) {}
+  static void visit(auto& self, auto&& visitor) { visitor("linear", self.linear_); }
+#include "architecture_1.inc"
+
+ private:
+  na::Linear<B> linear_;
+};
+
+template <class B>
+Rows<B> Module<B>::forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+  return linear_.forward(step, x, saved.linear);
+}
+
+template <class B>
+Rows<B> Module<B>::backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx) {
+  return linear_.backward(step, dy, saved.linear, dx);
+}
+
+namespace {
+
+// Compiled only: a model of base size is too large for a test.
+[[maybe_unused]] void model_with_projectors(na::Cpu<float>& cpu, int vocabulary){
+#include "projectors_1.inc"
+}
+
+na::MarianConfig tiny_config() {
+  auto config = na::marian_small(8);
+  config.d_model = config.encoder_ffn_dim = config.decoder_ffn_dim = 16;
+  config.encoder_layers = config.decoder_layers = 1;
+  return config;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(architecture)
+
+BOOST_AUTO_TEST_CASE(a_module_has_the_two_functions) { BOOST_TEST(proved<Module>("Module")); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(projectors)
+
+BOOST_AUTO_TEST_CASE(those_of_ones_own_have_right_gradients) {
+  BOOST_TEST(proved<Deep>("Deep"));
+  BOOST_TEST(proved<Normed>("Normed"));
+  BOOST_TEST(proved<Corrected>("Corrected"));
+}
+
+BOOST_AUTO_TEST_CASE(a_linear_model_becomes_a_neural_one) {
+  na::Cpu<float> cpu(1);
+  const na::Marian<na::Cpu<float>, na::LinearProjections> linear(cpu, tiny_config());
+  na::Marian<na::Cpu<float>, na::paper::marian> neural(cpu, tiny_config());
+#include "projectors_4.inc"
+  BOOST_TEST(report.projectors.size() == 12u);  // three attentions
+}
+
+BOOST_AUTO_TEST_CASE(a_choice_takes_the_type_that_the_config_names) {
+  auto config = tiny_config();
+#include "projectors_7.inc"
+  config.key.d_in = config.key.d_out = config.d_model;
+  Any<na::Cpu<float>> key(config.key);
+  const auto is_deep = [](auto& projector) {
+    return std::is_same_v<std::remove_cvref_t<decltype(projector)>, Deep<na::Cpu<float>>>;
+  };
+  BOOST_TEST(key.with_chosen(is_deep));
+  using Attention = na::MultiHeadAttention<na::Cpu<float>, AnyAttention>;
+  static_assert(std::is_class_v<Attention>);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
