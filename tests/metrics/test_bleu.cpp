@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(agrees_with_resampled_reference_scores) {
   Lines references(expected.at("segments").get<std::size_t>());
   for (auto& line : references) line = random_text(draw, words, expected.at("longest"), expected.at("words"), " ");
   const auto actual = metrics::paired_bootstrap_bleu(drop_words(references, 3), drop_words(references, 5), references,
-                                                     expected.at("samples"), expected.at("seed"));
+                                                     {}, expected.at("samples"), expected.at("seed"));
   const auto check = [](const metrics::BootstrapEstimate& estimate, const Json& json) {
     check_near(estimate.score, json.at("score"), "score");
     check_near(estimate.mean, json.at("mean"), "mean");
@@ -351,18 +351,30 @@ BOOST_AUTO_TEST_CASE(agrees_with_resampled_reference_scores) {
 
 BOOST_AUTO_TEST_CASE(equal_systems_do_not_differ) {
   const Lines system = {"a b c d e", "f g h i", "k l m n o"}, references = {"a b c d f", "f g h i", "k l x n o"};
-  const auto result = metrics::paired_bootstrap_bleu(system, system, references, 100);
+  const auto result = metrics::paired_bootstrap_bleu(system, system, references, {}, 100);
   BOOST_CHECK_EQUAL(result.p_value, 1.0);
   BOOST_CHECK_EQUAL(result.difference.lower, 0.0);
   BOOST_CHECK_EQUAL(result.difference.upper, 0.0);
   BOOST_CHECK_LT(result.first.lower, result.first.upper);
 }
 
+BOOST_AUTO_TEST_CASE(takes_several_references_and_any_tokenizer) {
+  const Lines first = {"一只狗", "两个人走"}, second = {"一只猫在", "两个人在走"};
+  const Lines references = {"一只狗在跑", "两个人在走"}, others = {"一条狗跑", "有两人走"};
+  const Streams both = {references, others}, twice = {references, references};
+  const metrics::BleuOptions options{.tokenizer = metrics::BleuTokenizer::Chinese};
+  const auto result = metrics::paired_bootstrap_bleu(first, second, both, options, 50);
+  BOOST_CHECK_EQUAL(result.first.score, metrics::corpus_bleu(first, both, options).score);
+  BOOST_CHECK_EQUAL(result.second.score, metrics::corpus_bleu(second, both, options).score);
+  BOOST_CHECK_EQUAL(metrics::paired_bootstrap_bleu(first, second, twice, options, 50).difference.mean,
+                    metrics::paired_bootstrap_bleu(first, second, references, options, 50).difference.mean);
+}
+
 BOOST_AUTO_TEST_CASE(depends_on_the_seed_only) {
   const Lines first = {"a b c d e", "f g h i", "k l m n o"}, second = {"a b c d f", "f g i", "k l m n o p"};
   const Lines references = {"a b c d f", "f g h i", "k l x n o"};
   const auto mean = [&](std::uint64_t seed) {
-    return metrics::paired_bootstrap_bleu(first, second, references, 100, seed).difference.mean;
+    return metrics::paired_bootstrap_bleu(first, second, references, {}, 100, seed).difference.mean;
   };
   BOOST_CHECK_EQUAL(mean(1), mean(1));
   BOOST_CHECK_NE(mean(1), mean(2));
@@ -427,7 +439,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_cannot_be_compared) {
   BOOST_CHECK_THROW(metrics::paired_bootstrap<Mean>({}, {}, mean, 10, stream(1)), na::ConfigError);
   BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(two, one, two), na::ShapeError);
   BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(none, none, none), na::ConfigError);
-  BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(two, two, two, 0), na::ConfigError);
+  BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(two, two, two, {}, 0), na::ConfigError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -98,29 +98,45 @@ PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<co
   return result;
 }
 
-/// The same for corpus BLEU of two systems' outputs against one reference each. The result is a function of the texts,
-/// `samples` and `seed`. \throws as above and as corpus_bleu.
+/// The same for corpus BLEU of two systems' outputs; `references[stream][segment]`. The result is a function of the
+/// texts, `options`, `samples` and `seed`. \throws as above and as corpus_bleu.
 inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::string> references, int samples = 1000,
+                                             std::span<const std::span<const std::string>> references,
+                                             const BleuOptions& options = {}, int samples = 1000,
                                              std::uint64_t seed = 12345) {
-  const std::span<const std::span<const std::string>> streams(&references, 1);
-  const auto first_statistics = bleu_statistics(first, streams);
-  const auto second_statistics = bleu_statistics(second, streams);
-  const auto score = [](const BleuStatistics& sum) { return bleu_score(sum).score; };
+  const auto first_statistics = bleu_statistics(first, references, options.tokenizer);
+  const auto second_statistics = bleu_statistics(second, references, options.tokenizer);
+  const auto score = [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; };
   return paired_bootstrap<BleuStatistics>(first_statistics, second_statistics, score, samples,
                                           RandomStream(RandomKey{seed}));
 }
 
-/// The same for corpus chrF.
-inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::string> references, const ChrfOptions& options = {},
+/// Against one reference for each segment.
+inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                                             std::span<const std::string> references, const BleuOptions& options = {},
                                              int samples = 1000, std::uint64_t seed = 12345) {
-  const std::span<const std::span<const std::string>> streams(&references, 1);
-  const auto first_statistics = chrf_statistics(first, streams, options);
-  const auto second_statistics = chrf_statistics(second, streams, options);
+  return paired_bootstrap_bleu(first, second, std::span<const std::span<const std::string>>(&references, 1), options,
+                               samples, seed);
+}
+
+/// The same for corpus chrF; `references[stream][segment]`.
+inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                                             std::span<const std::span<const std::string>> references,
+                                             const ChrfOptions& options = {}, int samples = 1000,
+                                             std::uint64_t seed = 12345) {
+  const auto first_statistics = chrf_statistics(first, references, options);
+  const auto second_statistics = chrf_statistics(second, references, options);
   const auto score = [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; };
   return paired_bootstrap<ChrfStatistics>(first_statistics, second_statistics, score, samples,
                                           RandomStream(RandomKey{seed}));
+}
+
+/// Against one reference for each segment.
+inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                                             std::span<const std::string> references, const ChrfOptions& options = {},
+                                             int samples = 1000, std::uint64_t seed = 12345) {
+  return paired_bootstrap_chrf(first, second, std::span<const std::span<const std::string>>(&references, 1), options,
+                               samples, seed);
 }
 
 }  // namespace neural_attention::metrics
