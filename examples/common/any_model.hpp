@@ -44,10 +44,10 @@ extern template neural_attention::io::LoadReport neural_attention::io::load_mode
 
 namespace examples {
 
-/// Throws FileError where a model and its tokenizer do not go together.
+/// Throws FileError where a model has fewer rows than its tokenizer has ids.
 template <class Config>
 Config fitting(Config config, const std::string& directory, int vocabulary) {
-  if (config.vocab_size != vocabulary)
+  if (config.vocab_size < vocabulary)
     throw na::FileError(directory + "/config.json", "the model has a vocabulary of " +
                                                         std::to_string(config.vocab_size) +
                                                         ", but its tokenizer one of " + std::to_string(vocabulary));

@@ -106,6 +106,7 @@ inline void require_model(const neural_attention::text::ByteBpeModel& model) {
   require(!model.pieces.empty(), "a vocabulary has pieces");
   for (const auto& merge : model.merges)
     require(piece(merge.left) + piece(merge.right) == piece(merge.id), "a merge makes what it joins");
+  for (const int hole : model.holes) require(piece(hole).empty(), "an id without a piece has none");
   for (const auto& token : model.added_tokens)
     require(piece(token.id) == token.content && !token.content.empty(), "an added token has its id");
 }
@@ -118,9 +119,12 @@ inline bool tokenizer_json(const std::string& path) {
     require_model(model);
     const auto written = neural_attention::text::to_json(model).dump();
     const auto again = neural_attention::text::byte_bpe_model(io::parse_json(written, name), name);
-    require(again.pieces == model.pieces && again.merges == model.merges && again.added_tokens == model.added_tokens &&
-                again.add_prefix_space == model.add_prefix_space,
+    require(again.pieces == model.pieces && again.holes == model.holes && again.merges == model.merges &&
+                again.added_tokens == model.added_tokens && again.add_prefix_space == model.add_prefix_space &&
+                again.unk_token == model.unk_token && again.fuse_unk == model.fuse_unk &&
+                again.ignore_merges == model.ignore_merges && again.nfc == model.nfc,
             "a tokenizer written again is the same");
+    neural_attention::text::ByteBpe(model).encode("he \u00e9e\u0301 <mask>h\xff");
   });
 }
 
@@ -140,7 +144,7 @@ inline bool merges(const std::string& path) {
   return reads(path, [](const std::string& name) {
     auto model = neural_attention::text::read_vocabulary_and_merges(vocabulary.path(), name);
     require_model(model);
-    const neural_attention::text::ByteBpe bpe(std::move(model), name);
+    const neural_attention::text::ByteBpe bpe(std::move(model));
     const std::string text = "abc aab aaaab bcabc <s> ab\xFF";
     require(bpe.decode(bpe.encode(text)) == text, "ids give the bytes back");
   });

@@ -1,5 +1,6 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE byte_bpe
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,8 @@
 #include "golden_hash.hpp"
 #include "neural_attention/text/byte_bpe.hpp"
 #include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/masking.hpp"
+#include "neural_attention/text/nfc.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;
@@ -51,7 +54,7 @@ const json& cases() {
 text::ByteBpe with_space(const text::ByteBpe& bpe) {
   auto model = bpe.model();
   model.add_prefix_space = true;
-  return text::ByteBpe(std::move(model), "a test");
+  return text::ByteBpe(std::move(model));
 }
 
 /// The golden vocabulary in the two files of GPT-2's layout.
@@ -75,7 +78,11 @@ void check_same(const text::ByteBpeModel& found, const text::ByteBpeModel& expec
   BOOST_TEST((found.pieces == expected.pieces));
   BOOST_TEST((found.merges == expected.merges));
   BOOST_TEST((found.added_tokens == expected.added_tokens));
+  BOOST_TEST((found.holes == expected.holes));
   BOOST_TEST(found.add_prefix_space == expected.add_prefix_space);
+  BOOST_TEST(found.unk_token == expected.unk_token);
+  BOOST_TEST((found.fuse_unk == expected.fuse_unk && found.ignore_merges == expected.ignore_merges &&
+              found.nfc == expected.nfc));
 }
 
 /// As long_line of byte_bpe_cases.py.
@@ -395,14 +402,59 @@ BOOST_AUTO_TEST_CASE(vocabulary_and_merges) {
 
   auto vocabulary = json::parse(scratch.read("vocab.json"));
   vocabulary["new"] = 640;
-  vocabulary["newer"] = 642;
+  vocabulary["newer"] = 2'000'000;
   put(scratch / "vocab.json", vocabulary.dump());
-  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"newer\" has id 642"}));
+  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"newer\" has id 2000000"}));
   vocabulary.erase("newer");
+  vocabulary.erase("<unk>");
   vocabulary["not Z"] = vocabulary["Z"];
   vocabulary.erase("Z");
   put(scratch / "vocab.json", vocabulary.dump());
-  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"Z\" of byte 90"}));
+  BOOST_CHECK_EXCEPTION(load(), FileError, says({scratch.file("vocab.json"), "\"Z\" of byte 90", "<unk>"}));
+}
+
+// As published: ids that nothing has, and bytes that a vocabulary of few characters lacks.
+BOOST_AUTO_TEST_CASE(holes_and_missing_bytes) {
+  const Scratch scratch, saved;
+  scratch.write("vocab.json", R"({"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"A":5,"B":6,"AB":9,"<mask>":12})");
+  scratch.write("merges.txt", "#version: 0.2\nA B\n");
+  const auto bpe = text::ByteBpe::load(scratch.path.string());
+  BOOST_TEST(bpe.vocab_size() == 13);
+  check_equal(bpe.model().holes, Ids{4, 7, 8, 10, 11});
+  BOOST_TEST((bpe.has_piece(9) && !bpe.has_piece(4) && !bpe.has_piece(13) && !bpe.has_piece(-1)));
+  for (const int hole : {4, 11}) BOOST_CHECK_THROW(bpe.piece(hole), ConfigError);
+  check_equal(bpe.encode("ABA"), Ids{9, 5});
+  check_equal(bpe.encode("A ?\u00e4B<mask>"), Ids{5, 3, 3, 3, 3, 6, 12});
+  BOOST_TEST(bpe.decode(Ids{9, 3, 5}) == "AB<unk>A");
+  BOOST_TEST(bpe.decode(Ids{9, 3, 5}, true) == "ABA");
+
+  bpe.save(saved.path.string());
+  check_same(text::ByteBpe::load(saved.path.string()).model(), bpe.model());
+  std::filesystem::remove(saved / "tokenizer.json");
+  check_same(text::ByteBpe::load(saved.path.string()).model(), bpe.model());
+
+  // As Hugging Face's tokenizers do where a tokenizer.json says so: one <unk> for several, or none at all.
+  auto model = bpe.model();
+  model.fuse_unk = true;
+  check_equal(text::ByteBpe(model).encode("A??B? ?"), Ids{5, 3, 6, 3, 3});
+  model.unk_token.clear();
+  check_equal(text::ByteBpe(model).encode("A??B? ?"), Ids{5, 6});
+
+  const auto vocabulary = text::masking_vocabulary(bpe);
+  check_equal(vocabulary.pieces, Ids{0, 1, 2, 3, 5, 6, 9, 12});
+  text::MaskedSequence result;
+  const std::vector<int> ids(2000, 5);
+  text::TokenMasker(vocabulary, {1.0, 0.0, 1.0}).mask(ids, 0, 0, false, result);
+  const std::set<int> drawn(result.ids.begin(), result.ids.end());
+  check_equal(Ids(drawn.begin(), drawn.end()), vocabulary.pieces);
+}
+
+BOOST_AUTO_TEST_CASE(form_c) {
+  for (const auto& row : json::parse(contents(golden_path("nfc.json")))) {
+    const auto line = row[0].get<std::string>();
+    BOOST_TEST_CONTEXT(row[0].dump(-1, ' ', true)) BOOST_TEST(text::nfc(line) == row[1].get<std::string>());
+  }
+  BOOST_TEST(text::nfc("e\u0301\xff\u0301e\xcc") == "\u00e9\xff\u0301e\xcc");
 }
 
 BOOST_AUTO_TEST_CASE(tokenizer_json) {
@@ -429,8 +481,74 @@ BOOST_AUTO_TEST_CASE(tokenizer_json) {
   struct Change {
     const char *pointer, *value, *part;
   };
+  // Other ways to say the same.
+  const auto same_as = [&](const char* pointer, const json& value) {
+    BOOST_TEST_CONTEXT(pointer << " " << value) {
+      auto changed = document;
+      changed[json::json_pointer(pointer)] = value;
+      check_same(load(changed).model(), golden_bpe().model());
+    }
+  };
+  const auto byte_level = document["pre_tokenizer"];
+  const json around = {{"type", "TemplateProcessing"},
+                       {"single",
+                        {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+                         {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+                         {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}}}}};
+  same_as("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {byte_level}}});
+  same_as("/decoder", {{"type", "Sequence"}, {"decoders", {byte_level}}});
+  same_as("/post_processor", around);
+  same_as("/post_processor", {{"type", "Sequence"}, {"processors", {around}}});
+  same_as("/post_processor", {{"type", "Sequence"}, {"processors", {byte_level, around}}});
+  same_as("/model/ignore_merges", nullptr);
+
+  // Settings of their own, which come back from what is saved.
+  const auto setting = [&](const char* pointer, const json& value) {
+    auto changed = document;
+    changed[json::json_pointer(pointer)] = value;
+    const auto bpe = load(changed);
+    check_same(load(text::to_json(bpe.model())).model(), bpe.model());
+    return bpe;
+  };
+  const auto nfc = setting("/normalizer", {{"type", "NFC"}});
+  BOOST_TEST(nfc.decode(nfc.encode("e\u0301 <mask>")) == "\u00e9<mask>");
+  BOOST_TEST(nfc.decode(nfc.encode_ordinary("e\u0301")) == "\u00e9");
+  BOOST_TEST(setting("/normalizer", {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}}).model().nfc);
+  const auto unmerged = setting("/model/merges", json::array());
+  auto by_word = unmerged.model();
+  by_word.ignore_merges = true;
+  check_equal(text::ByteBpe(by_word).encode("The waves"), golden_bpe().encode("The waves"));
+  BOOST_TEST(unmerged.encode("The waves").size() == 9u);
+
+  // A single word is not found inside another one.
+  const auto word = setting("/added_tokens/4/single_word", true);
+  for (const auto& [line, masks] : {std::pair("<mask>", 1),
+                                    {"a <mask>, b", 1},
+                                    {"a<mask>", 0},
+                                    {"<mask>1", 0},
+                                    {"_<mask>", 0},
+                                    {"<mask>\u0301", 0},
+                                    {"\u24b6<mask>", 0},
+                                    {"\u00e9<mask>", 0},
+                                    {"\u2603<mask>\u2603", 1},
+                                    {"a<mask> <mask>", 1}}) {
+    const auto ids = word.encode(line);
+    BOOST_TEST_CONTEXT(line) BOOST_TEST(std::count(ids.begin(), ids.end(), 639) == masks);
+  }
+
   for (const auto& [pointer, value, part] : std::initializer_list<Change>{
            {"/normalizer", R"({"type":"Lowercase"})", "normalizer of type \"Lowercase\""},
+           {"/normalizer", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"NFC"}]})", "\"Sequence\""},
+           {"/pre_tokenizer", R"({"type":"Sequence","pretokenizers":[]})", "\"Sequence\""},
+           {"/post_processor", R"({"type":"TemplateProcessing"})", "template \"\""},
+           {"/post_processor",
+            R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}]})",
+            "template \"<s> A\""},
+           {"/post_processor", R"({"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"Bert"}]})",
+            "\"Bert\""},
+           {"/post_processor", R"({"type":"Sequence","processors":[]})", "sequence of others"},
+           {"/model/byte_fallback", "true", "byte_fallback"},
+           {"/model/unk_token", "\"[UNK]\"", "\"[UNK]\" is not in"},
            {"/normalizer", "[]", "\"type\""},
            {"/pre_tokenizer", "null", "pre_tokenizer that is missing"},
            {"/pre_tokenizer/type", "\"Metaspace\"", "pre_tokenizer of type \"Metaspace\""},
@@ -443,11 +561,11 @@ BOOST_AUTO_TEST_CASE(tokenizer_json) {
            {"/model", "null", "\"model\""},
            {"/model/type", "\"Unigram\"", "\"Unigram\""},
            {"/model/dropout", "0.1", "dropout"},
-           {"/model/ignore_merges", "true", "ignore_merges"},
+           {"/model/ignore_merges", "1", "ignore_merges"},
            {"/model/end_of_word_suffix", "\"</w>\"", "end_of_word_suffix"},
            {"/model/continuing_subword_prefix", "\"##\"", "continuing_subword_prefix"},
            {"/model/vocab", "[]", "\"vocab\""},
-           {"/model/vocab/!", "9999", "\"!\" has id 9999"},
+           {"/model/vocab/!", "1999999", "\"!\" has id 1999999"},
            {"/model/merges", "{}", "\"merges\""},
            {"/model/merges/1", "3", "merge 2"},
            {"/model/merges/1", R"(["h"])", "merge 2"},
@@ -455,12 +573,12 @@ BOOST_AUTO_TEST_CASE(tokenizer_json) {
            {"/model/merges/0", "\"h \u2603\"", "merge 1 is not of pieces"},
            {"/model/merges/0", R"(["h e", "r"])", "merge 1 is not of pieces"},
            {"/added_tokens", "7", "\"added_tokens\""},
-           {"/added_tokens/4/single_word", "true", "single_word"},
+           {"/added_tokens/4/single_word", "\"yes\"", "single_word"},
            {"/added_tokens/4/lstrip", "\"yes\"", "lstrip"},
            {"/added_tokens/4/content", "\"\"", "without characters"},
            {"/added_tokens/4/content", "\"!\"", "id 639, but 4 in the model's"},
            {"/added_tokens/4/id", "-1", "negative"},
-           {"/added_tokens/4/id", "700", "\"<mask>\" has id 700"}}) {
+           {"/added_tokens/4/id", "7000000", "\"<mask>\" has id 7000000"}}) {
     BOOST_TEST_CONTEXT(pointer << " " << value) {
       auto changed = document;
       changed[json::json_pointer(pointer)] = json::parse(value);

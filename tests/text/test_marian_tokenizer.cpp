@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(vocabularies) {
     BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError,
                           [&](const FileError& error) { return error.path() == path && says(part)(error); });
   };
-  check(R"({"</s>":0,"<unk>":1,"a":2,"<pad>":4})", "need the ids 0 to 3");
+  check(R"({"</s>":0,"<unk>":1,"a":2,"<pad>":1000004})", "have ids from 0 to 1000003");
   check(R"({"</s>":0,"<unk>":1,"a":-1,"<pad>":3})", "id -1");
   check(R"({"</s>":0,"<unk>":1,"a":1,"<pad>":3})", "same id 1");
   check(R"({"</s>":0,"<unk>":1,"a":2})", "lacks the special piece <pad>");
@@ -313,6 +313,19 @@ BOOST_AUTO_TEST_CASE(vocabularies) {
   check(R"({"</s>":0,"<unk>":1,)", "not valid JSON");
   check("{\"</s>\":0,\"\xFF\":1}", "not valid JSON");
   BOOST_CHECK_THROW(text::MarianVocabulary({"</s>", "<unk>", "a", "a", "<pad>"}, "v"), FileError);
+}
+
+// Some published vocabularies lack ids in between.
+BOOST_AUTO_TEST_CASE(holes) {
+  const Scratch folder;
+  const auto path = folder.write("vocab.json", R"({"</s>":0,"<unk>":1,"":3,"a":5,"<pad>":7})");
+  const auto vocabulary = text::MarianVocabulary::load(path);
+  BOOST_TEST(vocabulary.size() == 8);
+  BOOST_TEST((vocabulary.id("a") == 5 && vocabulary.id("") == 3 && vocabulary.pad_id() == 7));
+  BOOST_TEST((vocabulary.has_piece(3) && !vocabulary.has_piece(2) && !vocabulary.has_piece(8)));
+  BOOST_CHECK_THROW(vocabulary.piece(2), ConfigError);
+  vocabulary.save(folder.file("again.json"));
+  BOOST_TEST(json::parse(folder.read("again.json")) == json::parse(folder.read("vocab.json")));
 }
 
 BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {

@@ -4,14 +4,21 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/roberta.hpp"
 #include "neural_attention/text/byte_bpe.hpp"
+#include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/mask_filler.hpp"
 #include "scratch.hpp"
 
@@ -132,6 +139,88 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_filled_is_refused) {
   for (int i = 0; i < 30; ++i) line += " dog";
   BOOST_CHECK_EXCEPTION(fill(line), ConfigError, says({"33 tokens", "reads 24"}));
   BOOST_CHECK_THROW(filler({0, 1}), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(more_rows_than_pieces)
+
+BOOST_AUTO_TEST_CASE(are_no_candidates) {
+  Subject small;
+  auto config = small.make_config();
+  config.vocab_size += 7;
+  Model padded(small.backend, config, 7, Purpose::Inference);
+  const text::MaskFiller filler(padded, small.tokenizer);
+  const auto candidates = filler("the <mask> sees", 1000).at(0);
+  BOOST_TEST(candidates.size() == static_cast<std::size_t>(small.tokenizer.vocab_size()));
+  double sum = 0.0;
+  for (const auto& candidate : candidates) {
+    BOOST_TEST_REQUIRE(candidate.id < small.tokenizer.vocab_size());
+    sum += candidate.probability;
+  }
+  BOOST_TEST((sum > 0.5 && sum < 1.0));  // the other rows have the rest
+  config.vocab_size -= 8;
+  const Model cut(small.backend, config, 7, Purpose::Inference);
+  BOOST_CHECK_THROW(text::MaskFiller(cut, small.tokenizer), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// A published RoBERTa, of proteins, whose vocabulary has 20 letters and no bytes. What is expected is what transformers
+// 5.24.0 computes.
+BOOST_AUTO_TEST_SUITE(published_models)
+
+BOOST_AUTO_TEST_CASE(sapiens) {
+  const auto* const models = std::getenv("NEURAL_ATTENTION_MODELS_DIR");
+  if (models == nullptr || !std::filesystem::exists(std::string(models) + "/sapiens-vh")) {
+    std::puts("SKIPPED: NEURAL_ATTENTION_MODELS_DIR names no folder with sapiens-vh in it");
+    return;
+  }
+  const auto folder = std::string(models) + "/sapiens-vh";
+  const auto tokenizer = text::ByteBpe::load(folder);
+  Cpu<float> backend(1);
+  Roberta<Cpu<float>, LinearProjections> model(backend, io::load_roberta_config(folder + "/config.json"), std::nullopt,
+                                               Purpose::Inference);
+  io::load_model(folder, backend, model);
+
+  const auto lines = text::read_lines(folder + "/sequences.txt");
+  const auto masked =
+      lines.at(0).substr(0, 10) + "<mask>" + lines.at(0).substr(11, 29) + "<mask>" + lines.at(0).substr(41);
+  const auto masks = text::MaskFiller(model, tokenizer)(masked, 5);
+  const std::vector<std::vector<std::pair<std::string, double>>> expected = {
+      {{"A", 0.791216}, {"S", 0.056837}, {"T", 0.039127}, {"V", 0.01486}, {"E", 0.011853}},
+      {{"E", 0.882111}, {"D", 0.013752}, {"G", 0.009037}, {"A", 0.007757}, {"Q", 0.007143}}};
+  BOOST_TEST_REQUIRE(masks.size() == expected.size());
+  for (std::size_t i = 0; i < masks.size(); ++i)
+    for (std::size_t k = 0; k < masks[i].size(); ++k) {
+      BOOST_TEST(masks[i][k].token == expected[i][k].first);
+      BOOST_TEST(std::abs(masks[i][k].probability - expected[i][k].second) < 2e-6);
+    }
+
+  // Each seventh letter of each line is predicted.
+  double loss = 0.0;
+  long predicted = 0;
+  StepMemory<Cpu<float>> memory(backend);
+  Roberta<Cpu<float>, LinearProjections>::Saved saved;
+  for (const auto& line : lines) {
+    auto ids = tokenizer.encode_sequence(line);
+    std::vector<int> places, originals;
+    for (std::size_t place = 4; place + 1 < ids.size(); place += 7) {
+      places.push_back(static_cast<int>(place));
+      originals.push_back(std::exchange(ids[place], tokenizer.mask_id()));
+    }
+    MaskedBatch batch(tokenizer.pad_id());
+    batch.push(ids, places, originals);
+    auto step = memory.begin(false);
+    loss += model.loss(step, batch, 0.0, saved).negative_log_likelihood;
+    predicted += std::ssize(places);
+  }
+  BOOST_TEST(predicted == 191);
+  BOOST_TEST(std::abs(loss / double(predicted) - 1.0516527) < 2e-6);
+
+  // A byte without a piece is <unk>; nothing is learned of it here, but it does not go missing either.
+  BOOST_TEST((tokenizer.encode("EVx Z") == std::vector{7, 21, 3, 3, 3}));
+  BOOST_TEST(tokenizer.decode(std::vector{7, 3, 21}) == "E<unk>V");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

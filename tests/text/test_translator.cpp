@@ -289,3 +289,50 @@ BOOST_AUTO_TEST_CASE(attention_maps_belong_to_pieces) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+// Embeddings are often padded to a multiple of 8 or 64 rows. Those rows have no piece and could not be written.
+BOOST_AUTO_TEST_SUITE(more_rows_than_pieces)
+
+BOOST_AUTO_TEST_CASE(are_never_chosen) {
+  Cpu<double> backend{1};
+  auto padded = config();
+  const int pieces = padded.vocab_size;
+  padded.vocab_size = pieces + 5;
+  Marian<Cpu<double>, paper::marian> model(backend, padded, 7, Purpose::Inference);
+  backend.scale(model.parameters().values(), 1.5);
+  for (const auto& entry : model.parameters().entries()) {
+    if (entry.name != "final_logits_bias") continue;
+    std::vector<double> bias(static_cast<std::size_t>(padded.vocab_size), 0.0);
+    std::fill(bias.begin() + pieces, bias.end(), 1000.0);  // the likeliest by far
+    backend.upload(bias, {model.parameters().values().data + entry.offset, entry.rows, entry.cols});
+  }
+  model.parameters().refresh();
+  auto how = generation_defaults(padded);
+  how.max_length = 12;
+  const text::Translator translator(model, tokenizer(), how);
+  const auto check = [&](const GenerationConfig& asked) {
+    for (const auto& translation : translator.translate(sentences(), asked))
+      for (const auto& candidate : translation.candidates)
+        for (const int id : candidate.ids) BOOST_TEST_REQUIRE(id < pieces);
+  };
+  check(how);  // greedy
+  how.num_beams = how.num_return_sequences = 4;
+  check(how);
+  how.renormalize_logits = false;
+  check(how);
+  how.num_beams = how.num_return_sequences = 1;
+  how.do_sample = true;
+  how.temperature = 5.0;
+  check(how);
+}
+
+BOOST_AUTO_TEST_CASE(fewer_rows_are_refused) {
+  Cpu<double> backend{1};
+  auto small = config();
+  small.vocab_size -= 1;
+  small.pad_token_id = small.vocab_size - 1;
+  const Marian<Cpu<double>, paper::marian> model(backend, small, 7, Purpose::Inference);
+  BOOST_CHECK_THROW(text::Translator(model, tokenizer(), generation_defaults(small)), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,7 +1,8 @@
 // Tokens that are cut out of a text before it is split into words, as "<mask>" in "Paris is <mask>.": Hugging Face's
 // AddedToken. Where several begin at one place the longest wins. A token with lstrip takes the white space on its left
-// along, one with rstrip that on its right (Unicode's White_Space). Tokens that are not normalized are looked for
-// first.
+// along, one with rstrip that on its right (Unicode's White_Space); a token that is a single word is not found beside
+// a character of words. Tokens that are not normalized are looked for first; then the rest of the text is normalized,
+// which is the caller's business, and those that are normalized are looked for in it.
 #pragma once
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "neural_attention/text/utf8.hpp"
+#include "neural_attention/text/word_splitter.hpp"
 
 namespace neural_attention::text {
 
@@ -19,7 +21,8 @@ struct AddedToken {
   std::string content;  ///< not empty
   int id = 0;
   bool lstrip = false, rstrip = false, normalized = false;
-  bool special = true;  ///< left out of decoded text where asked for
+  bool special = true;       ///< left out of decoded text where asked for
+  bool single_word = false;  ///< found only where it is not a part of a word
 
   bool operator==(const AddedToken&) const = default;
 };
@@ -59,7 +62,6 @@ class AddedTokens {
     return second;
   }
 
- private:
   /// Appends the stretches of `text`, as far as the tokens that are `normalized` or not make them.
   void cut(std::string_view text, bool normalized, std::vector<TokenStretch>& result) const {
     const auto& begins = normalized ? begins_normalized_ : begins_;
@@ -72,6 +74,10 @@ class AddedTokens {
         continue;
       }
       auto begin = at, end = at + token->content.size();
+      if (token->single_word && (ends_in_word(text.substr(0, begin)) || begins_in_word(text.substr(end)))) {
+        at = end;
+        continue;
+      }
       if (token->lstrip) begin = done + without_space_at_end(text.substr(done, begin - done));
       while (token->rstrip && leading_white_space(text.substr(end)) > 0) end += leading_white_space(text.substr(end));
       if (done < begin) result.push_back({text.substr(done, begin - done), -1});
@@ -79,6 +85,19 @@ class AddedTokens {
       at = done = end;
     }
     if (done < text.size()) result.push_back({text.substr(done), -1});
+  }
+
+ private:
+  static bool begins_in_word(std::string_view text) { return word_characters().matches(text); }
+  static bool ends_in_word(std::string_view text) {
+    if (text.empty()) return false;
+    auto begin = text.size() - 1;
+    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+    return begins_in_word(text.substr(begin));
+  }
+  static const WordCharacters& word_characters() {
+    static const WordCharacters characters;
+    return characters;
   }
 
   const AddedToken* longest_at(std::string_view text, bool normalized) const {

@@ -1,7 +1,7 @@
 // Byte-level byte pair encoding, the tokenizer of GPT-2 and RoBERTa: text → added tokens and words (AddedTokens,
-// WordSplitter) → bytes → pieces, by merges of neighbours. Every byte is a piece, so any bytes come back from their
-// ids:
-//   decode(encode_ordinary(bytes)) = bytes, where add_prefix_space is off.
+// WordSplitter) → bytes → pieces, by merges of neighbours. Where every byte is a piece, as in what `train` learns, any
+// bytes come back from their ids:
+//   decode(encode_ordinary(bytes)) = bytes, where add_prefix_space and nfc are off.
 // A folder holds tokenizer.json, or vocab.json and merges.txt, and tokenizer_config.json, as HF writes and reads them.
 #pragma once
 
@@ -26,6 +26,7 @@
 #include "neural_attention/text/bpe_training.hpp"
 #include "neural_attention/text/byte_bpe_files.hpp"
 #include "neural_attention/text/byte_level.hpp"
+#include "neural_attention/text/nfc.hpp"
 #include "neural_attention/text/vocabulary_json.hpp"
 #include "neural_attention/text/word_splitter.hpp"
 
@@ -42,21 +43,18 @@ class ByteBpe {
  public:
   static constexpr std::string_view bos = "<s>", pad = "<pad>", eos = "</s>", unk = "<unk>", mask = "<mask>";
 
-  /// Throws FileError, naming `path`, where a byte has no piece.
-  ByteBpe(ByteBpeModel model, const std::string& path)
-      : model_(std::move(model)), added_(model_.added_tokens), table_(model_.merges) {
+  explicit ByteBpe(ByteBpeModel model) : model_(std::move(model)), added_(looked_for(model_)), table_(model_.merges) {
     StringMap<int> ids;
-    for (std::size_t id = 0; id < model_.pieces.size(); ++id) {
-      const auto& piece = model_.pieces[id];
-      ids.emplace(piece, static_cast<int>(id));
+    for (int id = 0; id < vocab_size(); ++id) {
+      const auto& piece = model_.pieces[static_cast<std::size_t>(id)];
+      if (has_piece(id)) ids.emplace(piece, id);
       bytes_.push_back(unspell_bytes(piece).value_or(piece));
     }
+    if (const auto found = ids.find(model_.unk_token); !model_.unk_token.empty() && found != ids.end())
+      missing_ = found->second;
     for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
-      const auto piece = spell_bytes(std::string(1, static_cast<char>(byte)));
-      const auto found = ids.find(piece);
-      if (found == ids.end())
-        throw FileError(path, "lacks the piece " + io::detail::in_quotes(piece) + " of byte " + std::to_string(byte));
-      byte_ids_[byte] = found->second;
+      const auto found = ids.find(spell_bytes(std::string(1, static_cast<char>(byte))));
+      byte_ids_[byte] = found == ids.end() ? -1 : found->second;
     }
     special_.resize(model_.pieces.size());
     for (const auto& token : model_.added_tokens)
@@ -85,11 +83,11 @@ class ByteBpe {
     const auto config = file("tokenizer_config.json");
     model.add_prefix_space =
         exists("tokenizer_config.json") && io::get_or<bool>(io::read_json(config), "add_prefix_space", false, config);
-    return ByteBpe(std::move(model), file(one_file ? "tokenizer.json" : "vocab.json"));
+    return ByteBpe(std::move(model));
   }
 
   /// Reads one tokenizer.json as Hugging Face's Tokenizer.from_file does. Throws as above.
-  static ByteBpe load_json(const std::string& path) { return ByteBpe(byte_bpe_model(io::read_json(path), path), path); }
+  static ByteBpe load_json(const std::string& path) { return ByteBpe(byte_bpe_model(io::read_json(path), path)); }
 
   /// Learns from `lines`, of any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 bytes, what was
   /// learned, <mask> last. A small text gives fewer pieces. Special tokens in the text are text. Throws ConfigError
@@ -116,7 +114,7 @@ class ByteBpe {
     model.pieces.emplace_back(mask);
     model.added_tokens = usual_special_tokens(model.pieces);
     model.add_prefix_space = options.add_prefix_space;
-    return ByteBpe(std::move(model), "the learned vocabulary");
+    return ByteBpe(std::move(model));
   }
 
   /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created where missing.
@@ -126,7 +124,7 @@ class ByteBpe {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error) throw FileError(directory, "cannot be created: " + error.message());
-    write_vocabulary(model_.pieces, (folder / "vocab.json").string());
+    write_vocabulary(model_, (folder / "vocab.json").string());
     write_merges(model_, (folder / "merges.txt").string());
     io::write_json(folder / "tokenizer.json", to_json(model_));
     io::write_json(folder / "tokenizer_config.json",
@@ -141,11 +139,22 @@ class ByteBpe {
   std::vector<int> encode(std::string_view text) const {
     std::vector<int> ids;
     Encoder encoder(*this);
-    for (const auto& stretch : added_.cut(text)) {
-      if (stretch.id >= 0)
+    std::vector<TokenStretch> stretches, parts;
+    std::string copy;
+    added_.cut(text, false, stretches);
+    for (const auto& stretch : stretches) {
+      if (stretch.id >= 0) {
         ids.push_back(stretch.id);
-      else
-        encoder(stretch.text, ids);
+        continue;
+      }
+      parts.clear();
+      added_.cut(in_form(stretch.text, copy), true, parts);
+      for (const auto& part : parts) {
+        if (part.id >= 0)
+          ids.push_back(part.id);
+        else
+          encoder(part.text, ids);
+      }
     }
     return ids;
   }
@@ -154,7 +163,8 @@ class ByteBpe {
   std::vector<int> encode_ordinary(std::string_view text) const {
     std::vector<int> ids;
     Encoder encoder(*this);
-    encoder(text, ids);
+    std::string copy;
+    encoder(in_form(text, copy), ids);
     return ids;
   }
 
@@ -177,10 +187,12 @@ class ByteBpe {
     return text;
   }
 
+  /// One more than the largest id.
   int vocab_size() const { return static_cast<int>(model_.pieces.size()); }
+  bool has_piece(int id) const { return model_.has(id); }
   bool is_special(int id) const { return special_[checked(id)]; }
 
-  /// The piece with this id in GPT-2's spelling. Throws ConfigError outside 0 ≤ id < vocab_size().
+  /// The piece with this id in GPT-2's spelling. Throws ConfigError where it has none.
   const std::string& piece(int id) const { return model_.pieces[checked(id)]; }
 
   /// Ids of RoBERTa's special tokens. Throw ConfigError where they are no added tokens of this vocabulary.
@@ -209,7 +221,15 @@ class ByteBpe {
           }
         }
         symbols_.clear();
-        for (const char byte : word) symbols_.push_back(bpe_.byte_ids_[static_cast<unsigned char>(byte)]);
+        bool fuse = false;
+        for (const char byte : word) {
+          const int id = bpe_.byte_ids_[static_cast<unsigned char>(byte)];
+          if (id >= 0)
+            symbols_.push_back(id);
+          else if (bpe_.missing_ >= 0 && !fuse)
+            symbols_.push_back(bpe_.missing_);
+          fuse = id < 0 && bpe_.model_.fuse_unk;
+        }
         merge_(symbols_);
         ids.insert(ids.end(), symbols_.begin(), symbols_.end());
       });
@@ -247,16 +267,33 @@ class ByteBpe {
     return copy;
   }
 
+  /// The tokens as they are looked for: those that are normalized, in form C where the text is.
+  static std::vector<AddedToken> looked_for(const ByteBpeModel& model) {
+    auto tokens = model.added_tokens;
+    for (auto& token : tokens)
+      if (model.nfc && token.normalized) token.content = nfc(token.content);
+    return tokens;
+  }
+
+  /// Ordinary text as the pieces expect it; `copy` may hold it.
+  std::string_view in_form(std::string_view text, std::string& copy) const {
+    return model_.nfc ? std::string_view(copy = nfc(text)) : text;
+  }
+
   /// Most words of a text are one piece. Which pieces can be such words is found here, so that they are not merged.
   void find_whole_words() {
     BpeMerger merge(table_);
     std::vector<int> symbols;
     for (std::size_t id = 0; id < bytes_.size(); ++id) {
-      symbols.clear();
-      for (const char byte : bytes_[id]) symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
-      merge(symbols);
-      if (symbols.size() != 1 || symbols[0] != static_cast<int>(id)) continue;
-      words_.emplace(bytes_[id], symbols[0]);
+      if (bytes_[id].empty() || !unspell_bytes(model_.pieces[id])) continue;
+      if (!model_.ignore_merges) {
+        symbols.clear();
+        for (const char byte : bytes_[id]) symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+        if (std::find(symbols.begin(), symbols.end(), -1) != symbols.end()) continue;
+        merge(symbols);
+        if (symbols.size() != 1 || symbols[0] != static_cast<int>(id)) continue;
+      }
+      words_.emplace(bytes_[id], static_cast<int>(id));
       longest_word_ = std::max(longest_word_, bytes_[id].size());
     }
   }
@@ -272,7 +309,7 @@ class ByteBpe {
     return id;
   }
   std::size_t checked(int id) const {
-    if (id < 0 || id >= vocab_size())
+    if (!has_piece(id))
       throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " +
                         std::to_string(vocab_size()));
     return static_cast<std::size_t>(id);
@@ -282,8 +319,9 @@ class ByteBpe {
   WordSplitter split_;
   AddedTokens added_;
   BpeMergeTable table_;
-  std::array<int, 256> byte_ids_{};
-  std::vector<std::string> bytes_;  // of each piece
+  std::array<int, 256> byte_ids_{};  // -1: there is none
+  int missing_ = -1;                 // what stands for a byte without an id; -1: nothing
+  std::vector<std::string> bytes_;   // of each piece
   std::vector<bool> special_;
   StringMap<int> words_;  // pieces that merging makes of their own bytes
   std::size_t longest_word_ = 0;

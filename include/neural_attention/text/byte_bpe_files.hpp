@@ -1,6 +1,6 @@
 // The files of byte-level BPE: vocab.json with merges.txt as GPT-2 has them (a merge a line, "Ġ t", the first line may
 // be a "#version"), and tokenizer.json of Hugging Face's tokenizers. Of the latter's many forms one is supported: a BPE
-// model behind a ByteLevel pre-tokenizer with GPT-2's pattern, and no normalizer; every other is refused.
+// model behind a ByteLevel pre-tokenizer with GPT-2's pattern, with the normalizer NFC or none; every other is refused.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/text/added_tokens.hpp"
 #include "neural_attention/text/bpe_merges.hpp"
@@ -25,11 +26,14 @@
 namespace neural_attention::text {
 
 /// What the files hold. Pieces are in GPT-2's spelling, added tokens among them as they are.
-struct ByteBpeModel {
-  std::vector<std::string> pieces;  ///< by id
-  std::vector<BpeMerge> merges;     ///< the first one is applied first
-  std::vector<AddedToken> added_tokens;
+struct ByteBpeModel : PieceTable {
+  std::vector<BpeMerge> merges = {};  ///< the first one is applied first
+  std::vector<AddedToken> added_tokens = {};
   bool add_prefix_space = false;  ///< a text that does not begin with a space is given one
+  std::string unk_token = {};     ///< the piece of a byte that has none of its own; empty: such bytes are left out
+  bool fuse_unk = false;          ///< several of them, side by side in a word, are one
+  bool ignore_merges = false;     ///< a word that is a piece is that piece, whatever the merges make of it
+  bool nfc = false;               ///< ordinary text is brought into Unicode's form C first
 };
 
 namespace detail {
@@ -37,20 +41,21 @@ namespace detail {
 /// Collects merges that are spelled as pieces.
 class MergeReader {
  public:
-  explicit MergeReader(const std::vector<std::string>& pieces) {
-    for (std::size_t id = 0; id < pieces.size(); ++id) ids_.emplace(pieces[id], static_cast<int>(id));
+  explicit MergeReader(const PieceTable& table) {
+    for (std::size_t id = 0; id < table.pieces.size(); ++id)
+      if (table.has(static_cast<int>(id))) ids_.emplace(table.pieces[id], static_cast<int>(id));
   }
 
   /// Adds a merge. Gives back what is wrong with it, or an empty string.
   std::string add(std::string_view left, std::string_view right, std::vector<BpeMerge>& merges) {
     const auto joined = std::string(left) + std::string(right);
     if (left.empty() || right.empty() || !unspell_bytes(joined))
-      return "is not of pieces in GPT-2's spelling: " + io::detail::in_quotes(joined);
+      return "is not of pieces in GPT-2's spelling: " + in_quotes(joined);
     for (const auto piece : {left, right, std::string_view(joined)})
-      if (!ids_.contains(piece)) return "needs the piece " + io::detail::in_quotes(piece) + ", which has no id";
+      if (!ids_.contains(piece)) return "needs the piece " + in_quotes(piece) + ", which has no id";
     const BpeMerge merge{ids_.find(left)->second, ids_.find(right)->second, ids_.find(joined)->second};
     if (!seen_.insert(merge.pair()).second)
-      return "joins " + io::detail::in_quotes(left) + " and " + io::detail::in_quotes(right) + " a second time";
+      return "joins " + in_quotes(left) + " and " + in_quotes(right) + " a second time";
     merges.push_back(merge);
     return {};
   }
@@ -59,7 +64,7 @@ class MergeReader {
   std::string add(std::string_view pair, std::vector<BpeMerge>& merges) {
     const auto space = pair.find(' ');
     if (space == std::string_view::npos || pair.find(' ', space + 1) != std::string_view::npos)
-      return "is not two pieces with a space in between: " + io::detail::in_quotes(pair);
+      return "is not two pieces with a space in between: " + in_quotes(pair);
     return add(pair.substr(0, space), pair.substr(space + 1), merges);
   }
 
@@ -73,77 +78,139 @@ inline void require_json(const nlohmann::json& object, const std::string& key, c
                          const std::string& name, const std::string& path) {
   const auto found = object.find(key);
   if (found == object.end() || std::find(allowed.begin(), allowed.end(), *found) != allowed.end()) return;
-  throw FileError(path, name + " with " + io::detail::in_quotes(key) + ": " + io::detail::describe_json(*found) +
-                            " is not supported");
+  throw FileError(path,
+                  name + " with " + in_quotes(key) + ": " + io::detail::describe_json(*found) + " is not supported");
 }
 
-/// The "type" of the part `key` of a tokenizer.json; empty where there is none.
-inline std::string part_type(const nlohmann::json& document, const std::string& key, const std::string& path) {
+/// The part `key` of a tokenizer.json, null where there is none. A Sequence of one part, which lies under the key
+/// `parts`, is that part.
+inline const nlohmann::json& part(const nlohmann::json& document, const char* key, const char* parts) {
+  static const nlohmann::json none;
   const auto found = document.find(key);
-  if (found == document.end() || found->is_null()) return {};
-  return io::get<std::string>(*found, "type", path);
+  if (found == document.end()) return none;
+  if (!found->is_object() || found->value("type", nlohmann::json()) != "Sequence") return *found;
+  const auto list = found->find(parts);
+  return list != found->end() && list->is_array() && list->size() == 1 ? list->front() : *found;
+}
+
+/// The "type" of a part; empty where it is null.
+inline std::string type_of(const nlohmann::json& part, const std::string& path) {
+  return part.is_null() ? std::string() : io::get<std::string>(part, "type", path);
 }
 
 inline FileError unsupported_part(const std::string& path, const std::string& key, const std::string& type,
                                   const std::string& supported) {
-  return FileError(path, "a " + key + (type.empty() ? " that is missing" : " of type " + io::detail::in_quotes(type)) +
+  return FileError(path, "a " + key + (type.empty() ? " that is missing" : " of type " + in_quotes(type)) +
                              " is not supported, only " + supported + " is");
 }
 
-inline void require_byte_level_bpe(const nlohmann::json& document, const std::string& path) {
-  using nlohmann::json;
-  if (!document.is_object()) throw FileError(path, "is not a JSON object");
-  if (const auto type = part_type(document, "normalizer", path); !type.empty())
-    throw unsupported_part(path, "normalizer", type, "none");
-  if (const auto type = part_type(document, "pre_tokenizer", path); type != "ByteLevel")
-    throw unsupported_part(path, "pre_tokenizer", type, "ByteLevel");
-  require_json(document["pre_tokenizer"], "use_regex", json::array({true}), "a pre_tokenizer", path);
-  if (const auto type = part_type(document, "decoder", path); type != "ByteLevel")
-    throw unsupported_part(path, "decoder", type, "ByteLevel");
+/// What a TemplateProcessing puts around a text A, such as "<s> A </s>".
+inline std::string template_of(const nlohmann::json& processor) {
+  std::string form;
+  const auto single = processor.find("single");
+  if (single == processor.end() || !single->is_array()) return form;
+  for (const auto& item : *single) {
+    if (!item.is_object() || item.size() != 1 || !item.begin().value().is_object()) return {};
+    const auto id = item.begin().value().value("id", nlohmann::json());
+    if (!id.is_string()) return {};
+    form += (form.empty() ? "" : " ") + id.get<std::string>();
+  }
+  return form;
+}
 
-  // ByteLevel after the model changes only the offsets of tokens; RobertaProcessing wraps them in <s> and </s>.
-  const auto type = part_type(document, "post_processor", path);
+/// Throws FileError unless what a post_processor puts around a text is <s> and </s>, or nothing.
+inline void require_processor(const nlohmann::json& processor, const std::string& path) {
+  const auto type = type_of(processor, path);
+  if (type.empty() || type == "ByteLevel") return;  // changes only the offsets of tokens
+  if (type == "Sequence") {
+    // ByteLevel beside one other is as good as that one alone.
+    const auto parts = processor.value("processors", nlohmann::json());
+    if (!parts.is_array() || parts.size() != 2 || type_of(parts[0], path) != "ByteLevel")
+      throw FileError(path,
+                      "a post_processor that is a sequence of others than ByteLevel and one more is not supported");
+    if (type_of(parts[1], path) != "Sequence") return require_processor(parts[1], path);
+  }
   if (type == "RobertaProcessing") {
-    const auto& processor = document["post_processor"];
     for (const auto& [key, token] : {std::pair("cls", "<s>"), std::pair("sep", "</s>")}) {
       const auto found = processor.find(key);
       if (found == processor.end() || !found->is_array() || found->empty() || found->front() != token)
         throw FileError(path,
                         "a post_processor whose \"" + std::string(key) + "\" is not " + token + " is not supported");
     }
-  } else if (!type.empty() && type != "ByteLevel") {
-    throw unsupported_part(path, "post_processor", type, "RobertaProcessing or ByteLevel");
+    return;
   }
+  if (type != "TemplateProcessing")
+    throw unsupported_part(path, "post_processor", type, "RobertaProcessing, TemplateProcessing or ByteLevel");
+  if (const auto form = template_of(processor); form != "<s> A </s>")
+    throw FileError(
+        path, "a post_processor with the template " + in_quotes(form) + " is not supported, only \"<s> A </s>\" is");
+}
+
+/// Throws FileError for what is not supported, and takes over what is told of the parts.
+inline void read_parts(const nlohmann::json& document, const std::string& path, ByteBpeModel& model) {
+  using nlohmann::json;
+  if (!document.is_object()) throw FileError(path, "is not a JSON object");
+  if (const auto type = type_of(part(document, "normalizer", "normalizers"), path); !type.empty()) {
+    if (type != "NFC") throw unsupported_part(path, "normalizer", type, "NFC");
+    model.nfc = true;
+  }
+  const auto& splitter = part(document, "pre_tokenizer", "pretokenizers");
+  if (const auto type = type_of(splitter, path); type != "ByteLevel")
+    throw unsupported_part(path, "pre_tokenizer", type, "ByteLevel");
+  require_json(splitter, "use_regex", json::array({true}), "a pre_tokenizer", path);
+  model.add_prefix_space = io::get<bool>(splitter, "add_prefix_space", path);
+  if (const auto type = type_of(part(document, "decoder", "decoders"), path); type != "ByteLevel")
+    throw unsupported_part(path, "decoder", type, "ByteLevel");
+  require_processor(part(document, "post_processor", "processors"), path);
 
   const auto found = document.find("model");
   if (found == document.end() || !found->is_object()) throw FileError(path, "lacks the object \"model\"");
   require_json(*found, "type", json::array({"BPE"}), "a model", path);
   require_json(*found, "dropout", json::array({nullptr, 0.0}), "a model", path);
-  require_json(*found, "ignore_merges", json::array({nullptr, false}), "a model", path);
   for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     require_json(*found, key, json::array({nullptr, ""}), "a model", path);
+  require_json(*found, "byte_fallback", json::array({nullptr, false}), "a model", path);
+  model.unk_token = io::get_or<std::string>(*found, "unk_token", "", path);
+  model.fuse_unk = io::get_or<bool>(*found, "fuse_unk", false, path);
+  model.ignore_merges = io::get_or<bool>(*found, "ignore_merges", false, path);
 }
 
 inline AddedToken added_token(const nlohmann::json& object, const std::string& path) {
   AddedToken token{
-      io::get<std::string>(object, "content", path),      io::get<int>(object, "id", path),
-      io::get_or<bool>(object, "lstrip", false, path),    io::get_or<bool>(object, "rstrip", false, path),
-      io::get_or<bool>(object, "normalized", true, path), io::get_or<bool>(object, "special", false, path)};
+      io::get<std::string>(object, "content", path),       io::get<int>(object, "id", path),
+      io::get_or<bool>(object, "lstrip", false, path),     io::get_or<bool>(object, "rstrip", false, path),
+      io::get_or<bool>(object, "normalized", true, path),  io::get_or<bool>(object, "special", false, path),
+      io::get_or<bool>(object, "single_word", false, path)};
   if (token.content.empty()) throw FileError(path, "has an added token without characters");
-  if (token.id < 0)
-    throw FileError(path, "the id of the added token " + io::detail::in_quotes(token.content) + " is negative");
-  require_json(object, "single_word", nlohmann::json::array({false}), "an added token", path);
+  if (token.id < 0) throw FileError(path, "the id of the added token " + in_quotes(token.content) + " is negative");
   return token;
 }
 
 }  // namespace detail
 
-/// Reads vocab.json and merges.txt; there are no added tokens yet. Throws FileError for files that are missing or no
-/// such files, LineError for a merge that is broken, occurs twice, or joins or makes what has no id.
+/// Whether each of the 256 bytes has a piece; else `missing` is one that has none.
+inline bool has_all_bytes(const PieceTable& table, int& missing) {
+  const std::unordered_set<std::string_view> pieces(table.pieces.begin(), table.pieces.end());
+  for (missing = 0; missing < 256; ++missing)
+    if (!pieces.contains(spell_bytes(std::string(1, static_cast<char>(missing))))) return false;
+  return true;
+}
+
+/// Reads vocab.json and merges.txt; there are no added tokens yet. Bytes without a piece are <unk>, as they were in
+/// Hugging Face's tokenizers until version 5, which leaves them out. Throws FileError for files that are missing or no
+/// such files, and where such a byte finds no <unk>; LineError for a merge that is broken, occurs twice, or joins or
+/// makes what has no id.
 inline ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_path, const std::string& merges_path) {
   ByteBpeModel model;
-  model.pieces = pieces_by_id(io::read_json(vocabulary_path), vocabulary_path);
-  detail::MergeReader reader(model.pieces);
+  static_cast<PieceTable&>(model) = pieces_by_id(io::read_json(vocabulary_path), vocabulary_path);
+  if (int byte = 0; !has_all_bytes(model, byte)) {
+    model.unk_token = "<unk>";
+    if (std::find(model.pieces.begin(), model.pieces.end(), model.unk_token) == model.pieces.end())
+      throw FileError(vocabulary_path, "lacks the piece " +
+                                           in_quotes(spell_bytes(std::string(1, static_cast<char>(byte)))) +
+                                           " of byte " + std::to_string(byte) + ", and <unk> in its place");
+  }
+  detail::MergeReader reader(model);
   const auto lines = read_lines(merges_path);
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (i == 0 && lines[i].starts_with("#version")) continue;
@@ -156,9 +223,8 @@ inline ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_pat
 /// What a tokenizer.json holds; `path` is the file that it came from. Truncation and padding, which it may hold, are
 /// ignored. Throws FileError for what is broken and for what is not supported.
 inline ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& path) {
-  detail::require_byte_level_bpe(document, path);
   ByteBpeModel model;
-  model.add_prefix_space = io::get<bool>(document["pre_tokenizer"], "add_prefix_space", path);
+  detail::read_parts(document, path, model);
 
   const auto list = [&](nlohmann::json& object, const char* key) -> nlohmann::json& {
     auto& value = object[key];
@@ -172,14 +238,15 @@ inline ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& p
     auto token = detail::added_token(object, path);
     const auto [place, is_new] = vocabulary.emplace(token.content, static_cast<unsigned>(token.id));
     if (!is_new && *place != token.id)
-      throw FileError(path, "the added token " + io::detail::in_quotes(token.content) + " has id " +
-                                std::to_string(token.id) + ", but " + io::detail::describe_json(*place) +
-                                " in the model's \"vocab\"");
+      throw FileError(path, "the added token " + in_quotes(token.content) + " has id " + std::to_string(token.id) +
+                                ", but " + io::detail::describe_json(*place) + " in the model's \"vocab\"");
     model.added_tokens.push_back(std::move(token));
   }
-  model.pieces = pieces_by_id(vocabulary, path);
+  static_cast<PieceTable&>(model) = pieces_by_id(vocabulary, path);
+  if (!model.unk_token.empty() && !vocabulary.contains(model.unk_token))
+    throw FileError(path, "the \"unk_token\" " + in_quotes(model.unk_token) + " is not in the model's \"vocab\"");
 
-  detail::MergeReader reader(model.pieces);
+  detail::MergeReader reader(model);
   std::size_t number = 0;
   for (const auto& merge : list(document["model"], "merges")) {
     ++number;
@@ -206,14 +273,15 @@ inline void write_merges(const ByteBpeModel& model, const std::string& path) {
 inline nlohmann::json to_json(const ByteBpeModel& model) {
   using nlohmann::json;
   json vocabulary = json::object(), merges = json::array(), added_tokens = json::array(), processor;
-  for (std::size_t id = 0; id < model.pieces.size(); ++id) vocabulary[model.pieces[id]] = id;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id)
+    if (model.has(static_cast<int>(id))) vocabulary[model.pieces[id]] = id;
   for (const auto& merge : model.merges)
     merges.push_back(model.pieces[static_cast<std::size_t>(merge.left)] + " " +
                      model.pieces[static_cast<std::size_t>(merge.right)]);
   for (const auto& token : model.added_tokens)
     added_tokens.push_back({{"id", token.id},
                             {"content", token.content},
-                            {"single_word", false},
+                            {"single_word", token.single_word},
                             {"lstrip", token.lstrip},
                             {"rstrip", token.rstrip},
                             {"normalized", token.normalized},
@@ -235,18 +303,19 @@ inline nlohmann::json to_json(const ByteBpeModel& model) {
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", added_tokens},
-          {"normalizer", nullptr},
+          {"normalizer", model.nfc ? json{{"type", "NFC"}} : json()},
           {"pre_tokenizer", byte_level},
           {"post_processor", processor},
           {"decoder", byte_level},
           {"model",
            {{"type", "BPE"},
             {"dropout", nullptr},
-            {"unk_token", nullptr},
+            {"unk_token", model.unk_token.empty() ? json() : json(model.unk_token)},
             {"continuing_subword_prefix", ""},
             {"end_of_word_suffix", ""},
-            {"fuse_unk", false},
+            {"fuse_unk", model.fuse_unk},
             {"byte_fallback", false},
+            {"ignore_merges", model.ignore_merges},
             {"vocab", vocabulary},
             {"merges", merges}}}};
 }

@@ -45,7 +45,7 @@ inline bool read_clean_up_spaces(const std::string& path) {
 class MarianTokenizer {
  public:
   /// Reads a folder. tokenizer_config.json may be absent. Throws FileError for a missing or broken file, a vocabulary
-  /// that is not dense or lacks a special piece, and for separate vocabularies.
+  /// that lacks a special piece, and for separate vocabularies.
   static MarianTokenizer load(const std::string& directory) {
     const auto file = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
     MarianTokenizer tokenizer(SentencePiece(file("source.spm")), SentencePiece(file("target.spm")),
@@ -136,6 +136,7 @@ class MarianTokenizer {
   void set_clean_up_spaces(bool value) { clean_up_spaces_ = value; }
 
   int vocab_size() const { return vocabulary_.size(); }
+  bool has_piece(int id) const { return vocabulary_.has_piece(id); }
   int eos_id() const { return vocabulary_.eos_id(); }
   int unk_id() const { return vocabulary_.unk_id(); }
   int pad_id() const { return vocabulary_.pad_id(); }

@@ -1,5 +1,5 @@
-// HF Marian's vocab.json: one JSON object, piece → id, with the ids 0 … n-1. The ids of a SentencePiece model are not
-// those of the translation model; this file is what ties pieces to rows of the embedding.
+// HF Marian's vocab.json: one JSON object, piece → id; an id may have no piece. The ids of a SentencePiece model are
+// not those of the translation model; this file is what ties pieces to rows of the embedding.
 #pragma once
 
 #include <cstddef>
@@ -21,26 +21,31 @@ class MarianVocabulary {
   static constexpr std::string_view eos = "</s>", unk = "<unk>", pad = "<pad>";
 
   /// `pieces[i]` gets id i. Throws FileError, naming `path`, where a piece occurs twice or a special one is missing.
-  MarianVocabulary(std::vector<std::string> pieces, const std::string& path) : pieces_(std::move(pieces)) {
-    ids_.reserve(pieces_.size());
-    for (std::size_t id = 0; id < pieces_.size(); ++id)
-      if (!ids_.emplace(pieces_[id], static_cast<int>(id)).second)
-        throw FileError(path, "piece " + io::detail::in_quotes(pieces_[id]) + " occurs more than once");
+  MarianVocabulary(std::vector<std::string> pieces, const std::string& path)
+      : MarianVocabulary(PieceTable{std::move(pieces), {}}, path) {}
+  MarianVocabulary(PieceTable table, const std::string& path) : table_(std::move(table)) {
+    ids_.reserve(table_.pieces.size());
+    for (int id = 0; id < size(); ++id) {
+      const auto& piece = table_.pieces[static_cast<std::size_t>(id)];
+      if (has_piece(id) && !ids_.emplace(piece, id).second)
+        throw FileError(path, "piece " + in_quotes(piece) + " occurs more than once");
+    }
     eos_id_ = special(eos, path);
     unk_id_ = special(unk, path);
     pad_id_ = special(pad, path);
   }
 
-  /// Reads vocab.json. Throws FileError where it is no object of integers, a piece or an id occurs twice, or an id in
-  /// 0 … n-1 is missing.
+  /// Reads vocab.json. Throws FileError where it is no object of integers, or a piece or an id occurs twice.
   static MarianVocabulary load(const std::string& path) {
     return MarianVocabulary(pieces_by_id(io::read_json(path), path), path);
   }
 
   /// Writes vocab.json in the order of the ids, ASCII only as HF does, all or nothing.
-  void save(const std::string& path) const { write_vocabulary(pieces_, path); }
+  void save(const std::string& path) const { write_vocabulary(table_, path); }
 
-  int size() const { return static_cast<int>(pieces_.size()); }
+  /// One more than the largest id.
+  int size() const { return static_cast<int>(table_.pieces.size()); }
+  bool has_piece(int id) const { return table_.has(id); }
   int eos_id() const { return eos_id_; }
   int unk_id() const { return unk_id_; }
   int pad_id() const { return pad_id_; }
@@ -52,11 +57,11 @@ class MarianVocabulary {
     return found == ids_.end() ? unk_id_ : found->second;
   }
 
-  /// The piece with this id. Throws ConfigError outside 0 ≤ id < size().
+  /// The piece with this id. Throws ConfigError where it has none.
   const std::string& piece(int id) const {
-    if (id < 0 || id >= size())
+    if (!has_piece(id))
       throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(size()));
-    return pieces_[static_cast<std::size_t>(id)];
+    return table_.pieces[static_cast<std::size_t>(id)];
   }
 
  private:
@@ -66,7 +71,7 @@ class MarianVocabulary {
     return found->second;
   }
 
-  std::vector<std::string> pieces_;
+  PieceTable table_;
   std::unordered_map<std::string, int> ids_;
   int eos_id_ = 0, unk_id_ = 0, pad_id_ = 0;
 };

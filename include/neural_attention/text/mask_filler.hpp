@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "neural_attention/core/step.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/models/masked_batch.hpp"
+#include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {
 
@@ -38,9 +38,14 @@ class MaskFiller {
  public:
   using B = typename Model::Backend;
 
-  /// Throws ConfigError where an option makes no sense, or the vocabulary has no <mask>.
+  /// Throws ConfigError where an option makes no sense, the vocabulary has no <mask>, or it has more ids than the
+  /// model.
   MaskFiller(const Model& model, const Tokenizer& tokenizer, MaskFillerOptions options = {})
-      : model_(&model), tokenizer_(&tokenizer), mask_(tokenizer.mask_id()), workers_(workers(options)) {}
+      : model_(&model), tokenizer_(&tokenizer), mask_(tokenizer.mask_id()), workers_(workers(options)) {
+    require_rows(model.config().vocab_size, tokenizer.vocab_size());
+    for (int id = 0; id < model.config().vocab_size; ++id)
+      if (tokenizer.has_piece(id)) pieces_.push_back(id);
+  }
 
   /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError
   /// where the text has no <mask> or more tokens than the model reads, and for a count below 1.
@@ -95,8 +100,7 @@ class MaskFiller {
     const auto largest = double(*std::max_element(logits.begin(), logits.end()));
     double sum = 0.0;
     for (const auto logit : logits) sum += std::exp(double(logit) - largest);
-    std::vector<int> order(logits.size());
-    std::iota(order.begin(), order.end(), 0);
+    auto order = pieces_;  // a row without a piece has its share of the sum, as in Hugging Face's, but is no candidate
     const auto end = order.begin() + std::min<std::ptrdiff_t>(count, std::ssize(order));
     std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) {
       const auto x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
@@ -115,6 +119,7 @@ class MaskFiller {
   const Model* model_;
   const Tokenizer* tokenizer_;
   int mask_;
+  std::vector<int> pieces_;  // the ids that have one
   WorkerPool<Worker> workers_;
 };
 

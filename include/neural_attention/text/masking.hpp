@@ -1,5 +1,5 @@
 // Masks of a masked language model, as BERT and Hugging Face's data collator draw them: each token that is not special
-// is chosen with a probability of 15%; of the chosen ones 80% become <mask>, 10% a random id of the whole vocabulary
+// is chosen with a probability of 15%; of the chosen ones 80% become <mask>, 10% a random piece of the whole vocabulary
 // and 10% stay. A token's draw is a pure function of (seed, epoch, number of its sequence, place): neither the order of
 // the data nor the size of batches changes it.
 #pragma once
@@ -43,17 +43,23 @@ struct MaskingOptions {
 struct MaskingVocabulary {
   std::vector<bool> special;  ///< by id: never chosen
   int mask_id = 0;
-  int pad_id = 0;  ///< for the batches, which hold none
+  int pad_id = 0;                ///< for the batches, which hold none
+  std::vector<int> pieces = {};  ///< the ids that a random token may have; empty: all
 
   int size() const { return static_cast<int>(special.size()); }
 };
 
-/// That of `tokenizer`, which has vocab_size, is_special, mask_id and pad_id, as ByteBpe. Throws ConfigError where it
-/// has no <mask> or <pad>.
+/// That of `tokenizer`, which has vocab_size, has_piece, is_special, mask_id and pad_id, as ByteBpe. Throws ConfigError
+/// where it has no <mask> or <pad>.
 template <class Tokenizer>
 MaskingVocabulary masking_vocabulary(const Tokenizer& tokenizer) {
   MaskingVocabulary vocabulary{{}, tokenizer.mask_id(), tokenizer.pad_id()};
-  for (int id = 0; id < tokenizer.vocab_size(); ++id) vocabulary.special.push_back(tokenizer.is_special(id));
+  for (int id = 0; id < tokenizer.vocab_size(); ++id) {
+    const bool exists = tokenizer.has_piece(id);
+    vocabulary.special.push_back(!exists || tokenizer.is_special(id));
+    if (exists) vocabulary.pieces.push_back(id);
+  }
+  if (std::cmp_equal(vocabulary.pieces.size(), tokenizer.vocab_size())) vocabulary.pieces.clear();
   return vocabulary;
 }
 
@@ -120,8 +126,10 @@ class TokenMasker {
 
   /// ⌊size · 0.high low⌋ with 64 binary places: no id is likelier than another by more than 2⁻³².
   int random_id(std::uint32_t high, std::uint32_t low) const {
-    const auto size = static_cast<std::uint64_t>(vocabulary_.size());
-    return static_cast<int>((size * high + (size * low >> 32)) >> 32);
+    const auto& pieces = vocabulary_.pieces;
+    const auto size = pieces.empty() ? static_cast<std::uint64_t>(vocabulary_.size()) : pieces.size();
+    const auto drawn = static_cast<std::size_t>((size * high + (size * low >> 32)) >> 32);
+    return pieces.empty() ? static_cast<int>(drawn) : pieces[drawn];
   }
 
   MaskingVocabulary vocabulary_;

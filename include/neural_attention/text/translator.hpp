@@ -20,6 +20,7 @@
 #include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/text/batches.hpp"
 #include "neural_attention/text/utf8.hpp"
+#include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {
 
@@ -72,6 +73,8 @@ class Translator {
     if (options.batch_tokens < 1) throw ConfigError("a batch needs at least one token");
     if (options.max_source_tokens < 0 || options.max_source_tokens == 1)
       throw ConfigError("a source needs room for a token and its end");
+    require_rows(model.config().vocab_size, tokenizer.vocab_size());
+    never_ = ids_without_piece(tokenizer, model.config().vocab_size);
     resolved(how_, model.config());
   }
 
@@ -151,7 +154,8 @@ class Translator {
 
   void run(std::vector<Translation>& results, const GenerationConfig& how, std::size_t first_line,
            const std::function<void(const TranslationProgress&)>& on_batch) const {
-    const auto config = resolved(how, model_->config());
+    auto config = resolved(how, model_->config());
+    for (const int id : never_) config.bad_words_ids.push_back({id});
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (results[i].source_ids.size() > 1)
@@ -205,6 +209,7 @@ class Translator {
   const Tokenizer* tokenizer_;
   GenerationConfig how_;
   TranslatorOptions options_;
+  std::vector<int> never_;  // rows of the model without a piece
   WorkerPool<Worker> workers_;
 };
 

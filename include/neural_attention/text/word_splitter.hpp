@@ -22,6 +22,51 @@
 
 namespace neural_attention::text {
 
+namespace detail {
+
+inline std::string pattern_message(int error) {
+  std::array<PCRE2_UCHAR8, 256> text{};
+  pcre2_get_error_message_8(error, text.data(), text.size());
+  return reinterpret_cast<const char*>(text.data());
+}
+
+/// For a match at the beginning of a text. The caller frees it.
+inline pcre2_code_8* compile_pattern(const std::string& pattern) {
+  int error = 0;
+  std::size_t place = 0;
+  auto* const code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(pattern.data()), pattern.size(),
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &place, nullptr);
+  if (code == nullptr) throw Error("PCRE2 cannot compile a pattern: " + pattern_message(error));
+  return code;
+}
+
+}  // namespace detail
+
+/// The characters that words are made of, as \w of Rust's regular expressions in Hugging Face's tokenizers: those that
+/// are Alphabetic, marks, decimal digits, connecting punctuation and joiners. Const functions may be called from
+/// several threads at once.
+class WordCharacters {
+ public:
+  WordCharacters()
+      : code_(detail::compile_pattern(R"([\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9})"
+                                      R"(\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189}])"),
+              pcre2_code_free_8) {}
+
+  /// Whether `text` begins with one.
+  bool matches(std::string_view text) const {
+    const auto length = text.empty() ? 0 : utf8_length(text);
+    if (length == 0) return false;
+    const std::unique_ptr<pcre2_match_data_8, void (*)(pcre2_match_data_8*)> match(
+        pcre2_match_data_create_8(1, nullptr), pcre2_match_data_free_8);
+    if (!match) throw std::bad_alloc();
+    return pcre2_match_8(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), length, 0, PCRE2_NO_UTF_CHECK,
+                         match.get(), nullptr) > 0;
+  }
+
+ private:
+  std::unique_ptr<pcre2_code_8, void (*)(pcre2_code_8*)> code_;
+};
+
 /// Copies share the compiled pattern. All const functions may be called from several threads at once.
 class WordSplitter {
  public:
@@ -32,12 +77,8 @@ class WordSplitter {
                symbol = "[^" + std::string(space) + R"(\p{L}\p{N}])";
     const std::string pattern =
         R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?)" + symbol + "+|" + in + "+(?!" + out + ")|" + in + "+";
-    int error = 0;
-    std::size_t place = 0;
     // Every character begins some alternative, so a word begins where the last one ended.
-    const auto code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(pattern.data()), pattern.size(),
-                                      PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &place, nullptr);
-    if (code == nullptr) throw Error("PCRE2 cannot compile GPT-2's pattern: " + message(error));
+    auto* const code = detail::compile_pattern(pattern);
     compiled_ = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE) == 0;
     code_.reset(code, pcre2_code_free_8);
   }
@@ -59,18 +100,13 @@ class WordSplitter {
           compiled_
               ? pcre2_jit_match_8(code_.get(), subject, text.size(), begin, PCRE2_NO_UTF_CHECK, match.get(), nullptr)
               : pcre2_match_8(code_.get(), subject, text.size(), begin, PCRE2_NO_UTF_CHECK, match.get(), nullptr);
-      if (found < 0 || bounds[1] <= begin) throw Error("PCRE2 cannot cut a text into words: " + message(found));
+      if (found < 0 || bounds[1] <= begin)
+        throw Error("PCRE2 cannot cut a text into words: " + detail::pattern_message(found));
       visit(text.substr(begin, bounds[1] - begin));
     }
   }
 
  private:
-  static std::string message(int error) {
-    std::array<PCRE2_UCHAR8, 256> text{};
-    pcre2_get_error_message_8(error, text.data(), text.size());
-    return reinterpret_cast<const char*>(text.data());
-  }
-
   /// `text` with a control character, which is no letter, number or space, for each byte that is not UTF-8.
   static std::string with_placeholders(std::string_view text) {
     std::string result(text);
