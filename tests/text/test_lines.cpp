@@ -179,6 +179,29 @@ BOOST_AUTO_TEST_CASE(every_truncation_of_a_gzip_file_is_found) {
   BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("flipped.gz", flipped)), FileError, says("corrupt"));
 }
 
+BOOST_AUTO_TEST_CASE(what_follows_gzip_data_is_not_passed_over) {
+  const Scratch folder;
+  folder.write_gzip("whole.gz", "one\ntwo\n");
+  const auto packed = folder.read("whole.gz");
+  for (const std::string& garbage :
+       {std::string("three\n"), std::string(1, '\0') + "x", std::string("\x1F\x8Bno gzip")})
+    for (const auto& before : {packed, packed + packed})
+      BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("more.gz", before + garbage)), FileError,
+                            says(garbage[0] == '\x1F' ? "corrupt" : "no gzip data"));
+  // Zeros to the end are padding.
+  check_lines(text::read_lines(folder.write("padded.gz", packed + std::string(70'000, '\0'))), {"one", "two"});
+  BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("late.gz", packed + std::string(300'000, '\0') + packed)),
+                        FileError, says("no gzip data"));
+}
+
+BOOST_AUTO_TEST_CASE(texts_as_large_as_the_buffers_come_whole) {
+  const Scratch folder;
+  for (const std::size_t size : {262'143, 262'144, 262'145, 524'288, 3'000'000}) {
+    const std::string text(size, 'a');
+    check_lines(text::read_lines(folder.write_gzip("long.gz", text)), {text});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(finds_plain_before_gzip) {
   const Scratch folder;
   const auto directory = folder.path.string();

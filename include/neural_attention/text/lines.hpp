@@ -1,14 +1,18 @@
-// Lines of a text file, plain or gzip-compressed, checked to be UTF-8. zlib recognises gzip by its first bytes, so the
-// name does not matter. A byte order mark and the carriage returns of Windows line ends are taken away.
+// Lines of a text file, plain or gzip-compressed, checked to be UTF-8. Gzip is recognised by its first bytes, so
+// the name does not matter. A byte order mark and the carriage returns of Windows line ends are taken away.
 #pragma once
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -31,31 +35,86 @@ inline void require_utf8(const std::string& path, long line_number, std::string_
                       std::to_string(bad + 1) + " of the line does not begin a valid UTF-8 character");
 }
 
+namespace lines_detail {
+
+/// Takes the bytes of a gzip file piece by piece, member after member, and appends what they hold to `text`.
+class Gunzip {
+ public:
+  Gunzip(const std::string& path, std::string& text) : path_(path), text_(text) {
+    constexpr int gzip_alone = 15 + 16;  // the largest window, and no other format
+    if (inflateInit2(&stream_, gzip_alone) != Z_OK) throw FileError(path_, "cannot be decompressed: no memory");
+  }
+  Gunzip(const Gunzip&) = delete;
+  Gunzip& operator=(const Gunzip&) = delete;
+  ~Gunzip() { inflateEnd(&stream_); }
+
+  void take(std::span<char> bytes) {
+    stream_.next_in = reinterpret_cast<Bytef*>(bytes.data());
+    stream_.avail_in = static_cast<uInt>(bytes.size());
+    for (bool held_back = false; stream_.avail_in > 0 || held_back;) {
+      if (between_ && !begins_member()) return;
+      stream_.next_out = reinterpret_cast<Bytef*>(output_.data());
+      stream_.avail_out = static_cast<uInt>(output_.size());
+      const int status = inflate(&stream_, Z_NO_FLUSH);
+      text_.append(output_.data(), output_.size() - stream_.avail_out);
+      held_back = stream_.avail_out == 0 && status == Z_OK;
+      if (status == Z_STREAM_END) {
+        inflateReset(&stream_);
+        between_ = true;
+      } else if (status != Z_OK && status != Z_BUF_ERROR) {
+        throw FileError(path_,
+                        std::string("the gzip stream is corrupt (") + (stream_.msg ? stream_.msg : "zlib") + ")");
+      }
+    }
+  }
+
+  void finish() const {
+    if (!between_)
+      throw FileError(path_, "the gzip stream ends early, after " + std::to_string(text_.size()) + " bytes of text");
+  }
+
+ private:
+  /// Whether a further member begins here. Zeros to the end of the file are padding, as from a tape.
+  bool begins_member() {
+    constexpr Bytef magic = 0x1F;
+    if (*stream_.next_in == magic && !padded_) {
+      between_ = false;
+      return true;
+    }
+    const auto* const end = stream_.next_in + stream_.avail_in;
+    padded_ = true;
+    if (std::all_of(const_cast<const Bytef*>(stream_.next_in), end, [](Bytef byte) { return byte == 0; })) return false;
+    throw FileError(path_, "has bytes behind its gzip data that are no gzip data; " + std::to_string(text_.size()) +
+                               " bytes of text come before them");
+  }
+
+  const std::string& path_;
+  std::string& text_;
+  z_stream stream_{};
+  std::vector<char> output_ = std::vector<char>(std::size_t{1} << 18);
+  bool between_ = false, padded_ = false;
+};
+
+}  // namespace lines_detail
+
 /// All bytes of a plain or gzip-compressed file. Throws FileError where it cannot be opened, cannot be read, or is a
-/// truncated or corrupt gzip file.
+/// gzip file that is truncated, corrupt, or followed by something else.
 inline std::string read_text_bytes(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) throw FileError(path, "is a folder, not a text file");
-  errno = 0;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose_r);
-  if (!file) {
-    const int code = errno;
-    throw FileError(path, "cannot be opened: " + std::generic_category().message(code == 0 ? ENOMEM : code));
-  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) throw FileError(path, "cannot be opened: " + std::generic_category().message(errno));
   std::string bytes;
+  std::optional<lines_detail::Gunzip> gunzip;
   std::vector<char> buffer(std::size_t{1} << 18);
-  int count = 0;
-  while ((count = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0)
-    bytes.append(buffer.data(), static_cast<std::size_t>(count));
-
-  // A stream that stops early ends like a complete one, with 0; only the status tells them apart.
-  int status = Z_OK;
-  const char* const text = gzerror(file.get(), &status);
-  if (status == Z_BUF_ERROR)
-    throw FileError(path, "the gzip stream ends early, after " + std::to_string(bytes.size()) + " bytes of text");
-  if (status == Z_ERRNO) throw FileError(path, "cannot be read: " + std::generic_category().message(errno));
-  if (count < 0 || (status != Z_OK && status != Z_STREAM_END))
-    throw FileError(path, std::string("the gzip stream is corrupt (") + text + ")");
+  for (bool first = true;; first = false) {
+    const auto count = std::fread(buffer.data(), 1, buffer.size(), file.get());
+    if (std::ferror(file.get())) throw FileError(path, "cannot be read: " + std::generic_category().message(errno));
+    if (count == 0) break;
+    if (first && count >= 2 && buffer[0] == '\x1F' && buffer[1] == '\x8B') gunzip.emplace(path, bytes);
+    gunzip ? gunzip->take(std::span(buffer).first(count)) : static_cast<void>(bytes.append(buffer.data(), count));
+  }
+  if (gunzip) gunzip->finish();
   return bytes;
 }
 
