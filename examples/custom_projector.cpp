@@ -1,7 +1,6 @@
 // Projectors of one's own: one made of the library's parts in one line, one written freely. Both prove their gradients
 // numerically, then learn to sort digits beside stock linear attention.
 #include <algorithm>
-#include <cstdio>
 #include <string>
 
 #include "common/command_line.hpp"
@@ -107,7 +106,8 @@ bool proved(const char* name) {
   B backend(1);
   P<B> projector({.d_in = 5, .d_out = 5});
   const auto report = na::testing::check_module(backend, projector, 4, 5);
-  std::printf("gradients of %s: %s\n", name, report.ok() ? "right" : ("WRONG\n" + report.text()).c_str());
+  examples::print("gradients of " + std::string(name) + ": " + (report.ok() ? "right" : "WRONG\n" + report.text()) +
+                  "\n");
   return report.ok();
 }
 
@@ -121,7 +121,7 @@ int prove_and_compare(const examples::Compute& compute) {
   compare<Deep>("Deep", backend, table);
   compare<Normed>("Normed", backend, table);
   compare<Corrected>("Corrected", backend, table);
-  std::printf("\n%s", table.text().c_str());
+  examples::print("\n" + table.text());
   return 0;
 }
 

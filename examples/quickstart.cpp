@@ -57,6 +57,7 @@ int main() try {
     std::puts(answer == example.sorted ? "  right" : "  wrong");
   }
   std::printf("%d of %d new sequences are sorted\n", right, asked);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) throw na::FileError("standard output", "cannot be written");
   return right > 0.9 * asked ? 0 : 1;
 } catch (const na::Error& error) {  // such as: there is no GPU
   std::fprintf(stderr, "quickstart: %s\n", error.what());

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "common/ranges.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/worker_pool.hpp"
@@ -40,7 +41,7 @@ inline void add_compute_flags(CLI::App& app, Compute& compute, const char* group
       ->check(CLI::IsMember({"float32", "bfloat16"}));
   option("--threads", compute.threads,
          "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use")
-      ->check(CLI::NonNegativeNumber);
+      ->transform(integer(0, most_threads));
 }
 
 /// B as --threads and --dtype say. On the GPU --dtype is part of the type; see on_device.

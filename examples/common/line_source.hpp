@@ -2,22 +2,16 @@
 // says whether there is more to take without waiting. A line that is no text says so and does not end the reading.
 #pragma once
 
+#include <poll.h>
+
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
+#include "neural_attention/io/platform.hpp"
 #include "neural_attention/text/lines.hpp"
-
-#if defined(_WIN32)
-#include <io.h>
-#else
-#include <poll.h>
-#include <unistd.h>
-#endif
 
 namespace examples {
 
@@ -95,12 +89,8 @@ class LineSource {
   LineSource(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
 
   bool more_is_here() const {
-#if defined(_WIN32)
-    return true;
-#else
     pollfd wait{descriptor_, POLLIN, 0};
     return poll(&wait, 1, 0) > 0;
-#endif
   }
 
   /// Drops what was taken and appends a block; returns where it begins.
@@ -110,22 +100,10 @@ class LineSource {
     const auto begin = buffer_.size();
     constexpr std::size_t block = 1 << 16;
     buffer_.resize(begin + block);
-    const auto count = read_block(buffer_.data() + begin, block);
-    if (count < 0) throw na::FileError(name_, "cannot be read: " + std::generic_category().message(errno));
-    buffer_.resize(begin + static_cast<std::size_t>(count));
+    const auto count = na::io::platform::read_some(descriptor_, buffer_.data() + begin, block, name_);
+    buffer_.resize(begin + count);
     ended_ = count == 0;
     return begin;
-  }
-
-  long read_block(char* to, std::size_t size) const {
-#if defined(_WIN32)
-    return ::_read(descriptor_, to, static_cast<unsigned>(size));
-#else
-    ssize_t count;
-    do count = ::read(descriptor_, to, size);
-    while (count < 0 && errno == EINTR);
-    return static_cast<long>(count);
-#endif
   }
 
   std::string name_;

@@ -9,6 +9,7 @@
 
 #include "common/any_model.hpp"
 #include "common/model_options.hpp"
+#include "common/standard_streams.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 
@@ -29,12 +30,39 @@ void choose_projectors(const ModelOptions& options, const std::array<std::string
   }
 }
 
+/// Whether --config names a file.
+inline bool has_config_file(const ModelOptions& options) {
+  return options.config != "small" && options.config != "base";
+}
+
+/// The pieces that the vocabulary of a new model shall have.
+inline int wanted_vocabulary(const ModelOptions& options) {
+  if (options.vocab_size) return *options.vocab_size;
+  if (!has_config_file(options)) return options.usual_vocab_size;
+  const auto json = na::io::read_json(options.config);
+  const int pieces = na::io::get_or<int>(json, "vocab_size", options.usual_vocab_size, options.config);
+  if (pieces < 1 || pieces > most_pieces)
+    throw na::FileError(options.config, "has a \"vocab_size\" of " + std::to_string(pieces) +
+                                            "; it must be from 1 to " + std::to_string(most_pieces));
+  return pieces;
+}
+
 /// The config that the flags describe, for a new model with `vocabulary` pieces.
 template <class Family>
 typename Family::Config new_config(const ModelOptions& options, int vocabulary) {
   auto config = options.config == "small" ? Family::small(vocabulary) : Family::base(vocabulary);
-  if (options.config != "small" && options.config != "base")
-    config = na::io::model_config(na::io::read_json(options.config), options.config, config);
+  if (has_config_file(options)) {
+    auto json = na::io::read_json(options.config);
+    // The tokens of a vocabulary that is still to be learned are not those of the file.
+    const auto ignore = [&](const std::string& key) {
+      if (json.is_object()) json.erase(key);
+    };
+    Family::Config::visit(config, [&](const std::string& key, const auto&) {
+      if (key.ends_with("_token_id")) ignore(key);
+    });
+    for (const char* key : {"vocab_size", "decoder_vocab_size", "decoder_start_token_id"}) ignore(key);
+    config = na::io::model_config(json, options.config, config);
+  }
   Family::set_vocabulary(config, vocabulary);
   return config;
 }
@@ -45,7 +73,7 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
   auto config = options.model.empty() ? new_config<Family>(options, vocabulary)
                                       : na::io::load_config<typename Family::Config>(options.model + "/config.json");
   choose_projectors(options, Family::arrangement(options.projector), config);
-  if (options.dropout >= 0.0) Family::set_dropout(config, options.dropout);
+  if (options.dropout) Family::set_dropout(config, *options.dropout);
   config.gradient_checkpointing = options.gradient_checkpointing;
   config.validate();
   return config;
@@ -54,7 +82,7 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
 /// Prints the config of a run with the vocabulary that the flags ask for. Returns the exit code.
 template <class Family>
 int dump_config(const ModelOptions& options) {
-  std::printf("%s\n", na::io::to_json(run_config<Family>(options, options.vocab_size)).dump(2).c_str());
+  print(na::io::to_json(run_config<Family>(options, wanted_vocabulary(options))).dump(2) + "\n");
   return 0;
 }
 

@@ -3,8 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "common/ranges.hpp"
 
 namespace examples {
 
@@ -14,11 +17,12 @@ struct ModelOptions {
   std::vector<std::string> reinitialise = {};
   std::string config = "small";
   bool dump_config = false;
-  int vocab_size = 0;
+  int usual_vocab_size = 0;  // where neither --vocab_size nor the file of --config says one
+  std::optional<int> vocab_size = {};
   std::string projector = {};             // empty: as the model or the config says
   std::array<std::string, 4> roles = {};  // query, key, value, output; empty: as `projector` says
   int expansion = 0;                      // 0: as the model or the config says
-  double dropout = -1.0;                  // negative: as the config says
+  std::optional<double> dropout = {};     // none: as the config says
   bool gradient_checkpointing = false;
 };
 
@@ -29,6 +33,9 @@ inline void add_model_directory_flag(CLI::App& app, std::string& directory, cons
                      " with model.safetensors")
       ->required();
 }
+
+/// Of a vocabulary that is learned: ten times what any published one has.
+inline constexpr int most_pieces = 10'000'000;
 
 /// What a program's --help says of the flags that mean something else in each.
 struct ModelFlagTexts {
@@ -57,10 +64,12 @@ inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFla
       ->group("Model")
       ->capture_default_str();
   app.add_flag("--dump_config", options.dump_config, "Print the config as JSON and stop")->group("Model");
-  app.add_option("--vocab_size", options.vocab_size, texts.vocab_size)
+  app.add_option("--vocab_size", options.vocab_size,
+                 std::string(texts.vocab_size) + " [" + std::to_string(options.usual_vocab_size) +
+                     ", or as the file of --config says]")
       ->excludes(model)
-      ->group("Model")
-      ->capture_default_str();
+      ->transform(integer(1, most_pieces))
+      ->group("Model");
   app.add_option("--projector", options.projector,
                  std::string(texts.projected) +
                      " projections: linear, sequential_linear, neural (Linear, LayerNorm, ReLU, Linear), plain_neural "
@@ -75,9 +84,11 @@ inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFla
   app.add_option("--projector_expansion", options.expansion,
                  std::string("Hidden width of a neural projector in units of ") + texts.width +
                      " [2, or as --model or --config says]")
-      ->check(CLI::PositiveNumber)
+      ->transform(integer(1))
       ->group("Model");
-  app.add_option("--dropout", options.dropout, "Dropout rate [as the config says]")->group("Model");
+  app.add_option("--dropout", options.dropout, "Dropout rate [as the config says]")
+      ->transform(number(from_below(0, 1)))
+      ->group("Model");
   app.add_flag("--gradient_checkpointing", options.gradient_checkpointing,
                "Recompute each layer in the backward pass: less memory, about a third more time")
       ->group("Model");

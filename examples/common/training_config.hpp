@@ -1,10 +1,11 @@
 // From the flags of a training run to the library's options, every value checked.
 #pragma once
 
-#include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/ranges.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/text/batches.hpp"
@@ -31,11 +32,11 @@ inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
   for (const auto& pattern : flags.freeze) rules.push_back({pattern, 0.0});
   for (const auto& rule : flags.learning_rate_for) {
     const auto equals = rule.rfind('=');
-    char* end = nullptr;
-    const double factor = equals == std::string::npos ? 0.0 : std::strtod(rule.c_str() + equals + 1, &end);
-    if (equals == std::string::npos || end == rule.c_str() + equals + 1 || *end != '\0' || factor < 0.0)
-      throw na::ConfigError("--learning_rate_for needs PATTERN=FACTOR, not '" + rule + "'");
-    rules.push_back({rule.substr(0, equals), factor});
+    const auto factor = equals == std::string::npos ? std::nullopt : number_in<double>(rule.substr(equals + 1));
+    if (!factor || !at_least(0).contains(*factor))
+      throw na::ConfigError("--learning_rate_for needs PATTERN=FACTOR with a number " + at_least(0).words() +
+                            " for a factor, not '" + rule + "'");
+    rules.push_back({rule.substr(0, equals), *factor});
   }
   return rules;
 }
@@ -51,9 +52,15 @@ typename TrainingOptimizer<B>::Options optimizer_options(const TrainingOptions& 
 }
 
 inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
+  if (flags.num_train_epochs == 0.0 && flags.max_steps <= 0)
+    throw na::ConfigError("--num_train_epochs 0 trains nothing; give --max_steps, or epochs above 0");
   na::TrainerOptions options;
   options.step.learning_rate = flags.learning_rate;
-  options.step.schedule = {schedule_named(flags.lr_scheduler_type), flags.warmup_steps, 0};
+  constexpr long usual_warmup = 400;
+  const bool by_share = flags.warmup_ratio && flags.warmup_steps.value_or(0) == 0;
+  if (by_share) options.warmup_ratio = *flags.warmup_ratio;
+  options.step.schedule = {schedule_named(flags.lr_scheduler_type),
+                           by_share ? 0 : flags.warmup_steps.value_or(usual_warmup), 0};
   options.step.label_smoothing = flags.label_smoothing_factor;
   options.step.max_gradient_norm = flags.max_grad_norm;
   options.step.seed = flags.seed;

@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/compute.hpp"
+#include "common/ranges.hpp"
 
 namespace examples {
 
@@ -23,7 +25,8 @@ struct TrainingOptions {
   bool overwrite_output_dir = false;
   double learning_rate = 1e-3;
   std::string lr_scheduler_type = "linear";
-  long warmup_steps = 400;
+  std::optional<long> warmup_steps = {};
+  std::optional<double> warmup_ratio = {};
   double weight_decay = 0.01, adam_beta1 = 0.9, adam_beta2 = 0.98, adam_epsilon = 1e-8, momentum = 0.9;
   bool nesterov = false;
   std::string optim = "adamw";
@@ -39,19 +42,30 @@ struct TrainingOptions {
   Compute compute = {};
 };
 
+/// More would only be waited for: the steps of so many epochs can still be counted.
+inline constexpr double most_epochs = 1e9;
+
 /// What makes training fit into a GPU.
 inline constexpr const char* less_memory_in_training =
     "take smaller batches (--mini_batch_words, --per_device_train_batch_size) or recompute activations "
     "(--gradient_checkpointing)";
 
 inline void add_batch_flags(CLI::App& app, BatchSizeOptions& options, const char* by_sentences, const char* by_tokens) {
-  app.add_option("--per_device_train_batch_size", options.per_device_train_batch_size, by_sentences)->group("Data");
-  app.add_option("--mini_batch_words", options.mini_batch_words, by_tokens)->group("Data");
+  app.add_option("--per_device_train_batch_size", options.per_device_train_batch_size, by_sentences)
+      ->transform(integer(1))
+      ->group("Data");
+  app.add_option("--mini_batch_words", options.mini_batch_words, by_tokens)->transform(integer(0))->group("Data");
 }
 
 inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   const auto option = [&](const char* name, auto& value, const char* help) {
-    app.add_option(name, value, help)->group("Training")->capture_default_str();
+    return app.add_option(name, value, help)->group("Training")->capture_default_str();
+  };
+  const auto count = [&](const char* name, auto& value, int least, const char* help) {
+    option(name, value, help)->transform(integer(least));
+  };
+  const auto real = [&](const char* name, auto& value, const Interval& range, const char* help) {
+    option(name, value, help)->transform(number(range));
   };
   app.add_option("--output_dir", options.output_dir, "Where the model, checkpoints, metrics and curves go")
       ->group("Training");
@@ -60,27 +74,30 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
       ->group("Training");
   app.add_flag("--overwrite_output_dir", options.overwrite_output_dir, "Begin anew where checkpoints exist")
       ->group("Training");
-  option("--learning_rate", options.learning_rate, "Peak learning rate");
+  real("--learning_rate", options.learning_rate, at_least(0), "Peak learning rate");
   option("--lr_scheduler_type", options.lr_scheduler_type, "linear, cosine, constant or inverse_sqrt");
-  option("--warmup_steps", options.warmup_steps, "Steps from 0 to the peak");
+  count("--warmup_steps", options.warmup_steps, 0, "Steps from 0 to the peak [400, or as --warmup_ratio says]");
+  real("--warmup_ratio", options.warmup_ratio, from_to(0, 1),
+       "Share of all steps from 0 to the peak, rounded up; --warmup_steps above 0 counts before it");
   option("--optim", options.optim, "adamw, adam or sgd (weight decay as an L2 term in the latter two)");
-  option("--weight_decay", options.weight_decay, "On matrices only");
-  option("--adam_beta1", options.adam_beta1, "Decay of the first moment");
-  option("--adam_beta2", options.adam_beta2, "Decay of the second moment");
-  option("--adam_epsilon", options.adam_epsilon, "Added to the root of the second moment");
-  option("--momentum", options.momentum, "Of sgd; 0: none");
+  real("--weight_decay", options.weight_decay, at_least(0), "On matrices only");
+  real("--adam_beta1", options.adam_beta1, from_below(0, 1), "Decay of the first moment");
+  real("--adam_beta2", options.adam_beta2, from_below(0, 1), "Decay of the second moment");
+  real("--adam_epsilon", options.adam_epsilon, above(0), "Added to the root of the second moment");
+  real("--momentum", options.momentum, from_below(0, 1), "Of sgd; 0: none");
   app.add_flag("--nesterov", options.nesterov, "Nesterov's momentum for sgd")->group("Training");
-  option("--max_grad_norm", options.max_grad_norm, "Clip gradients to this global norm; 0: never");
-  option("--label_smoothing_factor", options.label_smoothing_factor, "Share of the target spread over the vocabulary");
-  option("--num_train_epochs", options.num_train_epochs, "Passes over the data");
-  option("--max_steps", options.max_steps, "Optimizer steps instead; 0: epochs count");
-  option("--gradient_accumulation_steps", options.gradient_accumulation_steps, "Batches of one optimizer step");
-  option("--eval_steps", options.eval_steps, "Steps between evaluations; 0: each epoch");
-  option("--save_steps", options.save_steps, "Steps between checkpoints beside those of the evaluations; 0: none");
-  option("--logging_steps", options.logging_steps, "Steps between lines of metrics.jsonl");
-  option("--save_total_limit", options.save_total_limit, "Checkpoints kept beside the best; 0: all");
-  option("--early_stopping_patience", options.early_stopping_patience,
-         "Evaluations without gain before the run ends; 0: never");
+  real("--max_grad_norm", options.max_grad_norm, at_least(0), "Clip gradients to this global norm; 0: never");
+  real("--label_smoothing_factor", options.label_smoothing_factor, from_to(0, 1),
+       "Share of the target spread over the vocabulary");
+  real("--num_train_epochs", options.num_train_epochs, from_to(0, most_epochs), "Passes over the data");
+  count("--max_steps", options.max_steps, -1, "Optimizer steps instead; 0 or -1: epochs count");
+  count("--gradient_accumulation_steps", options.gradient_accumulation_steps, 1, "Batches of one optimizer step");
+  count("--eval_steps", options.eval_steps, 0, "Steps between evaluations; 0: each epoch");
+  count("--save_steps", options.save_steps, 0, "Steps between checkpoints beside those of the evaluations; 0: none");
+  count("--logging_steps", options.logging_steps, 0, "Steps between lines of metrics.jsonl; 0: none");
+  count("--save_total_limit", options.save_total_limit, -1, "Checkpoints kept beside the best; 0 or -1: all");
+  count("--early_stopping_patience", options.early_stopping_patience, 0,
+        "Evaluations without gain before the run ends; 0: never");
   auto* const evaluate = app.add_flag("--eval_on_start", options.eval_on_start,
                                       "Evaluate before the first step as well; always so with --model")
                              ->group("Training");
@@ -92,7 +109,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   app.add_option("--learning_rate_for", options.learning_rate_for,
                  "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated")
       ->group("Training");
-  option("--seed", options.seed, "Of initial weights, data order and dropout");
+  option("--seed", options.seed, "Of initial weights, data order and dropout")->transform(seed_number());
   add_compute_flags(app, options.compute, "Training");
 }
 

@@ -1,5 +1,5 @@
-// A training run as the programs make it: where it begins, the run itself with progress bar, log and Ctrl-C, and the
-// line in which it ends. Its exit code is 0, or 130 where it was interrupted.
+// A training run as the programs make it: where it begins, the run itself with progress bar, log and signals, and the
+// line in which it ends. Its exit code is 0, or 128 + the signal that stopped it.
 #pragma once
 
 #include <cstdio>
@@ -10,9 +10,10 @@
 #include <system_error>
 #include <utility>
 
-#include "common/command_line.hpp"
+#include "common/interruption.hpp"
 #include "common/model_choice.hpp"
 #include "common/progress.hpp"
+#include "common/standard_streams.hpp"
 #include "common/training_config.hpp"
 #include "common/training_log.hpp"
 
@@ -51,7 +52,7 @@ RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training) {
   if (training.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
   RunPlan plan{trainer_options(training), optimizer_options<Backend>(training), {}, {}};
   plan.trainer.eval_on_start = training.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
-  const auto wanted = run_config<Family>(model, model.vocab_size);
+  const auto wanted = run_config<Family>(model, wanted_vocabulary(model));
   plan.checkpoint = checkpoint_to_resume(training);
   plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
   if (plan.begins_with_model())
@@ -105,7 +106,7 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   // The callbacks speak to the progress bar and the log, which need the trainer's numbers first.
   std::optional<Progress> progress;
   std::optional<TrainingLog> log;
-  const Interruption interruption;
+  std::optional<Interruption> interruption;
   na::TrainerCallbacks callbacks;
   callbacks.write_more = files.describe;
   if (shown) callbacks.metric = metric.measure;
@@ -115,7 +116,7 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
                                   {"lr", scientific(event.result.learning_rate)},
                                   {"tok/s", compact(event.tokens_per_second)}});
     if (options.logging_steps > 0 && event.step % options.logging_steps == 0) log->add(event);
-    return !interruption.requested();
+    return !interruption->requested();
   };
   using Optimizer = TrainingOptimizer<typename Model::Backend>;
   na::Trainer<Model, Data, Optimizer> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
@@ -132,19 +133,20 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   progress.emplace(trainer.total_steps(), label);
   progress->start_at(trainer.position().step);
 
+  interruption.emplace();  // before, there is nothing to save, and a signal ends the program at once
   const auto summary = trainer.run();
   progress->finish();
   if (summary.cancelled) {
     std::fprintf(stderr, "interrupted; continue with --resume_from_checkpoint %s/%s\n", options.output_dir.c_str(),
                  na::checkpoint_name(summary.steps).c_str());
-    return 130;
+    return interruption->exit_code();
   }
   files.save();
   const double measured = shown || !metric.measure ? summary.valid_metric : metric.measure();
   const double value = value_of(summary.valid_loss, measured);
   log->finish(label, model.parameters().count(), options.seed, summary, value);
-  std::printf("final valid_loss=%.4f valid_%s=%.2f %s=%.0f\n", summary.valid_loss, metric.names.metric.c_str(), value,
-              metric.names.speed.c_str(), summary.tokens_per_second);
+  print_formatted("final valid_loss=%.4f valid_%s=%.2f %s=%.0f\n", summary.valid_loss, metric.names.metric.c_str(),
+                  value, metric.names.speed.c_str(), summary.tokens_per_second);
   return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include "common/command_line.hpp"
 #include "common/compute.hpp"
+#include "common/interruption.hpp"
+#include "common/ranges.hpp"
 #include "common/table.hpp"
 #include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
@@ -55,7 +57,7 @@ void print_comparison(const DemoCorpus& corpus, std::span<const ArmResult> arms)
   for (const auto& arm : arms)
     numbers.add({arm.name, with_commas(arm.parameters), fixed(arm.valid_loss, 4), fixed(arm.bleu, 2),
                  with_commas(std::llround(arm.tokens_per_second)), clock_time(arm.seconds)});
-  std::printf("\n%s\n", numbers.text().c_str());
+  print("\n" + numbers.text() + "\n");
 
   Table samples({"", "held-out sentences"});
   constexpr std::size_t shown = 3;
@@ -67,18 +69,18 @@ void print_comparison(const DemoCorpus& corpus, std::span<const ArmResult> arms)
     samples.add({"reference", corpus.held_out.target[i]});
     for (const auto& arm : arms) samples.add({arm.name, arm.translations[i]});
   }
-  std::printf("%s\n", samples.text(100).c_str());
+  print(samples.text(100) + "\n");
 }
 
 void print_hints(const std::string& folder, bool generated) {
-  std::printf("Models, metrics (metrics.jsonl) and curves (loss.svg, bleu.svg) are in %s\n\n", folder.c_str());
-  std::printf(
+  print_formatted("Models, metrics (metrics.jsonl) and curves (loss.svg, bleu.svg) are in %s\n\n", folder.c_str());
+  print_formatted(
       "Where to go from here:\n"
       "  cmake --workflow --preset release\n"
       "  echo 'Der Mann liest ein Buch.' | build/release/bin/translation translate --model %s/neural\n",
       folder.c_str());
   if (generated)
-    std::printf(
+    print_formatted(
         "  build/release/bin/translation train --data %s/corpus --output_dir longer --projector neural\n"
         "  NEURAL_ATTENTION_DEMO_DATA=DIR cmake --workflow --preset demo    (your train.de, train.en, valid.*)\n",
         folder.c_str());
@@ -86,7 +88,6 @@ void print_hints(const std::string& folder, bool generated) {
 
 template <class B>
 int run_demo(const DemoOptions& options) {
-  if (options.settings.max_steps < 1) throw na::ConfigError("--max_steps must be at least 1");
   B backend = make_backend<B>(options.settings.compute);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
@@ -109,10 +110,10 @@ int run_demo(const DemoOptions& options) {
         train_arm<B, na::paper::marian>(backend, "neural", neural.string(), corpus, tokenizer, options.settings, stop));
   if (arms.back().cancelled) {
     std::fprintf(stderr, "interrupted; what was finished is in %s\n", folder.string().c_str());
-    return 130;
+    return interruption.exit_code();
   }
-  write_curves(folder, arms);
   print_comparison(corpus, arms);
+  write_curves(folder, arms);
   print_hints(fs::relative(folder).string(), generated);
   return 0;
 }
@@ -131,8 +132,12 @@ int main(int argc, char** argv) {
   app.add_option("--source_lang", options.source_lang, "Ending of the source files")->capture_default_str();
   app.add_option("--target_lang", options.target_lang, "Ending of the target files")->capture_default_str();
   app.add_option("--output_dir", options.output_dir, "Where models, metrics and curves go")->capture_default_str();
-  app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")->capture_default_str();
-  app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")->capture_default_str();
+  app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")
+      ->transform(examples::integer(1))
+      ->capture_default_str();
+  app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")
+      ->transform(examples::seed_number())
+      ->capture_default_str();
   examples::add_compute_flags(app, options.settings.compute);
   return examples::run_program(app, argc, argv, [&] {
     return examples::on_device(options.settings.compute, "the demo needs little: other programs hold the rest",

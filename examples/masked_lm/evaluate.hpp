@@ -1,9 +1,11 @@
 // masked_lm evaluate: the perplexity of a model on a text.
 #pragma once
 
-#include <cstdio>
+#include <cmath>
+#include <string>
 
 #include "common/progress.hpp"
+#include "common/standard_streams.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
@@ -33,6 +35,8 @@ int evaluate(const EvaluateOptions& options) {
     data.fill(i, batch);
     auto step = memory.begin(false);
     const auto loss = loaded.model.loss(step, batch, 0.0, saved);
+    if (!std::isfinite(loss.negative_log_likelihood))
+      throw na::NumericError(options.model + ": the loss of batch " + std::to_string(i + 1) + " is not finite");
     mean.add(loss, batch.sequences());
     tokens += batch.counted_tokens();
     predicted += loss.tokens;
@@ -41,8 +45,8 @@ int evaluate(const EvaluateOptions& options) {
         {{"perplexity", fixed(mean.perplexity(), 2)}, {"tok/s", compact(double(tokens) / progress.elapsed_seconds())}});
   }
   progress.finish();
-  std::printf("sequences = %zu\ntokens = %ld\npredicted tokens = %ld\nloss = %.6f\nperplexity = %.4f\n",
-              data.blocks().size(), tokens, predicted, mean.loss(), mean.perplexity());
+  print_formatted("sequences = %zu\ntokens = %ld\npredicted tokens = %ld\nloss = %.6f\nperplexity = %.4f\n",
+                  data.blocks().size(), tokens, predicted, mean.loss(), mean.perplexity());
   return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/line_source.hpp"
 #include "common/progress.hpp"
+#include "common/standard_streams.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
 #include "neural_attention/text/mask_filler.hpp"
@@ -29,13 +30,14 @@ inline std::string printable(const std::string& bytes) {
 template <class Filler>
 void answer(const Filler& fill, const std::string& text, int count) {
   const auto masks = fill(text, count);
+  std::string answer;
   for (std::size_t i = 0; i < masks.size(); ++i) {
-    if (masks.size() > 1) std::printf("<mask> %zu\n", i + 1);
+    if (masks.size() > 1) answer += "<mask> " + std::to_string(i + 1) + "\n";
     for (const auto& candidate : masks[i])
-      std::printf("%.4f  %s  %s\n", candidate.probability, ("'" + printable(candidate.token) + "'").c_str(),
-                  printable(candidate.text).c_str());
+      answer += fixed(candidate.probability, 4) + "  '" + printable(candidate.token) + "'  " +
+                printable(candidate.text) + "\n";
   }
-  std::fflush(stdout);
+  print(answer);
 }
 
 template <class B>
@@ -46,8 +48,8 @@ int fill(const FillOptions& options) {
   how.threads = options.compute.threads;
   how.precision = options.compute.precision();
   const na::text::MaskFiller<RobertaOn<B>, na::text::ByteBpe> filler(loaded.model, loaded.tokenizer, how);
-  if (!options.text.empty()) {
-    answer(filler, options.text, options.top_k);
+  if (options.text) {
+    answer(filler, *options.text, options.top_k);
     return 0;
   }
   if (is_terminal(stdin)) std::fprintf(stderr, "Type a text with <mask> a line; Ctrl-D ends.\n");

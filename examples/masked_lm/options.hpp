@@ -3,10 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/compute.hpp"
 #include "common/model_options.hpp"
+#include "common/ranges.hpp"
 #include "common/training_options.hpp"
 
 namespace examples {
@@ -19,7 +21,7 @@ struct MaskedTextOptions {
 };
 
 struct TrainOptions {
-  ModelOptions model = {.vocab_size = 16000};
+  ModelOptions model = {.usual_vocab_size = 16000};
   std::string data, train_file, validation_file;
   MaskedTextOptions text;
   BatchSizeOptions batch;
@@ -35,7 +37,8 @@ struct EvaluateOptions {
 };
 
 struct FillOptions {
-  std::string model, text;
+  std::string model;
+  std::optional<std::string> text;  // none: lines of standard input
   int top_k = 5;
   Compute compute;
 };
@@ -43,13 +46,14 @@ struct FillOptions {
 inline void add_masked_text_flags(CLI::App& app, MaskedTextOptions& options) {
   app.add_option("--max_seq_length", options.max_seq_length,
                  "Tokens of a sequence, <s> and </s> included [as many as the model reads]")
-      ->check(CLI::PositiveNumber)
+      ->transform(integer(1))
       ->group("Data");
   app.add_flag("--line_by_line", options.line_by_line,
                "Each line that is not empty is a sequence of its own; no padding is made of it. Else lines are joined "
                "and cut into equal blocks")
       ->group("Data");
   app.add_option("--mlm_probability", options.mlm_probability, "Share of the tokens that are predicted")
+      ->transform(number(above_up_to(0, 1)))
       ->group("Data")
       ->capture_default_str();
 }
@@ -77,18 +81,16 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->check(CLI::IsMember({"reproducible", "hugging_face"}))
       ->capture_default_str();
   app.add_option("--per_device_eval_batch_size", options.per_device_eval_batch_size, "Sequences a batch")
-      ->check(CLI::PositiveNumber)
+      ->transform(integer(1))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "Of the masks")->capture_default_str();
+  app.add_option("--seed", options.seed, "Of the masks")->transform(seed_number())->capture_default_str();
   add_compute_flags(app, options.compute);
 }
 
 inline void add_fill_flags(CLI::App& app, FillOptions& options) {
   app.add_option("text", options.text, "A text with <mask> in it [the lines of standard input]");
   add_model_directory_flag(app, options.model, "a RoBERTa model");
-  app.add_option("--top_k", options.top_k, "Candidates for each <mask>")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--top_k", options.top_k, "Candidates for each <mask>")->transform(integer(1))->capture_default_str();
   add_compute_flags(app, options.compute);
 }
 

@@ -30,9 +30,9 @@ inline na::text::ByteBpe tokenizer_for(const TrainOptions& options, const std::v
     copy_byte_bpe(origin, options.training.output_dir);
     return na::text::ByteBpe::load(options.training.output_dir);
   }
-  std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", options.model.vocab_size);
   na::text::ByteBpeOptions bpe;
-  bpe.vocab_size = options.model.vocab_size;
+  bpe.vocab_size = wanted_vocabulary(options.model);
+  std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", bpe.vocab_size);
   auto learned = na::text::ByteBpe::train(lines, bpe);
   learned.save(options.training.output_dir,
                run_config<RobertaFamily>(options.model, learned.vocab_size()).longest_sequence());

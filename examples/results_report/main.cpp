@@ -1,8 +1,8 @@
 // results_report: tables and curves for the documentation from the metrics of training runs.
-#include <cstdio>
 #include <string>
 
 #include "common/command_line.hpp"
+#include "common/output_file.hpp"
 #include "results_report/report.hpp"
 
 int main(int argc, char** argv) {
@@ -14,8 +14,9 @@ int main(int argc, char** argv) {
   app.add_option("--runs", runs, "Folder of the experiments")->capture_default_str();
   app.add_option("--output", output, "The Markdown file to write")->capture_default_str();
   return examples::run_program(app, argc, argv, [&] {
+    examples::require_output(output);
     const auto report = examples::write_report(runs, output, examples::report_command(runs, output));
-    std::printf("%s and %zu curves\n", output.c_str(), report.charts.size());
+    examples::print(output + " and " + std::to_string(report.charts.size()) + " curves\n");
     return 0;
   });
 }

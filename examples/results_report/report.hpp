@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/output_file.hpp"
 #include "common/table.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/report/svg_chart.hpp"
@@ -279,7 +280,7 @@ inline Report write_report(const std::filesystem::path& runs, const std::filesys
   std::filesystem::create_directories(folder, error);
   if (error) throw na::FileError(folder.string(), "cannot be created: " + error.message());
   for (const auto& chart : report.charts) na::io::write_file_atomically(folder / chart.name, chart.svg);
-  na::io::write_file_atomically(output, report.markdown);
+  write_output(output.string(), report.markdown);
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/output_file.hpp"
 #include "common/progress.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
@@ -17,6 +18,10 @@ namespace examples {
 
 template <class B>
 int evaluate(const EvaluateOptions& options) {
+  require_output(options.hypotheses);
+  std::vector<NamedFile> inputs = {{"--source", options.source}};
+  for (const auto& path : options.references) inputs.push_back({"--reference", path});
+  require_another_file({"--hypotheses", options.hypotheses}, inputs);
   const auto corpus = na::text::load_referenced_corpus(options.source, options.references);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding.model);
@@ -38,13 +43,12 @@ int evaluate(const EvaluateOptions& options) {
     cut += translation.truncated ? 1 : 0;
   }
   if (cut > 0) std::fprintf(stderr, "%ld sources were longer than the model reads and were cut\n", cut);
-  if (!options.hypotheses.empty()) na::io::write_file_atomically(options.hypotheses, text);
   const std::vector<std::span<const std::string>> references(corpus.references.begin(), corpus.references.end());
   const auto bleu =
       na::metrics::corpus_bleu(hypotheses, references, {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)});
   const auto chrf = na::metrics::corpus_chrf(hypotheses, references, {.word_order = options.chrf_word_order});
-  std::printf("%s\n%s\n%s\n%s\n", bleu.format().c_str(), bleu.signature().c_str(), chrf.format().c_str(),
-              chrf.signature().c_str());
+  print(bleu.format() + "\n" + bleu.signature() + "\n" + chrf.format() + "\n" + chrf.signature() + "\n");
+  if (!options.hypotheses.empty()) write_output(options.hypotheses, text);
   return 0;
 }
 

@@ -4,12 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/compute.hpp"
 #include "common/model_options.hpp"
+#include "common/ranges.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/tokenizers.hpp"
@@ -26,7 +28,7 @@ struct DataOptions {
 };
 
 struct TrainOptions {
-  ModelOptions model = {.vocab_size = 4000};
+  ModelOptions model = {.usual_vocab_size = 4000};
   DataOptions data;
   TrainingOptions training = {.label_smoothing_factor = 0.1};
   bool bleu = true;
@@ -72,6 +74,7 @@ inline void add_data_flags(CLI::App& app, DataOptions& options) {
       ->group("Data");
   app.add_option("--validation_target", options.validation_target, "Target side")->group("Data");
   app.add_option("--tsv_columns", options.tsv_columns, "Columns of a .tsv that hold source and target, from 1")
+      ->transform(integer(1))
       ->group("Data")
       ->capture_default_str();
   app.add_option("--source_lang", options.source_lang, "Ending of the source files")
@@ -81,9 +84,11 @@ inline void add_data_flags(CLI::App& app, DataOptions& options) {
       ->group("Data")
       ->capture_default_str();
   app.add_option("--max_source_length", options.max_source_length, "Longer sources are cut")
+      ->transform(integer(1))
       ->group("Data")
       ->capture_default_str();
   app.add_option("--max_target_length", options.max_target_length, "Longer targets are cut")
+      ->transform(integer(2))
       ->group("Data")
       ->capture_default_str();
   add_batch_flags(app, options.batch, "Sentence pairs a batch",
@@ -100,32 +105,45 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
       ->group("Training");
 }
 
+/// Of beams and of results, each of which takes memory for every sentence that is decoded.
+inline constexpr int most_results = 10'000;
+inline constexpr int any_length = std::numeric_limits<int>::max();
+
 inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
   add_model_directory_flag(app, options.model, "a Marian model");
   const auto option = [&](const char* name, auto& value, const char* help) {
-    app.add_option(name, value, help)->group("Search, as in generate(); what is not given: generation_config.json");
+    return app.add_option(name, value, help)
+        ->group("Search, as in generate(); what is not given: generation_config.json");
   };
-  option("--num_beams", options.num_beams, "Beams of the search; 1: greedy");
+  const auto count = [&](const char* name, auto& value, int least, int most, const char* help) {
+    option(name, value, help)->transform(integer(least, most));
+  };
+  count("--num_beams", options.num_beams, 1, most_results, "Beams of the search; 1: greedy");
   option("--length_penalty", options.length_penalty,
-         "A result scores sum of log p / length^this: above 0 for longer ones");
-  option("--min_length", options.min_length, "Tokens before a result may end, the start token counted");
-  option("--max_length", options.max_length, "Tokens of a result at most, start and end counted");
+         "A result scores sum of log p / length^this: above 0 for longer ones")
+      ->transform(number({}));
+  count("--min_length", options.min_length, 0, any_length, "Tokens before a result may end, the start token counted");
+  count("--max_length", options.max_length, 2, any_length, "Tokens of a result at most, start and end counted");
   option("--early_stopping", options.early_stopping,
          "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none can "
          "become better");
-  option("--no_repeat_ngram_size", options.no_repeat_ngram_size, "No run of this many tokens occurs twice; 0: any may");
+  count("--no_repeat_ngram_size", options.no_repeat_ngram_size, 0, any_length,
+        "No run of this many tokens occurs twice; 0: any may");
   option("--bad_words", options.bad_words, "A file with words that never occur, one a line");
-  option("--num_return_sequences", options.num_return_sequences,
-         "Results a sentence. Above 1 each is a line of its own, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0");
+  count("--num_return_sequences", options.num_return_sequences, 1, most_results,
+        "Results a sentence. Above 1 each is a line of its own, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0");
   app.add_flag("--do_sample", options.do_sample, "Draw tokens at random instead of searching")->group("Sampling");
-  const auto sampling = [&](const char* name, auto& value, const char* help) {
-    app.add_option(name, value, help)->group("Sampling");
+  const auto sampling = [&](const char* name, auto& value, const CLI::Validator& range, const char* help) {
+    app.add_option(name, value, help)->transform(range)->group("Sampling");
   };
-  sampling("--temperature", options.temperature, "Above 1: more even odds");
-  sampling("--top_k", options.top_k, "Among the likeliest tokens only; 0: among all");
-  sampling("--top_p", options.top_p, "Among the fewest tokens that have this probability together");
-  sampling("--seed", options.seed, "Of the draws");
-  app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")->capture_default_str();
+  sampling("--temperature", options.temperature, number(above(0)), "Above 1: more even odds");
+  sampling("--top_k", options.top_k, integer(0), "Among the likeliest tokens only; 0: among all");
+  sampling("--top_p", options.top_p, number(above_up_to(0, 1)),
+           "Among the fewest tokens that have this probability together");
+  sampling("--seed", options.seed, seed_number(), "Of the draws");
+  app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")
+      ->transform(integer(1))
+      ->capture_default_str();
   add_compute_flags(app, options.compute);
 }
 
@@ -145,7 +163,7 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->capture_default_str();
   app.add_option("--chrf_word_order", options.chrf_word_order,
                  "0: chrF; 2: chrF++, which counts words and pairs of them")
-      ->check(CLI::Range(0, na::metrics::chrf_largest_word_order))
+      ->transform(integer(0, na::metrics::chrf_largest_word_order))
       ->capture_default_str();
   add_decoding_flags(app, options.decoding);
 }
@@ -160,13 +178,15 @@ inline void add_translate_flags(CLI::App& app, TranslateOptions& options) {
       ->capture_default_str();
   add_decoding_flags(app, options.decoding);
   const auto option = [&](const char* name, auto& value, const char* help) {
-    app.add_option(name, value, help)->group("Attention");
+    return app.add_option(name, value, help)->group("Attention");
   };
   option("--attention", options.attention,
          "Draw what the heads looked at in the source while they wrote one sentence: an SVG file");
-  option("--attention_line", options.attention_line, "The line of that sentence, from 1 [the first that has text]");
+  option("--attention_line", options.attention_line, "The line of that sentence, from 1 [the first that has text]")
+      ->transform(integer(1));
   option("--attention_layer", options.attention_layer,
-         "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]");
+         "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]")
+      ->transform(integer(-std::numeric_limits<int>::max()));
 }
 
 // The commands on backend B. Each returns the program's exit code and throws on errors.

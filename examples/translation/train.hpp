@@ -27,11 +27,12 @@ inline na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, cons
     copy_marian_tokenizer(origin, directory);
     return na::text::MarianTokenizer::load(directory);
   }
-  std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", options.model.vocab_size);
+  const int pieces = wanted_vocabulary(options.model);
+  std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", pieces);
   na::text::MarianTokenizerOptions tokenizer;
   tokenizer.source_lang = options.data.source_lang;
   tokenizer.target_lang = options.data.target_lang;
-  return na::text::MarianTokenizer::train(corpus.source, corpus.target, options.model.vocab_size, directory, tokenizer);
+  return na::text::MarianTokenizer::train(corpus.source, corpus.target, pieces, directory, tokenizer);
 }
 
 template <class B>

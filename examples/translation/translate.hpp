@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/line_source.hpp"
+#include "common/output_file.hpp"
 #include "common/progress.hpp"
 #include "neural_attention/report/attention_map.hpp"
 #include "translation/decoding.hpp"
@@ -14,37 +15,12 @@
 
 namespace examples {
 
-/// Standard output, or a file.
-class LineSink {
- public:
-  explicit LineSink(const std::string& path)
-      : name_(path.empty() ? "standard output" : path), file_(path.empty() ? stdout : std::fopen(path.c_str(), "wb")) {
-    if (!file_) throw na::FileError(name_, "cannot be written");
-  }
-  LineSink(const LineSink&) = delete;
-  LineSink& operator=(const LineSink&) = delete;
-  ~LineSink() {
-    if (file_ && file_ != stdout) std::fclose(file_);
-  }
-
-  void write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), file_); }
-  void flush() {
-    if (std::fflush(file_) != 0 || std::ferror(file_)) throw na::FileError(name_, "cannot be written");
-  }
-  bool shown() const { return file_ == stdout && is_terminal(stdout); }
-
- private:
-  std::string name_;
-  std::FILE* file_;
-};
-
 /// Draws one translation and remembers whether it has.
 class AttentionPicture {
  public:
   AttentionPicture(const TranslateOptions& options, int layers)
       : path_(options.attention), line_(options.attention_line), layer_(options.attention_layer) {
     if (path_.empty()) return;
-    if (line_ < 0) throw na::ConfigError("--attention_line counts from 1");
     if (layer_ < -layers || layer_ >= layers)
       throw na::ConfigError("--attention_layer " + std::to_string(layer_) + ": the decoder has layers 0 to " +
                             std::to_string(layers - 1));
@@ -65,8 +41,8 @@ class AttentionPicture {
     target.push_back(translator.tokenizer().eos_id());
     na::report::AttentionMapOptions options;
     options.title = "Cross-attention of decoder layer " + std::to_string(layer_);
-    na::io::write_file_atomically(path_, na::report::attention_map(options, translator.pieces(translation.source_ids),
-                                                                   translator.pieces(target), heads));
+    write_output(path_, na::report::attention_map(options, translator.pieces(translation.source_ids),
+                                                  translator.pieces(target), heads));
     drawn_ = true;
   }
 
@@ -98,6 +74,10 @@ inline std::string formatted(const na::text::Translation& translation, const na:
 
 template <class B>
 int translate(const TranslateOptions& options) {
+  const NamedFile input{"--input", options.input}, output{"--output", options.output};
+  for (const auto& path : {options.output, options.attention}) require_output(path);
+  require_another_file(output, {input});
+  require_another_file({"--attention", options.attention}, {input, output});
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding.model);
@@ -106,13 +86,14 @@ int translate(const TranslateOptions& options) {
   AttentionPicture picture(options, loaded.model.config().decoder_layers);
   LineSink sink(options.output);
   std::optional<Progress> progress;
-  if (!options.input.empty() && !sink.shown())
+  const bool shown = options.output.empty() && is_terminal(stdout);
+  if (!options.input.empty() && !shown)
     progress.emplace(static_cast<std::int64_t>(source.total()), "translating");
   else if (options.input.empty() && is_terminal(stdin))
     std::fprintf(stderr, "Type a sentence a line; Ctrl-D ends.\n");
   const auto tell = [&](const std::string& message) {
     const auto text = "translation: " + message;
-    progress ? progress->message(text) : static_cast<void>(std::fprintf(stderr, "%s\n", text.c_str()));
+    progress ? progress->message(text) : examples::tell(text);
   };
 
   std::vector<std::string> lines;
@@ -158,6 +139,7 @@ int translate(const TranslateOptions& options) {
     together = std::min(2 * together, most);
   }
   flush();
+  sink.close();
   if (progress) progress->finish();
   picture.finish();
   return 0;

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 #include <string>
@@ -40,10 +41,14 @@ struct Outcome {
   std::string out, err;
 };
 
+/// What a child does behind the redirection of its streams and before it becomes the program.
+using Before = std::function<void()>;
+
 /// A program that runs; its streams are files in `folder`.
 class Child {
  public:
-  Child(const fs::path& folder, const std::string& program, const Arguments& arguments, const std::string& input = {})
+  Child(const fs::path& folder, const std::string& program, const Arguments& arguments, const std::string& input = {},
+        const Before& before = {})
       : out_(folder / "stdout"), err_(folder / "stderr") {
     const auto path = (fs::path(NEURAL_ATTENTION_BIN_DIR) / program).string(), in = (folder / "stdin").string();
     BOOST_REQUIRE_MESSAGE(fs::exists(path), path << " has not been built");
@@ -58,11 +63,13 @@ class Child {
     redirect(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
     redirect(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
     unsetenv("NEURAL_ATTENTION_DEMO_DATA");
+    if (before) before();
     execv(argv[0], argv.data());
     _exit(127);
   }
 
-  void kill_at_once() const { kill(pid_, SIGKILL); }
+  void kill_at_once() const { signal(SIGKILL); }
+  void signal(int number) const { kill(pid_, number); }
 
   Outcome wait() {
     int status = 0;
@@ -154,8 +161,9 @@ struct Folder {
 
   std::string path(const std::string& name) const { return (folder / name).string(); }
 
-  Outcome run(const std::string& program, const Arguments& arguments, const std::string& input = {}) const {
-    return Child(folder, program, arguments, input).wait();
+  Outcome run(const std::string& program, const Arguments& arguments, const std::string& input = {},
+              const Before& before = {}) const {
+    return Child(folder, program, arguments, input, before).wait();
   }
 
   /// The program ends with `code`, and its message is one that contains every part.

@@ -481,7 +481,7 @@ BOOST_AUTO_TEST_CASE(searches_that_make_no_sense_are_refused) {
     refuses(2, "translation", arguments, parts);
   };
   refused({"--num_beam", "4"}, {"did you mean --num_beams?"});
-  refused({"--num_beams", "0"}, {"num_beams must be at least 1"});
+  refused({"--num_beams", "0"}, {"--num_beams: must be an integer from 1 to"});
   refused({"--num_return_sequences", "3"}, {"num_return_sequences is 3"});
   refused({"--top_k", "3"}, {"--top_k", "--do_sample"});
   refused({"--early_stopping", "maybe"}, {"true, false or never", "maybe"});

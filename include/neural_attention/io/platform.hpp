@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,18 +64,48 @@ inline FileHandle create_new(const Path& file, const Path& path) {
   return FileHandle(descriptor);
 }
 
-inline void write_all(const FileHandle& file, const void* data, std::size_t size, const Path& path) {
+/// Opens `file` for writing, following links: a regular file is emptied or made, anything else is written through.
+inline FileHandle open_to_write(const Path& file, const Path& path) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail(path, "be written");
+  return FileHandle(descriptor);
+}
+
+/// Whether the process may write to an existing file, or make files in an existing folder; errno says why not.
+inline bool may_write(const Path& path) noexcept { return ::access(path.c_str(), W_OK) == 0; }
+
+/// Writes all of `data`. A descriptor that does not wait by itself is waited for.
+inline void write_all(int descriptor, const void* data, std::size_t size, const Path& path) {
   constexpr std::size_t largest_write = std::size_t{1} << 30;  // some systems refuse 2 GiB and more
   const auto* bytes = static_cast<const char*>(data);
   while (size > 0) {
-    const auto written = ::write(file.descriptor(), bytes, std::min(size, largest_write));
+    const auto written = ::write(descriptor, bytes, std::min(size, largest_write));
     if (written < 0) {
       if (errno == EINTR) continue;
-      fail(path, "write");
+      if (errno != EAGAIN && errno != EWOULDBLOCK) fail(path, "write");
+      pollfd room{descriptor, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+      continue;
     }
     if (written == 0) fail(path, "write", ENOSPC);
     bytes += written;
     size -= static_cast<std::size_t>(written);
+  }
+}
+
+inline void write_all(const FileHandle& file, const void* data, std::size_t size, const Path& path) {
+  write_all(file.descriptor(), data, size, path);
+}
+
+/// Reads at most `size` bytes and returns how many; 0 is the end. Waits where the descriptor does not by itself.
+inline std::size_t read_some(int descriptor, void* to, std::size_t size, const Path& path) {
+  for (;;) {
+    const auto count = ::read(descriptor, to, size);
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) fail(path, "be read");
+    pollfd more{descriptor, POLLIN, 0};
+    ::poll(&more, 1, -1);
   }
 }
 

@@ -1,0 +1,112 @@
+// Which numbers a flag takes. Every flag that holds a number is declared with a range: any other value, nan and inf
+// among them, is refused by the flag's name and its range before the program does anything. Numbers are decimal,
+// whatever the locale.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+#include "neural_attention/core/number_text.hpp"
+
+namespace examples {
+
+/// The number that the whole of `text` is, or none.
+template <class T>
+std::optional<T> number_in(std::string_view text) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  if constexpr (std::is_same_v<T, double>) {
+    return neural_attention::number_in(text);
+  } else {
+    T value{};
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || stop != text.data() + text.size()) return std::nullopt;
+    return value;
+  }
+}
+
+/// Real numbers between two bounds; without bounds, all that are finite.
+struct Interval {
+  static constexpr double largest = std::numeric_limits<double>::max();
+
+  double least = -largest, most = largest;
+  bool with_least = true, with_most = true;
+
+  bool contains(double value) const {
+    return (with_least ? value >= least : value > least) && (with_most ? value <= most : value < most);
+  }
+
+  /// "from 0 to 1", "above 0 and at most 1", "at least 0", "finite"
+  std::string words() const {
+    const bool from = least > -largest, to = most < largest;
+    if (from && to && with_least && with_most)
+      return "from " + neural_attention::number_text(least) + " to " + neural_attention::number_text(most);
+    std::string text = from ? (with_least ? "at least " : "above ") + neural_attention::number_text(least) : "";
+    if (to)
+      text +=
+          (from ? " and " : "") + std::string(with_most ? "at most " : "below ") + neural_attention::number_text(most);
+    return text.empty() ? "finite" : text;
+  }
+};
+
+constexpr Interval at_least(double least) { return {.least = least}; }
+constexpr Interval above(double least) { return {.least = least, .with_least = false}; }
+constexpr Interval above_up_to(double least, double most) {
+  return {.least = least, .most = most, .with_least = false};
+}
+constexpr Interval from_to(double least, double most) { return {.least = least, .most = most}; }
+constexpr Interval from_below(double least, double most) { return {.least = least, .most = most, .with_most = false}; }
+
+namespace ranges_detail {
+
+/// Lets numbers pass that `contains` takes, written anew, so that what reads them next has no choice. `kind` says in a
+/// message what is expected, `range` the same in --help.
+template <class T, class Contains>
+CLI::Validator validator(const std::string& kind, const std::string& range, Contains contains) {
+  return {[=](std::string& text) {
+            const auto value = number_in<T>(text);
+            if (!value || !contains(*value)) return "must be " + kind + ", not '" + text + "'";
+            if constexpr (std::is_same_v<T, double>)
+              text = neural_attention::number_text(*value);
+            else
+              text = std::to_string(*value);
+            return std::string();
+          },
+          "(" + range + ")"};
+}
+
+}  // namespace ranges_detail
+
+/// The integers from `least` to `most`, for ->transform().
+inline CLI::Validator integer(std::int64_t least, std::int64_t most = std::numeric_limits<int>::max()) {
+  const auto range = std::to_string(least) + " to " + std::to_string(most);
+  const bool bounded = most < std::numeric_limits<int>::max();
+  return ranges_detail::validator<std::int64_t>(
+      "an integer from " + range, bounded ? range : "at least " + std::to_string(least),
+      [least, most](std::int64_t value) { return value >= least && value <= most; });
+}
+
+/// The real numbers of an interval, for ->transform().
+inline CLI::Validator number(const Interval& interval) {
+  const auto words = interval.words();
+  return ranges_detail::validator<double>(words == "finite" ? "a finite number" : "a number " + words, words,
+                                          [interval](double value) { return interval.contains(value); });
+}
+
+/// What random numbers begin with, for ->transform().
+inline CLI::Validator seed_number() {
+  return ranges_detail::validator<std::uint64_t>(
+      "an integer from 0 to " + std::to_string(std::numeric_limits<std::uint64_t>::max()), "at least 0",
+      [](std::uint64_t) { return true; });
+}
+
+/// More than any machine has; a thread costs memory before it does anything.
+inline constexpr int most_threads = 1024;
+
+}  // namespace examples
