@@ -37,4 +37,26 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
+# For projects without CMake. An installation may be moved, so the files find their prefix from where they are.
+set(pc_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
+file(RELATIVE_PATH pc_prefix "/${pc_dir}" "/")
+string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+function(neural_attention_install_pc name description requires cflags libs)
+  foreach(field IN ITEMS name description requires cflags libs)
+    set(pc_${field} "${${field}}")
+  endforeach()
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention.pc.in" "${PROJECT_BINARY_DIR}/${name}.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${pc_dir}")
+endfunction()
+neural_attention_install_pc(neural_attention "Transformers with neural projections, header-only; needs -std=c++20"
+  "eigen3 >= 3.4" "-I\${includedir} -pthread" "-pthread")
+if(TARGET neural_attention_io)
+  neural_attention_install_pc(neural_attention-io "Model directories and training of neural_attention"
+    "neural_attention nlohmann_json" "" "")
+endif()
+if(TARGET neural_attention_text)
+  neural_attention_install_pc(neural_attention-text "Tokenizers, corpora and the translator of neural_attention"
+    "neural_attention-io zlib sentencepiece libpcre2-8" "" "-lsentencepiece_train")
+endif()
+
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

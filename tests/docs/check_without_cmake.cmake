@@ -1,0 +1,28 @@
+# Script: runs the g++ lines of PAGE, without optimisation: those that ask pkg-config for text compile the README's
+# Translator, others its first program.
+
+cmake_minimum_required(VERSION 3.25)
+
+if(NOT PKG_CONFIG OR NOT PKG_CONFIG MATCHES "pkg-config$")
+  message(STATUS "SKIPPED: there is no pkg-config")
+  return()
+endif()
+file(MAKE_DIRECTORY "${FOLDER}")
+set(ENV{PKG_CONFIG_PATH} "${PREFIX}/share/pkgconfig")
+file(STRINGS "${PAGE}" commands REGEX "^g[+][+] ")
+list(LENGTH commands count)
+if(count LESS 2)
+  message(FATAL_ERROR "${PAGE} shows ${count} g++ lines, not at least 2")
+endif()
+foreach(command IN LISTS commands)
+  if(command MATCHES "neural_attention-text")
+    set(program "${BLOCKS}/README_2.cpp")
+  else()
+    set(program "${BLOCKS}/README_1.cpp")
+  endif()
+  string(REPLACE "neural_attention/include" "\"${SOURCE_DIR}/include\"" command "${command}")
+  string(REPLACE "program.cpp" "\"${program}\"" command "${command}")
+  string(REPLACE "-O3" "-O0" command "${command}")
+  message(STATUS "${command}")
+  execute_process(COMMAND sh -c "${command}" WORKING_DIRECTORY "${FOLDER}" COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
