@@ -517,7 +517,7 @@ BOOST_AUTO_TEST_CASE(evaluate_takes_several_references_and_sacrebleus_tokenizers
                           "--hypotheses",
                           path("itself")};
   BOOST_REQUIRE(run("translation", once).code == 0);
-  auto twice = once;
+  Arguments twice(once.begin(), once.end() - 2);  // without --hypotheses, which is read now
   twice.insert(twice.end(), {"--reference", path("itself"), "--tokenize", "char", "--chrf_word_order", "2"});
   const auto outcome = run("translation", twice);
   BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
