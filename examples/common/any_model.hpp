@@ -59,16 +59,18 @@ template <class Model, class Tokenizer>
 class LoadedModel {
  public:
   LoadedModel(typename Model::Backend& backend, const std::string& directory)
-      : tokenizer(Tokenizer::load(directory)),
-        any_(backend,
-             fitting(na::io::load_config<typename Model::Config>(directory + "/config.json"), directory,
-                     tokenizer.vocab_size()),
-             std::nullopt, na::Purpose::Inference),
+      : config_(na::io::load_config<typename Model::Config>(directory + "/config.json")),  // says what the model is
+        tokenizer(Tokenizer::load(directory)),
+        any_(backend, fitting(config_, directory, tokenizer.vocab_size()), std::nullopt, na::Purpose::Inference),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
     model.parameters().release_masters();
   }
 
+ private:
+  typename Model::Config config_;
+
+ public:
   Tokenizer tokenizer;
 
  private:

@@ -20,7 +20,7 @@ namespace na = neural_attention;
 class LineSource {
  public:
   /// Bytes of a line beyond which it is taken for something else than text.
-  static constexpr std::size_t longest = std::size_t{1} << 20;
+  static constexpr std::size_t longest = na::text::longest_line;
 
   /// Without its line end. Where `problem` is not empty, `text` is, and the line cannot be used.
   struct Line {

@@ -43,6 +43,7 @@ template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
   const auto plan = plan_run<RobertaFamily>(options.model, options.training);
+  if (!plan.origin.empty()) na::io::load_roberta_config(plan.origin + "/config.json");  // throws for other models
   B backend = make_backend<B>(options.training.compute);
   const auto batches = batch_options(options.batch, {.mini_batch_words = 2048}, options.training.seed);
   auto masking = fixed_masks(options.text, na::text::MaskingOptions{}.seed);

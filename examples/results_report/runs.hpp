@@ -129,7 +129,7 @@ inline void take_row(const nlohmann::json& row, const std::string& where, Run& r
     TestScore score{na::io::get<std::string>(row, "test", where), score_in(row, "", where, run),
                     na::io::get_or<std::string>(row, "signature", "", where)};
     if (std::isnan(score.value)) throw na::FileError(where, "lacks a score, \"bleu\" or \"perplexity\"");
-    if (run.test(score.set)) throw na::FileError(where, "is a second result on " + score.set);
+    if (run.test(score.set)) throw na::FileError(where, "is a second result on " + na::in_quotes(score.set));
     run.tests.push_back(std::move(score));
   } else if (row.contains("valid_loss")) {
     run.evaluations.push_back({na::io::get<double>(row, "step", where), na::io::get<double>(row, "seconds", where),
@@ -176,7 +176,8 @@ inline void check_alike(const Experiment& experiment) {
       for (const auto* one : {&run, &first})
         for (const auto& score : one->tests)
           if (const auto& other = one == &run ? first : run; !other.test(score.set))
-            throw na::FileError(other.path, "has no result on " + score.set + ", but " + one->path + " has one");
+            throw na::FileError(other.path,
+                                "has no result on " + na::in_quotes(score.set) + ", but " + one->path + " has one");
     }
   }
 }

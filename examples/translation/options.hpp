@@ -30,6 +30,7 @@ struct DataOptions {
 struct TrainOptions {
   ModelOptions model = {.usual_vocab_size = 4000};
   DataOptions data;
+  double character_coverage = 1.0;
   TrainingOptions training = {.label_smoothing_factor = 0.1};
   bool bleu = true;
 };
@@ -100,6 +101,12 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
   add_model_flags(app, options.model,
                   {"Pieces of the joint SentencePiece model that is trained", "Query, key and output",
                    "The value projection stays linear, as in the paper, except with the plain ones", "d_model"});
+  app.add_option("--character_coverage", options.character_coverage,
+                 "Share of the text's characters that the SentencePiece model learns; the rarest ones become <unk>. "
+                 "Below 1 for scripts of thousands of characters, such as Chinese and Japanese")
+      ->group("Model")
+      ->transform(number(from_to(0.98, 1.0)))
+      ->capture_default_str();
   add_training_flags(app, options.training);
   app.add_flag("!--no_bleu", options.bleu, "Judge by the validation loss and translate nothing while training")
       ->group("Training");

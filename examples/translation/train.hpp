@@ -32,6 +32,7 @@ inline na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, cons
   na::text::MarianTokenizerOptions tokenizer;
   tokenizer.source_lang = options.data.source_lang;
   tokenizer.target_lang = options.data.target_lang;
+  tokenizer.character_coverage = options.character_coverage;
   return na::text::MarianTokenizer::train(corpus.source, corpus.target, pieces, directory, tokenizer);
 }
 
@@ -39,6 +40,7 @@ template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
   const auto plan = plan_run<MarianFamily>(options.model, options.training);
+  if (!plan.origin.empty()) na::io::load_marian_config(plan.origin + "/config.json");  // throws for other models
   B backend = make_backend<B>(options.training.compute);
   const auto batches = batch_options(options.data.batch, {.mini_batch_words = 1200}, options.training.seed);
   const auto paths = corpus_paths(options.data);

@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(rows_are_checked) {
   rows_refused("{\"final\":true,\"seed\":1}\n", "line 1: lacks the key \"parameters\"");
   rows_refused(good + good, "line 2: is a second final row");
   rows_refused(final_row(3, 1, 1, 1), "with seed 3, but its folder says seed 1");
-  rows_refused(good + test_row(1) + test_row(2), "line 3: is a second result on test_2016_flickr");
+  rows_refused(good + test_row(1) + test_row(2), "line 3: is a second result on \"test_2016_flickr\"");
   rows_refused(evaluation(20, 2, 1, 1) + evaluation(10, 3, 1, 1) + good, "not in the order of their steps");
 }
 
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(runs_of_an_arm_must_be_alike) {
   runs.write("e/a-seed2/metrics.jsonl", final_row(2, 1, 1, 1, 99));
   refused(runs, "with 99 parameters");
   runs.write("e/a-seed2/metrics.jsonl", final_row(2, 1, 1, 1) + test_row(5));
-  refused(runs, "has no result on test_2016_flickr");
+  refused(runs, "has no result on \"test_2016_flickr\"");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

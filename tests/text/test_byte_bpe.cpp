@@ -592,6 +592,17 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(learning)
 
+// Each merge walks through the words that it changes: a word of all letters in hundreds of thousands would take
+// minutes.
+BOOST_AUTO_TEST_CASE(a_long_word) {
+  std::mt19937 random(1);
+  std::string word;
+  for (int i = 0; i < 500'000; ++i) word += static_cast<char>('a' + random() % 26);
+  const auto bpe = text::ByteBpe::train(Words{word}, {8000, 2, false});
+  BOOST_TEST(bpe.vocab_size() == 8000);
+  BOOST_TEST((bpe.decode(bpe.encode_ordinary(word)) == word));
+}
+
 BOOST_AUTO_TEST_CASE(options) {
   const Words lines = {"abab abab", "", "abc"};
   BOOST_CHECK_EXCEPTION(text::ByteBpe::train(lines, {260, 2, false}), ConfigError, says({"261", "260"}));

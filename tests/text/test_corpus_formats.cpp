@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(faults_name_file_and_line) {
     check(in_segment(content), 2, "an & that begins none of");
   check(in_segment("a <b>c</b>"), 2, "the element <b> inside a segment");
   check(in_segment("1 < 2"), 2, "no name where that of a tag should stand");
-  check(in_segment("a</seg> <seg id=\"1\">b"), 2, "has a segment 1 before this one");
+  check(in_segment("a</seg> <seg id=\"1\">b"), 2, "has a segment \"1\" before this one");
   check(in_segment("\xFF"), 2, "byte 0xFF at place 13 of the line");
   check("<doc docid=\"7\">\n<seg id=\"1\">a</doc>", 2, "</doc> closes <seg>");
   check("<doc docid=\"7\">\n<seg id=\"1\">a", 2, "an end of the file inside <seg>");
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(sides_must_hold_the_same_segments) {
   check_lines(corpus.target, {"a", "b"});
   BOOST_CHECK_EXCEPTION(
       text::load_iwslt_xml(both, other), LineError,
-      at_line(other, 2, "segment 3 of document 1 stands opposite segment 2 of document 1 of " + both));
+      at_line(other, 2, "segment \"3\" of document \"1\" stands opposite segment \"2\" of document \"1\" of " + both));
   BOOST_CHECK_EXCEPTION(text::load_iwslt_xml(both, shorter), FileError, says("has 1 segments, but its other side"));
 }
 

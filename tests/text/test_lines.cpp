@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(what_follows_gzip_data_is_not_passed_over) {
 
 BOOST_AUTO_TEST_CASE(texts_as_large_as_the_buffers_come_whole) {
   const Scratch folder;
-  for (const std::size_t size : {262'143, 262'144, 262'145, 524'288, 3'000'000}) {
+  for (const std::size_t size : {262'143, 262'144, 262'145, 524'288, 1'000'000}) {
     const std::string text(size, 'a');
     check_lines(text::read_lines(folder.write_gzip("long.gz", text)), {text});
   }
@@ -235,6 +235,44 @@ BOOST_AUTO_TEST_CASE(unequal_counts_name_both_files_and_counts) {
   });
   BOOST_CHECK_EXCEPTION(text::load_parallel(source, folder.write("none", "")), FileError, says("is empty"));
   BOOST_CHECK_THROW(text::load_parallel(source, folder.write("bad", "1\n\xFF\n3\n")), LineError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(limits)
+
+BOOST_AUTO_TEST_CASE(a_line_that_is_no_text) {
+  const Scratch folder;
+  const std::string longest(text::longest_line, 'x');
+  check_lines(text::read_lines(folder.write("good", "a\n" + longest + "\r\nb")), {"a", longest, "b"});
+  for (const auto& path : {folder.write("bad", "a\n" + longest + "x\nb"), folder.write("last", "a\n" + longest + "xyz"),
+                           folder.write_gzip("bad.gz", "a\n" + longest + longest)})
+    BOOST_CHECK_EXCEPTION(text::read_lines(path), LineError, [&](const LineError& error) {
+      return error.path() == path && error.line() == 2 && says("longer than 1048576 bytes")(error);
+    });
+}
+
+// 300 kB that would fill gigabytes: empty lines, of which each takes 32 bytes of memory, and one endless line.
+BOOST_AUTO_TEST_CASE(a_gzip_file_that_fills_the_memory) {
+  const Scratch folder;
+  const auto lines = folder.write_gzip("lines.gz", std::string(50'000'000, '\n'));
+  BOOST_CHECK_EXCEPTION(text::read_lines(lines), FileError, says({"lines.gz", "500 times its size", "up to line"}));
+  const auto letters = folder.write_gzip("letters.gz", std::string(80'000'000, 'a'));
+  BOOST_CHECK_EXCEPTION(text::read_text_bytes(letters), FileError, says({"letters.gz", "500 times its size"}));
+  BOOST_CHECK_EXCEPTION(text::read_lines(letters), LineError, says("line 1: is longer than"));
+  // What is repetitive, but small or half as dense, is taken.
+  std::string same;
+  for (int i = 0; i < 200'000; ++i) same += "The same sentence again.\n";
+  BOOST_TEST(text::read_lines(folder.write_gzip("same.gz", same)).size() == 200'000u);
+  BOOST_TEST(text::read_lines(folder.write("plain", std::string(5'000'000, '\n'))).size() == 5'000'000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_pointer_of_git_lfs) {
+  const Scratch folder;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+  BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("train.de", pointer)), FileError,
+                        says({"train.de", "git lfs pull"}));
+  BOOST_CHECK_EXCEPTION(text::read_text_bytes(folder.write("train.de", pointer)), FileError, says("git lfs pull"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,11 +2,13 @@
 #define BOOST_TEST_MODULE marian_tokenizer
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <clocale>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <locale>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -15,6 +17,8 @@
 #include <vector>
 
 #include "golden_file.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/io/json_parser.hpp"
 #include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/sentencepiece.hpp"
@@ -344,6 +348,119 @@ BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {
     folder.write("tokenizer_config.json", bytes);
     BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("tokenizer_config.json"));
   }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(learning_from_any_text)
+
+namespace {
+
+/// A locale that writes one half as 0,5.
+struct Comma : std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+};
+
+/// While it lives, the C++ streams of the process have a comma, and C's functions too where the system has such a
+/// locale.
+class CommaLocale {
+ public:
+  CommaLocale() : streams_(std::locale::global(std::locale(std::locale::classic(), new Comma))) {
+    for (const auto* name : {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"})
+      if (std::setlocale(LC_NUMERIC, name) != nullptr) c_too = true;
+  }
+  CommaLocale(const CommaLocale&) = delete;
+  CommaLocale& operator=(const CommaLocale&) = delete;
+  ~CommaLocale() {
+    std::locale::global(streams_);
+    std::setlocale(LC_NUMERIC, "C");
+  }
+
+  bool c_too = false;
+
+ private:
+  std::locale streams_;
+};
+
+}  // namespace
+
+// The same model wherever the host program writes a comma for the point.
+BOOST_AUTO_TEST_CASE(with_a_comma_in_numbers) {
+  const auto [german, english] = corpus();
+  const Scratch scratch;
+  text::SentencePieceOptions options;
+  options.vocab_size = 60;
+  options.character_coverage = 0.985;
+  text::train_sentencepiece(german, scratch.file("point.spm"), options);
+  {
+    const CommaLocale comma;
+    if (!comma.c_too) BOOST_TEST_MESSAGE("this system has no C locale with a comma: only C++'s has one here");
+    text::train_sentencepiece(german, scratch.file("comma.spm"), options);
+    BOOST_TEST(neural_attention::number_text(0.5) == "0.5");
+    BOOST_TEST(neural_attention::number_in("0.5").value() == 0.5);
+    options.character_coverage = 0.5;
+    BOOST_CHECK_EXCEPTION(text::train_sentencepiece(german, "a.spm", options), ConfigError, says("not 0.5"));
+    BOOST_TEST(neural_attention::io::parse_json("[0.25]", "a.json").dump() == "[0.25]");
+  }
+  BOOST_TEST(scratch.read("point.spm") == scratch.read("comma.spm"));
+}
+
+BOOST_AUTO_TEST_CASE(the_range_of_the_coverage_is_the_librarys) {
+  const auto [german, english] = corpus();
+  const Scratch scratch;
+  text::SentencePieceOptions options;
+  options.vocab_size = 60;
+  for (const double coverage : {0.98, 0.9995, 1.0}) {
+    options.character_coverage = coverage;
+    BOOST_CHECK_NO_THROW(text::train_sentencepiece(german, scratch.file("a.spm"), options));
+  }
+  for (const double coverage : {0.979, 1.001, 0.0, std::nan("")}) {
+    options.character_coverage = coverage;
+    BOOST_CHECK_THROW(text::train_sentencepiece(german, scratch.file("a.spm"), options), ConfigError);
+  }
+  // More characters than pieces can be learned with less than all of them.
+  Lines chinese;
+  for (int i = 0; i < 300; ++i) {
+    auto& line = chinese.emplace_back();
+    for (int k = 0; k < 40; ++k) {
+      const int point = 0x4E00 + (i * k) % 37;
+      line += {static_cast<char>(0xE4), static_cast<char>(0x80 | (point >> 6 & 0x3F)),
+               static_cast<char>(0x80 | (point & 0x3F))};
+    }
+  }
+  for (int rare = 0; rare < 60; ++rare)
+    chinese[static_cast<std::size_t>(rare)] +=
+        {static_cast<char>(0xE5), static_cast<char>(0x90), static_cast<char>(0x80 | rare)};
+  options.vocab_size = 64;
+  options.character_coverage = 1.0;
+  BOOST_CHECK_THROW(text::train_sentencepiece(chinese, scratch.file("a.spm"), options), FileError);
+  options.character_coverage = 0.99;
+  BOOST_CHECK_NO_THROW(text::train_sentencepiece(chinese, scratch.file("a.spm"), options));
+}
+
+// The sentencepiece library ends the process where a word has a million letters.
+BOOST_AUTO_TEST_CASE(a_line_without_a_space) {
+  auto [german, english] = corpus();
+  const Scratch scratch;
+  text::SentencePieceOptions options;
+  options.vocab_size = 60;
+  text::train_sentencepiece(german, scratch.file("a.spm"), options);
+  const auto before = text::SentencePiece(scratch.file("a.spm")).ids("Der Hund").size();
+  german.push_back(std::string(1'000'000, 'a'));
+  BOOST_CHECK_NO_THROW(text::train_sentencepiece(german, scratch.file("a.spm"), options));
+  BOOST_TEST(text::SentencePiece(scratch.file("a.spm")).ids("Der Hund").size() <= 2 * before);
+
+  Lines stretches;
+  const auto cut = [&](std::string_view line) {
+    stretches.clear();
+    text::for_each_stretch(line, 6, [&](std::string_view stretch) { stretches.emplace_back(stretch); });
+    return stretches;
+  };
+  BOOST_TEST((cut("") == Lines{""}));
+  BOOST_TEST((cut("abcdef") == Lines{"abcdef"}));
+  BOOST_TEST((cut("ab cd efg") == Lines{"ab cd", "efg"}));
+  BOOST_TEST((cut("abcdefgh i") == Lines{"abcdef", "gh i"}));
+  BOOST_TEST((cut("\u4e00\u4e01\u4e02 a") == Lines{"\u4e00\u4e01", "\u4e02 a"}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -299,3 +299,23 @@ BOOST_AUTO_TEST_CASE(a_folder_that_cannot_be_written) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(names_from_files)
+
+BOOST_AUTO_TEST_CASE(are_told_in_short) {
+  Scratch scratch;
+  Run run;
+  run.train(1);
+  const auto directory = run.save(scratch);
+  const float one = 1.0f;
+  std::vector<io::TensorToWrite> tensors;
+  for (int i = 0; i < 500; ++i)
+    tensors.push_back({"\x1b[31m" + std::string(20'000, 'x') + std::to_string(i), io::DType::F32, {1}, &one});
+  io::write_safetensors(fs::path(directory) / "model.safetensors", tensors);
+  BOOST_CHECK_EXCEPTION(run.load(directory), FileError, [](const FileError& error) {
+    const std::string_view message = error.what();
+    return message.size() < 4000 && message.find('\x1b') == std::string_view::npos && says({"missing", "more"})(error);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -10,6 +10,7 @@
 
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/concepts.hpp"
+#include "neural_attention/core/quoted.hpp"
 
 namespace neural_attention {
 
@@ -65,7 +66,7 @@ class Choice {
       if (names[i] == config.type) return makers[i](config);
       known += (i == 0 ? "" : ", ") + std::string(names[i]);
     }
-    throw ConfigError("there is no projector '" + config.type + "'; known are " + known);
+    throw ConfigError("there is no projector " + in_quotes(config.type) + "; known are " + known);
   }
 
   Variant projector_;

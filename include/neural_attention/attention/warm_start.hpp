@@ -15,6 +15,7 @@
 
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention {
 
@@ -67,7 +68,7 @@ class WarmStarter {
   WarmStarter(B& backend, const WarmStartOptions& options) : backend_(&backend), options_(options) {
     if (!(options.layer_norm_shift > 0.0) || !std::isfinite(options.layer_norm_shift))
       throw ConfigError("the warm start's layer_norm_shift must be positive, not " +
-                        std::to_string(options.layer_norm_shift));
+                        number_text(options.layer_norm_shift));
   }
 
   /// Plans that `projector` begins as `map`. A projector type of one's own offers

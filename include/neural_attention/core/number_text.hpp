@@ -17,6 +17,13 @@ inline std::string number_text(double value) {
   return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
+/// With `digits` behind the point.
+inline std::string number_text(double value, std::chars_format format, int digits) {
+  std::array<char, 512> buffer;  // the largest double has 309 digits before the point
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, format, digits).ptr;
+  return {buffer.data(), end};
+}
+
 /// The number that all of `text` is; nothing where it is none, or lies out of range.
 inline std::optional<double> number_in(std::string_view text) {
   double value = 0.0;

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -121,10 +122,35 @@ void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& bac
   }
 }
 
+/// A tensor's name from a file: as it is where it is one that models have, else in quotes.
+inline std::string told(const std::string& name) {
+  constexpr std::string_view usual = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
+  return !name.empty() && name.size() <= 200 && name.find_first_not_of(usual) == std::string::npos ? name
+                                                                                                   : in_quotes(name);
+}
+
+/// What does not fit, a line each; the first twenty are told.
+class FaultTable {
+ public:
+  void add(const std::string& kind, const std::string& what) {
+    constexpr std::size_t most = 20, width = 13;
+    if (++count_ <= most) text_ += "\n  " + kind + std::string(width - std::min(kind.size(), width), ' ') + what;
+  }
+  bool empty() const { return count_ == 0; }
+  std::string text() const {
+    constexpr std::size_t most = 20;
+    return count_ <= most ? text_ : text_ + "\n  … and " + std::to_string(count_ - most) + " more";
+  }
+
+ private:
+  std::string text_;
+  std::size_t count_ = 0;
+};
+
 /// Which tensor of the files each name of the store is: its own or an alias. Adds to `faults` what is wrong with
 /// aliases.
 inline std::map<std::string, std::string> alias_names(const TensorFiles& files, const LoadRules& rules,
-                                                      std::string& faults) {
+                                                      FaultTable& faults) {
   std::map<std::string, std::string> found;
   for (const auto& [alias, name] : rules.aliases) {
     const auto* const tensor = files.find(alias);
@@ -134,7 +160,7 @@ inline std::map<std::string, std::string> alias_names(const TensorFiles& files, 
     const auto& twin = *files.find(other);
     const auto bytes = files.file_of(alias).data(*tensor), twin_bytes = files.file_of(other).data(twin);
     if (tensor->dtype != twin.dtype || tensor->shape != twin.shape || !std::ranges::equal(bytes, twin_bytes))
-      faults += "\n  not equal    " + alias + " and " + other + ", which are one tensor of the model";
+      faults.add("not equal", alias + " and " + other + ", which are one tensor of the model");
   }
   return found;
 }
@@ -146,7 +172,7 @@ inline std::map<std::string, std::string> alias_names(const TensorFiles& files, 
 template <class B, class Real>
 void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules = {}) {
-  std::string faults;
+  detail::FaultTable faults;
   const auto aliases = detail::alias_names(files, rules, faults);
   std::set<std::string> known;
   for (const auto& [alias, name] : rules.aliases) known.insert(alias);
@@ -160,16 +186,16 @@ void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>&
     const auto expected = detail::shape_of(entry);
     const auto* const tensor = tensor_for(name);
     if (!tensor && std::ranges::find(rules.optional, name) == rules.optional.end())
-      faults += "\n  missing      " + name + " " + detail::format_shape(expected);
+      faults.add("missing", name + " " + detail::format_shape(expected));
     else if (tensor && tensor->shape != expected)
-      faults += "\n  wrong shape  " + name + " " + detail::format_shape(tensor->shape) + ", the model has " +
-                detail::format_shape(expected);
+      faults.add("wrong shape", name + " " + detail::format_shape(tensor->shape) + ", the model has " +
+                                    detail::format_shape(expected));
   });
   files.for_each([&](const std::string& name, const TensorInfo& tensor) {
     if (!known.contains(name) && !rules.left_out(name))
-      faults += "\n  unexpected   " + name + " " + detail::format_shape(tensor.shape);
+      faults.add("unexpected", detail::told(name) + " " + detail::format_shape(tensor.shape));
   });
-  if (!faults.empty()) throw FileError(files.path().string(), "the tensors do not fit the model:" + faults);
+  if (!faults.empty()) throw FileError(files.path().string(), "the tensors do not fit the model:" + faults.text());
 
   detail::for_each_tensor(store, groups, [&](const std::string& name, const auto&, RowsOf<Real> numbers) {
     const auto* const tensor = tensor_for(name);

@@ -65,11 +65,13 @@ class TensorFiles {
     const auto fault = [&](const std::string& what) { throw FileError(path_.string(), what); };
     if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
       fault("must hold an object with the object weight_map");
+    constexpr std::size_t longest_name = 255;
     std::map<std::string, std::set<std::string>> shards;
     for (const auto& [name, shard] : json.at("weight_map").items()) {
       if (!shard.is_string()) fault("weight_map names no file for the tensor " + detail::in_quotes(name));
       const auto file = shard.get<std::string>();
-      if (file.empty() || std::filesystem::path(file).filename() != file || file == "." || file == "..")
+      const bool plain = in_quotes(file, longest_name) == '"' + file + '"';  // neither long nor with control characters
+      if (file.empty() || !plain || std::filesystem::path(file).filename() != file || file == "." || file == "..")
         fault("weight_map names " + detail::in_quotes(file) + ", which is not a file of the directory itself");
       shards[file].insert(name);
     }

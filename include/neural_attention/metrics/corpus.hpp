@@ -1,22 +1,17 @@
 // What the metrics share: a corpus is hypotheses and one or more streams of references, segment by segment.
 #pragma once
 
-#include <array>
 #include <charconv>
 #include <cstddef>
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention::metrics::detail {
 
 /// `digits` decimals, rounded from the exact binary value as Python does, with a point in every locale.
-inline std::string fixed(double value, int digits) {
-  std::array<char, 400> buffer;  // the largest double has 309 digits before the point
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, digits).ptr;
-  return std::string(buffer.data(), end);
-}
+inline std::string fixed(double value, int digits) { return number_text(value, std::chars_format::fixed, digits); }
 
 /// `references` has one entry per stream; `metric` is for the messages. \throws ConfigError without a stream or a
 /// segment, ShapeError if a stream has another number of segments than the hypotheses.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/nn/tied_output.hpp"
 
 namespace neural_attention::metrics {
@@ -16,7 +17,7 @@ enum class LossMean { Tokens, Sequences };
 
 /// exp(loss); infinite where that is no double, as in run_mlm. Throws NumericError where `loss` is not finite.
 inline double perplexity(double loss) {
-  if (!std::isfinite(loss)) throw NumericError("perplexity needs a finite loss, not " + std::to_string(loss));
+  if (!std::isfinite(loss)) throw NumericError("perplexity needs a finite loss, not " + number_text(loss));
   return std::exp(loss);
 }
 
@@ -32,7 +33,7 @@ class MeanLoss {
       throw ConfigError("a mean loss needs at least one token and one sequence in each batch, not " +
                         std::to_string(batch.tokens) + " and " + std::to_string(sequences));
     if (!std::isfinite(batch.negative_log_likelihood))
-      throw NumericError("the loss of a batch is not finite but " + std::to_string(batch.negative_log_likelihood));
+      throw NumericError("the loss of a batch is not finite but " + number_text(batch.negative_log_likelihood));
     const double mean = batch.negative_log_likelihood / double(batch.tokens);
     sum_ += mean_ == LossMean::Tokens ? batch.negative_log_likelihood : mean * sequences;
     count_ += mean_ == LossMean::Tokens ? batch.tokens : sequences;

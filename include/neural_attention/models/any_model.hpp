@@ -17,6 +17,7 @@
 
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -57,13 +58,15 @@ std::string template_name() {
 inline std::string projector_template(std::string_view name) {
   if (name == "residual") return "ResidualNeural";
   if (name == "plain_residual") return "ResidualPlainNeural";
+  constexpr std::string_view usual = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+  if (name.size() > 80 || name.find_first_not_of(usual) != std::string_view::npos) return "…";  // no C++ type's name
   std::string camel;
   bool capital = true;
   for (const char c : name) {
     if (c == '_') {
       capital = true;
     } else {
-      camel += capital ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+      camel += capital && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
       capital = false;
     }
   }
@@ -109,10 +112,11 @@ class AnyModel {
       return true;
     };
     if (make(std::type_identity<First>{}) || (make(std::type_identity<More>{}) || ...)) return;
-    throw ConfigError("no model type of this program has the projectors query '" + config.query.type + "', key '" +
-                      config.key.type + "', value '" + config.value.type + "', output '" + config.output.type +
-                      "'; the type to instantiate is " + any_model_detail::template_name<First>() + "<" +
-                      any_model_detail::spelling<Backend>() + ", " + any_model_detail::projections_text(config) + ">");
+    throw ConfigError("no model type of this program has the projectors query " + in_quotes(config.query.type) +
+                      ", key " + in_quotes(config.key.type) + ", value " + in_quotes(config.value.type) + ", output " +
+                      in_quotes(config.output.type) + "; the type to instantiate is " +
+                      any_model_detail::template_name<First>() + "<" + any_model_detail::spelling<Backend>() + ", " +
+                      any_model_detail::projections_text(config) + ">");
   }
 
   /// use(model) with the model's exact type.

@@ -2,6 +2,7 @@
 // (seed, step, site, global row, column), so backward and recomputation make it again instead of storing it.
 #pragma once
 
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/step.hpp"
 
 namespace neural_attention {
@@ -14,8 +15,7 @@ class Dropout {
   };
 
   explicit Dropout(double rate = 0.0) : rate_(rate) {
-    if (!(rate >= 0.0 && rate < 1.0))
-      throw ConfigError("a dropout rate must be in [0, 1), not " + std::to_string(rate));
+    if (!(rate >= 0.0 && rate < 1.0)) throw ConfigError("a dropout rate must be in [0, 1), not " + number_text(rate));
   }
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.site_); }

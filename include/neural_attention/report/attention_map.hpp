@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/report/svg_chart.hpp"
 
 namespace neural_attention::report {
@@ -116,7 +117,7 @@ inline std::string attention_map(const AttentionMapOptions& options, std::span<c
     constexpr float room = 1e-3f;  // for rounding
     for (const float p : head.probabilities)
       if (!(p >= -room && p <= 1.0f + room))
-        throw NumericError("the attention map '" + head.name + "' holds " + std::to_string(p) + ", no probability");
+        throw NumericError("the attention map '" + head.name + "' holds " + number_text(p) + ", no probability");
   }
 
   std::vector<AttentionPanel> panels;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
 #include "neural_attention/core/step.hpp"
 #include "neural_attention/testing/gradient_report.hpp"
@@ -226,8 +227,8 @@ GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, Los
   StepMemory<B> memory(backend), poisoned(backend);
   const double at_start = evaluate(memory, loss), with_gradient = evaluate(poisoned, loss_and_gradient);
   if (!(std::abs(at_start - with_gradient) <= 1e-12 * std::abs(at_start)))
-    report.violations.push_back("the loss with gradients is " + std::to_string(with_gradient) + " and without " +
-                                std::to_string(at_start));
+    report.violations.push_back("the loss with gradients is " + number_text(with_gradient) + " and without " +
+                                number_text(at_start));
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     auto& gradient = analytic.emplace_back(static_cast<std::size_t>(entry.size()));

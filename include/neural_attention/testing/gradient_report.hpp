@@ -4,12 +4,15 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <cstddef>
 #include <limits>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention::testing {
 
@@ -39,13 +42,19 @@ struct GradientReport {
     std::string result = tensors.empty() ? "no tensor was checked\n" : "";
     for (const auto& violation : violations) result += "RULE BROKEN: " + violation + "\n";
     for (const auto& tensor : tensors) {
-      char numbers[160];
-      std::snprintf(numbers, sizeof numbers, "%s error %9.2e  numeric %10.4e  analytic %10.4e  difference %9.2e%s  ",
-                    tensor.ok ? "ok    " : "FAILED", tensor.error, tensor.numeric_norm, tensor.analytic_norm,
-                    tensor.difference_norm, tensor.zero_expected ? "  (zero expected)" : "");
-      result += numbers + tensor.name + "\n";
+      result += std::string(tensor.ok ? "ok    " : "FAILED") + " error " + column(tensor.error, 2) + "  numeric " +
+                column(tensor.numeric_norm, 4) + "  analytic " + column(tensor.analytic_norm, 4) + "  difference " +
+                column(tensor.difference_norm, 2) + (tensor.zero_expected ? "  (zero expected)" : "") + "  " +
+                tensor.name + "\n";
     }
     return result;
+  }
+
+ private:
+  static std::string column(double value, int digits) {
+    auto text = number_text(value, std::chars_format::scientific, digits);
+    const auto width = static_cast<std::size_t>(digits) + 7;
+    return text.size() < width ? text.insert(0, width - text.size(), ' ') : text;
   }
 };
 

@@ -90,7 +90,8 @@ class ByteBpe {
   static ByteBpe load_json(const std::string& path) { return ByteBpe(byte_bpe_model(io::read_json(path), path)); }
 
   /// Learns from `lines`, of any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 bytes, what was
-  /// learned, <mask> last. A small text gives fewer pieces. Special tokens in the text are text. Throws ConfigError
+  /// learned, <mask> last. A small text gives fewer pieces. Special tokens in the text are text, and
+  /// words longer than 1,024 bytes are learned from in stretches of that size. Throws ConfigError
   /// where `vocab_size` leaves no room for the bytes, or there is no text.
   static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {}) {
     constexpr int specials = 5;
@@ -100,8 +101,14 @@ class ByteBpe {
     const WordSplitter split;
     WordCounts counts;
     std::string copy;
+    // A merge walks through the words that it changes, so a word of a million letters would be walked through for each.
+    constexpr std::size_t longest_word = 1024;
     for (const auto& line : lines)
-      split(prefixed(line, options.add_prefix_space, copy), [&](std::string_view word) { count_word(counts, word); });
+      split(prefixed(line, options.add_prefix_space, copy), [&](std::string_view word) {
+        for (; word.size() > longest_word; word.remove_prefix(longest_word))
+          count_word(counts, word.substr(0, longest_word));
+        count_word(counts, word);
+      });
     if (counts.empty()) throw ConfigError("a vocabulary cannot be learned from no text");
 
     const auto learned = learn_bpe(counts, static_cast<std::size_t>(options.vocab_size - specials), options.min_count);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/parallel_corpus.hpp"
 #include "neural_attention/text/utf8.hpp"
@@ -78,7 +79,8 @@ inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
       if (std::find(open.begin(), open.end(), "doc") == open.end()) refuse("a segment stands outside a document");
       // Ids ascend in every set there is, so the last one is the likeliest to be repeated.
       for (std::size_t i = segments.size(); i > document_begin; --i)
-        if (segments[i - 1].id == *id) refuse("document " + document + " has a segment " + *id + " before this one");
+        if (segments[i - 1].id == *id)
+          refuse("document " + in_quotes(document) + " has a segment " + in_quotes(*id) + " before this one");
       segments.push_back({document, *id, {}, line});
     }
     if (!tag->empty) open.push_back(tag->name);
@@ -93,7 +95,7 @@ inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
 inline ParallelCorpus load_iwslt_xml(const std::string& source_path, const std::string& target_path) {
   auto source = read_iwslt_segments(source_path), target = read_iwslt_segments(target_path);
   const auto describe = [](const IwsltSegment& segment) {
-    return "segment " + segment.id + " of document " + segment.document;
+    return "segment " + in_quotes(segment.id) + " of document " + in_quotes(segment.document);
   };
   ParallelCorpus corpus;
   for (std::size_t i = 0; i < source.size() && i < target.size(); ++i) {

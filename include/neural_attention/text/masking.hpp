@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/random.hpp"
 
 namespace neural_attention::text {
@@ -28,14 +29,14 @@ struct MaskingOptions {
   void validate() const {
     const auto share = [](const char* name, double value) {
       if (!(value >= 0.0 && value <= 1.0))
-        throw ConfigError(std::string(name) + " is " + std::to_string(value) + ", but must be from 0 to 1");
+        throw ConfigError(std::string(name) + " is " + number_text(value) + ", but must be from 0 to 1");
     };
     share("the probability of a mask", probability);
     share("the share of <mask>", mask_share);
     share("the share of random tokens", random_share);
     if (mask_share + random_share > 1.0 + 1e-9)
-      throw ConfigError("the shares of <mask>, " + std::to_string(mask_share) + ", and of random tokens, " +
-                        std::to_string(random_share) + ", are more than 1 together");
+      throw ConfigError("the shares of <mask>, " + number_text(mask_share) + ", and of random tokens, " +
+                        number_text(random_share) + ", are more than 1 together");
   }
 };
 

@@ -66,9 +66,29 @@ inline std::string text_for_library(double value) {
   return text.str();
 }
 
-/// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Small texts may give fewer pieces than
-/// asked for. Throws ConfigError for options out of range and FileError where the library refuses (no text, more
-/// distinct characters than pieces) or the file cannot be written.
+/// The library's default; it would leave out longer lines without a word. With a larger limit it ends the process where
+/// a word is a million characters long.
+inline constexpr std::size_t longest_training_line = 4192;  // bytes
+
+/// Calls use(stretch) for stretches of `text` of at most `longest` bytes, which end at a space where there is one, else
+/// between characters of UTF-8. The space is left out.
+template <class Use>
+void for_each_stretch(std::string_view text, std::size_t longest, Use use) {
+  while (text.size() > longest) {
+    auto end = text.rfind(' ', longest);
+    const bool at_space = end != std::string_view::npos && end > 0;
+    if (!at_space)
+      for (end = longest; end > 1 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80;) --end;
+    use(text.substr(0, end));
+    text.remove_prefix(at_space ? end + 1 : end);
+  }
+  use(text);
+}
+
+/// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Lines longer than 4,192 bytes are
+/// learned from in stretches of that size, cut at spaces. Small texts may give fewer pieces than asked for. Throws
+/// ConfigError for options out of range and FileError where the library refuses (no text, more distinct characters than
+/// pieces) or the file cannot be written.
 inline void train_sentencepiece(std::span<const std::string> lines, const std::string& path,
                                 const SentencePieceOptions& options) {
   if (options.vocab_size < 1) throw ConfigError("a SentencePiece vocabulary needs at least one piece");
@@ -77,10 +97,14 @@ inline void train_sentencepiece(std::span<const std::string> lines, const std::s
   if (options.threads < 1 || options.threads > 128)
     throw ConfigError("SentencePiece trains with 1 to 128 threads, not " + std::to_string(options.threads));
 
-  std::size_t longest = 0;
-  for (const auto& line : lines) longest = std::max(longest, line.size());
-  if (longest == 0) throw FileError(path, "cannot be trained: the text has no characters");
-  constexpr std::size_t library_default = 4192;  // longer lines would be left out without a word
+  if (std::all_of(lines.begin(), lines.end(), [](const std::string& line) { return line.empty(); }))
+    throw FileError(path, "cannot be trained: the text has no characters");
+  std::vector<std::string> cut;
+  if (std::any_of(lines.begin(), lines.end(), [](const auto& line) { return line.size() > longest_training_line; })) {
+    for (const auto& line : lines)
+      for_each_stretch(line, longest_training_line, [&](std::string_view stretch) { cut.emplace_back(stretch); });
+    lines = cut;
+  }
 
   const std::unordered_map<std::string, std::string> arguments = {
       {"vocab_size", std::to_string(options.vocab_size)},
@@ -92,7 +116,7 @@ inline void train_sentencepiece(std::span<const std::string> lines, const std::s
       {"bos_id", std::to_string(options.bos_id)},
       {"eos_id", std::to_string(options.eos_id)},
       {"pad_id", std::to_string(options.pad_id)},
-      {"max_sentence_length", std::to_string(std::max(longest, library_default))},
+      {"max_sentence_length", std::to_string(longest_training_line)},
       {"hard_vocab_limit", "false"},
       {"minloglevel", "3"},
   };
@@ -124,14 +148,17 @@ class SentencePiece {
     processor_ = processor;
   }
 
+  /// Throws ConfigError for a text of more than 64 MiB, which the library may not hold.
   std::vector<std::string> pieces(std::string_view text) const {
     std::vector<std::string> result;
+    require_length(text);
     check(processor_->Encode(text, &result), "encode a text");
     return result;
   }
 
   std::vector<int> ids(std::string_view text) const {
     std::vector<int> result;
+    require_length(text);
     check(processor_->Encode(text, &result), "encode a text");
     return result;
   }
@@ -155,6 +182,15 @@ class SentencePiece {
   const std::string& path() const noexcept { return path_; }
 
  private:
+  /// The library counts bytes in an int.
+  static void require_length(std::string_view text) {
+    constexpr std::size_t longest = std::size_t{1} << 26;
+    if (text.size() > longest)
+      throw ConfigError("a text of " + std::to_string(text.size()) +
+                        " bytes is too long to be encoded at once, at most " + std::to_string(longest) +
+                        " are possible");
+  }
+
   void check(const sentencepiece::util::Status& status, const char* action) const {
     if (!status.ok()) throw FileError(path_, std::string("cannot ") + action + ": " + message_of(status));
   }

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 #include "neural_attention/train/optimizers.hpp"
@@ -130,7 +131,7 @@ TrainingPosition load_checkpoint(const std::string& directory, B& backend, Param
   const auto path = directory + "/" + names::position_file;
   const auto position = read_position(path);
   if (position.optimizer != optimizer.name())
-    throw FileError(path, "the checkpoint was made with the optimizer '" + position.optimizer + "', not '" +
+    throw FileError(path, "the checkpoint was made with the optimizer " + in_quotes(position.optimizer) + ", not '" +
                               std::string(optimizer.name()) + "'");
   io::load_parameters(directory + "/" + names::model_file, backend, store);
   io::load_tensors<B, typename B::Real>(directory + "/" + names::optimizer_file, backend, store,

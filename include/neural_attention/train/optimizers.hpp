@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
 
 namespace neural_attention {
@@ -194,7 +195,7 @@ class Sgd {
  private:
   static SgdOptions checked(SgdOptions options) {
     if (!(options.momentum >= 0.0 && options.momentum < 1.0))
-      throw ConfigError("SGD's momentum must be in [0, 1), not " + std::to_string(options.momentum));
+      throw ConfigError("SGD's momentum must be in [0, 1), not " + number_text(options.momentum));
     if (options.nesterov && options.momentum == 0.0) throw ConfigError("Nesterov's SGD needs a momentum");
     return options;
   }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/nn/tied_output.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
@@ -151,7 +152,7 @@ void TrainingStep<Model, O>::throw_not_finite(const StepResult& result) {
   for (const auto& entry : store.entries())
     if (entry.trained && !std::isfinite(backend_->squared_norm(store.gradient(entry))))
       throw NumericError("step " + number + ": the gradient of " + entry.name + " is not finite (loss " +
-                         std::to_string(result.loss.smoothed) + ")");
+                         number_text(result.loss.smoothed) + ")");
   throw NumericError("step " + number + ": the loss is not finite, or the gradient's norm overflows");
 }
 
