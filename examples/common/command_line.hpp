@@ -1,6 +1,6 @@
 // What all programs' command lines share: - and _ are alike in flag names, of a flag that is given twice the last one
-// counts, an unknown flag is answered with the nearest known one, usage errors end with code 2 and other errors with
-// code 1.
+// counts, an empty value is not the same as no flag, an unknown flag is answered with the nearest known one, usage
+// errors end with code 2 and other errors with code 1.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -15,7 +15,7 @@
 
 namespace examples {
 
-/// The arguments with every - inside a long flag's name made _; values stay as they are.
+/// The arguments with every - inside a long flag's name made _; values stay as they are, also the empty one of --flag=.
 inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) {
@@ -24,17 +24,25 @@ inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
       const auto end = std::min(argument.find('='), argument.size());
       std::replace(argument.begin() + 2, argument.begin() + static_cast<std::ptrdiff_t>(end), '-', '_');
     }
+    const bool empty_value = argument.starts_with("--") && argument.ends_with('=');
+    if (empty_value) argument.pop_back();
     arguments.push_back(std::move(argument));
+    if (empty_value) arguments.emplace_back();
   }
   return arguments;
 }
 
-/// As Python's argparse: of a flag that is given more than once the last one counts, unless it collects a list.
-inline void let_the_last_count(CLI::App& app) {
-  for (auto* option : app.get_options())
+/// As Python's argparse: of a flag that is given more than once the last one counts, unless it collects a list. An
+/// empty value, as of a variable that a script forgot to set, is refused.
+inline void set_common_rules(CLI::App& app) {
+  const CLI::Validator not_empty([](std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
+                                 "");
+  for (auto* option : app.get_options()) {
     if (option->get_expected_max() < CLI::detail::expected_max_vector_size)
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  for (auto* command : app.get_subcommands([](CLI::App*) { return true; })) let_the_last_count(*command);
+    if (option->get_items_expected_max() > 0 && !option->get_positional()) option->check(not_empty);
+  }
+  for (auto* command : app.get_subcommands([](CLI::App*) { return true; })) set_common_rules(*command);
 }
 
 /// What is wrong with the command line, in a sentence.
@@ -57,7 +65,7 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
     return code;
   };
   try {
-    let_the_last_count(app);
+    set_common_rules(app);
     auto arguments = normalized_arguments(argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     int code = 0;

@@ -1,5 +1,5 @@
 // Files that a flag names for results. A link is followed to what it names; a file that is there already is replaced as
-// a whole, and what is no regular file (a device, a pipe) is written to.
+// a whole, and what is no regular file (a device, a pipe, /dev/stdout) is written to.
 #pragma once
 
 #include <filesystem>
@@ -23,6 +23,7 @@ inline std::filesystem::path written_path(const std::string& path) {
   namespace fs = std::filesystem;
   fs::path target = path;
   std::error_code error;
+  if (const auto status = fs::status(path, error); fs::exists(status) && !fs::is_regular_file(status)) return target;
   for (int links = 0; fs::is_symlink(fs::symlink_status(target, error)); ++links) {
     constexpr int most = 40;  // as the system itself
     if (links == most) throw na::FileError(path, "is a link that leads in a circle");
@@ -58,16 +59,21 @@ struct NamedFile {
 
 /// Throws ConfigError where `output` is one of `others`, whose content would be lost.
 inline void require_another_file(const NamedFile& output, const std::vector<NamedFile>& others) {
+  namespace fs = std::filesystem;
   std::error_code ignored;
+  const auto same = [&](const std::string& a, const std::string& b) {
+    if (!fs::exists(a, ignored)) return fs::weakly_canonical(a, ignored) == fs::weakly_canonical(b, ignored);
+    return fs::is_regular_file(a, ignored) && fs::equivalent(a, b, ignored);
+  };
   for (const auto& other : others)
-    if (!output.path.empty() && !other.path.empty() && std::filesystem::is_regular_file(output.path, ignored) &&
-        std::filesystem::equivalent(output.path, other.path, ignored))
+    if (!output.path.empty() && !other.path.empty() && same(output.path, other.path))
       throw na::ConfigError(std::string(output.flag) + " " + output.path + " is the file of " + other.flag +
                             ", which would be overwritten");
 }
 
 /// Writes `text`: the old file is replaced only when all of the new one is on the device. Throws FileError.
 inline void write_output(const std::string& path, std::string_view text) {
+  if (na::io::platform::is_open_at(path, STDOUT_FILENO)) return print(text);  // behind what is there already
   const auto target = written_path(path);
   std::error_code ignored;
   if (!std::filesystem::exists(target, ignored) || std::filesystem::is_regular_file(target, ignored))
@@ -82,7 +88,8 @@ class LineSink {
  public:
   /// Throws FileError. The file is emptied.
   explicit LineSink(const std::string& path) : name_(path.empty() ? standard_output : path) {
-    if (!path.empty()) file_ = na::io::platform::open_to_write(path, path);
+    if (!path.empty() && !na::io::platform::is_open_at(path, STDOUT_FILENO))
+      file_ = na::io::platform::open_to_write(path, path);
   }
 
   void write(std::string_view text) { waiting_ += text; }

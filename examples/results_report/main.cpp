@@ -2,7 +2,6 @@
 #include <string>
 
 #include "common/command_line.hpp"
-#include "common/output_file.hpp"
 #include "results_report/report.hpp"
 
 int main(int argc, char** argv) {
@@ -14,7 +13,6 @@ int main(int argc, char** argv) {
   app.add_option("--runs", runs, "Folder of the experiments")->capture_default_str();
   app.add_option("--output", output, "The Markdown file to write")->capture_default_str();
   return examples::run_program(app, argc, argv, [&] {
-    examples::require_output(output);
     const auto report = examples::write_report(runs, output, examples::report_command(runs, output));
     examples::print(output + " and " + std::to_string(report.charts.size()) + " curves\n");
     return 0;

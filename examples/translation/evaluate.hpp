@@ -47,8 +47,14 @@ int evaluate(const EvaluateOptions& options) {
   const auto bleu =
       na::metrics::corpus_bleu(hypotheses, references, {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)});
   const auto chrf = na::metrics::corpus_chrf(hypotheses, references, {.word_order = options.chrf_word_order});
-  print(bleu.format() + "\n" + bleu.signature() + "\n" + chrf.format() + "\n" + chrf.signature() + "\n");
-  if (!options.hypotheses.empty()) write_output(options.hypotheses, text);
+  const auto scores = bleu.format() + "\n" + bleu.signature() + "\n" + chrf.format() + "\n" + chrf.signature() + "\n";
+  try {
+    if (!options.hypotheses.empty()) write_output(options.hypotheses, text);
+  } catch (const na::FileError&) {
+    print(scores);
+    throw;
+  }
+  print(scores);
   return 0;
 }
 

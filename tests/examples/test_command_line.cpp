@@ -256,6 +256,16 @@ BOOST_AUTO_TEST_CASE(that_are_given_twice_count_as_the_last_says) {
               {"no.such.one"});
 }
 
+BOOST_AUTO_TEST_CASE(that_are_empty_are_not_as_if_they_were_not_given) {
+  for (const std::string flag : {"--model", "--data", "--output_dir", "--projector", "--config", "--freeze", "--seed"})
+    for (const Arguments& empty : {Arguments{flag, ""}, Arguments{flag + "="}})
+      refuses(2, "translation", joined(training("out"), empty), {flag + ": must "});
+  refuses(2, "translation", {"translate", "--model", path("none"), "--output="}, {"--output: must not be empty"});
+  refuses(2, "masked_lm", {"evaluate", "--model", "", "--text", path("data/valid.txt")},
+          {"--model: must not be empty"});
+  BOOST_TEST(!fs::exists(folder / "out"));
+}
+
 BOOST_AUTO_TEST_CASE(that_do_not_exist_are_answered_with_what_is_near) {
   const auto answer = [&](const std::string& program, const Arguments& arguments) {
     const auto outcome = run(program, arguments);
@@ -412,7 +422,6 @@ BOOST_AUTO_TEST_CASE(are_looked_at_before_the_work_begins) {
     refuses(1, "translation", evaluating({"--hypotheses", path(bad)}), {path(bad)});
     refuses(1, "translation", translating({"--output", path(bad)}), {path(bad)}, "Der Hund.\n");
     refuses(1, "translation", translating({"--attention", path(bad)}), {path(bad)}, "Der Hund.\n");
-    refuses(1, "results_report", {"--runs", path("data"), "--output", path(bad)}, {path(bad)});
     BOOST_TEST(!contains(run("translation", evaluating({"--hypotheses", path(bad)})).err, "translating"));
   }
   BOOST_TEST(content(folder / "tiny.json") == marian);
@@ -428,6 +437,8 @@ BOOST_AUTO_TEST_CASE(are_no_inputs) {
   refuses(2, "translation", translating(joined(input, {"--output", path("data/valid.de")})), {"--output", "--input"});
   refuses(2, "translation", translating(joined(input, {"--attention", path("data/valid.de")})),
           {"--attention", "--input"});
+  refuses(2, "translation", translating({"--output", path("new"), "--attention", path("data/../new")}),
+          {"--attention", "--output"});
   BOOST_TEST(content(folder / "data/valid.de") == source);
   BOOST_TEST(content(folder / "data/valid.en") == reference);
 }
@@ -450,6 +461,11 @@ BOOST_AUTO_TEST_CASE(go_where_links_lead_and_through_what_is_no_file) {
     BOOST_TEST(fs::is_symlink(folder / link));
     BOOST_TEST(content(folder / target) == expected);
   }
+  const auto streamed = run("translation", evaluating({"--hypotheses", "/dev/stdout"}));
+  BOOST_TEST(streamed.code == 0, streamed.err);
+  BOOST_TEST(streamed.out == expected + plain.out);
+  const auto lines = run("translation", translating({"--output", "/dev/stdout"}), content(folder / "data/valid.de"));
+  BOOST_TEST(lines.out == expected, lines.err);
   fs::create_symlink("circle", folder / "circle");
   refuses(1, "translation", evaluating({"--hypotheses", path("circle")}), {path("circle")});
 
@@ -474,6 +490,10 @@ BOOST_AUTO_TEST_CASE(that_fail_late_do_not_take_the_results_along) {
   const auto outcome = run("translation", evaluating({"--hypotheses", path("full")}));
   BOOST_TEST(outcome.code == 1);
   BOOST_TEST(contains(outcome.out, "BLEU = "));
+  const auto other = run("translation", evaluating({"--hypotheses", path("hypotheses")}), {},
+                         [] { open_at(1, "/dev/full", O_WRONLY); });
+  BOOST_TEST(other.code == 1);
+  BOOST_TEST(lines_of(content(folder / "hypotheses")).size() == 20u);
   BOOST_TEST(contains(outcome.err, "full: cannot write: No space left on device"), outcome.err);
   BOOST_TEST(fs::is_character_file("/dev/full"));
 }

@@ -74,6 +74,14 @@ inline FileHandle open_to_write(const Path& file, const Path& path) {
 /// Whether the process may write to an existing file, or make files in an existing folder; errno says why not.
 inline bool may_write(const Path& path) noexcept { return ::access(path.c_str(), W_OK) == 0; }
 
+/// Whether `path` leads to the file behind an open descriptor.
+inline bool is_open_at(const Path& path, int descriptor) noexcept {
+  struct stat named {
+  }, open{};
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 && named.st_dev == open.st_dev &&
+         named.st_ino == open.st_ino;
+}
+
 /// Writes all of `data`. A descriptor that does not wait by itself is waited for.
 inline void write_all(int descriptor, const void* data, std::size_t size, const Path& path) {
   constexpr std::size_t largest_write = std::size_t{1} << 30;  // some systems refuse 2 GiB and more
