@@ -106,9 +106,9 @@ BOOST_AUTO_TEST_CASE(dropout) {
 }
 
 BOOST_AUTO_TEST_CASE(sequential_fused) {
-  require_correct(Sequential<B, Linear<B>, Relu<B>>(Linear<B>(5, 6), Relu<B>()), 7, 5, 3);
-  require_correct(Sequential<B, LayerNorm<B>, Relu<B>>(LayerNorm<B>(9), Relu<B>()), 6, 9, 3);
-  require_correct(Sequential<B, RmsNorm<B>, Relu<B>>(RmsNorm<B>(9), Relu<B>()), 6, 9, 2);
+  require_correct(Sequential<B, Linear<B>, Relu<B>, Linear<B>>(Linear<B>(5, 6), Relu<B>(), Linear<B>(6, 3)), 7, 5, 5);
+  require_correct(Sequential<B, LayerNorm<B>, Relu<B>, Gelu<B>>(LayerNorm<B>(9), Relu<B>(), Gelu<B>()), 6, 9, 3);
+  require_correct(Sequential<B, RmsNorm<B>, Relu<B>, Gelu<B>>(RmsNorm<B>(9), Relu<B>(), Gelu<B>()), 6, 9, 2);
   require_correct(Stack<B, Linear, RmsNorm, Relu, Linear>(ProjectorConfig{4, 4}), 6, 4, 6);
   require_correct(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>(Linear<B>(4, 8), LayerNorm<B>(8),
                                                                              Relu<B>(), Linear<B>(8, 3)),
@@ -116,6 +116,7 @@ BOOST_AUTO_TEST_CASE(sequential_fused) {
 }
 
 BOOST_AUTO_TEST_CASE(sequential_unfused) {
+  require_correct(Sequential<B, Linear<B>, Relu<B>>(Linear<B>(5, 6), Relu<B>()), 7, 5, 3);
   require_correct(Sequential<B, Linear<B>, Gelu<B>, Linear<B>>(Linear<B>(5, 6), Gelu<B>(), Linear<B>(6, 4)), 7, 5, 5);
   require_correct(Sequential<B, Relu<B>, Linear<B>, Silu<B>, LayerNorm<B>, Mish<B>>(
                       Relu<B>(), Linear<B>(5, 6), Silu<B>(), LayerNorm<B>(6), Mish<B>()),
@@ -321,6 +322,18 @@ class ForgetfulNorm : public LayerNorm<B> {
   }
 };
 
+/// A ReLU that is computed with the Linear before it although nothing follows.
+struct FusedAtTheEnd : Linear<B> {
+  using Linear<B>::Linear;
+
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    return forward_fused(step, x, saved, Activation::Relu);
+  }
+  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(step, dy, saved, Activation::Relu, dx);
+  }
+};
+
 /// A module that returns its input.
 struct Lazy {
   struct Saved {};
@@ -380,6 +393,14 @@ BOOST_AUTO_TEST_CASE(changed_dy) {
   const auto report = report_of(FaultyLinear<Fault::ChangesDy>(4, 3), 5, 4);
   BOOST_TEST(!report.ok());
   BOOST_TEST(!report.violations.empty());
+}
+
+// Alone this is right: only who writes into the result learns that backward reads it.
+BOOST_AUTO_TEST_CASE(result_that_backward_reads) {
+  const auto report = report_of(FusedAtTheEnd(4, 3), 5, 4);
+  BOOST_TEST(!report.ok());
+  BOOST_TEST(report.violations.size() == 1u);
+  for (const auto& one : report.tensors) BOOST_TEST(one.ok, one.name);
 }
 
 BOOST_AUTO_TEST_CASE(small_systematic_error) {

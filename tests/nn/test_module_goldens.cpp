@@ -96,17 +96,18 @@ std::vector<int> lengths(const std::string& name) {
   return result;
 }
 
-/// The fused pair of a norm and ReLU under the names of the former alone.
+/// The fused pair of a norm and ReLU, as a Sequential calls it.
 template <class Norm>
 struct FusedNorm {
-  using Inner = Sequential<B, Norm, Relu<B>>;
-  using Saved = typename Inner::Saved;
-  Inner inner{Norm(columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")), Relu<B>()};
+  using Saved = typename Norm::Saved;
+  Norm norm{columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")};
 
-  static void visit(FusedNorm& self, auto&& visitor) { Norm::visit(self.inner.template get<0>(), visitor); }
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return inner.forward(step, x, saved); }
+  static void visit(FusedNorm& self, auto&& visitor) { Norm::visit(self.norm, visitor); }
+  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+    return norm.forward_fused(step, x, saved, Activation::Relu);
+  }
   Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return inner.backward(step, dy, saved, dx);
+    return norm.backward_fused(step, dy, saved, Activation::Relu, dx);
   }
 };
 

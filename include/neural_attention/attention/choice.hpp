@@ -17,11 +17,13 @@ namespace neural_attention {
 template <class B, template <class> class... Projectors>
 class Choice {
  public:
+  static constexpr bool maps_width = true;
+
   struct Saved {
     std::variant<typename Projectors<B>::Saved...> of;
   };
 
-  static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {ProjectorName<Projectors<B>>::value...};
+  static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
   /// Throws ConfigError, listing the names, where config.type is not one of them.
   explicit Choice(const ProjectorConfig& config)

@@ -54,6 +54,20 @@ struct ProjectorName<ResidualPlainNeural<B>> {
   static constexpr std::string_view value = "plain_residual";
 };
 
+/// The name of projector type P, for a Choice.
+template <class P>
+consteval std::string_view projector_name() {
+  constexpr bool named = requires { ProjectorName<P>::value; };
+  static_assert(
+      named,
+      "a projector in a Choice needs a name: specialise neural_attention::ProjectorName for it, with a member "
+      "static constexpr std::string_view value");
+  if constexpr (named)
+    return ProjectorName<P>::value;
+  else
+    return {};
+}
+
 /// Writes the name of projector type P into the config that it is made of; that of a Choice is there already.
 template <class P>
 void set_type_name(ProjectorConfig& config) {

@@ -10,6 +10,8 @@ namespace neural_attention {
 template <class B, template <class> class Inner>
 class Residual {
  public:
+  static constexpr bool maps_width = true;
+
   struct Saved {
     typename Linear<B>::Saved linear;
     typename Inner<B>::Saved mlp;

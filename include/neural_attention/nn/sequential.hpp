@@ -1,5 +1,6 @@
-// Sequential: modules one after another, numbered as torch.nn.Sequential numbers them. An activation behind a module
-// that can compute it in the same operation (Linear or LayerNorm, then ReLU) is fused at compile time; names stay.
+// Sequential: modules one after another, numbered as torch.nn.Sequential numbers them. An activation between a module
+// that can compute it in the same operation (Linear or a norm, then ReLU) and another one is fused at compile time;
+// names stay.
 // Stack<B, Linear, LayerNorm, Relu, Linear> is the same as a projector: widths follow from a ProjectorConfig.
 #pragma once
 
@@ -48,10 +49,11 @@ class Sequential {
   template <std::size_t I>
   using Module = std::tuple_element_t<I, std::tuple<Modules...>>;
 
-  /// Whether module I computes the activation I+1 itself.
+  /// Whether module I computes the activation I+1 itself. Its backward then reads the result, so the last activation is
+  /// never fused: into what a Sequential returns its caller may write.
   template <std::size_t I>
   static consteval bool fused() {
-    if constexpr (I + 1 < count) {
+    if constexpr (I + 2 < count) {
       if constexpr (requires { Module<I>::fuses(Module<I + 1>::function); })
         return Module<I>::fuses(Module<I + 1>::function);
     }
@@ -85,23 +87,26 @@ class Sequential {
   std::tuple<Modules...> modules_;
 };
 
-/// A module whose output may be wider or narrower than its input.
+/// A module whose output may be wider or narrower than its input, such as Linear and every projector: one of your own
+/// says so by a member `static constexpr bool maps_width = true`.
 template <class M>
-concept MapsWidth = requires {
-  M::maps_width;
-};
+concept MapsWidth = M::maps_width;
 
 /// A projector made of modules that are each constructible from a ProjectorConfig. The first module that maps widths
 /// goes from d_in, the last one to d_out, and between them the width is expansion · d_in.
 template <class B, template <class> class... Modules>
 class Stack : public Sequential<B, Modules<B>...> {
  public:
+  static constexpr bool maps_width = true;
+
   explicit Stack(const ProjectorConfig& config) : Stack(config, std::index_sequence_for<Modules<B>...>{}) {}
 
  private:
   static constexpr bool maps[] = {MapsWidth<Modules<B>>...};
   static constexpr int mapping = (0 + ... + int{MapsWidth<Modules<B>>});
-  static_assert(mapping > 0, "a projector needs at least one module that maps widths, such as Linear");
+  static_assert(mapping > 0,
+                "a Stack needs at least one module that maps widths, such as Linear or a projector; one of your own "
+                "says so by a member static constexpr bool maps_width = true");
 
   template <std::size_t... I>
   Stack(const ProjectorConfig& config, std::index_sequence<I...>)

@@ -22,6 +22,7 @@ struct GradientOptions {
   double tolerance = 1e-6;
   bool train = true;                   ///< dropouts are on, with the masks of step 3
   bool randomise = true;               ///< give every tensor random values first
+  bool overwrite = false;              ///< write into the result before backward, as the caller of a module may
   std::vector<std::string> zero = {};  ///< patterns of tensors whose exact gradient is zero, such as key biases
 };
 
@@ -103,6 +104,7 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
     poison.push_back(random_normal<typename B::Real>(options.seed, name_hash(entry.name) ^ 0x9E37u, entry.size()));
     backend.upload(poison.back(), store.gradient(entry));
   }
+  if (options.overwrite) backend.upload(random_normal<typename B::Scalar>(options.seed, 104, y.size()), y);
   const OwnedRows<B> seed_gradient(backend, y.rows, y.cols, dy);
   OwnedRows<B> target(backend, x.rows, x.cols);
   if (!prior.empty()) backend.upload(prior, target.rows);
@@ -174,10 +176,15 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
   const auto prior = random_normal(options.seed, 103, std::ptrdiff_t{rows} * cols);
   const auto fresh = run_module(backend, module, store, x.rows, dy, {}, options, context...);
   const auto added = run_module(backend, module, store, x.rows, dy, prior, options, context...);
+  auto overwriting = options;
+  overwriting.overwrite = true;
+  const auto overwritten = run_module(backend, module, store, x.rows, dy, {}, overwriting, context...);
 
   GradientReport report;
   for (const auto* run : {&start, &fresh, &added})
     report.violations.insert(report.violations.end(), run->violations.begin(), run->violations.end());
+  if (overwritten.dx != fresh.dx || overwritten.gradients != fresh.gradients)
+    report.violations.emplace_back("backward reads the result of forward, into which a caller may write");
 
   double squares = 0.0;  // the roundings of the outputs are independent
   for (std::size_t i = 0; i < dy.size(); ++i) squares += dy[i] * dy[i] * start.y[i] * start.y[i];
