@@ -254,6 +254,16 @@ BOOST_AUTO_TEST_CASE(binds_the_leaves) {
   BOOST_TEST((inferring.gain.value && !inferring.gain.gradient && !small.gradients()));
 }
 
+BOOST_AUTO_TEST_CASE(for_inference_has_no_gradients) {
+  using B = Cpu<float>;
+  B backend(1);
+  Leaves<B> model;
+  ParameterStore<B> store(backend, model, false);
+  BOOST_CHECK_THROW(store.require_gradients(), ConfigError);
+  BOOST_CHECK_THROW(store.zero_gradients(), ConfigError);
+  BOOST_CHECK_THROW(store.gradient(store.entries().front()), ConfigError);
+}
+
 BOOST_AUTO_TEST_CASE(zero_gradients_clears_them_all) {
   using B = Cpu<float>;
   B backend(1);

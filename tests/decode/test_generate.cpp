@@ -344,4 +344,32 @@ BOOST_AUTO_TEST_CASE(of_a_broken_model_are_noticed) {
   BOOST_CHECK_THROW(subject.generate({{1, 0}}, how), NumericError);
 }
 
+// A single logit that is not finite is refused by every search alike, wherever it stands, unless it is ruled out.
+BOOST_AUTO_TEST_CASE(of_one_logit_that_is_not_finite_are_refused) {
+  std::vector<GenerationConfig> searches;
+  for (const int width : {1, 3})
+    for (const bool renormalized : {false, true}) {
+      searches.push_back(beams(width));
+      searches.back().renormalize_logits = renormalized;
+    }
+  for (const SamplingShape shape : {SamplingShape{}, {0.7, 5, 1.0}, {1.3, 0, 0.8}}) {
+    auto& how = searches.emplace_back(beams(1));
+    how.do_sample = true;
+    how.temperature = shape.temperature;
+    how.top_k = shape.top_k;
+    how.top_p = shape.top_p;
+  }
+  for (const double broken : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()})
+    for (const int id : {0, 16, 29}) {
+      Subject<B, LinearProjections> subject(1);
+      subject.set_bias(id, broken);
+      for (auto how : searches) {
+        BOOST_CHECK_THROW(subject.generate({{1, 2, 0}, {1, 0}}, how), NumericError);
+        if (id == eos || how.num_beams > 1) continue;
+        how.bad_words_ids.push_back({id});
+        BOOST_CHECK_NO_THROW(subject.generate({{1, 2, 0}, {1, 0}}, how));
+      }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -148,6 +148,17 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(recomputed_activations_change_nothing) {
+  const Arguments parts = {"--gradient_accumulation_steps", "3", "--threads", "1"};
+  succeed(training("kept", "6", parts));
+  auto more = parts;
+  more.emplace_back("--gradient_checkpointing");
+  succeed(training("recomputed", "6", more));
+  const auto expected = content(folder / "kept" / "model.safetensors");
+  BOOST_REQUIRE(expected.size() > 1000);
+  BOOST_TEST((content(folder / "recomputed" / "model.safetensors") == expected));
+}
+
 BOOST_AUTO_TEST_CASE(lines_may_be_sequences_of_their_own) {
   const auto outcome = succeed(training("lines", "4", {"--line_by_line"}));
   BOOST_TEST(contains(outcome.err, " 300 sequences"));  // the empty lines are none

@@ -244,6 +244,19 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(recomputed_activations_change_nothing) {
+  const auto bytes = [&](const std::string& output, const Arguments& more) {
+    Arguments arguments = {"--gradient_accumulation_steps", "3", "--label_smoothing_factor", "0.1", "--threads", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto outcome = run("translation", training(output, "6", arguments));
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    const auto model = content(folder / output / "model.safetensors");
+    BOOST_REQUIRE(model.size() > 1000);
+    return model;
+  };
+  BOOST_TEST((bytes("recomputed", {"--gradient_checkpointing"}) == bytes("kept", {})));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 namespace {

@@ -51,7 +51,8 @@ def header():
                 f"{rows(entries, 119)}\n}}}};\n")
 
     text = (f"// Unicode's canonical forms, version {unicodedata.unidata_version}, as tests/reference/nfc_tables.py writes "
-            "them.\n#pragma once\n\n#include <array>\n\nnamespace neural_attention::text::nfc_tables {\n\n"
+            "them.\n#pragma once\n\n#include <array>\n\n#include \"neural_attention/core/language.hpp\"\n\n"
+            "namespace neural_attention::text::nfc_tables {\n\n"
             "// clang-format off\n\n"
             "struct Single {\n  char32_t character, form;\n};\n\n"
             "struct Pair {\n  char32_t character, first, second;\n};\n\n"

@@ -21,6 +21,8 @@ BEGIN = """// Which characters are punctuation, numbers or symbols: Unicode's ge
 #include <cstddef>
 #include <iterator>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::metrics::detail {
 
 struct CharacterRange {

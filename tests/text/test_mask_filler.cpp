@@ -139,6 +139,22 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_filled_is_refused) {
   for (int i = 0; i < 30; ++i) line += " dog";
   BOOST_CHECK_EXCEPTION(fill(line), ConfigError, says({"33 tokens", "reads 24"}));
   BOOST_CHECK_THROW(filler({0, 1}), ConfigError);
+  BOOST_CHECK_EXCEPTION(fill("caf\xE9 <mask>"), TextError, says({"0xE9", "place 4", "UTF-8"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_model_is_noticed) {
+  const auto fill = filler();
+  auto& parameters = model.parameters();
+  const auto bias = parameters.value(*parameters.find("lm_head.bias"));
+  const auto refused = [&] {
+    BOOST_CHECK_EXCEPTION(fill("the <mask> cat"), NumericError, says({"<mask> 1", "not finite"}));
+  };
+  for (const double broken : {std::nan(""), double(INFINITY)}) {
+    backend.fill(bias.columns(bias.cols - 1, 1), broken);
+    refused();
+  }
+  backend.fill(bias, -double(INFINITY));
+  refused();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

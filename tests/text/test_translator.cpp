@@ -228,6 +228,18 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(lines)
 
+BOOST_AUTO_TEST_CASE(that_are_not_utf8_are_refused) {
+  const Subject<Cpu<float>> subject;
+  const auto translator = subject.translator();
+  const auto says = [](const std::string& what) {
+    return [what](const TextError& error) { return std::string(error.what()).find(what) != std::string::npos; };
+  };
+  BOOST_CHECK_EXCEPTION(translator.translate("caf\xE9"), TextError, says("line 1: byte 0xE9 at place 4"));
+  BOOST_CHECK_EXCEPTION(translator.translate(Lines{"Hund", "", "\xC3"}), TextError,
+                        says("line 3: byte 0xC3 at place 1"));
+  BOOST_CHECK_EXCEPTION(translator.translate(Lines{"\xFF"}, translator.generation(), 41), TextError, says("line 42: "));
+}
+
 BOOST_AUTO_TEST_CASE(empty_lines_have_one_empty_translation) {
   const Subject<Cpu<float>> subject;
   const auto translator = subject.translator();

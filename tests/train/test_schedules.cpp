@@ -7,6 +7,7 @@
 
 #include "neural_attention/train/schedules.hpp"
 
+using neural_attention::ConfigError;
 using neural_attention::Schedule;
 using Kind = Schedule::Kind;
 
@@ -42,6 +43,31 @@ BOOST_AUTO_TEST_CASE(may_be_as_long_as_the_run_or_longer) {
         BOOST_TEST((schedule.factor(step) >= 0.0 && schedule.factor(step) <= 1.0));
       }
     }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(options)
+
+BOOST_AUTO_TEST_CASE(are_constant_by_default) {
+  const Schedule schedule;
+  BOOST_CHECK_NO_THROW(schedule.validate());
+  for (const long step : {0L, 1L, 1000000L}) BOOST_TEST(schedule.factor(step) == 1.0);
+}
+
+BOOST_AUTO_TEST_CASE(without_an_end_are_refused_where_the_rate_falls_to_it) {
+  for (const auto kind : kinds)
+    for (const long total : {0L, -1L}) {
+      const Schedule schedule{kind, 10, total};
+      if (kind == Kind::Linear || kind == Kind::Cosine)
+        BOOST_CHECK_THROW(schedule.validate(), ConfigError);
+      else
+        BOOST_CHECK_NO_THROW(schedule.validate());
+    }
+  for (const auto kind : kinds) {
+    BOOST_CHECK_NO_THROW((Schedule{kind, 0, 1}.validate()));
+    BOOST_CHECK_THROW((Schedule{kind, -1, 100}.validate()), ConfigError);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

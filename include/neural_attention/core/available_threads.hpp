@@ -11,6 +11,8 @@
 #include <string_view>
 #include <thread>
 
+#include "neural_attention/core/language.hpp"
+
 #if defined(__linux__)
 #include <sched.h>
 

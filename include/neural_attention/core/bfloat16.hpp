@@ -8,6 +8,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// x rounded to 8 bits: to the nearest, ties to even. A NaN stays one, and what is too large becomes infinite.

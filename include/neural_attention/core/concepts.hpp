@@ -28,14 +28,15 @@ concept HasVisit = requires(M& m) {
   M::visit(m, [](const auto&, auto&) {});
 };
 
-/// y [n, out] = forward(step, x [n, in], saved): pushes what backward needs on step.saved; never returns x itself.
+/// y [n, out] = forward(step, x [n, in], saved): pushes what backward needs on step.saved; y is never x: a caller may
+/// write into it.
 template <class M, class B>
 concept HasForward = HasSaved<M> && requires(const M m, Step<B>& step, Rows<B> x, typename M::Saved& saved) {
   { m.forward(step, x, saved) } -> std::same_as<Rows<B>>;
 };
 
 /// dx [n, in] = backward(step, dy [n, out], saved, dx): parameter gradients accumulate. With a dx it adds to it and
-/// returns it, else it takes new rows from step.scratch. dy is not changed.
+/// returns it, else it takes new rows from step.scratch. dy is not changed, y not read.
 template <class M, class B>
 concept HasBackward = HasSaved<M> && requires(M m, Step<B>& step, Rows<B> x, const typename M::Saved& saved) {
   { m.backward(step, x, saved) } -> std::same_as<Rows<B>>;

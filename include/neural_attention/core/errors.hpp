@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// Base of all errors that the library throws.
@@ -44,6 +46,11 @@ struct LineError : FileError {
   long line_;
 };
 
+/// A text that was given is not what it must be, such as UTF-8.
+struct TextError : Error {
+  using Error::Error;
+};
+
 /// A GPU cannot be used, or a call to it failed.
 struct DeviceError : Error {
   using Error::Error;
@@ -54,7 +61,8 @@ struct OutOfMemory : DeviceError {
   using DeviceError::DeviceError;
 };
 
-/// A loss or gradient is not finite. Thrown before the parameters are touched.
+/// A loss, a gradient or what a model computed is not finite. In training it is thrown before the parameters are
+/// touched.
 struct NumericError : Error {
   using Error::Error;
 };

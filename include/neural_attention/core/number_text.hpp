@@ -9,6 +9,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// The shortest text that reads as the same number.

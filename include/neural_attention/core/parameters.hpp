@@ -158,17 +158,25 @@ class ParameterStore {
     return nullptr;
   }
 
-  /// All values; the trained ones; all gradients: [1, n], gaps included.
+  /// All values; the trained ones; all gradients, none where the model is for inference: [1, n], gaps included.
   RowsOf<Real> values() const {
     if (released_)
       throw ConfigError("the parameters were given back but for their rounded copies, which serve inference alone");
     return values_;
   }
+  /// Throws ConfigError where there are no gradients: for who is about to train.
+  void require_gradients() const {
+    if (has_gradients_) return;
+    throw ConfigError("the model was made for inference and has no gradients: make it with Purpose::Training");
+  }
   RowsOf<Real> trained_values() const { return values().columns(0, check_int(trained_)); }
   RowsOf<Real> gradients() const { return gradients_; }
 
   RowsOf<Real> value(const Entry& entry) const { return at(values(), entry); }
-  RowsOf<Real> gradient(const Entry& entry) const { return at(gradients_, entry); }
+  RowsOf<Real> gradient(const Entry& entry) const {
+    require_gradients();
+    return at(gradients_, entry);
+  }
 
   /// Lets modules see the values as they are now: for who changes them, as optimizers and loaders do.
   void refresh() const {
@@ -179,7 +187,7 @@ class ParameterStore {
   /// for inference. Until then it can be loaded; afterwards values(), value() and refresh() throw ConfigError, and no
   /// one may use the master of a Parameter. Throws ConfigError where there are gradients.
   void release_masters() {
-    if (gradients_) throw ConfigError("a model that is trained needs its parameters as they are, not only rounded");
+    if (has_gradients_) throw ConfigError("a model that is trained needs its parameters as they are, not only rounded");
     if constexpr (!std::is_same_v<Scalar, Real>) {
       value_memory_ = {};
       values_ = {};
@@ -187,7 +195,10 @@ class ParameterStore {
     }
   }
 
-  void zero_gradients() { backend_->fill(gradients_, Real(0)); }
+  void zero_gradients() {
+    require_gradients();
+    backend_->fill(gradients_, Real(0));
+  }
 
   /// Number of trained numbers, gaps not counted.
   std::ptrdiff_t count() const {
@@ -228,7 +239,7 @@ class ParameterStore {
     return leaves;
   }
 
-  ParameterStore(B& backend, const Leaves& leaves, bool gradients) : backend_(&backend) {
+  ParameterStore(B& backend, const Leaves& leaves, bool gradients) : backend_(&backend), has_gradients_(gradients) {
     lay_out(leaves.trained, true);
     trained_ = size_;
     lay_out(leaves.buffers, false);
@@ -266,6 +277,7 @@ class ParameterStore {
   }
 
   B* backend_;
+  bool has_gradients_;
   std::vector<Entry> entries_;
   std::ptrdiff_t size_ = 0;
   std::ptrdiff_t trained_ = 0;

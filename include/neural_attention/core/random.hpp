@@ -10,6 +10,8 @@
 #include <numbers>
 #include <utility>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// Four random words for a 128-bit counter under a 64-bit key.

@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// A view of `rows` × `cols` elements; row i begins at data + i · stride. It owns nothing; an empty view means "none".

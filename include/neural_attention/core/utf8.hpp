@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// Length in bytes (1 to 4) of the well-formed UTF-8 character that `text`, which is not empty, begins with; 0 where

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 inline constexpr int version_major = 0;

@@ -160,7 +160,8 @@ class Generator {
         rows.decode();
         rows.rule_out();
         tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p}, uniforms) : rows.likeliest(1);
-        if (std::find(tokens.begin(), tokens.end(), -1) != tokens.end()) rows.log_sum_exp();  // throws for NaN
+        // Nothing was chosen: the rules leave nothing, or a logit is NaN or +inf, for which this throws.
+        if (std::find(tokens.begin(), tokens.end(), -1) != tokens.end()) rows.log_sum_exp();
       }
 
       parents.clear();

@@ -76,7 +76,7 @@ class LiveRows {
   }
   std::span<const Scalar> likeliest_logits() const { return values_; }
 
-  /// A token of each row, drawn by one uniform number each; -1 where all are ruled out.
+  /// A token of each row, drawn by one uniform number each; -1 as in B::sample.
   std::span<const int> sample(const SamplingShape& shape, std::span<const double> uniforms) {
     tokens_.resize(size());
     step_->backend.sample(logits_, shape, uniforms, tokens_);

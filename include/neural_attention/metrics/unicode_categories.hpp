@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <iterator>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::metrics::detail {
 
 struct CharacterRange {

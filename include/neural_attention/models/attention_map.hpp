@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 struct AttentionMap {

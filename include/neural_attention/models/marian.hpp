@@ -96,11 +96,13 @@ class Marian {
   /// logits [n, vocabulary] of decoder outputs h [n, d].
   void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const;
 
-  /// Sums of the loss over a batch, without gradients: waits for them.
+  /// Sums of the loss over a batch, without gradients: waits for them. Throws ShapeError where the batch does not fit
+  /// the model, and ConfigError where its targets do not begin with the decoder's start token, pad_token_id.
   LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
-  /// gradient_scale · their gradients. For the gradient of a mean over N tokens, gradient_scale is 1/N.
+  /// gradient_scale · their gradients. For the gradient of a mean over N tokens, gradient_scale is 1/N. Throws as
+  /// loss(), and ConfigError for a model that was made for inference.
   void loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
                          bool accumulate, StepOutcome* outcome, Saved& saved);
 
@@ -134,6 +136,7 @@ class Marian {
   void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved);
 
   void check(const PackedTokens& tokens, const char* side, const char* sentence) const;
+  void check_targets(const TranslationBatch& batch) const;
 
   MarianConfig config_;
   Embedding<B> shared_;
@@ -188,7 +191,7 @@ void Marian<B, P>::logits(Step<B>& step, Rows<B> h, Rows<B> logits) const {
 
 template <class B, class P>
 LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
-  check(batch);
+  check_targets(batch);
   const auto memory = encode(step, batch, saved);
   return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
 }
@@ -196,7 +199,8 @@ LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double 
 template <class B, class P>
 void Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
                                      double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
-  check(batch);
+  parameters_.require_gradients();
+  check_targets(batch);
   const auto memory = encode(step, batch, saved);
   const auto hidden = decode(step, batch, memory, saved);
 
@@ -297,6 +301,20 @@ template <class B, class P>
 void Marian<B, P>::check(const PackedTokens& tokens, const char* side, const char* sentence) const {
   checks::length(sentence, tokens.offsets().longest(), positions_.positions());
   checks::ids(side, tokens.ids(), config_.vocab_size);
+}
+
+template <class B, class P>
+void Marian<B, P>::check_targets(const TranslationBatch& batch) const {
+  check(batch);
+  const auto& offsets = batch.decoder_input.offsets();
+  for (int s = 0; s < offsets.sequences(); ++s) {
+    if (offsets.length(s) == 0) continue;
+    const int start = batch.decoder_input.ids()[static_cast<std::size_t>(offsets.begin(s))];
+    if (start != config_.pad_token_id)
+      throw ConfigError("target sentence " + std::to_string(s) + " of a batch begins with token " +
+                        std::to_string(start) + ", but the model's decoder starts with its pad_token_id, " +
+                        std::to_string(config_.pad_token_id));
+  }
 }
 
 }  // namespace neural_attention

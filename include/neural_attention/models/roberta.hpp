@@ -79,7 +79,8 @@ class Roberta {
   LossSum loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
-  /// gradient_scale · their gradients. For the gradient of a mean over N masked tokens, gradient_scale is 1/N.
+  /// gradient_scale · their gradients. For the gradient of a mean over N masked tokens, gradient_scale is 1/N. Throws
+  /// ShapeError where the batch does not fit the model, and ConfigError for one that was made for inference.
   void loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
                          bool accumulate, StepOutcome* outcome, Saved& saved);
 
@@ -149,6 +150,7 @@ LossSum Roberta<B, P>::loss(Step<B>& step, const MaskedBatch& batch, double smoo
 template <class B, class P>
 void Roberta<B, P>::loss_and_gradient(Step<B>& pass, const MaskedBatch& batch, double smoothing, double gradient_scale,
                                       bool accumulate, StepOutcome* outcome, Saved& saved) {
+  parameters_.require_gradients();
   check(batch);
   auto step = pass.at(batch.first_row, batch.first_sequence);
   const auto hidden = encode(step, batch, saved);

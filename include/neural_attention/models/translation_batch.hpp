@@ -11,6 +11,7 @@ namespace neural_attention {
 /// Source sentences, the decoder's input (labels shifted right behind the start token), and the labels.
 class TranslationBatch {
  public:
+  /// `decoder_start` is what decoding starts with: Marian's pad_token_id.
   explicit TranslationBatch(int decoder_start) : decoder_start_(decoder_start) {}
 
   void clear() {

@@ -2,6 +2,8 @@
 // code; the names come as a type.
 #pragma once
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 /// As Hugging Face's Marian, which follows BART.

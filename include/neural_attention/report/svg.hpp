@@ -12,6 +12,8 @@
 #include <system_error>
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::report {
 
 /// `number` with exactly `places` digits after the point, "." in every locale.

@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::text {
 
 using BpePair = std::uint64_t;

@@ -28,13 +28,7 @@ namespace neural_attention::text {
 
 /// Throws LineError, naming the byte and its place (from 1) in the line, unless `line` is well-formed UTF-8.
 inline void require_utf8(const std::string& path, long line_number, std::string_view line) {
-  std::size_t bad = 0;
-  if (valid_utf8(line, bad)) return;
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  const auto byte = static_cast<unsigned char>(line[bad]);
-  throw LineError(path, line_number,
-                  std::string("byte 0x") + digits[byte >> 4] + digits[byte & 15] + " at place " +
-                      std::to_string(bad + 1) + " of the line does not begin a valid UTF-8 character");
+  if (const auto fault = utf8_fault(line); !fault.empty()) throw LineError(path, line_number, fault);
 }
 
 inline constexpr std::size_t longest_line = std::size_t{1} << 20;    // bytes; a longer one is no text

@@ -14,6 +14,7 @@
 #include "neural_attention/core/step.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/models/masked_batch.hpp"
+#include "neural_attention/text/utf8.hpp"
 #include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {
@@ -46,11 +47,16 @@ class MaskFiller {
     for (int id = 0; id < model.config().vocab_size; ++id)
       if (tokenizer.has_piece(id)) pieces_.push_back(id);
   }
+  /// A temporary would be gone before the first request.
+  MaskFiller(const Model&, const Tokenizer&&, MaskFillerOptions = {}) = delete;
+  MaskFiller(const Model&&, const Tokenizer&, MaskFillerOptions = {}) = delete;
 
   /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError
-  /// where the text has no <mask> or more tokens than the model reads, and for a count below 1.
+  /// where the text has no <mask> or more tokens than the model reads, and for a count below 1, TextError where it is
+  /// not UTF-8, and NumericError where the model's output is not finite.
   std::vector<std::vector<MaskCandidate>> operator()(std::string_view text, int count = 5) const {
     if (count < 1) throw ConfigError("the number of candidates must be at least 1, not " + std::to_string(count));
+    if (const auto fault = utf8_fault(text); !fault.empty()) throw TextError(fault);
     const auto ids = tokenizer_->encode_sequence(text);
     std::vector<int> places, originals;
     for (std::size_t place = 0; place < ids.size(); ++place)
@@ -74,6 +80,8 @@ class MaskFiller {
     std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));
     for (std::size_t i = 0; i < places.size(); ++i) {
       step.backend.download(logits.slice(static_cast<int>(i), 1), row);
+      if (!can_be_chosen_from(row))
+        throw NumericError("the model's logits for <mask> " + std::to_string(i + 1) + " of the text are not finite");
       results.push_back(best(row, ids, places[i], count));
     }
     return results;
@@ -92,6 +100,16 @@ class MaskFiller {
   static WorkerPool<Worker> workers(const MaskFillerOptions& options) {
     if (options.workers < 1) throw ConfigError("a filler of masks needs at least one worker");
     return {options.workers, [&] { return std::make_unique<Worker>(options); }};
+  }
+
+  /// Whether nothing is NaN or +inf, and something is above -inf.
+  static bool can_be_chosen_from(const std::vector<typename B::Scalar>& logits) {
+    bool some = false;
+    for (const double logit : logits) {
+      if (!(logit < INFINITY)) return false;
+      some = some || logit > -INFINITY;
+    }
+    return some;
   }
 
   /// Softmax in double over all logits of one row, then the largest ones.

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::text::nfc_tables {
 
 // clang-format off

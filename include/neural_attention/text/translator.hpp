@@ -77,13 +77,18 @@ class Translator {
     never_ = ids_without_piece(tokenizer, model.config().vocab_size);
     resolved(how_, model.config());
   }
+  /// A temporary would be gone before the first request.
+  Translator(const Model&, const Tokenizer&&, GenerationConfig, TranslatorOptions = {}) = delete;
+  Translator(const Model&&, const Tokenizer&, GenerationConfig, TranslatorOptions = {}) = delete;
 
   const GenerationConfig& generation() const { return how_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
-  /// Translates one line. Throws ConfigError where `how` makes no sense.
+  /// Translates one line. Throws ConfigError where `how` makes no sense, TextError where the line is not UTF-8, and
+  /// NumericError where the model's output is not finite.
   Translation translate(std::string_view line) const { return translate(line, how_); }
   Translation translate(std::string_view line, const GenerationConfig& how) const {
+    require_utf8(line, 1);
     std::vector<Translation> results = {encoded(line)};
     run(results, how, 0, {});
     return std::move(results.front());
@@ -95,6 +100,7 @@ class Translator {
   std::vector<Translation> translate(std::span<const std::string> lines, const GenerationConfig& how,
                                      std::size_t first_line = 0,
                                      const std::function<void(const TranslationProgress&)>& on_batch = {}) const {
+    for (std::size_t i = 0; i < lines.size(); ++i) require_utf8(lines[i], first_line + i + 1);
     std::vector<Translation> results;
     results.reserve(lines.size());
     for (const auto& line : lines) results.push_back(encoded(line));
@@ -138,6 +144,11 @@ class Translator {
     if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
     const int threads = options.threads > 0 ? options.threads : std::max(1, available_threads() / options.workers);
     return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
+  }
+
+  static void require_utf8(std::string_view line, std::size_t number) {
+    if (const auto fault = utf8_fault(line); !fault.empty())
+      throw TextError("line " + std::to_string(number) + ": " + fault);
   }
 
   Translation encoded(std::string_view line) const {

@@ -34,6 +34,16 @@ inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
   return true;
 }
 
+/// What is wrong where `text` is not well-formed UTF-8, for a message; empty where it is.
+inline std::string utf8_fault(std::string_view text) {
+  std::size_t bad = 0;
+  if (valid_utf8(text, bad)) return {};
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  const auto byte = static_cast<unsigned char>(text[bad]);
+  return std::string("byte 0x") + digits[byte >> 4] + digits[byte & 15] + " at place " + std::to_string(bad + 1) +
+         " of the line does not begin a valid UTF-8 character";
+}
+
 /// Bytes of the white space character that `text` begins with, 0 where it begins with none.
 inline std::size_t leading_space(std::string_view text) {
   if (text.empty()) return 0;

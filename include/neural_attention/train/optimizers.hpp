@@ -2,6 +2,7 @@
 // flat parameter store. Tensors with the same rate and decay that lie side by side are updated in one pass.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <optional>
 #include <string>
@@ -38,6 +39,12 @@ struct SgdOptions {
   std::vector<RateRule> rates = {};
 };
 
+/// Throws ConfigError, naming `what`, for a number that is below 0 or not finite.
+inline void require_at_least_zero(const char* what, double value) {
+  if (!(value >= 0.0) || std::isinf(value))
+    throw ConfigError(std::string(what) + " must be a number of at least 0, not " + number_text(value));
+}
+
 /// One number for each trained number, which an optimizer keeps between steps: [1, n] in the layout of the store.
 template <class B>
 struct Moment {
@@ -68,10 +75,14 @@ struct UpdatePart {
   double weight_decay;
 };
 
-/// The parts that are not frozen. Throws ConfigError where a rule matches no tensor.
+/// The parts that are not frozen. Throws ConfigError where a rule matches no tensor or a factor makes no sense, and for
+/// a model that was made for inference.
 template <class B>
 std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::vector<RateRule>& rates,
                                      double weight_decay) {
+  store.require_gradients();
+  require_at_least_zero("the weight decay", weight_decay);
+  for (const auto& rule : rates) require_at_least_zero("a factor on the learning rate", rule.factor);
   std::vector<UpdatePart> parts;
   std::vector<bool> used(rates.size());
   for (const auto& entry : store.entries()) {
@@ -126,10 +137,11 @@ class Adam {
  public:
   using Options = AdamOptions;
 
-  /// Moments start at zero. Throws ConfigError where a rule matches no tensor.
+  /// Moments start at zero. Throws ConfigError as plan_updates does, and for betas outside [0, 1) or an epsilon below
+  /// 0.
   Adam(B& backend, const ParameterStore<B>& store, AdamOptions options)
       : backend_(&backend),
-        options_(std::move(options)),
+        options_(checked(std::move(options))),
         first_(backend, store),
         second_(backend, store),
         parts_(plan_updates(store, options_.rates, options_.weight_decay)) {}
@@ -155,6 +167,13 @@ class Adam {
   void set_steps(long steps) { steps_ = steps; }
 
  private:
+  static AdamOptions checked(AdamOptions options) {
+    for (const double beta : {options.beta1, options.beta2})
+      if (!(beta >= 0.0 && beta < 1.0)) throw ConfigError("Adam's betas must be in [0, 1), not " + number_text(beta));
+    require_at_least_zero("Adam's epsilon", options.epsilon);
+    return options;
+  }
+
   B* backend_;
   AdamOptions options_;
   MomentMemory<B> first_, second_;
@@ -167,7 +186,7 @@ class Sgd {
  public:
   using Options = SgdOptions;
 
-  /// Throws ConfigError where a rule matches no tensor, and for a momentum outside [0, 1) or Nesterov without one.
+  /// Throws ConfigError as plan_updates does, and for a momentum outside [0, 1) or Nesterov without one.
   Sgd(B& backend, const ParameterStore<B>& store, SgdOptions options)
       : backend_(&backend),
         options_(checked(std::move(options))),

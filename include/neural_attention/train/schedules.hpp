@@ -6,14 +6,26 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
+
+#include "neural_attention/core/errors.hpp"
 
 namespace neural_attention {
 
 struct Schedule {
   enum class Kind { Constant, Linear, Cosine, InverseSquareRoot };
-  Kind kind = Kind::Linear;
+  Kind kind = Kind::Constant;
   long warmup_steps = 0;
   long total_steps = 0;  ///< of the whole run; constant and inverse square root ignore it
+
+  /// Throws ConfigError where a number of steps makes no sense, or the end is missing to which a rate shall fall.
+  void validate() const {
+    if (warmup_steps < 0) throw ConfigError("a warm-up cannot have " + std::to_string(warmup_steps) + " steps");
+    if ((kind == Kind::Linear || kind == Kind::Cosine) && total_steps < 1)
+      throw ConfigError(std::string("a ") + (kind == Kind::Linear ? "linear" : "cosine") +
+                        " schedule needs total_steps, the number of steps of the whole run, not " +
+                        std::to_string(total_steps));
+  }
 
   /// The factor for the update number `step`, counted from 0.
   double factor(long step) const {

@@ -28,7 +28,7 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
 };
 
 struct TrainerOptions {
-  StepOptions step;  ///< schedule.total_steps is filled in where it is 0
+  StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< schedule.total_steps is filled in where it is 0
   double epochs = 3.0;
   double warmup_ratio = 0.0;  ///< where positive, the share of all steps that warms up; step.schedule's own is not used
   long max_steps = 0;         ///< where positive, it decides instead of the epochs

@@ -23,6 +23,15 @@ struct StepOptions {
   double label_smoothing = 0.0;
   double max_gradient_norm = 1.0;  ///< 0: no clipping
   std::uint64_t seed = 42;         ///< of the dropout masks
+
+  /// Throws ConfigError naming the first value that makes no sense.
+  void validate() const {
+    require_at_least_zero("the learning rate", learning_rate);
+    require_at_least_zero("the largest norm of a gradient", max_gradient_norm);
+    if (!(label_smoothing >= 0.0 && label_smoothing < 1.0))
+      throw ConfigError("label smoothing must be at least 0 and below 1, not " + number_text(label_smoothing));
+    schedule.validate();
+  }
 };
 
 struct StepResult {
@@ -37,6 +46,7 @@ class TrainingStep {
   using B = typename Model::Backend;
   static_assert(Optimizer<O, B>);
 
+  /// Throws ConfigError where an option makes no sense, and for a model that was made for inference.
   TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer);
 
   /// Starts a step and returns; a device may go on working at it. `parts` is an array of batches whose first_… members
@@ -81,7 +91,7 @@ template <class Model, class O>
 TrainingStep<Model, O>::TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer)
     : backend_(&backend),
       model_(&model),
-      options_(options),
+      options_((options.validate(), options)),
       optimizer_(backend, model.parameters(), std::move(optimizer)),
       memory_(backend),
       outcome_(backend.allocate(sizeof(StepOutcome))) {}

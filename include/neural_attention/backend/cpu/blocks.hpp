@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::cpu_blocks {
 
 inline constexpr int block_size = 16;

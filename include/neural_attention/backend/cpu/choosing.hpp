@@ -22,6 +22,16 @@ namespace cpu_choosing {
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
+/// Whether no element of a row is NaN or +inf: of others something can be chosen.
+template <class T>
+bool usable(const T* x, std::ptrdiff_t n) {
+  constexpr T limit = std::numeric_limits<T>::infinity();
+  std::ptrdiff_t i = 0;
+  for (; i + cpu_blocks::block_size <= n; i += cpu_blocks::block_size)
+    if (!(cpu_blocks::WholeBlock<T>{i}(x) < limit).all()) return false;
+  return std::all_of(x + i, x + n, [](T element) { return element < limit; });
+}
+
 /// Fills `columns` with those of the largest of the n elements of x, the largest first and of equals the first; returns
 /// how many elements there are, at most columns.size(). Elements that are not above -inf do not count.
 template <class T>
@@ -191,7 +201,8 @@ void Cpu<T>::top_k(Matrix x, int k, std::span<T> values, std::span<int> columns)
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const auto at = static_cast<std::size_t>(r) * static_cast<std::size_t>(k);
       const auto chosen = columns.subspan(at, static_cast<std::size_t>(k));
-      const auto found = cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen);
+      const bool usable = cpu_choosing::usable(x.row(r), x.cols);
+      const auto found = usable ? cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen) : 0;
       for (std::size_t i = 0; i < chosen.size(); ++i) {
         if (i >= found) chosen[i] = -1;
         values[at + i] = i < found ? x.row(r)[chosen[i]] : cpu_choosing::lowest<T>;
@@ -205,6 +216,8 @@ void Cpu<T>::sample(Matrix x, const SamplingShape& how, std::span<const double> 
   assert(std::ssize(uniforms) == x.rows && std::ssize(columns) == x.rows && how.temperature > 0.0);
   split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      columns[r] = -1;
+      if (!cpu_choosing::usable(x.row(r), x.cols)) continue;
       const bool all = how.top_k == 0 && how.top_p >= 1.0;
       columns[r] =
           all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, static_cast<T>(1.0 / how.temperature), uniforms[r])

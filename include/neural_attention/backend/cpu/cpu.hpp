@@ -65,6 +65,10 @@ class CpuMemory {
 
 template <class T>
 class Cpu {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "Cpu<T> computes in float or double; for products of bfloat16 numbers make a Cpu<float> with "
+                "Precision::BFloat16");
+
  public:
   using Scalar = T;  ///< activations and gemm operands
   using Real = T;    ///< parameter gradients, statistics, losses, optimizer state
@@ -175,12 +179,12 @@ class Cpu {
   /// log Σ exp of each row, in double; -inf where all elements are, NaN where one is or where one is +inf.
   void log_sum_exp(Matrix x, std::span<double> sums);
   /// The k ≤ x.cols largest elements of each row and their columns, the largest first and of equals the first: values,
-  /// columns [n, k] row after row. Elements that are not above -inf do not count; in place of what is missing stand
-  /// -inf and the column -1.
+  /// columns [n, k] row after row. Elements that are -inf do not count; in place of what is missing stand -inf and the
+  /// column -1. Of a row with NaN or +inf all are missing: log_sum_exp tells it from one that is ruled out.
   void top_k(Matrix x, int k, std::span<T> values, std::span<int> columns);
   /// A column of each row, drawn from softmax(x) as `how` says: in the order of columns, each has a share of [0, 1) as
-  /// large as its probability, and the row takes the column in whose share uniforms_i lies. -1 where nothing is above
-  /// -inf.
+  /// large as its probability, and the row takes the column in whose share uniforms_i lies. -1 where all is -inf, or
+  /// something is NaN or +inf.
   void sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns);
 
   // ---- Loss ----

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::cpu_gemm {
 
 /// `Memory` reserves and keeps memory of T, as Cpu's Workspace does.

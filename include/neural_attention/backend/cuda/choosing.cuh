@@ -70,7 +70,7 @@ __device__ inline std::uint32_t ordered_bits(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x == 0.0f ? 0.0f : x);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
-/// 0 for what does not count: NaN and -∞.
+/// 0 for what does not count: -∞.
 __device__ inline std::uint64_t order_key(float x, int col) {
   return x > -INFINITY ? std::uint64_t{ordered_bits(x)} << 32 | ~static_cast<std::uint32_t>(col) : 0;
 }
@@ -130,7 +130,8 @@ __device__ N sum_of_lanes(N mine) {
   return mine;
 }
 
-/// Of the largest elements that the threads of a block have: the largest and the k-th, or -∞ where k are not there.
+/// Of the largest elements that the threads of a block have: the largest and the k-th, or -∞ where k are not there. An
+/// element that is NaN counts as +∞, so of a row that is usable the largest is below.
 struct LargestOfThreads {
   float first, kth;
 };
@@ -140,7 +141,7 @@ __device__ LargestOfThreads largest_of_threads(const T* row, int cols, int k) {
   __shared__ LargestOfThreads result;
   const int me = static_cast<int>(threadIdx.x);
   float mine = -INFINITY;
-  for_each_element<Aligned>(row, cols, [&](float x, int) { mine = x > mine ? x : mine; });
+  for_each_element<Aligned>(row, cols, [&](float x, int) { mine = !(x <= mine) ? (x < INFINITY ? x : INFINITY) : mine; });
   of_threads[me] = mine;
   if (me == 0) result.kth = -INFINITY;
   __syncthreads();
@@ -194,7 +195,7 @@ struct Chosen {
   int column;
 };
 
-/// chosen [rows, k]; candidates [rows, most].
+/// chosen [rows, k]; candidates [rows, most]. Of a row with NaN or +∞ all are missing.
 template <class T, bool Aligned>
 __global__ void top_k_kernel(RowsOf<T> x, int k, int most, std::uint64_t* candidates, Chosen* chosen) {
   const auto row_index = static_cast<std::ptrdiff_t>(blockIdx.x);
@@ -202,6 +203,10 @@ __global__ void top_k_kernel(RowsOf<T> x, int k, int most, std::uint64_t* candid
   std::uint64_t* const keys = candidates + row_index * most;
   Chosen* const to = chosen + row_index * k;
   const auto largest = largest_of_threads<Aligned>(row, x.cols, k);
+  if (largest.first == INFINITY) {
+    for (int i = static_cast<int>(threadIdx.x); i < k; i += choosing_threads) to[i] = {-INFINITY, -1};
+    return;
+  }
   const auto selected = select_largest<Aligned>(row, x.cols, k, most, largest);
   int at = selected.before;
   for_each_element<Aligned>(row, x.cols, [&](float value, int col) {

@@ -35,6 +35,8 @@ class CudaMemory {
 /// call returns, but are where results lie on the host. Those of several do not wait for each other.
 template <class T>
 class Cuda {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>, "Cuda<T> computes in float or bfloat16");
+
  public:
   using Scalar = T;    ///< activations, and the weights that products read
   using Real = float;  ///< parameters and their gradients, statistics, losses, optimizer state

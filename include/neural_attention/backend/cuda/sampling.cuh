@@ -29,11 +29,9 @@ struct RowWeights {
   int cols;
   float largest, coldness;
 
-  /// 1 of the largest even where it is infinite.
-  __device__ float weight(float x) const { return x == largest ? 1.0f : expf((x - largest) * coldness); }
+  __device__ float weight(float x) const { return expf((x - largest) * coldness); }
 
-  /// The weights of the elements whose keys are not below `least`, and how many of them count. With 0 an element that
-  /// is NaN makes the sum so.
+  /// The weights of the elements whose keys are not below `least`, and how many of them count.
   struct Sums {
     WarpSums<double> weights;
     int count;
@@ -111,19 +109,17 @@ template <class T, bool Aligned>
 __global__ void sample_kernel(RowsOf<T> x, Sampling how, const double* uniforms, int* columns) {
   const T* const row = x.row(static_cast<int>(blockIdx.x));
   int* const column = columns + blockIdx.x;
-  const bool all = how.top_k == 0 && how.top_p >= 1.0;
   const auto largest = largest_of_threads<Aligned>(row, x.cols, how.top_k > 0 ? how.top_k : 1);
   const RowWeights<T, Aligned> weights{row, x.cols, largest.first, how.coldness};
   std::uint64_t least = 0;
   if (threadIdx.x == 0) *column = -1;
-  if (!(largest.first > -INFINITY) || (all && largest.first == INFINITY)) return;
+  if (largest.first == -INFINITY || largest.first == INFINITY) return;
   if (how.top_k > 0) least = select_largest<Aligned>(row, x.cols, how.top_k, how.top_k, largest).least;
   if (how.top_p < 1.0) {
     const auto before = weights.sums(least);
     least = weights.nucleus(least > 0 ? least : 1, before.count, how.top_p * before.weights.all);
   }
   const auto sums = weights.sums(least).weights;
-  if (!(sums.all > 0.0)) return;  // an element is NaN
   double place = uniforms[blockIdx.x] * sums.all;
   if (place >= sums.all) place = nextafter(sums.all, 0.0);
   if (!(place >= sums.before && place < sums.up_to)) return;

@@ -1,0 +1,8 @@
+// The C++ that the library needs. Every header reaches this one before its own code, so that an older standard gives
+// one error and not a thousand.
+#pragma once
+
+#if __cplusplus < 202002L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "NeuralAttention needs C++20: compile with -std=c++20 or newer"
+#include <NeuralAttention needs C++20>  // not found: the compiler stops here
+#endif

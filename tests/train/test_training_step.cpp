@@ -1,0 +1,112 @@
+// TrainingStep as a user meets it: its defaults learn at the rate that was given, and what makes no sense is refused
+// when it is made, not by a crash or by a model that does not move.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE training_step
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <string>
+
+#include "models/tiny_marian.hpp"
+#include "models/tiny_roberta.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+using namespace neural_attention;
+using B = Cpu<float>;
+using Model = Marian<B, LinearProjections>;
+using Masked = Roberta<B, LinearProjections>;
+
+namespace {
+
+auto says(const std::string& what) {
+  return [what](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return std::string(error.what()).find(what) != std::string::npos;
+  };
+}
+
+struct Subject {
+  B backend{1};
+  Model model{backend, tiny::config(1, 8)};
+
+  void refuse(const StepOptions& options, const AdamOptions& adam, const std::string& what) {
+    BOOST_CHECK_EXCEPTION(TrainingStep<Model>(backend, model, options, adam), ConfigError, says(what));
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(options, Subject)
+
+BOOST_AUTO_TEST_CASE(not_given_leave_a_rate_that_stays) {
+  const auto batch = tiny::batch(tiny::pairs());
+  const auto rates = [&](const StepOptions& given) {
+    TrainingStep<Model> step(backend, model, given, {});
+    std::vector<double> found;
+    for (int i = 0; i < 3; ++i) found.push_back(step.run(std::span(&batch, 1)).learning_rate);
+    return found;
+  };
+  BOOST_TEST(rates({}) == (std::vector<double>(3, 5e-5)));
+  BOOST_TEST(rates({.learning_rate = 1e-3}) == (std::vector<double>(3, 1e-3)));
+}
+
+BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
+  refuse({.schedule = {Schedule::Kind::Linear}}, {}, "a linear schedule needs total_steps");
+  refuse({.schedule = {Schedule::Kind::Cosine, 5}}, {}, "a cosine schedule needs total_steps");
+  refuse({.schedule = {Schedule::Kind::Constant, -5}}, {}, "-5 steps");
+  for (const double bad : {std::nan(""), double(INFINITY), -1.0}) {
+    refuse({.learning_rate = bad}, {}, "the learning rate must be");
+    refuse({.label_smoothing = bad}, {}, "label smoothing must be");
+    refuse({.max_gradient_norm = bad}, {}, "the largest norm of a gradient must be");
+    refuse({}, {.beta1 = bad}, "Adam's betas must be");
+    refuse({}, {.beta2 = bad}, "Adam's betas must be");
+    refuse({}, {.epsilon = bad}, "Adam's epsilon must be");
+    refuse({}, {.weight_decay = bad}, "the weight decay must be");
+    refuse({}, {.rates = {{"*", bad}}}, "a factor on the learning rate must be");
+    const SgdOptions sgd{.weight_decay = bad};
+    BOOST_CHECK_THROW((TrainingStep<Model, Sgd<B>>(backend, model, {}, sgd)), ConfigError);
+  }
+  refuse({.label_smoothing = 1.0}, {}, "not 1");
+  refuse({}, {.beta2 = 1.0}, "not 1");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(models)
+
+BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
+  const auto what = says("made for inference");
+  B backend(1);
+  StepMemory<B> memory(backend);
+  StepOutcome outcome;
+  {
+    Model model(backend, tiny::config(1, 8), 3, Purpose::Inference);
+    BOOST_CHECK_EXCEPTION(TrainingStep<Model>(backend, model, {}, {}), ConfigError, what);
+    BOOST_CHECK_EXCEPTION((TrainingStep<Model, Sgd<B>>(backend, model, {}, {})), ConfigError, what);
+    auto step = memory.begin(true);
+    Model::Saved saved;
+    const auto batch = tiny::batch(tiny::pairs());
+    BOOST_CHECK_EXCEPTION(model.loss_and_gradient(step, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+    BOOST_TEST(model.loss(step, batch, 0.0, saved).tokens == 11);
+  }
+  Masked model(backend, tiny::roberta_config(), 3, Purpose::Inference);
+  BOOST_CHECK_EXCEPTION(TrainingStep<Masked>(backend, model, {}, {}), ConfigError, what);
+  auto step = memory.begin(true);
+  Masked::Saved saved;
+  const auto batch = tiny::masked_batch(tiny::masked_sequences());
+  BOOST_CHECK_EXCEPTION(model.loss_and_gradient(step, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+}
+
+// Decoding starts with pad: a model that learnt with another start would be asked what it never saw.
+BOOST_AUTO_TEST_CASE(learn_only_from_the_start_token_of_decoding) {
+  B backend(1);
+  Model model(backend, tiny::config(1, 8));
+  TrainingStep<Model> training(backend, model, {}, {});
+  const auto right = tiny::batch(tiny::pairs()), wrong = tiny::batch(tiny::pairs(), 0);
+  const auto what = says("target sentence 0 of a batch begins with token 0, but the model's decoder starts with");
+  BOOST_CHECK_EXCEPTION(training.run(std::span(&wrong, 1)), ConfigError, what);
+  BOOST_CHECK_EXCEPTION(training.evaluate(wrong), ConfigError, what);
+  BOOST_CHECK_NO_THROW(training.run(std::span(&right, 1)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
