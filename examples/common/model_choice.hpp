@@ -32,7 +32,7 @@ void choose_projectors(const ModelOptions& options, const std::array<std::string
 
 /// Whether --config names a file.
 inline bool has_config_file(const ModelOptions& options) {
-  return options.config != "small" && options.config != "base";
+  return !options.config.empty() && options.config != "small" && options.config != "base";
 }
 
 /// The pieces that the vocabulary of a new model shall have.
@@ -50,7 +50,8 @@ inline int wanted_vocabulary(const ModelOptions& options) {
 /// The config that the flags describe, for a new model with `vocabulary` pieces.
 template <class Family>
 typename Family::Config new_config(const ModelOptions& options, int vocabulary) {
-  auto config = options.config == "small" ? Family::small(vocabulary) : Family::base(vocabulary);
+  const bool small = options.config.empty() || options.config == "small";
+  auto config = small ? Family::small(vocabulary) : Family::base(vocabulary);
   if (has_config_file(options)) {
     auto json = na::io::read_json(options.config);
     // The tokens of a vocabulary that is still to be learned are not those of the file.
@@ -86,10 +87,51 @@ int dump_config(const ModelOptions& options) {
   return 0;
 }
 
-/// What a run is called: its projector.
-template <class Config>
-std::string label_of(const ModelOptions& options, const Config& config) {
-  return options.projector.empty() ? config.query.type : options.projector;
+/// What a run is called: by the projectors that its model has. One name where they are what it means for this kind of
+/// model, else those of query, key, value and output.
+template <class Family>
+std::string label_of(const typename Family::Config& config) {
+  const std::array types = {config.query.type, config.key.type, config.value.type, config.output.type};
+  for (const auto& type : types)
+    if (Family::arrangement(type) == types) return type;
+  return types[0] + "/" + types[1] + "/" + types[2] + "/" + types[3];
+}
+
+/// The config that the flags describe for the run that `stored` is of: what they leave open is as it was.
+template <class Family>
+typename Family::Config described_config(const ModelOptions& options, const typename Family::Config& stored) {
+  if (!options.config.empty() || !options.model.empty()) return run_config<Family>(options, stored.vocab_size);
+  auto config = stored;
+  choose_projectors(options, Family::arrangement(options.projector), config);
+  if (options.dropout) Family::set_dropout(config, *options.dropout);
+  return config;
+}
+
+/// Throws ConfigError where the flags describe another model than the one whose config is `stored`, that of
+/// `checkpoint`. Recomputing activations changes no number, and may.
+template <class Family>
+void require_same_model(const ModelOptions& options, const typename Family::Config& stored,
+                        const std::string& checkpoint) {
+  const auto described = described_config<Family>(options, stored);
+  const auto differs = [&](const std::string& name, const std::string& before, const std::string& now) {
+    throw na::ConfigError(checkpoint + " was made with " + name + " " + before + ", not " + now +
+                          ": a run is resumed as it was begun");
+  };
+  const auto check = [&](const std::string& role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
+    if (before.type != now.type) differs("a " + role + " projector of the type", before.type, now.type);
+    if (before.expansion != now.expansion)
+      differs("projector_expansion", std::to_string(before.expansion), std::to_string(now.expansion));
+  };
+  check("query", stored.query, described.query);
+  check("key", stored.key, described.key);
+  check("value", stored.value, described.value);
+  check("output", stored.output, described.output);
+  const auto before = na::io::to_json(stored), now = na::io::to_json(described);
+  for (const auto& [name, value] : now.items()) {
+    const auto found = before.find(name);
+    if (found != before.end() && *found != value && name != "gradient_checkpointing")
+      differs(name, found->dump(), value.dump());
+  }
 }
 
 /// Other projectors than those of --model have no weights in its file: the user must say how they begin.

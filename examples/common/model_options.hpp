@@ -15,7 +15,7 @@ struct ModelOptions {
   std::string model = {};             // a model directory to begin with; empty: a new model
   std::string init_projections = {};  // fresh or warm; empty: as the file has them
   std::vector<std::string> reinitialise = {};
-  std::string config = "small";
+  std::string config = {};  // small, base or a file; empty: not given, which is small
   bool dump_config = false;
   int usual_vocab_size = 0;  // where neither --vocab_size nor the file of --config says one
   std::optional<int> vocab_size = {};
@@ -62,7 +62,7 @@ inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFla
   app.add_option("--config", options.config, "Sizes: small, base, or a JSON file with Hugging Face's keys")
       ->excludes(model)
       ->group("Model")
-      ->capture_default_str();
+      ->default_str("small");
   app.add_flag("--dump_config", options.dump_config, "Print the config as JSON and stop")->group("Model");
   app.add_option("--vocab_size", options.vocab_size,
                  std::string(texts.vocab_size) + " [" + std::to_string(options.usual_vocab_size) +

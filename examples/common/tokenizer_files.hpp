@@ -1,38 +1,79 @@
-// The files that make a folder a tokenizer.
+// The files that make a folder a tokenizer, held in memory from the beginning of a run to its end: they go into each
+// checkpoint, and into the output directory together with the weights that belong to them.
 #pragma once
 
 #include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/staged_files.hpp"
 
 namespace examples {
 
-/// Copies files from one folder to another. Those of `optional` may be missing.
-inline void copy_files(const std::string& from, const std::string& to, std::initializer_list<const char*> required,
-                       std::initializer_list<const char*> optional) {
-  const auto copy = [&](const char* name) {
-    const neural_attention::io::MappedFile file(from + "/" + name);
-    neural_attention::io::write_file_atomically(
-        to + "/" + name, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+namespace na = neural_attention;
+
+using TokenizerFiles = std::vector<na::io::NamedFile>;
+
+/// Those of `optional` may be missing. Throws FileError.
+inline TokenizerFiles read_files(const std::string& folder, std::initializer_list<const char*> required,
+                                 std::initializer_list<const char*> optional) {
+  TokenizerFiles files;
+  const auto read = [&](const char* name) {
+    const na::io::MappedFile file(folder + "/" + name);
+    files.push_back({name, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}});
   };
-  for (const char* const name : required) copy(name);
+  for (const char* const name : required) read(name);
   for (const char* const name : optional)
-    if (std::error_code ignored; std::filesystem::exists(from + "/" + name, ignored)) copy(name);
+    if (std::error_code ignored; std::filesystem::exists(folder + "/" + name, ignored)) read(name);
+  return files;
 }
 
-/// A Marian tokenizer, from one model directory to another.
-inline void copy_marian_tokenizer(const std::string& from, const std::string& to) {
-  copy_files(from, to, {"source.spm", "target.spm", "vocab.json"}, {"tokenizer_config.json"});
+inline TokenizerFiles marian_tokenizer_files(const std::string& folder) {
+  return read_files(folder, {"source.spm", "target.spm", "vocab.json"}, {"tokenizer_config.json"});
 }
 
-/// A byte-level BPE, which may lie in one file or in two.
-inline void copy_byte_bpe(const std::string& from, const std::string& to) {
-  copy_files(from, to, {},
-             {"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"});
+/// A byte-level BPE may lie in one file or in two.
+inline TokenizerFiles byte_bpe_files(const std::string& folder) {
+  return read_files(folder, {},
+                    {"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"});
 }
+
+inline void write_files(const std::string& folder, const TokenizerFiles& files) {
+  for (const auto& file : files) na::io::write_file_atomically(std::filesystem::path(folder) / file.name, file.bytes);
+}
+
+/// A tokenizer and the files that it was read from.
+template <class Tokenizer>
+struct TokenizerWithFiles {
+  Tokenizer tokenizer;
+  TokenizerFiles files;
+};
+
+/// A folder for work inside a run's output directory; it goes when this does, and what a kill left of one with the
+/// first of the next run. Throws FileError.
+class WorkFolder {
+ public:
+  explicit WorkFolder(const std::filesystem::path& output_dir) : path_(output_dir / "tokenizer.incomplete") {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+    std::filesystem::create_directories(path_, error);
+    if (error) throw na::FileError(path_.string(), "cannot be created: " + error.message());
+  }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+  ~WorkFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
 
 }  // namespace examples

@@ -51,6 +51,22 @@ typename TrainingOptimizer<B>::Options optimizer_options(const TrainingOptions& 
                          flags.weight_decay, flags.optim == "adamw", rate_rules(flags)};
 }
 
+/// Whether a run evaluates, and so needs validation text. Throws ConfigError where flags contradict each other.
+inline bool evaluates(const TrainingOptions& flags) {
+  const auto fault = [&](const std::string& flag) {
+    throw na::ConfigError("--eval_strategy " + flags.eval_strategy + " and " + flag + " contradict each other");
+  };
+  if (flags.eval_strategy == "steps" && flags.eval_steps <= 0)
+    throw na::ConfigError("--eval_strategy steps needs --eval_steps");
+  if (flags.eval_strategy == "epoch" && flags.eval_steps > 0) fault("--eval_steps " + std::to_string(flags.eval_steps));
+  if (flags.eval_strategy != "no") return true;
+  if (flags.eval_steps > 0) fault("--eval_steps " + std::to_string(flags.eval_steps));
+  if (flags.early_stopping_patience > 0)
+    fault("--early_stopping_patience " + std::to_string(flags.early_stopping_patience));
+  if (flags.eval_on_start) fault("--eval_on_start");
+  return false;
+}
+
 inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
   if (flags.num_train_epochs == 0.0 && flags.max_steps <= 0)
     throw na::ConfigError("--num_train_epochs 0 trains nothing; give --max_steps, or epochs above 0");
@@ -86,6 +102,34 @@ inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, Batch
   if (options.sentences == 0) options.tokens = preferred.mini_batch_words;
   options.seed = seed;
   return options;
+}
+
+/// What defines a run beside what Trainer knows of: `more` is what a program adds.
+inline na::RunIdentity run_identity(const TrainingOptions& flags, const na::text::BatchOptions& batches,
+                                    const na::RunIdentity& more) {
+  const auto joined = [](const std::vector<std::string>& patterns) {
+    std::string text;
+    for (const auto& pattern : patterns) text += (text.empty() ? "" : " ") + pattern;
+    return text;
+  };
+  na::RunIdentity run;
+  run.set("per_device_train_batch_size", batches.sentences);
+  run.set("mini_batch_words", batches.tokens);
+  run.set("optim", flags.optim);
+  run.set("weight_decay", flags.weight_decay);
+  if (flags.optim == "sgd") {
+    run.set("momentum", flags.momentum);
+    run.set("nesterov", flags.nesterov);
+  } else {
+    run.set("adam_beta1", flags.adam_beta1);
+    run.set("adam_beta2", flags.adam_beta2);
+    run.set("adam_epsilon", flags.adam_epsilon);
+  }
+  run.set("freeze", joined(flags.freeze));
+  run.set("learning_rate_for", joined(flags.learning_rate_for));
+  run.set("dtype", flags.compute.dtype);
+  run.set(more);
+  return run;
 }
 
 /// As batches of an evaluation: in the order of the text.

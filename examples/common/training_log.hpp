@@ -2,15 +2,17 @@
 // evaluation, and the curves as SVG. A resumed run continues its files.
 #pragma once
 
-#include <cstdio>
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/charts.hpp"
 #include "common/metric_rows.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/report/svg_chart.hpp"
 #include "neural_attention/train/trainer.hpp"
 
 namespace examples {
@@ -26,8 +28,9 @@ struct LogNames {
 
 class TrainingLog {
  public:
-  /// Rows of steps after `resumed_step` that an interrupted run left are dropped.
-  TrainingLog(std::string directory, std::string label, LogNames names, long resumed_step)
+  /// Rows of steps after `resumed_step` that an interrupted run left are dropped, with `evaluates_again` also that of
+  /// the evaluation of this very step.
+  TrainingLog(std::string directory, std::string label, LogNames names, long resumed_step, bool evaluates_again = false)
       : directory_(std::move(directory)),
         label_(std::move(label)),
         names_(std::move(names)),
@@ -35,6 +38,8 @@ class TrainingLog {
         columns_{"step", "epoch", "loss", "learning_rate", "gradient_norm", names_.speed, "valid_loss", "seconds"} {
     if (names_.at_evaluations) columns_.push_back(metric_);
     if (resumed_step > 0) rows_ = read_metric_rows(path("metrics.jsonl"), columns_, resumed_step);
+    if (evaluates_again)
+      std::erase_if(rows_, [&](const Row& row) { return row["step"] == resumed_step && row.contains("valid_loss"); });
     rewrite();
   }
 
@@ -48,27 +53,32 @@ class TrainingLog {
             {names_.speed, event.tokens_per_second}});
   }
 
-  /// `metric` as it is to be read, which need not be the one that the trainer maximises.
-  void add(const na::EvaluationEvent& event, double metric, double seconds) {
+  /// `metric` as it is to be read, which need not be the one that the trainer maximises. Returns what went wrong with
+  /// the curves, once, or "".
+  std::string add(const na::EvaluationEvent& event, double metric, double seconds) {
     nlohmann::ordered_json row = {
         {"step", event.step}, {"epoch", event.epoch}, {"valid_loss", event.loss}, {"seconds", seconds}};
     if (names_.at_evaluations) row[metric_] = metric;
     append(std::move(row));
-    draw();
+    const auto fault = draw();
+    return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
   }
 
-  /// The result of the run, as a last row. `results_report` reads it.
+  /// The result of the run, as a last row. `results_report` reads it. What was not evaluated is left out.
   void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
-              const na::TrainingSummary& summary, double metric) {
-    append({{"final", true},
-            {"projector", projector},
-            {"parameters", parameters},
-            {"seed", seed},
-            {"steps", summary.steps},
-            {"valid_loss", summary.valid_loss},
-            {metric_, metric},
-            {"seconds", summary.seconds},
-            {names_.speed, summary.tokens_per_second}});
+              const na::TrainingSummary& summary, double metric, bool evaluated = true) {
+    Row row = {{"final", true},
+               {"projector", projector},
+               {"parameters", parameters},
+               {"seed", seed},
+               {"steps", summary.steps}};
+    if (evaluated) {
+      row["valid_loss"] = summary.valid_loss;
+      row[metric_] = metric;
+    }
+    row["seconds"] = summary.seconds;
+    row[names_.speed] = summary.tokens_per_second;
+    append(std::move(row));
   }
 
  private:
@@ -123,18 +133,19 @@ class TrainingLog {
     return series;
   }
 
-  void draw() const {
+  std::string draw() const {
     na::report::ChartOptions options;
     options.x_label = "step";
     options.title = label_ + ": loss";
     options.y_label = "nats per token";
-    const std::vector losses = {curve("training", "loss"), curve("validation", "valid_loss")};
-    na::io::write_file_atomically(path("loss.svg"), na::report::line_chart(options, losses));
-    if (!names_.at_evaluations) return;
+    const auto fault =
+        draw_chart(path("loss.svg"), options, {curve("training", "loss"), curve("validation", "valid_loss")});
+    if (!names_.at_evaluations) return fault;
     options.title = label_ + ": validation " + names_.metric;
     options.y_label = names_.metric;
-    const std::vector metrics = {curve(names_.metric.c_str(), metric_)};
-    na::io::write_file_atomically(path((names_.metric + ".svg").c_str()), na::report::line_chart(options, metrics));
+    const auto second =
+        draw_chart(path((names_.metric + ".svg").c_str()), options, {curve(names_.metric.c_str(), metric_)});
+    return fault.empty() ? second : fault;
   }
 
   std::string directory_, label_;
@@ -142,6 +153,7 @@ class TrainingLog {
   std::string metric_;
   std::vector<std::string> columns_;
   std::vector<Row> rows_;
+  bool told_of_fault_ = false;
 };
 
 }  // namespace examples

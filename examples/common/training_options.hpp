@@ -34,6 +34,7 @@ struct TrainingOptions {
   double num_train_epochs = 10;
   long max_steps = 0;
   int gradient_accumulation_steps = 1;
+  std::string eval_strategy = {};  // no, epoch, steps; empty: as eval_steps says
   long eval_steps = 0, save_steps = 0, logging_steps = 50;
   int save_total_limit = 2, early_stopping_patience = 0;
   bool eval_on_start = false, no_eval_on_start = false;
@@ -70,9 +71,11 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   app.add_option("--output_dir", options.output_dir, "Where the model, checkpoints, metrics and curves go")
       ->group("Training");
   app.add_option("--resume_from_checkpoint", options.resume_from_checkpoint,
-                 "A checkpoint directory, or 'last' for the newest one in --output_dir")
+                 "A checkpoint directory; 'last': the newest one in --output_dir; 'auto': the same where there is one, "
+                 "else a new run")
       ->group("Training");
-  app.add_flag("--overwrite_output_dir", options.overwrite_output_dir, "Begin anew where checkpoints exist")
+  app.add_flag("--overwrite_output_dir", options.overwrite_output_dir,
+               "Begin anew where --output_dir holds checkpoints or a model")
       ->group("Training");
   real("--learning_rate", options.learning_rate, at_least(0), "Peak learning rate");
   option("--lr_scheduler_type", options.lr_scheduler_type, "linear, cosine, constant or inverse_sqrt");
@@ -92,8 +95,14 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   real("--num_train_epochs", options.num_train_epochs, from_to(0, most_epochs), "Passes over the data");
   count("--max_steps", options.max_steps, -1, "Optimizer steps instead; 0 or -1: epochs count");
   count("--gradient_accumulation_steps", options.gradient_accumulation_steps, 1, "Batches of one optimizer step");
+  app.add_option("--eval_strategy", options.eval_strategy,
+                 "no: train without validation text, to the last step; epoch or steps: evaluate so often [as "
+                 "--eval_steps says]")
+      ->check(CLI::IsMember({"no", "epoch", "steps"}))
+      ->group("Training");
   count("--eval_steps", options.eval_steps, 0, "Steps between evaluations; 0: each epoch");
-  count("--save_steps", options.save_steps, 0, "Steps between checkpoints beside those of the evaluations; 0: none");
+  count("--save_steps", options.save_steps, 0,
+        "Steps between checkpoints beside those of the evaluations; 0: none or, without evaluations, each epoch");
   count("--logging_steps", options.logging_steps, 0, "Steps between lines of metrics.jsonl; 0: none");
   count("--save_total_limit", options.save_total_limit, -1, "Checkpoints kept beside the best; 0 or -1: all");
   count("--early_stopping_patience", options.early_stopping_patience, 0,

@@ -12,6 +12,7 @@
 
 #include "common/interruption.hpp"
 #include "common/model_choice.hpp"
+#include "common/output_directory.hpp"
 #include "common/progress.hpp"
 #include "common/standard_streams.hpp"
 #include "common/training_config.hpp"
@@ -19,26 +20,14 @@
 
 namespace examples {
 
-/// The checkpoint to continue from, or "" for a new run. Refuses to overwrite an earlier run unasked.
-inline std::string checkpoint_to_resume(const TrainingOptions& options) {
-  const auto steps = na::list_checkpoints(options.output_dir);
-  if (options.resume_from_checkpoint == "last") {
-    if (steps.empty()) throw na::FileError(options.output_dir, "holds no checkpoint to resume from");
-    return options.output_dir + "/" + na::checkpoint_name(steps.back());
-  }
-  if (options.resume_from_checkpoint.empty() && !steps.empty() && !options.overwrite_output_dir)
-    throw na::ConfigError(options.output_dir +
-                          " holds the checkpoints of an earlier run; continue it with "
-                          "--resume_from_checkpoint last, or begin anew with --overwrite_output_dir");
-  return options.resume_from_checkpoint;
-}
-
 /// All that can be known, and refused, before any text is read.
 struct RunPlan {
   na::TrainerOptions trainer;
   TrainingOptimizer<Backend>::Options optimizer;
-  std::string checkpoint;  ///< to go on with; empty: a new run
-  std::string origin;      ///< a model directory: the checkpoint, --model, or empty for a new model
+  bool evaluates;
+  OutputDirectory output;
+  std::string checkpoint = {};  ///< to go on with; empty: a new run
+  std::string origin = {};      ///< a model directory: the checkpoint, --model, or empty for a new model
 
   bool begins_with_model() const { return checkpoint.empty() && !origin.empty(); }
   /// Of the weights, where they are not going to be loaded.
@@ -47,29 +36,46 @@ struct RunPlan {
   }
 };
 
-template <class Family>
-RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training) {
-  if (training.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
-  RunPlan plan{trainer_options(training), optimizer_options<Backend>(training), {}, {}};
-  plan.trainer.eval_on_start = training.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
-  const auto wanted = run_config<Family>(model, wanted_vocabulary(model));
-  plan.checkpoint = checkpoint_to_resume(training);
-  plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
-  if (plan.begins_with_model())
-    require_init_projections(model, na::io::load_config<typename Family::Config>(plan.origin + "/config.json"), wanted);
-  return plan;
+/// What a checkpoint keeps of these flags. `resumes`: those that are not given are as they were.
+inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
+  na::RunIdentity run;
+  const auto set = [&](const char* name, const std::string& value) {
+    if (!resumes || !value.empty()) run.set(name, value);
+  };
+  std::error_code ignored;
+  set("model", model.model.empty() ? "" : std::filesystem::weakly_canonical(model.model, ignored).string());
+  set("init_projections", model.init_projections);
+  std::string patterns;
+  for (const auto& pattern : model.reinitialise) patterns += (patterns.empty() ? "" : " ") + pattern;
+  set("reinitialise", patterns);
+  const bool says_pieces = model.vocab_size || has_config_file(model) || !resumes;
+  if (model.model.empty() && says_pieces) run.set("vocab_size", wanted_vocabulary(model));
+  return run;
 }
 
-/// Makes the output directory; a run that begins anew leaves no checkpoint of an earlier one, which a later
-/// --resume_from_checkpoint last would take for its own.
-inline void prepare_output(const TrainingOptions& options, const RunPlan& plan) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  fs::create_directories(options.output_dir, error);
-  if (error) throw na::FileError(options.output_dir, "cannot be created: " + error.message());
-  if (!plan.checkpoint.empty()) return;
-  for (const long step : na::list_checkpoints(options.output_dir))
-    fs::remove_all(fs::path(options.output_dir) / na::checkpoint_name(step), error);
+/// `identity` is what defines the run beside the flags that all programs have.
+template <class Family>
+RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, const na::text::BatchOptions& batches,
+                 const na::RunIdentity& identity) {
+  if (training.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
+  auto trainer = trainer_options(training);
+  trainer.eval_on_start = training.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
+  trainer.run = run_identity(training, batches, identity);
+  const auto wanted = run_config<Family>(model, wanted_vocabulary(model));
+  RunPlan plan{std::move(trainer), optimizer_options<Backend>(training), evaluates(training),
+               OutputDirectory(training.output_dir)};
+  plan.checkpoint =
+      checkpoint_to_resume(plan.output, {training.resume_from_checkpoint, training.overwrite_output_dir, model.model});
+  plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
+  plan.trainer.run.set(model_identity(model, !plan.checkpoint.empty()));
+  const auto of_origin = [&] { return na::io::load_config<typename Family::Config>(plan.origin + "/config.json"); };
+  if (plan.begins_with_model()) require_init_projections(model, of_origin(), wanted);
+  if (!plan.checkpoint.empty()) {
+    const auto stored = na::read_position(plan.checkpoint + "/" + na::checkpoint_detail::position_file);
+    na::require_same_run(stored.run, na::identity_of(plan.trainer), plan.checkpoint);
+    require_same_model<Family>(model, of_origin(), plan.checkpoint);
+  }
+  return plan;
 }
 
 /// The config of the model that is trained, whose tokenizer has `vocabulary` pieces.
@@ -96,14 +102,15 @@ struct RunFiles {
   std::function<void()> save;                                  ///< writes the model at the end
 };
 
+/// `validation` is null where the run does not evaluate.
 template <class Model, class Data>
-int run_training(typename Model::Backend& backend, Model& model, Data& training, Data& validation,
+int run_training(typename Model::Backend& backend, Model& model, Data& training, Data* validation,
                  const TrainingOptions& options, const RunPlan& plan, const std::string& label, const RunMetric& metric,
                  const RunFiles& files) {
   const bool shown = metric.names.at_evaluations;
   const auto value_of = [&](double loss, double measured) { return metric.of_loss ? metric.of_loss(loss) : measured; };
 
-  // The callbacks speak to the progress bar and the log, which need the trainer's numbers first.
+  // The callbacks speak to the progress bar, the log and the signals, which come when nothing else can fail.
   std::optional<Progress> progress;
   std::optional<TrainingLog> log;
   std::optional<Interruption> interruption;
@@ -122,13 +129,17 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   na::Trainer<Model, Data, Optimizer> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
                                               std::move(callbacks));
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
+
+  // From here on the directory is this run's: what an earlier one left there, and this one does not go on with, goes.
+  if (!plan.output.has_checkpoint(plan.checkpoint)) na::remove_checkpoints(options.output_dir);
   // set after construction because the event needs the trainer's clock
-  log.emplace(options.output_dir, label, metric.names, trainer.position().step);
+  log.emplace(options.output_dir, label, metric.names, trainer.position().step, trainer.position().evaluation_due);
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
     const double value = value_of(event.loss, event.metric);
-    log->add(event, value, trainer.position().seconds);
+    const auto fault = log->add(event, value, trainer.position().seconds);
     progress->message("step " + std::to_string(event.step) + "  valid loss " + fixed(event.loss, 4) +
                       (shown ? "  " + metric.title + " " + fixed(value, 2) : "") + (event.best ? "  (best)" : ""));
+    if (!fault.empty()) progress->message(fault);
   };
   progress.emplace(trainer.total_steps(), label);
   progress->start_at(trainer.position().step);
@@ -142,6 +153,11 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
     return interruption->exit_code();
   }
   files.save();
+  if (!validation) {
+    log->finish(label, model.parameters().count(), options.seed, summary, 0.0, false);
+    std::printf("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
+    return 0;
+  }
   const double measured = shown || !metric.measure ? summary.valid_metric : metric.measure();
   const double value = value_of(summary.valid_loss, measured);
   log->finish(label, model.parameters().count(), options.seed, summary, value);

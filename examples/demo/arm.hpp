@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/compute.hpp"
+#include "common/tokenizer_files.hpp"
 #include "demo/corpus.hpp"
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/report/svg_chart.hpp"
@@ -49,6 +50,8 @@ struct DemoSettings {
   na::AdamOptions adam() const { return {.beta2 = 0.98, .weight_decay = 0.01}; }
 };
 
+using DemoTokenizer = TokenizerWithFiles<na::text::MarianTokenizer>;
+
 struct ArmResult {
   std::string name;
   bool cancelled = false;
@@ -58,16 +61,15 @@ struct ArmResult {
   std::vector<na::report::Point> losses, bleus;
 };
 
-/// Trains a model with projections `P` on backend B in `folder`, which holds the tokenizer and becomes a complete model
-/// folder with metrics and curves. Returns early where `stop` says so.
+/// Trains a model with projections `P` on backend B in `folder`, which becomes a complete model folder with metrics and
+/// curves. Returns early where `stop` says so.
 template <class B, class P>
 ArmResult train_arm(B& backend, const std::string& name, const std::string& folder, const DemoCorpus& corpus,
-                    const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
-                    const std::function<bool()>& stop);
+                    const DemoTokenizer& tokenizer, const DemoSettings& settings, const std::function<bool()>& stop);
 
 /// Its type, for files that instantiate it.
 template <class B>
-using TrainArm = ArmResult(B&, const std::string&, const std::string&, const DemoCorpus&,
-                           const na::text::MarianTokenizer&, const DemoSettings&, const std::function<bool()>&);
+using TrainArm = ArmResult(B&, const std::string&, const std::string&, const DemoCorpus&, const DemoTokenizer&,
+                           const DemoSettings&, const std::function<bool()>&);
 
 }  // namespace examples

@@ -4,14 +4,14 @@
 #include <cstdlib>
 #include <span>
 
+#include "common/charts.hpp"
 #include "common/command_line.hpp"
 #include "common/compute.hpp"
 #include "common/interruption.hpp"
+#include "common/output_directory.hpp"
 #include "common/ranges.hpp"
 #include "common/table.hpp"
-#include "common/tokenizer_files.hpp"
 #include "demo/arm.hpp"
-#include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/models/paper.hpp"
 
 namespace examples {
@@ -24,16 +24,14 @@ struct DemoOptions {
   DemoSettings settings;
 };
 
-na::text::MarianTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOptions& options, const fs::path& linear,
-                                          const fs::path& neural) {
+DemoTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOptions& options, const fs::path& folder) {
   na::text::MarianTokenizerOptions described;
   described.source_lang = options.source_lang;
   described.target_lang = options.target_lang;
-  auto tokenizer = na::text::MarianTokenizer::train(corpus.train.source, corpus.train.target,
-                                                    options.settings.vocab_size, linear.string(), described);
-  make_folder(neural);
-  copy_marian_tokenizer(linear.string(), neural.string());
-  return tokenizer;
+  const WorkFolder work(folder);
+  auto learned = na::text::MarianTokenizer::train(corpus.train.source, corpus.train.target, options.settings.vocab_size,
+                                                  work.path(), described);
+  return {std::move(learned), marian_tokenizer_files(work.path())};
 }
 
 void write_curves(const fs::path& folder, std::span<const ArmResult> arms) {
@@ -44,7 +42,8 @@ void write_curves(const fs::path& folder, std::span<const ArmResult> arms) {
     chart.title = title;
     chart.x_label = "optimizer step";
     chart.y_label = unit;
-    na::io::write_file_atomically(folder / file, na::report::line_chart(chart, series));
+    if (const auto fault = draw_chart(folder / file, chart, series); !fault.empty())
+      std::fprintf(stderr, "%s\n", fault.c_str());
   };
   draw("loss.svg", "Loss on held-out sentences", "nats per token", &ArmResult::losses);
   draw("bleu.svg", "BLEU on held-out sentences", "BLEU", &ArmResult::bleus);
@@ -91,14 +90,16 @@ int run_demo(const DemoOptions& options) {
   B backend = make_backend<B>(options.settings.compute);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
-  make_folder(linear);
+  OutputDirectory output(folder);
+  output.create();
+  for (const auto& arm : {linear, neural}) make_folder(arm);
   const bool generated = options.data.empty();
   const auto corpus = generated ? generated_corpus(folder / "corpus")
                                 : given_corpus(options.data, options.source_lang, options.target_lang);
-  const auto tokenizer = learn_tokenizer(corpus, options, linear, neural);
+  const auto tokenizer = learn_tokenizer(corpus, options, folder);
   std::fprintf(stderr, "%s: %s training pairs, %s held out, a joint vocabulary of %d pieces\n",
                corpus.description.c_str(), with_commas(std::ssize(corpus.train.source)).c_str(),
-               with_commas(std::ssize(corpus.held_out.source)).c_str(), tokenizer.vocab_size());
+               with_commas(std::ssize(corpus.held_out.source)).c_str(), tokenizer.tokenizer.vocab_size());
 
   const Interruption interruption;
   const auto stop = [&] { return interruption.requested(); };

@@ -20,9 +20,9 @@ namespace examples {
 
 template <class B, class P>
 ArmResult train_arm(B& backend, const std::string& name, const std::string& folder, const DemoCorpus& corpus,
-                    const na::text::MarianTokenizer& tokenizer, const DemoSettings& settings,
-                    const std::function<bool()>& stop) {
+                    const DemoTokenizer& learned, const DemoSettings& settings, const std::function<bool()>& stop) {
   using Model = na::Marian<B, P>;
+  const auto& tokenizer = learned.tokenizer;
   Model model(backend, settings.model(tokenizer.vocab_size()), settings.seed);
 
   const auto batches = [&](const na::text::ParallelCorpus& text, bool shuffle) {
@@ -60,11 +60,12 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
     return na::metrics::corpus_bleu(result.translations, corpus.held_out.target).score;
   };
   callbacks.on_evaluation = [&](const na::EvaluationEvent& event) {
-    log.add(event, event.metric, progress.elapsed_seconds());
+    const auto fault = log.add(event, event.metric, progress.elapsed_seconds());
     result.losses.push_back({double(event.step), event.loss});
     result.bleus.push_back({double(event.step), event.metric});
     progress.message(name + "  step " + std::to_string(event.step) + "  held-out loss " + fixed(event.loss, 3) +
                      "  BLEU " + fixed(event.metric, 1));
+    if (!fault.empty()) progress.message(fault);
   };
   na::Trainer trainer(backend, model, training, validation, settings.trainer(), settings.adam(), std::move(callbacks));
   const auto summary = trainer.run();
@@ -77,7 +78,7 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
   result.tokens_per_second = summary.tokens_per_second;
   result.seconds = progress.elapsed_seconds();
   log.finish(name, result.parameters, settings.seed, summary, result.bleu);
-  na::io::save_model(folder, backend, model);
+  na::io::save_model(folder, backend, model, {}, 0, learned.files);
   return result;
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/tokenizer_files.hpp"
@@ -19,44 +21,55 @@ inline std::string text_path(const TrainOptions& options, const std::string& giv
                              const char* flag) {
   if (!given.empty()) return given;
   if (options.data.empty())
-    throw na::ConfigError(std::string("no text: give --data DIR, or ") + flag + " FILE and the other one");
+    throw na::ConfigError(std::string("no text: give --data DIR, or ") + flag +
+                          " FILE and the other one (without validation text: --eval_strategy no)");
   return na::text::find_text_file(options.data, name);
 }
 
-/// The tokenizer whose files lie in the output directory from here on: the one of `origin`, or a new one.
-inline na::text::ByteBpe tokenizer_for(const TrainOptions& options, const std::vector<std::string>& lines,
-                                       const std::string& origin) {
-  if (!origin.empty()) {
-    copy_byte_bpe(origin, options.training.output_dir);
-    return na::text::ByteBpe::load(options.training.output_dir);
-  }
+/// The one of the run's origin, or a new one.
+inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
+                                                           const std::vector<std::string>& lines) {
+  if (!plan.origin.empty()) return {na::text::ByteBpe::load(plan.origin), byte_bpe_files(plan.origin)};
   na::text::ByteBpeOptions bpe;
   bpe.vocab_size = wanted_vocabulary(options.model);
   std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", bpe.vocab_size);
   auto learned = na::text::ByteBpe::train(lines, bpe);
-  learned.save(options.training.output_dir,
-               run_config<RobertaFamily>(options.model, learned.vocab_size()).longest_sequence());
-  return learned;
+  const WorkFolder work(plan.output.path());
+  learned.save(work.path(), run_config<RobertaFamily>(options.model, learned.vocab_size()).longest_sequence());
+  return {std::move(learned), byte_bpe_files(work.path())};
+}
+
+/// What defines a run of this program beside what all have in common.
+inline na::RunIdentity identity_of(const TrainOptions& options) {
+  na::RunIdentity run;
+  run.set("max_seq_length", options.text.max_seq_length);
+  run.set("line_by_line", options.text.line_by_line);
+  run.set("mlm_probability", options.text.mlm_probability);
+  return run;
 }
 
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
-  const auto plan = plan_run<RobertaFamily>(options.model, options.training);
-  if (!plan.origin.empty()) na::io::load_roberta_config(plan.origin + "/config.json");  // throws for other models
-  B backend = make_backend<B>(options.training.compute);
   const auto batches = batch_options(options.batch, {.mini_batch_words = 2048}, options.training.seed);
+  auto plan = plan_run<RobertaFamily>(options.model, options.training, batches, identity_of(options));
+  B backend = make_backend<B>(options.training.compute);
   auto masking = fixed_masks(options.text, na::text::MaskingOptions{}.seed);
   const auto lines = na::text::read_lines(text_path(options, options.train_file, "train.txt", "--train_file"));
   const auto validation_lines =
-      na::text::read_lines(text_path(options, options.validation_file, "valid.txt", "--validation_file"));
-  prepare_output(options.training, plan);
+      plan.evaluates
+          ? na::text::read_lines(text_path(options, options.validation_file, "valid.txt", "--validation_file"))
+          : std::vector<std::string>();
+  plan.output.create();
 
-  const auto tokenizer = tokenizer_for(options, lines, plan.origin);
+  const auto learned = tokenizer_for(options, plan, lines);
+  const auto& tokenizer = learned.tokenizer;
   const auto config = planned_config<RobertaFamily>(options.model, plan, tokenizer.vocab_size());
   const auto cut = text_options(options.text, config.longest_sequence());
-  na::text::MaskedLmData validation(na::text::masked_lm_blocks(validation_lines, tokenizer, cut), tokenizer,
-                                    in_order(batches), masking);
+  std::optional<na::text::MaskedLmData> validation;
+  if (plan.evaluates)
+    validation.emplace(na::text::masked_lm_blocks(validation_lines, tokenizer, cut), tokenizer, in_order(batches),
+                       masking);
   masking.fixed = false;
   masking.seed = options.training.seed;
   na::text::MaskedLmData training(na::text::masked_lm_blocks(lines, tokenizer, cut), tokenizer, batches, masking);
@@ -73,11 +86,11 @@ int train(const TrainOptions& options) {
   const auto& directory = options.training.output_dir;
   const RunFiles files{[&](const std::string& folder) {
                          na::io::save_description(folder, model);
-                         if (folder != directory) copy_byte_bpe(directory, folder);
+                         write_files(folder, learned.files);
                        },
-                       [&] { na::io::save_model(directory, backend, model); }};
-  return run_training(backend, model, training, validation, options.training, plan, label_of(options.model, config),
-                      perplexity, files);
+                       [&] { na::io::save_model(directory, backend, model, {}, 0, learned.files); }};
+  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+                      label_of<RobertaFamily>(config), perplexity, files);
 }
 
 }  // namespace examples

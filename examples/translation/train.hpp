@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/tokenizer_files.hpp"
@@ -19,48 +20,60 @@
 
 namespace examples {
 
-/// The tokenizer whose files lie in the output directory from here on: the checkpoint's, that of --model, or a new one.
-inline na::text::MarianTokenizer tokenizer_for(const TrainOptions& options, const na::text::ParallelCorpus& corpus,
-                                               const std::string& origin) {
-  const auto& directory = options.training.output_dir;
-  if (!origin.empty()) {
-    copy_marian_tokenizer(origin, directory);
-    return na::text::MarianTokenizer::load(directory);
-  }
+/// The checkpoint's, that of --model, or a new one.
+inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
+                                                                   const na::text::ParallelCorpus& corpus) {
+  if (!plan.origin.empty()) return {na::text::MarianTokenizer::load(plan.origin), marian_tokenizer_files(plan.origin)};
   const int pieces = wanted_vocabulary(options.model);
   std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", pieces);
-  na::text::MarianTokenizerOptions tokenizer;
-  tokenizer.source_lang = options.data.source_lang;
-  tokenizer.target_lang = options.data.target_lang;
-  tokenizer.character_coverage = options.character_coverage;
-  return na::text::MarianTokenizer::train(corpus.source, corpus.target, pieces, directory, tokenizer);
+  na::text::MarianTokenizerOptions how;
+  how.source_lang = options.data.source_lang;
+  how.target_lang = options.data.target_lang;
+  how.character_coverage = options.character_coverage;
+  const WorkFolder work(plan.output.path());
+  auto learned = na::text::MarianTokenizer::train(corpus.source, corpus.target, pieces, work.path(), how);
+  return {std::move(learned), marian_tokenizer_files(work.path())};
+}
+
+/// What defines a run of this program beside what all have in common.
+inline na::RunIdentity identity_of(const TrainOptions& options) {
+  na::RunIdentity run;
+  run.set("max_source_length", options.data.max_source_length);
+  run.set("max_target_length", options.data.max_target_length);
+  run.set("character_coverage", options.character_coverage);
+  run.set("no_bleu", !options.bleu);
+  return run;
 }
 
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
-  const auto plan = plan_run<MarianFamily>(options.model, options.training);
-  if (!plan.origin.empty()) na::io::load_marian_config(plan.origin + "/config.json");  // throws for other models
-  B backend = make_backend<B>(options.training.compute);
   const auto batches = batch_options(options.data.batch, {.mini_batch_words = 1200}, options.training.seed);
-  const auto paths = corpus_paths(options.data);
+  auto plan = plan_run<MarianFamily>(options.model, options.training, batches, identity_of(options));
+  B backend = make_backend<B>(options.training.compute);
+  const auto paths = corpus_paths(options.data, plan.evaluates);
   const na::text::TsvColumns columns{options.data.tsv_columns[0], options.data.tsv_columns[1]};
   const auto corpus = na::text::load_corpus(paths.train_source, paths.train_target, columns);
-  const auto validation_corpus = na::text::load_corpus(paths.validation_source, paths.validation_target, columns);
-  prepare_output(options.training, plan);
+  const auto validation_corpus = plan.evaluates
+                                     ? na::text::load_corpus(paths.validation_source, paths.validation_target, columns)
+                                     : na::text::ParallelCorpus();
+  plan.output.create();
 
   const auto& directory = options.training.output_dir;
-  const auto tokenizer = tokenizer_for(options, corpus, plan.origin);
+  const auto learned = tokenizer_for(options, plan, corpus);
+  const auto& tokenizer = learned.tokenizer;
   const auto config = planned_config<MarianFamily>(options.model, plan, tokenizer.vocab_size());
   const auto generation =
       plan.origin.empty() ? na::generation_defaults(config) : na::io::load_generation_config(plan.origin, config);
-  const auto tokenized = [&](const na::text::ParallelCorpus& text) {
-    const int most = config.max_position_embeddings;
-    return na::text::tokenize(text, tokenizer, std::min(options.data.max_source_length, most),
-                              std::min(options.data.max_target_length, most));
+  const int most = config.max_position_embeddings;
+  const auto data = [&](const na::text::ParallelCorpus& text, const na::text::BatchOptions& how) {
+    return na::text::TranslationData(na::text::tokenize(text, tokenizer, std::min(options.data.max_source_length, most),
+                                                        std::min(options.data.max_target_length, most)),
+                                     how, tokenizer.pad_id());
   };
-  na::text::TranslationData training(tokenized(corpus), batches, tokenizer.pad_id());
-  na::text::TranslationData validation(tokenized(validation_corpus), in_order(batches), tokenizer.pad_id());
+  auto training = data(corpus, batches);
+  std::optional<na::text::TranslationData> validation;
+  if (plan.evaluates) validation.emplace(data(validation_corpus, in_order(batches)));
 
   MarianOn<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
@@ -81,13 +94,13 @@ int train(const TrainOptions& options) {
                            lines.push_back(translation.text());
                          return na::metrics::corpus_bleu(lines, validation_corpus.target).score;
                        }};
-  const auto describe = [&](const std::string& folder) {
-    na::io::save_description(folder, model, generation);
-    if (folder != directory) copy_marian_tokenizer(directory, folder);
-  };
-  const auto save = [&] { na::io::save_model(directory, backend, model, generation); };
-  return run_training(backend, model, training, validation, options.training, plan, label_of(options.model, config),
-                      bleu, {describe, save});
+  const RunFiles files{[&](const std::string& folder) {
+                         na::io::save_description(folder, model, generation);
+                         write_files(folder, learned.files);
+                       },
+                       [&] { na::io::save_model(directory, backend, model, generation, 0, learned.files); }};
+  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+                      label_of<MarianFamily>(config), bleu, files);
 }
 
 }  // namespace examples

@@ -15,13 +15,13 @@ struct CorpusPaths {
   std::string train_source, train_target, validation_source, validation_target;
 };
 
-/// Files given one by one win over those of --data.
-inline CorpusPaths corpus_paths(const DataOptions& options) {
+/// Files given one by one win over those of --data. Those of the validation are empty where there is to be none.
+inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
   const auto find = [&](const std::string& given, const char* part, const std::string& language, const char* flag) {
     if (!given.empty()) return given;
     if (options.data.empty())
       throw na::ConfigError(std::string("no training text: give --data DIR, or ") + flag +
-                            " FILE and its three others");
+                            " FILE and its three others (without validation text: --eval_strategy no and one other)");
     return na::text::find_text_file(options.data, std::string(part) + "." + language);
   };
   const auto target = [&](const std::string& source, const std::string& given, const char* part, const char* flag) {
@@ -31,6 +31,7 @@ inline CorpusPaths corpus_paths(const DataOptions& options) {
   CorpusPaths paths;
   paths.train_source = find(options.train_source, "train", options.source_lang, "--train_source");
   paths.train_target = target(paths.train_source, options.train_target, "train", "--train_target");
+  if (!validation) return paths;
   paths.validation_source = find(options.validation_source, "valid", options.source_lang, "--validation_source");
   paths.validation_target = target(paths.validation_source, options.validation_target, "valid", "--validation_target");
   return paths;

@@ -3,6 +3,7 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE training_log
 #include <boost/test/unit_test.hpp>
+#include <filesystem>
 #include <limits>
 #include <string>
 
@@ -47,6 +48,17 @@ BOOST_AUTO_TEST_CASE(infinite_numbers_come_back) {
   }
 }
 
+// An evaluation is logged before its checkpoint is saved: killed between the two, a run evaluates once more.
+BOOST_AUTO_TEST_CASE(an_evaluation_that_is_made_again_stands_there_once) {
+  const Scratch scratch;
+  const std::string step = "{\"step\":2,\"loss\":2.5}\n", evaluation = "{\"step\":2,\"valid_loss\":3.5}\n";
+  for (const bool again : {true, false}) {
+    scratch.write("metrics.jsonl", step + evaluation + "{\"step\":3,\"loss\":2.0}\n");
+    TrainingLog log(scratch.path.string(), "neural", names, 2, again);
+    BOOST_TEST(scratch.read("metrics.jsonl") == (again ? step : step + evaluation));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(damaged_rows_are_named) {
   const auto resumed = [](const std::string& rows) {
     const Scratch scratch;
@@ -63,6 +75,37 @@ BOOST_AUTO_TEST_CASE(damaged_rows_are_named) {
     BOOST_CHECK_EXCEPTION(resumed(good + row + "\n"), na::LineError, says("metrics.jsonl: line 2: "));
   BOOST_CHECK_EXCEPTION(resumed("{\"step\":" + std::string(200'000, '[') + "\n"), na::LineError,
                         says({"line 1", "nested more than 64"}));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// Curves are decoration: a run goes on without them.
+BOOST_AUTO_TEST_SUITE(curves)
+
+BOOST_AUTO_TEST_CASE(need_no_finite_number) {
+  const Scratch scratch;
+  TrainingLog log(scratch.path.string(), "neural", names, 0);
+  na::EvaluationEvent event{};
+  event.step = 1;
+  event.loss = 710.0;  // whose exponential no double can hold
+  BOOST_TEST(log.add(event, std::numeric_limits<double>::infinity(), 1.0) == "");
+  BOOST_TEST(!std::filesystem::exists(scratch / "perplexity.svg"));
+  BOOST_TEST(std::filesystem::exists(scratch / "loss.svg"));
+  event.step = 2;
+  BOOST_TEST(log.add(event, 12.5, 1.0) == "");
+  BOOST_TEST(std::filesystem::exists(scratch / "perplexity.svg"));
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_be_written_are_told_of_once) {
+  const Scratch scratch;
+  std::filesystem::create_directories(scratch / "loss.svg");
+  TrainingLog log(scratch.path.string(), "neural", names, 0);
+  na::EvaluationEvent event{};
+  event.step = 1;
+  BOOST_TEST(log.add(event, 1.0, 1.0).find("loss.svg") != std::string::npos);
+  event.step = 2;
+  BOOST_TEST(log.add(event, 1.0, 1.0) == "");
+  BOOST_TEST(scratch.read("metrics.jsonl").find("\"step\":2") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,9 @@
 // otherwise (aliases, position tables, missing buffers); fresh and warm projections; and what is refused.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE io_model_directory
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -128,6 +131,55 @@ BOOST_AUTO_TEST_CASE(of_half_precision) {
   tensors.set<std::uint16_t>(name, DType::BF16, {4}, {0x3FC0, 0xBE80, 0, 0x3FC0});
   write();
   BOOST_TEST(tensor(backend, load(), name) == expected);
+}
+
+/// What happens to the names of a folder's files, in order, temporary ones left out: "-name" gone, "+name" there.
+class Watched {
+ public:
+  explicit Watched(const std::filesystem::path& folder) : descriptor_(inotify_init1(IN_NONBLOCK)) {
+    BOOST_REQUIRE(inotify_add_watch(descriptor_, folder.c_str(), IN_MOVED_TO | IN_DELETE) >= 0);
+  }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+  ~Watched() { close(descriptor_); }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> seen;
+    alignas(inotify_event) char buffer[1 << 14];
+    const auto size = read(descriptor_, buffer, sizeof buffer);
+    for (ssize_t at = 0; at < size;) {
+      const auto* const event = reinterpret_cast<const inotify_event*>(buffer + at);
+      if (const std::string name = event->name; name.find(".tmp.") == std::string::npos)
+        seen.push_back((event->mask & IN_DELETE ? "-" : "+") + name);
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+    return seen;
+  }
+
+ private:
+  int descriptor_;
+};
+
+// A kill between two of these events leaves no weights that another model's vocabulary could be read with.
+BOOST_AUTO_TEST_CASE(takes_its_files_together) {
+  const auto save = [&](std::uint64_t seed, const std::vector<io::NamedFile>& tokenizer) {
+    const Stock other(backend, tiny::config(), seed);
+    const Watched watched(folder.path);
+    io::save_model(folder.path.string(), backend, other, {}, 0, tokenizer);
+    return watched.names();
+  };
+  const std::string weights = "model.safetensors";
+  const std::vector<io::NamedFile> old = {{"vocab.json", "{}"}, {"tokenizer.json", "{}"}},
+                                   now = {{"vocab.json", "{\"a\": 0}"}, {"merges.txt", "a b"}};
+  save(1, old);
+  BOOST_TEST(folder.read("tokenizer.json") == "{}");
+  const auto per_element = boost::test_tools::per_element();
+  BOOST_TEST(save(2, old) == std::vector{"+" + weights}, per_element);  // nothing but weights changes, and at once
+  BOOST_TEST(save(3, now) == (std::vector<std::string>{"-" + weights, "-tokenizer.json", "+vocab.json", "+merges.txt",
+                                                       "+" + weights}),
+             per_element);
+  BOOST_TEST(save(4, {}) == std::vector{"+" + weights}, per_element);  // the tokenizer is none of its business
+  BOOST_TEST(folder.read("merges.txt") == "a b");
 }
 
 BOOST_AUTO_TEST_CASE(that_fails_leaves_the_old_directory) {

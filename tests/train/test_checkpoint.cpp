@@ -54,6 +54,9 @@ struct Run {
     position.step = adam.steps();
     position.epoch = 2;
     position.batch = 17;
+    position.sequences = 68;
+    position.run.set("learning_rate", 0.001);
+    position.run.set("text", "Über \"alles\"");
     position.seed = 0xfedcba9876543210u;
     position.best_metric = -1.0 / 3.0;
     position.best_step = 4;
@@ -124,7 +127,8 @@ BOOST_AUTO_TEST_CASE(comes_back) {
   BOOST_TEST((position.step == 5 && position.epoch == 2 && position.batch == 17));
   BOOST_TEST((position.seed == 0xfedcba9876543210u && position.best_metric == -1.0 / 3.0 && position.best_step == 4));
   BOOST_TEST((position.evaluations_without_gain == 3 && position.evaluation_due));
-  BOOST_TEST((position.seconds == 12.3456789 && position.tokens == 5000000000));
+  BOOST_TEST((position.seconds == 12.3456789 && position.tokens == 5000000000 && position.sequences == 68));
+  BOOST_TEST((*position.run.find("learning_rate") == "0.001" && *position.run.find("text") == "Über \"alles\""));
   run.train(2);
   other.train(2);
   BOOST_TEST((other.state() == run.state()));
@@ -150,9 +154,10 @@ BOOST_AUTO_TEST_CASE(is_listed_and_pruned) {
   for (const char* name : {"checkpoint-9", "checkpoint-10", "checkpoint-100", "checkpoint-20", "checkpoint-3"}) {
     fs::create_directories(scratch / name);
     put(scratch / name / "trainer_state.json", "{}");
+    write_manifest(scratch / name);
   }
   for (const char* name : {"checkpoint-", "checkpoint-x", "checkpoint-5.incomplete", "checkpoint-7", "other-1",
-                           "checkpoint-123456789012345678901234567890"})
+                           "checkpoint-123456789012345678901234567890", "checkpoint--5", "checkpoint-05"})
     fs::create_directories(scratch / name);  // checkpoint-7 has no files
   put(scratch / "checkpoint-8", "a file");
   const auto list = [&] { return list_checkpoints(folder); };
@@ -200,10 +205,12 @@ BOOST_AUTO_TEST_CASE(position_is_refused) {
     check_refused(
         file, [&](const fs::path& path) { replace(path, what, with); }, expected);
   };
-  change("\"format_version\": 1", "\"format_version\": 2", "version 2");
+  change("\"format_version\": 2", "\"format_version\": 3", "version 3");
+  change("\"format_version\": 2", "\"format_version\": 1", "resume with the release that wrote it");
   change("\"format_version\"", "\"version\"", "format_version");
   for (const std::string key :
-       {"step", "epoch", "batch", "seed", "best_metric", "best_step", "evaluations_without_gain", "seconds", "tokens"})
+       {"step", "epoch", "batch", "seed", "best_metric", "best_step", "evaluations_without_gain", "seconds", "tokens",
+        "sequences", "evaluation_due", "optimizer", "run"})
     change("\"" + key + "\"", "\"no_" + key + "\"", "\"" + key + "\"");
   change("\"epoch\": 2", "\"epoch\": -2", "negative");
   change("\"epoch\": 2", "\"epoch\": 2.5", "epoch");
@@ -211,21 +218,12 @@ BOOST_AUTO_TEST_CASE(position_is_refused) {
   change("\"epoch\": 2", "\"epoch\": 2000000000000", "epoch");
   change("\"epoch\": 2", "\"epoch\": null", "epoch");
   change("\"evaluation_due\": true", "\"evaluation_due\": 1", "evaluation_due");
+  change("\"learning_rate\": \"0.001\"", "\"learning_rate\": 0.001", "learning_rate");
   check_refused(file, [](const fs::path& path) { put(path, ""); });
   check_refused(file, [](const fs::path& path) { put(path, "[]"); });
   check_refused(file, [](const fs::path& path) { put(path, "\xff\xfe garbage"); });
   check_refused(file, [](const fs::path& path) { fs::resize_file(path, fs::file_size(path) / 2); });
   check_refused(file, [](const fs::path& path) { fs::remove(path); });
-}
-
-// Written before the field existed.
-BOOST_AUTO_TEST_CASE(position_without_a_pending_evaluation_has_none) {
-  Scratch scratch;
-  Run run;
-  run.train(1);
-  const auto directory = run.save(scratch);
-  replace(fs::path(directory) / "trainer_state.json", "\"evaluation_due\": true,", "");
-  BOOST_TEST(!run.load(directory).evaluation_due);
 }
 
 BOOST_AUTO_TEST_CASE(a_model_of_another_shape_gets_a_table) {
@@ -239,6 +237,89 @@ BOOST_AUTO_TEST_CASE(a_model_of_another_shape_gets_a_table) {
                         says({"model.safetensors", "missing      new [5]", "unexpected   gone [5]",
                               "wrong shape  a [2, 3], the model has [3, 2]"}));
   BOOST_TEST((other.state() == before));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(killed)
+
+void same_files(const fs::path& from, const fs::path& to) { fs::copy(from, to, fs::copy_options::recursive); }
+
+BOOST_AUTO_TEST_CASE(a_torn_checkpoint_does_not_count) {
+  Scratch scratch;
+  Run run;
+  run.train(2);
+  const fs::path directory = run.save(scratch, [](const std::string& where) { put(fs::path(where) / "more", "text"); });
+  const auto list = [&] { return list_checkpoints(scratch.path.string()); };
+  for (const char* file : {"more", "model.safetensors", "optimizer.safetensors", "trainer_state.json"}) {
+    const auto whole = contents(directory / file);
+    fs::remove(directory / file);
+    BOOST_TEST(list().empty(), file);
+    put(directory / file, whole.substr(0, whole.size() - 1));
+    BOOST_TEST(list().empty(), file);
+    put(directory / file, whole);
+    BOOST_TEST((list() == std::vector<long>{2}));
+  }
+  put(directory / "more", "tex");
+  BOOST_CHECK_EXCEPTION(run.load(directory.string()), FileError,
+                        says({(directory / "more").string(), "3 bytes", "says 4"}));
+  fs::remove(directory / "manifest.json");
+  BOOST_TEST(list().empty());
+  BOOST_CHECK_EXCEPTION(run.load(directory.string()), FileError, says({"manifest.json"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_finished_one_without_its_name_is_used_and_a_partial_one_goes) {
+  Scratch scratch;
+  Run run;
+  run.train(2);
+  run.save(scratch);
+  run.train(1);
+  const auto directory = run.save(scratch, [](const std::string& where) { put(fs::path(where) / "new", "x"); });
+  const auto state = run.state();
+  // Killed between the old one's leaving and the new one's coming; between writing and replacing; while writing.
+  fs::rename(directory, directory + ".incomplete");
+  same_files(scratch / "checkpoint-2", directory + ".removed");
+  same_files(scratch / "checkpoint-2", scratch / "checkpoint-9.incomplete");
+  fs::remove(scratch / "checkpoint-9.incomplete/manifest.json");
+  same_files(scratch / "checkpoint-2", scratch / "checkpoint-2.incomplete");
+  put(scratch / "checkpoint-2.incomplete/newer", "x");
+  fs::create_directories(scratch / "checkpoint-7.mine");
+  recover_checkpoints(scratch.path.string());
+  BOOST_TEST(scratch.entries() == 3u);
+  BOOST_TEST(fs::exists(scratch / "checkpoint-7.mine"));
+  BOOST_TEST(fs::exists(scratch / "checkpoint-2/newer"));
+  BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{2, 3}));
+  Run fresh(0, 2);
+  fresh.load(directory);
+  BOOST_TEST((fresh.state() == state));
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_replaced_stays) {
+  Scratch scratch;
+  Run run;
+  run.train(2);
+  const auto directory = run.save(scratch);
+  BOOST_CHECK_EXCEPTION(place_checkpoint(scratch / "nothing", directory), FileError, says({"checkpoint-2"}));
+  BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{2}));
+}
+
+BOOST_AUTO_TEST_CASE(later_ones_are_set_aside) {
+  Scratch scratch;
+  const auto folder = scratch.path.string();
+  for (const std::string name : {"checkpoint-2", "checkpoint-4", "checkpoint-6"}) {
+    fs::create_directories(scratch / name);
+    write_manifest(scratch / name);
+  }
+  abandon_checkpoints_after(folder, 4);
+  BOOST_TEST((list_checkpoints(folder) == std::vector<long>{2, 4}));
+  fs::create_directories(scratch / "checkpoint-6");
+  write_manifest(scratch / "checkpoint-6");
+  abandon_checkpoints_after(folder, 2);
+  BOOST_TEST((list_checkpoints(folder) == std::vector<long>{2}));
+  for (const char* name : {"checkpoint-4.abandoned", "checkpoint-6.abandoned", "checkpoint-6.abandoned.2"})
+    BOOST_TEST(fs::exists(scratch / name), name);
+  remove_checkpoints(folder);
+  BOOST_TEST(scratch.entries() == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -256,6 +256,20 @@ BOOST_AUTO_TEST_CASE(of_a_run_reaches_the_end_of_the_schedule) {
   BOOST_TEST(steps[11].loss < steps[0].loss);
 }
 
+// Both numbers are the user's: neither is counted up to, or allocated by.
+BOOST_AUTO_TEST_CASE(may_be_beyond_all_bounds) {
+  auto options = options_for();
+  options.epochs = 1e9;
+  options.accumulation = 2'000'000'000;
+  BOOST_TEST(Subject(options).trainer.total_steps() == 1'000'000'000);
+  options.accumulation = 2;
+  BOOST_TEST(Subject(options).trainer.total_steps() == 4'000'000'000);
+  for (const double epochs : {1e300, std::numeric_limits<double>::infinity()}) {
+    options.epochs = epochs;
+    BOOST_CHECK_EXCEPTION(Subject{options}, ConfigError, says({"epochs"}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(must_make_sense) {
   const auto build = [](auto&& change) {
     auto options = options_for();
@@ -351,8 +365,8 @@ BOOST_AUTO_TEST_CASE(keeps_the_last_checkpoints_and_the_best) {
   BOOST_TEST(scratch.entries() == 3u);
 }
 
-// Resumed from an early checkpoint, the run keeps what it writes, though later ones of the first run lie there.
-BOOST_AUTO_TEST_CASE(keeps_new_checkpoints_beside_old_later_ones) {
+// Resumed from an early checkpoint, the run is the only one that the folder tells of: what lies later is not its own.
+BOOST_AUTO_TEST_CASE(sets_later_checkpoints_aside_on_resuming_from_an_early_one) {
   Scratch scratch;
   auto options = options_for(scratch.path.string());
   options.save_steps = 1;
@@ -367,7 +381,48 @@ BOOST_AUTO_TEST_CASE(keeps_new_checkpoints_beside_old_later_ones) {
   subject.trainer.run();
   BOOST_TEST(std::filesystem::exists(checkpoint(scratch, 3)));
   BOOST_TEST(!std::filesystem::exists(checkpoint(scratch, 2)));
-  BOOST_TEST(std::filesystem::exists(checkpoint(scratch, 12)));
+  BOOST_TEST((list_checkpoints(options.output_dir) == Steps{3}));
+  BOOST_TEST(is_whole_checkpoint(checkpoint(scratch, 12) + ".abandoned"));
+}
+
+// Else a kill between the two would lose the evaluation for ever.
+BOOST_AUTO_TEST_CASE(tells_of_an_evaluation_before_it_saves) {
+  Scratch scratch;
+  Subject subject(options_for(scratch.path.string()));
+  std::vector<std::size_t> saved;
+  subject.trainer.callbacks().on_evaluation = [&](const EvaluationEvent&) {
+    saved.push_back(list_checkpoints(scratch.path.string()).size());
+  };
+  subject.trainer.run();
+  BOOST_TEST(saved == (std::vector<std::size_t>{0, 1, 2}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(needs_no_validation_data) {
+  using Training = Trainer<Model, Data>;
+  const auto train = [](const TrainerOptions& options) {
+    B backend(1);
+    Model model(backend, tiny::config(1, 8, 0.1), 5);
+    auto training = data(27, 4, true);
+    TrainerCallbacks callbacks;
+    callbacks.on_evaluation = [](const EvaluationEvent&) { BOOST_ERROR("nothing can be evaluated"); };
+    Training trainer(backend, model, training, nullptr, options, optimizer_options<Adam<B>>(), callbacks);
+    BOOST_TEST(trainer.run().steps == 12);
+    return tiny::values(backend, model.parameters());
+  };
+  Scratch scratch;
+  auto options = options_for(scratch.path.string());
+  options.load_best = options.eval_on_start = true;
+  Subject whole(options_for());
+  whole.trainer.run();
+  BOOST_TEST((train(options) == whole.parameters()));
+  BOOST_TEST((list_checkpoints(options.output_dir) == Steps{4, 8, 12}));
+  Scratch other;
+  options.output_dir = other.path.string();
+  options.save_steps = 5;
+  train(options);
+  BOOST_TEST((list_checkpoints(options.output_dir) == Steps{5, 10, 12}));
+  options.patience = 1;
+  BOOST_CHECK_EXCEPTION(train(options), ConfigError, says({"validation"}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -404,8 +459,8 @@ BOOST_AUTO_TEST_CASE(with_another_optimizer_is_refused) {
     BOOST_TEST(second.trainer.position().step == 0);
     BOOST_TEST(second.trainer.training_step().optimizer().steps() == 0);
   };
-  check(Subject(options, 6), {"trainer_state.json", "'sgd'", "'adam'"});
-  check(Chosen(options, 6, AdamOptions{}), {"trainer_state.json", "'sgd'", "'adam'"});
+  check(Subject(options, 6), {"trainer_state.json", "\"sgd\"", "\"adam\""});
+  check(Chosen(options, 6, AdamOptions{}), {"trainer_state.json", "\"sgd\"", "\"adam\""});
   check(Chosen(options, 6, SgdOptions{.momentum = 0.0}),
         {"optimizer.safetensors", "unexpected   velocity.model.shared"});
   Chosen third(options, 6, SgdOptions{});
@@ -439,6 +494,70 @@ BOOST_AUTO_TEST_CASE(with_another_seed_is_refused) {
   BOOST_TEST((second.state() == before));
   BOOST_TEST(second.trainer.position().step == 0);
   BOOST_CHECK_THROW(second.trainer.resume(checkpoint(scratch, 3)), FileError);
+}
+
+/// A trainer on other text or other batches.
+template <class Use>
+void with_data(Data training, const TrainerOptions& options, Use&& use) {
+  B backend(1);
+  Model model(backend, tiny::config(1, 8, 0.1), 6);
+  auto validation = data(9, 4, false);
+  Trainer<Model, Data> trainer(backend, model, training, validation, options, optimizer_options<Adam<B>>(), {});
+  const auto before = tiny::values(backend, model.parameters());
+  use(trainer);
+  BOOST_TEST((tiny::values(backend, model.parameters()) == before));
+}
+
+BOOST_AUTO_TEST_CASE(as_another_run_is_refused_by_name) {
+  Scratch scratch;
+  const auto options = options_for(scratch.path.string());
+  {
+    Subject first(options);
+    first.cancel_at = 2;
+    first.trainer.run();
+  }
+  const auto refused = [&](Data training, const TrainerOptions& other, std::initializer_list<std::string> words) {
+    with_data(std::move(training), other, [&](auto& trainer) {
+      BOOST_CHECK_EXCEPTION(trainer.resume(checkpoint(scratch, 2)), ConfigError, says(words));
+    });
+  };
+  const auto changed = [&](auto&& change) {
+    auto other = options;
+    change(other);
+    return other;
+  };
+  refused(data(27, 3, true), options, {"checkpoint-2", "other batches", "16 sequences", "12"});
+  refused(data(27, 9, true), options, {"checkpoint-2", "other batches", "not so many batches"});
+  refused(data(26, 4, true), options, {"checkpoint-2", "training data", "27 sequences", "26 sequences"});
+  refused(data(27, 4, true), changed([](auto& other) { other.accumulation = 1; }),
+          {"checkpoint-2", "gradient_accumulation_steps 2, not 1"});
+  refused(data(27, 4, true), changed([](auto& other) { other.step.learning_rate = 0.01; }),
+          {"learning_rate 0.003, not 0.01"});
+  refused(data(27, 4, true), changed([](auto& other) { other.step.schedule.kind = Schedule::Kind::Cosine; }),
+          {"lr_scheduler_type linear, not cosine"});
+  refused(data(27, 4, true), changed([](auto& other) { other.step.schedule.warmup_steps = 3; }),
+          {"warmup_steps 2, not 3"});
+  refused(data(27, 4, true), changed([](auto& other) { other.step.label_smoothing = 0.0; }),
+          {"label_smoothing_factor 0.1, not 0"});
+  refused(data(27, 4, true), changed([](auto& other) { other.step.max_gradient_norm = 2; }),
+          {"max_grad_norm 1, not 2"});
+}
+
+BOOST_AUTO_TEST_CASE(with_another_length_and_other_intervals_is_the_same_run) {
+  Scratch scratch;
+  auto options = options_for(scratch.path.string());
+  Subject first(options);
+  first.cancel_at = 2;
+  first.trainer.run();
+  options.max_steps = 5;
+  options.epochs = 1;
+  options.eval_steps = 2;
+  options.save_steps = 1;
+  options.save_total_limit = 1;
+  options.patience = 7;
+  Subject second(options);
+  second.trainer.resume(checkpoint(scratch, 2));
+  BOOST_TEST(second.trainer.run().steps == 5);
 }
 
 BOOST_AUTO_TEST_CASE(behind_its_end_only_evaluates) {

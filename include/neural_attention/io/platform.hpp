@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -140,6 +141,18 @@ inline void flush_folder(const Path& path) {
     fail(path, "open its folder");
   }
   if (::fsync(handle.descriptor()) != 0 && errno != EINVAL && errno != ENOTSUP) fail(path, "flush its folder");
+}
+
+/// Takes a folder for this process until the handle closes, which the end of the process does as well; a closed handle
+/// where another one has it. A file system without locks gives it to everyone. Throws FileError where it cannot be
+/// opened.
+inline FileHandle lock_folder(const Path& folder) {
+  FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open()) fail(folder, "open");
+  int result = 0;
+  do result = ::flock(handle.descriptor(), LOCK_EX | LOCK_NB);
+  while (result != 0 && errno == EINTR);
+  return result != 0 && errno == EWOULDBLOCK ? FileHandle() : std::move(handle);
 }
 
 /// Removes a file; a failure is ignored, for destructors.

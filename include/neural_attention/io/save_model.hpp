@@ -3,11 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -16,35 +17,21 @@
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/model_config_json.hpp"
 #include "neural_attention/io/parameter_file.hpp"
+#include "neural_attention/io/staged_files.hpp"
 
 namespace neural_attention::io {
 
 namespace detail {
 
-/// Files that take their names together: each is complete and on the device before the first one is renamed.
-class StagedFiles {
- public:
-  explicit StagedFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
-
-  AtomicFile& add(std::string_view name) {
-    return *files_.emplace_back(std::make_unique<AtomicFile>(folder_ / std::filesystem::path(name)));
-  }
-  void add_json(std::string_view name, const nlohmann::ordered_json& value) {
-    auto& file = add(name);
-    file.write(json_text(value, file.path(), 2) + '\n');
-  }
-  void commit() {
-    for (const auto& file : files_) file->flush();
-    for (const auto& file : files_) file->commit();
-  }
-  bool contains(const std::filesystem::path& path) const {
-    return std::ranges::any_of(files_, [&](const auto& file) { return file->path() == path; });
-  }
-
- private:
-  std::filesystem::path folder_;
-  std::vector<std::unique_ptr<AtomicFile>> files_;
-};
+/// Of the tokenizers that Hugging Face's Marian and RoBERTa have.
+inline constexpr std::array<std::string_view, 8> tokenizer_files = {"source.spm",
+                                                                    "target.spm",
+                                                                    "vocab.json",
+                                                                    "merges.txt",
+                                                                    "tokenizer.json",
+                                                                    "tokenizer_config.json",
+                                                                    "special_tokens_map.json",
+                                                                    "added_tokens.json"};
 
 /// model.safetensors or, where that would be larger than `largest` bytes (0: never), shards with their index, divided
 /// as Hugging Face does: tensors in the model's order until the next one would exceed the size.
@@ -82,18 +69,19 @@ void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& s
   files.add_json(model_index_file, index);
 }
 
-/// Removes parameter files of an earlier save that `files` did not replace: a model.safetensors beside an index would
-/// be read instead of it.
-inline void remove_stale_parameters(const std::filesystem::path& folder, const StagedFiles& files) {
-  std::error_code ignored;
-  std::vector<std::filesystem::path> stale;
-  for (const auto& item : std::filesystem::directory_iterator(folder, ignored)) {
-    const auto name = item.path().filename().string();
-    const bool of_parameters =
-        name == model_file || name == model_index_file || matches("model-*-of-*.safetensors", name);
-    if (of_parameters && !files.contains(item.path())) stale.push_back(item.path());
+/// Files of a model that a folder may hold from before, and that must not stay beside another one: parameters, for a
+/// model.safetensors beside an index would be read instead of it, and with `tokenizer` all that a tokenizer is read
+/// from.
+inline std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, bool tokenizer) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
+    const auto name = item->path().filename().string();
+    if (std::ranges::find(key_files, name) != key_files.end() || matches("model-*-of-*.safetensors", name) ||
+        (tokenizer && std::ranges::find(tokenizer_files, name) != tokenizer_files.end()))
+      found.push_back(item->path());
   }
-  for (const auto& path : stale) std::filesystem::remove(path, ignored);
+  return found;
 }
 
 /// config.json and, where the model generates, generation_config.json: lengths as they are, the model's own token ids
@@ -133,18 +121,20 @@ void save_description(const std::string& directory, const Model& model,
 }
 
 /// Writes config.json, of a model that generates generation_config.json, and the parameters: model.safetensors or,
-/// where these exceed `largest_shard` bytes (0: never), shards. Every file is complete before the first one replaces an
-/// older one, so a save that fails leaves the directory as it was. Keys of the config.json that the model was made of
-/// are kept. Throws FileError.
+/// where these exceed `largest_shard` bytes (0: never), shards. `tokenizer`, where there is one, takes the place of the
+/// tokenizer that the directory holds. Every file is complete before the first one replaces an older one, so a save
+/// that fails leaves the directory as it was; all of them appear together, as StagedFiles says. Keys of the config.json
+/// that the model was made of are kept. Throws FileError.
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
-                const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0) {
+                const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0,
+                std::span<const NamedFile> tokenizer = {}) {
   detail::create_directory(directory);
   detail::StagedFiles files(directory);
   detail::stage_parameters(files, backend, model.parameters(), largest_shard);
   detail::stage_description(files, model, generation);
-  files.commit();
-  detail::remove_stale_parameters(directory, files);
+  for (const auto& file : tokenizer) files.add(file);
+  files.commit(detail::replaced_files(directory, !tokenizer.empty()));
 }
 
 }  // namespace neural_attention::io

@@ -103,6 +103,8 @@ class BatchPlan {
   std::span<const int> operator[](std::size_t i) const {
     return {sentences_.data() + offsets_[i], offsets_[i + 1] - offsets_[i]};
   }
+  /// How many sentences the batches before `i` hold, i ≤ size().
+  std::size_t sentences_before(std::size_t i) const { return offsets_[i]; }
   void add(std::span<const int> batch) {
     sentences_.insert(sentences_.end(), batch.begin(), batch.end());
     offsets_.push_back(sentences_.size());

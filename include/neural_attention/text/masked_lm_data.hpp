@@ -11,6 +11,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/models/masked_batch.hpp"
 #include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/fingerprint.hpp"
 #include "neural_attention/text/masked_lm_blocks.hpp"
 #include "neural_attention/text/masking.hpp"
 
@@ -58,6 +59,15 @@ class MaskedLmData {
   void fill(std::size_t index, Batch& batch) const {
     fill(index, batch, false);
     if (batch.labels.empty()) fill(index, batch, true);
+  }
+
+  /// Sequences in the batches before `index` of this epoch, index ≤ batches().
+  std::size_t sequences_before(std::size_t index) const { return plan_.sentences_before(index); }
+  /// What these sequences are told apart by from others, in words.
+  std::string fingerprint() const {
+    Fingerprint print;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) print.add(blocks_[i]);
+    return print.text(blocks_.size());
   }
 
   const TokenSequences& blocks() const { return blocks_; }

@@ -1,10 +1,14 @@
 // TranslationData: tokenized sentence pairs as the batches that a Trainer asks for.
 #pragma once
 
+#include <cstddef>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "neural_attention/models/translation_batch.hpp"
 #include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/fingerprint.hpp"
 
 namespace neural_attention::text {
 
@@ -35,6 +39,18 @@ class TranslationData {
       const auto i = static_cast<std::size_t>(sentence);
       batch.push(pairs_.source(i), pairs_.target(i));
     }
+  }
+
+  /// Pairs in the batches before `index` of this epoch, index ≤ batches().
+  std::size_t sequences_before(std::size_t index) const { return plan_.sentences_before(index); }
+  /// What these pairs are told apart by from others, in words.
+  std::string fingerprint() const {
+    Fingerprint print;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      print.add(pairs_.source(i));
+      print.add(pairs_.target(i));
+    }
+    return print.text(pairs_.size());
   }
 
   const TokenizedPairs& pairs() const { return pairs_; }

@@ -6,74 +6,18 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/train/trainer_options.hpp"
 #include "neural_attention/train/training_step.hpp"
 
 namespace neural_attention {
-
-/// Batches of training or validation text.
-template <class D>
-concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t index, int epoch) {
-  data.begin_epoch(epoch);
-  { data.batches() } -> std::convertible_to<std::size_t>;
-  data.fill(index, batch);
-  { data.empty_batch() } -> std::same_as<typename D::Batch>;
-  { batch.counted_tokens() } -> std::convertible_to<long>;
-};
-
-struct TrainerOptions {
-  StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< schedule.total_steps is filled in where it is 0
-  double epochs = 3.0;
-  double warmup_ratio = 0.0;  ///< where positive, the share of all steps that warms up; step.schedule's own is not used
-  long max_steps = 0;         ///< where positive, it decides instead of the epochs
-  int accumulation = 1;       ///< batches of one optimizer step
-  long eval_steps = 0;        ///< 0: at the end of each epoch
-  long save_steps = 0;        ///< 0: at every evaluation
-  int save_total_limit = 2;   ///< last checkpoints kept, beside the best; 0 keeps all
-  int patience = 0;           ///< evaluations without a better metric before the run ends; 0: never
-  bool load_best = true;      ///< end with the parameters of the best evaluation
-  bool eval_on_start = false;  ///< also before the first step; not saved, and never the best
-  std::string output_dir;      ///< empty: nothing is saved
-};
-
-struct StepEvent {
-  long step = 0;
-  long total_steps = 0;
-  double epoch = 0.0;
-  StepResult result;
-  double tokens_per_second = 0.0;  ///< those that the batches count, over the whole run so far, evaluation left out
-};
-
-struct EvaluationEvent {
-  long step = 0;
-  double epoch = 0.0;
-  double loss = 0.0;    ///< mean -log p(target) in nats, without smoothing
-  double metric = 0.0;  ///< larger is better
-  bool best = false;
-};
-
-struct TrainerCallbacks {
-  std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
-  std::function<double()> metric;                 ///< at evaluations; without one it is -loss
-  std::function<void(const EvaluationEvent&)> on_evaluation;
-  std::function<void(const std::string& directory)> write_more;  ///< adds files to a checkpoint
-};
-
-struct TrainingSummary {
-  long steps = 0;
-  bool cancelled = false;
-  bool stopped_early = false;
-  double valid_loss = 0.0;  ///< of the parameters that the model now has
-  double valid_metric = 0.0;
-  double seconds = 0.0;  ///< in training steps
-  double tokens_per_second = 0.0;
-};
 
 template <class Model, TrainingData Data, class O = Adam<typename Model::Backend>>
 class Trainer {
@@ -82,15 +26,23 @@ class Trainer {
 
   Trainer(B& backend, Model& model, Data& training, Data& validation, TrainerOptions options,
           typename O::Options optimizer, TrainerCallbacks callbacks)
+      : Trainer(backend, model, training, &validation, std::move(options), std::move(optimizer), std::move(callbacks)) {
+  }
+
+  /// Without validation data, null, nothing is evaluated: there is no best checkpoint, and the last parameters stay.
+  Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
+          typename O::Options optimizer, TrainerCallbacks callbacks)
       : backend_(&backend),
         model_(&model),
         training_(&training),
-        validation_(&validation),
-        options_(with_total_steps(std::move(options), training)),
+        validation_(validation),
+        options_(with_total_steps(std::move(options))),
         callbacks_(std::move(callbacks)),
         step_(backend, model, options_.step, std::move(optimizer)),
-        validation_batch_(validation.empty_batch()) {
+        validation_batch_(training.empty_batch()) {
     position_.seed = options_.step.seed;
+    position_.run = identity_of(options_, training, validation);
+    training.begin_epoch(0);
   }
 
   long total_steps() const { return total_steps_; }
@@ -99,22 +51,35 @@ class Trainer {
   TrainerCallbacks& callbacks() { return callbacks_; }
 
   /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's, and ConfigError where the
-  /// seeds differ.
+  /// checkpoint is another run's: with another seed, other options, other data or other batches.
   void resume(const std::string& checkpoint) {
-    const auto seed = read_position(checkpoint + "/" + checkpoint_detail::position_file).seed;
-    if (seed != options_.step.seed)
-      throw ConfigError(checkpoint + " was made with seed " + std::to_string(seed) + ", not " +
+    const auto stored = read_position(checkpoint + "/" + checkpoint_detail::position_file);
+    if (stored.seed != options_.step.seed)
+      throw ConfigError(checkpoint + " was made with seed " + std::to_string(stored.seed) + ", not " +
                         std::to_string(options_.step.seed) + ": the order of the data would differ");
+    require_same_run(stored.run, position_.run, checkpoint);
+    training_->begin_epoch(stored.epoch);
+    if (const auto here = sequences_before(stored.batch); here != stored.sequences)
+      throw ConfigError(checkpoint + " was made with other batches: its " + std::to_string(stored.batch) +
+                        " batches of epoch " + std::to_string(stored.epoch) + " hold " +
+                        std::to_string(stored.sequences) + " sequences, here " +
+                        (here < 0 ? "there are not so many batches" : "they hold " + std::to_string(here)));
+    auto run = stored.run;
+    run.set(position_.run);
     position_ = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
+    position_.run = std::move(run);
+    std::error_code error;
+    resumed_from_ = std::filesystem::canonical(checkpoint, error);
   }
 
   TrainingSummary run() {
     TrainingSummary summary;
     bool evaluated = false;
+    if (resumed_from_ && !options_.output_dir.empty()) abandon_checkpoints_after(options_.output_dir, position_.step);
     training_->begin_epoch(position_.epoch);
-    if (options_.eval_on_start && position_.step == 0 && callbacks_.on_evaluation)
+    if (validation_ && options_.eval_on_start && position_.step == 0 && callbacks_.on_evaluation)
       callbacks_.on_evaluation(evaluation());
-    if (position_.evaluation_due) {
+    if (position_.evaluation_due && validation_) {
       evaluate();
       evaluated = true;
     }
@@ -137,7 +102,7 @@ class Trainer {
           evaluated = true;
           summary.stopped_early = out_of_patience();
           if (summary.stopped_early) break;
-        } else if (options_.save_steps > 0 && position_.step % options_.save_steps == 0) {
+        } else if (save_due(batches)) {
           save();
         }
       }
@@ -153,23 +118,18 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  TrainerOptions with_total_steps(TrainerOptions options, Data& data) {
+  TrainerOptions with_total_steps(TrainerOptions options) {
     if (options.accumulation < 1) throw ConfigError("gradient accumulation needs at least one batch a step");
     if (!(options.epochs > 0.0) && options.max_steps <= 0)
       throw ConfigError("training needs epochs or max_steps above 0");
     if (!(options.warmup_ratio >= 0.0 && options.warmup_ratio <= 1.0))
       throw ConfigError("the share of the steps that warms up must be from 0 to 1");
-    data.begin_epoch(0);
-    if (data.batches() == 0) throw ConfigError("training needs data, but there is not one batch");
-    total_steps_ = std::max(0L, options.max_steps);
-    if (total_steps_ == 0) {
-      double left = options.epochs;
-      for (int epoch = 0; left > 1e-9; ++epoch, left -= 1.0) {
-        data.begin_epoch(epoch);
-        const auto steps = (data.batches() + options.accumulation - 1) / options.accumulation;
-        total_steps_ += std::max(1L, static_cast<long>(static_cast<double>(steps) * std::min(1.0, left)));
-      }
-    }
+    if (!validation_ && options.patience > 0)
+      throw ConfigError("early stopping needs validation data: it compares evaluations");
+    training_->begin_epoch(0);
+    if (training_->batches() == 0) throw ConfigError("training needs data, but there is not one batch");
+    total_steps_ =
+        options.max_steps > 0 ? options.max_steps : planned_steps(*training_, options.epochs, options.accumulation);
     if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
     if (options.warmup_ratio > 0.0)  // as Hugging Face rounds
       options.step.schedule.warmup_steps = static_cast<long>(std::ceil(double(total_steps_) * options.warmup_ratio));
@@ -177,8 +137,15 @@ class Trainer {
   }
 
   bool evaluation_due(long batches) const {
+    if (!validation_) return false;
     if (position_.step == total_steps_) return true;
     return options_.eval_steps > 0 ? position_.step % options_.eval_steps == 0 : position_.batch >= batches;
+  }
+
+  /// Where no evaluation saves.
+  bool save_due(long batches) const {
+    if (options_.save_steps > 0 && position_.step % options_.save_steps == 0) return true;
+    return !validation_ && (position_.step == total_steps_ || (options_.save_steps <= 0 && position_.batch >= batches));
   }
 
   bool out_of_patience() const {
@@ -256,8 +223,8 @@ class Trainer {
     } else {
       ++position_.evaluations_without_gain;
     }
-    save();
     if (callbacks_.on_evaluation) callbacks_.on_evaluation(event);
+    save();
   }
 
   void save() {
@@ -276,7 +243,27 @@ class Trainer {
       ++position.epoch;
       position.batch = 0;
     }
+    position.sequences = sequences_before(position.batch);
     return position;
+  }
+
+  /// Sequences in the first `batches` batches of this epoch; 0 where the data do not count them, -1 where it has fewer.
+  long sequences_before(long batches) const {
+    if (batches > static_cast<long>(training_->batches())) return -1;
+    if constexpr (requires { training_->sequences_before(std::size_t{0}); })
+      return static_cast<long>(training_->sequences_before(static_cast<std::size_t>(batches)));
+    else
+      return 0;
+  }
+
+  /// The checkpoint of the best evaluation, which may be older than a run that was resumed into another folder; empty
+  /// where it is gone.
+  std::filesystem::path best_checkpoint() const {
+    const auto name = checkpoint_name(position_.best_step);
+    const auto here = std::filesystem::path(options_.output_dir) / name;
+    if (is_whole_checkpoint(here)) return here;
+    const auto there = resumed_from_ ? resumed_from_->parent_path() / name : here;
+    return is_whole_checkpoint(there) ? there : std::filesystem::path();
   }
 
   void finish(TrainingSummary& summary, bool evaluated) {
@@ -284,11 +271,12 @@ class Trainer {
     summary.steps = position_.step;
     summary.seconds = position_.seconds;
     summary.tokens_per_second = position_.seconds > 0 ? double(position_.tokens) / position_.seconds : 0.0;
-    if (summary.cancelled) return;
-    const auto best = options_.output_dir + "/" + checkpoint_name(position_.best_step);
-    const bool reload = options_.load_best && !options_.output_dir.empty() && position_.best_step > 0 &&
-                        position_.best_step != position_.step && std::filesystem::exists(best);
-    if (reload) io::load_parameters(best + "/" + checkpoint_detail::model_file, *backend_, model_->parameters());
+    if (summary.cancelled || !validation_) return;
+    const bool wanted = options_.load_best && !options_.output_dir.empty() && position_.best_step > 0 &&
+                        position_.best_step != position_.step;
+    const auto best = wanted ? best_checkpoint() : std::filesystem::path();
+    const bool reload = !best.empty();
+    if (reload) io::load_parameters((best / checkpoint_detail::model_file).string(), *backend_, model_->parameters());
     if (reload && best_.step == position_.best_step) {
       summary.valid_loss = best_.loss;
       summary.valid_metric = best_.metric;
@@ -304,7 +292,7 @@ class Trainer {
   B* backend_;
   Model* model_;
   Data* training_;
-  Data* validation_;
+  Data* validation_;  ///< may be null
   long total_steps_ = 0;
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
@@ -314,6 +302,7 @@ class Trainer {
   typename Data::Batch validation_batch_;
   TrainingPosition position_;
   EvaluationEvent last_, best_;
+  std::optional<std::filesystem::path> resumed_from_;
 };
 
 }  // namespace neural_attention

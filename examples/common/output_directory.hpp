@@ -1,0 +1,155 @@
+// The output directory of a run: who may write to it, what a run may begin with or go on from there, and what of an
+// earlier one goes. Nothing is removed before all that may fail has succeeded.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/io/platform.hpp"
+#include "neural_attention/train/checkpoint.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+/// A directory that this process alone writes to while this lives. Throws FileError.
+class OutputDirectory {
+ public:
+  /// Takes the directory where it exists, and tidies what a killed run left there.
+  explicit OutputDirectory(std::filesystem::path path) : path_(std::move(path)) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path_, ignored)) take();
+  }
+
+  /// Makes it where it does not exist yet.
+  void create() {
+    if (lock_.is_open()) return;
+    std::error_code error;
+    std::filesystem::create_directories(path_, error);
+    if (error) throw na::FileError(path_.string(), "cannot be created: " + error.message());
+    take();
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Any checkpoint, whole or not.
+  bool holds_checkpoints() const { return !checkpoints().empty(); }
+
+  /// The newest of the whole checkpoints; "" where there is none at all. Throws FileError where there are some, and
+  /// none can be resumed.
+  std::string last_checkpoint() const {
+    const auto whole = na::list_checkpoints(path_.string());
+    if (!whole.empty()) return (path_ / na::checkpoint_name(whole.back())).string();
+    const auto all = checkpoints();
+    if (all.empty()) return {};
+    const auto newest = (path_ / na::checkpoint_name(*std::ranges::max_element(all))).string();
+    na::read_position(newest + "/" + na::checkpoint_detail::position_file);
+    na::require_whole_checkpoint(newest);
+    return newest;
+  }
+
+  bool holds_model() const {
+    constexpr std::array names = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                  "pytorch_model.bin"};
+    std::error_code ignored;
+    return std::ranges::any_of(names, [&](const char* name) { return std::filesystem::exists(path_ / name, ignored); });
+  }
+
+  /// Whether `other` is this directory, or one of its checkpoints.
+  bool is(const std::string& other) const {
+    std::error_code error;
+    return std::filesystem::equivalent(path_, other, error) && !error;
+  }
+  bool has_checkpoint(const std::string& other) const {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(other, error);
+    return !error && is(real.parent_path().string()) &&
+           na::checkpoint_detail::parse_name(real.filename().string()).has_value();
+  }
+
+ private:
+  std::vector<long> checkpoints() const {
+    std::vector<long> steps;
+    for (const auto& [path, name] : na::checkpoint_detail::folders(path_))
+      if (name.rest.empty()) steps.push_back(name.step);
+    return steps;
+  }
+
+  void take() {
+    lock_ = na::io::platform::lock_folder(path_);
+    if (!lock_.is_open())
+      throw na::FileError(path_.string(),
+                          "another run is writing here; wait until it ends, or give another --output_dir");
+    na::recover_checkpoints(path_.string());
+    std::error_code error;
+    std::vector<std::filesystem::path> left;
+    for (std::filesystem::directory_iterator item(path_, error), end; !error && item != end; item.increment(error))
+      if (const auto name = item->path().filename().string(); name == "tokenizer.incomplete" || is_temporary(name))
+        left.push_back(item->path());
+    for (const auto& path : left) std::filesystem::remove_all(path, error);
+  }
+
+  /// Whether AtomicFile of a run makes such a name: NAME.tmp.PID or NAME.tmp.PID.N.
+  static bool is_temporary(std::string_view name) {
+    const auto at = name.rfind(".tmp.");
+    if (at == std::string_view::npos) return false;
+    const auto numbers = name.substr(at + 5);
+    constexpr std::array<std::string_view, 7> endings = {".safetensors", ".json", ".jsonl", ".csv",
+                                                         ".svg",         ".spm",  ".txt"};
+    return !numbers.empty() && numbers.find_first_not_of("0123456789.") == std::string_view::npos &&
+           std::ranges::any_of(endings, [&](auto ending) { return name.substr(0, at).ends_with(ending); });
+  }
+
+  std::filesystem::path path_;
+  na::io::platform::FileHandle lock_;
+};
+
+/// Where a run begins, as flags say.
+struct Beginning {
+  std::string resume_from_checkpoint;  ///< "", last, auto or a checkpoint
+  bool overwrite = false;
+  std::string model;  ///< the directory to begin with, or ""
+};
+
+/// The checkpoint to continue from, or "" for a new run. Refuses to overwrite an earlier run unasked, and to read from
+/// where it would write. Throws ConfigError and FileError.
+inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beginning& wanted) {
+  const auto name = output.path().string();
+  const auto& from = wanted.resume_from_checkpoint;
+  if (!wanted.model.empty() && output.is(wanted.model))
+    throw na::ConfigError("--model and --output_dir are both " + name + ": give the new model a directory of its own");
+  const bool own = from == "last" || from == "auto" || (!from.empty() && output.has_checkpoint(from));
+  if (own && wanted.overwrite)
+    throw na::ConfigError("--resume_from_checkpoint " + from + " goes on with the run in " + name +
+                          ", and --overwrite_output_dir begins it anew: give one of the two");
+  if (from == "last" || from == "auto") {
+    const auto last = output.last_checkpoint();
+    if (!last.empty()) return last;
+    if (from == "last") throw na::FileError(name, "holds no checkpoint to resume from");
+  } else if (own) {
+    return from;
+  } else if (std::error_code ignored; !from.empty() && !std::filesystem::is_directory(from, ignored)) {
+    throw na::FileError(from, "is no checkpoint: there is no such directory");
+  }
+  if (!wanted.model.empty() && output.has_checkpoint(wanted.model))
+    throw na::ConfigError("--model " + wanted.model + " is a checkpoint of --output_dir " + name +
+                          ", which a new run replaces: give the new model a directory of its own");
+  if (!wanted.overwrite && output.holds_checkpoints())
+    throw na::ConfigError(name +
+                          " holds the checkpoints of an earlier run; continue it with --resume_from_checkpoint last, "
+                          "or begin anew with --overwrite_output_dir");
+  if (!wanted.overwrite && output.holds_model())
+    throw na::ConfigError(name +
+                          " holds a model already; give another --output_dir, or replace it with "
+                          "--overwrite_output_dir");
+  return from == "auto" ? std::string() : from;
+}
+
+}  // namespace examples

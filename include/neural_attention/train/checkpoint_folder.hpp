@@ -1,0 +1,209 @@
+// The folders of checkpoints: which are whole, how one takes its name, and what becomes of those that are no longer
+// wanted. A checkpoint is whole when its manifest, the last file that is written, is there and every file that it lists
+// has the size that it says. A kill at any point leaves the last whole checkpoint, or a finished one under the name
+// checkpoint-N.incomplete, which recover_checkpoints puts in place.
+//   checkpoint-N             whole, or damaged by others
+//   checkpoint-N.incomplete  being written
+//   checkpoint-N.removed     being removed
+//   checkpoint-N.abandoned   later than the checkpoint that the run was resumed from
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/io/json_file.hpp"
+
+namespace neural_attention {
+
+inline std::string checkpoint_name(long step) { return "checkpoint-" + std::to_string(step); }
+
+namespace checkpoint_detail {
+
+namespace fs = std::filesystem;
+
+inline constexpr const char* manifest_file = "manifest.json";
+inline constexpr std::string_view incomplete = ".incomplete", removed = ".removed", abandoned = ".abandoned";
+
+/// N and what follows it in checkpoint-N…; nothing for other names.
+struct Name {
+  long step;
+  std::string rest;
+};
+
+inline std::optional<Name> parse_name(std::string_view name) {
+  constexpr std::string_view prefix = "checkpoint-";
+  if (!name.starts_with(prefix)) return {};
+  name.remove_prefix(prefix.size());
+  if (name.starts_with('-')) return {};
+  long step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (error != std::errc() || !name.starts_with(std::to_string(step))) return {};
+  return Name{step, std::string(end, name.data() + name.size())};
+}
+
+/// The folders checkpoint-N… of a directory, which need not exist.
+inline std::vector<std::pair<fs::path, Name>> folders(const fs::path& output_dir) {
+  std::vector<std::pair<fs::path, Name>> found;
+  std::error_code error;
+  for (fs::directory_iterator item(output_dir, error), end; !error && item != end; item.increment(error))
+    if (const auto name = parse_name(item->path().filename().string()); name && item->is_directory(error))
+      found.emplace_back(item->path(), *name);
+  return found;
+}
+
+[[noreturn]] inline void fail(const fs::path& path, const char* action, const std::error_code& error) {
+  throw FileError(path.string(), std::string("cannot ") + action + ": " + error.message());
+}
+
+inline void rename(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) fail(to, "take its name", error);
+  io::platform::flush_folder(to);
+}
+
+/// Removes a folder in two steps, so that a kill between them leaves nothing that looks like a checkpoint.
+inline void remove(const fs::path& folder) {
+  const fs::path aside = folder.string() + std::string(removed);
+  std::error_code error;
+  fs::remove_all(aside, error);
+  fs::rename(folder, aside, error);
+  if (!error) fs::remove_all(aside, error);
+}
+
+}  // namespace checkpoint_detail
+
+/// Lists the files of `folder`, with their sizes, in its manifest: the folder is whole from here on. Throws FileError.
+inline void write_manifest(const std::filesystem::path& folder) {
+  nlohmann::json files = nlohmann::json::object();
+  std::error_code error;
+  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
+    if (!item->is_regular_file(error)) continue;
+    const auto size = item->file_size(error);
+    if (!error) files[item->path().filename().string()] = size;
+  }
+  if (error) checkpoint_detail::fail(folder, "be listed", error);
+  io::write_json(folder / checkpoint_detail::manifest_file, {{"format_version", 1}, {"files", files}});
+}
+
+/// Throws FileError, which names the file that is missing or has another size than the manifest says.
+inline void require_whole_checkpoint(const std::filesystem::path& folder) {
+  const auto path = folder / checkpoint_detail::manifest_file;
+  const auto json = io::read_json(path, std::size_t{1} << 20);
+  const auto files = json.find("files");
+  if (files == json.end() || !files->is_object()) throw FileError(path.string(), "lacks the object \"files\"");
+  for (const auto& [name, value] : files->items()) {
+    const auto expected = io::get<std::uint64_t>(*files, name, path);
+    if (std::filesystem::path(name).filename() != name || name == "." || name == "..")
+      throw FileError(path.string(), "lists " + in_quotes(name) + ", which is no file of its folder");
+    std::error_code error;
+    const auto size = std::filesystem::file_size(folder / name, error);
+    if (error)
+      throw FileError((folder / name).string(), "cannot be read, though the checkpoint has it: " + error.message());
+    if (size != expected)
+      throw FileError((folder / name).string(), "has " + std::to_string(size) + " bytes, but the checkpoint's " +
+                                                    checkpoint_detail::manifest_file + " says " +
+                                                    std::to_string(expected));
+  }
+}
+
+inline bool is_whole_checkpoint(const std::filesystem::path& folder) {
+  try {
+    require_whole_checkpoint(folder);
+    return true;
+  } catch (const FileError&) {
+    return false;
+  }
+}
+
+/// Steps of the whole checkpoints in a directory, ascending.
+inline std::vector<long> list_checkpoints(const std::string& output_dir) {
+  std::vector<long> steps;
+  for (const auto& [path, name] : checkpoint_detail::folders(output_dir))
+    if (name.rest.empty() && is_whole_checkpoint(path)) steps.push_back(name.step);
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+/// Gives a whole checkpoint that was written under another name the name `target`. What had that name goes only when
+/// the new one is whole; a kill or an error between leaves one of the two, or both. Throws FileError.
+inline void place_checkpoint(const std::filesystem::path& written, const std::filesystem::path& target) {
+  namespace detail = checkpoint_detail;
+  const std::filesystem::path aside = target.string() + std::string(detail::removed);
+  std::error_code error;
+  std::filesystem::remove_all(aside, error);
+  const bool replaces = std::filesystem::exists(target, error);
+  if (replaces) {
+    std::filesystem::rename(target, aside, error);
+    if (error) detail::fail(target, "be replaced", error);
+  }
+  std::filesystem::rename(written, target, error);
+  if (error) {
+    std::error_code ignored;
+    if (replaces) std::filesystem::rename(aside, target, ignored);
+    detail::fail(target, "take its name", error);
+  }
+  io::platform::flush_folder(target);
+  std::filesystem::remove_all(aside, error);  // if it stays, recover_checkpoints removes it
+}
+
+/// Tidies what a killed run left: a whole checkpoint-N.incomplete becomes checkpoint-N, a partial one goes, and so does
+/// what was being removed. Only for a directory that no other run writes to. Throws FileError.
+inline void recover_checkpoints(const std::string& output_dir) {
+  namespace detail = checkpoint_detail;
+  for (const auto& [path, name] : detail::folders(output_dir)) {
+    std::error_code ignored;  // a leftover that cannot be removed does no harm
+    if (name.rest == detail::incomplete && is_whole_checkpoint(path))
+      place_checkpoint(path, std::filesystem::path(output_dir) / checkpoint_name(name.step));
+    else if (name.rest == detail::incomplete || name.rest == detail::removed)
+      std::filesystem::remove_all(path, ignored);
+  }
+}
+
+/// Sets aside the checkpoints behind `step`, from which a run goes on in another way: they keep their files under the
+/// name checkpoint-N.abandoned and count no longer. Throws FileError.
+inline void abandon_checkpoints_after(const std::string& output_dir, long step) {
+  namespace detail = checkpoint_detail;
+  auto folders = detail::folders(output_dir);
+  std::erase_if(folders, [&](const auto& folder) { return !folder.second.rest.empty() || folder.second.step <= step; });
+  std::ranges::sort(folders, [](const auto& a, const auto& b) { return a.second.step > b.second.step; });
+  for (const auto& [path, name] : folders) {
+    const std::string wanted = path.string() + std::string(detail::abandoned);
+    std::filesystem::path free = wanted;
+    for (int number = 2; std::filesystem::exists(free); ++number) free = wanted + "." + std::to_string(number);
+    detail::rename(path, free);
+  }
+}
+
+/// Of the checkpoints up to `step` removes all but the last `keep` and the one of `best_step`. keep 0 keeps all.
+inline void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step) {
+  if (keep <= 0) return;
+  auto steps = list_checkpoints(output_dir);
+  std::erase_if(steps, [&](long other) { return other > step; });
+  const auto surplus = static_cast<long>(steps.size()) - keep;
+  for (long i = 0; i < surplus; ++i)  // one that cannot be removed does no harm
+    if (steps[i] != best_step) checkpoint_detail::remove(std::filesystem::path(output_dir) / checkpoint_name(steps[i]));
+}
+
+/// Removes every checkpoint of a directory, whole or not and under each of these names, for a run that begins anew.
+inline void remove_checkpoints(const std::string& output_dir) {
+  namespace detail = checkpoint_detail;
+  for (const auto& [path, name] : detail::folders(output_dir))
+    if (name.rest.empty()) {
+      detail::remove(path);
+    } else if (name.rest == detail::incomplete || name.rest == detail::removed ||
+               name.rest.starts_with(detail::abandoned)) {
+      std::error_code ignored;
+      std::filesystem::remove_all(path, ignored);
+    }
+}
+
+}  // namespace neural_attention

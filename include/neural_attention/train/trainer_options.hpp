@@ -1,0 +1,122 @@
+// What a Trainer is told, and what it tells.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "neural_attention/train/run_identity.hpp"
+#include "neural_attention/train/training_step.hpp"
+
+namespace neural_attention {
+
+/// Batches of training or validation text. `sequences_before(index)` and `fingerprint()`, where there are such, say how
+/// far an epoch is and which text this is: a checkpoint keeps both.
+template <class D>
+concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t index, int epoch) {
+  data.begin_epoch(epoch);
+  { data.batches() } -> std::convertible_to<std::size_t>;
+  data.fill(index, batch);
+  { data.empty_batch() } -> std::same_as<typename D::Batch>;
+  { batch.counted_tokens() } -> std::convertible_to<long>;
+};
+
+struct TrainerOptions {
+  StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< schedule.total_steps is filled in where it is 0
+  double epochs = 3.0;
+  double warmup_ratio = 0.0;  ///< where positive, the share of all steps that warms up; step.schedule's own is not used
+  long max_steps = 0;         ///< where positive, it decides instead of the epochs
+  int accumulation = 1;       ///< batches of one optimizer step
+  long eval_steps = 0;        ///< 0: at the end of each epoch
+  long save_steps = 0;        ///< 0: at every evaluation or, where nothing is evaluated, at the end of each epoch
+  int save_total_limit = 2;   ///< last checkpoints kept, beside the best; 0 keeps all
+  int patience = 0;           ///< evaluations without a better metric before the run ends; 0: never
+  bool load_best = true;      ///< end with the parameters of the best evaluation
+  bool eval_on_start = false;  ///< also before the first step; not saved, and never the best
+  std::string output_dir;      ///< empty: nothing is saved
+  RunIdentity run = {};        ///< what defines the run beside these options, to be kept in its checkpoints
+};
+
+struct StepEvent {
+  long step = 0;
+  long total_steps = 0;
+  double epoch = 0.0;
+  StepResult result;
+  double tokens_per_second = 0.0;  ///< those that the batches count, over the whole run so far, evaluation left out
+};
+
+struct EvaluationEvent {
+  long step = 0;
+  double epoch = 0.0;
+  double loss = 0.0;    ///< mean -log p(target) in nats, without smoothing
+  double metric = 0.0;  ///< larger is better
+  bool best = false;
+};
+
+struct TrainerCallbacks {
+  std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
+  std::function<double()> metric;                 ///< at evaluations; without one it is -loss
+  /// Comes before the checkpoint of the evaluation, so that a kill between the two loses nothing: without the
+  /// checkpoint the evaluation is made again.
+  std::function<void(const EvaluationEvent&)> on_evaluation;
+  std::function<void(const std::string& directory)> write_more;  ///< adds files to a checkpoint
+};
+
+struct TrainingSummary {
+  long steps = 0;
+  bool cancelled = false;
+  bool stopped_early = false;
+  double valid_loss = 0.0;    ///< of the parameters that the model now has; 0 without validation data
+  double valid_metric = 0.0;  ///< likewise
+  double seconds = 0.0;       ///< in training steps
+  double tokens_per_second = 0.0;
+};
+
+/// Optimizer steps of `epochs` passes over the data. Epochs may have different numbers of batches: the first hundred
+/// are counted, the rest taken to be like them. Throws ConfigError where there is no such number.
+template <TrainingData Data>
+long planned_steps(Data& data, double epochs, int accumulation) {
+  constexpr int counted_epochs = 100;
+  constexpr double most_steps = 1e15;
+  long total = 0;
+  double left = epochs;
+  int epoch = 0;
+  for (; left > 1e-9 && epoch < counted_epochs; ++epoch, left -= 1.0) {
+    data.begin_epoch(epoch);
+    const auto steps = (static_cast<long>(data.batches()) + accumulation - 1) / accumulation;
+    total += std::max(1L, static_cast<long>(static_cast<double>(steps) * std::min(1.0, left)));
+  }
+  if (!(left > 1e-9)) return total;
+  const double rest = left * (static_cast<double>(total) / counted_epochs);
+  if (!(rest < most_steps)) throw ConfigError("training for so many epochs takes more steps than can be counted");
+  return total + static_cast<long>(rest);
+}
+
+/// What of the options changes a run's numbers, and what `options.run` adds.
+inline RunIdentity identity_of(const TrainerOptions& options) {
+  RunIdentity run;
+  run.set("gradient_accumulation_steps", options.accumulation);
+  run.set("learning_rate", options.step.learning_rate);
+  run.set("lr_scheduler_type", name_of(options.step.schedule.kind));
+  run.set("warmup_ratio", options.warmup_ratio);  // the steps that follow from it change with the run's length
+  run.set("warmup_steps", options.warmup_ratio > 0.0 ? 0L : options.step.schedule.warmup_steps);
+  run.set("label_smoothing_factor", options.step.label_smoothing);
+  run.set("max_grad_norm", options.step.max_gradient_norm);
+  run.set(options.run);
+  return run;
+}
+
+/// What defines a run: the same, and its text, where the data can tell it from others. `validation` may be null.
+template <TrainingData Data>
+RunIdentity identity_of(const TrainerOptions& options, const Data& training, const Data* validation) {
+  auto run = identity_of(options);
+  if constexpr (requires { training.fingerprint(); }) {
+    run.set("training data", training.fingerprint());
+    run.set("validation data", validation ? validation->fingerprint() : "none");
+  }
+  return run;
+}
+
+}  // namespace neural_attention
