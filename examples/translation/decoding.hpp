@@ -1,6 +1,7 @@
 // From flags to a search: what is given on the command line wins over the model directory's generation_config.json.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,8 +46,10 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
   }
 }
 
+/// What a search does by the flags and, where they say nothing, by the model directory. Only then is it judged.
 template <class B>
-na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded) {
+na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded,
+                                       std::optional<int> num_return_sequences = {}) {
   auto how = loaded.generation;
   const auto take = [](const auto& given, auto& value) {
     if (given) value = *given;
@@ -59,6 +62,7 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
     for (const auto& [given, flag] : {std::pair{flags.temperature.has_value(), "--temperature"},
                                       {flags.top_k.has_value(), "--top_k"},
                                       {flags.top_p.has_value(), "--top_p"},
+                                      {flags.min_p.has_value(), "--min_p"},
                                       {flags.seed.has_value(), "--seed"}})
       if (given) throw na::ConfigError(std::string(flag) + " says how to draw tokens; give --do_sample as well");
   take(flags.num_beams, how.num_beams);
@@ -67,13 +71,15 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
   take(flags.max_length, how.max_length);
   take(flags.no_repeat_ngram_size, how.no_repeat_ngram_size);
   take(flags.num_return_sequences, how.num_return_sequences);
+  take(num_return_sequences, how.num_return_sequences);
   take(flags.temperature, how.temperature);
   take(flags.top_k, how.top_k);
   take(flags.top_p, how.top_p);
+  take(flags.min_p, how.min_p);
   take(flags.seed, how.seed);
   if (flags.early_stopping) how.early_stopping = early_stopping_named(*flags.early_stopping);
   if (!flags.bad_words.empty()) add_bad_words(flags.bad_words, loaded.tokenizer, how);
-  how.validate();
+  na::io::check_generation(how, loaded.generation);
   return how;
 }
 
@@ -83,6 +89,7 @@ inline na::text::TranslatorOptions translator_options(const DecodingOptions& fla
   options.batch_size = flags.batch_size;
   options.threads = flags.compute.threads;
   options.precision = flags.compute.precision();
+  options.clean_up_spaces = flags.clean_up_tokenization_spaces;
   return options;
 }
 

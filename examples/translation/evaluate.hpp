@@ -25,8 +25,7 @@ int evaluate(const EvaluateOptions& options) {
   const auto corpus = na::text::load_referenced_corpus(options.source, options.references);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding.model);
-  auto how = generation_config(options.decoding, loaded);
-  how.num_return_sequences = 1;
+  const auto how = generation_config(options.decoding, loaded, 1);
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
   Progress progress(static_cast<std::int64_t>(corpus.source.size()), "translating");
   const auto translations = translator.translate(corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {

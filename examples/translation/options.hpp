@@ -39,7 +39,8 @@ struct TrainOptions {
 struct DecodingOptions {
   std::string model;
   std::optional<int> num_beams, max_length, min_length, no_repeat_ngram_size, num_return_sequences, top_k;
-  std::optional<double> length_penalty, temperature, top_p;
+  std::optional<double> length_penalty, temperature, top_p, min_p;
+  std::optional<bool> clean_up_tokenization_spaces;
   std::optional<std::string> early_stopping;
   bool do_sample = false;
   std::optional<std::uint64_t> seed;
@@ -147,7 +148,13 @@ inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
   sampling("--top_k", options.top_k, integer(0), "Among the likeliest tokens only; 0: among all");
   sampling("--top_p", options.top_p, number(above_up_to(0, 1)),
            "Among the fewest tokens that have this probability together");
+  sampling("--min_p", options.min_p, number(from_to(0, 1)),
+           "Among tokens with at least this share of the likeliest one's probability");
   sampling("--seed", options.seed, seed_number(), "Of the draws");
+  app.add_option("--clean_up_tokenization_spaces", options.clean_up_tokenization_spaces,
+                 "true: spaces in front of English punctuation marks and contractions go; false: they stay [as "
+                 "tokenizer_config.json says, else false]")
+      ->type_name("true|false");
   app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")
       ->transform(integer(1))
       ->capture_default_str();

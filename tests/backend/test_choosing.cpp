@@ -57,6 +57,12 @@ std::vector<double> warped(std::vector<double> logits, const SamplingShape& how)
     for (std::size_t i = order.size() - 1; i > 0; --i)
       if ((below += p[order[i]]) <= 1.0 - how.top_p) logits[order[i]] = -infinite<double>;
   }
+  if (how.min_p > 0.0) {
+    const auto p = softmax(logits);
+    const double least = how.min_p * *std::max_element(p.begin(), p.end());
+    for (std::size_t i = 0; i < p.size(); ++i)
+      if (p[i] < least) logits[i] = -infinite<double>;
+  }
   return softmax(logits);
 }
 
@@ -245,10 +251,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gives_every_column_its_share, B, Backends) {
   for (const int cols : {1, 7, 16, 40, 777})
     for (const double temperature : {1.0, 0.5, 3.0})
       for (const int k : {0, 1, 5, 300})
-        for (const double p : {1.0, 0.9, 0.3}) {
-          if (emulated<B> && (temperature != 0.5 || cols == 7 || cols == 16 || k == 1 || p == 0.3)) continue;
+        for (const auto& [p, min_p] : {std::pair{1.0, 0.0}, {0.9, 0.0}, {0.3, 0.0}, {1.0, 0.05}, {0.9, 0.3}}) {
+          if (emulated<B> && (temperature != 0.5 || cols == 7 || cols == 16 || k == 1 || p == 0.3 || min_p == 0.05))
+            continue;
           if (emulated<B> && NEURAL_ATTENTION_SANITIZED && (cols != 40 || k == 300)) continue;
-          const SamplingShape how{temperature, k, p};
+          const SamplingShape how{temperature, k, p, min_p};
           auto row = cols == 1 ? Matrix<T>::normal(1, 1, 4) : partly_ruled_out<T>(1, cols, 4);
           Matrix<T> x(draws, cols, cols % 4 == 0 ? 0 : 1);
           for (int r = 0; r < draws; ++r)
@@ -306,6 +313,27 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_the_first_of_equals, B, Backends) {
   BOOST_TEST(got == (std::vector<int>{0, cols / 2 - 1}));
   backend.sample(x.view(), {}, ends, got);
   BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
+  backend.sample(x.view(), {1.0, 0, 1.0, 1.0}, ends, got);  // as likely as the likeliest
+  BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
+}
+
+// A flat row whose long list of columns ends where min_p says.
+BOOST_AUTO_TEST_CASE_TEMPLATE(finds_what_is_likely_enough, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr int cols = 2000;
+  B backend(1);
+  Matrix<T> x(2, cols);
+  for (int r = 0; r < 2; ++r)
+    for (int c = 0; c < cols; ++c) x(r, c) = T(c < 1500 ? 3 : 1);  // e^-2 = 0.135…
+  const std::vector<double> ends = {0.0, 1.0 - 0x1p-53};
+  std::vector<int> got(2);
+  for (const double temperature : {1.0, 2.0}) {
+    const double share = std::exp(-2.0 / temperature);
+    backend.sample(x.view(), {temperature, 0, 1.0, share * 1.01}, ends, got);
+    BOOST_TEST(got == (std::vector<int>{0, 1499}));
+    backend.sample(x.view(), {temperature, 0, 1.0, share * 0.99}, ends, got);
+    BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
+  }
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(says_what_is_not_finite, B, Backends) {

@@ -40,81 +40,83 @@ void process(const GenerationConfig& how, const Ids& history, int max_length, st
   }
   for (const auto& word : how.bad_words_ids) {
     const Ids prefix(word.begin(), word.end() - 1);
-    if (word == Ids{eos} || (!prefix.empty() && static_cast<int>(word.size()) > length)) continue;
+    if ((word.size() == 1 && how.ends(word[0])) || static_cast<int>(prefix.size()) > length) continue;
     if (Ids(history.end() - std::ptrdiff_t(prefix.size()), history.end()) == prefix)
       scores[std::size_t(word.back())] = ruled_out;
   }
-  if (length < how.min_length) scores[eos] = ruled_out;
-  if (how.forced_eos_token_id >= 0 && length == max_length - 1) {
+  if (length < how.min_length)
+    for (std::size_t id = 0; id < scores.size(); ++id)
+      if (how.ends(static_cast<int>(id))) scores[id] = ruled_out;
+  const auto force = [&](int id) {
     std::fill(scores.begin(), scores.end(), ruled_out);
-    scores[std::size_t(how.forced_eos_token_id)] = 0.0;
-  }
+    scores[std::size_t(id)] = 0.0;
+  };
+  if (how.forced_bos_token_id >= 0 && length == 1) force(how.forced_bos_token_id);
+  if (how.forced_eos_token_id >= 0 && length == max_length - 1) force(how.forced_eos_token_id);
+  for (const int id : how.suppress_tokens) scores[std::size_t(id)] = ruled_out;
+  if (length == (how.forced_bos_token_id >= 0 ? 2 : 1))
+    for (const int id : how.begin_suppress_tokens) scores[std::size_t(id)] = ruled_out;
   if (how.renormalize_logits) log_softmax(scores);
 }
 
 struct Scored {
   double score;
+  Ids ids;
+};
+struct Live {
+  double sum;
   Ids history;
 };
 
 template <class S>
-std::vector<Scored> reference(S& subject, const Ids& source, const GenerationConfig& how) {
+std::vector<Scored> reference(S& subject, const Ids& source, GenerationConfig how) {
+  how.eos_token_id = eos;
   const auto beams = static_cast<std::size_t>(how.num_beams);
   const int max_length = std::min(how.max_length, positions + 1);
-  std::vector<Scored> live(beams, {-1e9, {subject.pad()}}), kept;
-  live[0].score = 0.0;
-  double worst = 1e9;
-  const auto keep = [&](const Ids& history, double sum) {
-    const double score = sum / std::pow(double(history.size()), how.length_penalty);
-    if (kept.size() >= beams && score <= worst) return;
-    kept.push_back({score, history});
-    if (kept.size() > beams) {
-      std::size_t lowest = 0;
-      for (std::size_t i = 1; i < kept.size(); ++i)
-        if (kept[i].score < kept[lowest].score) lowest = i;
-      kept.erase(kept.begin() + std::ptrdiff_t(lowest));
-    }
-    worst = kept[0].score;
-    for (const auto& k : kept) worst = std::min(worst, k.score);
+  std::vector<Live> live(beams, {-1e9, {subject.pad()}});
+  std::vector<Scored> kept;
+  live[0].sum = 0.0;
+  const auto keep = [&](const Ids& history, int tokens, double sum) {
+    kept.push_back({sum / std::pow(double(tokens), how.length_penalty), Ids(history.begin() + 1, history.end())});
+    std::stable_sort(kept.begin(), kept.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
+    if (kept.size() > beams) kept.pop_back();
   };
 
   bool done = false;
   for (int length = 1; length < max_length && !done; ++length) {
+    const bool last = length + 1 == max_length;
     std::vector<std::pair<double, std::pair<std::size_t, int>>> all;
     for (std::size_t b = 0; b < live.size(); ++b) {
       auto scores = subject.logits_after(source, live[b].history);
       log_softmax(scores);
       process(how, live[b].history, max_length, scores);
       for (int id = 0; id < subject.vocabulary(); ++id)
-        if (scores[std::size_t(id)] > ruled_out) all.push_back({scores[std::size_t(id)] + live[b].score, {b, id}});
+        if (scores[std::size_t(id)] > ruled_out) all.push_back({scores[std::size_t(id)] + live[b].sum, {b, id}});
     }
-    if (all.empty()) break;
+    if (all.empty()) {  // the rules leave nothing: Hugging Face goes on with what it ruled out, here all end
+      for (const auto& beam : live) keep(beam.history, std::max(1, length - 1), beam.sum);
+      break;
+    }
     std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-    all.resize(std::min(all.size(), 2 * beams));
-    std::vector<Scored> next;
-    for (std::size_t rank = 0; rank < all.size() && next.size() < beams; ++rank) {
+    all.resize(std::min(all.size(), (2 + how.further_eos_token_ids.size()) * beams));
+    std::vector<Live> next;
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
       const auto& [beam, id] = all[rank].second;
       auto history = live[beam].history;
-      if (id == eos) {
-        if (rank < beams) keep(history, all[rank].first);
-        continue;
-      }
-      history.push_back(id);
-      next.push_back({all[rank].first, history});
+      const bool ends = how.ends(id);
+      if (!ends) history.push_back(id);
+      if (rank < beams && (ends || last)) keep(history, length, all[rank].first);
+      if (!ends && next.size() < beams) next.push_back({all[rank].first, history});
     }
     live = next;
     done = live.empty();
-    if (kept.size() >= beams) {
-      const int reach =
-          how.early_stopping == EarlyStopping::Never && how.length_penalty > 0.0 ? max_length : length + 1;
-      done = done || how.early_stopping == EarlyStopping::Always ||
-             worst >= all[0].first / std::pow(double(reach), how.length_penalty);
+    if (kept.size() >= beams && !done) {
+      const bool longest = how.early_stopping == EarlyStopping::Never && how.length_penalty > 0.0;
+      const int reach = longest ? max_length - 1 : length;
+      done = how.early_stopping == EarlyStopping::Always ||
+             kept.back().score >= live[0].sum / std::pow(double(reach), how.length_penalty);
     }
   }
-  if (!done)
-    for (const auto& beam : live) keep(beam.history, beam.score);
-  std::reverse(kept.begin(), kept.end());
-  std::stable_sort(kept.begin(), kept.end(), [](const Scored& a, const Scored& b) { return a.score > b.score; });
   kept.resize(std::min(kept.size(), std::size_t(how.num_return_sequences)));
   return kept;
 }
@@ -143,6 +145,10 @@ GenerationConfig some_config(RandomStream& random, int vocabulary) {
     auto& word = how.bad_words_ids.emplace_back();
     for (int length = pick(1, 2, 2, 3); length > 0; --length) word.push_back(below(vocabulary));
   }
+  if (below(3) == 0) how.further_eos_token_ids = {4};
+  if (below(3) == 0) how.forced_bos_token_id = 5;
+  if (below(3) == 0) how.suppress_tokens = {6, 7};
+  if (below(3) == 0) how.begin_suppress_tokens = {2, 6};
   return how;
 }
 
@@ -167,7 +173,7 @@ Tally compare_with_reference(int vocabulary, double end, std::uint64_t seed, int
       BOOST_TEST_REQUIRE(found[s].size() == expected.size());
       BOOST_TEST_REQUIRE(!expected.empty());
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        const Ids ids(expected[i].history.begin() + 1, expected[i].history.end());
+        const auto& ids = expected[i].ids;
         BOOST_TEST((found[s][i].ids == ids),
                    "seed " << seed << ", config " << c << ", sentence " << s << ", result " << i);
         // Beams that began at -1e9 carry its rounding.
@@ -217,19 +223,19 @@ BOOST_AUTO_TEST_SUITE(one_sentence)
 
 namespace {
 
-GenerationConfig two_beams() {
+const GenerationConfig two_beams = [] {
   GenerationConfig how;
   how.num_beams = 2;
   how.eos_token_id = eos;
   how.decoder_start_token_id = 9;
   return how;
-}
+}();
 
 }  // namespace
 
 // An end ranked behind the first num_beams candidates is dropped, and the live beams stay num_beams.
 BOOST_AUTO_TEST_CASE(ends_count_only_among_the_first) {
-  BeamSearch search(two_beams());
+  BeamSearch search(two_beams);
   std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-3.0, 0, eos}, {-4.0, 0, 7}};
   search.advance(step);
   BOOST_TEST_REQUIRE(search.beams().size() == 2u);
@@ -240,15 +246,33 @@ BOOST_AUTO_TEST_CASE(ends_count_only_among_the_first) {
   BOOST_TEST_REQUIRE(search.beams().size() == 2u);
   BOOST_TEST(search.beams()[0].parent == 1);
   BOOST_TEST(search.beams()[1].parent == 0);
+  step.clear();  // the rules leave nothing: the live beams end as they are
+  search.advance(step);
   const auto results = search.results(2);
   BOOST_TEST_REQUIRE(results.size() == 2u);
-  BOOST_TEST((results[0].ids == Ids{6, 4}));
-  BOOST_TEST(results[0].score == -2.6 / 3, boost::test_tools::tolerance(1e-15));
-  BOOST_TEST((results[1].ids == Ids{5, 4}));
+  BOOST_TEST((results[0] == Hypothesis{{5}, -2.5 / 2, eos}));
+  BOOST_TEST((results[1] == Hypothesis{{6, 4}, -2.6 / 2, -1}));
+}
+
+// The first num_beams candidates end there, whatever they are: no more, though a beam would live.
+BOOST_AUTO_TEST_CASE(at_the_limit_the_first_end) {
+  auto how = two_beams;
+  how.max_length = 3;
+  BeamSearch search(how);
+  std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-4.0, 0, 7}};
+  search.advance(step);
+  BOOST_TEST(!search.done());
+  step = {{-2.5, 0, 3}, {-2.6, 1, eos}, {-2.7, 1, 4}, {-2.8, 0, 4}};
+  search.advance(step);
+  BOOST_TEST(search.done());
+  const auto results = search.results(2);
+  BOOST_TEST_REQUIRE(results.size() == 2u);
+  BOOST_TEST((results[0] == Hypothesis{{5, 3}, -2.5 / 2, -1}));
+  BOOST_TEST((results[1] == Hypothesis{{6}, -2.6 / 2, eos}));
 }
 
 BOOST_AUTO_TEST_CASE(of_equal_candidates_the_earlier_beam_and_the_smaller_token_come_first) {
-  BeamSearch search(two_beams());
+  BeamSearch search(two_beams);
   std::vector<BeamCandidate> step = {{-1.0, 0, 8}, {-1.0, 0, 3}, {-1.0, 0, 5}};
   search.advance(step);
   BOOST_TEST((search.beams()[0].history == Ids{9, 3}));
@@ -259,27 +283,28 @@ BOOST_AUTO_TEST_CASE(of_equal_candidates_the_earlier_beam_and_the_smaller_token_
   BOOST_TEST((search.beams()[1].history == Ids{9, 5, 1}));
 }
 
-// One result of 2 tokens with log-probability -1; is a live beam of 4 tokens that can reach 9 worth waiting for?
+// One result of 2 tokens, its end counted, with log-probability -1; is a live beam of 4 tokens that can reach 8 worth
+// waiting for?
 BOOST_AUTO_TEST_CASE(is_settled_when_its_config_says_so) {
   using enum EarlyStopping;
   const auto settled = [](EarlyStopping when, double length_penalty, double log_probability) {
-    auto how = two_beams();
+    auto how = two_beams;
     how.num_beams = 1;
     how.max_length = 9;
     how.early_stopping = when;
     how.length_penalty = length_penalty;
     FinishedBeams finished(how);
     BOOST_TEST(!finished.settled(-100.0, 4));  // nothing is finished yet
-    finished.add(Ids{9, 1}, -1.0);
+    finished.add(Ids{1}, eos, -1.0);
     return finished.settled(log_probability, 4);
   };
   BOOST_TEST(settled(Always, 1.0, -1.0));
-  // With the penalty 1 the result scores -1/2, the beam -x/4 now and -x/9 at best.
+  // With the penalty 1 the result scores -1/2, the beam -x/4 now and -x/8 at best.
   BOOST_TEST(!settled(Heuristic, 1.0, -1.9));
   BOOST_TEST(settled(Heuristic, 1.0, -2.0));
-  BOOST_TEST(!settled(Never, 1.0, -4.4));
-  BOOST_TEST(settled(Never, 1.0, -4.5));
-  // With the penalty -1 it scores -2, the beam -4x now and -9x at worst.
+  BOOST_TEST(!settled(Never, 1.0, -3.9));
+  BOOST_TEST(settled(Never, 1.0, -4.0));
+  // With the penalty -1 it scores -2, the beam -4x now and -8x at worst.
   BOOST_TEST(!settled(Heuristic, -1.0, -0.4));
   BOOST_TEST(settled(Heuristic, -1.0, -0.5));
   BOOST_TEST(!settled(Never, -1.0, -0.4));
@@ -287,7 +312,7 @@ BOOST_AUTO_TEST_CASE(is_settled_when_its_config_says_so) {
 }
 
 BOOST_AUTO_TEST_CASE(without_successors_ends_as_it_is) {
-  BeamSearch search(two_beams());
+  BeamSearch search(two_beams);
   std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}};
   search.advance(step);
   step.clear();

@@ -163,12 +163,13 @@ BOOST_AUTO_TEST_CASE(obey_the_rules_on_tokens) {
   how.bad_words_ids = {{5}, {7, 8}};
   int full = 0;
   for (const auto& results : subject.generate(sources(subject.vocabulary()), how))
-    for (const auto& [ids, score] : results) {
+    for (const auto& [ids, score, end] : results) {
       BOOST_TEST((ids.size() >= 5u && ids.size() <= 10u));  // the start counts, the forced end too
       BOOST_TEST(std::set<int>(ids.begin(), ids.end()).size() == ids.size());
       BOOST_TEST(std::count(ids.begin(), ids.end(), 5) == 0);
       const Ids bad = {7, 8};
       BOOST_TEST((std::search(ids.begin(), ids.end(), bad.begin(), bad.end()) == ids.end()));
+      BOOST_TEST(end == eos);
       full += ids.size() == 10u;
     }
   BOOST_TEST(full > 0);

@@ -335,6 +335,7 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
   const auto drawn = translate({"--do_sample", "--seed", "5"});
   BOOST_TEST(drawn == translate({"--do_sample", "--seed", "5", "--batch_size", "1"}));
   BOOST_TEST(drawn != translate({"--do_sample", "--seed", "6"}));
+  BOOST_TEST(translate({"--do_sample", "--min_p", "1"}) == translate({"--num_beams", "1"}));
 
   const auto line = lines_of(translate({})).at(0);
   auto words = line + "\n";
@@ -434,6 +435,9 @@ BOOST_AUTO_TEST_CASE(searches_that_make_no_sense_are_refused) {
   refused({"--num_beams", "0"}, {"--num_beams: must be an integer from 1 to"});
   refused({"--num_return_sequences", "3"}, {"num_return_sequences is 3"});
   refused({"--top_k", "3"}, {"--top_k", "--do_sample"});
+  refused({"--min_p", "0.1"}, {"--min_p", "--do_sample"});
+  refused({"--do_sample", "--min_p", "1.5"}, {"--min_p", "1.5"});
+  refused({"--clean_up_tokenization_spaces", "maybe"}, {"--clean_up_tokenization_spaces", "maybe"});
   refused({"--early_stopping", "maybe"}, {"true, false or never", "maybe"});
   refused({"--on_error", "panic"}, {"panic", "stop", "skip"});
   refused({"--batch_size", "0"}, {"--batch_size"});

@@ -107,6 +107,7 @@ BOOST_AUTO_TEST_CASE(keeps_what_it_does_not_know) {
   auto json = nlohmann::json::parse(folder.read("config.json"));
   json["id2label"] = {{"0", "LABEL_0"}};
   json["torch_dtype"] = "float16";
+  json["dtype"] = "float16";
   folder.write("config.json", json.dump());
   auto generation = nlohmann::json::parse(folder.read("generation_config.json"));
   generation["transformers_version"] = "4.34.1";
@@ -117,7 +118,9 @@ BOOST_AUTO_TEST_CASE(keeps_what_it_does_not_know) {
   io::save_model(folder.path.string(), backend, Stock(backend, config, 1), how);
   const auto again = nlohmann::json::parse(folder.read("config.json"));
   BOOST_TEST(again.at("id2label") == json.at("id2label"));
+  // That of the weights beside it, not of those that were read.
   BOOST_TEST(again.at("torch_dtype") == "float32");
+  BOOST_TEST(again.at("dtype") == "float32");
   BOOST_TEST(nlohmann::json::parse(folder.read("generation_config.json")).at("transformers_version") == "4.34.1");
 }
 
@@ -371,14 +374,90 @@ BOOST_AUTO_TEST_CASE(settings_of_older_models_lie_in_their_config) {
   BOOST_TEST(how.forced_eos_token_id == 0);
 }
 
-BOOST_AUTO_TEST_CASE(searches_that_are_not_supported) {
-  const auto path = folder.file("generation_config.json");
-  for (const auto& [key, value] : std::map<std::string, nlohmann::json>{
-           {"num_beam_groups", 2}, {"penalty_alpha", 0.6}, {"repetition_penalty", 1.2}, {"num_beams", 0}}) {
-    folder.write("generation_config.json", nlohmann::json{{key, value}}.dump());
-    BOOST_CHECK_EXCEPTION(io::load_generation_config(folder.path.string(), tiny::config()), FileError,
-                          says({path, key}));
-  }
+namespace {
+
+/// What judges the settings of a file and says why it refuses them.
+std::string fault_of(const nlohmann::json& settings) {
+  return io::generation_config(settings, "generation_config.json").fault();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(what_is_not_used_is_not_judged) {
+  for (const char* const settings :
+       {R"({"do_sample": false, "temperature": 0.0, "top_k": -1, "top_p": 7.5, "min_p": 2})",
+        R"({"suppress_tokens": [], "begin_suppress_tokens": [], "bad_words_ids": [], "forced_bos_token_id": null})",
+        R"({"typical_p": 0.2, "epsilon_cutoff": 0.1, "eta_cutoff": 0.1, "top_h": 0.4})",
+        R"({"num_beam_groups": 2, "diversity_penalty": 0.5})",
+        R"({"num_beams": 4, "penalty_alpha": 0.6, "dola_layers": "low"})",
+        R"({"repetition_penalty": 1, "encoder_no_repeat_ngram_size": 0, "token_healing": false, "low_memory": true})",
+        R"({"do_sample": true, "typical_p": 1.5, "epsilon_cutoff": 0.0, "eta_cutoff": 1.0})"})
+    BOOST_TEST(fault_of(nlohmann::json::parse(settings)) == "", settings);
+}
+
+BOOST_AUTO_TEST_CASE(what_changes_results_is_refused_by_name) {
+  const std::map<std::string, std::string> refused = {
+      {"repetition_penalty", R"({"repetition_penalty": 1.2})"},
+      {"encoder_repetition_penalty", R"({"encoder_repetition_penalty": 1.2})"},
+      {"encoder_no_repeat_ngram_size", R"({"encoder_no_repeat_ngram_size": 3})"},
+      {"num_beam_groups", R"({"num_beams": 4, "num_beam_groups": 2})"},
+      {"penalty_alpha", R"({"penalty_alpha": 0.6})"},
+      {"dola_layers", R"({"dola_layers": "low"})"},
+      {"typical_p", R"({"do_sample": true, "typical_p": 0.2})"},
+      {"epsilon_cutoff", R"({"do_sample": true, "epsilon_cutoff": 0.1})"},
+      {"eta_cutoff", R"({"do_sample": true, "eta_cutoff": 0.1})"},
+      {"top_h", R"({"do_sample": true, "top_h": 0.4})"},
+      {"min_p", R"({"do_sample": true, "min_p": 1.5})"},
+      {"temperature", R"({"do_sample": true, "temperature": 0.0})"},
+      {"sequence_bias", R"({"sequence_bias": [[[3], -1.0]]})"},
+      {"stop_strings", R"({"stop_strings": ["."]})"},
+      {"max_time", R"({"max_time": 3.5})"},
+      {"guidance_scale", R"({"guidance_scale": "two"})"},
+      {"watermarking_config", R"({"watermarking_config": {}})"},
+      {"token_healing", R"({"token_healing": true})"},
+      {"cache_implementation", R"({"cache_implementation": "quantized"})"},
+      {"num_beams", R"({"num_beams": 0})"},
+      {"num_return_sequences", R"({"num_return_sequences": 3})"},
+      {"suppress_tokens", R"({"suppress_tokens": [4, 0], "forced_eos_token_id": 0})"}};
+  for (const auto& [key, settings] : refused)
+    BOOST_TEST(fault_of(nlohmann::json::parse(settings)).find(key) != std::string::npos, settings);
+}
+
+// A flag overrides what a file says, and only what comes of both is judged.
+BOOST_AUTO_TEST_CASE(faults_are_the_files_or_the_callers) {
+  const auto read = io::generation_config({{"num_return_sequences", 3}, {"do_sample", false}}, "there.json");
+  auto how = read;
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), FileError, says({"there.json", "num_return_sequences is 3"}));
+  BOOST_CHECK_EXCEPTION(how.validate(), ConfigError, says({"there.json", "num_return_sequences is 3"}));
+  how.num_beams = 4;
+  BOOST_CHECK_NO_THROW(io::check_generation(how, read));
+  how.min_length = -1;
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), ConfigError, says({"min_length must not be negative"}));
+}
+
+BOOST_AUTO_TEST_CASE(lists_of_tokens_come_back) {
+  const nlohmann::json settings = {{"eos_token_id", {0, 3, 3, 0, 5}},
+                                   {"suppress_tokens", {7, 90}},
+                                   {"begin_suppress_tokens", {4}},
+                                   {"forced_bos_token_id", 6},
+                                   {"min_p", 0.25},
+                                   {"temperature", 0.0}};
+  const auto how = io::generation_config(settings, "file");
+  BOOST_TEST(how.eos_token_id == 0);
+  BOOST_TEST((how.further_eos_token_ids == std::vector<int>{3, 5}));
+  BOOST_TEST((how.ends(0) && how.ends(3) && how.ends(5) && !how.ends(4)));
+  BOOST_TEST(how.forced_bos_token_id == 6);
+  const auto checked = resolved(how, tiny::config());
+  BOOST_TEST((checked.suppress_tokens == std::vector<int>{7}));  // there is no token 90 to suppress
+  io::save_model(folder.path.string(), backend, model, how);
+  const auto written = nlohmann::json::parse(folder.read("generation_config.json"));
+  BOOST_TEST(written.at("eos_token_id") == nlohmann::json({0, 3, 5}));
+  for (const char* key : {"suppress_tokens", "begin_suppress_tokens", "forced_bos_token_id", "min_p", "temperature"})
+    BOOST_TEST(written.at(key) == settings.at(key));
+  BOOST_CHECK_THROW(io::generation_config({{"eos_token_id", nlohmann::json::array()}}, "file"), FileError);
+  BOOST_CHECK_THROW(io::generation_config({{"forced_bos_token_id", {1, 2}}}, "file"), FileError);
+  for (const auto& wrong : {nlohmann::json{{"eos_token_id", {0, 90}}}, nlohmann::json{{"forced_bos_token_id", 90}}})
+    BOOST_CHECK_EXCEPTION(resolved(io::generation_config(wrong, "file"), tiny::config()), ConfigError, says({"90"}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

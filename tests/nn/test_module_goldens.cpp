@@ -2,6 +2,7 @@
 // wrote inputs, outputs and gradients in float64.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE nn_module_goldens
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <map>
@@ -410,6 +411,35 @@ BOOST_AUTO_TEST_CASE(schedules) {
     seen.insert(schedule.kind);
   }
   BOOST_TEST(seen.size() == 4u);
+}
+
+// A draw gives the token in whose share of the probabilities the uniform number lies.
+BOOST_AUTO_TEST_CASE(sampling) {
+  std::ifstream file(golden::folder() / "modules/sampling.json");
+  BOOST_REQUIRE(file.good());
+  constexpr int draws = 1000;
+  constexpr double at_the_border = 1e-9;
+  Cpu<double> backend(1);
+  int narrowed = 0;
+  for (const auto& golden : nlohmann::json::parse(file)) {
+    const SamplingShape how{golden.at("temperature"), golden.at("top_k"), golden.at("top_p"), golden.at("min_p")};
+    auto logits = golden.at("logits").get<Values>();
+    const auto probabilities = golden.at("probabilities").get<Values>();
+    const auto columns = static_cast<int>(logits.size());
+    for (int i = 0; i < draws; ++i) {
+      const double uniform = (i + 0.5) / draws;
+      std::vector<int> drawn(1);
+      backend.sample(Rows<Cpu<double>>{logits.data(), 1, columns, columns}, how, Values{uniform}, drawn);
+      BOOST_REQUIRE((drawn[0] >= 0 && drawn[0] < columns));
+      double below = 0.0;
+      for (int c = 0; c < drawn[0]; ++c) below += probabilities[static_cast<std::size_t>(c)];
+      const double share = probabilities[static_cast<std::size_t>(drawn[0])];
+      BOOST_TEST_REQUIRE((share > 0.0 && uniform >= below - at_the_border && uniform <= below + share + at_the_border),
+                         uniform << " draws " << drawn[0] << " from " << golden.dump());
+    }
+    narrowed += std::count(probabilities.begin(), probabilities.end(), 0.0) > 0;
+  }
+  BOOST_TEST(narrowed == 7);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

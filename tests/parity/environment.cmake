@@ -16,9 +16,9 @@ function(run_step what advice)
 endfunction()
 
 if(NOT PYTHON)
-  find_program(python3 NAMES python3.11 python3.10 python3)
+  find_program(python3 NAMES python3.11 python3)
   if(NOT python3)
-    message(FATAL_ERROR "The reference values are made by Python 3.10 or 3.11, and there is no python3. "
+    message(FATAL_ERROR "The reference values are made by Python 3.11, and there is no python3. "
                         "On Debian and Ubuntu: apt-get install python3-venv\n" ${by_hand})
   endif()
   set(PYTHON "${VENV}/bin/python")
@@ -27,7 +27,7 @@ if(NOT PYTHON)
   run_step("${python3} -m venv"
     "It needs the modules venv and ensurepip (Debian and Ubuntu: apt-get install python3-venv)."
     "${python3}" -m venv "${VENV}")
-  run_step("pip install -r ${REQUIREMENTS}" "It needs Python 3.10 or 3.11, the network, and about 6 GB of disk."
+  run_step("pip install -r ${REQUIREMENTS}" "It needs Python 3.11, the network, and about 6 GB of disk."
     "${PYTHON}" -m pip install --disable-pip-version-check -q -r "${REQUIREMENTS}")
 endif()
 run_step("${PYTHON} ${reference}/check_environment.py" "Other versions compute other values."

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -149,10 +150,12 @@ def main() -> int:
             two_files = RobertaTokenizerFast(str(ours / "vocab.json"), str(ours / "merges.txt"),
                                              add_prefix_space=add_prefix_space, model_max_length=10**9)
             folder = Path(scratch) / f"fast-{add_prefix_space}"
-            two_files.save_pretrained(str(folder))
+            two_files.save_pretrained(str(folder))  # tokenizer.json and tokenizer_config.json
             name = f"RobertaTokenizerFast's folder, {'a' if add_prefix_space else 'no'} space in front"
             comparison.check(f"hard lines, {name}", folder, two_files, hard)
             (folder / "tokenizer.json").unlink()
+            for file in ("vocab.json", "merges.txt"):
+                shutil.copy(ours / file, folder)
             comparison.check(f"hard lines, {name}, without tokenizer.json", folder, two_files, hard)
 
         if arguments.data is not None:

@@ -46,7 +46,7 @@ def train(lines: list, size: int, add_prefix_space: bool = False) -> Tokenizer:
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:
     """tokenizer.json, and vocab.json and merges.txt as transformers writes them: with the added token."""
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     tokenizer.model.save(str(folder))
     vocabulary = dict(sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1]))
     (folder / "vocab.json").write_text(json.dumps(vocabulary) + "\n")

@@ -12,7 +12,7 @@ def main() -> int:
         if not name:
             continue
         try:
-            installed = importlib.metadata.version(name).split("+")[0]  # torch 2.1.2+cpu is torch 2.1.2
+            installed = importlib.metadata.version(name).split("+")[0]  # torch 2.15.0+cpu is torch 2.15.0
         except importlib.metadata.PackageNotFoundError:
             installed = "missing"
         if installed != pinned:

@@ -24,6 +24,7 @@ from transformers import GenerationConfig, MarianMTModel, MarianTokenizer
 from transformers.utils import logging
 
 import marian_variants as variants
+from double_precision import double_generation
 from interchange import FAMILY
 from marian_tokenizer_goldens import corpus
 from model_directories import Resave
@@ -81,7 +82,7 @@ def load(directory: Path, dtype) -> MarianMTModel:
     kinds = json.loads((directory / "config.json").read_text()).get("neural_attention", {}).get("projectors", {})
     stock = all(projector["type"] == "linear" for projector in kinds.values())
     model, report = (MarianMTModel if stock else NeuralMarianMTModel).from_pretrained(
-        directory, torch_dtype=torch.float32, output_loading_info=True)
+        directory, dtype=torch.float32, output_loading_info=True)
     if any(report.values()):
         raise SystemExit(f"{directory}: Hugging Face finds fault with the file: {report}")
     model = model.to(dtype).eval()
@@ -97,7 +98,10 @@ class HuggingFace:
         self.dtype = getattr(torch, dtype_name)
         with default_dtype(self.dtype):
             self.model = load(directory, self.dtype)
-        self.how = self.model.generation_config if how is None else GenerationConfig(**how)
+        if how is not None:  # given to generate, it would take from the model's what it leaves None
+            self.model.generation_config = GenerationConfig(**how)
+        self.how, _ = self.model._prepare_generation_config(None)
+        self.model._prepare_special_tokens(self.how)
         self.tolerance = SCORE_TOLERANCE[dtype_name]
 
     def padded(self, sources: list):
@@ -113,11 +117,9 @@ class HuggingFace:
 
     @torch.no_grad()
     def n_best(self, sources: list) -> list:
-        """For each source its (ids, score), the best first. generate rounds the scores to float32, also in a float64
-        model, so they are computed anew here; it must be the same number before rounding."""
-        with default_dtype(self.dtype):
-            found = self.model.generate(**self.padded(sources), generation_config=self.how, output_scores=True,
-                                        return_dict_in_generate=True)
+        """For each source its (ids, score), the best first. The score is computed anew; it must be generate's."""
+        with default_dtype(self.dtype), double_generation() if self.dtype == torch.float64 else contextlib.nullcontext():
+            found = self.model.generate(**self.padded(sources), output_scores=True, return_dict_in_generate=True)
         count = self.how.num_return_sequences
         results = [[] for _ in sources]
         for i, sequence in enumerate(found.sequences):
@@ -126,9 +128,9 @@ class HuggingFace:
                 results[i // count].append((ids, 0.0))
                 continue
             score = self.score(sources[i // count], ids)
-            rounded = float(found.sequences_scores[i])
-            if abs(score - rounded) > self.tolerance + 1e-7 * max(1.0, abs(score)):
-                raise AssertionError(f"generate's score of {ids} is {rounded}, computed anew it is {score}")
+            stated = float(found.sequences_scores[i])
+            if abs(score - stated) > self.tolerance * max(1.0, abs(score)):
+                raise AssertionError(f"generate's score of {ids} is {stated}, computed anew it is {score}")
             results[i // count].append((ids, score))
         return results
 
@@ -139,7 +141,7 @@ class HuggingFace:
         sequence = [how.decoder_start_token_id] + ids
         if len(sequence) < how.max_length:
             sequence.append(how.eos_token_id)
-        with default_dtype(self.dtype):
+        with default_dtype(self.dtype), double_generation() if self.dtype == torch.float64 else contextlib.nullcontext():
             inputs = self.padded([source])
             logits = self.model(**inputs, decoder_input_ids=torch.tensor([sequence[:-1]])).logits[0]
             processors = self.model._get_logits_processor(
@@ -149,7 +151,7 @@ class HuggingFace:
             for position, token in enumerate(sequence[1:]):
                 scores = logits[position : position + 1].log_softmax(dim=-1)
                 total += float(processors(torch.tensor([sequence[: position + 1]]), scores)[0, token])
-        return total / (1 + len(ids)) ** how.length_penalty
+        return total / (len(sequence) - 1) ** how.length_penalty
 
 
 def ours(program: Path, directory: Path, dtype_name: str, how, lines: list) -> list:
@@ -237,10 +239,12 @@ def compare_random(arguments, number: int) -> bool:
             "num_beams": draw.randint(2, 6), "length_penalty": draw.choice([1.0, 0.3, 2.0, -0.5]),
             "early_stopping": draw.choice([False, True, "never"]), "max_length": draw.randint(5, 20),
             "min_length": draw.choice([0, 0, 4]), "no_repeat_ngram_size": draw.choice([0, 1, 2, 3]),
-            "renormalize_logits": draw.choice([True, False])})
+            "renormalize_logits": draw.choice([True, False]), "suppress_tokens": draw.choice([None, [6, 9]]),
+            "begin_suppress_tokens": draw.choice([None, [5, 7]]), "forced_bos_token_id": draw.choice([None, None, 8])})
         how["num_return_sequences"] = how["num_beams"]
         print({name: how[name] for name in ("length_penalty", "early_stopping", "max_length", "min_length",
-                                            "no_repeat_ngram_size", "renormalize_logits")})
+                                            "no_repeat_ngram_size", "renormalize_logits", "suppress_tokens",
+                                            "begin_suppress_tokens", "forced_bos_token_id")})
         return compare_directory(arguments, directory, corpus()[0], how, ["float64"])
 
 

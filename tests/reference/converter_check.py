@@ -1,4 +1,4 @@
-"""Checks examples/translation/convert_pytorch_model.py on files that Hugging Face's own save_pretrained writes.
+"""Checks examples/translation/convert_pytorch_model.py on files as save_pretrained of Hugging Face 4 wrote them.
 
     python converter_check.py
 
@@ -22,6 +22,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
+from transformers.utils import logging
 
 from model_directories import fill
 from model_variants import saved_names
@@ -87,6 +88,34 @@ def random_model(seed: int) -> MarianMTModel:
     return model
 
 
+def save_pickled(model, folder: Path, shard_bytes=None) -> None:
+    """What save_pretrained of Hugging Face 4 wrote, 5 does not any more: pytorch_model.bin, or shards of it of about that
+    many bytes, where tied tensors stand under each of their names."""
+    folder.mkdir()
+    model.config.save_pretrained(folder)
+    if model.can_generate():
+        model.generation_config.save_pretrained(folder)
+    dropped = set(model._keys_to_ignore_on_save or ())
+    state = {name: tensor for name, tensor in model.state_dict().items() if name not in dropped}
+    if shard_bytes is None:
+        torch.save(state, folder / "pytorch_model.bin")
+        return
+    shards, bytes_left = [{}], shard_bytes
+    for name, tensor in state.items():
+        if shards[-1] and tensor.nbytes > bytes_left:
+            shards.append({})
+            bytes_left = shard_bytes
+        shards[-1][name] = tensor
+        bytes_left -= tensor.nbytes
+    where = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"pytorch_model-{number:05}-of-{len(shards):05}.bin"
+        torch.save(shard, folder / file)
+        where |= dict.fromkeys(shard, file)
+    index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in state.values())}, "weight_map": where}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+
+
 def check_as_program(scratch: Path) -> None:
     """Once as a user runs it: exit codes and the help."""
     folder = scratch / "program"
@@ -98,12 +127,12 @@ def check_as_program(scratch: Path) -> None:
         require(done.returncode == code and text in done.stdout + done.stderr, f"{arguments}: {done}")
 
 
-def check_saved_by_hf(scratch: Path) -> None:
+def check_pickled(scratch: Path) -> None:
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        for shards in (None, "20KB"):
+        for shards in (None, 20_000):
             folder = scratch / f"hf-{dtype}-{shards}".replace("torch.", "")
             model = random_model(5).to(dtype)
-            model.save_pretrained(folder, safe_serialization=False, **({"max_shard_size": shards} if shards else {}))
+            save_pickled(model, folder, shards)
             require(bool(list(folder.glob("pytorch_model-*.bin"))) == bool(shards), "no shards where shards are wanted")
             others = {file.name: file.read_bytes() for file in folder.iterdir()}
             accepted(folder)
@@ -118,7 +147,7 @@ def check_saved_by_hf(scratch: Path) -> None:
             with safe_open(folder / "model.safetensors", "pt") as file:
                 require(file.metadata() == {"format": "pt"}, "transformers needs the metadata format pt")
             # Hugging Face's own safetensors file for this model has the same bytes.
-            model.save_pretrained(scratch / "own", safe_serialization=True)
+            model.save_pretrained(scratch / "own")
             require((scratch / "own" / "model.safetensors").read_bytes() ==
                     (folder / "model.safetensors").read_bytes(), "not the bytes that Hugging Face writes")
             alone = scratch / "alone"
@@ -126,7 +155,7 @@ def check_saved_by_hf(scratch: Path) -> None:
             alone.mkdir()
             for name in ("config.json", "generation_config.json", "model.safetensors"):
                 shutil.copy(folder / name, alone)
-            again, info = MarianMTModel.from_pretrained(alone, output_loading_info=True, torch_dtype=dtype)
+            again, info = MarianMTModel.from_pretrained(alone, output_loading_info=True, dtype=dtype)
             require(not any(info.values()), f"Hugging Face does not take the file: {info}")
             require(all(same(value, state[name]) for name, value in again.state_dict().items()), "read back otherwise")
 
@@ -240,8 +269,9 @@ def check_refusals(scratch: Path) -> None:
 
 
 def main() -> None:
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as scratch:
-        for check in (check_as_program, check_saved_by_hf, check_odd_tensors, check_refusals):
+        for check in (check_as_program, check_pickled, check_odd_tensors, check_refusals):
             check(Path(scratch))
             print(f"{check.__name__}: fine")
 

@@ -19,7 +19,7 @@ import torch
 from transformers import RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, RobertaModel
 from transformers import RobertaTokenizerFast
 
-from converter_check import accepted
+from converter_check import accepted, save_pickled
 from model_directories import EditedFile, Family, Resave, check_aliases, fill, read_tensors, require
 from model_directories import require_equal_tensors, run
 from neural_projections import NeuralRobertaForMaskedLM
@@ -81,7 +81,7 @@ def other_parts(family: Family, resave: Resave, scratch: Path, generator: random
     for model, unexpected in ((bare, "embeddings.word_embeddings.weight"),
                               (RobertaForSequenceClassification(config), "classifier.dense.weight")):
         folder = scratch / type(model).__name__
-        model.save_pretrained(folder, safe_serialization=True)
+        model.save_pretrained(folder)
         resave.refused(folder, file.never, names=["model.safetensors", "missing      lm_head.bias",
                                                   f"unexpected   {unexpected}"])
     described = json.loads((file.folder / "config.json").read_text())
@@ -95,14 +95,14 @@ def other_parts(family: Family, resave: Resave, scratch: Path, generator: random
 
 
 def converted(family: Family, resave: Resave, scratch: Path, generator: random.Random) -> None:
-    for case, shards in enumerate((None, "20KB")):
+    for case, shards in enumerate((None, 20_000)):
         folder, own = scratch / f"pickled{case}", scratch / f"own{case}"
         config = random_config(generator, 23, **({"hidden_size": 36} if shards else {}))
         model = random_model(config, generator.randrange(1000))
-        model.save_pretrained(folder, safe_serialization=False, **({"max_shard_size": shards} if shards else {}))
+        save_pickled(model, folder, shards)
         require((folder / "pytorch_model.bin.index.json").is_file() == bool(shards), "shards, or none, against the wish")
         accepted(folder)
-        model.save_pretrained(own, safe_serialization=True)
+        model.save_pretrained(own)
         resave(folder, scratch / f"ours{case}")
         require_equal_tensors(read_tensors(scratch / f"ours{case}"), read_tensors(own), "converted")
     print("  pytorch_model.bin, whole and in shards: equal")

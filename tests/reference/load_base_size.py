@@ -29,7 +29,7 @@ def write_model(directory: Path) -> int:
     model = MarianMTModel(MarianConfig(**BASE_SIZE))
     model.generation_config.bad_words_ids = [[BASE_SIZE["pad_token_id"]]]
     model.generation_config.renormalize_logits = True
-    model.save_pretrained(directory, safe_serialization=True)
+    model.save_pretrained(directory)
     return (directory / "model.safetensors").stat().st_size
 
 

@@ -3,8 +3,10 @@
 from collections import Counter
 
 import numpy as np
+import torch
 from transformers import GenerationConfig
 
+from double_precision import double_generation
 from model_goldens import attention_mask, pad_rows, require
 
 BEAM_COUNTS = {2, 4, 6}
@@ -37,6 +39,8 @@ def settings(subject, plain: list) -> list:
     pairs = Counter(pair for ids in found for pair in zip(ids, ids[1:]) if word[0] not in pair)
     triples = [list(ids[i : i + 3]) for ids in found for i in range(len(ids) - 2) if word[0] not in ids[i : i + 3]]
     pair = list(max(pairs, key=lambda pair: (pairs[pair], pair))) if pairs else [word[0], word[0]]
+    ordinary = [id for id in range(subject.vocabulary) if id not in (pad, eos, *word, *pair)]
+    first = sorted({ids[0] for ids in found if ids} | {ids[1] for ids in found[:1] if len(ids) > 1})
     words = [[pad], word, pair] + triples[:1]
 
     def each(**changes):
@@ -61,52 +65,48 @@ def settings(subject, plain: list) -> list:
         each(num_beams=6, max_length=6, length_penalty=2.0, num_return_sequences=6),
         each(num_beams=2, max_length=limit - 3, forced_eos_token_id=None, length_penalty=0.0, early_stopping=True,
              renormalize_logits=True, no_repeat_ngram_size=3, min_length=5, bad_words_ids=words),
+        each(num_beams=4, suppress_tokens=word, num_return_sequences=2),
+        each(num_beams=4, begin_suppress_tokens=first, num_return_sequences=2),
+        each(num_beams=4, forced_bos_token_id=ordinary[0], begin_suppress_tokens=first, num_return_sequences=4),
+        each(num_beams=3, eos_token_id=[eos, *pair[1:]], min_length=4, num_return_sequences=3),
+        each(num_beams=1, forced_bos_token_id=ordinary[1], eos_token_id=[eos, pair[1]], suppress_tokens=word),
     ]
 
 
 def run(model, sources, how: dict):
     """The results of each sentence, the best first, and the smallest lead of a greedy choice."""
-    pad, eos, count = how["pad_token_id"], how["eos_token_id"], how["num_return_sequences"]
-    out = model.generate(
-        input_ids=pad_rows(sources, pad),
-        attention_mask=attention_mask(sources),
-        generation_config=GenerationConfig(**how),
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
+    pad, count = how["pad_token_id"], how["num_return_sequences"]
+    ends = how["eos_token_id"] if isinstance(how["eos_token_id"], list) else [how["eos_token_id"]]
+    # As generation_config.json would say it; what a config given to generate leaves None comes from here.
+    model.generation_config = GenerationConfig(**how)
+    with double_generation():
+        out = model.generate(
+            input_ids=pad_rows(sources, pad),
+            attention_mask=attention_mask(sources),
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
     results = [[] for _ in sources]
     margin = np.inf
     for index, row in enumerate(out.sequences.numpy()):
         require(row[0] == how["decoder_start_token_id"], "generation does not begin with the start token")
-        ended = np.flatnonzero(row[1:] == eos)
+        ended = np.flatnonzero(np.isin(row[1:], ends))
         ids = [int(token) for token in (row[1 : 1 + ended[0]] if ended.size else row[1:])]
         require(pad not in ids or not how["bad_words_ids"], "the padding token was chosen")
         require(len(ids) < how["max_length"], "a result is too long")
         result = {"ids": ids}
         if how["num_beams"] > 1:
-            result["score"] = beam_score(out, index, len(ids), how)
+            score = out.sequences_scores[index]
+            require(score.dtype == torch.float64 and score.isfinite(), f"the score is {score}")
+            result["score"] = float(score)
         else:
+            first = 0 if how.get("forced_bos_token_id") is None else 1
             forced = how["max_length"] - 2 if how["forced_eos_token_id"] is not None else how["max_length"]
-            for scores in out.scores[: min(forced, len(ids) + 1)]:
+            for scores in out.scores[first : min(forced, len(ids) + 1)]:
                 best = scores[index].topk(2).values
                 margin = min(margin, float(best[0] - best[1]))
         results[index // count].append(result)
     return results, margin
-
-
-def beam_score(out, index: int, length: int, how: dict) -> float:
-    """sequences_scores in float64; HF stores them in float32. The steps' scores and which beam they belonged to say
-    what the search summed up: log-probabilities after all processing, the end token's too. HF divides by
-    length^penalty, where the start token counts and the end token does not."""
-    beams = out.beam_indices[index]
-    steps = int((beams >= 0).sum())
-    total = 0.0
-    for step in range(steps):
-        total += float(out.scores[step][beams[step], out.sequences[index, step + 1]])
-    score = total / (length + 1) ** how["length_penalty"]
-    stored = float(out.sequences_scores[index])
-    require(np.isfinite(score) and abs(score - stored) <= 1e-6 * abs(score), f"HF's score is {stored}, not {score}")
-    return score
 
 
 def generations(model, subject, sources) -> list:
@@ -138,7 +138,7 @@ def check_variety(subject, found: list) -> None:
     best = {i: [sentence[0]["ids"] for sentence in generation["results"]] for i, generation in enumerate(found)}
     plain = best[3]
     require(best[2] != plain or best[4] != plain, "neither beams nor the length penalty matter")
-    for i in (1, 5, 6, 7, 13, 14, 16):
+    for i in (1, 5, 6, 7, 13, 14, 16, 17, 18, 19, 20, 21):
         require(best[i] != plain, f"setting {i} gives what the plain beam search gives")
     unfinished = [len(r["ids"]) == 5 for sentence in found[14]["results"] for r in sentence]
     require(any(unfinished) and not all(unfinished), "short results should be both finished and unfinished")

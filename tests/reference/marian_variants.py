@@ -188,8 +188,9 @@ def build(subject: Subject) -> MarianMTModel:
     shared = model.model.shared
     if shared.padding_idx != config.pad_token_id:
         raise AssertionError("the embedding lost its padding index")
-    if model.model.encoder.embed_tokens is not shared or model.model.decoder.embed_tokens is not shared:
-        raise AssertionError("encoder and decoder do not share the embedding module")
+    for tokens in (model.model.encoder.embed_tokens, model.model.decoder.embed_tokens):
+        if tokens.weight is not shared.weight or tokens.padding_idx != shared.padding_idx:
+            raise AssertionError("encoder and decoder do not share the embedding")
     if model.lm_head.weight is not shared.weight:
         raise AssertionError("the output layer is not tied to the embedding")
     return model.eval()

@@ -50,7 +50,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     def fast(folder: Path):
-        return RobertaTokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=10**9)
+        return RobertaTokenizerFast.from_pretrained(folder, model_max_length=10**9)  # tokenizer.json
 
     tokenizer = fast(BYTE_BPE)
     text = (BYTE_BPE / "text.txt").read_text(encoding="utf-8").split("\n")

@@ -61,13 +61,14 @@ def saved_names(model) -> list:
 
 
 @torch.no_grad()
-def fill_randomly(model, seed: int, own_values=lambda name, noise: None) -> None:
+def fill_randomly(model, seed: int, own_values=lambda name, noise: None, order=lambda name: 0) -> None:
     """Gives every saved tensor non-trivial values, rows of padding included. own_values(name, noise) may give those of
-    a tensor that needs others."""
+    a tensor that needs others. Numbers are drawn in the model's order of tensors; those of which `order` is less come
+    first."""
     generator = np.random.default_rng(seed)
     state = model.state_dict()
     norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
-    for name in saved_names(model):
+    for name in sorted(saved_names(model), key=order):
         tensor = state[name]
         noise = generator.standard_normal(tuple(tensor.shape))
         owner, _, leaf = name.rpartition(".")

@@ -1,8 +1,8 @@
 """Writes tests/golden/modules/: float64 values and gradients of single modules, optimizer steps and schedules.
 
 Usage: python module_goldens.py [--output DIR]     (default: ../golden/modules beside this file)
-modules.safetensors has keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, README.md lists the
-keys with their shapes. All three are byte-identical from run to run.
+modules.safetensors has keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, sampling.json what is
+left of probabilities where tokens are drawn, README.md lists the keys with their shapes. All of them are byte-identical from run to run.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
 from torch import nn
-from transformers import get_scheduler
+from transformers import GenerationConfig, get_scheduler
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 import marian_variants as variants
@@ -120,7 +120,7 @@ def simple_modules(g: Goldens) -> None:
 
 
 class RmsNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) * weight: torch 2.1 has none."""
+    """x / sqrt(mean(x^2) + eps) * weight, eps 1e-5."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -252,7 +252,7 @@ def cross_entropy(g: Goldens) -> None:
 def positions(g: Goldens) -> None:
     for case, length, width in (("even", 24, 12), ("odd", 9, 7)):
         table = variants.sinusoidal_table(length, width)
-        stock = MarianSinusoidalPositionalEmbedding(length, width).weight.detach().numpy().astype(np.float32)
+        stock = MarianSinusoidalPositionalEmbedding(length, width).create_weight().numpy().astype(np.float32)
         require(np.array_equal(table.astype(np.float32), stock), "the table differs from HF's")
         g.put(f"positions.{case}", table=table, table_float32=stock)
 
@@ -329,6 +329,28 @@ def schedules() -> list:
     return found
 
 
+def sampling() -> list:
+    """What is left of the probabilities of one row of logits where generate draws: its own processors, one after
+    another."""
+    generator = np.random.default_rng(20242)
+    model = variants.build(variants.PRESETS[0])
+    found = []
+    for temperature, top_k, top_p, min_p in (
+        (1.0, 0, 1.0, 0.1), (0.7, 0, 1.0, 0.3), (2.0, 9, 1.0, 0.5), (1.0, 0, 0.8, 0.02), (1.5, 6, 0.9, 0.25),
+        (1.0, 0, 1.0, 1.0), (1.3, 7, 0.7, None), (1.0, 0, 1.0, 1e-6),
+    ):
+        how = GenerationConfig(do_sample=True, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+        logits = torch.from_numpy(2 * generator.standard_normal((1, 16)))
+        processors = model._get_logits_processor(generation_config=how, input_ids_seq_length=1)
+        scores = processors(torch.zeros((1, 1), dtype=torch.int64), logits)
+        probabilities = scores.softmax(dim=-1)[0]
+        require(probabilities.dtype == torch.float64, "the probabilities are rounded")
+        require((probabilities == 0).any() == (min_p != 1e-6) and (probabilities > 0).any(), "nothing is ruled out, or all")
+        found.append({"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p or 0.0,
+                      "logits": logits[0].tolist(), "probabilities": probabilities.tolist()})
+    return found
+
+
 def key_list(tensors: dict) -> str:
     lines = [
         "# Keys of modules.safetensors",
@@ -367,6 +389,7 @@ def main() -> None:
     save_file(goldens.tensors, str(path))
     path.chmod(0o644)
     (folder / "schedules.json").write_text(json.dumps(schedules(), indent=1) + "\n")
+    (folder / "sampling.json").write_text("[\n" + ",\n".join(json.dumps(one) for one in sampling()) + "]\n")
     (folder / "README.md").write_text(key_list(goldens.tensors))
     require(path.stat().st_size < 400_000, "the goldens are too large")
     print(f"{len(goldens.tensors)} tensors, {path.stat().st_size} bytes")

@@ -120,7 +120,10 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     replace_projections(found, subject.projectors)
     model = model.double()
     model.tie_weights()
-    fill_randomly(model, subject.seed)
+    # Hugging Face has put the positions behind the LayerNorm; the committed values are drawn in the former order.
+    leading = ("word_embeddings", "position_embeddings")
+    fill_randomly(model, subject.seed, order=lambda name: not name.startswith(tuple(
+        f"roberta.embeddings.{table}." for table in leading)))
     embeddings, head = model.roberta.embeddings, model.lm_head
     if {embeddings.word_embeddings.padding_idx, embeddings.position_embeddings.padding_idx} != {subject.pad_id}:
         raise AssertionError("an embedding lost its padding index")

@@ -57,9 +57,10 @@ text::ByteBpe with_space(const text::ByteBpe& bpe) {
   return text::ByteBpe(std::move(model));
 }
 
-/// The golden vocabulary in the two files of GPT-2's layout.
+/// The golden vocabulary in the two files of GPT-2's layout, and what <mask> is in a third.
 text::ByteBpe load_two_files(const Scratch& scratch) {
   for (const auto* name : {"vocab.json", "merges.txt"}) put(scratch / name, contents(golden_path(name)));
+  put(scratch / "special_tokens_map.json", R"({"mask_token": {"content": "<mask>", "lstrip": true}})");
   return text::ByteBpe::load(scratch.path.string());
 }
 
@@ -301,6 +302,34 @@ BOOST_AUTO_TEST_CASE(of_roberta) {
   }
 }
 
+// Without tokenizer.json <mask> takes white space along only where another file says so, as in Hugging Face 5.
+BOOST_AUTO_TEST_CASE(of_two_files_take_white_space_as_others_say) {
+  const Scratch scratch;
+  put(scratch / "vocab.json", contents(golden_path("vocab.json")));
+  put(scratch / "merges.txt", contents(golden_path("merges.txt")));
+  const auto read = [&] {
+    const auto bpe = text::ByteBpe::load(scratch.path.string());
+    return bpe.decode(bpe.encode("The \t<mask> sea"));
+  };
+  const std::string kept = "The \t<mask> sea", taken = "The<mask> sea";
+  BOOST_TEST(read() == kept);
+  put(scratch / "special_tokens_map.json", R"({"mask_token": {"content": "<mask>", "lstrip": true}, "x": "<mask>"})");
+  BOOST_TEST(read() == taken);
+  put(scratch / "tokenizer_config.json", R"({"mask_token": "<mask>", "added_tokens_decoder": {}})");
+  BOOST_TEST(read() == taken);
+  put(scratch / "tokenizer_config.json",
+      R"({"added_tokens_decoder": {"639": {"content": "<mask>", "lstrip": false, "special": true}}})");
+  BOOST_TEST(read() == kept);
+  std::filesystem::remove(scratch / "special_tokens_map.json");
+  BOOST_TEST(read() == kept);
+  put(scratch / "tokenizer_config.json", R"({"mask_token": {"content": "<mask>", "lstrip": true}})");
+  BOOST_TEST(read() == taken);
+  put(scratch / "tokenizer_config.json", R"({"mask_token": {"content": "<mask>", "lstrip": "yes"}})");
+  BOOST_CHECK_EXCEPTION(read(), FileError, says({"tokenizer_config.json", "lstrip"}));
+  put(scratch / "tokenizer_config.json", "[]");
+  BOOST_CHECK_EXCEPTION(read(), FileError, says({"tokenizer_config.json"}));
+}
+
 BOOST_AUTO_TEST_CASE(of_gpt2) {
   const Scratch scratch;
   auto vocabulary = json::parse(contents(golden_path("vocab.json")));
@@ -354,7 +383,9 @@ BOOST_AUTO_TEST_CASE(saved_and_loaded) {
   BOOST_TEST(config["model_max_length"] == 128);
   BOOST_TEST(config["tokenizer_class"] == "RobertaTokenizer");
   std::filesystem::remove(folder + "/tokenizer.json");
-  check_same(text::ByteBpe::load(folder).model(), bpe.model());
+  auto without = bpe.model();
+  for (auto& token : without.added_tokens) token.lstrip = false;  // which no other file says
+  check_same(text::ByteBpe::load(folder).model(), without);
 
   // As RobertaTokenizerFast, which does not ask tokenizer.json whether a space is put in front.
   bpe.save(folder);
@@ -465,12 +496,9 @@ BOOST_AUTO_TEST_CASE(tokenizer_json) {
   };
   check_same(load(document).model(), golden_bpe().model());
 
-  // Newer versions write merges as pairs; an added token need not be in the model's vocabulary.
+  // Older versions write a merge as one string; an added token need not be in the model's vocabulary.
   auto other = document;
-  for (auto& merge : other["model"]["merges"]) {
-    const auto pair = merge.get<std::string>();
-    merge = {pair.substr(0, pair.find(' ')), pair.substr(pair.find(' ') + 1)};
-  }
+  for (auto& merge : other["model"]["merges"]) merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
   BOOST_TEST(!other["model"]["vocab"].contains("<mask>"));
   other["model"]["vocab"]["<mask>"] = 639;
   other["truncation"] = {{"max_length", 5}};

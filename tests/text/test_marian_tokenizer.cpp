@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(encodes_as_hf) {
 
 BOOST_AUTO_TEST_CASE(decodes_as_hf) {
   auto tokenizer = text::MarianTokenizer::load(golden_tokenizer);
-  BOOST_TEST(tokenizer.clean_up_spaces());  // HF 4's default where the folder says nothing
+  BOOST_TEST(!tokenizer.clean_up_spaces());  // the folder says nothing
   const auto cases = json::parse(text::read_text_bytes(golden_tokenizer + "/cases.json"));
   BOOST_TEST_REQUIRE(cases["decoded"].size() > 190u);
   for (const auto& one : cases["decoded"]) {
@@ -97,6 +97,7 @@ BOOST_AUTO_TEST_CASE(decodes_as_hf) {
     BOOST_TEST(tokenizer.decode(ids) == one["clean"].get<std::string>());
     tokenizer.set_clean_up_spaces(false);
     BOOST_TEST(tokenizer.decode(ids) == one["exact"].get<std::string>());
+    BOOST_TEST(tokenizer.decode(ids, true) == one["clean"].get<std::string>());
   }
   BOOST_TEST_REQUIRE(cases["cleaned"].size() > 5u);
   for (const auto& one : cases["cleaned"])
@@ -341,6 +342,8 @@ BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {
   }
   const auto directory = copy_golden(folder);
   std::filesystem::remove(folder.file("tokenizer_config.json"));
+  BOOST_TEST(!text::MarianTokenizer::load(directory).clean_up_spaces());
+  folder.write("tokenizer_config.json", R"({"clean_up_tokenization_spaces":true})");
   BOOST_TEST(text::MarianTokenizer::load(directory).clean_up_spaces());
   folder.write("tokenizer_config.json", R"({"clean_up_tokenization_spaces":false,"separate_vocabs":null})");
   BOOST_TEST(!text::MarianTokenizer::load(directory).clean_up_spaces());

@@ -127,6 +127,53 @@ BOOST_AUTO_TEST_CASE(small_batches_give_what_large_ones_give) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(spaces_are_cleaned_up_where_asked_for) {
+  const Subject<Cpu<double>> subject;
+  // Of a space, "e" and a full stop, each behind each, a text has nearly all pairs: a full stop behind a space, too.
+  auto how = Subject<Cpu<double>>::beams(4);
+  const auto& vocabulary = tokenizer().vocabulary();
+  for (int id = 1; id < vocabulary.size(); ++id)
+    if (const auto& piece = vocabulary.piece(id); piece != "\u2581" && piece != "e" && piece != ".")
+      how.suppress_tokens.push_back(id);
+  how.no_repeat_ngram_size = 2;
+  how.min_length = 10;
+  const auto lines = sentences();
+  text::TranslatorOptions options;
+  const auto as_it_is = subject.translator(options).translate(lines, how);
+  int changed = 0;
+  for (const bool clean : {false, true}) {
+    options.clean_up_spaces = clean;
+    const auto results = subject.translator(options).translate(lines, how);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const auto& exact = as_it_is[i].text();  // the folder says nothing
+      BOOST_TEST(results[i].text() == (clean ? text::MarianTokenizer::clean_up_english(exact) : exact));
+      changed += results[i].text() != exact;
+    }
+  }
+  BOOST_TEST(changed > 0);
+}
+
+// A full stop that ends a sentence stands in its text; </s> does not.
+BOOST_AUTO_TEST_CASE(an_end_that_is_a_piece_is_part_of_the_text) {
+  const Subject<Cpu<double>> subject;
+  auto how = Subject<Cpu<double>>::beams(1);
+  how.max_length = 12;
+  const auto translator = subject.translator();
+  const auto plain = translator.translate(sentences(), how);
+  int ended = 0;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    const auto& ids = plain[i].candidates.front().ids;
+    if (ids.size() < 4) continue;
+    how.further_eos_token_ids = {ids[2]};
+    const auto place = std::find(ids.begin(), ids.end(), ids[2]);
+    const auto cut = translator.translate(sentences()[i], how);
+    BOOST_TEST((cut.candidates.front().ids == std::vector<int>(ids.begin(), place)));
+    BOOST_TEST(cut.text() == tokenizer().decode(std::vector<int>(ids.begin(), place + 1)));
+    ++ended;
+  }
+  BOOST_TEST(ended > 10);
+}
+
 BOOST_AUTO_TEST_CASE(draws_depend_on_the_line_and_not_on_the_batch) {
   const Subject<Cpu<double>> subject;
   auto how = Subject<Cpu<double>>::beams(1);
@@ -219,7 +266,7 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
   refused([](auto& o) { o.batch_tokens = 0; });
   refused([](auto& o) { o.max_source_tokens = 1; });
   auto how = Subject<Cpu<float>>::beams(2);
-  how.temperature = 0.0;
+  how.num_return_sequences = 3;
   BOOST_CHECK_THROW(text::Translator(subject.model, tokenizer(), how), ConfigError);
   BOOST_CHECK_THROW(subject.translator().translate("Der Hund", how), ConfigError);
 }

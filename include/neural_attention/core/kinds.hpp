@@ -30,11 +30,13 @@ struct AttentionShape {
 };
 
 /// How one token is drawn from logits: they are divided by `temperature`, then only the `top_k` largest stay (0: all),
-/// and of these only the largest ones that it takes to hold `top_p` of the probability.
+/// of these only the largest ones that it takes to hold `top_p` of the probability, and of these only those with at
+/// least `min_p` times the largest one's probability.
 struct SamplingShape {
   double temperature = 1.0;
   int top_k = 0;
   double top_p = 1.0;
+  double min_p = 0.0;
 };
 
 /// Step `step` (from 1) of Adam as PyTorch defines it. With `decoupled` the weight decay is AdamW's, else it is an L2

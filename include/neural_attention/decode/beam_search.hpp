@@ -1,6 +1,6 @@
-// Beam search for one sentence, as Hugging Face 4.34 defines it: the live beams, the best finished results, and what is
+// Beam search for one sentence, as Hugging Face 5.24 defines it: the live beams, the best finished results, and what is
 // done with the candidates of a step. It knows no model; a history is a start token and what followed.
-// A finished history of n tokens, the start counted and the end not, scores Σ log p / n^length_penalty.
+// A result of n tokens, the start not counted and the end counted, scores Σ log p / n^length_penalty.
 #pragma once
 
 #include <algorithm>
@@ -20,47 +20,45 @@ class FinishedBeams {
       : capacity_(static_cast<std::size_t>(how.num_beams)),
         length_penalty_(how.length_penalty),
         early_stopping_(how.early_stopping),
-        max_length_(how.max_length) {}
+        longest_(how.max_length - 1) {}
 
-  void add(std::span<const int> history, double log_probability) {
-    const double score = scored(log_probability, static_cast<int>(history.size()));
-    if (full() && !(score > worst())) return;
-    if (full()) results_.erase(std::min_element(results_.begin(), results_.end(), by_score));
-    results_.push_back({{history.begin() + 1, history.end()}, score});
+  /// `ids` is without start and end, `end` the token that ended it, or -1.
+  void add(std::span<const int> ids, int end, double log_probability) {
+    const double score = scored(log_probability, static_cast<int>(ids.size()) + (end >= 0 ? 1 : 0));
+    const auto better = [](double a, const Hypothesis& b) { return a > b.score; };
+    const auto place = std::upper_bound(results_.begin(), results_.end(), score, better);
+    if (full() && place == results_.end()) return;
+    results_.insert(place, {{ids.begin(), ids.end()}, score, end});
+    if (results_.size() > capacity_) results_.pop_back();
   }
 
-  /// Whether nothing that is still alive is worth waiting for: the likeliest candidate has `log_probability` and
+  /// Whether nothing that is still alive is worth waiting for: the likeliest live beam has `log_probability` and
   /// `length` tokens.
   bool settled(double log_probability, int length) const {
     if (!full()) return false;
     if (early_stopping_ == EarlyStopping::Always) return true;
     // Where length helps, the best that a beam can become is as long as can be without losing probability.
     const bool longest = early_stopping_ == EarlyStopping::Never && length_penalty_ > 0.0;
-    return worst() >= scored(log_probability, longest ? max_length_ : length);
+    return results_.back().score >= scored(log_probability, longest ? longest_ : length);
   }
 
-  /// The `count` best, or all where there are fewer; of equals the one that was finished last.
+  /// The `count` best, or all where there are fewer; of equals the one that was finished first.
   std::vector<Hypothesis> best(int count) const {
-    std::vector<Hypothesis> sorted(results_.rbegin(), results_.rend());
-    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return by_score(b, a); });
-    sorted.resize(std::min(sorted.size(), static_cast<std::size_t>(count)));
-    return sorted;
+    const auto found = std::min(results_.size(), static_cast<std::size_t>(count));
+    return {results_.begin(), results_.begin() + static_cast<std::ptrdiff_t>(found)};
   }
 
  private:
-  static bool by_score(const Hypothesis& a, const Hypothesis& b) { return a.score < b.score; }
-
   bool full() const { return results_.size() >= capacity_; }
-  double worst() const { return std::min_element(results_.begin(), results_.end(), by_score)->score; }
   double scored(double log_probability, int length) const {
-    return log_probability / std::pow(double(length), length_penalty_);
+    return log_probability / std::pow(double(std::max(length, 1)), length_penalty_);
   }
 
   std::size_t capacity_;
   double length_penalty_;
   EarlyStopping early_stopping_;
-  int max_length_;
-  std::vector<Hypothesis> results_;
+  int longest_;
+  std::vector<Hypothesis> results_;  // the best first
 };
 
 /// A beam that could be: a live one and a token behind it, with the log-probability of the whole.
@@ -78,9 +76,9 @@ class BeamSearch {
     int parent;  ///< the beam that it was before the last step
   };
 
-  /// `how` is resolved: it has the ids of a model.
+  /// `how` is resolved: it has the ids of a model. It must outlive the search.
   explicit BeamSearch(const GenerationConfig& how)
-      : width_(static_cast<std::size_t>(how.num_beams)), eos_(how.eos_token_id), finished_(how) {
+      : how_(&how), width_(static_cast<std::size_t>(how.num_beams)), finished_(how) {
     // All beams begin alike; all but the first begin so unlikely that they live on only where it has too few
     // successors.
     constexpr double hopeless = -1e9;
@@ -88,19 +86,25 @@ class BeamSearch {
       beams_.push_back({{how.decoder_start_token_id}, b == 0 ? 0.0 : hopeless, static_cast<int>(b)});
   }
 
+  explicit BeamSearch(const GenerationConfig&&) = delete;
+
   /// The live beams, the likeliest first.
   std::span<const Beam> beams() const { return beams_; }
   bool done() const { return done_; }
-  /// How many candidates a step looks at; more than these need not be offered, of one beam neither.
-  int wanted() const { return static_cast<int>(2 * width_); }
+  /// How many candidates a step looks at, so that width of them go on even where the likeliest ones all end; more need
+  /// not be offered, of one beam neither.
+  static int wanted(const GenerationConfig& how) {
+    return static_cast<int>(2 + how.further_eos_token_ids.size()) * how.num_beams;
+  }
 
   /// One step: `candidates` are the likeliest successors of the live beams, in any order; they are left sorted. Of
   /// equals the one of the earlier beam, then the smaller token, comes first. Without candidates the live beams end as
-  /// they are.
+  /// they are, and with max_length tokens all end.
   void advance(std::vector<BeamCandidate>& candidates) {
-    const auto count = std::min(candidates.size(), 2 * width_);
+    const auto count = std::min(candidates.size(), static_cast<std::size_t>(wanted(*how_)));
     if (count == 0) {  // the rules leave nothing
-      results_of_live_beams();
+      for (const auto& beam : beams_) finished_.add(ids_of(beam.history), -1, beam.log_probability);
+      end();
       return;
     }
     std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(count), candidates.end(),
@@ -108,14 +112,16 @@ class BeamSearch {
                         if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
                         return a.beam != b.beam ? a.beam < b.beam : a.token < b.token;
                       });
-    const int length = static_cast<int>(beams_.front().history.size()) + 1;
+    const auto length = std::ssize(beams_.front().history);  // without the start: that of the successors
+    const bool last = length + 1 == how_->max_length;
     next_.resize(width_);
     std::size_t alive = 0;
     for (std::size_t rank = 0; rank < count && alive < width_; ++rank) {
       const auto& [log_probability, beam, token] = candidates[rank];
       const auto& parent = beams_[static_cast<std::size_t>(beam)];
-      if (token == eos_) {
-        if (rank < width_) finished_.add(parent.history, log_probability);
+      const bool ends = how_->ends(token);
+      if (ends) {
+        if (rank < width_) finished_.add(ids_of(parent.history), token, log_probability);
         continue;
       }
       auto& child = next_[alive++];
@@ -123,27 +129,25 @@ class BeamSearch {
       child.history.push_back(token);
       child.log_probability = log_probability;
       child.parent = beam;
+      if (last && rank < width_) finished_.add(ids_of(child.history), -1, log_probability);
     }
     next_.resize(alive);
     beams_.swap(next_);
-    done_ = beams_.empty() || finished_.settled(candidates.front().log_probability, length);
+    if (last || beams_.empty() || finished_.settled(beams_.front().log_probability, static_cast<int>(length))) end();
   }
 
-  /// The best results, beams that are still alive included unless the search was done.
-  std::vector<Hypothesis> results(int count) {
-    if (!done_) results_of_live_beams();
-    return finished_.best(count);
-  }
+  /// The best results, when it is done.
+  std::vector<Hypothesis> results(int count) const { return finished_.best(count); }
 
  private:
-  void results_of_live_beams() {
-    for (const auto& beam : beams_) finished_.add(beam.history, beam.log_probability);
+  static std::span<const int> ids_of(std::span<const int> history) { return history.subspan(1); }
+  void end() {
     beams_.clear();
     done_ = true;
   }
 
+  const GenerationConfig* how_;
   std::size_t width_;
-  int eos_;
   FinishedBeams finished_;
   std::vector<Beam> beams_, next_;
   bool done_ = false;

@@ -68,7 +68,7 @@ class Generator {
     for (std::size_t s = 0; s < results.size(); ++s) live.push_back({s, BeamSearch(how)});
     std::vector<BeamCandidate> candidates;
     std::vector<int> parents;
-    const auto wanted = static_cast<std::size_t>(std::min(2 * how.num_beams, model_->config().vocab_size));
+    const auto wanted = static_cast<std::size_t>(std::min(BeamSearch::wanted(how), model_->config().vocab_size));
 
     for (int length = 1; length < how.max_length && !live.empty(); ++length) {
       const ArenaScope scope(step.scratch);
@@ -77,11 +77,13 @@ class Generator {
       const int forced = rows.forced(length);
       std::span<const double> log_sums;
       std::span<const int> tokens;
-      if (forced < 0) {
+      if (forced < 0 || length + 1 < how.max_length) {
         rows.clear();
         for (const auto& [sentence, beams] : live)
           for (const auto& beam : beams.beams().first(rows_of(beams))) rows.push(beam.history);
-        rows.decode();
+        rows.decode();  // behind a forced token as well: later ones look back at all
+      }
+      if (forced < 0) {
         if (!how.renormalize_logits) log_sums = rows.log_sum_exp();
         rows.rule_out();
         if (how.renormalize_logits) log_sums = rows.log_sum_exp();
@@ -107,7 +109,7 @@ class Generator {
             candidates.push_back({double(rows.likeliest_logits()[at]) - log_sums[row] + so_far, beam, tokens[at]});
         }
         beams.advance(candidates);
-        if (beams.done() || length + 1 == how.max_length) {
+        if (beams.done()) {
           results[live[i].sentence] = beams.results(how.num_return_sequences);
         } else {
           for (const auto& beam : beams.beams())
@@ -149,7 +151,7 @@ class Generator {
       const ArenaScope scope(step.scratch);
       const int forced = rows.forced(length);
       std::span<const int> tokens;
-      if (forced < 0) {
+      if (forced < 0 || length + 1 < how.max_length) {
         rows.clear();
         uniforms.clear();
         for (const auto& one : live) {
@@ -158,8 +160,11 @@ class Generator {
             uniforms.push_back(uniform(how.seed, batch.first_sentence + one.sentence, one.sample, length));
         }
         rows.decode();
+      }
+      if (forced < 0) {
         rows.rule_out();
-        tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p}, uniforms) : rows.likeliest(1);
+        tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p, how.min_p}, uniforms)
+                               : rows.likeliest(1);
         // Nothing was chosen: the rules leave nothing, or a logit is NaN or +inf, for which this throws.
         if (std::find(tokens.begin(), tokens.end(), -1) != tokens.end()) rows.log_sum_exp();
       }
@@ -168,11 +173,12 @@ class Generator {
       for (std::size_t i = 0; i < live.size(); ++i) {
         auto& [sentence, sample, history] = live[i];
         const int token = forced >= 0 ? forced : tokens[i];
-        const bool ends = token == how.eos_token_id || token < 0;  // -1: the rules leave nothing
+        const bool ends = how.ends(token) || token < 0;  // -1: the rules leave nothing
         if (!ends) history.push_back(token);
         if (ends || length + 1 == how.max_length) {
-          results[static_cast<std::size_t>(sentence)][static_cast<std::size_t>(sample)].ids.assign(history.begin() + 1,
-                                                                                                   history.end());
+          auto& result = results[static_cast<std::size_t>(sentence)][static_cast<std::size_t>(sample)];
+          result.ids.assign(history.begin() + 1, history.end());
+          result.end = ends ? token : -1;
           continue;
         }
         if (parents.size() != i) live[parents.size()] = std::move(live[i]);

@@ -2,13 +2,28 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
 
 namespace neural_attention {
+
+/// A setting of a file that changes results, is not supported, and matters for some searches only.
+struct UnsupportedSetting {
+  enum class Matters {
+    Always,
+    Sampling,     ///< with do_sample
+    Beams,        ///< with more than one beam
+    OneBeam,      ///< with one beam, drawn or not
+    Contrastive,  ///< with one beam and a top_k above 1, not drawn
+  };
+  Matters matters = Matters::Always;
+  std::string what;  ///< the setting and what is supported
+};
 
 /// When the beam search of a sentence is done; in files `false`, `true` and `"never"`.
 enum class EarlyStopping {
@@ -28,37 +43,89 @@ struct GenerationConfig {
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
   int no_repeat_ngram_size = 0;                 ///< no run of this many tokens occurs twice; 0: anything goes
   std::vector<std::vector<int>> bad_words_ids;  ///< token sequences that never occur
+  std::vector<int> suppress_tokens;             ///< tokens that never occur; ids outside the vocabulary do not count
+  std::vector<int> begin_suppress_tokens;       ///< the same for the first token, or the one behind forced_bos_token_id
   bool renormalize_logits = false;              ///< probabilities sum to 1 again after tokens were ruled out
   int decoder_start_token_id = -1;
   int eos_token_id = -1;
+  std::vector<int> further_eos_token_ids;  ///< each of these ends a result as well
   int pad_token_id = -1;
+  int forced_bos_token_id = -1;  ///< the first token behind the start; -1: any
   int forced_eos_token_id = -1;  ///< the only token allowed at the length limit; -1: any
 
   bool do_sample = false;  ///< draw tokens instead of searching; needs num_beams 1
   double temperature = 1.0;
   int top_k = 50;      ///< draw among the likeliest; 0: among all
   double top_p = 1.0;  ///< draw among the fewest tokens that have this much probability together
+  double min_p = 0.0;  ///< draw among tokens with at least this share of the likeliest one's probability; 0: among all
   std::uint64_t seed = 42;
 
+  std::string file = {};                             ///< where the settings were read; empty: nowhere
+  std::vector<UnsupportedSetting> unsupported = {};  ///< of that file
   std::string other_keys = {};  ///< what a file says beyond these, as a JSON object: written again when it is saved
 
-  /// Throws ConfigError naming the first value that makes no sense.
-  void validate() const {
-    const auto refuse = [](const std::string& what) { throw ConfigError(what); };
-    if (num_beams < 1) refuse("num_beams must be at least 1, not " + std::to_string(num_beams));
-    if (max_length < 2) refuse("max_length must be at least 2, not " + std::to_string(max_length));
-    if (min_length < 0) refuse("min_length must not be negative");
-    if (no_repeat_ngram_size < 0) refuse("no_repeat_ngram_size must not be negative");
-    if (num_return_sequences < 1) refuse("num_return_sequences must be at least 1");
+  bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }
+
+  /// The first value that makes no sense or is not supported, as a sentence; empty where there is none. What the search
+  /// does not use is not judged.
+  std::string fault() const {
+    if (num_beams < 1) return "num_beams must be at least 1, not " + std::to_string(num_beams);
+    if (max_length < 2) return "max_length must be at least 2, not " + std::to_string(max_length);
+    if (min_length < 0) return "min_length must not be negative, but is " + std::to_string(min_length);
+    if (no_repeat_ngram_size < 0)
+      return "no_repeat_ngram_size must not be negative, but is " + std::to_string(no_repeat_ngram_size);
+    if (num_return_sequences < 1)
+      return "num_return_sequences must be at least 1, not " + std::to_string(num_return_sequences);
     if (!do_sample && num_return_sequences > num_beams)
-      refuse("num_return_sequences is " + std::to_string(num_return_sequences) + ", but only " +
-             std::to_string(num_beams) + " beams are searched");
-    if (do_sample && num_beams > 1) refuse("do_sample needs num_beams 1: sampling along beams is not supported");
-    if (!(temperature > 0.0)) refuse("temperature must be positive");
-    if (top_k < 0) refuse("top_k must not be negative");
-    if (!(top_p > 0.0 && top_p <= 1.0)) refuse("top_p must be in (0, 1]");
+      return "num_return_sequences is " + std::to_string(num_return_sequences) + ", but only " +
+             std::to_string(num_beams) + " beams are searched";
+    if (num_beams > 1 && !std::isfinite(length_penalty)) return "length_penalty must be a finite number";
     for (const auto& word : bad_words_ids)
-      if (word.empty()) refuse("bad_words_ids holds an empty sequence");
+      if (word.empty()) return "bad_words_ids holds an empty sequence";
+    for (const auto& [name, token] :
+         {std::pair{"forced_bos_token_id", forced_bos_token_id}, std::pair{"forced_eos_token_id", forced_eos_token_id}})
+      if (token >= 0 && contains(suppress_tokens, token))
+        return std::string(name) + " is " + std::to_string(token) + ", which suppress_tokens rules out";
+    if (const auto fault = fault_of_sampling(); do_sample && !fault.empty()) return fault;
+    for (const auto& setting : unsupported)
+      if (matters(setting.matters)) return setting.what;
+    return {};
+  }
+
+  /// Throws ConfigError for a fault, naming the file that the settings come from.
+  void validate() const {
+    if (const auto what = fault(); !what.empty())
+      throw ConfigError(file.empty() ? what : what + " (what was not given is as " + file + " says)");
+  }
+
+ private:
+  static bool contains(const std::vector<int>& tokens, int token) {
+    return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+  }
+
+  std::string fault_of_sampling() const {
+    if (num_beams > 1) return "do_sample needs num_beams 1: sampling along beams is not supported";
+    if (!(temperature > 0.0 && std::isfinite(temperature))) return "temperature must be positive and finite";
+    if (top_k < 0) return "top_k must not be negative, but is " + std::to_string(top_k);
+    if (!(top_p > 0.0 && top_p <= 1.0)) return "top_p must be in (0, 1]";
+    if (!(min_p >= 0.0 && min_p <= 1.0)) return "min_p must be in [0, 1]";
+    return {};
+  }
+
+  bool matters(UnsupportedSetting::Matters when) const {
+    switch (when) {
+      case UnsupportedSetting::Matters::Sampling:
+        return do_sample;
+      case UnsupportedSetting::Matters::Beams:
+        return num_beams > 1;
+      case UnsupportedSetting::Matters::OneBeam:
+        return num_beams == 1;
+      case UnsupportedSetting::Matters::Contrastive:
+        return num_beams == 1 && !do_sample && top_k > 1;
+      case UnsupportedSetting::Matters::Always:
+        break;
+    }
+    return true;
   }
 };
 
@@ -74,31 +141,47 @@ GenerationConfig generation_defaults(const ModelConfig& model) {
   return how;
 }
 
-/// `how` with the model's ids in place of -1, and its max_length cut to what the model has positions for. Throws
-/// ConfigError where a value makes no sense or a token is outside the vocabulary.
+/// `how` with the model's ids in place of -1.
 template <class ModelConfig>
-GenerationConfig resolved(GenerationConfig how, const ModelConfig& model) {
-  how.validate();
-  const auto token = [&](const char* name, int& id, int of_model) {
-    if (id == -1) id = of_model;
-    if (id < 0 || id >= model.vocab_size)
+GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) {
+  if (how.decoder_start_token_id == -1) how.decoder_start_token_id = model.pad_token_id;
+  if (how.eos_token_id == -1) how.eos_token_id = model.eos_token_id;
+  if (how.pad_token_id == -1) how.pad_token_id = model.pad_token_id;
+  return how;
+}
+
+/// The same with its max_length cut to what the model has positions for, as a search takes it. Throws ConfigError where
+/// a value makes no sense or a token is outside the vocabulary.
+template <class ModelConfig>
+GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& model) {
+  given.validate();
+  auto how = with_token_ids(given, model);
+  const auto inside = [&](int id) { return id >= 0 && id < model.vocab_size; };
+  const auto check = [&](const char* name, int id) {
+    if (!inside(id))
       throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
                         std::to_string(model.vocab_size));
   };
-  token("decoder_start_token_id", how.decoder_start_token_id, model.pad_token_id);
-  token("eos_token_id", how.eos_token_id, model.eos_token_id);
-  token("pad_token_id", how.pad_token_id, model.pad_token_id);
-  if (how.forced_eos_token_id != -1) token("forced_eos_token_id", how.forced_eos_token_id, -1);
-  for (auto& word : how.bad_words_ids)
-    for (int& id : word) token("a token of bad_words_ids", id, -1);
+  check("decoder_start_token_id", how.decoder_start_token_id);
+  check("eos_token_id", how.eos_token_id);
+  for (const int id : how.further_eos_token_ids) check("a token of eos_token_id", id);
+  check("pad_token_id", how.pad_token_id);
+  if (how.forced_bos_token_id != -1) check("forced_bos_token_id", how.forced_bos_token_id);
+  if (how.forced_eos_token_id != -1) check("forced_eos_token_id", how.forced_eos_token_id);
+  for (const auto& word : how.bad_words_ids)
+    for (const int id : word) check("a token of bad_words_ids", id);
+  for (auto* const tokens : {&how.suppress_tokens, &how.begin_suppress_tokens})
+    std::erase_if(*tokens, [&](int id) { return !inside(id); });
   how.max_length = std::min(how.max_length, model.max_position_embeddings + 1);  // nothing follows the last token
   return how;
 }
 
-/// One result: its tokens without start and end, and its score (0 without beams).
+/// One result: its tokens without start and end, its score (0 without beams), and the token that ended it (-1: none
+/// did).
 struct Hypothesis {
   std::vector<int> ids;
   double score = 0.0;
+  int end = -1;
 
   bool operator==(const Hypothesis&) const = default;
 };

@@ -1,6 +1,7 @@
 // Which tokens may follow a history, by Hugging Face's logits processors: no_repeat_ngram_size, bad_words_ids,
-// min_length and forced_eos_token_id. All of them only rule tokens out, so their order does not matter, but for the
-// forced token, which overrules the others. A history begins with the start token, which counts as any other.
+// min_length, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All of them only
+// rule tokens out, so their order does not matter, but for the forced tokens, which overrule the others. A history
+// begins with the start token, which counts as any other.
 #pragma once
 
 #include <algorithm>
@@ -13,27 +14,32 @@ namespace neural_attention {
 
 class LogitsProcessors {
  public:
-  /// `how` is resolved: it has the ids of a model.
+  /// `how` is resolved: it has the ids of a model. It must outlive the processors.
   explicit LogitsProcessors(const GenerationConfig& how)
-      : ngram_(how.no_repeat_ngram_size),
-        min_length_(how.min_length),
-        max_length_(how.max_length),
-        eos_(how.eos_token_id),
-        forced_eos_(how.forced_eos_token_id) {
+      : how_(&how), first_free_(how.forced_bos_token_id >= 0 ? 2 : 1) {
     for (const auto& word : how.bad_words_ids)
-      if (word != std::vector<int>{eos_}) bad_words_.push_back(word);  // the end alone cannot be a bad word
+      if (word.size() != 1 || !how.ends(word.front())) bad_words_.push_back(word);  // an end alone cannot be a bad word
   }
 
   /// The one token that may follow a history of `length` tokens, with probability 1; -1: several may.
-  int forced(int length) const { return length == max_length_ - 1 ? forced_eos_ : -1; }
+  int forced(int length) const {
+    if (length == how_->max_length - 1 && how_->forced_eos_token_id >= 0) return how_->forced_eos_token_id;
+    return length == 1 ? how_->forced_bos_token_id : -1;
+  }
 
   /// Appends the tokens that may not follow `history`; one may be named twice.
   void forbid(std::span<const int> history, std::vector<int>& tokens) const {
-    if (static_cast<int>(history.size()) < min_length_) tokens.push_back(eos_);
+    const auto append = [&](const std::vector<int>& all) { tokens.insert(tokens.end(), all.begin(), all.end()); };
+    if (std::ssize(history) < how_->min_length) {
+      tokens.push_back(how_->eos_token_id);
+      append(how_->further_eos_token_ids);
+    }
+    append(how_->suppress_tokens);
+    if (std::ssize(history) == first_free_) append(how_->begin_suppress_tokens);
     forbid_repeated(history, tokens);
     for (const auto& word : bad_words_) {
       const auto before = word.size() - 1;
-      if (before > 0 && word.size() > history.size()) continue;
+      if (before > history.size()) continue;
       if (std::equal(word.begin(), word.end() - 1, history.end() - static_cast<std::ptrdiff_t>(before)))
         tokens.push_back(word.back());
     }
@@ -42,15 +48,17 @@ class LogitsProcessors {
  private:
   /// The last n-1 tokens may not be followed by what followed them before.
   void forbid_repeated(std::span<const int> history, std::vector<int>& tokens) const {
-    if (ngram_ == 0 || std::ssize(history) < ngram_) return;
-    const auto before = static_cast<std::size_t>(ngram_ - 1);
+    const int ngram = how_->no_repeat_ngram_size;
+    if (ngram == 0 || std::ssize(history) < ngram) return;
+    const auto before = static_cast<std::size_t>(ngram - 1);
     const auto newest = history.last(before);
     for (std::size_t i = 0; i + before < history.size(); ++i)
       if (std::equal(newest.begin(), newest.end(), history.begin() + static_cast<std::ptrdiff_t>(i)))
         tokens.push_back(history[i + before]);
   }
 
-  int ngram_, min_length_, max_length_, eos_, forced_eos_;
+  const GenerationConfig* how_;
+  int first_free_;  ///< tokens of the first history that begin_suppress_tokens looks at
   std::vector<std::vector<int>> bad_words_;
 };
 

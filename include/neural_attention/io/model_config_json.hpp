@@ -70,7 +70,7 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
   Config::visit(config, [&](const char* key, const auto&) { json.erase(key); });
   const auto derived = ConfigKeys<Config>::derived(config);
   for (const auto& item : derived.items()) json.erase(item.key());
-  for (const char* key : {"neural_attention", "torch_dtype"}) json.erase(key);  // of the file that is written
+  for (const char* key : {"neural_attention", "dtype", "torch_dtype"}) json.erase(key);  // of the file that is written
   return json.empty() ? std::string() : json.dump();
 }
 

@@ -21,7 +21,10 @@ inline GenerationConfig load_generation_config(const std::string& directory, con
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return generation_config(read_json(path), path);
   const auto model_path = (std::filesystem::path(directory) / "config.json").string();
-  auto how = generation_config(read_json(model_path), model_path, generation_defaults(config));
+  const auto json = read_json(model_path);
+  auto how = generation_config(json, model_path, generation_defaults(config));
+  if (get_or<bool>(json, "force_bos_token_to_be_generated", false, model_path) && how.forced_bos_token_id < 0)
+    how.forced_bos_token_id = get_or<int>(json, "bos_token_id", config.eos_token_id, model_path);
   how.other_keys.clear();  // those of the model
   return how;
 }

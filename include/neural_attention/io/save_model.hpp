@@ -89,15 +89,13 @@ inline std::vector<std::filesystem::path> replaced_files(const std::filesystem::
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   auto config = to_json(model.config());
-  config["torch_dtype"] = std::is_same_v<typename Model::Backend::Real, double> ? "float64" : "float32";
+  // Of the tensors beside it. Older versions of Hugging Face know the second key only.
+  for (const char* key : {"dtype", "torch_dtype"})
+    config[key] = std::is_same_v<typename Model::Backend::Real, double> ? "float64" : "float32";
   files.add_json("config.json", config);
   if constexpr (requires { typename Model::DecoderState; }) {
     if (!generation) generation = generation_defaults(model.config());
-    const auto checked = resolved(*generation, model.config());
-    generation->decoder_start_token_id = checked.decoder_start_token_id;
-    generation->eos_token_id = checked.eos_token_id;
-    generation->pad_token_id = checked.pad_token_id;
-    files.add_json("generation_config.json", to_json(*generation));
+    files.add_json("generation_config.json", to_json(with_token_ids(*generation, model.config())));
   }
 }
 

@@ -63,7 +63,8 @@ class ByteBpe {
   }
 
   /// Reads a folder as RobertaTokenizerFast does: tokenizer.json where it exists, else vocab.json and merges.txt, whose
-  /// special tokens are those of RoBERTa that have ids, or GPT-2's <|endoftext|>. Whether a text is given a space in
+  /// special tokens are those of RoBERTa that have ids, or GPT-2's <|endoftext|>, and take white space along where
+  /// tokenizer_config.json or special_tokens_map.json says so. Whether a text is given a space in
   /// front is what tokenizer_config.json says, false where it says nothing. Throws FileError for what is missing,
   /// broken or not supported.
   static ByteBpe load(const std::string& directory) {
@@ -79,6 +80,7 @@ class ByteBpe {
       if (exists("added_tokens.json"))
         throw FileError(file("added_tokens.json"), "is supported as a part of tokenizer.json only");
       model.added_tokens = usual_special_tokens(model.pieces);
+      detail::take_white_space(directory, model.added_tokens);
     }
     const auto config = file("tokenizer_config.json");
     model.add_prefix_space =

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -184,6 +186,36 @@ inline AddedToken added_token(const nlohmann::json& object, const std::string& p
   if (token.content.empty()) throw FileError(path, "has an added token without characters");
   if (token.id < 0) throw FileError(path, "the id of the added token " + in_quotes(token.content) + " is negative");
   return token;
+}
+
+/// Special tokens that a folder describes beside vocab.json take white space along as it says: in tokenizer_config.json
+/// under added_tokens_decoder, else in special_tokens_map.json, else in tokenizer_config.json by their names; without
+/// all of these they take none.
+inline void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens) {
+  const auto read = [&](const char* name) {
+    const auto path = (std::filesystem::path(directory) / name).string();
+    std::error_code ignored;
+    auto json = std::filesystem::exists(path, ignored) ? io::read_json(path) : nlohmann::json::object();
+    if (!json.is_object()) throw FileError(path, "is not a JSON object");
+    return std::pair{std::move(json), path};
+  };
+  const auto take = [&](const nlohmann::json& described, const std::string& path) {
+    for (const auto& one : described) {
+      if (!one.is_object() || !one.contains("content")) continue;
+      for (auto& token : tokens) {
+        if (one["content"] != token.content) continue;
+        token.lstrip = io::get_or<bool>(one, "lstrip", false, path);
+        token.rstrip = io::get_or<bool>(one, "rstrip", false, path);
+      }
+    }
+  };
+  for (auto& token : tokens) token.lstrip = token.rstrip = false;
+  const auto [config, config_path] = read("tokenizer_config.json");
+  const auto [map, map_path] = read("special_tokens_map.json");
+  take(config, config_path);
+  take(map, map_path);
+  if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end() && decoder->is_object())
+    take(*decoder, config_path);
 }
 
 }  // namespace detail

@@ -32,13 +32,13 @@ struct MarianTokenizerOptions {
   int model_max_length = 512;  ///< for HF's truncation
 };
 
-/// What tokenizer_config.json says of clean_up_tokenization_spaces, true where nothing. Throws FileError for a broken
+/// What tokenizer_config.json says of clean_up_tokenization_spaces, false where nothing. Throws FileError for a broken
 /// file and for one that asks for separate vocabularies.
 inline bool read_clean_up_spaces(const std::string& path) {
   const auto config = io::read_json(path);
   if (io::get_or<bool>(config, "separate_vocabs", false, path))
     throw FileError(path, "asks for separate vocabularies, only one is supported");
-  return io::get_or<bool>(config, "clean_up_tokenization_spaces", true, path);
+  return io::get_or<bool>(config, "clean_up_tokenization_spaces", false, path);
 }
 
 /// All const functions may be called from several threads at once.
@@ -106,19 +106,21 @@ class MarianTokenizer {
   std::vector<int> target_ids(std::string_view text) const { return encode(text, target_); }
 
   /// The target text of `ids`, without special pieces and outer white space. Throws ConfigError for an id that is not
-  /// in the vocabulary. `clean_up_spaces()` says whether English clean-up follows.
-  std::string decode(std::span<const int> ids) const {
+  /// in the vocabulary. `clean_up` says whether English clean-up follows.
+  std::string decode(std::span<const int> ids, bool clean_up) const {
     std::vector<std::string> pieces;
     pieces.reserve(ids.size());
     for (const int id : ids) {
       const auto& piece = vocabulary_.piece(id);
       if (!vocabulary_.is_special(id)) pieces.push_back(piece);
     }
-    constexpr std::string_view word_start = "\u2581";  // stays in pieces that the target model does not know
-    const auto text = replace_all(target_.decode(pieces), word_start, " ");
+    constexpr std::string_view word_start = "\u2581";  // stays in pieces that the model does not know
+    // HF 5 joins pieces of a common vocabulary by the source's model.
+    const auto text = replace_all(source_.decode(pieces), word_start, " ");
     const std::string stripped(strip(text));
-    return clean_up_spaces_ ? clean_up_english(stripped) : stripped;
+    return clean_up ? clean_up_english(stripped) : stripped;
   }
+  std::string decode(std::span<const int> ids) const { return decode(ids, clean_up_spaces_); }
 
   /// Takes away the spaces that English tokenizers put before punctuation marks and contractions, in HF's order.
   static std::string clean_up_english(std::string text) {
@@ -130,8 +132,8 @@ class MarianTokenizer {
     return text;
   }
 
-  /// HF 4's setting clean_up_tokenization_spaces: true where the folder does not say otherwise, false in folders that
-  /// `train` writes, because their pieces give the text back exactly.
+  /// HF's setting clean_up_tokenization_spaces: what the folder says, and false where it says nothing. HF 4 took true
+  /// for that.
   bool clean_up_spaces() const { return clean_up_spaces_; }
   void set_clean_up_spaces(bool value) { clean_up_spaces_ = value; }
 
@@ -175,24 +177,11 @@ class MarianTokenizer {
     return {};
   }
 
-  /// HF's `>>.+<<`, greedy: in each line of `text` all from the first `>>` to the last `<<` goes. What stands at the
-  /// very beginning is returned in `code`: it is a token of its own, and `<unk>` if the vocabulary lacks it.
-  static std::string remove_language_codes(std::string_view text, std::string& code) {
-    std::string rest;
-    for (std::size_t line_start = 0; line_start <= text.size();) {
-      const auto line_end = std::min(text.find('\n', line_start), text.size());
-      const auto line = text.substr(line_start, line_end - line_start);
-      const auto open = line.find(">>"), close = line.rfind("<<");
-      if (open != std::string_view::npos && close != std::string_view::npos && close > open + 2) {
-        if (line_start == 0 && open == 0) code = line.substr(0, close + 2);
-        rest.append(line.substr(0, open)).append(line.substr(close + 2));
-      } else {
-        rest.append(line);
-      }
-      if (line_end < text.size()) rest.push_back('\n');
-      line_start = line_end + 1;
-    }
-    return rest;
+  /// The language code at the very beginning of `text`, from `>>` to the first `<<`; empty where there is none. It is a
+  /// token of its own, and `<unk>` if the vocabulary lacks it.
+  static std::string_view language_code(std::string_view text) {
+    const auto close = text.starts_with(">>") ? text.find("<<") : std::string_view::npos;
+    return close == std::string_view::npos ? std::string_view() : text.substr(0, close + 2);
   }
 
   std::vector<int> encode(std::string_view text, const SentencePiece& model) const {
@@ -202,10 +191,9 @@ class MarianTokenizer {
         ids.push_back(vocabulary_.id(std::string(segment.text)));
         continue;
       }
-      std::string code;
-      const auto rest = remove_language_codes(segment.text, code);
-      if (!code.empty()) ids.push_back(vocabulary_.id(code));
-      for (const auto& piece : model.pieces(rest)) ids.push_back(vocabulary_.id(piece));
+      const auto code = language_code(segment.text);
+      if (!code.empty()) ids.push_back(vocabulary_.id(std::string(code)));
+      for (const auto& piece : model.pieces(segment.text.substr(code.size()))) ids.push_back(vocabulary_.id(piece));
     }
     ids.push_back(eos_id());
     return ids;
@@ -232,7 +220,7 @@ class MarianTokenizer {
 
   SentencePiece source_, target_;
   MarianVocabulary vocabulary_;
-  bool clean_up_spaces_ = true;
+  bool clean_up_spaces_ = false;
 };
 
 }  // namespace neural_attention::text

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,8 @@ struct TranslatorOptions {
   int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
   int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
   Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
+  /// Whether spaces in front of English punctuation marks and contractions go; unset: as the tokenizer's folder says.
+  std::optional<bool> clean_up_spaces = {};
 };
 
 /// What became of one line. A line without any text has one empty candidate.
@@ -191,13 +194,25 @@ class Translator {
       for (std::size_t s = 0; s < sentences.size(); ++s) {
         auto& candidates = results[sentences[s]].candidates;
         for (auto& hypothesis : found[s])
-          candidates.push_back({tokenizer_->decode(hypothesis.ids), hypothesis.score, std::move(hypothesis.ids)});
+          candidates.push_back({decoded(hypothesis), hypothesis.score, std::move(hypothesis.ids)});
         if (candidates.empty()) candidates.emplace_back();
         progress.tokens += candidates.front().ids.size();
       }
       progress.lines += sentences.size();
       if (on_batch) on_batch(progress);
     }
+  }
+
+  /// The text of a result. An end that is an ordinary piece, a full stop for example, belongs to it, as in Hugging
+  /// Face.
+  std::string decoded(const Hypothesis& hypothesis) const {
+    const auto text = [&](std::span<const int> ids) {
+      return options_.clean_up_spaces ? tokenizer_->decode(ids, *options_.clean_up_spaces) : tokenizer_->decode(ids);
+    };
+    if (hypothesis.end < 0 || hypothesis.end == tokenizer_->eos_id()) return text(hypothesis.ids);
+    auto ids = hypothesis.ids;
+    ids.push_back(hypothesis.end);
+    return text(ids);
   }
 
   /// How many of the first sentences of `order` make the next batch; those of a sampled one stand one behind another.

@@ -109,8 +109,9 @@ class Shortlist {
     std::size_t wanted =
         how.top_k > 0 ? std::min(all, static_cast<std::size_t>(how.top_k)) : std::min(all, first_guess);
     const T coldness = static_cast<T>(1.0 / how.temperature);
+    const bool some = how.top_p < 1.0;  // of the probability
     double total = 0.0;
-    if (how.top_k == 0) {
+    if (how.top_k == 0 && some) {
       const T top = cpu_loss::maximum<T>(x, nullptr, n);
       if (top > lowest<T>)
         for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) total += weight(x, i, n, top, coldness);
@@ -126,7 +127,7 @@ class Shortlist {
       }
       if (how.top_k > 0) total = sum;
       const bool complete = how.top_k > 0 || columns_.size() < wanted || wanted == all;
-      if (keep(how.top_p * total, complete)) break;
+      if (keep(some ? how.top_p * total : std::numeric_limits<double>::infinity(), how.min_p, complete)) break;
     }
     sort_by_column();
   }
@@ -145,15 +146,19 @@ class Shortlist {
  private:
   static constexpr std::size_t first_guess = 256;
 
-  /// Cuts the list behind the first columns_ that weigh `mass` together; false where it is too short for that.
-  bool keep(double mass, bool complete) {
+  /// Cuts the list behind the first columns_ that weigh `mass` together, or before the first of less weight than
+  /// `least`; false where it is too short for that.
+  bool keep(double mass, double least, bool complete) {
+    const auto cut = [&](std::size_t count) {
+      columns_.resize(count);
+      weights_.resize(count);
+      return true;
+    };
     double sum = 0.0;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (weights_[i] < least) return cut(i);
       sum += weights_[i];
-      if (sum < mass) continue;
-      columns_.resize(i + 1);
-      weights_.resize(i + 1);
-      return true;
+      if (!(sum < mass)) return cut(i + 1);
     }
     return complete;
   }
@@ -218,7 +223,7 @@ void Cpu<T>::sample(Matrix x, const SamplingShape& how, std::span<const double> 
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       columns[r] = -1;
       if (!cpu_choosing::usable(x.row(r), x.cols)) continue;
-      const bool all = how.top_k == 0 && how.top_p >= 1.0;
+      const bool all = how.top_k == 0 && how.top_p >= 1.0 && how.min_p <= 0.0;
       columns[r] =
           all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, static_cast<T>(1.0 / how.temperature), uniforms[r])
               : cpu_choosing::Shortlist<T>(x.row(r), x.cols, how).draw(uniforms[r]);

@@ -1,6 +1,6 @@
 // Drawing a token of each row of logits. What SamplingShape leaves of a row are the elements whose keys (choosing.cuh)
 // are not below one key, which bisection finds: first by their number, then by their weights exp((x - largest) /
-// temperature). The draw looks for its place in the sums of the warps' parts of the row, then in that of one warp.
+// temperature); what min_p asks of a weight is a bound on x. The draw looks for its place in the sums of the warps' parts of the row, then in that of one warp.
 #pragma once
 
 #include <algorithm>
@@ -15,11 +15,12 @@
 
 namespace neural_attention::cuda_backend {
 
-/// SamplingShape as a kernel takes it; top_k 0 means all.
+/// SamplingShape as a kernel takes it; top_k 0 means all, and so does an infinite depth.
 struct Sampling {
   float coldness;
   int top_k;
   double top_p;
+  float depth;  ///< elements this far below the largest are left out: -log(min_p) · temperature
 };
 
 /// The weights of the elements of one row.
@@ -119,6 +120,10 @@ __global__ void sample_kernel(RowsOf<T> x, Sampling how, const double* uniforms,
     const auto before = weights.sums(least);
     least = weights.nucleus(least > 0 ? least : 1, before.count, how.top_p * before.weights.all);
   }
+  if (how.depth < INFINITY) {
+    const auto bound = std::uint64_t{ordered_bits(largest.first - how.depth)} << 32;
+    least = bound > least ? bound : least;
+  }
   const auto sums = weights.sums(least).weights;
   double place = uniforms[blockIdx.x] * sums.all;
   if (place >= sums.all) place = nextafter(sums.all, 0.0);
@@ -131,7 +136,9 @@ __global__ void sample_kernel(RowsOf<T> x, Sampling how, const double* uniforms,
 template <class T>
 void sample(RowsOf<T> x, const SamplingShape& how, const double* uniforms, int* columns, Stream stream) {
   assert(how.temperature > 0.0);
-  const Sampling sampling{static_cast<float>(1.0 / how.temperature), std::min(how.top_k, x.cols), how.top_p};
+  const double depth = how.min_p > 0.0 ? -std::log(how.min_p) * how.temperature : INFINITY;
+  const Sampling sampling{static_cast<float>(1.0 / how.temperature), std::min(how.top_k, x.cols), how.top_p,
+                          static_cast<float>(depth)};
   const auto run = [&]<bool Aligned>() {
     launch("sample", sample_kernel<T, Aligned>, dim3(static_cast<unsigned>(x.rows)), dim3(choosing_threads), 0, stream,
            x, sampling, uniforms, columns);
