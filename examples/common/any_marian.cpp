@@ -4,3 +4,6 @@ template class neural_attention::Marian<examples::Backend, examples::AnyProjecti
 template class neural_attention::Generator<examples::AnyMarian>;
 template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Backend&,
                                                                            examples::AnyMarian&, const LoadOptions&);
+template void neural_attention::io::check_model_files<examples::AnyMarian>(const std::string&,
+                                                                           const neural_attention::MarianConfig&,
+                                                                           const LoadOptions&);

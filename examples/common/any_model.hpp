@@ -36,11 +36,16 @@ extern template neural_attention::io::LoadReport neural_attention::io::load_mode
                                                                                   examples::Backend&,
                                                                                   examples::AnyMarian&,
                                                                                   const LoadOptions&);
+extern template void neural_attention::io::check_model_files<examples::AnyMarian>(const std::string&,
+                                                                                  const neural_attention::MarianConfig&,
+                                                                                  const LoadOptions&);
 extern template class neural_attention::Roberta<examples::Backend, examples::AnyProjections>;
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
                                                                                   examples::Backend&,
                                                                                   examples::AnyRoberta&,
                                                                                   const LoadOptions&);
+extern template void neural_attention::io::check_model_files<examples::AnyRoberta>(
+    const std::string&, const neural_attention::RobertaConfig&, const LoadOptions&);
 
 namespace examples {
 
@@ -61,7 +66,7 @@ class LoadedModel {
   LoadedModel(typename Model::Backend& backend, const std::string& directory)
       : config_(na::io::load_config<typename Model::Config>(directory + "/config.json")),  // says what the model is
         tokenizer(Tokenizer::load(directory)),
-        any_(backend, fitting(config_, directory, tokenizer.vocab_size()), std::nullopt, na::Purpose::Inference),
+        any_(backend, checked(config_, directory, tokenizer.vocab_size()), std::nullopt, na::Purpose::Inference),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
     model.parameters().release_masters();
@@ -74,6 +79,14 @@ class LoadedModel {
   Tokenizer tokenizer;
 
  private:
+  /// A config whose sizes are those of the files, so that the model can be made of it.
+  static const typename Model::Config& checked(const typename Model::Config& config, const std::string& directory,
+                                               int vocabulary) {
+    fitting(config, directory, vocabulary);
+    if (na::fits<Model>(config)) na::io::check_model_files<Model>(directory, config);
+    return config;
+  }
+
   na::AnyModel<Model> any_;  // says which type to add where a directory has projectors that no type here offers
 
  public:

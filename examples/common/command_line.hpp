@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <new>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,11 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
     return fails(usage_fault(app, error) + "\n(" + app.get_name() + " --help shows what there is)", 2);
   } catch (const neural_attention::ConfigError& error) {
     return fails(error.what(), 2);
+    return fails(error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return fails("there is not enough memory", 1);
+  } catch (const std::length_error&) {  // of a container: more than there can be memory
+    return fails("a size is too large: there cannot be so much memory", 1);
   } catch (const std::exception& error) {
     return fails(error.what(), 1);
   }

@@ -50,25 +50,28 @@ B make_backend(const Compute& compute) {
   return na::worker_backend<B>(compute.threads, compute.precision());
 }
 
-/// run.operator()<B>() with the backend B that --device and --dtype name. `less_memory` says which flags help where the
-/// GPU has too little. Throws ConfigError where this program was built without CUDA.
+/// run.operator()<B>() with the backend B that --device and --dtype name. `less_memory` says which flags help where
+/// there is too little. Throws ConfigError where this program was built without CUDA.
 template <class Run>
 int on_device(const Compute& compute, const std::string& less_memory, Run&& run) {
-  if (compute.device == "cpu") return run.template operator()<na::Cpu<float>>();
-  if constexpr (built_with_cuda) {
-    try {
-      return compute.bfloat16() ? run.template operator()<na::Cuda<na::bfloat16>>()
-                                : run.template operator()<na::Cuda<float>>();
-    } catch (const na::OutOfMemory& error) {
-      throw na::OutOfMemory(error.what() + ("; " + less_memory));
-    } catch (const na::DeviceError& error) {
-      throw na::DeviceError(error.what() + std::string("; --device cpu needs no GPU"));
+  try {
+    if (compute.device == "cpu") return run.template operator()<na::Cpu<float>>();
+    if constexpr (built_with_cuda) {
+      try {
+        return compute.bfloat16() ? run.template operator()<na::Cuda<na::bfloat16>>()
+                                  : run.template operator()<na::Cuda<float>>();
+      } catch (const na::OutOfMemory&) {
+        throw;
+      } catch (const na::DeviceError& error) {
+        throw na::DeviceError(error.what() + std::string("; --device cpu needs no GPU"));
+      }
     }
-  } else {
-    throw na::ConfigError(
-        "this program was built without CUDA, so it has only --device cpu; cmake --workflow --preset cuda builds it "
-        "with CUDA (that needs nvcc)");
+  } catch (const na::OutOfMemory& error) {
+    throw na::OutOfMemory(error.what() + ("; " + less_memory));
   }
+  throw na::ConfigError(
+      "this program was built without CUDA, so it has only --device cpu; cmake --workflow --preset cuda builds it "
+      "with CUDA (that needs nvcc)");
 }
 
 }  // namespace examples

@@ -1,5 +1,5 @@
 // From the flags to a model's config and first weights. A Family says how one kind of model is configured:
-//   Config; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
+//   Config, Model; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
 //   arrangement(projector), by role.
 #pragma once
 
@@ -76,7 +76,7 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
   choose_projectors(options, Family::arrangement(options.projector), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
   config.gradient_checkpointing = options.gradient_checkpointing;
-  config.validate();
+  Family::Model::inspect(config, [](const auto&) {});  // throws where the sizes make no sense or are too large
   return config;
 }
 
@@ -151,9 +151,8 @@ void require_init_projections(const ModelOptions& options, const Config& of_file
   check("output", of_file.output, config.output);
 }
 
-/// The weights of --model, and a line that says what became of them.
-template <class Model>
-void load_weights(const ModelOptions& options, std::uint64_t seed, typename Model::Backend& backend, Model& model) {
+/// How the flags say that --model is loaded.
+inline na::io::LoadOptions load_options(const ModelOptions& options, std::uint64_t seed) {
   using Projections = na::io::LoadOptions::Projections;
   na::io::LoadOptions how;
   how.reinitialise = options.reinitialise;
@@ -161,7 +160,13 @@ void load_weights(const ModelOptions& options, std::uint64_t seed, typename Mode
   how.projections = options.init_projections == "fresh"  ? Projections::Fresh
                     : options.init_projections == "warm" ? Projections::Warm
                                                          : Projections::AsFile;
-  const auto report = na::io::load_model(options.model, backend, model, how);
+  return how;
+}
+
+/// The weights of --model, and a line that says what became of them.
+template <class Model>
+void load_weights(const ModelOptions& options, std::uint64_t seed, typename Model::Backend& backend, Model& model) {
+  const auto report = na::io::load_model(options.model, backend, model, load_options(options, seed));
   std::fprintf(stderr, "%s: %zu of %zu tensors did not come from the file; %zu projections started warm\n",
                options.model.c_str(), report.reinitialised.size(), model.parameters().entries().size(),
                report.warm_started.projectors.size());

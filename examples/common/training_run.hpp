@@ -69,11 +69,16 @@ RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, con
   plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
   plan.trainer.run.set(model_identity(model, !plan.checkpoint.empty()));
   const auto of_origin = [&] { return na::io::load_config<typename Family::Config>(plan.origin + "/config.json"); };
-  if (plan.begins_with_model()) require_init_projections(model, of_origin(), wanted);
+  // The weights are looked at before a model of the size that config.json claims is made.
+  if (plan.begins_with_model()) {
+    require_init_projections(model, of_origin(), wanted);
+    na::io::check_model_files<typename Family::Model>(plan.origin, wanted, load_options(model, training.seed));
+  }
   if (!plan.checkpoint.empty()) {
     const auto stored = na::read_position(plan.checkpoint + "/" + na::checkpoint_detail::position_file);
     na::require_same_run(stored.run, na::identity_of(plan.trainer), plan.checkpoint);
     require_same_model<Family>(model, of_origin(), plan.checkpoint);
+    na::io::check_model_files<typename Family::Model>(plan.checkpoint, of_origin());
   }
   return plan;
 }

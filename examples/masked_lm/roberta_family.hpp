@@ -10,6 +10,7 @@ namespace examples {
 
 struct RobertaFamily {
   using Config = na::RobertaConfig;
+  using Model = AnyRoberta;
 
   /// The paper's: the output projection stays linear.
   static std::array<std::string, 4> arrangement(const std::string& projector) {

@@ -40,6 +40,7 @@ inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
 /// What the shared code needs to know of Marian.
 struct MarianFamily {
   using Config = na::MarianConfig;
+  using Model = AnyMarian;
 
   static Config small(int vocabulary) { return na::marian_small(vocabulary); }
   static Config base(int vocabulary) { return na::marian_base(vocabulary); }

@@ -24,17 +24,16 @@ class Arena {
   /// Uninitialised rows × cols elements on top of the stack, contiguous, 64-byte aligned.
   template <class T = typename B::Scalar>
   RowsOf<T> rows(int rows, int cols) {
-    const auto bytes = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * sizeof(T);
-    return {static_cast<T*>(push(bytes)), rows, cols};
+    return {static_cast<T*>(push(bytes<T>(rows, cols))), rows, cols};
   }
 
   /// The same, but with each row at a multiple of 16 elements, as tensor cores want them: for logits, whose width is
   /// that of a vocabulary. Contiguous only where cols is such a multiple.
   template <class T = typename B::Scalar>
   RowsOf<T> aligned_rows(int rows, int cols) {
-    constexpr int multiple = 16;
-    const int stride = (cols + multiple - 1) / multiple * multiple;
-    return {this->rows<T>(rows, stride).data, rows, cols, stride};
+    constexpr std::ptrdiff_t multiple = 16;
+    const auto stride = (cols + multiple - 1) / multiple * multiple;
+    return {static_cast<T*>(push(bytes<T>(rows, stride))), rows, cols, stride};
   }
 
   Mark mark() const { return top_; }
@@ -68,6 +67,11 @@ class Arena {
  private:
   static constexpr std::size_t alignment = 64;
   static constexpr std::size_t smallest_block = std::size_t{1} << 20;
+
+  template <class T>
+  static std::size_t bytes(int rows, std::ptrdiff_t cols) {
+    return static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * sizeof(T);
+  }
 
   struct Block {
     typename B::Memory memory;

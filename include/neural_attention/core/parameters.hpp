@@ -3,6 +3,7 @@
 // Buffer (saved, not trained) and RandomSite (a place that draws random numbers). Names join with dots, as in PyTorch.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/sizes.hpp"
 
 namespace neural_attention {
 
@@ -33,7 +35,7 @@ struct Initial {
   static Initial normal(double deviation) { return {Kind::Normal, deviation}; }
   static Initial constant(double value) { return {Kind::Constant, value}; }
   /// Uniform with variance 2/(in+out): Glorot & Bengio 2010.
-  static Initial xavier(int in, int out) { return {Kind::Uniform, std::sqrt(6.0 / (in + out))}; }
+  static Initial xavier(int in, int out) { return {Kind::Uniform, std::sqrt(6.0 / (double(in) + out))}; }
 };
 
 /// One trained tensor: a matrix [rows, cols] or a vector [cols]. Views into the store, empty before it binds them.
@@ -124,9 +126,24 @@ class ParameterStore {
     std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
   };
 
-  /// Lays out and binds the leaves of `model`. Without `gradients` the model can only infer.
+  /// Lays out and binds the leaves of `model`. Without `gradients` the model can only infer. Throws ConfigError where
+  /// they are too many.
   template <class Model>
-  ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(backend, leaves_of(model), gradients) {}
+  ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(outline(model)) {
+    allocate(backend, model, gradients);
+  }
+
+  /// A store that knows the leaves of `model` and has no memory for them: entries(), find() and count() are all that
+  /// may be called until allocate().
+  template <class Model>
+  static ParameterStore outline(Model& model) {
+    return ParameterStore(leaves_of(model));
+  }
+  /// Gives the leaves of `model`, from which outline() made this store, their memory.
+  template <class Model>
+  void allocate(B& backend, Model& model, bool gradients) {
+    allocate(backend, leaves_of(model), gradients);
+  }
 
   /// Gives every tensor its first values, made on the host from (seed, name): the same on every backend.
   void initialise(std::uint64_t seed) {
@@ -169,7 +186,7 @@ class ParameterStore {
     if (has_gradients_) return;
     throw ConfigError("the model was made for inference and has no gradients: make it with Purpose::Training");
   }
-  RowsOf<Real> trained_values() const { return values().columns(0, check_int(trained_)); }
+  RowsOf<Real> trained_values() const { return values().columns(0, trained_); }
   RowsOf<Real> gradients() const { return gradients_; }
 
   RowsOf<Real> value(const Entry& entry) const { return at(values(), entry); }
@@ -208,11 +225,6 @@ class ParameterStore {
   }
 
  private:
-  static int check_int(std::ptrdiff_t size) {
-    if (!std::in_range<int>(size)) throw ConfigError("a model of more than 2^31 parameters is not supported");
-    return static_cast<int>(size);
-  }
-
   template <class T>
   static RowsOf<T> at(RowsOf<T> all, const Entry& entry) {
     return {all.data + entry.offset, entry.rows, entry.cols};
@@ -239,23 +251,27 @@ class ParameterStore {
     return leaves;
   }
 
-  ParameterStore(B& backend, const Leaves& leaves, bool gradients) : backend_(&backend), has_gradients_(gradients) {
-    lay_out(leaves.trained, true);
-    trained_ = size_;
-    lay_out(leaves.buffers, false);
+  explicit ParameterStore(const Leaves& leaves) {
+    trained_ = lay_out(leaves.trained, true);
+    size_ = lay_out(leaves.buffers, false);
+  }
+
+  void allocate(B& backend, const Leaves& leaves, bool gradients) {
+    backend_ = &backend;
+    has_gradients_ = gradients;
     value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Real));
-    values_ = {static_cast<Real*>(value_memory_.data()), 1, check_int(size_)};
+    values_ = {static_cast<Real*>(value_memory_.data()), 1, size_};
     backend.fill(values_, Real(0));
     if constexpr (std::is_same_v<Scalar, Real>) {
       rounded_ = values_;
     } else {
       rounded_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Scalar));
-      rounded_ = {static_cast<Scalar*>(rounded_memory_.data()), 1, check_int(size_)};
+      rounded_ = {static_cast<Scalar*>(rounded_memory_.data()), 1, size_};
       refresh();
     }
     if (gradients) {
       gradient_memory_ = backend.allocate(static_cast<std::size_t>(trained_) * sizeof(Real));
-      gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, check_int(trained_)};
+      gradients_ = {static_cast<Real*>(gradient_memory_.data()), 1, trained_};
       zero_gradients();
     }
     auto entry = entries_.cbegin();
@@ -263,11 +279,17 @@ class ParameterStore {
       for (const auto& leaf : *group) bind(*leaf.tensor, *entry++);
   }
 
-  void lay_out(const std::vector<Leaf>& leaves, bool trained) {
+  /// Returns how many numbers are laid out.
+  int lay_out(const std::vector<Leaf>& leaves, bool trained) {
     for (const auto& [name, tensor] : leaves) {
-      entries_.push_back({name, tensor->rows, tensor->cols, tensor->vector, trained, tensor->initial, size_});
-      size_ += (entries_.back().size() + 15) / 16 * 16;
+      entries_.push_back({name, tensor->rows, tensor->cols, tensor->vector, trained, tensor->initial, laid_out_});
+      laid_out_ = sizes::sum(laid_out_, sizes::sum(entries_.back().size(), 15)) / 16 * 16;
     }
+    if (laid_out_ <= sizes::most) return static_cast<int>(laid_out_);
+    const auto largest = std::ranges::max_element(entries_, {}, &Entry::size);
+    return sizes::checked("a model whose largest parameter is " + largest->name + " [" + std::to_string(largest->rows) +
+                              ", " + std::to_string(largest->cols) + "]",
+                          laid_out_, "numbers", sizeof(Real));
   }
 
   void bind(Parameter<B>& tensor, const Entry& entry) const {
@@ -276,11 +298,12 @@ class ParameterStore {
     if (entry.trained && gradients_) tensor.gradient = gradient(entry);
   }
 
-  B* backend_;
-  bool has_gradients_;
+  B* backend_ = nullptr;
+  bool has_gradients_ = false;
   std::vector<Entry> entries_;
-  std::ptrdiff_t size_ = 0;
-  std::ptrdiff_t trained_ = 0;
+  std::int64_t laid_out_ = 0;
+  int size_ = 0;     ///< of the values, gaps included
+  int trained_ = 0;  ///< of the trained ones
   typename B::Memory value_memory_;
   typename B::Memory rounded_memory_;  ///< none where Scalar is Real
   typename B::Memory gradient_memory_;

@@ -51,10 +51,22 @@ class Generator {
       if (batch.source.offsets().length(s) == 0)
         throw ShapeError("source sentence " + std::to_string(s) + " of a batch has no tokens");
     if (batch.sentences() == 0) return {};
+    check_rows(batch.sentences(), config);
     return config.num_beams > 1 ? search(batch, config) : extend(batch, config);
   }
 
  private:
+  /// Throws ConfigError where there are more rows and tokens than caches can count.
+  void check_rows(int sentences, const GenerationConfig& how) const {
+    const auto& config = model_->config();
+    const int rows = how.num_beams > 1 ? how.num_beams : how.num_return_sequences;
+    const auto bytes =
+        sizes::product(2 * sizeof(typename B::Scalar), sizes::product(config.decoder_layers, config.d_model));
+    sizes::checked("decoding " + std::to_string(sentences) + (sentences == 1 ? " sentence" : " sentences together") +
+                       " with " + std::to_string(rows) + " beams or samples each",
+                   sizes::product(sizes::product(sentences, rows), how.max_length), "tokens to remember", bytes);
+  }
+
   Results search(const TranslationBatch& batch, const GenerationConfig& how) {
     auto step = memory_.begin(false);
     LiveRows<Model> rows(step, *model_, batch, how, how.num_beams, saved_);

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
@@ -107,7 +109,74 @@ void check_position_tables(const TensorFiles& files, const Model& model) {
   }
 }
 
+/// What is loaded, and how.
+struct LoadPlan {
+  std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot behind
+  std::function<bool(const std::string&)> fresh;  ///< whether the parameter of a name is not loaded
+  LoadRules rules;
+  std::optional<TensorNames> tensors;
+};
+
+/// Checks all that load_model checks, for which the model needs no memory.
+template <class Model>
+LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions& options) {
+  using B = typename Model::Backend;
+  using Projections = LoadOptions::Projections;
+  const auto& store = std::as_const(model).parameters();
+  constexpr bool computes_positions = requires { Model::position_tables; };
+  if constexpr (computes_positions) check_position_tables(files, model);
+
+  LoadPlan plan;
+  for_each_projector(model, [&](const std::string& name, auto& projector) {
+    const auto prefix = name + ".";
+    if (options.projections == Projections::Fresh && !is_linear<B>(projector)) plan.prefixes.push_back(prefix);
+    if (options.projections == Projections::Warm && !same_tensors(files, store, prefix))
+      plan.prefixes.push_back(prefix);
+  });
+  if (options.projections == Projections::Fresh && plan.prefixes.empty())
+    throw ConfigError(
+        "no projection would begin anew: all are of the type 'linear', which stays as the files have it; "
+        "for linear projections that begin anew choose 'sequential_linear'");
+  for (const auto& pattern : options.reinitialise)
+    if (std::ranges::none_of(store.entries(), [&](const auto& entry) { return matches(pattern, entry.name); }))
+      throw ConfigError("no parameter's name matches the pattern '" + pattern + "'");
+  plan.fresh = [prefixes = plan.prefixes, patterns = options.reinitialise](const std::string& name) {
+    return std::ranges::any_of(prefixes, [&](const auto& prefix) { return name.starts_with(prefix); }) ||
+           std::ranges::any_of(patterns, [&](const auto& pattern) { return matches(pattern, name); });
+  };
+
+  for (const auto& [alias, name] : Model::aliases) plan.rules.aliases.emplace_back(alias, name);
+  for (const auto name : Model::optional_names) plan.rules.optional.emplace_back(name);
+  std::vector<std::string_view> ignored(Model::ignored_names.begin(), Model::ignored_names.end());
+  if constexpr (computes_positions)
+    ignored.insert(ignored.end(), Model::position_tables.begin(), Model::position_tables.end());
+  plan.rules.left_out = [fresh = plan.fresh, ignored](const std::string& name) {
+    return fresh(name) || std::ranges::any_of(ignored, [&](const auto& pattern) { return matches(pattern, name); });
+  };
+  plan.tensors = matching_tensors<B, typename B::Real>(files, store, {{"", {}, true}}, plan.rules);
+  return plan;
+}
+
 }  // namespace detail
+
+/// Throws as load_model does where the files of a directory do not fit a model of such a config, before there is one: a
+/// config.json may claim any size, and this allocates nothing for it. Throws FileError, too, where such a model would
+/// be too large.
+template <class Model>
+void check_model_files(const std::string& directory, const typename Model::Config& config,
+                       const LoadOptions& options = {}) {
+  const auto files = TensorFiles::in_directory(directory);
+  bool possible = false;
+  try {
+    Model::inspect(config, [&](Model& outline) {
+      possible = true;
+      detail::plan_loading(files, outline, options);
+    });
+  } catch (const ConfigError& error) {
+    if (possible) throw;  // of the options
+    throw FileError(directory + "/config.json", error.what());
+  }
+}
 
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
 /// FileError with a table of what is missing, unexpected or of another shape; ConfigError where a pattern matches no
@@ -116,48 +185,17 @@ template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {
   using B = typename Model::Backend;
-  using Projections = LoadOptions::Projections;
   const auto files = TensorFiles::in_directory(directory);
+  const auto plan = detail::plan_loading(files, model, options);
   auto& store = model.parameters();
-  constexpr bool computes_positions = requires { Model::position_tables; };
-  if constexpr (computes_positions) detail::check_position_tables(files, model);
-
-  std::vector<std::string> prefixes;  // of projectors that are not loaded as they are, each with a dot behind
-  for_each_projector(model, [&](const std::string& name, auto& projector) {
-    const auto prefix = name + ".";
-    if (options.projections == Projections::Fresh && !detail::is_linear<B>(projector)) prefixes.push_back(prefix);
-    if (options.projections == Projections::Warm && !detail::same_tensors(files, store, prefix))
-      prefixes.push_back(prefix);
-  });
-  if (options.projections == Projections::Fresh && prefixes.empty())
-    throw ConfigError(
-        "no projection would begin anew: all are of the type 'linear', which stays as the files have it; "
-        "for linear projections that begin anew choose 'sequential_linear'");
-  for (const auto& pattern : options.reinitialise)
-    if (std::ranges::none_of(store.entries(), [&](const auto& entry) { return matches(pattern, entry.name); }))
-      throw ConfigError("no parameter's name matches the pattern '" + pattern + "'");
-  const auto fresh = [&](const std::string& name) {
-    return std::ranges::any_of(prefixes, [&](const auto& prefix) { return name.starts_with(prefix); }) ||
-           std::ranges::any_of(options.reinitialise, [&](const auto& pattern) { return matches(pattern, name); });
-  };
-
-  LoadRules rules;
-  for (const auto& [alias, name] : Model::aliases) rules.aliases.emplace_back(alias, name);
-  for (const auto name : Model::optional_names) rules.optional.emplace_back(name);
-  std::vector<std::string_view> ignored(Model::ignored_names.begin(), Model::ignored_names.end());
-  if constexpr (computes_positions)
-    ignored.insert(ignored.end(), Model::position_tables.begin(), Model::position_tables.end());
-  rules.left_out = [&](const std::string& name) {
-    return fresh(name) || std::ranges::any_of(ignored, [&](const auto& pattern) { return matches(pattern, name); });
-  };
 
   LoadReport report;
   for (const auto& entry : store.entries())
-    (fresh(entry.name) ? report.reinitialised : report.loaded).push_back(entry.name);
+    (plan.fresh(entry.name) ? report.reinitialised : report.loaded).push_back(entry.name);
   if (!report.reinitialised.empty())
-    store.initialise(options.seed, [&](const auto& entry) { return fresh(entry.name); });
-  if (options.projections == Projections::Warm && !prefixes.empty()) {
-    const std::set<std::string> wanted(prefixes.begin(), prefixes.end());
+    store.initialise(options.seed, [&](const auto& entry) { return plan.fresh(entry.name); });
+  if (options.projections == LoadOptions::Projections::Warm && !plan.prefixes.empty()) {
+    const std::set<std::string> wanted(plan.prefixes.begin(), plan.prefixes.end());
     report.warm_started = warm_start(
         backend, model,
         [&](const std::string& name) -> std::optional<LinearMap> {
@@ -169,7 +207,8 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
         },
         options.warm_start);
   }
-  load_tensors<B, typename B::Real>(files, backend, store, {{"", store.values(), true}}, rules);
+  detail::upload_tensors<B, typename B::Real>(files, *plan.tensors, backend, store, {{"", store.values(), true}},
+                                              plan.rules);
   store.refresh();
   return report;
 }

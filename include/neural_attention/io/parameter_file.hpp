@@ -32,12 +32,20 @@ inline constexpr DType dtype_of = std::is_same_v<Real, double> ? DType::F64 : DT
 
 namespace detail {
 
+/// use(name, entry, group) for every tensor of every group.
 template <class B, class Real, class Use>
-void for_each_tensor(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups, Use&& use) {
+void for_each_entry(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups, Use&& use) {
   for (const auto& group : groups)
     for (const auto& entry : store.entries())
-      if (entry.trained || group.buffers)
-        use(group.prefix + entry.name, entry, RowsOf<Real>{group.numbers.data + entry.offset, entry.rows, entry.cols});
+      if (entry.trained || group.buffers) use(group.prefix + entry.name, entry, group);
+}
+
+/// use(name, entry, numbers)
+template <class B, class Real, class Use>
+void for_each_tensor(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups, Use&& use) {
+  for_each_entry(store, groups, [&](const std::string& name, const auto& entry, const TensorGroup<Real>& group) {
+    use(name, entry, RowsOf<Real>{group.numbers.data + entry.offset, entry.rows, entry.cols});
+  });
 }
 
 template <class Entry>
@@ -165,6 +173,60 @@ inline std::map<std::string, std::string> alias_names(const TensorFiles& files, 
   return found;
 }
 
+/// The files' tensor for each name of a store.
+class TensorNames {
+ public:
+  /// Adds to `faults` what is wrong with aliases.
+  TensorNames(const TensorFiles& files, const LoadRules& rules, FaultTable& faults)
+      : files_(&files), aliases_(alias_names(files, rules, faults)) {}
+
+  /// Null where the files have none.
+  const TensorInfo* operator()(const std::string& name) const {
+    const auto alias = aliases_.find(name);
+    return files_->find(alias == aliases_.end() ? name : alias->second);
+  }
+
+ private:
+  const TensorFiles* files_;
+  std::map<std::string, std::string> aliases_;
+};
+
+/// Throws FileError with a table of all tensors that do not fit the groups, whose numbers are not looked at.
+template <class B, class Real>
+TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& store,
+                             const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules) {
+  FaultTable faults;
+  TensorNames tensor_for(files, rules, faults);
+  std::set<std::string> known;
+  for (const auto& [alias, name] : rules.aliases) known.insert(alias);
+  for_each_entry(store, groups, [&](const std::string& name, const auto& entry, const TensorGroup<Real>&) {
+    known.insert(name);
+    if (rules.left_out(name)) return;
+    const auto expected = shape_of(entry);
+    const auto* const tensor = tensor_for(name);
+    if (!tensor && std::ranges::find(rules.optional, name) == rules.optional.end())
+      faults.add("missing", name + " " + format_shape(expected));
+    else if (tensor && tensor->shape != expected)
+      faults.add("wrong shape", name + " " + format_shape(tensor->shape) + ", the model has " + format_shape(expected));
+  });
+  files.for_each([&](const std::string& name, const TensorInfo& tensor) {
+    if (!known.contains(name) && !rules.left_out(name))
+      faults.add("unexpected", told(name) + " " + format_shape(tensor.shape));
+  });
+  if (!faults.empty()) throw FileError(files.path().string(), "the tensors do not fit the model:" + faults.text());
+  return tensor_for;
+}
+
+/// Copies what matching_tensors found.
+template <class B, class Real>
+void upload_tensors(const TensorFiles& files, const TensorNames& tensor_for, B& backend, const ParameterStore<B>& store,
+                    const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules) {
+  for_each_tensor(store, groups, [&](const std::string& name, const auto&, RowsOf<Real> numbers) {
+    const auto* const tensor = tensor_for(name);
+    if (tensor && !rules.left_out(name)) upload_tensor(files.file_of(tensor->name), *tensor, backend, numbers);
+  });
+}
+
 }  // namespace detail
 
 /// Reads tensors by name, converting the number format. Throws FileError with a table of all that does not fit; nothing
@@ -172,35 +234,7 @@ inline std::map<std::string, std::string> alias_names(const TensorFiles& files, 
 template <class B, class Real>
 void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules = {}) {
-  detail::FaultTable faults;
-  const auto aliases = detail::alias_names(files, rules, faults);
-  std::set<std::string> known;
-  for (const auto& [alias, name] : rules.aliases) known.insert(alias);
-  const auto tensor_for = [&](const std::string& name) -> const TensorInfo* {
-    const auto alias = aliases.find(name);
-    return files.find(alias == aliases.end() ? name : alias->second);
-  };
-  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real>) {
-    known.insert(name);
-    if (rules.left_out(name)) return;
-    const auto expected = detail::shape_of(entry);
-    const auto* const tensor = tensor_for(name);
-    if (!tensor && std::ranges::find(rules.optional, name) == rules.optional.end())
-      faults.add("missing", name + " " + detail::format_shape(expected));
-    else if (tensor && tensor->shape != expected)
-      faults.add("wrong shape", name + " " + detail::format_shape(tensor->shape) + ", the model has " +
-                                    detail::format_shape(expected));
-  });
-  files.for_each([&](const std::string& name, const TensorInfo& tensor) {
-    if (!known.contains(name) && !rules.left_out(name))
-      faults.add("unexpected", detail::told(name) + " " + detail::format_shape(tensor.shape));
-  });
-  if (!faults.empty()) throw FileError(files.path().string(), "the tensors do not fit the model:" + faults.text());
-
-  detail::for_each_tensor(store, groups, [&](const std::string& name, const auto&, RowsOf<Real> numbers) {
-    const auto* const tensor = tensor_for(name);
-    if (tensor && !rules.left_out(name)) detail::upload_tensor(files.file_of(tensor->name), *tensor, backend, numbers);
-  });
+  detail::upload_tensors(files, detail::matching_tensors(files, store, groups, rules), backend, store, groups, rules);
 }
 
 /// Reads what save_tensors wrote.

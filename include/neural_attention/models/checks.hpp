@@ -15,12 +15,26 @@ inline void positive(std::string_view name, int size) {
   if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
 }
 
-/// Throws ConfigError where an integer of a config, other than the id of a token, is not above 0.
+/// Throws ConfigError where there are no layers or more than anyone trains: each takes memory on the host, too.
+inline void layers(std::string_view name, int count) {
+  constexpr int most = 4096;
+  positive(name, count);
+  if (count > most)
+    throw ConfigError(std::string(name) + " must be at most " + std::to_string(most) + ", not " +
+                      std::to_string(count));
+}
+
+/// Throws ConfigError where an integer of a config, other than the id of a token, is not above 0, or there are too many
+/// layers.
 template <class Config>
 void sizes(const Config& config) {
   Config::visit(config, [](std::string_view name, const auto& value) {
-    if constexpr (std::is_same_v<decltype(value), const int&>)
-      if (!name.ends_with("_token_id")) positive(name, value);
+    if constexpr (std::is_same_v<decltype(value), const int&>) {
+      if (name.ends_with("_layers"))
+        layers(name, value);
+      else if (!name.ends_with("_token_id"))
+        positive(name, value);
+    }
   });
 }
 
@@ -31,10 +45,19 @@ inline void token(const char* name, int id, int vocabulary) {
                       std::to_string(vocabulary));
 }
 
-/// Throws ConfigError where a projector's expansion is not above 0.
-void expansions(const auto& config) {
-  for (const auto* projector : {&config.query, &config.key, &config.value, &config.output})
-    positive("projector expansion", projector->expansion);
+/// Throws ConfigError where the hidden width of a projector of width `d` is none or too large.
+void expansions(const auto& config, int d) {
+  for (auto projector : {config.query, config.key, config.value, config.output}) {
+    projector.d_in = d;
+    projector.hidden();
+  }
+}
+
+/// Throws ConfigError where attention cannot split its width.
+inline void heads(std::string_view name, int d, int count) {
+  if (count <= 0 || d % count != 0)
+    throw ConfigError("a width of " + std::to_string(d) + " cannot be split into " + std::to_string(count) +
+                      " attention heads (" + std::string(name) + ")");
 }
 
 /// Throws ShapeError where an id of a batch is not in the vocabulary.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "neural_attention/attention/multi_head.hpp"
+#include "neural_attention/models/checks.hpp"
 #include "neural_attention/nn/dropout.hpp"
 #include "neural_attention/nn/feed_forward.hpp"
 #include "neural_attention/nn/normalization.hpp"
@@ -192,7 +193,9 @@ class LayerStack {
     std::vector<Rows<B>> outputs;  ///< of each layer; only the last outside training
   };
 
+  /// Throws ConfigError where there are none or too many.
   LayerStack(int count, const LayerConfig& config, bool recompute) {
+    checks::layers("the number of layers", count);
     layers_.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) layers_.emplace_back(Layer(config), recompute);
   }

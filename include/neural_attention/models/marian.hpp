@@ -56,6 +56,14 @@ class Marian {
   Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
          Purpose purpose = Purpose::Training);
 
+  /// use(model) with a model of such sizes that has no memory, but its config and its parameters' names and shapes: to
+  /// look whether a file has them, or whether they are too many, before anything is allocated. Throws ConfigError
+  /// where the sizes make no sense.
+  static void inspect(const MarianConfig& config, auto&& use) {
+    Marian outline(config);
+    use(outline);
+  }
+
   static void visit(auto& self, auto&& visitor) {
     visitor("model.shared", self.shared_);
     visitor("model.encoder.dropout", self.source_dropout_);
@@ -120,6 +128,8 @@ class Marian {
   std::vector<AttentionMap> cross_attention(Step<B>& step, const TranslationBatch& pair, Saved& saved) const;
 
  private:
+  explicit Marian(const MarianConfig& config);  // without memory
+
   double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
 
   /// Each half draws its masks by its own rows.
@@ -149,16 +159,23 @@ class Marian {
 };
 
 template <class B, class P>
-Marian<B, P>::Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+Marian<B, P>::Marian(const MarianConfig& config)
     : config_((config.validate(), with_type_names<B, P>(config))),
       shared_(config.vocab_size, config.d_model, config.pad_token_id, config.embedding_initial()),
-      positions_(backend, config.max_position_embeddings, config.d_model),
       source_dropout_(config.dropout),
       target_dropout_(config.dropout),
       encoder_(config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing),
       decoder_(config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing),
       output_(Buffer<B>(1, config.vocab_size, Initial::constant(0.0))),
-      parameters_(backend, *this, purpose == Purpose::Training) {
+      parameters_(ParameterStore<B>::outline(*this)) {
+  SinusoidalPositions<B>::size(config.max_position_embeddings, config.d_model);
+}
+
+template <class B, class P>
+Marian<B, P>::Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+    : Marian(config) {
+  parameters_.allocate(backend, *this, purpose == Purpose::Training);
+  positions_ = SinusoidalPositions<B>(backend, config.max_position_embeddings, config.d_model);
   if (seed) parameters_.initialise(*seed);
 }
 

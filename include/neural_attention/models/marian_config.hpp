@@ -56,7 +56,9 @@ struct MarianConfig {
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
     checks::sizes(*this);
-    checks::expansions(*this);
+    checks::heads("encoder_attention_heads", d_model, encoder_attention_heads);
+    checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
+    checks::expansions(*this, d_model);
     checks::token("pad_token_id", pad_token_id, vocab_size);
     checks::token("eos_token_id", eos_token_id, vocab_size);
   }

@@ -39,6 +39,14 @@ class Roberta {
   Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed = 42,
           Purpose purpose = Purpose::Training);
 
+  /// use(model) with a model of such sizes that has no memory, but its config and its parameters' names and shapes: to
+  /// look whether a file has them, or whether they are too many, before anything is allocated. Throws ConfigError
+  /// where the sizes make no sense.
+  static void inspect(const RobertaConfig& config, auto&& use) {
+    Roberta outline(config);
+    use(outline);
+  }
+
   static void visit(auto& self, auto&& visitor) {
     visitor("roberta.embeddings.word_embeddings", self.words_);
     visitor("roberta.embeddings.position_embeddings", self.positions_);
@@ -87,6 +95,8 @@ class Roberta {
  private:
   static constexpr int no_padding = -1;
 
+  explicit Roberta(const RobertaConfig& config);  // without memory
+
   RobertaConfig config_;
   Embedding<B> words_, positions_, types_;
   LayerNorm<B> norm_;
@@ -97,7 +107,7 @@ class Roberta {
 };
 
 template <class B, class P>
-Roberta<B, P>::Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+Roberta<B, P>::Roberta(const RobertaConfig& config)
     : config_((config.validate(), with_type_names<B, P>(config))),
       words_(config.vocab_size, config.hidden_size, config.pad_token_id, config.initial()),
       positions_(config.max_position_embeddings, config.hidden_size, config.pad_token_id, config.initial()),
@@ -106,7 +116,12 @@ Roberta<B, P>::Roberta(B& backend, const RobertaConfig& config, std::optional<st
       dropout_(config.hidden_dropout_prob),
       encoder_(config.num_hidden_layers, config.layer(), config.gradient_checkpointing),
       head_(config.hidden_size, config.vocab_size, config.layer_norm_eps, config.layer().initial),
-      parameters_(backend, *this, purpose == Purpose::Training) {
+      parameters_(ParameterStore<B>::outline(*this)) {}
+
+template <class B, class P>
+Roberta<B, P>::Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed, Purpose purpose)
+    : Roberta(config) {
+  parameters_.allocate(backend, *this, purpose == Purpose::Training);
   if (seed) parameters_.initialise(*seed);
 }
 

@@ -53,7 +53,8 @@ struct RobertaConfig {
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
     checks::sizes(*this);
-    checks::expansions(*this);
+    checks::heads("num_attention_heads", hidden_size, num_attention_heads);
+    checks::expansions(*this, hidden_size);
     checks::token("bos_token_id", bos_token_id, vocab_size);
     checks::token("pad_token_id", pad_token_id, vocab_size);
     checks::token("eos_token_id", eos_token_id, vocab_size);

@@ -14,15 +14,25 @@ namespace neural_attention {
 /// A fixed table [positions, d]: sin(p / 10000^(2i/d)) in columns 0 … d/2-1 and cos in d/2 … d-1 (Hugging Face Marian).
 template <class B>
 class SinusoidalPositions {
+  using Scalar = typename B::Scalar;
+
  public:
+  SinusoidalPositions() = default;  ///< none yet
+  /// Throws ConfigError where the table would have too many numbers.
   SinusoidalPositions(B& backend, int positions, int width)
-      : memory_(backend.allocate(static_cast<std::size_t>(positions) * width * sizeof(Scalar))),
+      : memory_(backend.allocate(static_cast<std::size_t>(size(positions, width)) * sizeof(Scalar))),
         table_(static_cast<Scalar*>(memory_.data()), positions, width) {
     std::vector<Scalar> host;
     host.reserve(static_cast<std::size_t>(table_.size()));
     for (int p = 0; p < positions; ++p)
       for (int c = 0; c < width; ++c) host.push_back(static_cast<Scalar>(value(p, c, width)));
     backend.upload(host, table_);
+  }
+
+  /// The numbers of a table. Throws ConfigError where they are too many.
+  static int size(int positions, int width) {
+    return sizes::checked("a table of " + std::to_string(positions) + " positions of width " + std::to_string(width),
+                          sizes::product(positions, width), "numbers", sizeof(Scalar));
   }
 
   /// Column c of position p.
@@ -41,8 +51,6 @@ class SinusoidalPositions {
   }
 
  private:
-  using Scalar = typename B::Scalar;
-
   typename B::Memory memory_;
   Rows<B> table_;
 };

@@ -23,6 +23,14 @@ struct ProjectorConfig {
   double norm_eps = 1e-5;
   WeightInitial initial = {};
   std::string type = "linear";  ///< a ProjectorName
+
+  /// The hidden width. Throws ConfigError where it is not positive or too large.
+  int hidden() const {
+    if (expansion <= 0) throw ConfigError("a projector's expansion must be positive, not " + std::to_string(expansion));
+    return sizes::checked(
+        "a projector that expands a width of " + std::to_string(d_in) + " by " + std::to_string(expansion),
+        sizes::product(expansion, d_in), "hidden columns", sizes::product(d_in, sizeof(float)));
+  }
 };
 
 }  // namespace neural_attention

@@ -118,7 +118,7 @@ class Stack : public Sequential<B, Modules<B>...> {
     const int after = before + maps[index];
     const auto width = [&](int maps_done) {
       if (maps_done == 0) return config.d_in;
-      return maps_done == mapping ? config.d_out : config.expansion * config.d_in;
+      return maps_done == mapping ? config.d_out : config.hidden();
     };
     const int in = width(before), out = width(after);
     config.d_in = in;

@@ -20,6 +20,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/sizes.hpp"
 #include "neural_attention/core/threads.hpp"
 
 namespace neural_attention {
@@ -39,14 +40,17 @@ inline namespace header_only {
 #endif
 
 /// Owned memory of a CPU backend, 64-byte aligned. Large blocks are whole huge pages where the system has them: a step
-/// touches gigabytes, and with small pages waits for their addresses.
+/// touches gigabytes, and with small pages waits for their addresses. Throws OutOfMemory.
 class CpuMemory {
  public:
   CpuMemory() = default;
   explicit CpuMemory(std::size_t bytes) {
     if (bytes == 0) return;
     const std::size_t alignment = bytes >= huge_page ? huge_page : cache_line;
-    data_ = {::operator new (bytes, std::align_val_t{alignment}), {alignment}};
+    void* const memory = ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+    if (!memory)
+      throw OutOfMemory("the system has no " + sizes::bytes_text(static_cast<std::int64_t>(bytes)) + " of memory left");
+    data_ = {memory, {alignment}};
 #if defined(__linux__)
     if (bytes >= huge_page) madvise(data_.get(), bytes / huge_page * huge_page, MADV_HUGEPAGE);  // a hint: may fail
 #endif
