@@ -45,6 +45,26 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_row_does_not_depend_on_the_other_rows, T, Scalar
 }
 #endif
 
+#if !defined(NEURAL_ATTENTION_ONEDNN)
+BOOST_AUTO_TEST_CASE_TEMPLATE(few_rows_have_the_bits_of_many, T, Scalars) {
+  const int rows = 20;
+  for (const auto& [out, in] : {std::pair{64, 512}, {100, 1300}, {17, 250}, {1, 1}, {3, 5}, {1100, 33}, {250, 2700}}) {
+    auto x = Matrix<T>::normal(rows, in, 1), w = Matrix<T>::normal(out, in, 2), bias = Matrix<T>::normal(1, out, 3);
+    Matrix<T> all(rows, out);
+    Cpu<T> backend(2);
+    for (const auto& added : {RowsOf<T>(), bias.view()}) {
+      backend.linear(x.view(), w.view(), added, Activation::Gelu, all.view());
+      for (int few = 1; few <= 9; ++few) {
+        Matrix<T> some(few, out), expected(few, out);
+        backend.linear(x.view().slice(rows - few, few), w.view(), added, Activation::Gelu, some.view());
+        backend.copy(all.view().slice(rows - few, few), expected.view());
+        require_same_bits<T>("a few rows of a product", expected, some);
+      }
+    }
+  }
+}
+#endif
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(kept_weights_change_no_bit, T, Scalars) {
   Cpu<T> kept(2), other(2);
   auto w = Matrix<T>::normal(1100, 1500, 1);

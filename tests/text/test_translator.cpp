@@ -93,7 +93,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_sentence_is_translated_alone_as_in_company, B, B
   const auto lines = sentences();
   const auto together = translator.translate(lines);
   BOOST_TEST_REQUIRE(together.size() == lines.size());
-  const double bound = std::is_same_v<typename B::Scalar, float> ? 1e-5 : 1e-12;
+#if defined(NEURAL_ATTENTION_ONEDNN)  // whose sums may depend on the number of rows
+  const double bound = std::is_same_v<typename B::Scalar, float> ? 1e-5 : 0.0;
+#else
+  const double bound = 0.0;
+#endif
   std::size_t tokens = 0, different = 0;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     BOOST_TEST_CONTEXT("line " << i) BOOST_TEST(difference(together[i], translator.translate(lines[i])) <= bound);
@@ -123,7 +127,7 @@ BOOST_AUTO_TEST_CASE(small_batches_give_what_large_ones_give) {
     });
     BOOST_TEST(done == lines.size());
     BOOST_TEST(calls > 10u);
-    for (std::size_t i = 0; i < lines.size(); ++i) BOOST_TEST(difference(results[i], expected[i]) <= 1e-10);
+    for (std::size_t i = 0; i < lines.size(); ++i) BOOST_TEST(difference(results[i], expected[i]) == 0.0);
   }
 }
 

@@ -298,10 +298,22 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
           run(depth, from, a.stride, strip, {}, block, B::cols);
           for (int r = 0; r < height; ++r)
             for (int q = 0; q < cols; ++q)
-              to[r * c_stride + q] = block[r * B::cols + q] + (sum.data ? sum.data[r * sum.stride + q] : T(0));
+              to[r * c_stride + q] =
+                  sum.data ? block[r * B::cols + q] + sum.data[r * sum.stride + q] : block[r * B::cols + q];
         }
       }
     }
+  }
+}
+
+/// Visits the pieces of a sum of k terms that are summed each alone: body(p, depth).
+template <class T, class Body>
+void for_each_block(int k, Body&& body) {
+  using B = Blocks<T>;
+  const int panel = piece(k, B::panel_depth, B::packet);
+  for (int p = 0; p < k; p += panel) {
+    const int depth = std::min(panel, k - p), block = piece(depth, B::depth, B::packet);
+    for (int q = 0; q < depth; q += block) body(p + q, std::min(block, depth - q));
   }
 }
 
