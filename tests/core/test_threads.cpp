@@ -1,6 +1,11 @@
 // The team of threads: every tile exactly once, errors reach the caller, and nobody sleeps through a call.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE core_threads
+#if defined(__linux__)
+#include <sched.h>
+#include <time.h>
+#endif
+
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -12,6 +17,8 @@
 #include <vector>
 
 #include "neural_attention/core/threads.hpp"
+#include "neural_attention/core/worker_pool.hpp"
+#include "sanitized.hpp"
 
 using namespace neural_attention;
 
@@ -134,6 +141,37 @@ BOOST_AUTO_TEST_CASE(wake_up) {
     });
     BOOST_TEST(arrived.load() == 3);
   }
+}
+
+// A worker that does not get a CPU must not hold up the others: here all share one.
+BOOST_AUTO_TEST_CASE(are_not_waited_for_without_a_tile) {
+#if defined(__linux__)
+  if (NEURAL_ATTENTION_SANITIZED) return;  // it measures time
+  double seconds = 0.0;
+  std::thread([&] {
+    cpu_set_t before, one;
+    BOOST_REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
+      if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
+    BOOST_REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+    ThreadPool pool(4);
+    timespec start{}, end{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    for (int round = 0; round < 20000; ++round) pool.run(4, [](int, int) {});
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    seconds = double(end.tv_sec - start.tv_sec) + 1e-9 * double(end.tv_nsec - start.tv_nsec);
+  }).join();
+  BOOST_TEST(seconds < 0.5);  // some 0.05; to wait for each worker takes seconds
+#endif
+}
+
+BOOST_AUTO_TEST_CASE(a_share_of_the_threads) {
+  BOOST_TEST(threads_of_each(1, 3) == 3);
+  BOOST_TEST(threads_of_each(1, 0) == available_threads());
+  BOOST_TEST(threads_of_each(1'000'000, 0) == 1);
+  BOOST_CHECK_THROW(threads_of_each(0, 1), ConfigError);
+  BOOST_CHECK_THROW(threads_of_each(1, -1), ConfigError);
 }
 
 BOOST_AUTO_TEST_CASE(end_with_the_team) {

@@ -1,5 +1,6 @@
 // A small fixed team of threads that share the tiles of one operation at a time. The tiles are cut by shape and never
-// by the number of threads, so a result does not depend on it. The caller works too; idle workers spin briefly, then
+// by the number of threads, so a result does not depend on it. The caller works too and waits for tiles, not for
+// threads: where other processes have the CPU of a worker, the caller does its part. Idle workers spin briefly, then
 // sleep.
 #pragma once
 
@@ -39,7 +40,6 @@ class ThreadPool {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (auto& worker : workers_) worker.join();
@@ -59,21 +59,26 @@ class ThreadPool {
     context_ = const_cast<void*>(static_cast<const void*>(std::addressof(body)));
     call_ = [](void* context, int tile, int worker) { (*static_cast<Callable*>(context))(tile, worker); };
     tiles_ = tiles;
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(count_ - 1, std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_seq_cst);
+    done_.store(0, std::memory_order_relaxed);
+    const auto before = claims_.load(std::memory_order_relaxed);
+    claims_.store(((before >> 32) + 1) << 32 | static_cast<std::uint32_t>(tiles), std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) > 0) {
       { const std::lock_guard lock(mutex_); }
       wake_.notify_all();
     }
     drain(0);
-    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) relax(spin);
+    for (int spin = 0; done_.load(std::memory_order_acquire) != tiles; ++spin)
+      if (spin < spins)
+        relax();
+      else
+        std::this_thread::yield();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
-  static constexpr int spins_before_yield = 2000;
-  static constexpr int spins_before_sleep = 20000;
+  /// Some 50 µs: longer than between two operations of a step, and so short that others hardly miss the time.
+  static constexpr int spins = 1000;
+  static constexpr std::uint64_t tiles_left = 0xFFFFFFFF;
 
   struct Count {
     int value;
@@ -87,44 +92,50 @@ class ThreadPool {
     return threads > 0 ? threads : available_threads();
   }
 
-  static void relax(int spin) {
-    if (spin < spins_before_yield) {
+  static void relax() {
 #if defined(__x86_64__)
-      __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #endif
-    } else {
-      std::this_thread::yield();
-    }
   }
 
+  /// Runs tiles until none is left. What an operation is may be read only by who has claimed one of its tiles: until
+  /// that is done, it does not change.
   void drain(int worker) {
-    try {
-      for (int tile; (tile = next_.fetch_add(1, std::memory_order_relaxed)) < tiles_;) call_(context_, tile, worker);
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      next_.store(tiles_, std::memory_order_relaxed);
+    for (auto claims = claims_.load(std::memory_order_acquire); (claims & tiles_left) != 0;) {
+      if (!claims_.compare_exchange_weak(claims, claims - 1, std::memory_order_acq_rel)) continue;
+      int done = 1;
+      try {
+        call_(context_, tiles_ - static_cast<int>(claims & tiles_left), worker);
+      } catch (...) {
+        {
+          const std::lock_guard lock(mutex_);
+          if (!error_) error_ = std::current_exception();
+        }
+        // The rest is not begun: all of it counts as done.
+        claims = claims_.load(std::memory_order_relaxed);
+        while (!claims_.compare_exchange_weak(claims, claims & ~tiles_left, std::memory_order_acq_rel)) {
+        }
+        done += static_cast<int>(claims & tiles_left);
+      }
+      claims = claims_.load(std::memory_order_acquire);
+      done_.fetch_add(done, std::memory_order_release);
     }
   }
 
   void work(int worker) {
     std::uint64_t seen = 0;
+    const auto is_new = [&] { return claims_.load(std::memory_order_seq_cst) >> 32 != seen || stopping_; };
     while (true) {
-      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen; ++spin) {
-        if (spin < spins_before_sleep) {
-          relax(spin);
-          continue;
-        }
+      for (int spin = 0; spin < spins && !is_new(); ++spin) relax();
+      if (!is_new()) {
         std::unique_lock lock(mutex_);
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_seq_cst) != seen; });
+        wake_.wait(lock, is_new);
         sleepers_.fetch_sub(1, std::memory_order_relaxed);
-        break;
       }
-      ++seen;
       if (stopping_) return;
+      seen = claims_.load(std::memory_order_acquire) >> 32;
       drain(worker);
-      busy_.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
 
@@ -132,15 +143,14 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<std::uint64_t> claims_{0};  ///< the number of the operation << 32 | its tiles that no one has claimed
   std::atomic<int> sleepers_{0};
-  std::atomic<int> next_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<int> done_{0};  ///< tiles of the operation
+  std::atomic<bool> stopping_{false};
   int tiles_ = 0;
   void* context_ = nullptr;
   void (*call_)(void*, int, int) = nullptr;
   std::exception_ptr error_;
-  bool stopping_ = false;
 };
 
 }  // namespace neural_attention

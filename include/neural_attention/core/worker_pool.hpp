@@ -2,13 +2,17 @@
 // threads at once although each call needs a backend and memory to itself.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/available_threads.hpp"
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
 
 namespace neural_attention {
@@ -23,6 +27,14 @@ B worker_backend([[maybe_unused]] int threads, [[maybe_unused]] Precision precis
     return B(threads);
   else
     return B();
+}
+
+/// The threads of each of `workers`: `threads` or, where that is 0, an equal share of available_threads(). Throws
+/// ConfigError where there are no workers or less than no threads.
+inline int threads_of_each(int workers, int threads) {
+  if (workers < 1) throw ConfigError("at least one worker is needed, not " + std::to_string(workers));
+  if (threads < 0) throw ConfigError("the number of threads must not be negative, but is " + std::to_string(threads));
+  return threads > 0 ? threads : std::max(1, available_threads() / workers);
 }
 
 template <class Worker>

@@ -29,7 +29,7 @@ struct MaskCandidate {
 
 struct MaskFillerOptions {
   int workers = 1;                           ///< requests that are answered at the same time
-  int threads = 1;                           ///< of each worker; 0: available_threads()
+  int threads = 0;                           ///< of each worker; 0: the workers share available_threads()
   Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
 };
 
@@ -89,8 +89,7 @@ class MaskFiller {
 
  private:
   struct Worker {
-    explicit Worker(const MaskFillerOptions& options)
-        : backend(worker_backend<B>(options.threads, options.precision)), memory(backend) {}
+    Worker(int threads, Precision precision) : backend(worker_backend<B>(threads, precision)), memory(backend) {}
 
     B backend;
     StepMemory<B> memory;
@@ -98,8 +97,8 @@ class MaskFiller {
   };
 
   static WorkerPool<Worker> workers(const MaskFillerOptions& options) {
-    if (options.workers < 1) throw ConfigError("a filler of masks needs at least one worker");
-    return {options.workers, [&] { return std::make_unique<Worker>(options); }};
+    const int threads = threads_of_each(options.workers, options.threads);
+    return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision); }};
   }
 
   /// Whether nothing is NaN or +inf, and something is above -inf.

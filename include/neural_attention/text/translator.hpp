@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
@@ -143,9 +142,7 @@ class Translator {
   };
 
   static WorkerPool<Worker> workers(const Model& model, const TranslatorOptions& options) {
-    if (options.workers < 1) throw ConfigError("a translator needs at least one worker");
-    if (options.threads < 0) throw ConfigError("the number of threads must not be negative");
-    const int threads = options.threads > 0 ? options.threads : std::max(1, available_threads() / options.workers);
+    const int threads = threads_of_each(options.workers, options.threads);
     return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
   }
 
