@@ -10,6 +10,10 @@
 
 #include "neural_attention/text/batches.hpp"
 
+#if defined(ZLIB_H) || defined(INCLUDE_NLOHMANN_JSON_HPP_)
+#error "batches of tokens need no package"
+#endif
+
 namespace text = neural_attention::text;
 using neural_attention::ConfigError;
 using neural_attention::ShapeError;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
+#include "neural_attention/text/load_corpus.hpp"
 #include "scratch.hpp"
 
 using namespace std::string_literals;

@@ -11,7 +11,7 @@
 
 #include "neural_attention/text/batches.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
+#include "neural_attention/text/load_corpus.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;

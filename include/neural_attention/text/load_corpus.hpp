@@ -15,6 +15,14 @@
 
 namespace neural_attention::text {
 
+/// Reads two plain or gzip-compressed files. Throws what read_lines throws, and FileError that names both files and
+/// both counts where they have different numbers of lines.
+inline ParallelCorpus load_parallel(const std::string& source_path, const std::string& target_path) {
+  ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
+  require_same_size(corpus.source.size(), source_path, corpus.target.size(), target_path, "lines");
+  return corpus;
+}
+
 enum class CorpusFormat { Lines, Tsv, IwsltXml, IwsltTags };
 
 /// By the file's name, with or without .gz: *.tsv, *.xml, train.tags.*, and lines of text otherwise.

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/lines.hpp"
 
 namespace neural_attention::text {
 
@@ -23,14 +22,6 @@ inline void require_same_size(std::size_t source_size, const std::string& source
   if (source_size != target_size)
     throw FileError(target_path, "has " + std::to_string(target_size) + " " + what + ", but its other side " +
                                      source_path + " has " + std::to_string(source_size));
-}
-
-/// Reads two plain or gzip-compressed files. Throws what read_lines throws, and FileError that names both files and
-/// both counts where they have different numbers of lines.
-inline ParallelCorpus load_parallel(const std::string& source_path, const std::string& target_path) {
-  ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
-  require_same_size(corpus.source.size(), source_path, corpus.target.size(), target_path, "lines");
-  return corpus;
 }
 
 }  // namespace neural_attention::text
