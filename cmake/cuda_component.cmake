@@ -36,8 +36,10 @@ macro(neural_attention_enable_cuda problem)
   unset(neural_attention_languages)
   if("${${problem}}" STREQUAL "")
     find_package(CUDAToolkit QUIET)
-    if(NOT TARGET CUDA::cudart_static OR NOT TARGET CUDA::cublasLt)
-      set(${problem} "the CUDA compiler ${CMAKE_CUDA_COMPILER} has no cudart_static or cublasLt library beside it")
+    find_path(NEURAL_ATTENTION_CUBLASLT_HEADER cublasLt.h PATHS ${CUDAToolkit_INCLUDE_DIRS} NO_DEFAULT_PATH)
+    mark_as_advanced(NEURAL_ATTENTION_CUBLASLT_HEADER)
+    if(NOT TARGET CUDA::cudart_static OR NOT NEURAL_ATTENTION_CUBLASLT_HEADER)
+      set(${problem} "the CUDA compiler ${CMAKE_CUDA_COMPILER} has no library cudart_static or no cublasLt.h beside it")
     endif()
   endif()
   # CMake 3.25.1 does not know how nvcc is asked for C++20.
@@ -48,13 +50,14 @@ macro(neural_attention_enable_cuda problem)
   endif()
 endmacro()
 
-# Defines neural_attention::cuda of the .cu files in <stub_dir>.
+# Defines neural_attention::cuda of the .cu files in <stub_dir>. cuBLASLt is loaded when the first device is used (see
+# cublas_lt.cuh), and CUDA's driver by cudart_static: programs start without both.
 function(neural_attention_add_cuda_library stub_dir)
   file(GLOB stubs CONFIGURE_DEPENDS "${stub_dir}/*.cu")
   add_library(neural_attention_cuda STATIC ${stubs})
   add_library(neural_attention::cuda ALIAS neural_attention_cuda)
   target_link_libraries(neural_attention_cuda
-    PUBLIC neural_attention::neural_attention PRIVATE CUDA::cudart_static CUDA::cublasLt)
+    PUBLIC neural_attention::neural_attention PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
   target_compile_options(neural_attention_cuda PRIVATE --expt-relaxed-constexpr)
   set_target_properties(neural_attention_cuda PROPERTIES
     CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES "${neural_attention_cuda_architectures}"

@@ -1,10 +1,6 @@
 // Products of matrices: cuBLASLt on a device; for tests on the CPU, plain loops in double.
 #pragma once
 
-#if defined(__CUDACC__)
-#include <cublasLt.h>
-#endif
-
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -14,6 +10,7 @@
 #include <string>
 #include <type_traits>
 
+#include "neural_attention/backend/cuda/cublas_lt.cuh"
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/runtime.cuh"
 
@@ -45,17 +42,17 @@ struct Product {
 /// Throws DeviceError, which names the call, unless it succeeded.
 inline void check(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS)
-    throw DeviceError(std::string(call) + " failed: " + cublasLtGetStatusString(status));
+    throw DeviceError(std::string(call) + " failed: " + CublasLt::loaded().status_string(status));
 }
 
 /// What cuBLASLt's heuristic answered for each shape so far, so that it is asked once and a shape always has the same
 /// order of sums; and the memory that algorithms may use. float is not rounded to TF32.
 class Products {
  public:
-  Products() : workspace_(workspace_bytes) { check(cublasLtCreate(&handle_), "cublasLtCreate"); }
+  Products() : workspace_(workspace_bytes) { check(lt_.create(&handle_), "cublasLtCreate"); }
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
-  ~Products() { cublasLtDestroy(handle_); }
+  ~Products() { lt_.destroy(handle_); }
 
   template <class T, class Out>
   void run(const Product<T, Out>& product, Stream stream) {
@@ -67,9 +64,9 @@ class Products {
                                 ? known->second
                                 : algorithms_.emplace(key(product), choose(description)).first->second;
     const float one = 1.0f, old = product.accumulate ? 1.0f : 0.0f;
-    check(cublasLtMatmul(handle_, &description.operation, &one, product.b.data, &description.b, product.a.data,
-                         &description.a, &old, product.c.data, &description.c, product.c.data, &description.c,
-                         &algorithm, workspace_.data(), workspace_bytes, stream),
+    check(lt_.matmul(handle_, &description.operation, &one, product.b.data, &description.b, product.a.data,
+                     &description.a, &old, product.c.data, &description.c, product.c.data, &description.c, &algorithm,
+                     workspace_.data(), workspace_bytes, stream),
           "cublasLtMatmul");
   }
 
@@ -85,7 +82,8 @@ class Products {
     explicit Description(const Product<T, Out>& product) {
       static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>);
       static_assert(std::is_same_v<Out, float> || std::is_same_v<Out, T>);
-      check(cublasLtMatmulDescInit(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescInit");
+      check(lt.description_init(&operation, sizeof operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+            "cublasLtMatmulDescInit");
       set(CUBLASLT_MATMUL_DESC_TRANSA, product.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
       set(CUBLASLT_MATMUL_DESC_TRANSB, product.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, product.bias
@@ -101,16 +99,17 @@ class Products {
 
     template <class Value>
     void set(cublasLtMatmulDescAttributes_t attribute, const Value& value) {
-      check(cublasLtMatmulDescSetAttribute(&operation, attribute, &value, sizeof value),
-            "cublasLtMatmulDescSetAttribute");
+      check(lt.description_set(&operation, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
     }
     template <class T>
-    static void lay_out(cublasLtMatrixLayoutOpaque_t& layout, RowsOf<T> rows) {
+    void lay_out(cublasLtMatrixLayoutOpaque_t& layout, RowsOf<T> rows) {
       const auto height = static_cast<std::uint64_t>(rows.cols), width = static_cast<std::uint64_t>(rows.rows);
-      check(cublasLtMatrixLayoutInit(&layout, type<T>, height, width, std::max<std::int64_t>(rows.stride, rows.cols)),
+      check(lt.layout_init(&layout, sizeof layout, type<T>, height, width,
+                           std::max<std::int64_t>(rows.stride, rows.cols)),
             "cublasLtMatrixLayoutInit");
     }
 
+    const CublasLt& lt = CublasLt::loaded();
     cublasLtMatmulDescOpaque_t operation;
     cublasLtMatrixLayoutOpaque_t a, b, c;
     std::array<std::uint32_t, 3> alignments;
@@ -148,10 +147,9 @@ class Products {
 
   cublasLtMatmulAlgo_t choose(Description& description) const {
     cublasLtMatmulPreferenceOpaque_t preference;
-    check(cublasLtMatmulPreferenceInit(&preference), "cublasLtMatmulPreferenceInit");
+    check(lt_.preference_init(&preference, sizeof preference), "cublasLtMatmulPreferenceInit");
     const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
-      check(cublasLtMatmulPreferenceSetAttribute(&preference, attribute, &value, sizeof value),
-            "cublasLtMatmulPreferenceSetAttribute");
+      check(lt_.preference_set(&preference, attribute, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
     };
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
     // Parts of a sum stay float and are joined in a step of their own, in one order.
@@ -162,13 +160,14 @@ class Products {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, description.alignments[2]);
     cublasLtMatmulHeuristicResult_t best;
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(handle_, &description.operation, &description.b, &description.a,
-                                         &description.c, &description.c, &preference, 1, &best, &found),
+    check(lt_.heuristic(handle_, &description.operation, &description.b, &description.a, &description.c, &description.c,
+                        &preference, 1, &best, &found),
           "cublasLtMatmulAlgoGetHeuristic");
     if (found == 0) throw DeviceError("cuBLASLt has no algorithm for a product of matrices");
     return best.algo;
   }
 
+  const CublasLt& lt_ = CublasLt::loaded();
   cublasLtHandle_t handle_ = nullptr;
   CudaMemory workspace_;
   std::map<Key, cublasLtMatmulAlgo_t> algorithms_;
