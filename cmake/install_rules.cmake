@@ -33,6 +33,7 @@ install(FILES
   "${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/compiled_options.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/cuda_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"

@@ -1,0 +1,65 @@
+# neural_attention_optimise_compiled(<target>): the component `compiled` is optimised in every build, as its kernels are more
+# than thirty times slower without, and it is seldom they that are debugged. NEURAL_ATTENTION_OPTIMISE_COMPILED=OFF leaves
+# its flags to the build type; NEURAL_ATTENTION_COMPILED_OPTIONS come later and win.
+#
+# neural_attention_optimisation_note(): says once per configuration that header-only kernels are slow in such a build.
+
+option(NEURAL_ATTENTION_OPTIMISE_COMPILED "Optimise neural_attention::compiled also where the build type does not" ON)
+
+# Sets <result> to the configurations whose flags do not optimise, "" for that of a build without a type.
+function(neural_attention_slow_configurations result)
+  set(slow "")
+  if(CMAKE_CONFIGURATION_TYPES)
+    set(configurations ${CMAKE_CONFIGURATION_TYPES})
+  else()
+    set(configurations "${CMAKE_BUILD_TYPE}")
+  endif()
+  get_directory_property(directory_options COMPILE_OPTIONS)
+  if(configurations STREQUAL "")
+    set(configurations NONE)
+  endif()
+  foreach(configuration IN LISTS configurations)
+    string(TOUPPER "${configuration}" upper)
+    set(flags "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${upper}} ${directory_options}")
+    if(NOT flags MATCHES "(^|[ ;])[-/]O([1-9sgz]|fast|x|t)?($|[ ;])")
+      list(APPEND slow "${configuration}")
+    endif()
+  endforeach()
+  set(${result} "${slow}" PARENT_SCOPE)
+endfunction()
+
+function(neural_attention_optimise_compiled target)
+  neural_attention_slow_configurations(slow)
+  if(MSVC OR NOT slow OR NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)  # MSVC's /O2 does not go with its /RTC1 of Debug
+    return()
+  endif()
+  if(CMAKE_CONFIGURATION_TYPES)
+    list(JOIN slow "," slow)
+    target_compile_options(${target} PRIVATE "$<$<CONFIG:${slow}>:-O2>")
+  else()
+    target_compile_options(${target} PRIVATE -O2)
+  endif()
+endfunction()
+
+function(neural_attention_optimisation_note)
+  get_property(said GLOBAL PROPERTY neural_attention_optimisation_note_said)
+  neural_attention_slow_configurations(slow)
+  if(said OR NOT slow)
+    return()
+  endif()
+  set_property(GLOBAL PROPERTY neural_attention_optimisation_note_said TRUE)
+  if(CMAKE_BUILD_TYPE)
+    set(where "the build type ${CMAKE_BUILD_TYPE} does not optimise")
+  elseif(CMAKE_CONFIGURATION_TYPES)
+    list(JOIN slow ", " slow)
+    set(where "the configuration ${slow} does not optimise")
+  else()
+    set(where "there is no CMAKE_BUILD_TYPE, so nothing is optimised")
+  endif()
+  set(compiled "is optimised nevertheless")
+  if(NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)
+    set(compiled "is not optimised either, as NEURAL_ATTENTION_OPTIMISE_COMPILED is OFF")
+  endif()
+  message(STATUS "neural_attention: ${where}, and kernels are more than thirty times slower then: "
+                 "-DCMAKE_BUILD_TYPE=Release is what you want, or link neural_attention::compiled, which ${compiled}.")
+endfunction()
