@@ -76,7 +76,14 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
   choose_projectors(options, Family::arrangement(options.projector), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
   config.gradient_checkpointing = options.gradient_checkpointing;
-  Family::Model::inspect(config, [](const auto&) {});  // throws where the sizes make no sense or are too large
+  try {
+    Family::Model::inspect(config, [](const auto&) {});  // throws where the sizes make no sense or are too large
+  } catch (const na::ConfigError& error) {
+    const bool named = options.config == "small" || options.config == "base";
+    const auto file = !options.model.empty() ? options.model + "/config.json" : named ? std::string() : options.config;
+    if (file.empty() || options.expansion > 0) throw;
+    throw na::FileError(file, error.what());
+  }
   return config;
 }
 

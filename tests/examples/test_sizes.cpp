@@ -95,12 +95,12 @@ BOOST_AUTO_TEST_CASE(a_config_with_widths_that_would_wrap_is_refused_by_name) {
     }
     BOOST_TEST(!fs::exists(place.folder / "out"));
   };
-  refuses("neural_attention", neural(134217727), {"evil.json: ", "4294967264 hidden columns, which need 512.0 GiB"});
+  refuses("neural_attention", neural(134217727), {"evil.json: ", "4294967264 hidden columns, which need 511.9 GiB"});
   refuses("neural_attention", neural(134217729), {"evil.json: ", "hidden columns, which need"});
-  refuses("neural_attention", neural(1 << 20), {"q_proj.0.weight", "which need"});
+  refuses("neural_attention", neural(1 << 20), {"evil.json: ", "_proj.0.weight [33554432, 32]", "which need"});
   refuses("d_model", "2147483646", {"which need"});
   refuses("encoder_ffn_dim", "2147483647", {"fc1.weight [2147483647, 32]", "which need 5"});
-  refuses("max_position_embeddings", "2147483647", {"which need 256.0 GiB"});
+  refuses("max_position_embeddings", "2147483647", {"which need 255.9 GiB"});
   refuses("encoder_layers", "2147483647", {"evil.json: ", "encoder_layers must be at most 4096, not 2147483647"});
   refuses("decoder_layers", "5000", {"evil.json: ", "decoder_layers must be at most 4096, not 5000"});
   refuses("encoder_attention_heads", "3", {"evil.json: ", "cannot be split into 3 attention heads"});
@@ -110,8 +110,8 @@ BOOST_AUTO_TEST_CASE(a_vocabulary_that_no_model_can_have_is_refused) {
   const Folder place;
   for (const auto& [program, arguments] : {std::pair{"translation", translation}, {"masked_lm", masked_lm}})
     place.refuses(2, program,
-                  {"train", "--data", "nowhere", "--vocab_size", "2147483647", "--output_dir", place.path("out")},
-                  {"which need"});
+                  {"train", "--data", "nowhere", "--vocab_size", "10000000", "--output_dir", place.path("out")},
+                  {"[10000000, 256]", "which need"});
 }
 
 BOOST_FIXTURE_TEST_CASE(a_config_that_claims_other_sizes_than_the_weights_allocates_nothing, ModelFolder) {
@@ -125,11 +125,11 @@ BOOST_FIXTURE_TEST_CASE(a_config_that_claims_other_sizes_than_the_weights_alloca
   claims("encoder_ffn_dim", 2'000'000, {"model.safetensors: the tensors do not fit the model", "[2000000, 32]"});
   claims("encoder_ffn_dim", 2147483647, {"config.json: ", "which need"});
   claims("encoder_layers", 4000, {"model.safetensors: the tensors do not fit the model"});
-  claims("max_position_embeddings", 2147483647, {"config.json: ", "which need 256.0 GiB"});
+  claims("max_position_embeddings", 2147483647, {"config.json: ", "which need 255.9 GiB"});
   auto json = honest;
   json["neural_attention"]["projectors"]["query"] = {{"type", "neural"}, {"expansion", 134217727}};
   write(folder / "model/config.json", json.dump());
-  refuses_to_translate({"config.json: ", "hidden columns, which need 512.0 GiB"});
+  refuses_to_translate({"config.json: ", "hidden columns, which need 511.9 GiB"});
   json["neural_attention"]["projectors"]["query"]["expansion"] = 60000;
   write(folder / "model/config.json", json.dump());
   refuses_to_translate({"model.safetensors: the tensors do not fit the model", "[1920000, 32]"});
@@ -138,18 +138,6 @@ BOOST_FIXTURE_TEST_CASE(a_config_that_claims_other_sizes_than_the_weights_alloca
   write(folder / "model/config.json", honest.dump());
   fs::remove(folder / "model/model.safetensors");
   refuses_to_translate({"model.safetensors: does not exist"});
-}
-
-BOOST_FIXTURE_TEST_CASE(beams_and_samples_that_no_cache_holds_are_refused, ModelFolder) {
-  const auto refuses = [&](const Arguments& flags) {
-    const auto outcome = run("translation", with({"translate", "--model", path("model")}, flags), "ein Hund\n");
-    BOOST_TEST((outcome.code == 1 || outcome.code == 2), outcome.code << " " << outcome.signal << " " << outcome.err);
-    BOOST_TEST(contains(outcome.err, "beams or samples each would have"), outcome.err);
-    BOOST_TEST(contains(outcome.err, "which need"), outcome.err);
-  };
-  refuses({"--num_beams", "2147483647"});
-  refuses({"--num_beams", "1073741824"});
-  refuses({"--do_sample", "--num_return_sequences", "2147483647"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
