@@ -137,22 +137,23 @@ inline std::string told(const std::string& name) {
                                                                                                    : in_quotes(name);
 }
 
-/// What does not fit, a line each; the first twenty are told.
+/// What does not fit, a line each; the first ten of each kind are told.
 class FaultTable {
  public:
   void add(const std::string& kind, const std::string& what) {
-    constexpr std::size_t most = 20, width = 13;
-    if (++count_ <= most) text_ += "\n  " + kind + std::string(width - std::min(kind.size(), width), ' ') + what;
+    constexpr std::size_t most = 10, width = 13;
+    if (++counts_[kind] <= most)
+      text_ += "\n  " + kind + std::string(width - std::min(kind.size(), width), ' ') + what;
+    else
+      ++more_;
   }
-  bool empty() const { return count_ == 0; }
-  std::string text() const {
-    constexpr std::size_t most = 20;
-    return count_ <= most ? text_ : text_ + "\n  … and " + std::to_string(count_ - most) + " more";
-  }
+  bool empty() const { return counts_.empty(); }
+  std::string text() const { return more_ == 0 ? text_ : text_ + "\n  … and " + std::to_string(more_) + " more"; }
 
  private:
   std::string text_;
-  std::size_t count_ = 0;
+  std::map<std::string, std::size_t> counts_;
+  std::size_t more_ = 0;
 };
 
 /// Which tensor of the files each name of the store is: its own or an alias. Adds to `faults` what is wrong with
