@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "neural_attention/core/sizes.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 
 namespace neural_attention {
@@ -94,7 +95,8 @@ class BeamSearch {
   /// How many candidates a step looks at, so that width of them go on even where the likeliest ones all end; more need
   /// not be offered, of one beam neither.
   static int wanted(const GenerationConfig& how) {
-    return static_cast<int>(2 + how.further_eos_token_ids.size()) * how.num_beams;
+    return static_cast<int>(
+        std::min(sizes::product(std::ssize(how.further_eos_token_ids) + 2, how.num_beams), sizes::most));
   }
 
   /// One step: `candidates` are the likeliest successors of the live beams, in any order; they are left sorted. Of

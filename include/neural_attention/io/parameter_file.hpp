@@ -137,11 +137,11 @@ inline std::string told(const std::string& name) {
                                                                                                    : in_quotes(name);
 }
 
-/// What does not fit, a line each; the first ten of each kind are told.
+/// What does not fit, a line each; the first twenty of each kind are told.
 class FaultTable {
  public:
   void add(const std::string& kind, const std::string& what) {
-    constexpr std::size_t most = 10, width = 13;
+    constexpr std::size_t most = 20, width = 13;
     if (++counts_[kind] <= most)
       text_ += "\n  " + kind + std::string(width - std::min(kind.size(), width), ' ') + what;
     else
