@@ -33,6 +33,7 @@ struct TrainOptions {
   double character_coverage = 1.0;
   TrainingOptions training = {.label_smoothing_factor = 0.1};
   bool bleu = true;
+  std::string tokenize = "13a";
 };
 
 /// What is not given is as the model directory's generation_config.json says.
@@ -97,6 +98,18 @@ inline void add_data_flags(CLI::App& app, DataOptions& options) {
                   "Tokens a batch instead, the longer side counted, from sentences of similar length [1200]");
 }
 
+/// For BLEU.
+inline CLI::Option* add_tokenize_flag(CLI::App& app, std::string& tokenize) {
+  std::vector<std::string> names;
+  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers) names.emplace_back(name);
+  return app
+      .add_option("--tokenize", tokenize,
+                  "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without "
+                  "spaces, none for text that is cut already")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
+}
+
 inline void add_train_flags(CLI::App& app, TrainOptions& options) {
   add_data_flags(app, options.data);
   add_model_flags(app, options.model,
@@ -111,6 +124,7 @@ inline void add_train_flags(CLI::App& app, TrainOptions& options) {
   add_training_flags(app, options.training);
   app.add_flag("!--no_bleu", options.bleu, "Judge by the validation loss and translate nothing while training")
       ->group("Training");
+  add_tokenize_flag(app, options.tokenize)->group("Training");
 }
 
 /// Of beams and of results, each of which takes memory for every sentence that is decoded.
@@ -168,13 +182,7 @@ inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--hypotheses", options.hypotheses, "Also write the translations here");
-  std::vector<std::string> tokenizers;
-  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers) tokenizers.emplace_back(name);
-  app.add_option("--tokenize", options.tokenize,
-                 "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without "
-                 "spaces, none for text that is cut already")
-      ->check(CLI::IsMember(tokenizers))
-      ->capture_default_str();
+  add_tokenize_flag(app, options.tokenize);
   app.add_option("--chrf_word_order", options.chrf_word_order,
                  "0: chrF; 2: chrF++, which counts words and pairs of them")
       ->transform(integer(0, na::metrics::chrf_largest_word_order))

@@ -42,6 +42,7 @@ inline na::RunIdentity identity_of(const TrainOptions& options) {
   run.set("max_target_length", options.data.max_target_length);
   run.set("character_coverage", options.character_coverage);
   run.set("no_bleu", !options.bleu);
+  run.set("tokenize", options.tokenize);
   return run;
 }
 
@@ -92,7 +93,9 @@ int train(const TrainOptions& options) {
                          std::vector<std::string> lines;
                          for (auto& translation : translator.translate(validation_corpus.source))
                            lines.push_back(translation.text());
-                         return na::metrics::corpus_bleu(lines, validation_corpus.target).score;
+                         return na::metrics::corpus_bleu(lines, validation_corpus.target,
+                                                         {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)})
+                             .score;
                        }};
   const RunFiles files{[&](const std::string& folder) {
                          na::io::save_description(folder, model, generation);

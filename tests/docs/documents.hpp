@@ -1,4 +1,5 @@
-// The README and the pages of docs/, taken apart: code blocks, the commands of a shell block, code within the prose.
+// The README, its neighbours and the pages of docs/, taken apart: code blocks, the commands of a shell block, code
+// within the prose.
 #pragma once
 
 #include <algorithm>
@@ -53,9 +54,10 @@ inline Document read(const fs::path& path) {
 }
 
 inline std::vector<Document> all() {
-  std::vector<Document> result = {read(source_folder() / "README.md")};
-  for (const auto& page : fs::directory_iterator(source_folder() / "docs"))
-    if (page.path().extension() == ".md") result.push_back(read(page.path()));
+  std::vector<Document> result;
+  for (const auto& folder : {source_folder(), source_folder() / "docs"})
+    for (const auto& page : fs::directory_iterator(folder))
+      if (page.path().extension() == ".md") result.push_back(read(page.path()));
   return result;
 }
 

@@ -96,6 +96,7 @@ BOOST_AUTO_TEST_CASE(that_is_another_one_is_refused_by_name) {
   refused("--weight_decay", "0.1", {"weight_decay 0.01, not 0.1"});
   refused("--seed", "7", {"seed 42, not 7"});
   refused("--max_target_length", "9", {"max_target_length 128, not 9"});
+  refused("--tokenize", "char", {"tokenize 13a, not char"});
   refused("--train_source", path("data/train.en"), {"training data"});
   refused("--validation_source", path("data/valid.en"), {"validation data"});
   write(folder / "wide.json", R"({"d_model": 32, "encoder_layers": 1, "decoder_layers": 1})");
