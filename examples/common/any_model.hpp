@@ -49,9 +49,22 @@ extern template void neural_attention::io::check_model_files<examples::AnyRobert
 
 namespace examples {
 
-/// Throws FileError where a model has fewer rows than its tokenizer has ids.
+/// Throws FileError where the file of a config names a projector that the programs do not have.
+template <class Config>
+void require_known_projectors(const Config& config, const std::string& path) {
+  try {
+    for (const auto* projector : {&config.query, &config.key, &config.value, &config.output})
+      const AnyProjector<Backend> known(*projector);
+  } catch (const na::ConfigError& error) {
+    throw na::FileError(path, error.what());
+  }
+}
+
+/// Throws FileError where a model has fewer rows than its tokenizer has ids, or projectors that the programs do not
+/// have.
 template <class Config>
 Config fitting(Config config, const std::string& directory, int vocabulary) {
+  if (!directory.empty()) require_known_projectors(config, directory + "/config.json");
   if (config.vocab_size < vocabulary)
     throw na::FileError(directory + "/config.json", "the model has a vocabulary of " +
                                                         std::to_string(config.vocab_size) +

@@ -63,6 +63,7 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
     });
     for (const char* key : {"vocab_size", "decoder_vocab_size", "decoder_start_token_id"}) ignore(key);
     config = na::io::model_config(json, options.config, config);
+    require_known_projectors(config, options.config);
   }
   Family::set_vocabulary(config, vocabulary);
   return config;
@@ -73,6 +74,7 @@ template <class Family>
 typename Family::Config run_config(const ModelOptions& options, int vocabulary) {
   auto config = options.model.empty() ? new_config<Family>(options, vocabulary)
                                       : na::io::load_config<typename Family::Config>(options.model + "/config.json");
+  if (!options.model.empty()) require_known_projectors(config, options.model + "/config.json");
   choose_projectors(options, Family::arrangement(options.projector), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
   config.gradient_checkpointing = options.gradient_checkpointing;

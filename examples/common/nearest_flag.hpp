@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace examples {
@@ -40,13 +41,17 @@ inline std::vector<std::string_view> words(std::string_view name) {
   return words;
 }
 
-/// Whether every word of `some` is one of `all`, but for a plural.
+/// Whether two words are the same but for a plural, or one is short for the other, as eval for evaluation.
+inline bool same_word(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  constexpr std::size_t least = 4;
+  return a == b || (b.starts_with(a) && (a.size() >= least || (b.size() == a.size() + 1 && b.ends_with('s'))));
+}
+
+/// Whether every word of `some` is one of `all`.
 inline bool within(const std::vector<std::string_view>& some, const std::vector<std::string_view>& all) {
-  const auto singular = [](std::string_view word) {
-    return word.ends_with('s') ? word.substr(0, word.size() - 1) : word;
-  };
   return std::all_of(some.begin(), some.end(), [&](std::string_view word) {
-    return std::any_of(all.begin(), all.end(), [&](auto other) { return singular(word) == singular(other); });
+    return std::any_of(all.begin(), all.end(), [&](std::string_view other) { return same_word(word, other); });
   });
 }
 

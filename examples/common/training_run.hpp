@@ -160,7 +160,7 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   files.save();
   if (!validation) {
     log->finish(label, model.parameters().count(), options.seed, summary, 0.0, false);
-    std::printf("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
+    print_formatted("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
     return 0;
   }
   const double measured = shown || !metric.measure ? summary.valid_metric : metric.measure();

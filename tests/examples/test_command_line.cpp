@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(that_do_not_exist_are_answered_with_what_is_near) {
       {"--do_train", ""},
       {"--do_eval", ""},
       {"--fp16", ""},
-      {"--evaluation_strategy", ""},
+      {"--evaluation_strategy", "--eval_strategy"},
       {"--x", ""}};
   for (const auto& [typed, meant] : cases) {
     const auto given = answer("translation", {"train", typed, "1"});
@@ -601,6 +601,47 @@ BOOST_AUTO_TEST_CASE(say_how_many_pieces_a_vocabulary_has) {
       refuses(1, program, dump, {path("sized.json"), std::to_string(wrong)});
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(with_faults_are_named) {
+  translator();
+  const auto masked_directory = masked_lm();
+  struct Fault {
+    std::string key;
+    nlohmann::json value;
+    Arguments parts;
+  };
+  const auto damaged = [&](const std::string& program, const fs::path& directory, const std::string& base,
+                           const Arguments& use, const std::vector<Fault>& faults) {
+    const auto whole = content(directory / "config.json");
+    for (const auto& fault : faults) {
+      auto config = nlohmann::json::parse(whole);
+      config[nlohmann::json::json_pointer(fault.key)] = fault.value;
+      write(directory / "config.json", config.dump());
+      refuses(1, program, use, joined(fault.parts, {(directory / "config.json").string()}));
+      refuses(1, program, {"train", "--data", path("data"), "--model", directory.string(), "--output_dir", path("out")},
+              joined(fault.parts, {(directory / "config.json").string()}));
+      auto own = nlohmann::json::parse(base);
+      own[nlohmann::json::json_pointer(fault.key)] = fault.value;
+      write(folder / "faulty.json", own.dump());
+      refuses(1, program,
+              {"train", "--data", path("data"), "--config", path("faulty.json"), "--vocab_size", "300", "--output_dir",
+               path("out")},
+              joined(fault.parts, {path("faulty.json")}));
+      BOOST_TEST(!fs::exists(folder / "out"));
+    }
+    write(directory / "config.json", whole);
+  };
+  damaged("translation", folder / "translator", marian, translating(),
+          {{"/d_model", 0, {"d_model"}},
+           {"/dropout", 1.5, {"dropout", "1.5"}},
+           {"/attention_dropout", -0.5, {"attention_dropout", "-0.5"}},
+           {"/init_std", -1.0, {"init_std"}},
+           {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}}});
+  damaged("masked_lm", masked_directory, roberta, {"fill", "--model", masked_directory, "A <mask>."},
+          {{"/hidden_dropout_prob", 1.0, {"hidden_dropout_prob", "1"}},
+           {"/layer_norm_eps", -1e-5, {"layer_norm_eps"}},
+           {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}}});
 }
 
 BOOST_AUTO_TEST_CASE(of_other_things_than_text_are_told_from_none) {

@@ -1,12 +1,14 @@
 // What all models check in their configs and batches, with messages that name the value.
 #pragma once
 
+#include <cmath>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention::checks {
 
@@ -73,6 +75,19 @@ inline void length(const char* what, int tokens, int positions) {
   if (tokens > positions)
     throw ShapeError(std::string("a ") + what + " of " + std::to_string(tokens) +
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
+}
+
+/// Throws ConfigError where a dropout rate of a config is outside [0, 1), or another real number negative or not finite.
+template <class Config>
+void rates(const Config& config) {
+  Config::visit(config, [](std::string_view name, const auto& value) {
+    if constexpr (std::is_same_v<decltype(value), const double&>) {
+      const bool rate = name.find("dropout") != std::string_view::npos;
+      if (!(value >= 0.0 && (rate ? value < 1.0 : std::isfinite(value))))
+        throw ConfigError(std::string(name) + " must be " + (rate ? "in [0, 1)" : "finite and not negative") + ", not " +
+                          number_text(value));
+    }
+  });
 }
 
 }  // namespace neural_attention::checks

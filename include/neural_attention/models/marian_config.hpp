@@ -61,6 +61,7 @@ struct MarianConfig {
     checks::expansions(*this, d_model);
     checks::token("pad_token_id", pad_token_id, vocab_size);
     checks::token("eos_token_id", eos_token_id, vocab_size);
+    checks::rates(*this);
   }
 
   Initial embedding_initial() const {

@@ -58,6 +58,7 @@ struct RobertaConfig {
     checks::token("bos_token_id", bos_token_id, vocab_size);
     checks::token("pad_token_id", pad_token_id, vocab_size);
     checks::token("eos_token_id", eos_token_id, vocab_size);
+    checks::rates(*this);
     if (longest_sequence() < 1)
       throw ConfigError("max_position_embeddings is " + std::to_string(max_position_embeddings) +
                         ", but the first position is row " + std::to_string(pad_token_id + 1));
