@@ -39,8 +39,12 @@ class OutputDirectory {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Any checkpoint, whole or not.
-  bool holds_checkpoints() const { return !checkpoints().empty(); }
+  /// Any checkpoint, whole or not, or set aside.
+  bool holds_checkpoints() const {
+    return std::ranges::any_of(na::checkpoint_detail::folders(path_), [](const auto& folder) {
+      return folder.second.rest.empty() || folder.second.rest.starts_with(na::checkpoint_detail::abandoned);
+    });
+  }
 
   /// The newest of the whole checkpoints; "" where there is none at all. Throws FileError where there are some, and
   /// none can be resumed.

@@ -136,9 +136,11 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
   // From here on the directory is this run's: what an earlier one left there, and this one does not go on with, goes.
-  if (!plan.output.has_checkpoint(plan.checkpoint)) na::remove_checkpoints(options.output_dir);
+  const bool goes_on_here = plan.output.has_checkpoint(plan.checkpoint);
+  if (!goes_on_here) na::remove_checkpoints(options.output_dir);
   // set after construction because the event needs the trainer's clock
-  log.emplace(options.output_dir, label, metric.names, trainer.position().step, trainer.position().evaluation_due);
+  const auto& position = trainer.position();
+  log.emplace(options.output_dir, label, metric.names, goes_on_here ? position.step : 0, position.evaluation_due);
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
     const double value = value_of(event.loss, event.metric);
     const auto fault = log->add(event, value, trainer.position().seconds);

@@ -191,11 +191,17 @@ BOOST_AUTO_TEST_CASE(stays_until_all_that_may_fail_has_succeeded) {
 BOOST_AUTO_TEST_CASE(is_not_trained_over_without_a_word) {
   leaves_alone(2, six_steps("out"), {"--resume_from_checkpoint last", "--overwrite_output_dir"});
   for (const char* name : {"checkpoint-2", "checkpoint-4", "checkpoint-6"}) fs::remove_all(folder / "out" / name);
+  fs::create_directories(folder / "out/checkpoint-9.abandoned");
+  leaves_alone(2, six_steps("out"), {"holds the checkpoints", "--overwrite_output_dir"});
+  fs::remove(folder / "out/checkpoint-9.abandoned");
   leaves_alone(2, six_steps("out"), {"holds a model", "--overwrite_output_dir"});
   leaves_alone(2, resumed("auto", six_steps("out")), {"holds a model", "--overwrite_output_dir"});
   succeeds(six_steps("other"));
   leaves_alone(2, resumed(path("other/checkpoint-2"), six_steps("out")), {"holds a model"});
+  fs::create_directories(folder / "third");
+  write(folder / "third/metrics.jsonl", "{\"step\":1,\"loss\":99.0}\n");  // another run's, killed before it saved
   succeeds(resumed(path("other/checkpoint-2"), six_steps("third")));
+  BOOST_TEST(!contains(content(folder / "third/metrics.jsonl"), "99.0"));
   BOOST_TEST((content(folder / "third/model.safetensors") == content(folder / "out/model.safetensors")));
 }
 

@@ -393,6 +393,7 @@ BOOST_AUTO_TEST_CASE(are_told_in_short) {
   for (int i = 0; i < 500; ++i)
     tensors.push_back({"\x1b[31m" + std::string(20'000, 'x') + std::to_string(i), io::DType::F32, {1}, &one});
   io::write_safetensors(fs::path(directory) / "model.safetensors", tensors);
+  write_manifest(directory);
   BOOST_CHECK_EXCEPTION(run.load(directory), FileError, [](const FileError& error) {
     const std::string_view message = error.what();
     return message.size() < 4000 && message.find('\x1b') == std::string_view::npos && says({"missing", "more"})(error);

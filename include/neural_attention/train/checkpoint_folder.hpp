@@ -86,7 +86,7 @@ inline void write_manifest(const std::filesystem::path& folder) {
   nlohmann::json files = nlohmann::json::object();
   std::error_code error;
   for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
-    if (!item->is_regular_file(error)) continue;
+    if (!item->is_regular_file(error) || item->path().filename() == checkpoint_detail::manifest_file) continue;
     const auto size = item->file_size(error);
     if (!error) files[item->path().filename().string()] = size;
   }
@@ -142,6 +142,7 @@ inline void place_checkpoint(const std::filesystem::path& written, const std::fi
   std::filesystem::remove_all(aside, error);
   const bool replaces = std::filesystem::exists(target, error);
   if (replaces) {
+    io::platform::flush_folder(written);  // the new one's name, before the old one loses its own
     std::filesystem::rename(target, aside, error);
     if (error) detail::fail(target, "be replaced", error);
   }
