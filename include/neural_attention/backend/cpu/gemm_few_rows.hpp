@@ -48,7 +48,9 @@ inline void transpose_lanes(__m256 r0, __m256 r1, __m256 r2, __m256 r3, auto* co
   columns[3] = _mm256_blend_ps(high23, high, 0x33);
 }
 #else
-struct LaneVector {};  // no processor's
+struct LaneVector {};  // no processor's: never called, but compilers look the names up
+LaneVector load_lanes(const float* b, std::ptrdiff_t step);
+void transpose_lanes(LaneVector r0, LaneVector r1, LaneVector r2, LaneVector r3, auto* columns);
 #endif
 
 /// The columns of a square [packet, packet] whose rows begin `stride` apart.
