@@ -3,26 +3,32 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "common/line_source.hpp"
 #include "common/progress.hpp"
 #include "common/standard_streams.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/text/mask_filler.hpp"
 
 namespace examples {
 
-/// Control characters and bytes that are no UTF-8 as \xHH: a token may be any bytes.
-inline std::string printable(const std::string& bytes) {
+/// Bytes that are no UTF-8, and characters that steer a terminal, as \xHH: a token may be any bytes.
+inline std::string printable(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
   std::string text;
-  std::size_t bad = 0;
-  const bool valid = na::text::valid_utf8(bytes, bad);
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    char code[5];
-    std::snprintf(code, sizeof code, "\\x%02X", byte);
-    text += byte < 0x20 || byte == 0x7F || (byte >= 0x80 && !valid) ? std::string(code) : std::string(1, c);
+  while (!bytes.empty()) {
+    const auto length = na::utf8_length(bytes);
+    const auto character = bytes.substr(0, length == 0 ? 1 : length);
+    if (length == 0 || na::steers_a_terminal(character)) {
+      for (const char c : character)
+        text += {'\\', 'x', digits[static_cast<unsigned char>(c) >> 4], digits[static_cast<unsigned char>(c) & 15]};
+    } else {
+      text += character;
+    }
+    bytes.remove_prefix(character.size());
   }
   return text;
 }

@@ -8,9 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,6 +18,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/json_lines.hpp"
+#include "neural_attention/text/lines.hpp"
 #include "results_report/metric.hpp"
 
 namespace examples {
@@ -206,13 +205,8 @@ inline Experiment read_experiment(const std::filesystem::path& folder) {
   runs_detail::check_name(folder);
   Experiment experiment;
   experiment.name = folder.filename().string();
-  if (const auto about = folder / "about.md"; std::filesystem::exists(about)) {
-    std::ifstream file(about);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) throw na::FileError(about.string(), "cannot be read");
-    experiment.about = text.str();
-  }
+  if (const auto about = folder / "about.md"; std::filesystem::exists(about))
+    experiment.about = na::text::read_text_bytes(about.string());
   for (const auto& path : runs_detail::folders_in(folder)) {
     runs_detail::check_name(path);
     const auto name = path.filename().string();

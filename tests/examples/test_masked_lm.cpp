@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE masked_lm
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -298,6 +299,15 @@ BOOST_AUTO_TEST_CASE(files_that_are_missing_or_damaged) {
   refused(1, fill, {"config.json", "299", "300"});
 }
 
+BOOST_AUTO_TEST_CASE(a_directory_says_what_model_it_holds) {
+  const auto model = small_model();
+  write(folder / "lines", "a\n");
+  refuses(1, "translation", {"translate", "--model", model},
+          {"config.json", "a model of type \"roberta\", expected \"marian\""}, "a\n");
+  refuses(1, "translation", {"evaluate", "--model", model, "--source", path("lines"), "--reference", path("lines")},
+          {"config.json", "a model of type \"roberta\""});
+}
+
 BOOST_AUTO_TEST_CASE(texts_that_cannot_be_filled) {
   const auto model = small_model();
   refused(2, {"fill", "--model", model, "No mask here."}, {"no <mask>"});
@@ -305,6 +315,25 @@ BOOST_AUTO_TEST_CASE(texts_that_cannot_be_filled) {
   for (int i = 0; i < 40; ++i) line += " dog";
   refused(2, {"fill", "--model", model, line}, {"tokens", "reads 32"});
   refused(1, {"fill", "--model", model}, {"standard input: line 1", "no <mask>"}, "nothing\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// A published RoBERTa of 25 pieces, none of them a byte.
+BOOST_FIXTURE_TEST_SUITE(published_models, Workplace)
+
+BOOST_AUTO_TEST_CASE(a_vocabulary_without_bytes) {
+  const auto* const models = std::getenv("NEURAL_ATTENTION_MODELS_DIR");
+  if (models == nullptr || !fs::exists(fs::path(models) / "sapiens-vh")) {
+    std::puts("SKIPPED: NEURAL_ATTENTION_MODELS_DIR names no folder with sapiens-vh in it");
+    return;
+  }
+  const auto model = (fs::path(models) / "sapiens-vh").string();
+  const auto filled = succeed({"fill", "--model", model, "EVQLVESGG<mask>LVQPGGSLRLSCAAS"}).out;
+  BOOST_TEST(lines_of(filled).size() == 5u);
+  BOOST_TEST(contains(lines_of(filled).front(), "'G'  EVQLVESGGGLVQPGGSLRLSCAAS"), filled);
+  const auto out = succeed({"evaluate", "--model", model, "--text", model + "/sequences.txt", "--line_by_line"}).out;
+  BOOST_TEST((value_of(out, "sequences") == 11 && value_of(out, "perplexity") < 4));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

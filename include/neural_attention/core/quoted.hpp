@@ -10,8 +10,6 @@
 
 namespace neural_attention {
 
-namespace detail {
-
 /// Whether a terminal may take the UTF-8 character for a command: control characters of ASCII and Latin-1, line and
 /// paragraph separators, and marks that change the direction of text.
 inline bool steers_a_terminal(std::string_view character) {
@@ -23,8 +21,6 @@ inline bool steers_a_terminal(std::string_view character) {
          (character >= "\u2066" && character <= "\u2069");
 }
 
-}  // namespace detail
-
 /// `text` in double quotes: at most `longest` of its bytes, "…" where there are more, and '?' for what is no UTF-8 and
 /// for what steers a terminal.
 inline std::string in_quotes(std::string_view text, std::size_t longest = 80) {
@@ -34,7 +30,7 @@ inline std::string in_quotes(std::string_view text, std::size_t longest = 80) {
     const auto length = utf8_length(text.substr(at));
     const auto character = text.substr(at, std::max<std::size_t>(length, 1));
     if (at + character.size() > longest) break;
-    if (length == 0 || detail::steers_a_terminal(character))
+    if (length == 0 || steers_a_terminal(character))
       result += '?';
     else
       result += character;
