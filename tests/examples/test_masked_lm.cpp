@@ -127,6 +127,21 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_model_its_log_and_curves) {
   BOOST_TEST(last < first);
 }
 
+// exp of the loss is beyond every number above 709 nats.
+BOOST_AUTO_TEST_CASE(a_run_with_an_infinite_perplexity_resumes) {
+  const Arguments wild = {"--learning_rate", "10", "--warmup_steps", "0", "--lr_scheduler_type", "constant",
+                          "--eval_steps",    "1",  "--save_steps",   "1", "--threads",           "1"};
+  auto resumed = wild;
+  succeed(training("out", "2", wild, "linear"));
+  const auto before = content(folder / "out/metrics.jsonl");
+  BOOST_TEST(contains(before, "\"valid_perplexity\":\"Infinity\""), before);
+  resumed.insert(resumed.end(), {"--resume_from_checkpoint", "last"});
+  succeed(training("out", "3", resumed, "linear"));
+  const auto after = content(folder / "out/metrics.jsonl");
+  BOOST_TEST(after.starts_with(before.substr(0, before.find('\n') + 1)), after);
+  BOOST_TEST(contains(content(folder / "out/metrics.csv"), ",Infinity\n"));
+}
+
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
   const Arguments saving = {"--save_steps", "5", "--threads", "1"};
   succeed(training("whole", "120", saving));
