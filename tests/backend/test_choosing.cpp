@@ -238,6 +238,22 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_a_row_that_is_not_finite_there_are_none, B, Bac
   }
 }
 
+// Finite elements whose sum is not.
+BOOST_AUTO_TEST_CASE_TEMPLATE(of_huge_elements_are_found, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
+  constexpr int cols = 100;
+  Matrix<T> x(2, cols);
+  for (int c = 0; c < cols; ++c) {
+    x(0, c) = T(c == 70 ? 3e38 : 2e38);
+    x(1, c) = T(c % 2 ? 3e38 : -3e38);
+  }
+  std::vector<T> values(2);
+  std::vector<int> columns(2);
+  backend.top_k(x.view(), 1, values, columns);
+  BOOST_TEST(columns == (std::vector<int>{70, 1}));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(sample)

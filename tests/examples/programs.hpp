@@ -10,7 +10,9 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -32,6 +34,17 @@ inline std::string content(const fs::path& path) {
 }
 
 inline void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+/// Makes every number of a safetensors file NaN.
+inline void spoil_weights(const fs::path& path) {
+  auto bytes = content(path);
+  std::uint64_t header = 0;
+  BOOST_REQUIRE(bytes.size() > sizeof header);
+  std::memcpy(&header, bytes.data(), sizeof header);
+  BOOST_REQUIRE(header < bytes.size() - sizeof header);
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(sizeof header + header), bytes.end(), '\xFF');
+  write(path, bytes);
+}
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

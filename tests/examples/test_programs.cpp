@@ -282,6 +282,19 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(using_models, Workplace)
 
+BOOST_AUTO_TEST_CASE(weights_that_are_not_finite_are_refused_by_every_search) {
+  const auto model = small_model();
+  spoil_weights(fs::path(model) / "model.safetensors");
+  for (const Arguments& search : {Arguments{"--num_beams", "1"}, {"--num_beams", "2"}, {"--do_sample"}}) {
+    Arguments arguments = {"translate", "--model", model};
+    arguments.insert(arguments.end(), search.begin(), search.end());
+    refuses(1, "translation", arguments, {"not finite"});
+  }
+  refuses(1, "translation",
+          {"evaluate", "--model", model, "--source", path("data/valid.de"), "--reference", path("data/valid.en")},
+          {"not finite"});
+}
+
 BOOST_AUTO_TEST_CASE(translate_keeps_the_lines) {
   const auto model = small_model();
   const auto outcome = run("translation", {"translate", "--model", model, "--max_length", "10"},

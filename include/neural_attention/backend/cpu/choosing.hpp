@@ -22,14 +22,13 @@ namespace cpu_choosing {
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
-/// Whether no element of a row is NaN or +inf: of others something can be chosen.
+/// Whether no element of a row is NaN or +inf: else nothing can be chosen. Either makes the sum NaN or +inf; what else
+/// does so are finite elements whose sum overflows.
 template <class T>
 bool usable(const T* x, std::ptrdiff_t n) {
   constexpr T limit = std::numeric_limits<T>::infinity();
-  std::ptrdiff_t i = 0;
-  for (; i + cpu_blocks::block_size <= n; i += cpu_blocks::block_size)
-    if (!(cpu_blocks::WholeBlock<T>{i}(x) < limit).all()) return false;
-  return std::all_of(x + i, x + n, [](T element) { return element < limit; });
+  if (cpu_blocks::sum<T>(n, [x](auto at) -> cpu_blocks::Block<T> { return at(x); }) < limit) return true;
+  return std::all_of(x, x + n, [](T element) { return element < limit; });
 }
 
 /// Fills `columns` with those of the largest of the n elements of x, the largest first and of equals the first; returns
