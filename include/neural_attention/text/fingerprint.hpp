@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::text {
 
 /// FNV-1a over ids and lengths, 64 bits: it tells other texts apart, not those of an adversary.
