@@ -60,16 +60,23 @@ void require_known_projectors(const Config& config, const std::string& path) {
   }
 }
 
-/// Throws FileError where a model has fewer rows than its tokenizer has ids, or projectors that the programs do not
-/// have.
-template <class Config>
-Config fitting(Config config, const std::string& directory, int vocabulary) {
-  if (!directory.empty()) require_known_projectors(config, directory + "/config.json");
-  if (config.vocab_size < vocabulary)
-    throw na::FileError(directory + "/config.json", "the model has a vocabulary of " +
-                                                        std::to_string(config.vocab_size) +
-                                                        ", but its tokenizer one of " + std::to_string(vocabulary));
-  return config;
+/// Throws FileError where a model and its tokenizer, both of a directory, are not made for each other: it has fewer
+/// rows than there are ids, or other special tokens. So it does for projectors that the programs do not have.
+template <class Config, class Tokenizer>
+void require_fitting(const Config& config, const Tokenizer& tokenizer, const std::string& directory) {
+  const auto path = directory + "/config.json";
+  require_known_projectors(config, path);
+  if (config.vocab_size < tokenizer.vocab_size())
+    throw na::FileError(path, "the model has a vocabulary of " + std::to_string(config.vocab_size) +
+                                  ", but its tokenizer one of " + std::to_string(tokenizer.vocab_size()));
+  const auto require_same = [&](const char* key, int of_model, int of_tokenizer) {
+    if (of_model != of_tokenizer)
+      throw na::FileError(path, std::string(key) + " is " + std::to_string(of_model) +
+                                    ", but in the vocabulary of its tokenizer that token is " +
+                                    std::to_string(of_tokenizer));
+  };
+  require_same("pad_token_id", config.pad_token_id, tokenizer.pad_id());
+  require_same("eos_token_id", config.eos_token_id, tokenizer.eos_id());
 }
 
 /// A model directory read for inference. `Model` is MarianOn or RobertaOn some backend.
@@ -79,7 +86,7 @@ class LoadedModel {
   LoadedModel(typename Model::Backend& backend, const std::string& directory)
       : config_(na::io::load_config<typename Model::Config>(directory + "/config.json")),  // says what the model is
         tokenizer(Tokenizer::load(directory)),
-        any_(backend, checked(config_, directory, tokenizer.vocab_size()), std::nullopt, na::Purpose::Inference),
+        any_(backend, checked(config_, directory, tokenizer), std::nullopt, na::Purpose::Inference),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
     model.parameters().release_masters();
@@ -94,8 +101,8 @@ class LoadedModel {
  private:
   /// A config whose sizes are those of the files, so that the model can be made of it.
   static const typename Model::Config& checked(const typename Model::Config& config, const std::string& directory,
-                                               int vocabulary) {
-    fitting(config, directory, vocabulary);
+                                               const Tokenizer& tokenizer) {
+    require_fitting(config, tokenizer, directory);
     if (na::fits<Model>(config)) na::io::check_model_files<Model>(directory, config);
     return config;
   }

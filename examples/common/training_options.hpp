@@ -90,7 +90,7 @@ inline void add_training_flags(CLI::App& app, TrainingOptions& options) {
   real("--momentum", options.momentum, from_below(0, 1), "Of sgd; 0: none");
   app.add_flag("--nesterov", options.nesterov, "Nesterov's momentum for sgd")->group("Training");
   real("--max_grad_norm", options.max_grad_norm, at_least(0), "Clip gradients to this global norm; 0: never");
-  real("--label_smoothing_factor", options.label_smoothing_factor, from_to(0, 1),
+  real("--label_smoothing_factor", options.label_smoothing_factor, from_below(0, 1),
        "Share of the target spread over the vocabulary");
   real("--num_train_epochs", options.num_train_epochs, from_to(0, most_epochs), "Passes over the data");
   count("--max_steps", options.max_steps, -1, "Optimizer steps instead; 0 or -1: epochs count");

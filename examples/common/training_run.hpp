@@ -83,14 +83,15 @@ RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, con
   return plan;
 }
 
-/// The config of the model that is trained, whose tokenizer has `vocabulary` pieces.
-template <class Family>
-typename Family::Config planned_config(const ModelOptions& options, const RunPlan& plan, int vocabulary) {
+/// The config of the model that is trained with this tokenizer.
+template <class Family, class Tokenizer>
+typename Family::Config planned_config(const ModelOptions& options, const RunPlan& plan, const Tokenizer& tokenizer) {
   auto config = plan.checkpoint.empty()
-                    ? run_config<Family>(options, vocabulary)
+                    ? run_config<Family>(options, tokenizer.vocab_size())
                     : na::io::load_config<typename Family::Config>(plan.checkpoint + "/config.json");
   config.gradient_checkpointing = options.gradient_checkpointing;
-  return fitting(config, plan.origin, vocabulary);
+  if (!plan.origin.empty()) require_fitting(config, tokenizer, plan.origin);
+  return config;
 }
 
 /// What the evaluations of a run show beside the loss.

@@ -64,7 +64,7 @@ int train(const TrainOptions& options) {
 
   const auto learned = tokenizer_for(options, plan, lines);
   const auto& tokenizer = learned.tokenizer;
-  const auto config = planned_config<RobertaFamily>(options.model, plan, tokenizer.vocab_size());
+  const auto config = planned_config<RobertaFamily>(options.model, plan, tokenizer);
   const auto cut = text_options(options.text, config.longest_sequence());
   std::optional<na::text::MaskedLmData> validation;
   if (plan.evaluates)

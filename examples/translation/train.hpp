@@ -63,7 +63,7 @@ int train(const TrainOptions& options) {
   const auto& directory = options.training.output_dir;
   const auto learned = tokenizer_for(options, plan, corpus);
   const auto& tokenizer = learned.tokenizer;
-  const auto config = planned_config<MarianFamily>(options.model, plan, tokenizer.vocab_size());
+  const auto config = planned_config<MarianFamily>(options.model, plan, tokenizer);
   const auto generation =
       plan.origin.empty() ? na::generation_defaults(config) : na::io::load_generation_config(plan.origin, config);
   const int most = config.max_position_embeddings;
