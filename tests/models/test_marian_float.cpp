@@ -30,7 +30,7 @@ void check_greedy(const std::string& preset) {
       BOOST_TEST(results[s].at(0).ids == expected[s].at(0).ids, boost::test_tools::per_element());
     ++greedy;
   }
-  BOOST_TEST(greedy == 2);
+  BOOST_TEST(greedy == 3);
 }
 
 }  // namespace

@@ -95,6 +95,10 @@ class Marian {
   /// positions.
   void check(const TranslationBatch& batch) const;
 
+  /// Throws ConfigError where a target does not begin with pad_token_id, which decoding starts with: a model that
+  /// learnt another start would be asked what it never saw. TrainingStep asks; the functions below take any start.
+  void check_targets(const TranslationBatch& batch) const;
+
   /// The encoder's output [source tokens, d].
   Rows<B> encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const;
 
@@ -105,7 +109,7 @@ class Marian {
   void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const;
 
   /// Sums of the loss over a batch, without gradients: waits for them. Throws ShapeError where the batch does not fit
-  /// the model, and ConfigError where its targets do not begin with the decoder's start token, pad_token_id.
+  /// the model.
   LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
@@ -146,7 +150,6 @@ class Marian {
   void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved);
 
   void check(const PackedTokens& tokens, const char* side, const char* sentence) const;
-  void check_targets(const TranslationBatch& batch) const;
 
   MarianConfig config_;
   Embedding<B> shared_;
@@ -208,7 +211,7 @@ void Marian<B, P>::logits(Step<B>& step, Rows<B> h, Rows<B> logits) const {
 
 template <class B, class P>
 LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
-  check_targets(batch);
+  check(batch);
   const auto memory = encode(step, batch, saved);
   return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
 }
@@ -217,7 +220,7 @@ template <class B, class P>
 void Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
                                      double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
-  check_targets(batch);
+  check(batch);
   const auto memory = encode(step, batch, saved);
   const auto hidden = decode(step, batch, memory, saved);
 
@@ -322,7 +325,6 @@ void Marian<B, P>::check(const PackedTokens& tokens, const char* side, const cha
 
 template <class B, class P>
 void Marian<B, P>::check_targets(const TranslationBatch& batch) const {
-  check(batch);
   const auto& offsets = batch.decoder_input.offsets();
   for (int s = 0; s < offsets.sequences(); ++s) {
     if (offsets.length(s) == 0) continue;

@@ -73,6 +73,12 @@ class TrainingStep {
   StepMemory<B>& memory() { return memory_; }
 
  private:
+  /// Where a model can tell that a batch would teach it what decoding never asks.
+  template <class Batch>
+  void check_targets(const Batch& batch) const {
+    if constexpr (requires { model_->check_targets(batch); }) model_->check_targets(batch);
+  }
+
   [[noreturn]] void throw_not_finite(const StepResult& result);
   StepOutcome* outcome() const { return static_cast<StepOutcome*>(outcome_.data()); }
 
@@ -101,7 +107,10 @@ template <class Batch>
 void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
   if (waiting_) result();
   long tokens = 0;
-  for (const auto& part : parts) tokens += static_cast<long>(part.labels.size());
+  for (const auto& part : parts) {
+    check_targets(part);
+    tokens += static_cast<long>(part.labels.size());
+  }
   if (tokens == 0) throw ConfigError("a training step needs at least one target token");
   auto& store = model_->parameters();
   store.zero_gradients();
@@ -146,6 +155,7 @@ template <class Model, class O>
 template <class Batch>
 LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smoothing) {
   if (waiting_) result();
+  check_targets(batch);
   auto step = memory_.begin(false);
   return model_->loss(step, batch, label_smoothing, saved_);
 }
