@@ -152,6 +152,11 @@ BOOST_AUTO_TEST_CASE(of_one_token_are_the_greedy_choice) {
   BOOST_TEST((subject.generate(all, how) == subject.generate(all, greedy)));
 }
 
+BOOST_AUTO_TEST_CASE(of_a_temperature_whose_inverse_is_no_float_are_refused) {
+  BOOST_TEST(sampled(1e-40, 0, 1.0).fault() == "temperature must be at least 1e-30 and finite");
+  BOOST_TEST(sampled(1e-30, 0, 1.0).fault() == "");
+}
+
 BOOST_AUTO_TEST_CASE(obey_the_rules_on_tokens) {
   Tested subject(4);
   auto how = sampled(2.0, 0, 1.0);

@@ -387,6 +387,11 @@ BOOST_AUTO_TEST_CASE(are_never_chosen) {
   how.do_sample = true;
   how.temperature = 5.0;
   check(how);
+  // Neither do they end a sentence, or begin one by force.
+  how.further_eos_token_ids = {pieces};
+  check(how);
+  how.forced_bos_token_id = pieces;
+  BOOST_CHECK_THROW(check(how), ConfigError);
 }
 
 BOOST_AUTO_TEST_CASE(fewer_rows_are_refused) {

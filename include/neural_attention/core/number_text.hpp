@@ -2,6 +2,7 @@
 // a comma where it has one.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -19,10 +20,11 @@ inline std::string number_text(double value) {
   return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
-/// With `digits` behind the point.
+/// With `digits` behind the point, at most 100.
 inline std::string number_text(double value, std::chars_format format, int digits) {
   std::array<char, 512> buffer;  // the largest double has 309 digits before the point
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, format, digits).ptr;
+  const auto end =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, format, std::min(digits, 100)).ptr;
   return {buffer.data(), end};
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -67,17 +68,15 @@ class ThreadPool {
       wake_.notify_all();
     }
     drain(0);
-    for (int spin = 0; done_.load(std::memory_order_acquire) != tiles; ++spin)
-      if (spin < spins)
-        relax();
-      else
-        std::this_thread::yield();
+    const auto all_done = [&] { return done_.load(std::memory_order_acquire) == tiles; };
+    if (!soon(all_done))
+      while (!all_done()) std::this_thread::yield();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
-  /// Some 50 µs: longer than between two operations of a step, and so short that others hardly miss the time.
-  static constexpr int spins = 1000;
+  /// Longer than between two operations of a step, and so short that others hardly miss the time.
+  static constexpr std::chrono::microseconds patience{50};
   static constexpr std::uint64_t tiles_left = 0xFFFFFFFF;
 
   struct Count {
@@ -92,10 +91,20 @@ class ThreadPool {
     return threads > 0 ? threads : available_threads();
   }
 
-  static void relax() {
+  /// Waits without sleeping; whether `ready` came true within `patience`.
+  template <class Ready>
+  static bool soon(Ready&& ready) {
+    constexpr int looks = 32;  // between two at the clock
+    const auto end = std::chrono::steady_clock::now() + patience;
+    do {
+      for (int look = 0; look < looks; ++look) {
+        if (ready()) return true;
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+        __builtin_ia32_pause();
 #endif
+      }
+    } while (std::chrono::steady_clock::now() < end);
+    return ready();
   }
 
   /// Runs tiles until none is left. What an operation is may be read only by who has claimed one of its tiles: until
@@ -126,8 +135,7 @@ class ThreadPool {
     std::uint64_t seen = 0;
     const auto is_new = [&] { return claims_.load(std::memory_order_seq_cst) >> 32 != seen || stopping_; };
     while (true) {
-      for (int spin = 0; spin < spins && !is_new(); ++spin) relax();
-      if (!is_new()) {
+      if (!soon(is_new)) {
         std::unique_lock lock(mutex_);
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
         wake_.wait(lock, is_new);

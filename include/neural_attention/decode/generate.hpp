@@ -110,6 +110,8 @@ class Generator {
         const auto row_of = [&](std::size_t beam) { return first_row + std::min(beam, count - 1); };
         candidates.clear();
         for (std::size_t b = 0; b < beams.beams().size(); ++b) {
+          // At the first step the other beams are copies of the first, which rank behind all that it offers.
+          if (length == 1 && std::ssize(candidates) >= BeamSearch::wanted(how)) break;
           const double so_far = beams.beams()[b].log_probability;
           const auto beam = static_cast<int>(b);
           if (forced >= 0) {

@@ -105,7 +105,8 @@ struct GenerationConfig {
 
   std::string fault_of_sampling() const {
     if (num_beams > 1) return "do_sample needs num_beams 1: sampling along beams is not supported";
-    if (!(temperature > 0.0 && std::isfinite(temperature))) return "temperature must be positive and finite";
+    constexpr double coldest = 1e-30;  // its inverse is far from float's largest number
+    if (!(temperature >= coldest && std::isfinite(temperature))) return "temperature must be at least 1e-30 and finite";
     if (top_k < 0) return "top_k must not be negative, but is " + std::to_string(top_k);
     if (!(top_p > 0.0 && top_p <= 1.0)) return "top_p must be in (0, 1]";
     if (!(min_p >= 0.0 && min_p <= 1.0)) return "min_p must be in [0, 1]";

@@ -184,7 +184,7 @@ class SentencePiece {
  private:
   /// The library counts bytes in an int.
   static void require_length(std::string_view text) {
-    constexpr std::size_t longest = std::size_t{1} << 26;
+    constexpr std::size_t longest = std::size_t{1} << 23;
     if (text.size() > longest)
       throw ConfigError("a text of " + std::to_string(text.size()) +
                         " bytes is too long to be encoded at once, at most " + std::to_string(longest) +

@@ -111,7 +111,7 @@ class CharsMapTrie {
 
  private:
   static constexpr int most_matches = 32;  // of one text: as many the library has memory for
-  static constexpr std::size_t longest_result = 1024;
+  static constexpr std::size_t longest_result = 128;
 
   static bool has_result(std::uint32_t unit) { return (unit >> 8 & 1) != 0; }
   std::size_t state_behind(std::size_t unit) const {
@@ -178,7 +178,7 @@ class CharsMapTrie {
     if (offset >= strings_.size() || (offset > 0 && strings_[offset - 1] != '\0')) return "names no string of its map";
     const auto end = strings_.find('\0', offset);
     if (end == std::string_view::npos) return "names a string without an end";
-    if (end - offset > longest_result) return "makes more than 1024 bytes of a character";
+    if (end - offset > longest_result) return "makes more than 128 bytes of a character";
     return {};
   }
 

@@ -166,7 +166,7 @@ class Translator {
   void run(std::vector<Translation>& results, const GenerationConfig& how, std::size_t first_line,
            const std::function<void(const TranslationProgress&)>& on_batch) const {
     auto config = resolved(how, model_->config());
-    for (const int id : never_) config.bad_words_ids.push_back({id});
+    config.suppress_tokens.insert(config.suppress_tokens.end(), never_.begin(), never_.end());
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (results[i].source_ids.size() > 1)

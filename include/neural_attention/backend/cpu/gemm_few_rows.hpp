@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 
 #include "neural_attention/backend/cpu/gemm_kernel.hpp"
 
@@ -156,6 +157,7 @@ template <class T>
 void multiply_few_rows(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
                        std::ptrdiff_t c_stride) {
   using B = Blocks<T>;
+  assert(k > 0);
   for (int j = 0, cols = 0; j < n; j += cols) {
     const int packets = std::min(packets_at_once<T>, (n - j) / B::packet);
     cols = packets > 0 ? packets * B::packet : n - j;
