@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/german_english_grammar.hpp"
 #include "common/nearest_flag.hpp"
 #include "common/ranges.hpp"
+#include "examples/corpus_files.hpp"
 #include "examples/programs.hpp"
 
 using namespace programs;
@@ -44,17 +44,7 @@ Arguments joined(Arguments first, const Arguments& more) {
 /// A folder with a small corpus for both programs and tiny configs.
 struct Workplace : Folder {
   Workplace() {
-    fs::create_directories(folder / "data");
-    const auto parts = examples::split(examples::generate(220, 3), 200, 20, 0);
-    const auto save = [&](const std::string& name, const std::vector<examples::SentencePair>& pairs) {
-      std::string german, english;
-      for (const auto& pair : pairs) german += pair.german + "\n", english += pair.english + "\n";
-      write(folder / "data" / (name + ".de"), german);
-      write(folder / "data" / (name + ".en"), english);
-      write(folder / "data" / (name + ".txt"), english);
-    };
-    save("train", parts.train);
-    save("valid", parts.valid);
+    write_corpus(folder / "data", 200, 20);
     write(folder / "tiny.json", marian);
     write(folder / "tiny_roberta.json", roberta);
   }

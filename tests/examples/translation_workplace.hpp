@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/german_english_grammar.hpp"
+#include "examples/corpus_files.hpp"
 #include "examples/programs.hpp"
 
 namespace programs {
@@ -13,16 +13,7 @@ namespace programs {
 /// A folder with a corpus of 200 + 20 pairs and a tiny config.
 struct Workplace : Folder {
   Workplace() {
-    fs::create_directories(folder / "data");
-    const auto parts = examples::split(examples::generate(220, 3), 200, 20, 0);
-    const auto save = [&](const std::string& name, const std::vector<examples::SentencePair>& pairs) {
-      std::string german, english;
-      for (const auto& pair : pairs) german += pair.german + "\n", english += pair.english + "\n";
-      write(folder / "data" / (name + ".de"), german);
-      write(folder / "data" / (name + ".en"), english);
-    };
-    save("train", parts.train);
-    save("valid", parts.valid);
+    write_corpus(folder / "data", 200, 20);
     write(folder / "tiny.json",
           R"({"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
               "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32,

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <string>
 
-#include "common/german_english_grammar.hpp"
+#include "examples/corpus_files.hpp"
 #include "examples/programs.hpp"
 
 namespace faults {
@@ -38,17 +38,7 @@ inline std::vector<std::string> rows_without_times(const std::string& text) {
 /// A folder with a corpus, and one program that trains a tiny model on it for four steps, a checkpoint after each.
 struct Runs : Folder {
   explicit Runs(std::string which) : program(std::move(which)) {
-    fs::create_directories(folder / "data");
-    const auto parts = examples::split(examples::generate(70, 3), 60, 10, 0);
-    const auto save = [&](const std::string& name, const std::vector<examples::SentencePair>& pairs) {
-      std::string german, english;
-      for (const auto& pair : pairs) german += pair.german + "\n", english += pair.english + "\n";
-      write(folder / "data" / (name + ".de"), german);
-      write(folder / "data" / (name + ".en"), english);
-      write(folder / "data" / (name + ".txt"), english);
-    };
-    save("train", parts.train);
-    save("valid", parts.valid);
+    write_corpus(folder / "data", 60, 10);
     write(folder / "translation.json",
           R"({"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
               "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8,

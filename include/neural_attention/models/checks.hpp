@@ -77,15 +77,16 @@ inline void length(const char* what, int tokens, int positions) {
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
 }
 
-/// Throws ConfigError where a dropout rate of a config is outside [0, 1), or another real number negative or not finite.
+/// Throws ConfigError where a dropout rate of a config is outside [0, 1), or another real number negative or not
+/// finite.
 template <class Config>
 void rates(const Config& config) {
   Config::visit(config, [](std::string_view name, const auto& value) {
     if constexpr (std::is_same_v<decltype(value), const double&>) {
       const bool rate = name.find("dropout") != std::string_view::npos;
       if (!(value >= 0.0 && (rate ? value < 1.0 : std::isfinite(value))))
-        throw ConfigError(std::string(name) + " must be " + (rate ? "in [0, 1)" : "finite and not negative") + ", not " +
-                          number_text(value));
+        throw ConfigError(std::string(name) + " must be " + (rate ? "in [0, 1)" : "finite and not negative") +
+                          ", not " + number_text(value));
     }
   });
 }

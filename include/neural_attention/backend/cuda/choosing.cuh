@@ -141,7 +141,8 @@ __device__ LargestOfThreads largest_of_threads(const T* row, int cols, int k) {
   __shared__ LargestOfThreads result;
   const int me = static_cast<int>(threadIdx.x);
   float mine = -INFINITY;
-  for_each_element<Aligned>(row, cols, [&](float x, int) { mine = !(x <= mine) ? (x < INFINITY ? x : INFINITY) : mine; });
+  for_each_element<Aligned>(row, cols,
+                            [&](float x, int) { mine = !(x <= mine) ? (x < INFINITY ? x : INFINITY) : mine; });
   of_threads[me] = mine;
   if (me == 0) result.kth = -INFINITY;
   __syncthreads();

@@ -1,6 +1,7 @@
 // Drawing a token of each row of logits. What SamplingShape leaves of a row are the elements whose keys (choosing.cuh)
 // are not below one key, which bisection finds: first by their number, then by their weights exp((x - largest) /
-// temperature); what min_p asks of a weight is a bound on x. The draw looks for its place in the sums of the warps' parts of the row, then in that of one warp.
+// temperature); what min_p asks of a weight is a bound on x. The draw looks for its place in the sums of the warps'
+// parts of the row, then in that of one warp.
 #pragma once
 
 #include <algorithm>
