@@ -571,7 +571,7 @@ BOOST_AUTO_TEST_CASE(tries) {
   broken(map, "names a string without an end");
   map.strings = std::string(3000, 'z') + '\0';
   map.units[0x140] = 0x80000000u;
-  broken(map, "more than 1024 bytes");
+  broken(map, "more than 128 bytes");
   map = good_map();
   map.strings[0] = '\xff';
   broken(map, "not UTF-8");
