@@ -85,7 +85,6 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
     return fails(usage_fault(app, error) + "\n(" + app.get_name() + " --help shows what there is)", 2);
   } catch (const neural_attention::ConfigError& error) {
     return fails(error.what(), 2);
-    return fails(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return fails("there is not enough memory", 1);
   } catch (const std::length_error&) {  // of a container: more than there can be memory

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 
 #include "common/any_model.hpp"
 #include "neural_attention/text/load_corpus.hpp"
@@ -20,8 +21,9 @@ inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
   const auto find = [&](const std::string& given, const char* part, const std::string& language, const char* flag) {
     if (!given.empty()) return given;
     if (options.data.empty())
-      throw na::ConfigError(std::string("no training text: give --data DIR, or ") + flag +
-                            " FILE and its three others (without validation text: --eval_strategy no and one other)");
+      throw na::ConfigError(
+          std::string("no text for ") + flag + ": give it a FILE, or --data DIR" +
+          (std::string_view(part) == "valid" ? "; --eval_strategy no trains without validation" : ""));
     return na::text::find_text_file(options.data, std::string(part) + "." + language);
   };
   const auto target = [&](const std::string& source, const std::string& given, const char* part, const char* flag) {
