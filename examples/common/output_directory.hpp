@@ -28,13 +28,16 @@ class OutputDirectory {
     if (std::filesystem::is_directory(path_, ignored)) take();
   }
 
-  /// Makes it where it does not exist yet.
+  /// Makes it where it does not exist yet. Throws FileError where another run has made it in the meantime and left
+  /// something.
   void create() {
     if (lock_.is_open()) return;
     std::error_code error;
     std::filesystem::create_directories(path_, error);
     if (error) throw na::FileError(path_.string(), "cannot be created: " + error.message());
     take();
+    if (holds_checkpoints() || holds_model())
+      throw na::FileError(path_.string(), "has been written by another run in the meantime; begin again");
   }
 
   const std::filesystem::path& path() const { return path_; }

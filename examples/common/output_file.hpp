@@ -57,6 +57,13 @@ struct NamedFile {
   std::string path;
 };
 
+/// Adds the files of a folder, such as a model's, to `files`.
+inline void add_files_of(const char* flag, const std::string& folder, std::vector<NamedFile>& files) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error))
+    files.push_back({flag, item->path().string()});
+}
+
 /// Throws ConfigError where `output` is one of `others`, whose content would be lost.
 inline void require_another_file(const NamedFile& output, const std::vector<NamedFile>& others) {
   namespace fs = std::filesystem;

@@ -1,5 +1,6 @@
 // What a training run leaves for later reading: metrics.jsonl and metrics.csv with a row for each logged step and each
-// evaluation, and the curves as SVG. A resumed run continues its files.
+// evaluation, and the curves as SVG. A resumed run continues its files. Nothing is written before begin(): until then
+// the files of an earlier run stay as they are.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +29,8 @@ struct LogNames {
 
 class TrainingLog {
  public:
-  /// Rows of steps after `resumed_step` that an interrupted run left are dropped, with `evaluates_again` also that of
-  /// the evaluation of this very step.
+  /// Rows of steps after `resumed_step` that an interrupted run left will be dropped, with `evaluates_again` also that
+  /// of the evaluation of this very step. Throws FileError where the rows that stay cannot be read.
   TrainingLog(std::string directory, std::string label, LogNames names, long resumed_step, bool evaluates_again = false)
       : directory_(std::move(directory)),
         label_(std::move(label)),
@@ -40,7 +41,13 @@ class TrainingLog {
     if (resumed_step > 0) rows_ = read_metric_rows(path("metrics.jsonl"), columns_, resumed_step);
     if (evaluates_again)
       std::erase_if(rows_, [&](const Row& row) { return row["step"] == resumed_step && row.contains("valid_loss"); });
+  }
+
+  /// Replaces the files by the rows up to now; further rows follow in them. A second call does nothing.
+  void begin() {
+    if (begun_) return;
     rewrite();
+    begun_ = true;
   }
 
   void add(const na::StepEvent& event) {
@@ -60,6 +67,7 @@ class TrainingLog {
         {"step", event.step}, {"epoch", event.epoch}, {"valid_loss", event.loss}, {"seconds", seconds}};
     if (names_.at_evaluations) row[metric_] = metric;
     append(std::move(row));
+    if (!begun_) return {};
     const auto fault = draw();
     return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
   }
@@ -115,8 +123,10 @@ class TrainingLog {
   }
 
   void append(Row row) {
-    write_line("metrics.jsonl", text_of(row) + "\n");
-    if (row.contains("step")) write_line("metrics.csv", csv_line(row));
+    if (begun_) {
+      write_line("metrics.jsonl", text_of(row) + "\n");
+      if (row.contains("step")) write_line("metrics.csv", csv_line(row));
+    }
     rows_.push_back(std::move(row));
   }
 
@@ -153,6 +163,7 @@ class TrainingLog {
   std::string metric_;
   std::vector<std::string> columns_;
   std::vector<Row> rows_;
+  bool begun_ = false;
   bool told_of_fault_ = false;
 };
 

@@ -120,10 +120,18 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   std::optional<Progress> progress;
   std::optional<TrainingLog> log;
   std::optional<Interruption> interruption;
+  // What an earlier run left in the directory, and this one does not go on with, goes when the first step is made:
+  // until then the run may still fail, by its data, its numbers or its memory.
+  bool clears = !plan.output.has_checkpoint(plan.checkpoint);
+  const auto own_directory = [&] {
+    if (std::exchange(clears, false)) na::remove_checkpoints(options.output_dir);
+    log->begin();
+  };
   na::TrainerCallbacks callbacks;
   callbacks.write_more = files.describe;
   if (shown) callbacks.metric = metric.measure;
   callbacks.on_step = [&](const na::StepEvent& event) {
+    own_directory();
     const double loss = event.result.loss.smoothed / double(event.result.loss.tokens);
     progress->update(event.step, {{"loss", fixed(loss, 3)},
                                   {"lr", scientific(event.result.learning_rate)},
@@ -136,13 +144,11 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
                                               std::move(callbacks));
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
-  // From here on the directory is this run's: what an earlier one left there, and this one does not go on with, goes.
-  const bool goes_on_here = plan.output.has_checkpoint(plan.checkpoint);
-  if (!goes_on_here) na::remove_checkpoints(options.output_dir);
-  // set after construction because the event needs the trainer's clock
   const auto& position = trainer.position();
-  log.emplace(options.output_dir, label, metric.names, goes_on_here ? position.step : 0, position.evaluation_due);
+  log.emplace(options.output_dir, label, metric.names, clears ? 0 : position.step, position.evaluation_due);
+  // set after construction because the event needs the trainer's clock
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
+    if (event.step > 0) own_directory();
     const double value = value_of(event.loss, event.metric);
     const auto fault = log->add(event, value, trainer.position().seconds);
     progress->message("step " + std::to_string(event.step) + "  valid loss " + fixed(event.loss, 4) +
@@ -160,6 +166,12 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
                  na::checkpoint_name(summary.steps).c_str());
     return interruption->exit_code();
   }
+  own_directory();
+  if (summary.best_is_gone)
+    std::fprintf(stderr,
+                 "%s: the checkpoint of the best evaluation, step %ld, is gone; the model has the weights of the last "
+                 "step\n",
+                 options.output_dir.c_str(), position.best_step);
   files.save();
   if (!validation) {
     log->finish(label, model.parameters().count(), options.seed, summary, 0.0, false);

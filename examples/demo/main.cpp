@@ -90,9 +90,14 @@ int run_demo(const DemoOptions& options) {
   B backend = make_backend<B>(options.settings.compute);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
-  OutputDirectory output(folder);
-  output.create();
-  for (const auto& arm : {linear, neural}) make_folder(arm);
+  OutputDirectory outputs[] = {OutputDirectory(folder), OutputDirectory(linear), OutputDirectory(neural)};
+  for (auto& output : outputs) {
+    if (output.holds_checkpoints())
+      throw na::ConfigError(output.path().string() +
+                            " holds the checkpoints of a training run, whose files the demo would replace; give "
+                            "another --output_dir");
+    output.create();
+  }
   const bool generated = options.data.empty();
   const auto corpus = generated ? generated_corpus(folder / "corpus")
                                 : given_corpus(options.data, options.source_lang, options.target_lang);

@@ -48,6 +48,7 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   na::TrainerCallbacks callbacks;
   callbacks.on_step = [&](const na::StepEvent& event) {
+    log.begin();
     const double loss = event.result.loss.smoothed / double(event.result.loss.tokens);
     progress.update(event.step, {{"loss", fixed(loss, 3)}, {"tok/s", compact(event.tokens_per_second)}});
     if (event.step % 10 == 0) log.add(event);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/any_model.hpp"
+#include "common/output_file.hpp"
 #include "neural_attention/text/lines.hpp"
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/translator.hpp"
@@ -44,6 +45,13 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
     if (ids.empty()) throw na::LineError(path, number, "holds no word");
     how.bad_words_ids.push_back(std::move(ids));
   }
+}
+
+/// What decoding reads: no result may be written there.
+inline std::vector<NamedFile> files_read(const DecodingOptions& flags) {
+  std::vector<NamedFile> files = {{"--bad_words", flags.bad_words}};
+  add_files_of("--model", flags.model, files);
+  return files;
 }
 
 /// What a search does by the flags and, where they say nothing, by the model directory. Only then is it judged.

@@ -19,7 +19,8 @@ namespace examples {
 template <class B>
 int evaluate(const EvaluateOptions& options) {
   require_output(options.hypotheses);
-  std::vector<NamedFile> inputs = {{"--source", options.source}};
+  auto inputs = files_read(options.decoding);
+  inputs.push_back({"--source", options.source});
   for (const auto& path : options.references) inputs.push_back({"--reference", path});
   require_another_file({"--hypotheses", options.hypotheses}, inputs);
   const auto corpus = na::text::load_referenced_corpus(options.source, options.references);

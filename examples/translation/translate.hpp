@@ -76,8 +76,11 @@ template <class B>
 int translate(const TranslateOptions& options) {
   const NamedFile input{"--input", options.input}, output{"--output", options.output};
   for (const auto& path : {options.output, options.attention}) require_output(path);
-  require_another_file(output, {input});
-  require_another_file({"--attention", options.attention}, {input, output});
+  auto read = files_read(options.decoding);
+  read.push_back(input);
+  require_another_file(output, read);
+  read.push_back(output);
+  require_another_file({"--attention", options.attention}, read);
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding.model);

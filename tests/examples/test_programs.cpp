@@ -357,6 +357,22 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
   BOOST_TEST(lines_of(translate({"--bad_words", path("bad_words")})).at(0) != line);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_program_reads_it_does_not_write_to) {
+  const auto model = small_model();
+  write(folder / "words", "Hund\n");
+  for (const std::string read : {path("words"), model + "/vocab.json", model + "/model.safetensors"}) {
+    const auto before = content(read);
+    for (const std::string flag : {"--output", "--attention"})
+      refuses(2, "translation", {"translate", "--model", model, "--bad_words", path("words"), flag, read},
+              {flag, read});
+    refuses(2, "translation",
+            {"evaluate", "--model", model, "--source", path("data/valid.de"), "--reference", path("data/valid.en"),
+             "--bad_words", path("words"), "--hypotheses", read},
+            {"--hypotheses", read});
+    BOOST_TEST((content(read) == before), read);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(files_go_in_and_out) {
   const auto model = small_model();
   const auto source = content(folder / "data/valid.de");
@@ -511,6 +527,16 @@ BOOST_AUTO_TEST_CASE(the_demo_compares_two_arms_and_leaves_models_for_translatio
         run("translation", {"translate", "--model", path("results/" + arm), "--max_length", "5"}, "Der Hund.\n");
     BOOST_TEST(translated.code == 0, translated.err);
     BOOST_TEST(std::count(translated.out.begin(), translated.out.end(), '\n') == 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_demo_does_not_train_over_the_checkpoints_of_another_run) {
+  for (const std::string place : {"results", "results/linear", "results/neural"}) {
+    fs::create_directories(folder / place / "checkpoint-4");
+    refuses(2, "demo", {"--data", path("data"), "--output_dir", path("results"), "--max_steps", "2"},
+            {path(place), "holds the checkpoints"});
+    BOOST_TEST(fs::exists(folder / place / "checkpoint-4"));
+    fs::remove_all(folder / "results");
   }
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/output_directory.hpp"
 #include "examples/translation_workplace.hpp"
 
 using namespace programs;
@@ -180,6 +181,10 @@ BOOST_AUTO_TEST_CASE(stays_until_all_that_may_fail_has_succeeded) {
   write(folder / "model/model.safetensors", weights.substr(0, weights.size() / 2));
   leaves_alone(1, from_model, {"model.safetensors"});
   write(folder / "model/model.safetensors", weights);
+  // The numbers at its end are none: the evaluation before the first step says so.
+  write(folder / "model/model.safetensors", weights.substr(0, weights.size() - 4096) + std::string(4096, '\xff'));
+  leaves_alone(1, from_model, {"step 0", "not finite"});
+  write(folder / "model/model.safetensors", weights);
   // A checkpoint of the directory that the run would clear.
   leaves_alone(2, with(from_model, "--model", path("out/checkpoint-2")), {"checkpoint-2", "a directory of its own"});
   leaves_alone(2, with(from_model, "--model", path("out")), {"--model and --output_dir are both"});
@@ -229,6 +234,15 @@ BOOST_AUTO_TEST_CASE(belongs_to_one_run_at_a_time) {
   leaves_alone(1, resumed("last", six_steps("out")), {path("out"), "another run"});
   close(lock);
   succeeds(resumed("last", six_steps("out")));
+}
+
+// Another run may come to be in the time that this one takes to read its text.
+BOOST_AUTO_TEST_CASE(is_seen_when_the_directory_is_made) {
+  examples::OutputDirectory late(folder / "late");
+  fs::create_directories(folder / "late/checkpoint-3");
+  BOOST_CHECK_EXCEPTION(late.create(), neural_attention::FileError, [&](const neural_attention::FileError& error) {
+    return contains(error.what(), path("late")) && contains(error.what(), "another run");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(of_a_killed_run_is_tidied) {

@@ -26,6 +26,7 @@ BOOST_AUTO_TEST_CASE(infinite_numbers_come_back) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   {
     TrainingLog log(scratch.path.string(), "neural", names, 0);
+    log.begin();
     na::EvaluationEvent event{};
     event.step = 1;
     event.loss = 4.5;
@@ -39,6 +40,7 @@ BOOST_AUTO_TEST_CASE(infinite_numbers_come_back) {
   BOOST_TEST(table.find(",Infinity\n") != std::string::npos, table);
   {
     TrainingLog log(scratch.path.string(), "neural", names, 2);
+    log.begin();
     BOOST_TEST(scratch.read("metrics.jsonl") == rows);
     BOOST_TEST(scratch.read("metrics.csv") == table);
     na::EvaluationEvent event{};
@@ -48,6 +50,24 @@ BOOST_AUTO_TEST_CASE(infinite_numbers_come_back) {
   }
 }
 
+// The evaluation before the first step may fail, and so may the step: until then an earlier run's files stay.
+BOOST_AUTO_TEST_CASE(begins_when_it_is_told_to) {
+  const Scratch scratch;
+  const std::string old = "{\"step\":7,\"loss\":2.5}\n";
+  scratch.write("metrics.jsonl", old);
+  TrainingLog log(scratch.path.string(), "neural", names, 0);
+  na::EvaluationEvent event{};
+  event.loss = 4.5;
+  BOOST_TEST(log.add(event, 90.0, 0.0) == "");
+  BOOST_TEST(scratch.read("metrics.jsonl") == old);
+  BOOST_TEST(!std::filesystem::exists(scratch / "loss.svg"));
+  log.begin();
+  const auto begun = scratch.read("metrics.jsonl");
+  BOOST_TEST((begun.find("\"step\":0") != std::string::npos && begun.find("\"step\":7") == std::string::npos), begun);
+  log.begin();
+  BOOST_TEST(scratch.read("metrics.jsonl") == begun);
+}
+
 // An evaluation is logged before its checkpoint is saved: killed between the two, a run evaluates once more.
 BOOST_AUTO_TEST_CASE(an_evaluation_that_is_made_again_stands_there_once) {
   const Scratch scratch;
@@ -55,6 +75,7 @@ BOOST_AUTO_TEST_CASE(an_evaluation_that_is_made_again_stands_there_once) {
   for (const bool again : {true, false}) {
     scratch.write("metrics.jsonl", step + evaluation + "{\"step\":3,\"loss\":2.0}\n");
     TrainingLog log(scratch.path.string(), "neural", names, 2, again);
+    log.begin();
     BOOST_TEST(scratch.read("metrics.jsonl") == (again ? step : step + evaluation));
   }
 }
@@ -64,6 +85,7 @@ BOOST_AUTO_TEST_CASE(damaged_rows_are_named) {
     const Scratch scratch;
     scratch.write("metrics.jsonl", rows);
     TrainingLog log(scratch.path.string(), "neural", names, 10);
+    log.begin();
     return scratch.read("metrics.jsonl");
   };
   const std::string good = "{\"step\":1,\"loss\":2.5}\n";
@@ -85,6 +107,7 @@ BOOST_AUTO_TEST_SUITE(curves)
 BOOST_AUTO_TEST_CASE(need_no_finite_number) {
   const Scratch scratch;
   TrainingLog log(scratch.path.string(), "neural", names, 0);
+  log.begin();
   na::EvaluationEvent event{};
   event.step = 1;
   event.loss = 710.0;  // whose exponential no double can hold
@@ -100,6 +123,7 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_written_are_told_of_once) {
   const Scratch scratch;
   std::filesystem::create_directories(scratch / "loss.svg");
   TrainingLog log(scratch.path.string(), "neural", names, 0);
+  log.begin();
   na::EvaluationEvent event{};
   event.step = 1;
   BOOST_TEST(log.add(event, 1.0, 1.0).find("loss.svg") != std::string::npos);

@@ -127,6 +127,30 @@ BOOST_AUTO_TEST_CASE(a_run_killed_over_an_older_model_leaves_weights_with_their_
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(early_checkpoints_slow)
+
+BOOST_AUTO_TEST_CASE(a_run_that_goes_on_from_an_early_checkpoint_may_be_killed_at_every_call) {
+  if (skipped()) return;
+  const Reference runs("translation");
+  runs.forget();
+  BOOST_REQUIRE(runs.disturbed("", {"--save_total_limit", "0"}).code == 0);
+  fs::rename(runs.folder / "run", runs.folder / "whole");
+  for (long k = 1;; ++k) {
+    runs.forget();
+    fs::copy(runs.folder / "whole", runs.folder / "run", fs::copy_options::recursive);
+    const auto fault = "any:" + std::to_string(k) + ":KILL";
+    const auto killed = runs.disturbed(fault, {"--resume_from_checkpoint", runs.path("run/checkpoint-1")});
+    if (killed.signal != SIGKILL) {
+      BOOST_TEST(killed.code == 0, fault << ": " << killed.err);
+      BOOST_TEST(k > 1);
+      break;
+    }
+    runs.must_go_on("from checkpoint-1, " + fault);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(chained_kills_slow)
 
 BOOST_AUTO_TEST_CASE(a_run_that_is_killed_again_and_again_ends_with_the_same_bytes) {

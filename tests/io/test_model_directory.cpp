@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(of_half_precision) {
 class Watched {
  public:
   explicit Watched(const std::filesystem::path& folder) : descriptor_(inotify_init1(IN_NONBLOCK)) {
-    BOOST_REQUIRE(inotify_add_watch(descriptor_, folder.c_str(), IN_MOVED_TO | IN_DELETE) >= 0);
+    BOOST_REQUIRE(inotify_add_watch(descriptor_, folder.c_str(), IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) >= 0);
   }
   Watched(const Watched&) = delete;
   Watched& operator=(const Watched&) = delete;
@@ -153,7 +153,7 @@ class Watched {
     for (ssize_t at = 0; at < size;) {
       const auto* const event = reinterpret_cast<const inotify_event*>(buffer + at);
       if (const std::string name = event->name; name.find(".tmp.") == std::string::npos)
-        seen.push_back((event->mask & IN_DELETE ? "-" : "+") + name);
+        seen.push_back((event->mask & (IN_DELETE | IN_MOVED_FROM) ? "-" : "+") + name);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
     }
     return seen;
@@ -183,6 +183,19 @@ BOOST_AUTO_TEST_CASE(takes_its_files_together) {
              per_element);
   BOOST_TEST(save(4, {}) == std::vector{"+" + weights}, per_element);  // the tokenizer is none of its business
   BOOST_TEST(folder.read("merges.txt") == "a b");
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_remove_an_old_file_leaves_them_all) {
+  const auto weights = folder.read("model.safetensors");
+  std::filesystem::create_directories(folder / "tokenizer.json/inside");
+  const std::vector<io::NamedFile> tokenizer = {{"vocab.json", "{}"}};
+  BOOST_CHECK_EXCEPTION(
+      io::save_model(folder.path.string(), backend, Stock(backend, tiny::config(), other_seed), {}, 0, tokenizer),
+      FileError, says({"tokenizer.json", "is a folder"}));
+  BOOST_TEST((folder.read("model.safetensors") == weights));
+  BOOST_TEST(!std::filesystem::exists(folder / "vocab.json"));
+  std::filesystem::remove_all(folder / "tokenizer.json");
+  BOOST_TEST(equal(load()));
 }
 
 BOOST_AUTO_TEST_CASE(that_fails_leaves_the_old_directory) {

@@ -195,10 +195,10 @@ BOOST_AUTO_TEST_CASE(of_too_little_text_are_refused) {
   const auto blocks = [](const Lines& lines, text::TextOptions options) {
     return text::masked_lm_blocks(lines, golden_bpe(), options);
   };
-  for (const bool line_by_line : {false, true}) BOOST_CHECK_THROW(blocks(none, {8, line_by_line}), ConfigError);
-  BOOST_CHECK_EXCEPTION(blocks(empty, {8, true}), ConfigError, says({"3 lines", "empty"}));
-  BOOST_CHECK_EXCEPTION(blocks(some, {8, false}), ConfigError, says({"block of 8", "6 in 2 lines"}));
-  BOOST_CHECK_EXCEPTION(blocks(some, {4, false, 1}), ConfigError, says({"1 lines at a time"}));
+  for (const bool line_by_line : {false, true}) BOOST_CHECK_THROW(blocks(none, {8, line_by_line}), TextError);
+  BOOST_CHECK_EXCEPTION(blocks(empty, {8, true}), TextError, says({"3 lines", "empty"}));
+  BOOST_CHECK_EXCEPTION(blocks(some, {8, false}), TextError, says({"block of 8", "6 in 2 lines"}));
+  BOOST_CHECK_EXCEPTION(blocks(some, {4, false, 1}), TextError, says({"1 lines at a time"}));
   BOOST_TEST(blocks(some, {8, true}).size() == 2u);
   BOOST_TEST(blocks(some, {3, false}).size() == 2u);
   for (const bool line_by_line : {false, true})
@@ -483,7 +483,7 @@ BOOST_AUTO_TEST_CASE(leave_out_what_cannot_be_masked) {
   BOOST_TEST(data.blocks().tokens() == 5u);
   none.add(Ids{0, 2});
   none.add(Ids{0, 2, 1});
-  BOOST_CHECK_EXCEPTION(MaskedLmData(none, vocabulary(words), by_sentences(1), {}), ConfigError,
+  BOOST_CHECK_EXCEPTION(MaskedLmData(none, vocabulary(words), by_sentences(1), {}), TextError,
                         says({"none of the 2 sequences"}));
   BOOST_TEST(MaskedLmData(text::TokenSequences{}, vocabulary(words), by_sentences(1), {}).batches() == 0u);
   for (const int id : {-1, words}) {

@@ -655,6 +655,65 @@ BOOST_AUTO_TEST_CASE(may_end_with_the_best_parameters) {
   }
 }
 
+// From folder to folder: the best evaluation is that of the first one, the run ends in the third.
+BOOST_AUTO_TEST_CASE(may_end_with_the_best_parameters_of_a_folder_that_is_gone) {
+  for (const bool brought : {true, false}) {
+    const Scratch first, second, third;
+    const auto into = [](const Scratch& folder) {
+      auto options = options_for(folder.path.string());
+      options.load_best = true;
+      options.save_total_limit = 1;
+      options.save_steps = 1;
+      return options;
+    };
+    std::vector<float> best;
+    {
+      Subject subject(into(first));
+      script_metric(subject, {3.0});
+      subject.cancel_at = 5;
+      subject.trainer.run();
+      best = parameters_of(checkpoint(first, 4));
+    }
+    {
+      Subject subject(into(second));
+      subject.trainer.resume(checkpoint(first, 5));
+      subject.cancel_at = 6;
+      subject.trainer.run();
+      BOOST_TEST(list_checkpoints(second.path.string()) == (Steps{4, 6}));
+      BOOST_TEST((contents(second / "checkpoint-4/trainer_state.json") ==
+                  contents(first / "checkpoint-4/trainer_state.json")));
+    }
+    std::filesystem::remove_all(first.path);
+    if (!brought) std::filesystem::remove_all(checkpoint(second, 4));
+    Subject subject(into(third));
+    subject.trainer.resume(checkpoint(second, 6));
+    script_metric(subject, {2.0, 1.0, 1.0});
+    const auto summary = subject.trainer.run();
+    BOOST_TEST(summary.best_is_gone == !brought);
+    BOOST_TEST((subject.parameters() == (brought ? best : parameters_of(checkpoint(third, 12)))));
+  }
+}
+
+// A run that fails before its first step leaves the later checkpoints under their names.
+BOOST_AUTO_TEST_CASE(before_the_first_step_sets_nothing_aside) {
+  const Scratch scratch;
+  auto options = options_for(scratch.path.string());
+  options.save_steps = 1;
+  Subject(options).trainer.run();
+  const auto before = list_checkpoints(options.output_dir);
+  Subject spoilt(options);
+  spoilt.trainer.resume(checkpoint(scratch, 5));
+  const auto& entry = *spoilt.model.parameters().find("model.encoder.layers.0.fc1.weight");
+  spoilt.backend.fill(spoilt.model.parameters().value(entry), std::numeric_limits<float>::infinity());
+  BOOST_CHECK_THROW(spoilt.trainer.run(), NumericError);
+  BOOST_TEST(list_checkpoints(options.output_dir) == before);
+  Subject again(options);
+  again.trainer.resume(checkpoint(scratch, 5));
+  again.cancel_at = 6;
+  again.trainer.run();
+  BOOST_TEST(list_checkpoints(options.output_dir) == (Steps{1, 2, 3, 4, 5, 6}));
+}
+
 BOOST_AUTO_TEST_CASE(by_an_exception_of_a_callback_leaves_the_trainer) {
   Subject subject(options_for());
   subject.trainer.callbacks().on_step = [](const StepEvent&) -> bool { throw std::runtime_error("enough"); };

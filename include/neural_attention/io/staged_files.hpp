@@ -19,6 +19,7 @@
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/platform.hpp"
 
 namespace neural_attention::io {
 
@@ -32,6 +33,40 @@ namespace detail {
 
 /// Without one of these a directory holds no model.
 inline constexpr std::array<std::string_view, 2> key_files = {"model.safetensors", "model.safetensors.index.json"};
+
+/// Files that leave their names: back they come, as long as this lives and forget() was not called.
+class FilesAside {
+ public:
+  FilesAside() = default;
+  FilesAside(const FilesAside&) = delete;
+  FilesAside& operator=(const FilesAside&) = delete;
+  ~FilesAside() {
+    std::error_code ignored;
+    for (const auto& [path, aside] : files_) std::filesystem::rename(aside, path, ignored);
+  }
+
+  /// Throws FileError where it cannot leave.
+  void take(const std::filesystem::path& path) {
+    std::error_code error;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) return;
+    if (std::filesystem::is_directory(path, error))
+      throw FileError(path.string(), "cannot be replaced: it is a folder, not a file");
+    auto aside = path;
+    aside += ".tmp." + platform::process_id() + ".0";
+    std::filesystem::rename(path, aside, error);
+    if (error) throw FileError(path.string(), "cannot be replaced: " + error.message());
+    files_.emplace_back(path, std::move(aside));
+  }
+
+  /// Removes them: there is no way back.
+  void forget() {
+    std::error_code ignored;  // what stays has the name of a temporary file
+    for (const auto& [path, aside] : std::exchange(files_, {})) std::filesystem::remove(aside, ignored);
+  }
+
+ private:
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> files_;
+};
 
 class StagedFiles {
  public:
@@ -47,6 +82,7 @@ class StagedFiles {
   }
 
   /// Removes also the files of `stale`, those that nothing was staged for: they are of what the folder held before.
+  /// Throws FileError; where one of the old files cannot be removed, all of them are still there.
   void commit(std::span<const std::filesystem::path> stale = {}) {
     for (const auto& file : files_) file->flush();
     std::vector<std::filesystem::path> leaving;
@@ -56,9 +92,11 @@ class StagedFiles {
     std::erase_if(files_, [](const auto& file) { return !is_key(file->path()) && is_there_already(*file); });
     const auto others = std::ranges::count_if(files_, [](const auto& file) { return !is_key(file->path()); });
     const bool has_key = others < std::ssize(files_);
+    FilesAside aside;
     if (has_key && (others > 0 || !leaving.empty()))
-      for (const auto name : key_files) remove(folder_ / name);
-    for (const auto& path : leaving) remove(path);
+      for (const auto name : key_files) aside.take(folder_ / name);
+    for (const auto& path : leaving) aside.take(path);
+    aside.forget();
     for (const bool keys : {false, true})
       for (const auto& file : files_)
         if (is_key(file->path()) == keys) file->commit();
@@ -79,11 +117,6 @@ class StagedFiles {
       return false;
     const MappedFile old(file.path()), now(file.temporary_path());
     return std::ranges::equal(old.bytes(), now.bytes());
-  }
-  static void remove(const std::filesystem::path& path) {
-    std::error_code error;
-    if (!std::filesystem::remove(path, error) && error)
-      throw FileError(path.string(), "cannot be replaced: " + error.message());
   }
 
   std::filesystem::path folder_;

@@ -22,7 +22,7 @@ struct TextOptions {
 };
 
 /// The sequences of `lines`. `Tokenizer` has encode_sequence and eos_id, as ByteBpe. Throws ConfigError for options
-/// that make no sense, and where the text gives not one sequence.
+/// that make no sense, and TextError where the text gives not one sequence.
 template <class Tokenizer>
 TokenSequences masked_lm_blocks(std::span<const std::string> lines, const Tokenizer& tokenizer,
                                 const TextOptions& options) {
@@ -54,10 +54,10 @@ TokenSequences masked_lm_blocks(std::span<const std::string> lines, const Tokeni
   }
   if (blocks.size() > 0) return blocks;
   const auto count = std::to_string(lines.size());
-  if (options.line_by_line) throw ConfigError("all of the text's " + count + " lines are empty");
-  throw ConfigError("the text is too short for a block of " + std::to_string(options.block_size) + " tokens: it has " +
-                    std::to_string(tokens) + " in " + count + " lines, and " + std::to_string(options.chunk_lines) +
-                    " lines at a time are cut into blocks");
+  if (options.line_by_line) throw TextError("all of the text's " + count + " lines are empty");
+  throw TextError("the text is too short for a block of " + std::to_string(options.block_size) + " tokens: it has " +
+                  std::to_string(tokens) + " in " + count + " lines, and " + std::to_string(options.chunk_lines) +
+                  " lines at a time are cut into blocks");
 }
 
 }  // namespace neural_attention::text

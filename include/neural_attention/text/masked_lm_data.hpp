@@ -22,7 +22,7 @@ class MaskedLmData {
   using Batch = MaskedBatch;
 
   /// Sequences in which nothing can be masked are left out. `options.epoch` is set by begin_epoch. Throws ConfigError
-  /// for options that make no sense, an id outside of the vocabulary, and where all sequences are left out.
+  /// for options that make no sense or an id outside of the vocabulary, and TextError where all sequences are left out.
   MaskedLmData(TokenSequences blocks, MaskingVocabulary vocabulary, const BatchOptions& options,
                const MaskingOptions& masking)
       : options_(options), masker_(std::move(vocabulary), masking) {
@@ -31,7 +31,7 @@ class MaskedLmData {
     for (std::size_t i = 0; i < count; ++i)
       if (has_maskable(blocks[i])) useful.add(blocks[i]);
     if (useful.size() == 0 && count > 0)
-      throw ConfigError("none of the " + std::to_string(count) + " sequences has a token that can be masked");
+      throw TextError("none of the " + std::to_string(count) + " sequences has a token that can be masked");
     blocks_ = std::move(useful);
     begin_epoch(0);
   }

@@ -20,6 +20,7 @@
 
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/mapped_file.hpp"
 
 namespace neural_attention {
 
@@ -70,13 +71,15 @@ inline void rename(const fs::path& from, const fs::path& to) {
   io::platform::flush_folder(to);
 }
 
-/// Removes a folder in two steps, so that a kill between them leaves nothing that looks like a checkpoint.
-inline void remove(const fs::path& folder) {
+/// Removes a folder in two steps, so that a kill between them leaves nothing that looks like a checkpoint. Returns why
+/// it still has its name, where it has.
+inline std::error_code remove(const fs::path& folder) {
   const fs::path aside = folder.string() + std::string(removed);
-  std::error_code error;
-  fs::remove_all(aside, error);
+  std::error_code error, ignored;
+  fs::remove_all(aside, ignored);
   fs::rename(folder, aside, error);
-  if (!error) fs::remove_all(aside, error);
+  if (!error) fs::remove_all(aside, ignored);
+  return error;
 }
 
 }  // namespace checkpoint_detail
@@ -156,6 +159,32 @@ inline void place_checkpoint(const std::filesystem::path& written, const std::fi
   std::filesystem::remove_all(aside, error);  // if it stays, recover_checkpoints removes it
 }
 
+/// Puts a copy of a whole checkpoint into another directory. Throws FileError; a checkpoint of the same step that was
+/// there is then still there.
+inline void copy_checkpoint(const std::filesystem::path& checkpoint, const std::string& output_dir) {
+  namespace detail = checkpoint_detail;
+  const auto target = std::filesystem::path(output_dir) / checkpoint.filename();
+  const std::filesystem::path growing = target.string() + std::string(detail::incomplete);
+  std::error_code error;
+  std::filesystem::remove_all(growing, error);
+  std::filesystem::create_directories(growing, error);
+  if (error) detail::fail(growing, "be created", error);
+  try {
+    for (std::filesystem::directory_iterator item(checkpoint, error), end; !error && item != end; item.increment(error))
+      if (const auto name = item->path().filename(); item->is_regular_file() && name != detail::manifest_file) {
+        const io::MappedFile file(item->path());
+        const auto bytes = file.bytes();
+        io::write_file_atomically(growing / name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      }
+    if (error) detail::fail(checkpoint, "be listed", error);
+    write_manifest(growing);
+  } catch (...) {
+    std::filesystem::remove_all(growing, error);
+    throw;
+  }
+  place_checkpoint(growing, target);
+}
+
 /// Tidies what a killed run left: a whole checkpoint-N.incomplete becomes checkpoint-N, a partial one goes, and so does
 /// what was being removed. Only for a directory that no other run writes to. Throws FileError.
 inline void recover_checkpoints(const std::string& output_dir) {
@@ -195,11 +224,12 @@ inline void prune_checkpoints(const std::string& output_dir, int keep, long best
 }
 
 /// Removes every checkpoint of a directory, whole or not and under each of these names, for a run that begins anew.
+/// Throws FileError for the first that cannot be removed: the new run could be taken for it.
 inline void remove_checkpoints(const std::string& output_dir) {
   namespace detail = checkpoint_detail;
   for (const auto& [path, name] : detail::folders(output_dir))
     if (name.rest.empty()) {
-      detail::remove(path);
+      if (const auto error = detail::remove(path)) detail::fail(path, "be removed", error);
     } else if (name.rest == detail::incomplete || name.rest == detail::removed ||
                name.rest.starts_with(detail::abandoned)) {
       std::error_code ignored;

@@ -6,14 +6,13 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/train/run_folder.hpp"
 #include "neural_attention/train/trainer_options.hpp"
 #include "neural_attention/train/training_step.hpp"
 
@@ -39,6 +38,7 @@ class Trainer {
         options_(with_total_steps(std::move(options))),
         callbacks_(std::move(callbacks)),
         step_(backend, model, options_.step, std::move(optimizer)),
+        folder_(options_.output_dir),
         validation_batch_(training.empty_batch()) {
     position_.seed = options_.step.seed;
     position_.run = identity_of(options_, training, validation);
@@ -68,14 +68,12 @@ class Trainer {
     run.set(position_.run);
     position_ = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
     position_.run = std::move(run);
-    std::error_code error;
-    resumed_from_ = std::filesystem::canonical(checkpoint, error);
+    folder_.resume(checkpoint, position_.step);
   }
 
   TrainingSummary run() {
     TrainingSummary summary;
     bool evaluated = false;
-    if (resumed_from_ && !options_.output_dir.empty()) abandon_checkpoints_after(options_.output_dir, position_.step);
     training_->begin_epoch(position_.epoch);
     if (validation_ && options_.eval_on_start && position_.step == 0 && callbacks_.on_evaluation)
       callbacks_.on_evaluation(evaluation());
@@ -176,6 +174,7 @@ class Trainer {
     const auto next = fill(next_parts_, position_.batch + count, batches);
     StepEvent event;
     event.result = step_.result();
+    folder_.begin();
     position_.batch += count;
     event.step = ++position_.step;
     for (long i = 0; i < count; ++i) position_.tokens += parts_[i].counted_tokens();
@@ -210,8 +209,9 @@ class Trainer {
   }
 
   void evaluate() {
-    position_.evaluation_due = false;
     auto event = evaluation();
+    folder_.begin();
+    position_.evaluation_due = false;
     const bool first = position_.best_step == 0;
     event.best = std::isfinite(event.metric) && (first || event.metric > position_.best_metric);
     last_ = event;
@@ -228,12 +228,13 @@ class Trainer {
   }
 
   void save() {
-    if (options_.output_dir.empty()) return;
-    save_checkpoint(options_.output_dir, *backend_, model_->parameters(), step_.optimizer(), resting_position(),
+    if (!folder_.keeps()) return;
+    folder_.bring_best(position_.best_step);
+    save_checkpoint(folder_.path(), *backend_, model_->parameters(), step_.optimizer(), resting_position(),
                     [this](const std::string& directory) {
                       if (callbacks_.write_more) callbacks_.write_more(directory);
                     });
-    prune_checkpoints(options_.output_dir, options_.save_total_limit, position_.best_step, position_.step);
+    prune_checkpoints(folder_.path(), options_.save_total_limit, position_.best_step, position_.step);
   }
 
   /// The position with the end of an epoch written as the beginning of the next.
@@ -256,26 +257,18 @@ class Trainer {
       return 0;
   }
 
-  /// The checkpoint of the best evaluation, which may be older than a run that was resumed into another folder; empty
-  /// where it is gone.
-  std::filesystem::path best_checkpoint() const {
-    const auto name = checkpoint_name(position_.best_step);
-    const auto here = std::filesystem::path(options_.output_dir) / name;
-    if (is_whole_checkpoint(here)) return here;
-    const auto there = resumed_from_ ? resumed_from_->parent_path() / name : here;
-    return is_whole_checkpoint(there) ? there : std::filesystem::path();
-  }
-
   void finish(TrainingSummary& summary, bool evaluated) {
+    folder_.begin();
     if (summary.cancelled) save();
     summary.steps = position_.step;
     summary.seconds = position_.seconds;
     summary.tokens_per_second = position_.seconds > 0 ? double(position_.tokens) / position_.seconds : 0.0;
     if (summary.cancelled || !validation_) return;
-    const bool wanted = options_.load_best && !options_.output_dir.empty() && position_.best_step > 0 &&
-                        position_.best_step != position_.step;
-    const auto best = wanted ? best_checkpoint() : std::filesystem::path();
+    const bool wanted =
+        options_.load_best && folder_.keeps() && position_.best_step > 0 && position_.best_step != position_.step;
+    const auto best = wanted ? folder_.best(position_.best_step) : std::filesystem::path();
     const bool reload = !best.empty();
+    summary.best_is_gone = wanted && !reload;
     if (reload) io::load_parameters((best / checkpoint_detail::model_file).string(), *backend_, model_->parameters());
     if (reload && best_.step == position_.best_step) {
       summary.valid_loss = best_.loss;
@@ -297,12 +290,12 @@ class Trainer {
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
   TrainingStep<Model, O> step_;
+  RunFolder folder_;
   std::vector<typename Data::Batch> parts_, next_parts_;
   long filled_ = 0;  ///< how many of parts_ are those of the next step
   typename Data::Batch validation_batch_;
   TrainingPosition position_;
   EvaluationEvent last_, best_;
-  std::optional<std::filesystem::path> resumed_from_;
 };
 
 }  // namespace neural_attention

@@ -68,6 +68,7 @@ struct TrainingSummary {
   long steps = 0;
   bool cancelled = false;
   bool stopped_early = false;
+  bool best_is_gone = false;  ///< load_best was asked for, but that checkpoint is no longer there: these are the last
   double valid_loss = 0.0;    ///< of the parameters that the model now has; 0 without validation data
   double valid_metric = 0.0;  ///< likewise
   double seconds = 0.0;       ///< in training steps
