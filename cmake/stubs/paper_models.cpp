@@ -1,5 +1,5 @@
 // Instantiates the paper's models and their training steps once, for programs that link neural_attention::compiled.
-#include "neural_attention/models/paper.hpp"
+#include "neural_attention/paper.hpp"
 
 namespace neural_attention {
 

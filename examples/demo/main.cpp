@@ -12,7 +12,7 @@
 #include "common/ranges.hpp"
 #include "common/table.hpp"
 #include "demo/arm.hpp"
-#include "neural_attention/models/paper.hpp"
+#include "neural_attention/paper.hpp"
 
 namespace examples {
 namespace {

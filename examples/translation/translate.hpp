@@ -9,7 +9,7 @@
 #include "common/line_source.hpp"
 #include "common/output_file.hpp"
 #include "common/progress.hpp"
-#include "neural_attention/report/attention_map.hpp"
+#include "neural_attention/report/attention_svg.hpp"
 #include "translation/decoding.hpp"
 #include "translation/options.hpp"
 

@@ -5,6 +5,7 @@
 #if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
 #include "neural_attention/cuda.hpp"
 #else
+#include "cuda/mma_emulation.hpp"
 #include "neural_attention/backend/cuda/cuda.cuh"
 #endif
 

@@ -31,6 +31,9 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+// Tells the kernels' headers that the words are here: include this one before them.
+#define NEURAL_ATTENTION_CUDA_EMULATION
+
 #define __global__
 #define __device__
 #define __host__

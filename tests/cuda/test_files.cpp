@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE cuda_files
 #include <boost/test/unit_test.hpp>
 
+#include "cuda/mma_emulation.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cuda/cuda.cuh"

@@ -14,7 +14,7 @@
 #include "decode/decoding_subject.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/models/paper.hpp"
+#include "neural_attention/paper.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "sanitized.hpp"
 

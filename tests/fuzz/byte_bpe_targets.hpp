@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "fuzz/fuzz_target.hpp"
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 #include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace fuzz {
 
@@ -94,7 +94,7 @@ inline bool byte_bpe(const std::string& path) {
           "only \"<mask>\" leaves something out");
 
   std::size_t bad = 0;
-  return neural_attention::text::valid_utf8(text, bad);
+  return neural_attention::valid_utf8(text, bad);
 }
 
 /// What was taken of the files of a vocabulary makes sense.

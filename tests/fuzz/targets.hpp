@@ -16,6 +16,7 @@
 #include "common/metric_rows.hpp"
 #include "fuzz/byte_bpe_targets.hpp"
 #include "fuzz/fuzz_target.hpp"
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
@@ -26,7 +27,6 @@
 #include "neural_attention/text/marian_tokenizer.hpp"
 #include "neural_attention/text/marian_vocabulary.hpp"
 #include "neural_attention/text/sentencepiece.hpp"
-#include "neural_attention/text/utf8.hpp"
 #include "neural_attention/train/checkpoint.hpp"
 
 namespace fuzz {
@@ -182,7 +182,7 @@ inline bool iwslt_xml(const std::string& path) {
     require(!segments.empty(), "a test set has segments");
     for (std::size_t i = 0; i < segments.size(); ++i) {
       std::size_t bad = 0;
-      require(neural_attention::text::valid_utf8(segments[i].text, bad), "a segment is UTF-8");
+      require(neural_attention::valid_utf8(segments[i].text, bad), "a segment is UTF-8");
       require(segments[i].text.find('\n') == std::string::npos, "a segment is one line");
       require(segments[i].line >= (i == 0 ? 1 : segments[i - 1].line), "segments come in the order of their lines");
     }

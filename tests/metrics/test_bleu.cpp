@@ -218,9 +218,9 @@ BOOST_AUTO_TEST_CASE(keeps_broken_utf8_as_it_is) {
 }
 
 BOOST_AUTO_TEST_CASE(strips_white_space_from_the_right_only) {
-  BOOST_CHECK_EQUAL(na::text::strip_right(" a\u00a0b \u3000\t\u0085\n\u2028"), " a\u00a0b");
-  BOOST_CHECK_EQUAL(na::text::strip_right("\u00a0 \u2003"), "");
-  BOOST_CHECK_EQUAL(na::text::strip_right("a\u200b"), "a\u200b");
+  BOOST_CHECK_EQUAL(na::strip_right(" a\u00a0b \u3000\t\u0085\n\u2028"), " a\u00a0b");
+  BOOST_CHECK_EQUAL(na::strip_right("\u00a0 \u2003"), "");
+  BOOST_CHECK_EQUAL(na::strip_right("a\u200b"), "a\u200b");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -495,7 +495,7 @@ BOOST_AUTO_TEST_CASE(agrees_on_multi30k) {
   std::rotate(rotated.begin(), rotated.begin() + 1, rotated.end());
   Lines hyphens, blank10;
   for (std::size_t i = 0; i < english.size(); ++i) {
-    hyphens.push_back(na::text::replace_all(english[i], " a ", "-1,5."));
+    hyphens.push_back(na::replace_all(english[i], " a ", "-1,5."));
     blank10.push_back(i % 10 == 0 ? "" : english[i]);
   }
 

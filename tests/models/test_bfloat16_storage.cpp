@@ -15,7 +15,7 @@
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/decode/generate.hpp"
-#include "neural_attention/models/paper.hpp"
+#include "neural_attention/paper.hpp"
 #include "neural_attention/train/training_step.hpp"
 
 using namespace neural_attention;

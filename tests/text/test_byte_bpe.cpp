@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(spelling) {
     const std::string one(1, static_cast<char>(byte));
     const auto spelled = text::spell_bytes(one);
     characters.insert(spelled);
-    BOOST_TEST(text::utf8_length(spelled) == spelled.size());
+    BOOST_TEST(neural_attention::utf8_length(spelled) == spelled.size());
     BOOST_TEST((text::unspell_bytes(spelled) == one));
   }
   BOOST_TEST(characters.size() == 256u);
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(vocabulary_and_merges) {
   const auto load = [&] { return text::ByteBpe::load(scratch.path.string()); };
 
   // Line ends of Windows, no line end at the end, no version.
-  put(scratch / "merges.txt", text::replace_all(merges, "\n", "\r\n"));
+  put(scratch / "merges.txt", neural_attention::replace_all(merges, "\n", "\r\n"));
   check_same(load().model(), golden_bpe().model());
   put(scratch / "merges.txt", merges.substr(merges.find('\n') + 1, merges.size() - merges.find('\n') - 2));
   check_same(load().model(), golden_bpe().model());

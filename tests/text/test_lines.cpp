@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(accepts_and_rejects_as_a_decoder_does) {
           for (std::size_t length = 1; length <= 4; ++length) {
             std::size_t bad = 99;
             const auto part = std::string_view(bytes).substr(0, length);
-            const bool ok = text::valid_utf8(part, bad);
+            const bool ok = neural_attention::valid_utf8(part, bad);
             (ok ? valid : invalid) += 1;
             if (ok != decodes(part) || (ok ? bad != length : bad >= length || !decodes(part.substr(0, bad)))) ++wrong;
           }
@@ -77,21 +77,21 @@ BOOST_AUTO_TEST_CASE(names_the_first_broken_byte) {
       {"\xF0\x8F\xBF\xBF", 0}, {"\xE2\x82 a", 0}, {"\U0001F600\xFF", 4}};
   for (const auto& [bytes, offset] : cases) {
     std::size_t bad = 99;
-    BOOST_TEST(!text::valid_utf8(bytes, bad));
+    BOOST_TEST(!neural_attention::valid_utf8(bytes, bad));
     BOOST_TEST(bad == offset);
   }
   std::size_t bad = 99;
-  BOOST_TEST(text::valid_utf8("", bad));
+  BOOST_TEST(neural_attention::valid_utf8("", bad));
   BOOST_TEST(bad == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(strips_white_space_as_python) {
-  BOOST_TEST(text::strip(" \t\r\n\x1C\u0085\u00A0\u2003\u3000 a b \u2029\u202F\v\f") == "a b");
-  BOOST_TEST(text::strip("\u200Bx\uFEFF") == "\u200Bx\uFEFF");  // zero width is no white space
-  BOOST_TEST(text::strip(" \u3000 ") == "");
-  BOOST_TEST(text::strip("\u00E4") == "\u00E4");
-  BOOST_TEST(text::replace_all("aaa", "aa", "b") == "ba");
-  BOOST_TEST(text::replace_all("", "a", "b") == "");
+  BOOST_TEST(neural_attention::strip(" \t\r\n\x1C\u0085\u00A0\u2003\u3000 a b \u2029\u202F\v\f") == "a b");
+  BOOST_TEST(neural_attention::strip("\u200Bx\uFEFF") == "\u200Bx\uFEFF");  // zero width is no white space
+  BOOST_TEST(neural_attention::strip(" \u3000 ") == "");
+  BOOST_TEST(neural_attention::strip("\u00E4") == "\u00E4");
+  BOOST_TEST(neural_attention::replace_all("aaa", "aa", "b") == "ba");
+  BOOST_TEST(neural_attention::replace_all("", "a", "b") == "");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -71,15 +71,6 @@ constexpr std::uint32_t name_hash(std::string_view name) {
   return hash;
 }
 
-/// Whether `name` matches `pattern`, in which * stands for any run of characters and ? for any one.
-constexpr bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern.front() == '*')
-    return matches(pattern.substr(1), name) || (!name.empty() && matches(pattern, name.substr(1)));
-  return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) &&
-         matches(pattern.substr(1), name.substr(1));
-}
-
 /// The name of a member of what is called `prefix`. Not inlined: a walk has a copy of its code for each type of module.
 [[gnu::noinline]] inline std::string member_name(const std::string& prefix, std::string_view name) {
   std::string full = prefix;

@@ -1,7 +1,8 @@
-// The one rule of what a UTF-8 character is.
+// The one rule of what a UTF-8 character is, and what follows from it.
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "neural_attention/core/language.hpp"
@@ -25,6 +26,37 @@ inline std::size_t utf8_length(std::string_view text) {
   if (!between(1, low, high) || !between(2, 0x80, 0xBF)) return 0;
   if (lead < 0xF0) return 3;
   return between(3, 0x80, 0xBF) ? 4 : 0;
+}
+
+/// The character that the bytes of a well-formed one stand for.
+inline char32_t decode_utf8(std::string_view bytes) {
+  const auto lead = static_cast<unsigned char>(bytes[0]);
+  if (bytes.size() == 1) return lead;
+  char32_t character = lead & (0x7Fu >> bytes.size());
+  for (const char byte : bytes.substr(1)) character = character << 6 | (static_cast<unsigned char>(byte) & 0x3Fu);
+  return character;
+}
+
+/// Whether all of `text` is well-formed UTF-8. Where it is not, `bad_offset` is the index of the first byte of the
+/// first character that is broken; where it is, `bad_offset` is the size.
+inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
+  bad_offset = 0;
+  while (bad_offset < text.size()) {
+    const auto length = utf8_length(text.substr(bad_offset));
+    if (length == 0) return false;
+    bad_offset += length;
+  }
+  return true;
+}
+
+/// What is wrong where `text` is not well-formed UTF-8, for a message; empty where it is.
+inline std::string utf8_fault(std::string_view text) {
+  std::size_t bad = 0;
+  if (valid_utf8(text, bad)) return {};
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  const auto byte = static_cast<unsigned char>(text[bad]);
+  return std::string("byte 0x") + digits[byte >> 4] + digits[byte & 15] + " at place " + std::to_string(bad + 1) +
+         " of the line does not begin a valid UTF-8 character";
 }
 
 }  // namespace neural_attention

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
+#include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 
 namespace neural_attention::io {

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/model_config_json.hpp"
 #include "neural_attention/io/parameter_file.hpp"

@@ -16,8 +16,9 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/metrics/corpus.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::metrics {
 
@@ -111,12 +112,12 @@ inline ChrfText chrf_text(std::string_view segment, bool words) {
     word_characters = 0;
   };
   while (!segment.empty()) {
-    if (const auto space = text::leading_space(segment); space > 0) {
+    if (const auto space = leading_space(segment); space > 0) {
       end_word();
       segment.remove_prefix(space);
       continue;
     }
-    const auto length = std::max<std::size_t>(1, text::utf8_length(segment));
+    const auto length = std::max<std::size_t>(1, utf8_length(segment));
     result.starts.push_back(result.characters.size());
     result.characters += segment.substr(0, length);
     ++word_characters;

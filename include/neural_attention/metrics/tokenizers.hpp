@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/metrics/unicode_categories.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::metrics {
 
@@ -82,16 +83,16 @@ inline constexpr CharacterRange chinese_ranges[] = {
     {0xFA30, 0xFA6A}, {0xFA70, 0xFAD9}, {0xFE10, 0xFE1F}, {0xFE30, 0xFE4F}, {0xFF00, 0xFFEF}};
 
 inline TokenCharacter classify_chinese(std::string_view text) {
-  const auto bytes = neural_attention::text::utf8_length(text);
+  const auto bytes = utf8_length(text);
   if (bytes < 2) return classify_13a(text);
-  const auto character = neural_attention::text::decode_utf8(text.substr(0, bytes));
+  const auto character = decode_utf8(text.substr(0, bytes));
   return {is_within(chinese_ranges, character) ? TokenKind::Symbol : TokenKind::Letter, bytes};
 }
 
 inline TokenCharacter classify_international(std::string_view text) {
-  const auto bytes = neural_attention::text::utf8_length(text);
+  const auto bytes = utf8_length(text);
   if (bytes == 0) return {TokenKind::Letter, 1};
-  const auto character = neural_attention::text::decode_utf8(text.substr(0, bytes));
+  const auto character = decode_utf8(text.substr(0, bytes));
   if (is_within(number_ranges, character)) return {TokenKind::Digit, bytes};
   if (is_within(punctuation_ranges, character)) return {TokenKind::Stop, bytes};
   return {is_within(symbol_ranges, character) ? TokenKind::Symbol : TokenKind::Letter, bytes};
@@ -119,7 +120,7 @@ std::vector<std::string> split_tokens(std::string_view text, bool padded, const 
 
   bool after_digit = false;
   for (std::size_t i = 0; i < text.size();) {
-    if (const auto space = neural_attention::text::leading_space(text.substr(i)); space > 0) {
+    if (const auto space = leading_space(text.substr(i)); space > 0) {
       end_word();
       i += space;
       after_digit = false;
@@ -167,13 +168,13 @@ inline std::vector<std::string> tokenize_13a(std::string_view segment) {
   constexpr std::array<Rule, 6> rules = {Rule{"<skipped>", ""}, Rule{"-\n", ""},   Rule{"&quot;", "\""},
                                          Rule{"&amp;", "&"},    Rule{"&lt;", "<"}, Rule{"&gt;", ">"}};
   std::string text(segment);
-  for (const auto& [from, to] : rules) text = neural_attention::text::replace_all(text, from, to);
+  for (const auto& [from, to] : rules) text = replace_all(text, from, to);
   return split_tokens(text, true, classify_13a);
 }
 
 /// Each character becomes a token.
 inline TokenCharacter classify_characters(std::string_view text) {
-  return {TokenKind::Symbol, std::max<std::size_t>(1, neural_attention::text::utf8_length(text))};
+  return {TokenKind::Symbol, std::max<std::size_t>(1, utf8_length(text))};
 }
 
 /// Nothing is cut but at white space.
@@ -184,7 +185,7 @@ inline TokenCharacter classify_none(std::string_view) { return {TokenKind::Lette
 /// The tokens of one segment, white space at its end aside. Joined by single spaces and stripped they are what
 /// sacreBLEU's tokenizer of that name returns. Bytes that are not UTF-8 are letters.
 inline std::vector<std::string> tokenize(std::string_view segment, BleuTokenizer tokenizer) {
-  segment = text::strip_right(segment);
+  segment = strip_right(segment);
   switch (tokenizer) {
     case BleuTokenizer::Mteval13a:
       return detail::tokenize_13a(segment);
@@ -193,7 +194,7 @@ inline std::vector<std::string> tokenize(std::string_view segment, BleuTokenizer
     case BleuTokenizer::Characters:
       return detail::split_tokens(segment, false, detail::classify_characters);
     case BleuTokenizer::Chinese:
-      return detail::split_tokens(text::strip_left(segment), false, detail::classify_chinese);
+      return detail::split_tokens(strip_left(segment), false, detail::classify_chinese);
     case BleuTokenizer::None:
       break;
   }

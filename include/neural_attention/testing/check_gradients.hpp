@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
 #include "neural_attention/core/step.hpp"
 #include "neural_attention/testing/gradient_report.hpp"
-#include "neural_attention/train/optimizers.hpp"
 
 namespace neural_attention::testing {
 

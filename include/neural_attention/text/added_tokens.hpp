@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/text/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/word_splitter.hpp"
 
 namespace neural_attention::text {

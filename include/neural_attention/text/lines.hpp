@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/mapped_file.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::text {
 

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/text/marian_vocabulary.hpp"
 #include "neural_attention/text/sentencepiece.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::text {
 

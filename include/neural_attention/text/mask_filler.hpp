@@ -12,9 +12,9 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/step.hpp"
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/models/masked_batch.hpp"
-#include "neural_attention/text/utf8.hpp"
 #include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {

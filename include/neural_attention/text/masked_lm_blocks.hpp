@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::text {
 

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/text/nfc_tables.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::text {
 

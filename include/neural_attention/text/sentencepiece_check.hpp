@@ -17,7 +17,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
-#include "neural_attention/text/utf8.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention::text {
 

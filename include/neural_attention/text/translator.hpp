@@ -15,11 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/utf8.hpp"
 #include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {

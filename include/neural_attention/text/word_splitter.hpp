@@ -18,7 +18,7 @@
 #include <string_view>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/utf8.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention::text {
 

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/utf8.hpp"
 
 namespace neural_attention::text {
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
 

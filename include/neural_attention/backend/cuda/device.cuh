@@ -1,13 +1,14 @@
 // What the kernels are written with besides CUDA's own words: launching, vectors of neighbouring elements, sums over a
-// warp and over a block. A host compiler can compile them too, against the words of tests/cuda/emulation.hpp.
+// warp and over a block. A host compiler can compile them too, behind a header that gives it CUDA's words: the tests
+// have one.
 //
 // Kernels compute in float whatever T the matrices hold. Sums have one fixed order, given by the shape.
 #pragma once
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
-#else
-#include "cuda/emulation.hpp"
+#elif !defined(NEURAL_ATTENTION_CUDA_EMULATION)
+#error "compile this file with nvcc, or include neural_attention/cuda.hpp instead and link neural_attention::cuda"
 #endif
 
 #include <cstddef>

@@ -9,9 +9,6 @@
 
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/core/bfloat16.hpp"
-#if !defined(__CUDACC__)
-#include "cuda/mma_emulation.hpp"
-#endif
 
 namespace neural_attention::cuda_backend {
 

@@ -1,14 +1,14 @@
 // Attention maps: every cell is drawn once, with its value, in well-formed XML; long sentences stay bounded.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE attention_map
+#define BOOST_TEST_MODULE attention_svg
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include "core/xml.hpp"
-#include "neural_attention/report/attention_map.hpp"
+#include "neural_attention/report/attention_svg.hpp"
+#include "report/xml.hpp"
 
 namespace na = neural_attention;
 namespace report = neural_attention::report;

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/xml.hpp"
 #include "neural_attention/report/svg_chart.hpp"
+#include "report/xml.hpp"
 
 namespace report = neural_attention::report;
 using report::Series;

@@ -1,0 +1,123 @@
+# Reads every #include of the library's headers and fails where one breaks a rule of docs/architecture.md ("Floors"):
+#   - a header includes its own floor and those below, never one above;
+#   - below `io` no header needs a package that those of `io` and `text` bring;
+#   - what stands in quotes is a header of the library, so nothing of tests/, examples/ or bench/.
+#
+#   cmake -DPAGE=docs/architecture.md -DINCLUDE_DIR=include [-DPLANTED=FOLDER] -P check_floors.cmake
+#
+# With PLANTED the check is checked: headers with one fault each are written there, and each fault must be found.
+
+cmake_minimum_required(VERSION 3.25)
+
+# Violations that wait for their mending, each as "header>included". Nothing may be added.
+set(known
+  "core/concepts.hpp>nn/projector_config.hpp"
+  "metrics/perplexity.hpp>nn/tied_output.hpp")
+set(packages "nlohmann/|zlib\\.h|sentencepiece|pcre2|CLI/|boost/|gtest|benchmark/")
+
+file(STRINGS "${PAGE}" lines REGEX "^[0-9]+\\. `[a-z]+`$")
+set(floors "")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "^[0-9]+\\. `([a-z]+)`$" "\\1" floor "${line}")
+  list(APPEND floors "${floor}")
+endforeach()
+list(LENGTH floors count)
+if(count LESS 2)
+  message(FATAL_ERROR "${PAGE} has no numbered list of floors")
+endif()
+set(roof ${count})
+list(FIND floors io first_with_packages)
+
+# The floor's number; -1 where the list does not name the folder.
+function(floor_of header result)
+  if(header MATCHES "^([^/]+)/")
+    list(FIND floors "${CMAKE_MATCH_1}" number)
+  else()
+    set(number ${roof})
+  endif()
+  set(${result} ${number} PARENT_SCOPE)
+endfunction()
+
+# What is wrong in the tree below `root`, a sentence each.
+function(check root result)
+  set(faults "")
+  file(REAL_PATH "${root}" root)
+  file(GLOB_RECURSE headers RELATIVE "${root}/neural_attention" "${root}/neural_attention/*.hpp"
+    "${root}/neural_attention/*.cuh")
+  list(LENGTH headers count)
+  if(count EQUAL 0)
+    message(FATAL_ERROR "there are no headers below ${root}/neural_attention")
+  endif()
+  foreach(header IN LISTS headers)
+    floor_of("${header}" floor)
+    if(floor EQUAL -1)
+      list(APPEND faults "${header}: docs/architecture.md does not say on which floor this folder stands")
+      continue()
+    endif()
+    file(STRINGS "${root}/neural_attention/${header}" includes REGEX "^[ \t]*#[ \t]*include")
+    foreach(line IN LISTS includes)
+      if(line MATCHES "include[ \t]*[<\"]neural_attention/([^\">]+)[\">]")
+        set(included "${CMAKE_MATCH_1}")
+        floor_of("${included}" other)
+        if(other EQUAL -1)
+          list(APPEND faults "${header}: there is no floor for ${included}, which it includes")
+        elseif(other GREATER floor AND NOT "${header}>${included}" IN_LIST known)
+          list(APPEND faults "${header}: it includes ${included}, which stands on a floor above")
+        endif()
+      elseif(line MATCHES "include[ \t]*\"([^\"]+)\"")
+        list(APPEND faults "${header}: it includes \"${CMAKE_MATCH_1}\", which is no header of the library")
+      elseif(floor LESS first_with_packages AND line MATCHES "include[ \t]*<(${packages})")
+        list(APPEND faults "${header}: a header of this floor must not need a package, as in ${line}")
+      endif()
+    endforeach()
+  endforeach()
+  set(${result} "${faults}" PARENT_SCOPE)
+endfunction()
+
+if(PLANTED)
+  set(first "models/a.hpp|#include \"neural_attention/text/b.hpp\"|floor above")
+  set(second "core/a.hpp|#  include <neural_attention/neural_attention.hpp>|floor above")
+  set(third "backend/cuda/a.cuh|#include \"cuda/emulation.hpp\"|no header of the library")
+  set(fourth "decode/a.hpp|#include <nlohmann/json.hpp>|must not need a package")
+  set(fifth "attic/a.hpp|#include <vector>|on which floor")
+  set(sixth "text/a.hpp|#include \"neural_attention/attic/b.hpp\"|no floor for")
+  foreach(name IN ITEMS first second third fourth fifth sixth)
+    string(REPLACE "|" ";" parts "${${name}}")
+    list(GET parts 0 file)
+    list(GET parts 1 line)
+    list(GET parts 2 sentence)
+    file(REMOVE_RECURSE "${PLANTED}")
+    file(WRITE "${PLANTED}/neural_attention/core/good.hpp" "#include <vector>\n#include \"neural_attention/core/a.hpp\"\n")
+    file(WRITE "${PLANTED}/neural_attention/text/good.hpp"
+      "#include <zlib.h>\n#include \"neural_attention/io/json_file.hpp\"\n")
+    check("${PLANTED}" faults)
+    if(NOT faults STREQUAL "")
+      message(FATAL_ERROR "the check finds a fault where there is none: ${faults}")
+    endif()
+    file(WRITE "${PLANTED}/neural_attention/${file}" "${line}\n")
+    check("${PLANTED}" faults)
+    list(LENGTH faults count)
+    if(NOT count EQUAL 1 OR NOT faults MATCHES "^${file}: .*${sentence}")
+      message(FATAL_ERROR "the fault in ${file}, ${line}, was not found, but: ${faults}")
+    endif()
+  endforeach()
+  return()
+endif()
+
+check("${INCLUDE_DIR}" faults)
+if(NOT faults STREQUAL "")
+  list(JOIN faults "\n  " faults)
+  message(FATAL_ERROR "Includes that break the rules of docs/architecture.md (\"Floors\"):\n  ${faults}")
+endif()
+# A violation that is gone leaves the list, too.
+foreach(entry IN LISTS known)
+  string(REGEX REPLACE ">.*" "" header "${entry}")
+  string(REGEX REPLACE ".*>" "" included "${entry}")
+  set(found "")
+  if(EXISTS "${INCLUDE_DIR}/neural_attention/${header}")
+    file(STRINGS "${INCLUDE_DIR}/neural_attention/${header}" found REGEX "include.*neural_attention/${included}")
+  endif()
+  if(found STREQUAL "")
+    message(FATAL_ERROR "${header} no longer includes ${included}: take it off the list of known violations")
+  endif()
+endforeach()
