@@ -16,10 +16,8 @@ namespace na = neural_attention;
 
 using Backend = na::Cpu<float>;
 
-template <class B>
-using AnyProjector = na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural, na::ResidualNeural,
-                                na::ResidualPlainNeural>;
-using AnyProjections = na::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
+using na::AnyProjections;
+using na::AnyProjector;
 template <class B>
 using MarianOn = na::Marian<B, AnyProjections>;
 template <class B>
@@ -53,8 +51,9 @@ namespace examples {
 template <class Config>
 void require_known_projectors(const Config& config, const std::string& path) {
   try {
-    for (const auto* projector : {&config.query, &config.key, &config.value, &config.output})
-      const AnyProjector<Backend> known(*projector);
+    na::for_each_role(
+        [](const char*, const na::ProjectorConfig& projector) { const AnyProjector<Backend> known(projector); },
+        config);
   } catch (const na::ConfigError& error) {
     throw na::FileError(path, error.what());
   }

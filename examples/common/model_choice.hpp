@@ -1,9 +1,8 @@
 // From the flags to a model's config and first weights. A Family says how one kind of model is configured:
 //   Config, Model; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
-//   arrangement(projector), by role.
+//   arrangement(projector), what --projector means for each role.
 #pragma once
 
-#include <array>
 #include <cstdio>
 #include <string>
 
@@ -18,16 +17,17 @@ namespace examples {
 /// Sets what the flags say of projectors; roles that they leave open stay as they are. `arrangement` is what
 /// --projector means for query, key, value and output.
 template <class Config>
-void choose_projectors(const ModelOptions& options, const std::array<std::string, 4>& arrangement, Config& config) {
-  const std::array projectors = {&config.query, &config.key, &config.value, &config.output};
-  for (std::size_t role = 0; role < projectors.size(); ++role) {
-    if (!options.roles[role].empty())
-      projectors[role]->type = options.roles[role];
-    else if (!options.projector.empty())
-      projectors[role]->type = arrangement[role];
-    if (options.expansion > 0) projectors[role]->expansion = options.expansion;
-    const AnyProjector<Backend> known(*projectors[role]);  // throws where there is no such type
-  }
+void choose_projectors(const ModelOptions& options, const na::Roles<std::string>& arrangement, Config& config) {
+  na::for_each_role(
+      [&](const char*, const std::string& alone, const std::string& arranged, na::ProjectorConfig& projector) {
+        if (!alone.empty())
+          projector.type = alone;
+        else if (!options.projector.empty())
+          projector.type = arranged;
+        if (options.expansion > 0) projector.expansion = options.expansion;
+        const AnyProjector<Backend> known(projector);  // throws where there is no such type
+      },
+      options.roles, arrangement, config);
 }
 
 /// Whether --config names a file.
@@ -100,10 +100,15 @@ int dump_config(const ModelOptions& options) {
 /// model, else those of query, key, value and output.
 template <class Family>
 std::string label_of(const typename Family::Config& config) {
-  const std::array types = {config.query.type, config.key.type, config.value.type, config.output.type};
-  for (const auto& type : types)
-    if (Family::arrangement(type) == types) return type;
-  return types[0] + "/" + types[1] + "/" + types[2] + "/" + types[3];
+  const na::Roles<std::string> types{config.query.type, config.key.type, config.value.type, config.output.type};
+  std::string arrangement, all;
+  na::for_each_role(
+      [&](const char*, const std::string& type) {
+        if (arrangement.empty() && Family::arrangement(type) == types) arrangement = type;
+        all += (all.empty() ? "" : "/") + type;
+      },
+      types);
+  return arrangement.empty() ? all : arrangement;
 }
 
 /// The config that the flags describe for the run that `stored` is of: what they leave open is as it was.
@@ -126,15 +131,12 @@ void require_same_model(const ModelOptions& options, const typename Family::Conf
     throw na::ConfigError(checkpoint + " was made with " + name + " " + before + ", not " + now +
                           ": a run is resumed as it was begun");
   };
-  const auto check = [&](const std::string& role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
-    if (before.type != now.type) differs("a " + role + " projector of the type", before.type, now.type);
+  const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
+    if (before.type != now.type) differs("a " + std::string(role) + " projector of the type", before.type, now.type);
     if (before.expansion != now.expansion)
       differs("projector_expansion", std::to_string(before.expansion), std::to_string(now.expansion));
   };
-  check("query", stored.query, described.query);
-  check("key", stored.key, described.key);
-  check("value", stored.value, described.value);
-  check("output", stored.output, described.output);
+  na::for_each_role(check, stored, described);
   const auto before = na::io::to_json(stored), now = na::io::to_json(described);
   for (const auto& [name, value] : now.items()) {
     const auto found = before.find(name);
@@ -154,10 +156,7 @@ void require_init_projections(const ModelOptions& options, const Config& of_file
                             ": say how the new ones begin, with --init_projections fresh (at random, the paper's "
                             "procedure) or --init_projections warm (as the linear maps of the model)");
   };
-  check("query", of_file.query, config.query);
-  check("key", of_file.key, config.key);
-  check("value", of_file.value, config.value);
-  check("output", of_file.output, config.output);
+  na::for_each_role(check, of_file, config);
 }
 
 /// How the flags say that --model is loaded.

@@ -2,14 +2,18 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/ranges.hpp"
+#include "neural_attention/attention/choice.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace examples {
+
+namespace na = neural_attention;
 
 struct ModelOptions {
   std::string model = {};             // a model directory to begin with; empty: a new model
@@ -19,10 +23,10 @@ struct ModelOptions {
   bool dump_config = false;
   int usual_vocab_size = 0;  // where neither --vocab_size nor the file of --config says one
   std::optional<int> vocab_size = {};
-  std::string projector = {};             // empty: as the model or the config says
-  std::array<std::string, 4> roles = {};  // query, key, value, output; empty: as `projector` says
-  int expansion = 0;                      // 0: as the model or the config says
-  std::optional<double> dropout = {};     // none: as the config says
+  std::string projector = {};          // empty: as the model or the config says
+  na::Roles<std::string> roles = {};   // empty: as `projector` says
+  int expansion = 0;                   // 0: as the model or the config says
+  std::optional<double> dropout = {};  // none: as the config says
   bool gradient_checkpointing = false;
 };
 
@@ -41,6 +45,16 @@ inline constexpr int most_pieces = 10'000'000;
 struct ModelFlagTexts {
   const char *vocab_size, *projected, *not_projected, *width;
 };
+
+/// "linear: W x + b; neural: …"
+inline std::string projectors_in_words() {
+  std::string text;
+  na::AnyProjector<na::Cpu<float>>::for_each_type([&]<class P>() {
+    text += (text.empty() ? "" : "; ") + std::string(na::ProjectorName<P>::value) + ": " +
+            std::string(na::ProjectorName<P>::formula);
+  });
+  return text;
+}
 
 inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFlagTexts& texts) {
   auto* const model =
@@ -71,16 +85,14 @@ inline void add_model_flags(CLI::App& app, ModelOptions& options, const ModelFla
       ->transform(integer(1, most_pieces))
       ->group("Model");
   app.add_option("--projector", options.projector,
-                 std::string(texts.projected) +
-                     " projections: linear, sequential_linear, neural (Linear, LayerNorm, ReLU, Linear), plain_neural "
-                     "(without LayerNorm), residual or plain_residual (a linear map plus one of these). " +
-                     texts.not_projected + " [linear, or as --model or --config says]")
+                 std::string(texts.projected) + " projections: " + projectors_in_words() + ". " + texts.not_projected +
+                     " [linear, or as --model or --config says]")
       ->group("Model");
-  constexpr std::array flags = {"--projector_q", "--projector_k", "--projector_v", "--projector_out"};
-  constexpr std::array names = {"query", "key", "value", "output"};
-  for (std::size_t role = 0; role < flags.size(); ++role)
-    app.add_option(flags[role], options.roles[role], std::string("The projector of the ") + names[role] + " alone")
-        ->group("Model");
+  na::for_each_role(
+      [&](const char* name, const char* flag, std::string& projector) {
+        app.add_option(flag, projector, std::string("The projector of the ") + name + " alone")->group("Model");
+      },
+      na::Roles<const char*>{"--projector_q", "--projector_k", "--projector_v", "--projector_out"}, options.roles);
   app.add_option("--projector_expansion", options.expansion,
                  std::string("Hidden width of a neural projector in units of ") + texts.width +
                      " [2, or as --model or --config says]")

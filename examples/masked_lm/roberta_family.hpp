@@ -1,7 +1,6 @@
 // What the code that programs share needs to know of RoBERTa.
 #pragma once
 
-#include <array>
 #include <string>
 
 #include "common/any_model.hpp"
@@ -13,7 +12,7 @@ struct RobertaFamily {
   using Model = AnyRoberta;
 
   /// The paper's: the output projection stays linear.
-  static std::array<std::string, 4> arrangement(const std::string& projector) {
+  static na::Roles<std::string> arrangement(const std::string& projector) {
     return {projector, projector, projector, "linear"};
   }
 

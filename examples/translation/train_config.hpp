@@ -1,7 +1,6 @@
 // Where the text lies that translation train reads, and what kind of model it makes.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -55,7 +54,7 @@ struct MarianFamily {
   static void set_dropout(Config& config, double rate) { config.dropout = rate; }
 
   /// The paper's: `neural` leaves the value projection linear.
-  static std::array<std::string, 4> arrangement(const std::string& projector) {
+  static na::Roles<std::string> arrangement(const std::string& projector) {
     return {projector, projector, projector.starts_with("plain_") ? projector : "linear", projector};
   }
 };

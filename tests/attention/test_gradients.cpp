@@ -71,7 +71,7 @@ void check_projector(const ProjectorConfig& config, std::size_t tensors) {
 }
 
 AttentionConfig config_of(int width, int heads, double dropout = 0.0) {
-  return {width, heads, dropout, {}, {}, {}, {}};
+  return {{}, width, heads, dropout};
 }
 
 template <class P, bool cross = false>

@@ -73,7 +73,7 @@ struct Pair {
 
 MarianConfig with_expansion(int expansion) {
   auto config = tiny::config(2, width);
-  for (auto* const role : {&config.query, &config.key, &config.value, &config.output}) role->expansion = expansion;
+  for_each_role([&](const char*, ProjectorConfig& projector) { projector.expansion = expansion; }, config);
   return config;
 }
 

@@ -72,11 +72,7 @@ void check_in_double(const std::string& preset, CheckMore&& check_more) {
   BOOST_TEST_MESSAGE(preset << ": largest differences" << log.str().substr(1));
 }
 
-template <class B>
-using AnyProjector = neural_attention::Choice<B, neural_attention::Linear, neural_attention::SequentialLinear,
-                                              neural_attention::Neural, neural_attention::PlainNeural,
-                                              neural_attention::ResidualNeural, neural_attention::ResidualPlainNeural>;
-using AnyProjections = neural_attention::Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
+using neural_attention::AnyProjections;
 
 /// Calls check(name) for every model of a family's folder; the parity preset adds models that were drawn at random.
 template <class Check>

@@ -25,6 +25,9 @@ class Choice {
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
+  /// use.operator()<Projector>() for each of the types.
+  static void for_each_type(auto&& use) { (use.template operator()<Projectors<B>>(), ...); }
+
   /// Throws ConfigError, listing the names, where config.type is not one of them.
   explicit Choice(const ProjectorConfig& config)
       : projector_(make(config, std::index_sequence_for<Projectors<B>...>{})) {}
@@ -73,5 +76,13 @@ class Choice {
 
   Variant projector_;
 };
+
+/// All projectors of the library. The programs offer these: a projector that is added here has its name in their flags,
+/// help, files and pages.
+template <class B>
+using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural>;
+
+/// Every role chooses for itself when the model is made.
+using AnyProjections = Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
 
 }  // namespace neural_attention

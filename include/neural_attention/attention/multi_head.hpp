@@ -8,20 +8,23 @@
 #include "neural_attention/attention/cache.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/nn/part_names.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention {
 
-struct AttentionConfig {
+/// The roles are its projectors.
+struct AttentionConfig : Roles<ProjectorConfig> {
   int d_model = 0;
   int heads = 1;
   double dropout = 0.0;  ///< of the probabilities
-  ProjectorConfig query, key, value, output;
 };
 
 /// The projectors as in `roles`, whose matrices begin as `initial` says.
-AttentionConfig attention_config(int d_model, int heads, double dropout, const auto& roles, WeightInitial initial) {
-  AttentionConfig config{d_model, heads, dropout, roles.query, roles.key, roles.value, roles.output};
-  for (auto* projector : {&config.query, &config.key, &config.value, &config.output}) projector->initial = initial;
+inline AttentionConfig attention_config(int d_model, int heads, double dropout, const Roles<ProjectorConfig>& roles,
+                                        WeightInitial initial) {
+  AttentionConfig config{roles, d_model, heads, dropout};
+  for_each_role([&](const char*, ProjectorConfig& projector) { projector.initial = initial; }, config);
   return config;
 }
 

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
 #include "neural_attention/attention/residual.hpp"
+#include "neural_attention/nn/roles.hpp"
 #include "neural_attention/nn/sequential.hpp"
 
 namespace neural_attention {
@@ -24,34 +26,39 @@ using ResidualNeural = Residual<B, Neural>;
 template <class B>
 using ResidualPlainNeural = Residual<B, PlainNeural>;
 
-/// The name of a projector type in config files and flags. Specialise it for types of your own that a Choice shall
-/// find.
+/// What a projector type is called. Specialise it for types of your own that a Choice should find; `value` is all that
+/// these need.
+///   value    the name in config files and flags
+///   type     how C++ spells its template
+///   formula  what it computes, in words for --help
 template <class P>
 struct ProjectorName;
 
 template <class B>
 struct ProjectorName<Linear<B>> {
-  static constexpr std::string_view value = "linear";
+  static constexpr std::string_view value = "linear", type = "Linear", formula = "W x + b";
 };
 template <class B>
 struct ProjectorName<SequentialLinear<B>> {
-  static constexpr std::string_view value = "sequential_linear";
+  static constexpr std::string_view value = "sequential_linear", type = "SequentialLinear",
+                                    formula = "W x + b, with the names of a sequence";
 };
 template <class B>
 struct ProjectorName<Neural<B>> {
-  static constexpr std::string_view value = "neural";
+  static constexpr std::string_view value = "neural", type = "Neural", formula = "W2 relu(LayerNorm(W1 x + b1)) + b2";
 };
 template <class B>
 struct ProjectorName<PlainNeural<B>> {
-  static constexpr std::string_view value = "plain_neural";
+  static constexpr std::string_view value = "plain_neural", type = "PlainNeural", formula = "W2 relu(W1 x + b1) + b2";
 };
 template <class B>
 struct ProjectorName<ResidualNeural<B>> {
-  static constexpr std::string_view value = "residual";
+  static constexpr std::string_view value = "residual", type = "ResidualNeural", formula = "W x + b + neural(x)";
 };
 template <class B>
 struct ProjectorName<ResidualPlainNeural<B>> {
-  static constexpr std::string_view value = "plain_residual";
+  static constexpr std::string_view value = "plain_residual", type = "ResidualPlainNeural",
+                                    formula = "W x + b + plain_neural(x)";
 };
 
 /// The name of projector type P, for a Choice.
@@ -90,13 +97,21 @@ struct Projections {
   using Output = Out<B>;
 };
 
+/// The projector types of each role, to be walked.
+template <class B, class P>
+struct RoleTypes {
+  std::type_identity<typename P::template Query<B>> query;
+  std::type_identity<typename P::template Key<B>> key;
+  std::type_identity<typename P::template Value<B>> value;
+  std::type_identity<typename P::template Output<B>> output;
+};
+
 /// The config of a model with the names of the types that its projectors have.
 template <class B, class P, class Config>
 Config with_type_names(Config config) {
-  set_type_name<typename P::template Query<B>>(config.query);
-  set_type_name<typename P::template Key<B>>(config.key);
-  set_type_name<typename P::template Value<B>>(config.value);
-  set_type_name<typename P::template Output<B>>(config.output);
+  for_each_role([]<class Projector>(const char*, std::type_identity<Projector>,
+                                    ProjectorConfig& of) { set_type_name<Projector>(of); },
+                RoleTypes<B, P>(), config);
   return config;
 }
 

@@ -8,13 +8,14 @@
 //   hugging_face_defaults()         the config whose values Hugging Face takes for keys that a file lacks
 #pragma once
 
-#include <array>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/nn/activation.hpp"
+#include "neural_attention/nn/projector_config.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::io {
 
@@ -49,13 +50,6 @@ inline std::string name_of(Activation f) {
 
 namespace detail {
 
-/// The roles under their JSON names, for const and mutable configs alike.
-template <class Config>
-auto projector_roles(Config& config) {
-  return std::array{std::pair{"query", &config.query}, std::pair{"key", &config.key}, std::pair{"value", &config.value},
-                    std::pair{"output", &config.output}};
-}
-
 /// Throws FileError where a flag is not what models here are. `meaning` says what is supported.
 inline void require_flag(const nlohmann::json& json, const std::string& path, const char* key, bool supported,
                          const char* meaning) {
@@ -88,12 +82,14 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
   const auto& own = json.at("neural_attention");
   Keys::read_own(own, path, config);
   if (!own.contains("projectors")) return;
-  for (const auto& [role, projector] : projector_roles(config)) {
-    if (!own.at("projectors").contains(role)) continue;
-    const auto& described = own.at("projectors").at(role);
-    projector->type = get<std::string>(described, "type", path);
-    projector->expansion = get<int>(described, "expansion", path);
-  }
+  for_each_role(
+      [&](const char* role, ProjectorConfig& projector) {
+        if (!own.at("projectors").contains(role)) return;
+        const auto& described = own.at("projectors").at(role);
+        projector.type = get<std::string>(described, "type", path);
+        projector.expansion = get<int>(described, "expansion", path);
+      },
+      config);
 }
 
 }  // namespace detail
@@ -119,8 +115,11 @@ nlohmann::ordered_json to_json(const Config& config) {
   });
   json.update(Keys::derived(config));
   auto own = Keys::write_own(config);
-  for (const auto& [role, projector] : detail::projector_roles(config))
-    own["projectors"][role] = {{"type", projector->type}, {"expansion", projector->expansion}};
+  for_each_role(
+      [&](const char* role, const ProjectorConfig& projector) {
+        own["projectors"][role] = {{"type", projector.type}, {"expansion", projector.expansion}};
+      },
+      config);
   json["neural_attention"] = own;
   return json;
 }

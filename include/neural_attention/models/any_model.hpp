@@ -54,10 +54,15 @@ std::string template_name() {
   return text.substr(0, text.find('<'));
 }
 
-/// The template that a projector's name belongs to. A name of one's own is taken to be the type's in snake_case.
-inline std::string projector_template(std::string_view name) {
-  if (name == "residual") return "ResidualNeural";
-  if (name == "plain_residual") return "ResidualPlainNeural";
+/// The template that a projector's name belongs to. A name that is not the library's is taken to be the type's in
+/// snake_case.
+template <class B>
+std::string projector_template(std::string_view name) {
+  std::string type;
+  AnyProjector<B>::for_each_type([&]<class P>() {
+    if (ProjectorName<P>::value == name) type = ProjectorName<P>::type;
+  });
+  if (!type.empty()) return type;
   constexpr std::string_view usual = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
   if (name.size() > 80 || name.find_first_not_of(usual) != std::string_view::npos) return "…";  // no C++ type's name
   std::string camel;
@@ -73,11 +78,27 @@ inline std::string projector_template(std::string_view name) {
   return camel;
 }
 
-std::string projections_text(const auto& config) {
-  std::string text = "Projections<";
-  for (const auto* role : {&config.query, &config.key, &config.value, &config.output})
-    text += (text.ends_with('<') ? "" : ", ") + projector_template(role->type);
-  return text + ">";
+/// How C++ spells the projectors that `config` names.
+template <class B>
+std::string projections_text(const Roles<ProjectorConfig>& config) {
+  std::string text;
+  for_each_role(
+      [&](const char*, const ProjectorConfig& role) {
+        text += (text.empty() ? "" : ", ") + projector_template<B>(role.type);
+      },
+      config);
+  return "Projections<" + text + ">";
+}
+
+/// "query 'neural', key 'linear', …"
+inline std::string roles_text(const Roles<ProjectorConfig>& config) {
+  std::string text;
+  for_each_role(
+      [&](const char* name, const ProjectorConfig& role) {
+        text += (text.empty() ? "" : ", ") + std::string(name) + " " + in_quotes(role.type);
+      },
+      config);
+  return text;
 }
 
 }  // namespace any_model_detail
@@ -85,13 +106,11 @@ std::string projections_text(const auto& config) {
 /// Whether `Model` can be made of `config`: each of its projectors is, or can become, the one that the config names.
 template <class Model>
 bool fits(const typename Model::Config& config) {
-  using B = typename Model::Backend;
-  using P = typename Model::Projections;
-  namespace detail = any_model_detail;
-  return detail::offers<typename P::template Query<B>>(config.query.type) &&
-         detail::offers<typename P::template Key<B>>(config.key.type) &&
-         detail::offers<typename P::template Value<B>>(config.value.type) &&
-         detail::offers<typename P::template Output<B>>(config.output.type);
+  bool all = true;
+  for_each_role([&]<class P>(const char*, std::type_identity<P>,
+                             const ProjectorConfig& of) { all = all && any_model_detail::offers<P>(of.type); },
+                RoleTypes<typename Model::Backend, typename Model::Projections>(), config);
+  return all;
 }
 
 /// Holds a model of the first of its types that fits a config. All have one backend and one kind of config.
@@ -112,11 +131,10 @@ class AnyModel {
       return true;
     };
     if (make(std::type_identity<First>{}) || (make(std::type_identity<More>{}) || ...)) return;
-    throw ConfigError("no model type of this program has the projectors query " + in_quotes(config.query.type) +
-                      ", key " + in_quotes(config.key.type) + ", value " + in_quotes(config.value.type) + ", output " +
-                      in_quotes(config.output.type) + "; the type to instantiate is " +
-                      any_model_detail::template_name<First>() + "<" + any_model_detail::spelling<Backend>() + ", " +
-                      any_model_detail::projections_text(config) + ">");
+    throw ConfigError("no model type of this program has the projectors " + any_model_detail::roles_text(config) +
+                      "; the type to instantiate is " + any_model_detail::template_name<First>() + "<" +
+                      any_model_detail::spelling<Backend>() + ", " +
+                      any_model_detail::projections_text<Backend>(config) + ">");
   }
 
   /// use(model) with the model's exact type.

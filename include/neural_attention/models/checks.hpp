@@ -9,6 +9,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::checks {
 
@@ -49,10 +50,12 @@ inline void token(const char* name, int id, int vocabulary) {
 
 /// Throws ConfigError where the hidden width of a projector of width `d` is none or too large.
 void expansions(const auto& config, int d) {
-  for (auto projector : {config.query, config.key, config.value, config.output}) {
-    projector.d_in = d;
-    projector.hidden();
-  }
+  for_each_role(
+      [&](const char*, auto projector) {
+        projector.d_in = d;
+        projector.hidden();
+      },
+      config);
 }
 
 /// Throws ConfigError where attention cannot split its width.

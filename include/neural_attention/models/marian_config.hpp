@@ -6,10 +6,12 @@
 
 #include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention {
 
-struct MarianConfig {
+/// The roles are its projectors: their expansion, and the type where the projector is a Choice.
+struct MarianConfig : Roles<ProjectorConfig> {
   int vocab_size = 0;
   int d_model = 512;
   int encoder_layers = 6;
@@ -28,8 +30,7 @@ struct MarianConfig {
   bool xavier_init = false;  ///< Xavier-uniform matrices and embeddings N(0, 1/d), which suit training from nothing
   int pad_token_id = -1;     ///< also what starts the decoder
   int eos_token_id = 0;
-  bool gradient_checkpointing = false;        ///< recompute each layer in the backward pass
-  ProjectorConfig query, key, value, output;  ///< expansion, and the type where the projector is a Choice
+  bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
   /// field(key, member) for every key of config.json that is a member.

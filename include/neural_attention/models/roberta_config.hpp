@@ -5,10 +5,12 @@
 
 #include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
+#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention {
 
-struct RobertaConfig {
+/// The roles are its projectors: their expansion, and the type where the projector is a Choice.
+struct RobertaConfig : Roles<ProjectorConfig> {
   int vocab_size = 50265;
   int hidden_size = 768;
   int num_hidden_layers = 12;
@@ -24,8 +26,7 @@ struct RobertaConfig {
   int bos_token_id = 0;
   int pad_token_id = 1;
   int eos_token_id = 2;
-  bool gradient_checkpointing = false;        ///< recompute each layer in the backward pass
-  ProjectorConfig query, key, value, output;  ///< expansion, and the type where the projector is a Choice
+  bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
   /// The most tokens of a sequence, <s> and </s> included.
