@@ -73,6 +73,17 @@ inline std::vector<std::string> code_of(const std::string& prose) {
   return result;
 }
 
+/// The rows of tables without their first cells, and all lines of other prose.
+inline std::string without_first_cells(const std::string& prose) {
+  std::string result;
+  std::istringstream lines(prose);
+  for (std::string line; std::getline(lines, line);) {
+    const auto second = line.starts_with("|") ? line.find('|', 1) : std::string::npos;
+    result += (second == std::string::npos ? line : line.substr(second)) + "\n";
+  }
+  return result;
+}
+
 /// The words of a shell's simple commands, quotes taken away, without comments, assignments and redirections' signs.
 /// What is joined by pipes, && and the like are several commands.
 inline std::vector<std::vector<std::string>> commands_of(std::string_view text) {

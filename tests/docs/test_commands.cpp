@@ -35,8 +35,9 @@ const std::map<std::string, std::vector<std::string>> commands_of_programs = {
     {"quickstart", {}}};
 
 /// What the documents call beside them, whose words are not looked at.
-const std::set<std::string> other_programs = {"sudo",       "git", "mkdir", "cp",   "cd",    "export", "g++", "ctest",
-                                              "pkg-config", "for", "do",    "done", "unzip", "awk",    "echo"};
+const std::set<std::string> other_programs = {"sudo",  "git",   "mkdir",      "cp",          "cd", "export",
+                                              "g++",   "ctest", "pkg-config", "for",         "do", "done",
+                                              "unzip", "awk",   "echo",       "my_projector"};
 
 /// Flags of CMake and pkg-config that the prose names.
 const std::set<std::string> other_flags = {"--workflow", "--preset", "--build",  "--target",
@@ -144,12 +145,15 @@ BOOST_AUTO_TEST_CASE(of_the_prose_exist) {
     for (const auto& script : fs::directory_iterator(documents::source_folder() / scripts))
       if (script.path().extension() == ".py") known.merge(flags_in(documents::text_of(script.path())));
   std::size_t found = 0;
-  for (const auto& document : documents::all())
-    for (const auto& code : documents::code_of(document.prose))
+  for (const auto& document : documents::all()) {
+    const bool of_others = document.path.filename() == "migration.md";  // its tables begin with flags of other programs
+    for (const auto& code :
+         documents::code_of(of_others ? documents::without_first_cells(document.prose) : document.prose))
       for (const auto& flag : flags_in(code)) {
         BOOST_TEST(known.contains(flag), document.path.filename() << ": no program has the flag " << flag);
         ++found;
       }
+  }
   BOOST_TEST(found > 50u);
 }
 
