@@ -36,15 +36,15 @@ class Corrected {
     visitor("network", self.network_);
   }
 
-  na::Rows<B> forward(na::Step<B>& step, na::Rows<B> x, Saved& saved) const {  // x [n, d_in], result [n, d_out]
-    const auto y = linear_.forward(step, x, saved.linear);
-    step.backend.add(network_.forward(step, x, saved.network), y);
+  na::Rows<B> forward(const na::Pass<B>& pass, na::Rows<B> x, Saved& saved) const {  // x [n, d_in], result [n, d_out]
+    const auto y = linear_.forward(pass, x, saved.linear);
+    pass.backend.add(network_.forward(pass, x, saved.network), y);
     return y;
   }
 
   // Given a dx the members add to it; the first one makes it where there is none. Both branches see the same dy.
-  na::Rows<B> backward(na::Step<B>& step, na::Rows<B> dy, const Saved& saved, na::Rows<B> dx = {}) {
-    return network_.backward(step, dy, saved.network, linear_.backward(step, dy, saved.linear, dx));
+  na::Rows<B> backward(const na::Pass<B>& pass, na::Rows<B> dy, const Saved& saved, na::Rows<B> dx = {}) {
+    return network_.backward(pass, dy, saved.network, linear_.backward(pass, dy, saved.linear, dx));
   }
 
  private:

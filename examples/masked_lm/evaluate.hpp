@@ -26,15 +26,15 @@ int evaluate(const EvaluateOptions& options) {
 
   using na::metrics::LossMean;
   na::metrics::MeanLoss mean(options.mode == "reproducible" ? LossMean::Tokens : LossMean::Sequences);
-  na::StepMemory<B> memory(backend);
+  na::PassMemory<B> memory(backend);
   typename RobertaOn<B>::Saved saved;
   auto batch = data.empty_batch();
   Progress progress(static_cast<std::int64_t>(data.batches()), "evaluating");
   long tokens = 0, predicted = 0;
   for (std::size_t i = 0; i < data.batches(); ++i) {
     data.fill(i, batch);
-    auto step = memory.begin(false);
-    const auto loss = loaded.model.loss(step, batch, 0.0, saved);
+    const auto pass = memory.begin(false);
+    const auto loss = loaded.model.loss(pass, batch, 0.0, saved);
     if (!std::isfinite(loss.negative_log_likelihood))
       throw na::NumericError(options.model + ": the loss of batch " + std::to_string(i + 1) + " is not finite");
     mean.add(loss, batch.sequences());

@@ -20,17 +20,18 @@ class AttentionModule {
 
   int rows() const { return queries_.total() + (cross ? keys_.total() : 0); }
 
-  neural_attention::Rows<B> forward(neural_attention::Step<B>& step, neural_attention::Rows<B> x, Saved& saved) const {
-    return attention_.forward(step, own(x), memory(x), queries_, keys_, causal_, saved);
+  neural_attention::Rows<B> forward(const neural_attention::Pass<B>& pass, neural_attention::Rows<B> x,
+                                    Saved& saved) const {
+    return attention_.forward(pass, own(x), memory(x), queries_, keys_, causal_, saved);
   }
 
-  neural_attention::Rows<B> backward(neural_attention::Step<B>& step, neural_attention::Rows<B> dy, const Saved& saved,
-                                     neural_attention::Rows<B> dx = {}) {
+  neural_attention::Rows<B> backward(const neural_attention::Pass<B>& pass, neural_attention::Rows<B> dy,
+                                     const Saved& saved, neural_attention::Rows<B> dx = {}) {
     if (!dx) {
-      dx = step.scratch.rows(rows(), dy.cols);
-      step.backend.fill(dx, typename B::Scalar(0));
+      dx = pass.scratch.rows(rows(), dy.cols);
+      pass.backend.fill(dx, typename B::Scalar(0));
     }
-    attention_.backward(step, dy, queries_, keys_, causal_, saved, own(dx), memory(dx));
+    attention_.backward(pass, dy, queries_, keys_, causal_, saved, own(dx), memory(dx));
     return dx;
   }
 

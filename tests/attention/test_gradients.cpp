@@ -34,20 +34,20 @@ class Around {
     visitor("linear", self.linear_);
   }
 
-  Rows<Backend> forward(Step<Backend>& step, Rows<Backend> x, Saved& saved) const {
-    const auto y = linear_.forward(step, norm_.forward(step, x, saved.norm), saved.linear);
-    step.backend.add(x, y);
+  Rows<Backend> forward(const Pass<Backend>& pass, Rows<Backend> x, Saved& saved) const {
+    const auto y = linear_.forward(pass, norm_.forward(pass, x, saved.norm), saved.linear);
+    pass.backend.add(x, y);
     return y;
   }
 
-  Rows<Backend> backward(Step<Backend>& step, Rows<Backend> dy, const Saved& saved, Rows<Backend> dx = {}) {
-    const GradientTarget<Backend> target(step, dx, dy.rows, dy.cols);
-    const ArenaScope scope(step.scratch);
+  Rows<Backend> backward(const Pass<Backend>& pass, Rows<Backend> dy, const Saved& saved, Rows<Backend> dx = {}) {
+    const GradientTarget<Backend> target(pass, dx, dy.rows, dy.cols);
+    const ArenaScope scope(pass.scratch);
     if (target.accumulate)
-      step.backend.add(dy, target.rows);
+      pass.backend.add(dy, target.rows);
     else
-      step.backend.copy(dy, target.rows);
-    norm_.backward(step, linear_.backward(step, dy, saved.linear), saved.norm, target.rows);
+      pass.backend.copy(dy, target.rows);
+    norm_.backward(pass, linear_.backward(pass, dy, saved.linear), saved.norm, target.rows);
     return target.rows;
   }
 

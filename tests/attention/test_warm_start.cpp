@@ -37,13 +37,13 @@ using Any = Choice<B, Linear, PlainNeural, ResidualNeural, ResidualPlainNeural>;
 /// The logits [target tokens · vocabulary] of the tiny sentences, on the host.
 template <class B, class P>
 std::vector<double> logits(B& backend, const Marian<B, P>& model) {
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   typename Marian<B, P>::Saved saved;
-  auto step = memory.begin(false);
+  const auto pass = memory.begin(false);
   const auto batch = tiny::batch(tiny::pairs());
-  const auto decoded = model.decode(step, batch, model.encode(step, batch, saved), saved);
-  const auto result = step.scratch.rows(decoded.rows, model.config().vocab_size);
-  model.logits(step, decoded, result);
+  const auto decoded = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
+  const auto result = pass.scratch.rows(decoded.rows, model.config().vocab_size);
+  model.logits(pass, decoded, result);
   const auto host = download(backend, result);
   return {host.begin(), host.end()};
 }
@@ -135,10 +135,10 @@ struct Single {
   }
 
   std::vector<double> outputs() {
-    StepMemory<D> memory(backend);
-    auto step = memory.begin(false);
+    PassMemory<D> memory(backend);
+    const auto pass = memory.begin(false);
     typename P<D>::Saved saved;
-    return download(backend, projector.forward(step, x.rows, saved));
+    return download(backend, projector.forward(pass, x.rows, saved));
   }
 
   std::vector<double> expected() {
@@ -350,9 +350,9 @@ struct Doubled : PlainNeural<B> {
   using PlainNeural<B>::PlainNeural;
   Doubled(const ProjectorConfig& config) : PlainNeural<B>(config) {}
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, typename PlainNeural<B>::Saved& saved) const {
-    const auto y = PlainNeural<B>::forward(step, x, saved);
-    step.backend.scale(y, 2.0);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, typename PlainNeural<B>::Saved& saved) const {
+    const auto y = PlainNeural<B>::forward(pass, x, saved);
+    pass.backend.scale(y, 2.0);
     return y;
   }
 

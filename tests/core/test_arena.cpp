@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/arena.hpp"
 #include "neural_attention/core/bfloat16.hpp"
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 
 using namespace neural_attention;
 
@@ -154,20 +155,34 @@ BOOST_AUTO_TEST_CASE(keep_a_result_from_another_block) {
   BOOST_TEST(numbered(kept, 1.0f));
 }
 
+BOOST_AUTO_TEST_CASE(a_pass_at_another_place_is_another_pass) {
+  B backend(1);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(true, 5, 6);
+  const auto there = pass.at({7, 8});
+  BOOST_TEST((pass.place == Place{} && there.place == Place{7, 8}));
+  BOOST_TEST((there.train && there.seed == 5u && there.step == 6u && &there.saved == &pass.saved));
+  const RandomSite site{9};
+  const auto mask = there.mask(0.5, site), attention = there.attention_mask(0.5, site);
+  BOOST_TEST((mask.first_row == 7 && attention.first_row == 8 && mask.key.step == 6u && mask.key.site == 9u));
+  BOOST_TEST(memory.begin(false).mask(0.5, site).rate == 0.0);
+  static_assert(!std::is_copy_assignable_v<Pass<B>>, "nothing writes to a pass");
+}
+
 BOOST_AUTO_TEST_CASE(settle_moves_only_what_is_new) {
   B backend(1);
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(true, 5, 6);
-  BOOST_TEST((step.train && step.seed == 5u && step.number == 6u));
-  const auto dx = step.scratch.rows(2, 2);
-  const auto mark = step.scratch.mark();
-  step.scratch.rows(4, 4);
-  const auto result = step.scratch.rows(2, 2);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(true, 5, 6);
+  BOOST_TEST((pass.train && pass.seed == 5u && pass.step == 6u));
+  const auto dx = pass.scratch.rows(2, 2);
+  const auto mark = pass.scratch.mark();
+  pass.scratch.rows(4, 4);
+  const auto result = pass.scratch.rows(2, 2);
   number(result, 3.0f);
-  BOOST_TEST(address(settle<B>(step, mark, dx, dx)) == address(dx));
-  const auto next = step.scratch.rows(1, 1);
-  step.scratch.rewind(mark);
-  const auto moved = settle<B>(step, mark, {}, result);
+  BOOST_TEST(address(settle<B>(pass, mark, dx, dx)) == address(dx));
+  const auto next = pass.scratch.rows(1, 1);
+  pass.scratch.rewind(mark);
+  const auto moved = settle<B>(pass, mark, {}, result);
   BOOST_TEST(address(moved) == address(next));
   BOOST_TEST(numbered(moved, 3.0f));
 }

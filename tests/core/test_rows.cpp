@@ -88,13 +88,13 @@ BOOST_AUTO_TEST_CASE(packs_and_shifts) {
   TranslationBatch next(99), last(99);
   next.push(first, third);
   next.follow(batch);
-  BOOST_TEST((next.first_sentence == 3 && next.first_source_row == 9 && next.first_target_row == 6));
+  BOOST_TEST((next.source.place() == Place{9, 3} && next.decoder_input.place() == Place{6, 3}));
   last.push(first, first);
   last.follow(next);
-  BOOST_TEST((last.first_sentence == 4 && last.first_source_row == 12 && last.first_target_row == 10));
+  BOOST_TEST((last.source.place() == Place{12, 4} && last.decoder_input.place() == Place{10, 4}));
   last.clear();
-  BOOST_TEST((last.sentences() == 0 && last.labels.empty() && last.first_sentence == 0 && last.first_source_row == 0 &&
-              last.first_target_row == 0));
+  BOOST_TEST((last.sentences() == 0 && last.labels.empty() && last.source.place() == Place{} &&
+              last.decoder_input.place() == Place{}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -62,10 +62,10 @@ struct Subject {
     target.push_back(eos);  // what the newest position should predict; not read
     na::TranslationBatch batch(history.front());
     batch.push(source, target);
-    auto step = memory.begin(false);
-    const auto hidden = model.decode(step, batch, model.encode(step, batch, saved), saved);
-    const auto logits = step.scratch.rows(1, vocabulary());
-    model.logits(step, hidden.slice(hidden.rows - 1, 1), logits);
+    const auto pass = memory.begin(false);
+    const auto hidden = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
+    const auto logits = pass.scratch.rows(1, vocabulary());
+    model.logits(pass, hidden.slice(hidden.rows - 1, 1), logits);
     std::vector<typename B::Scalar> host(static_cast<std::size_t>(vocabulary()));
     backend.download(logits, host);
     return {host.begin(), host.end()};
@@ -73,7 +73,7 @@ struct Subject {
 
   B backend{1};
   Model model;
-  na::StepMemory<B> memory{backend};
+  na::PassMemory<B> memory{backend};
   typename Model::Saved saved;
 };
 

@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(is_sampled_by_its_place_in_the_step) {
   Generator<decltype(subject.model)> generator(subject.backend, subject.model);
   for (std::size_t i = 0; i < all.size(); ++i) {
     auto batch = batch_of({all[i]}, subject.pad());
-    batch.first_sentence = static_cast<int>(i);
+    batch.source.begin_at({0, static_cast<int>(i)});
     BOOST_TEST((generator(batch, how)[0] == together[i]));
   }
 }
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(may_be_longer_than_the_caches_first_guess) {
   B backend(1);
   Marian<B, LinearProjections> model(backend, large, 5, Purpose::Inference);
   Generator<Marian<B, LinearProjections>> generator(backend, model);
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   Marian<B, LinearProjections>::Saved saved;
   GenerationConfig how = generation_defaults(large);
   how.min_length = 199;
@@ -191,10 +191,10 @@ BOOST_AUTO_TEST_CASE(may_be_longer_than_the_caches_first_guess) {
       auto target = ids;
       target.push_back(eos);
       pair.push(&results == &found[0] ? Ids{3, 4, 0} : Ids{7, 0}, target);
-      auto step = memory.begin(false);
-      const auto hidden = model.decode(step, pair, model.encode(step, pair, saved), saved);
-      const auto logits = step.scratch.rows(hidden.rows, 31);
-      model.logits(step, hidden, logits);
+      const auto pass = memory.begin(false);
+      const auto hidden = model.decode(pass, pair, model.encode(pass, pair, saved), saved);
+      const auto logits = pass.scratch.rows(hidden.rows, 31);
+      model.logits(pass, hidden, logits);
       std::vector<double> host(static_cast<std::size_t>(logits.size()));
       backend.download(logits, host);
       double sum = 0.0;

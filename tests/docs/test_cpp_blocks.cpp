@@ -23,7 +23,7 @@ namespace na = neural_attention;
 template <class B>
 using Rows = na::Rows<B>;
 template <class B>
-using Step = na::Step<B>;
+using Pass = na::Pass<B>;
 template <class B>
 class Module {
  public:
@@ -39,13 +39,13 @@ class Module {
 };
 
 template <class B>
-Rows<B> Module<B>::forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-  return linear_.forward(step, x, saved.linear);
+Rows<B> Module<B>::forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+  return linear_.forward(pass, x, saved.linear);
 }
 
 template <class B>
-Rows<B> Module<B>::backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx) {
-  return linear_.backward(step, dy, saved.linear, dx);
+Rows<B> Module<B>::backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx) {
+  return linear_.backward(pass, dy, saved.linear, dx);
 }
 
 namespace {

@@ -65,10 +65,10 @@ struct Saved {
 };
 
 double loss(B& backend, auto& model) {
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   typename std::remove_cvref_t<decltype(model)>::Saved saved;
-  auto step = memory.begin(false);
-  const auto sums = model.loss(step, tiny::batch(tiny::pairs()), 0.0, saved);
+  const auto pass = memory.begin(false);
+  const auto sums = model.loss(pass, tiny::batch(tiny::pairs()), 0.0, saved);
   return sums.negative_log_likelihood / double(sums.tokens);
 }
 

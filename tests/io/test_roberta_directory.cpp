@@ -55,10 +55,10 @@ struct Saved {
 };
 
 double loss(B& backend, const auto& model) {
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   typename std::remove_cvref_t<decltype(model)>::Saved saved;
-  auto step = memory.begin(false);
-  const auto sums = model.loss(step, tiny::masked_batch(tiny::masked_sequences()), 0.0, saved);
+  const auto pass = memory.begin(false);
+  const auto sums = model.loss(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, saved);
   return sums.negative_log_likelihood / double(sums.tokens);
 }
 

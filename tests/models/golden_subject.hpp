@@ -76,9 +76,9 @@ class GoldenSubject {
   void gradients(Results& results, const std::string& prefix, const std::string& loss_name, double smoothing) {
     const auto tokens = static_cast<double>(batch.labels.size());
     model.parameters().zero_gradients();
-    auto step = memory.begin(true);
+    const auto pass = memory.begin(true);
     cpu_support::SharedOutcome sums;
-    model.loss_and_gradient(step, batch, smoothing, 1.0 / tokens, false, sums.place(), saved);
+    model.loss_and_gradient(pass, batch, smoothing, 1.0 / tokens, false, sums.place(), saved);
     results[loss_name] = {sums->smoothed_loss / tokens};
     for (const auto& entry : model.parameters().entries())
       if (entry.trained) results[prefix + entry.name] = on_host(backend, model.parameters().gradient(entry));
@@ -126,7 +126,7 @@ class GoldenSubject {
   B backend;
   Model model;
   typename Model::Batch batch;
-  na::StepMemory<B> memory{backend};
+  na::PassMemory<B> memory{backend};
   typename Model::Saved saved;
 
  protected:
@@ -135,9 +135,9 @@ class GoldenSubject {
   void keep(Results& results, const std::string& prefix, const std::vector<na::Rows<B>>& outputs) {
     for (std::size_t i = 0; i < outputs.size(); ++i) keep(results, prefix + std::to_string(i), outputs[i]);
   }
-  void keep_logits(Results& results, na::Step<B>& step, na::Rows<B> states) {
-    const auto logits = step.scratch.aligned_rows(states.rows, model.config().vocab_size);
-    model.logits(step, states, logits);
+  void keep_logits(Results& results, const na::Pass<B>& pass, na::Rows<B> states) {
+    const auto logits = pass.scratch.aligned_rows(states.rows, model.config().vocab_size);
+    model.logits(pass, states, logits);
     keep(results, "output.logits", logits);
   }
 };

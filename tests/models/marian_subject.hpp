@@ -67,17 +67,17 @@ class MarianSubject : public GoldenSubject<na::Marian<B, P>> {
   }
 
   void forward(Results& results) {
-    auto step = memory.begin(true);
+    const auto pass = memory.begin(true);
     model.check(batch);
-    const auto encoded = model.encode(step, batch, saved);
-    const auto decoded = model.decode(step, batch, encoded, saved);
+    const auto encoded = model.encode(pass, batch, saved);
+    const auto decoded = model.decode(pass, batch, encoded, saved);
     keep(results, "output.encoder_embedding", saved.source_embedding);
     keep(results, "output.decoder_embedding", saved.target_embedding);
     keep(results, "output.encoder_layer.", saved.encoder.outputs);
     keep(results, "output.decoder_layer.", saved.decoder.outputs);
     keep(results, "output.encoder", encoded);
     keep(results, "output.decoder", decoded);
-    keep_logits(results, step, decoded);
+    keep_logits(results, pass, decoded);
   }
 
   std::vector<std::vector<int>> sources;

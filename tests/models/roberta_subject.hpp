@@ -55,14 +55,14 @@ class RobertaSubject : public GoldenSubject<na::Roberta<B, P>> {
   int attentions() const { return model.config().num_hidden_layers; }
 
   void forward(Results& results) {
-    auto step = memory.begin(true);
+    const auto pass = memory.begin(true);
     model.check(batch);
-    const auto hidden = model.encode(step, batch, saved);
+    const auto hidden = model.encode(pass, batch, saved);
     keep(results, "output.embedding", saved.embedding);
     keep(results, "output.layer.", saved.encoder.outputs);
-    const auto states = model.masked_states(step, hidden, batch, saved);
+    const auto states = model.masked_states(pass, hidden, batch, saved);
     keep(results, "output.masked_states", states);
-    keep_logits(results, step, states);
+    keep_logits(results, pass, states);
   }
 };
 

@@ -27,14 +27,14 @@ void check(bool recompute) {
   constexpr int heads = 2, width = 8;
   B backend(1);
   Marian<B, P> model(backend, config, 11, Purpose::Inference);
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   typename Marian<B, P>::Saved saved;
   double sharpest = 0.0;
   for (const auto& [source, target] : tiny::pairs()) {
     TranslationBatch pair(config.pad_token_id);
     pair.push(source, target);
-    auto step = memory.begin(false);
-    const auto maps = model.cross_attention(step, pair, saved);
+    const auto pass = memory.begin(false);
+    const auto maps = model.cross_attention(pass, pair, saved);
     BOOST_TEST_REQUIRE(maps.size() == std::size_t(3 * heads));
 
     auto plain_config = config;
@@ -89,11 +89,11 @@ BOOST_AUTO_TEST_CASE(behind_the_fence) {
 BOOST_AUTO_TEST_CASE(need_one_sentence_with_its_translation) {
   Cpu<double> backend(1);
   Marian<Cpu<double>, LinearProjections> model(backend, tiny::config(), 1, Purpose::Inference);
-  StepMemory<Cpu<double>> memory(backend);
+  PassMemory<Cpu<double>> memory(backend);
   decltype(model)::Saved saved;
   const auto refused = [&](const TranslationBatch& batch) {
-    auto step = memory.begin(false);
-    BOOST_CHECK_THROW(model.cross_attention(step, batch, saved), ShapeError);
+    const auto pass = memory.begin(false);
+    BOOST_CHECK_THROW(model.cross_attention(pass, batch, saved), ShapeError);
   };
   refused(tiny::batch(tiny::pairs()));
   TranslationBatch batch(8);

@@ -68,7 +68,8 @@ State<T> trained(int threads) {
   State<T> state;
   for (std::size_t i = 0; i < 5; ++i) {
     auto batch = tiny::batch(pairs, i * 6, 6, 202);
-    batch.first_sentence = batch.first_source_row = batch.first_target_row = 0;
+    batch.source.begin_at({});
+    batch.decoder_input.begin_at({});
     const auto result = training.run(std::span(&batch, 1));
     state.losses.push_back(result.loss.smoothed);
     state.norms.push_back(result.gradient_norm);
@@ -107,7 +108,10 @@ Gradients<P> step_in_parts(const std::vector<std::size_t>& counts, bool right_pl
   std::size_t first = 0;
   for (const auto count : counts) {
     parts.push_back(tiny::batch(pairs, first, count));
-    if (!right_places) parts.back().first_source_row = parts.back().first_target_row = parts.back().first_sentence = 0;
+    if (!right_places) {
+      parts.back().source.begin_at({});
+      parts.back().decoder_input.begin_at({});
+    }
     first += count;
   }
   BOOST_REQUIRE(first == pairs.size());
@@ -139,12 +143,12 @@ std::vector<double> logits_of(const std::vector<tiny::Pair>& pairs, std::size_t 
   B backend(1);
   Marian<B, P> model(backend, wide_config(), 3);
   typename Marian<B, P>::Saved saved;
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(false);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(false);
   const auto batch = tiny::batch(pairs, first, count, 202);
-  const auto hidden = model.decode(step, batch, model.encode(step, batch, saved), saved);
-  const auto logits = step.scratch.rows(hidden.rows, model.config().vocab_size);
-  model.logits(step, hidden, logits);
+  const auto hidden = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
+  const auto logits = pass.scratch.rows(hidden.rows, model.config().vocab_size);
+  model.logits(pass, hidden, logits);
   std::vector<double> host(static_cast<std::size_t>(logits.size()));
   backend.download(logits, host);
   return host;

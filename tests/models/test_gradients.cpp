@@ -39,21 +39,21 @@ class DecoderModule {
 
   int rows() const { return target_.total() + source_.total(); }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     memory_ = x.slice(target_.total(), source_.total());
-    return layer_.forward(step, x.slice(0, target_.total()), saved, DecoderContext<B>{target_, source_, memory_, {}});
+    return layer_.forward(pass, x.slice(0, target_.total()), saved, DecoderContext<B>{target_, source_, memory_, {}});
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const bool fresh = !dx;
     if (fresh) {
-      dx = step.scratch.rows(rows(), dy.cols);
-      step.backend.fill(dx, 0.0);
+      dx = pass.scratch.rows(rows(), dy.cols);
+      pass.backend.fill(dx, 0.0);
     }
     const auto own = dx.slice(0, target_.total());
     const DecoderContext<B> context{target_, source_, memory_, dx.slice(target_.total(), source_.total())};
-    const auto result = layer_.backward(step, dy, saved, fresh ? Rows<B>{} : own, context);
-    if (fresh) step.backend.copy(result, own);
+    const auto result = layer_.backward(pass, dy, saved, fresh ? Rows<B>{} : own, context);
+    if (fresh) pass.backend.copy(result, own);
     return dx;
   }
 
@@ -142,11 +142,11 @@ void check_marian(MarianConfig config, double smoothing, GradientOptions options
   constexpr double factor = 0.1;
   const auto report = check_loss(
       backend, model.parameters(),
-      [&](Step<B>& step) { return factor * model.loss(step, batch, smoothing, saved).smoothed; },
-      [&](Step<B>& step) {
+      [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
+      [&](const Pass<B>& pass) {
         StepOutcome sums;
-        model.loss_and_gradient(step, batch, smoothing, factor, false, &sums, saved);
-        BOOST_TEST(model.loss(step, batch, smoothing, saved).tokens == 11);
+        model.loss_and_gradient(pass, batch, smoothing, factor, false, &sums, saved);
+        BOOST_TEST(model.loss(pass, batch, smoothing, saved).tokens == 11);
         return factor * sums.smoothed_loss;
       },
       options);
@@ -174,10 +174,10 @@ std::pair<StepOutcome, std::vector<double>> gradients_of(bool checkpointing) {
   config.gradient_checkpointing = checkpointing;
   Marian<B, P> model(backend, config, 1);
   typename Marian<B, P>::Saved saved;
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(true, 7, 2);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(true, 7, 2);
   StepOutcome sums;
-  model.loss_and_gradient(step, tiny::batch(tiny::pairs()), 0.1, 0.1, false, &sums, saved);
+  model.loss_and_gradient(pass, tiny::batch(tiny::pairs()), 0.1, 0.1, false, &sums, saved);
   const auto gradients = model.parameters().gradients();
   return {sums, download(backend, gradients)};
 }

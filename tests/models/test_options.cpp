@@ -83,7 +83,8 @@ struct Translation {
                               static_cast<std::size_t>(part.decoder_input.offsets().length(s))));
   }
   static void misplace(TranslationBatch& part) {
-    part.first_source_row = part.first_target_row = part.first_sentence = 0;
+    part.source.begin_at({});
+    part.decoder_input.begin_at({});
   }
 };
 
@@ -120,7 +121,7 @@ struct MaskedLm {
                  originals);
     }
   }
-  static void misplace(MaskedBatch& part) { part.first_row = part.first_sequence = 0; }
+  static void misplace(MaskedBatch& part) { part.tokens.begin_at({}); }
 };
 
 struct Trained {
@@ -243,36 +244,5 @@ BOOST_AUTO_TEST_SUITE(roberta)
 
 BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<MaskedLm>(); }
 BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<MaskedLm>(); }
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(place)
-
-// Each half of a model computes at its own place: neither leaves it behind in the caller's pass.
-BOOST_AUTO_TEST_CASE(of_the_callers_pass_stays) {
-  B backend(1);
-  StepMemory<B> memory(backend);
-  {
-    Translation::Model model(backend, Translation::config({}));
-    Translation::Model::Saved saved;
-    auto batch = Translation::data({}).empty_batch();
-    batch.push(std::vector<int>{1, 2, 0}, std::vector<int>{3, 0});
-    batch.first_sentence = 4;
-    batch.first_source_row = 50;
-    batch.first_target_row = 60;
-    auto step = memory.begin(true).at(7, 8);
-    model.decode(step, batch, model.encode(step, batch, saved), saved);
-    BOOST_TEST((step.first_row == 7 && step.first_sequence == 8));
-  }
-  MaskedLm::Model model(backend, MaskedLm::config({}));
-  MaskedLm::Model::Saved saved;
-  auto batch = MaskedLm::data({}).empty_batch();
-  batch.push(std::vector<int>{0, 5, 2}, std::vector<int>{1}, std::vector<int>{6});
-  batch.first_row = 50;
-  batch.first_sequence = 4;
-  auto step = memory.begin(true).at(7, 8);
-  model.encode(step, batch, saved);
-  BOOST_TEST((step.first_row == 7 && step.first_sequence == 8));
-}
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -40,11 +40,11 @@ void check_roberta(RobertaConfig config, double smoothing) {
   options.zero = {key_bias<P>()};
   const auto report = check_loss(
       backend, model.parameters(),
-      [&](Step<B>& step) { return factor * model.loss(step, batch, smoothing, saved).smoothed; },
-      [&](Step<B>& step) {
+      [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
+      [&](const Pass<B>& pass) {
         StepOutcome sums;
-        model.loss_and_gradient(step, batch, smoothing, factor, false, &sums, saved);
-        BOOST_TEST(model.loss(step, batch, smoothing, saved).tokens == 6);
+        model.loss_and_gradient(pass, batch, smoothing, factor, false, &sums, saved);
+        BOOST_TEST(model.loss(pass, batch, smoothing, saved).tokens == 6);
         return factor * sums.smoothed_loss;
       },
       options);
@@ -72,13 +72,13 @@ std::pair<double, std::vector<double>> pass(const std::vector<std::size_t>& part
   config.gradient_checkpointing = checkpointing;
   Roberta<B, P> model(backend, config, 1);
   typename Roberta<B, P>::Saved saved;
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   StepOutcome loss;
   std::size_t first = 0;
   for (const auto count : parts) {
-    auto step = memory.begin(true, 7, 3);
+    const auto pass = memory.begin(true, 7, 3);
     const auto part = tiny::masked_batch(tiny::masked_sequences(), first, count);
-    model.loss_and_gradient(step, part, 0.0, 1.0, first > 0, &loss, saved);
+    model.loss_and_gradient(pass, part, 0.0, 1.0, first > 0, &loss, saved);
     first += count;
   }
   return {loss.smoothed_loss, download(backend, model.parameters().gradients())};
@@ -118,10 +118,10 @@ BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {
   B backend(1);
   Roberta<B, LinearProjections> model(backend, tiny::roberta_config(), 1);
   typename Roberta<B, LinearProjections>::Saved saved;
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(true);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(true);
   StepOutcome loss;
-  model.loss_and_gradient(step, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, false, &loss, saved);
+  model.loss_and_gradient(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, false, &loss, saved);
   const auto row = [&](const char* name, int index) {
     const auto* const entry = model.parameters().find(name);
     BOOST_REQUIRE(entry);
@@ -152,10 +152,10 @@ BOOST_AUTO_TEST_CASE(a_sequence_does_not_see_the_others) {
   using Model = Roberta<Cpu<double>, neural_attention::paper::roberta>;
   Model model(backend, tiny::roberta_config(2), 1);
   Model::Saved saved;
-  StepMemory<Cpu<double>> memory(backend);
+  PassMemory<Cpu<double>> memory(backend);
   const auto loss = [&](std::size_t first, std::size_t count) {
-    auto step = memory.begin(false);
-    return model.loss(step, tiny::masked_batch(tiny::masked_sequences(), first, count), 0.0, saved);
+    const auto pass = memory.begin(false);
+    return model.loss(pass, tiny::masked_batch(tiny::masked_sequences(), first, count), 0.0, saved);
   };
   const auto together = loss(0, 4);
   LossSum alone;

@@ -44,11 +44,9 @@ inline std::vector<Pair> pairs() {
 /// Sentences first … first+count-1, as a part of the batch of all of them; the decoder starts with `start`.
 inline na::TranslationBatch batch(const std::vector<Pair>& all, std::size_t first, std::size_t count, int start = 8) {
   na::TranslationBatch result(start);
-  result.first_sentence = static_cast<int>(first);
-  for (std::size_t i = 0; i < first; ++i) {
-    result.first_source_row += static_cast<int>(all[i].source.size());
-    result.first_target_row += static_cast<int>(all[i].target.size());
-  }
+  na::TranslationBatch before(start);
+  for (std::size_t i = 0; i < first; ++i) before.push(all[i].source, all[i].target);
+  result.follow(before);
   for (std::size_t i = first; i < first + count; ++i) result.push(all[i].source, all[i].target);
   return result;
 }

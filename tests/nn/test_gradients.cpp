@@ -194,16 +194,16 @@ void check_output_with(int rows, int vocabulary, int width, double smoothing) {
   constexpr double factor = 0.3;
   const auto report = check_loss(
       backend, store,
-      [&](Step<B>& step) {
-        return factor * model.output.loss(step, model.table.weight, model.h.value, targets, smoothing).smoothed;
+      [&](const Pass<B>& pass) {
+        return factor * model.output.loss(pass, model.table.weight, model.h.value, targets, smoothing).smoothed;
       },
-      [&](Step<B>& step) {
-        const auto dh = step.scratch.rows(rows, width);
+      [&](const Pass<B>& pass) {
+        const auto dh = pass.scratch.rows(rows, width);
         StepOutcome sums;
-        model.output.loss_and_gradient(step, model.table.weight, model.h.value, targets, smoothing, factor, dh, false,
+        model.output.loss_and_gradient(pass, model.table.weight, model.h.value, targets, smoothing, factor, dh, false,
                                        &sums);
         backend.add(dh, model.h.gradient);
-        BOOST_TEST(model.output.loss(step, model.table.weight, model.h.value, targets, smoothing).tokens == rows);
+        BOOST_TEST(model.output.loss(pass, model.table.weight, model.h.value, targets, smoothing).tokens == rows);
         return factor * sums.smoothed_loss;
       });
   BOOST_TEST(report.ok(), report.text());
@@ -223,12 +223,12 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   EmbeddingModel model;
   ParameterStore<B> store(backend, model, true);
   const std::vector<int> ids{1, 3, 4, 1, 1, 5, 4, 0, 3};  // 4 is the padding, 2 never occurs
-  const auto y_of = [&](Step<B>& step) {
-    const auto y = step.saved.rows(9, 5);
-    model.table.forward(step, ids, 1.7, false, y);
+  const auto y_of = [&](const Pass<B>& pass) {
+    const auto y = pass.saved.rows(9, 5);
+    model.table.forward(pass, ids, 1.7, false, y);
     return y;
   };
-  const auto dot = [&](Step<B>& step) { return inner_product(backend, y_of(step), model.weights.value); };
+  const auto dot = [&](const Pass<B>& pass) { return inner_product(backend, y_of(pass), model.weights.value); };
   // The gradient of the padding's row is left out on purpose, so that row must not depend on the loss either: its
   // weights are zero.
   testing::randomise(backend, store, 4);
@@ -237,10 +237,10 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   as_it_is.randomise = false;
   const auto report = check_loss(
       backend, store, dot,
-      [&](Step<B>& step) {
-        const double loss = dot(step);
-        backend.add(y_of(step), model.weights.gradient);
-        model.table.backward(step, model.weights.value, ids, 1.7);
+      [&](const Pass<B>& pass) {
+        const double loss = dot(pass);
+        backend.add(y_of(pass), model.weights.gradient);
+        model.table.backward(pass, model.weights.value, ids, 1.7);
         return loss;
       },
       as_it_is);
@@ -250,9 +250,9 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   // With weights everywhere the padding's row still gets nothing.
   testing::randomise(backend, store, 4);
   store.zero_gradients();
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(true);
-  model.table.backward(step, model.weights.value, ids, 1.7);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(true);
+  model.table.backward(pass, model.weights.value, ids, 1.7);
   BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(4, 1)) == 0.0);
   BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(2, 1)) == 0.0);
   for (const int row : {0, 1, 3, 5}) BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(row, 1)) > 0.0);
@@ -281,9 +281,9 @@ class FaultyLinear : public Linear<B> {
   using Saved = Linear<B>::Saved;
   using Linear<B>::Linear;
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    auto& backend = step.backend;
-    const GradientTarget<B> target(step, dx, dy.rows, weight.cols);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    auto& backend = pass.backend;
+    const GradientTarget<B> target(pass, dx, dy.rows, weight.cols);
     if (fault == Fault::Overwrite) backend.fill(weight.gradient, 0.0);
     backend.linear_weight_gradient(dy, saved.x, weight.gradient);
     if (fault == Fault::MissingTerm)
@@ -308,16 +308,16 @@ class ForgetfulNorm : public LayerNorm<B> {
  public:
   using LayerNorm<B>::LayerNorm;
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
-    const auto right = LayerNorm<B>::backward(step, dy, saved);
-    auto host = download(step.backend, right);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
+    const auto right = LayerNorm<B>::backward(pass, dy, saved);
+    auto host = download(pass.backend, right);
     for (auto& v : host) v += 1e-4;
-    step.backend.upload(host, right);
+    pass.backend.upload(host, right);
     if (target.accumulate)
-      step.backend.add(right, target.rows);
+      pass.backend.add(right, target.rows);
     else
-      step.backend.copy(right, target.rows);
+      pass.backend.copy(right, target.rows);
     return target.rows;
   }
 };
@@ -326,11 +326,11 @@ class ForgetfulNorm : public LayerNorm<B> {
 struct FusedAtTheEnd : Linear<B> {
   using Linear<B>::Linear;
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    return forward_fused(step, x, saved, Activation::Relu);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    return forward_fused(pass, x, saved, Activation::Relu);
   }
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return backward_fused(step, dy, saved, Activation::Relu, dx);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(pass, dy, saved, Activation::Relu, dx);
   }
 };
 
@@ -338,13 +338,13 @@ struct FusedAtTheEnd : Linear<B> {
 struct Lazy {
   struct Saved {};
   static void visit(auto&, auto&&) {}
-  Rows<B> forward(Step<B>&, Rows<B> x, Saved&) const { return x; }
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved&, Rows<B> dx = {}) {
-    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
+  Rows<B> forward(const Pass<B>&, Rows<B> x, Saved&) const { return x; }
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved&, Rows<B> dx = {}) {
+    const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
     if (target.accumulate)
-      step.backend.add(dy, target.rows);
+      pass.backend.add(dy, target.rows);
     else
-      step.backend.copy(dy, target.rows);
+      pass.backend.copy(dy, target.rows);
     return target.rows;
   }
 };

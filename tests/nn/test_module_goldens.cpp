@@ -104,11 +104,11 @@ struct FusedNorm {
   Norm norm{columns("layer_norm_relu.basic.x"), number("layer_norm.constants.eps")};
 
   static void visit(FusedNorm& self, auto&& visitor) { Norm::visit(self.norm, visitor); }
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    return norm.forward_fused(step, x, saved, Activation::Relu);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    return norm.forward_fused(pass, x, saved, Activation::Relu);
   }
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return norm.backward_fused(step, dy, saved, Activation::Relu, dx);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return norm.backward_fused(pass, dy, saved, Activation::Relu, dx);
   }
 };
 
@@ -206,14 +206,14 @@ BOOST_AUTO_TEST_CASE(embedding) {
     backend.upload(goldens().read<double>(name + "weight"), module.weight.value);
     const auto dy = load(backend, name + "dy");
     const OwnedRows<B> y(backend, dy.rows.rows, dy.rows.cols);
-    StepMemory<B> memory(backend);
-    auto step = memory.begin(true);
-    module.forward(step, ids, 1.0, false, y.rows);
+    PassMemory<B> memory(backend);
+    const auto pass = memory.begin(true);
+    module.forward(pass, ids, 1.0, false, y.rows);
     compare(name + "y", download(backend, y.rows));
-    module.backward(step, dy.rows, ids, 1.0);
+    module.backward(pass, dy.rows, ids, 1.0);
     compare(name + "dweight", download(backend, module.weight.gradient));
     // With a factor, added to what is there.
-    module.forward(step, ids, 2.0, true, y.rows);
+    module.forward(pass, ids, 2.0, true, y.rows);
     auto three = goldens().read<double>(name + "y");
     for (auto& v : three) v *= 3.0;
     BOOST_TEST(golden::difference(download(backend, y.rows), three) <= tolerance);
@@ -228,9 +228,9 @@ BOOST_AUTO_TEST_CASE(sinusoidal_positions) {
     std::vector<int> all(static_cast<std::size_t>(count));
     for (int p = 0; p < count; ++p) all[static_cast<std::size_t>(p)] = p;
     const auto y = filled(backend, count, width, 0.0);
-    StepMemory<B> memory(backend);
-    auto step = memory.begin(false);
-    positions.add(step, all, y.rows);
+    PassMemory<B> memory(backend);
+    const auto pass = memory.begin(false);
+    positions.add(pass, all, y.rows);
     const auto found = download(backend, y.rows);
     compare(name + "table", found);
     BOOST_TEST(golden::difference(found, goldens().read<float>(name + "table_float32")) <= 1e-7);  // rounded to float

@@ -44,15 +44,17 @@ class AnySequence {
     for (const auto& [name, parameter] : self.held_->parameters()) visitor(name, *parameter);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved&) const { return held_->forward(step, x); }
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved&, Rows<B> dx = {}) { return held_->backward(step, dy, dx); }
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved&) const { return held_->forward(pass, x); }
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved&, Rows<B> dx = {}) {
+    return held_->backward(pass, dy, dx);
+  }
 
  private:
   struct Base {
     virtual ~Base() = default;
     virtual Parameters parameters() = 0;
-    virtual Rows<B> forward(Step<B>& step, Rows<B> x) = 0;
-    virtual Rows<B> backward(Step<B>& step, Rows<B> dy, Rows<B> dx) = 0;
+    virtual Rows<B> forward(const Pass<B>& pass, Rows<B> x) = 0;
+    virtual Rows<B> backward(const Pass<B>& pass, Rows<B> dy, Rows<B> dx) = 0;
   };
 
   template <class... M>
@@ -66,8 +68,10 @@ class AnySequence {
       (std::index_sequence_for<M...>{});
       return all;
     }
-    Rows<B> forward(Step<B>& step, Rows<B> x) override { return modules.forward(step, x, saved); }
-    Rows<B> backward(Step<B>& step, Rows<B> dy, Rows<B> dx) override { return modules.backward(step, dy, saved, dx); }
+    Rows<B> forward(const Pass<B>& pass, Rows<B> x) override { return modules.forward(pass, x, saved); }
+    Rows<B> backward(const Pass<B>& pass, Rows<B> dy, Rows<B> dx) override {
+      return modules.backward(pass, dy, saved, dx);
+    }
 
     Modules modules{M(ProjectorConfig{width, width})...};
     typename Modules::Saved saved;
@@ -86,13 +90,13 @@ struct Sum {
     visitor("first", self.first);
     visitor("second", self.second);
   }
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    const auto y = first.forward(step, x, saved.first);
-    step.backend.add(second.forward(step, x, saved.second), y);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    const auto y = first.forward(pass, x, saved.first);
+    pass.backend.add(second.forward(pass, x, saved.second), y);
     return y;
   }
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return second.backward(step, dy, saved.second, first.backward(step, dy, saved.first, dx));
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return second.backward(pass, dy, saved.second, first.backward(pass, dy, saved.first, dx));
   }
 
   AnySequence first, second;

@@ -53,12 +53,12 @@ struct Subject {
       if (ids[i] == tokenizer.mask_id()) places.push_back(static_cast<int>(i));
     MaskedBatch batch(model.config().pad_token_id);
     batch.push(ids, places, places);
-    StepMemory<B> memory(backend);
+    PassMemory<B> memory(backend);
     Model::Saved saved;
-    auto step = memory.begin(false);
-    const auto states = model.masked_states(step, model.encode(step, batch, saved), batch, saved);
-    const auto logits = step.scratch.rows(states.rows, tokenizer.vocab_size());
-    model.logits(step, states, logits);
+    const auto pass = memory.begin(false);
+    const auto states = model.masked_states(pass, model.encode(pass, batch, saved), batch, saved);
+    const auto logits = pass.scratch.rows(states.rows, tokenizer.vocab_size());
+    model.logits(pass, states, logits);
     std::vector<std::vector<double>> rows;
     for (int r = 0; r < logits.rows; ++r) {
       auto& row = rows.emplace_back(static_cast<std::size_t>(logits.cols));
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(sapiens) {
   // Each seventh letter of each line is predicted.
   double loss = 0.0;
   long predicted = 0;
-  StepMemory<Cpu<float>> memory(backend);
+  PassMemory<Cpu<float>> memory(backend);
   Roberta<Cpu<float>, LinearProjections>::Saved saved;
   for (const auto& line : lines) {
     auto ids = tokenizer.encode_sequence(line);
@@ -227,8 +227,8 @@ BOOST_AUTO_TEST_CASE(sapiens) {
     }
     MaskedBatch batch(tokenizer.pad_id());
     batch.push(ids, places, originals);
-    auto step = memory.begin(false);
-    loss += model.loss(step, batch, 0.0, saved).negative_log_likelihood;
+    const auto pass = memory.begin(false);
+    loss += model.loss(pass, batch, 0.0, saved).negative_log_likelihood;
     predicted += std::ssize(places);
   }
   BOOST_TEST(predicted == 191);

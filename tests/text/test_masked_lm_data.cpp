@@ -446,9 +446,9 @@ BOOST_AUTO_TEST_CASE(in_parts_are_the_undivided_batch) {
         parts.fill(3 * i + k, pieces[k]);
         if (k > 0) pieces[k].follow(pieces[k - 1]);
         const auto& piece = pieces[k];
-        BOOST_TEST(piece.first_sequence == static_cast<int>(4 * k));
-        BOOST_TEST(piece.first_row == static_cast<int>(ids.size()));
-        for (const int row : piece.masked_rows) rows.push_back(piece.first_row + row);
+        const auto place = piece.tokens.place();
+        BOOST_TEST((place == Place{static_cast<int>(ids.size()), static_cast<int>(4 * k)}));
+        for (const int row : piece.masked_rows) rows.push_back(place.first_row + row);
         ids.insert(ids.end(), piece.tokens.ids().begin(), piece.tokens.ids().end());
         positions.insert(positions.end(), piece.position_rows.begin(), piece.position_rows.end());
         labels.insert(labels.end(), piece.labels.begin(), piece.labels.end());

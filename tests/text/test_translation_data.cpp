@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(gives_each_sentence_once_with_shifted_inputs) {
       data.fill(b, batch);
       const auto sentences = data.sentences(b);
       BOOST_TEST_REQUIRE(batch.sentences() == static_cast<int>(sentences.size()));
-      BOOST_TEST((batch.first_sentence == 0 && batch.first_source_row == 0 && batch.first_target_row == 0));
+      BOOST_TEST((batch.source.place() == Place{} && batch.decoder_input.place() == Place{}));
       for (int s = 0; s < batch.sentences(); ++s) {
         const auto i = static_cast<std::size_t>(sentences[static_cast<std::size_t>(s)]);
         seen.push_back(static_cast<int>(i));
@@ -95,10 +95,10 @@ BOOST_AUTO_TEST_CASE(replaces_what_the_batch_held) {
   auto part = data.empty_batch();
   data.fill(1, part);
   part.follow(used);
-  BOOST_TEST(part.first_sentence == 3);
+  BOOST_TEST(part.source.place().first_sequence == 3);
   data.fill(2, part);
   data.fill(2, fresh);
-  BOOST_TEST(part.first_sentence == 0);
+  BOOST_TEST((part.source.place() == Place{}));
   BOOST_TEST(part.labels == fresh.labels);
   BOOST_TEST(std::equal(part.source.ids().begin(), part.source.ids().end(), fresh.source.ids().begin(),
                         fresh.source.ids().end()));

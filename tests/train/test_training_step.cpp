@@ -77,24 +77,24 @@ BOOST_AUTO_TEST_SUITE(models)
 BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
   const auto what = says("made for inference");
   B backend(1);
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   StepOutcome outcome;
   {
     Model model(backend, tiny::config(1, 8), 3, Purpose::Inference);
     BOOST_CHECK_EXCEPTION(TrainingStep<Model>(backend, model, {}, {}), ConfigError, what);
     BOOST_CHECK_EXCEPTION((TrainingStep<Model, Sgd<B>>(backend, model, {}, {})), ConfigError, what);
-    auto step = memory.begin(true);
+    const auto pass = memory.begin(true);
     Model::Saved saved;
     const auto batch = tiny::batch(tiny::pairs());
-    BOOST_CHECK_EXCEPTION(model.loss_and_gradient(step, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
-    BOOST_TEST(model.loss(step, batch, 0.0, saved).tokens == 11);
+    BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+    BOOST_TEST(model.loss(pass, batch, 0.0, saved).tokens == 11);
   }
   Masked model(backend, tiny::roberta_config(), 3, Purpose::Inference);
   BOOST_CHECK_EXCEPTION(TrainingStep<Masked>(backend, model, {}, {}), ConfigError, what);
-  auto step = memory.begin(true);
+  const auto pass = memory.begin(true);
   Masked::Saved saved;
   const auto batch = tiny::masked_batch(tiny::masked_sequences());
-  BOOST_CHECK_EXCEPTION(model.loss_and_gradient(step, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+  BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
 }
 
 // Decoding starts with pad: a model that learnt with another start would be asked what it never saw.

@@ -37,20 +37,20 @@ class Choice {
                self.projector_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     return std::visit(
         [&](const auto& projector) {
           using Kept = typename std::remove_cvref_t<decltype(projector)>::Saved;
-          return projector.forward(step, x, saved.of.template emplace<Kept>());
+          return projector.forward(pass, x, saved.of.template emplace<Kept>());
         },
         projector_);
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     return std::visit(
         [&](auto& projector) {
           using Kept = typename std::remove_cvref_t<decltype(projector)>::Saved;
-          return projector.backward(step, dy, std::get<Kept>(saved.of), dx);
+          return projector.backward(pass, dy, std::get<Kept>(saved.of), dx);
         },
         projector_);
   }

@@ -64,62 +64,62 @@ class MultiHeadAttention {
     visitor(Names::attention_dropout, self.dropout_site_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys, bool causal,
-                  Saved& saved) const {
-    saved.q = query_.forward(step, x, saved.query);
-    saved.k = key_.forward(step, memory, saved.key);
-    saved.v = value_.forward(step, memory, saved.value);
-    saved.context = step.saved.rows(x.rows, x.cols);
-    saved.log_sum_exp = step.saved.template rows<typename B::Real>(x.rows, shape_.heads);
-    saved.mask = step.attention_mask(dropout_, dropout_site_);
-    step.backend.attention(saved.q, saved.k, saved.v, queries, keys, shape(causal), saved.mask, saved.context,
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys,
+                  bool causal, Saved& saved) const {
+    saved.q = query_.forward(pass, x, saved.query);
+    saved.k = key_.forward(pass, memory, saved.key);
+    saved.v = value_.forward(pass, memory, saved.value);
+    saved.context = pass.saved.rows(x.rows, x.cols);
+    saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
+    saved.mask = pass.attention_mask(dropout_, dropout_site_);
+    pass.backend.attention(saved.q, saved.k, saved.v, queries, keys, shape(causal), saved.mask, saved.context,
                            saved.log_sum_exp);
-    return output_.forward(step, saved.context, saved.output);
+    return output_.forward(pass, saved.context, saved.output);
   }
 
   /// Adds the gradients to dx and dmemory, which are the same rows in self-attention.
-  void backward(Step<B>& step, Rows<B> dy, const Ragged& queries, const Ragged& keys, bool causal, const Saved& saved,
-                Rows<B> dx, Rows<B> dmemory) {
-    const ArenaScope scope(step.scratch);
-    const auto dcontext = output_.backward(step, dy, saved.output);
-    const auto dq = step.scratch.rows(saved.q.rows, saved.q.cols);
-    const auto dk = step.scratch.rows(saved.k.rows, saved.k.cols);
-    const auto dv = step.scratch.rows(saved.v.rows, saved.v.cols);
-    step.backend.attention_backward(dcontext, saved.q, saved.k, saved.v, saved.context, saved.log_sum_exp, queries,
+  void backward(const Pass<B>& pass, Rows<B> dy, const Ragged& queries, const Ragged& keys, bool causal,
+                const Saved& saved, Rows<B> dx, Rows<B> dmemory) {
+    const ArenaScope scope(pass.scratch);
+    const auto dcontext = output_.backward(pass, dy, saved.output);
+    const auto dq = pass.scratch.rows(saved.q.rows, saved.q.cols);
+    const auto dk = pass.scratch.rows(saved.k.rows, saved.k.cols);
+    const auto dv = pass.scratch.rows(saved.v.rows, saved.v.cols);
+    pass.backend.attention_backward(dcontext, saved.q, saved.k, saved.v, saved.context, saved.log_sum_exp, queries,
                                     keys, shape(causal), saved.mask, dq, dk, dv);
-    query_.backward(step, dq, saved.query, dx);
-    key_.backward(step, dk, saved.key, dmemory);
-    value_.backward(step, dv, saved.value, dmemory);
+    query_.backward(pass, dq, saved.query, dx);
+    key_.backward(pass, dk, saved.key, dmemory);
+    value_.backward(pass, dv, saved.value, dmemory);
   }
 
   /// Keys and values of a whole memory [keys, d], for decoding: written to two rows of the same shape.
-  void project_memory(Step<B>& step, Rows<B> memory, Rows<B> k, Rows<B> v) const {
-    const ArenaScope scope(step.saved);
+  void project_memory(const Pass<B>& pass, Rows<B> memory, Rows<B> k, Rows<B> v) const {
+    const ArenaScope scope(pass.saved);
     typename Key::Saved key;
     typename Value::Saved value;
-    step.backend.copy(key_.forward(step, memory, key), k);
-    step.backend.copy(value_.forward(step, memory, value), v);
+    pass.backend.copy(key_.forward(pass, memory, key), k);
+    pass.backend.copy(value_.forward(pass, memory, value), v);
   }
 
-  /// One decoding step of self-attention: x [n, d] holds the newest token of each live row; its key and value are
+  /// Self-attention of the next tokens: x [n, d] holds the newest token of each live row; its key and value are
   /// appended to the cache.
-  Rows<B> decode_self(Step<B>& step, Rows<B> x, KeyValueCache<B>& cache) const {
+  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache) const {
     Saved saved;
-    const auto k = key_.forward(step, x, saved.key);
-    const auto v = value_.forward(step, x, saved.value);
-    cache.append(step.backend, k, v);
-    return decode(step, x, cache.views());
+    const auto k = key_.forward(pass, x, saved.key);
+    const auto v = value_.forward(pass, x, saved.value);
+    cache.append(pass.backend, k, v);
+    return decode(pass, x, cache.views());
   }
 
-  /// One decoding step of attention to the encoder's output.
-  Rows<B> decode_cross(Step<B>& step, Rows<B> x, const MemoryCache<B>& cache) const {
-    return decode(step, x, cache.views());
+  /// Attention of the next tokens to the encoder's output.
+  Rows<B> decode_cross(const Pass<B>& pass, Rows<B> x, const MemoryCache<B>& cache) const {
+    return decode(pass, x, cache.views());
   }
 
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
   /// those of query i.
-  void probabilities(Step<B>& step, const Saved& saved, bool causal, Rows<B> out) const {
-    step.backend.attention_probabilities(saved.q, saved.k, shape(causal), out);
+  void probabilities(const Pass<B>& pass, const Saved& saved, bool causal, Rows<B> out) const {
+    pass.backend.attention_probabilities(saved.q, saved.k, shape(causal), out);
   }
 
   int heads() const { return shape_.heads; }
@@ -133,13 +133,13 @@ class MultiHeadAttention {
     return projector;
   }
 
-  Rows<B> decode(Step<B>& step, Rows<B> x, const KeyValueViews<B>& on) const {
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, const KeyValueViews<B>& on) const {
     typename Query::Saved query;
     typename Output::Saved output;
-    const auto q = query_.forward(step, x, query);
-    const auto context = step.saved.rows(x.rows, x.cols);
-    step.backend.attention_step(q, on.keys, on.values, on.lengths, shape(false), context);
-    return output_.forward(step, context, output);
+    const auto q = query_.forward(pass, x, query);
+    const auto context = pass.saved.rows(x.rows, x.cols);
+    pass.backend.attention_step(q, on.keys, on.values, on.lengths, shape(false), context);
+    return output_.forward(pass, context, output);
   }
 
   AttentionShape shape(bool causal) const {

@@ -26,14 +26,14 @@ class Residual {
     visitor("mlp", self.mlp);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    const auto y = linear.forward(step, x, saved.linear);
-    step.backend.add(mlp.forward(step, x, saved.mlp), y);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    const auto y = linear.forward(pass, x, saved.linear);
+    pass.backend.add(mlp.forward(pass, x, saved.mlp), y);
     return y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return mlp.backward(step, dy, saved.mlp, linear.backward(step, dy, saved.linear, dx));
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return mlp.backward(pass, dy, saved.mlp, linear.backward(pass, dy, saved.linear, dx));
   }
 
   /// Calls use(tensor) for the last matrix of the network and the vectors behind it. While these are zero, so is the

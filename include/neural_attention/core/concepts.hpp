@@ -4,7 +4,7 @@
 
 #include <concepts>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -28,19 +28,19 @@ concept HasVisit = requires(M& m) {
   M::visit(m, [](const auto&, auto&) {});
 };
 
-/// y [n, out] = forward(step, x [n, in], saved): pushes what backward needs on step.saved; y is never x: a caller may
+/// y [n, out] = forward(pass, x [n, in], saved): pushes what backward needs on pass.saved; y is never x: a caller may
 /// write into it.
 template <class M, class B>
-concept HasForward = HasSaved<M> && requires(const M m, Step<B>& step, Rows<B> x, typename M::Saved& saved) {
-  { m.forward(step, x, saved) } -> std::same_as<Rows<B>>;
+concept HasForward = HasSaved<M> && requires(const M m, const Pass<B>& pass, Rows<B> x, typename M::Saved& saved) {
+  { m.forward(pass, x, saved) } -> std::same_as<Rows<B>>;
 };
 
-/// dx [n, in] = backward(step, dy [n, out], saved, dx): parameter gradients accumulate. With a dx it adds to it and
-/// returns it, else it takes new rows from step.scratch. dy is not changed, y not read.
+/// dx [n, in] = backward(pass, dy [n, out], saved, dx): parameter gradients accumulate. With a dx it adds to it and
+/// returns it, else it takes new rows from pass.scratch. dy is not changed, y not read.
 template <class M, class B>
-concept HasBackward = HasSaved<M> && requires(M m, Step<B>& step, Rows<B> x, const typename M::Saved& saved) {
-  { m.backward(step, x, saved) } -> std::same_as<Rows<B>>;
-  { m.backward(step, x, saved, x) } -> std::same_as<Rows<B>>;
+concept HasBackward = HasSaved<M> && requires(M m, const Pass<B>& pass, Rows<B> x, const typename M::Saved& saved) {
+  { m.backward(pass, x, saved) } -> std::same_as<Rows<B>>;
+  { m.backward(pass, x, saved, x) } -> std::same_as<Rows<B>>;
 };
 
 template <class M, class B>
@@ -56,9 +56,9 @@ struct CheckProjector {
   static_assert(std::constructible_from<P, ProjectorConfig>, "a projector needs a constructor from ProjectorConfig");
   static_assert(HasSaved<P>, "a projector needs a type Saved");
   static_assert(HasVisit<P>, "a projector needs static void visit(auto& self, auto&& visitor)");
-  static_assert(HasForward<P, B>, "a projector needs Rows<B> forward(Step<B>&, Rows<B> x, Saved&) const");
+  static_assert(HasForward<P, B>, "a projector needs Rows<B> forward(const Pass<B>&, Rows<B> x, Saved&) const");
   static_assert(HasBackward<P, B>,
-                "a projector needs Rows<B> backward(Step<B>&, Rows<B> dy, const Saved&, Rows<B> dx = {})");
+                "a projector needs Rows<B> backward(const Pass<B>&, Rows<B> dy, const Saved&, Rows<B> dx = {})");
 };
 
 }  // namespace neural_attention

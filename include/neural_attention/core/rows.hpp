@@ -49,6 +49,15 @@ struct RowsOf {
 template <class B>
 using Rows = RowsOf<typename B::Scalar>;
 
+/// Where packed sequences begin in their optimizer step, which may have several parts: random masks are functions of
+/// it, so parts draw those of the undivided batch.
+struct Place {
+  int first_row = 0;
+  int first_sequence = 0;
+
+  bool operator==(const Place&) const = default;
+};
+
 /// Offsets of packed sequences: sequence s is rows begin(s) … begin(s)+length(s)-1. Lives on the host.
 class Ragged {
  public:

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/decode/beam_search.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/decode/live_rows.hpp"
@@ -68,9 +68,9 @@ class Generator {
   }
 
   Results search(const TranslationBatch& batch, const GenerationConfig& how) {
-    auto step = memory_.begin(false);
-    LiveRows<Model> rows(step, *model_, batch, how, how.num_beams, saved_);
-    const KeepWeights keep(step.backend);  // the encoder has used its own once
+    const auto pass = memory_.begin(false);
+    LiveRows<Model> rows(pass, *model_, batch, how, how.num_beams, saved_);
+    const KeepWeights keep(pass.backend);  // the encoder has used its own once
     Results results(static_cast<std::size_t>(batch.sentences()));
     struct Live {
       std::size_t sentence;
@@ -83,7 +83,7 @@ class Generator {
     const auto wanted = static_cast<std::size_t>(std::min(BeamSearch::wanted(how), model_->config().vocab_size));
 
     for (int length = 1; length < how.max_length && !live.empty(); ++length) {
-      const ArenaScope scope(step.scratch);
+      const ArenaScope scope(pass.scratch);
       // At first all beams of a sentence are alike and share one row.
       const auto rows_of = [&](const BeamSearch& beams) { return length == 1 ? 1 : beams.beams().size(); };
       const int forced = rows.forced(length);
@@ -110,7 +110,7 @@ class Generator {
         const auto row_of = [&](std::size_t beam) { return first_row + std::min(beam, count - 1); };
         candidates.clear();
         for (std::size_t b = 0; b < beams.beams().size(); ++b) {
-          // At the first step the other beams are copies of the first, which rank behind all that it offers.
+          // At first the other beams are copies of the first, which rank behind all that it offers.
           if (length == 1 && std::ssize(candidates) >= BeamSearch::wanted(how)) break;
           const double so_far = beams.beams()[b].log_probability;
           const auto beam = static_cast<int>(b);
@@ -142,9 +142,9 @@ class Generator {
   /// Greedy decoding, or samples: each row goes its own way.
   Results extend(const TranslationBatch& batch, const GenerationConfig& how) {
     const int samples = how.num_return_sequences;
-    auto step = memory_.begin(false);
-    LiveRows<Model> rows(step, *model_, batch, how, samples, saved_);
-    const KeepWeights keep(step.backend);
+    const auto pass = memory_.begin(false);
+    LiveRows<Model> rows(pass, *model_, batch, how, samples, saved_);
+    const KeepWeights keep(pass.backend);
     Results results(static_cast<std::size_t>(batch.sentences()),
                     std::vector<Hypothesis>(static_cast<std::size_t>(samples)));
     struct Live {
@@ -162,7 +162,7 @@ class Generator {
 
     std::vector<double> uniforms;
     for (int length = 1; length < how.max_length && !live.empty(); ++length) {
-      const ArenaScope scope(step.scratch);
+      const ArenaScope scope(pass.scratch);
       const int forced = rows.forced(length);
       std::span<const int> tokens;
       if (forced < 0 || length + 1 < how.max_length) {
@@ -171,7 +171,8 @@ class Generator {
         for (const auto& one : live) {
           rows.push(one.history);
           if (how.do_sample)
-            uniforms.push_back(uniform(how.seed, batch.first_sentence + one.sentence, one.sample, length));
+            uniforms.push_back(
+                uniform(how.seed, batch.source.place().first_sequence + one.sentence, one.sample, length));
         }
         rows.decode();
       }
@@ -215,7 +216,7 @@ class Generator {
   }
 
   const Model* model_;
-  StepMemory<B> memory_;
+  PassMemory<B> memory_;
   typename Model::Saved saved_;
 };
 

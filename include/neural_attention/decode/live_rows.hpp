@@ -1,5 +1,5 @@
-// The live rows of a batch in decoding: sentences, or beams and samples of sentences. One step takes a history for each
-// row and leaves logits [rows, vocabulary] on the scratch stack, from which tokens can be ruled out and chosen.
+// The live rows of a batch in decoding: sentences, or beams and samples of sentences. Each turn takes a history for
+// each row and leaves logits [rows, vocabulary] on the scratch stack, from which tokens can be ruled out and chosen.
 #pragma once
 
 #include <limits>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/decode/logits_processors.hpp"
 #include "neural_attention/models/translation_batch.hpp"
 
@@ -21,12 +21,12 @@ class LiveRows {
 
   /// `how` is resolved: it has the ids of a model. Row i is sentence i at first; there may be up to `rows_per_sentence`
   /// times as many.
-  LiveRows(Step<B>& step, const Model& model, const TranslationBatch& batch, const GenerationConfig& how,
+  LiveRows(const Pass<B>& pass, const Model& model, const TranslationBatch& batch, const GenerationConfig& how,
            int rows_per_sentence, typename Model::Saved& saved)
-      : step_(&step),
+      : pass_(&pass),
         model_(&model),
         processors_(how),
-        state_(model.begin_decoding(step, batch, how.max_length - 1, rows_per_sentence, saved)) {}
+        state_(model.begin_decoding(pass, batch, how.max_length - 1, rows_per_sentence, saved)) {}
 
   /// The one token that may follow histories of `length` tokens, or -1.
   int forced(int length) const { return processors_.forced(length); }
@@ -49,17 +49,17 @@ class LiveRows {
 
   /// Decodes the newest tokens: new logits on the scratch stack.
   void decode() {
-    logits_ = step_->scratch.aligned_rows(static_cast<int>(size()), model_->config().vocab_size);
-    model_->decode_step(*step_, newest_, positions_, state_, logits_);
+    logits_ = pass_->scratch.aligned_rows(static_cast<int>(size()), model_->config().vocab_size);
+    model_->decode_next(*pass_, newest_, positions_, state_, logits_);
   }
   void rule_out() {
-    step_->backend.assign(logits_, forbidden_rows_, forbidden_, -std::numeric_limits<Scalar>::infinity());
+    pass_->backend.assign(logits_, forbidden_rows_, forbidden_, -std::numeric_limits<Scalar>::infinity());
   }
 
   /// log Σ exp of each row's logits. Throws NumericError where that is neither finite nor -inf.
   std::span<const double> log_sum_exp() {
     sums_.resize(size());
-    step_->backend.log_sum_exp(logits_, sums_);
+    pass_->backend.log_sum_exp(logits_, sums_);
     for (std::size_t row = 0; row < size(); ++row)
       if (!(sums_[row] < std::numeric_limits<double>::infinity()))
         throw NumericError("the model's logits at position " + std::to_string(positions_[row]) +
@@ -71,7 +71,7 @@ class LiveRows {
   std::span<const int> likeliest(int count) {
     tokens_.resize(size() * static_cast<std::size_t>(count));
     values_.resize(tokens_.size());
-    step_->backend.top_k(logits_, count, values_, tokens_);
+    pass_->backend.top_k(logits_, count, values_, tokens_);
     return tokens_;
   }
   std::span<const Scalar> likeliest_logits() const { return values_; }
@@ -79,15 +79,15 @@ class LiveRows {
   /// A token of each row, drawn by one uniform number each; -1 as in B::sample.
   std::span<const int> sample(const SamplingShape& shape, std::span<const double> uniforms) {
     tokens_.resize(size());
-    step_->backend.sample(logits_, shape, uniforms, tokens_);
+    pass_->backend.sample(logits_, shape, uniforms, tokens_);
     return tokens_;
   }
 
   /// Row i becomes what row parents[i] was.
-  void reorder(std::span<const int> parents) { state_.reorder(step_->backend, parents); }
+  void reorder(std::span<const int> parents) { state_.reorder(pass_->backend, parents); }
 
  private:
-  Step<B>* step_;
+  const Pass<B>* pass_;
   const Model* model_;
   LogitsProcessors processors_;
   typename Model::DecoderState state_;

@@ -40,14 +40,14 @@ class ResidualNorm {
     visitor("dropout", self.dropout_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Rows<B> branch, Saved& saved) const {
-    return norm_.forward(step, dropout_.forward_residual(step, x, branch, saved.dropout), saved.norm);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> branch, Saved& saved) const {
+    return norm_.forward(pass, dropout_.forward_residual(pass, x, branch, saved.dropout), saved.norm);
   }
 
   /// The gradient of the sum, which is that of x, in new rows; dbranch receives that of the branch.
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dbranch) {
-    const auto dx = norm_.backward(step, dy, saved.norm);
-    step.backend.dropout(dx, saved.dropout.mask, dbranch);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dbranch) {
+    const auto dx = norm_.backward(pass, dy, saved.norm);
+    pass.backend.dropout(dx, saved.dropout.mask, dbranch);
     return dx;
   }
 
@@ -80,21 +80,21 @@ class EncoderLayer {
     visitor(Names::final_norm, self.final_norm_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const Ragged& offsets) const {
-    const auto attended = attention_.forward(step, x, x, offsets, offsets, false, saved.attention);
-    const auto middle = attention_norm_.forward(step, x, attended, saved.attention_norm);
-    return final_norm_.forward(step, middle, feed_forward_.forward(step, middle, saved.feed_forward), saved.final_norm);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const Ragged& offsets) const {
+    const auto attended = attention_.forward(pass, x, x, offsets, offsets, false, saved.attention);
+    const auto middle = attention_norm_.forward(pass, x, attended, saved.attention_norm);
+    return final_norm_.forward(pass, middle, feed_forward_.forward(pass, middle, saved.feed_forward), saved.final_norm);
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx, const Ragged& offsets) {
-    const auto mark = step.scratch.mark();
-    const auto branch = step.scratch.rows(dy.rows, dy.cols);
-    const auto dmiddle = final_norm_.backward(step, dy, saved.final_norm, branch);
-    feed_forward_.backward(step, branch, saved.feed_forward, dmiddle);
-    const auto result = attention_norm_.backward(step, dmiddle, saved.attention_norm, branch);
-    attention_.backward(step, branch, offsets, offsets, false, saved.attention, result, result);
-    if (dx) step.backend.add(result, dx);
-    return settle(step, mark, dx, dx ? dx : result);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const Ragged& offsets) {
+    const auto mark = pass.scratch.mark();
+    const auto branch = pass.scratch.rows(dy.rows, dy.cols);
+    const auto dmiddle = final_norm_.backward(pass, dy, saved.final_norm, branch);
+    feed_forward_.backward(pass, branch, saved.feed_forward, dmiddle);
+    const auto result = attention_norm_.backward(pass, dmiddle, saved.attention_norm, branch);
+    attention_.backward(pass, branch, offsets, offsets, false, saved.attention, result, result);
+    if (dx) pass.backend.add(result, dx);
+    return settle(pass, mark, dx, dx ? dx : result);
   }
 
  private:
@@ -141,37 +141,37 @@ class DecoderLayer {
     visitor("final_layer_norm", self.final_norm_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
-    const auto own = self_attention_.forward(step, x, x, on.target, on.target, true, saved.self_attention);
-    const auto first = self_norm_.forward(step, x, own, saved.self_norm);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
+    const auto own = self_attention_.forward(pass, x, x, on.target, on.target, true, saved.self_attention);
+    const auto first = self_norm_.forward(pass, x, own, saved.self_norm);
     const auto other =
-        cross_attention_.forward(step, first, on.memory, on.target, on.source, false, saved.cross_attention);
-    const auto second = cross_norm_.forward(step, first, other, saved.cross_norm);
-    return final_norm_.forward(step, second, feed_forward_.forward(step, second, saved.feed_forward), saved.final_norm);
+        cross_attention_.forward(pass, first, on.memory, on.target, on.source, false, saved.cross_attention);
+    const auto second = cross_norm_.forward(pass, first, other, saved.cross_norm);
+    return final_norm_.forward(pass, second, feed_forward_.forward(pass, second, saved.feed_forward), saved.final_norm);
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx, const DecoderContext<B>& on) {
-    const auto mark = step.scratch.mark();
-    const auto branch = step.scratch.rows(dy.rows, dy.cols);
-    const auto dsecond = final_norm_.backward(step, dy, saved.final_norm, branch);
-    feed_forward_.backward(step, branch, saved.feed_forward, dsecond);
-    const auto dfirst = cross_norm_.backward(step, dsecond, saved.cross_norm, branch);
-    cross_attention_.backward(step, branch, on.target, on.source, false, saved.cross_attention, dfirst, on.dmemory);
-    const auto result = self_norm_.backward(step, dfirst, saved.self_norm, branch);
-    self_attention_.backward(step, branch, on.target, on.target, true, saved.self_attention, result, result);
-    if (dx) step.backend.add(result, dx);
-    return settle(step, mark, dx, dx ? dx : result);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const DecoderContext<B>& on) {
+    const auto mark = pass.scratch.mark();
+    const auto branch = pass.scratch.rows(dy.rows, dy.cols);
+    const auto dsecond = final_norm_.backward(pass, dy, saved.final_norm, branch);
+    feed_forward_.backward(pass, branch, saved.feed_forward, dsecond);
+    const auto dfirst = cross_norm_.backward(pass, dsecond, saved.cross_norm, branch);
+    cross_attention_.backward(pass, branch, on.target, on.source, false, saved.cross_attention, dfirst, on.dmemory);
+    const auto result = self_norm_.backward(pass, dfirst, saved.self_norm, branch);
+    self_attention_.backward(pass, branch, on.target, on.target, true, saved.self_attention, result, result);
+    if (dx) pass.backend.add(result, dx);
+    return settle(pass, mark, dx, dx ? dx : result);
   }
 
   const MultiHeadAttention<B, P>& cross_attention() const { return cross_attention_; }
 
-  /// One decoding step: x [n, d] holds the newest token of each live row.
-  Rows<B> decode(Step<B>& step, Rows<B> x, KeyValueCache<B>& own, const MemoryCache<B>& source) const {
+  /// The next token of each live row: x [n, d] holds the newest ones.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& own, const MemoryCache<B>& source) const {
     Saved saved;
-    const auto first = self_norm_.forward(step, x, self_attention_.decode_self(step, x, own), saved.self_norm);
+    const auto first = self_norm_.forward(pass, x, self_attention_.decode_self(pass, x, own), saved.self_norm);
     const auto second =
-        cross_norm_.forward(step, first, cross_attention_.decode_cross(step, first, source), saved.cross_norm);
-    return final_norm_.forward(step, second, feed_forward_.forward(step, second, saved.feed_forward), saved.final_norm);
+        cross_norm_.forward(pass, first, cross_attention_.decode_cross(pass, first, source), saved.cross_norm);
+    return final_norm_.forward(pass, second, feed_forward_.forward(pass, second, saved.feed_forward), saved.final_norm);
   }
 
  private:
@@ -202,22 +202,23 @@ class LayerStack {
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.layers_); }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const auto& context) const {
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     saved.layers.resize(layers_.size());
     saved.outputs.resize(layers_.size());
-    const auto mark = step.saved.mark();
+    const auto mark = pass.saved.mark();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i].forward(step, x, saved.layers[i], context);
-      if (!step.train) x = step.saved.rewind_keeping(mark, x);
+      x = layers_[i].forward(pass, x, saved.layers[i], context);
+      if (!pass.train) x = pass.saved.rewind_keeping(mark, x);
       saved.outputs[i] = x;
     }
     return x;
   }
 
   /// dy lies above `mark`, the scratch stack's position before it was made; the result lies at the mark.
-  Rows<B> backward(Step<B>& step, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved, const auto& context) {
+  Rows<B> backward(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved,
+                   const auto& context) {
     for (std::size_t i = layers_.size(); i > 0; --i)
-      dy = step.scratch.rewind_keeping(mark, layers_[i - 1].backward(step, dy, saved.layers[i - 1], {}, context));
+      dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, context));
     return dy;
   }
 

@@ -100,54 +100,47 @@ class Marian {
   void check_targets(const TranslationBatch& batch) const;
 
   /// The encoder's output [source tokens, d].
-  Rows<B> encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const;
+  Rows<B> encode(const Pass<B>& pass, const TranslationBatch& batch, Saved& saved) const;
 
   /// The decoder's output [target tokens, d].
-  Rows<B> decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const;
+  Rows<B> decode(const Pass<B>& pass, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const;
 
   /// logits [n, vocabulary] of decoder outputs h [n, d].
-  void logits(Step<B>& step, Rows<B> h, Rows<B> logits) const;
+  void logits(const Pass<B>& pass, Rows<B> h, Rows<B> logits) const;
 
   /// Sums of the loss over a batch, without gradients: waits for them. Throws ShapeError where the batch does not fit
   /// the model.
-  LossSum loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const;
+  LossSum loss(const Pass<B>& pass, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
   /// gradient_scale · their gradients. For the gradient of a mean over N tokens, gradient_scale is 1/N. Throws as
   /// loss(), and ConfigError for a model that was made for inference.
-  void loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing, double gradient_scale,
+  void loss_and_gradient(const Pass<B>& pass, const TranslationBatch& batch, double smoothing, double gradient_scale,
                          bool accumulate, StepOutcome* outcome, Saved& saved);
 
   /// Begins decoding, row i with sentence i: encodes the sources and projects their keys and values once. At most
   /// `capacity` tokens follow, in at most `rows_per_sentence` rows a sentence.
-  DecoderState begin_decoding(Step<B>& step, const TranslationBatch& batch, int capacity, int rows_per_sentence,
+  DecoderState begin_decoding(const Pass<B>& pass, const TranslationBatch& batch, int capacity, int rows_per_sentence,
                               Saved& saved) const;
 
-  /// One decoding step: the newest token of each live row and its position; logits [rows, vocabulary].
-  void decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions, DecoderState& state,
+  /// The next token of each live row: its newest one and its position; logits [rows, vocabulary].
+  void decode_next(const Pass<B>& pass, std::span<const int> ids, std::span<const int> positions, DecoderState& state,
                    Rows<B> logits) const;
 
   /// What each head of each decoder layer attends to in the source when the target is given: query i is the position
   /// that predicts label i. `pair` holds one sentence with its target; else throws ShapeError.
-  std::vector<AttentionMap> cross_attention(Step<B>& step, const TranslationBatch& pair, Saved& saved) const;
+  std::vector<AttentionMap> cross_attention(const Pass<B>& pass, const TranslationBatch& pair, Saved& saved) const;
 
  private:
   explicit Marian(const MarianConfig& config);  // without memory
 
   double embedding_factor() const { return config_.scale_embedding ? std::sqrt(double(config_.d_model)) : 1.0; }
 
-  /// Each half draws its masks by its own rows.
-  static Step<B> source_part(const Step<B>& step, const TranslationBatch& batch) {
-    return step.at(batch.first_source_row, batch.first_sentence);
-  }
-  static Step<B> target_part(const Step<B>& step, const TranslationBatch& batch) {
-    return step.at(batch.first_target_row, batch.first_sentence);
-  }
-
-  Rows<B> embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
+  Rows<B> embed(const Pass<B>& pass, const PackedTokens& tokens, const Dropout<B>& dropout,
                 typename Dropout<B>::Saved& saved) const;
 
-  void embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy, const typename Dropout<B>::Saved& saved);
+  void embed_backward(const Pass<B>& pass, const PackedTokens& tokens, Rows<B> dy,
+                      const typename Dropout<B>::Saved& saved);
 
   void check(const PackedTokens& tokens, const char* side, const char* sentence) const;
 
@@ -190,89 +183,89 @@ void Marian<B, P>::check(const TranslationBatch& batch) const {
 }
 
 template <class B, class P>
-Rows<B> Marian<B, P>::encode(Step<B>& step, const TranslationBatch& batch, Saved& saved) const {
-  auto source = source_part(step, batch);
+Rows<B> Marian<B, P>::encode(const Pass<B>& pass, const TranslationBatch& batch, Saved& saved) const {
+  const auto source = pass.at(batch.source.place());
   saved.source_embedding = embed(source, batch.source, source_dropout_, saved.source_dropout);
   return encoder_.forward(source, saved.source_embedding, saved.encoder, batch.source.offsets());
 }
 
 template <class B, class P>
-Rows<B> Marian<B, P>::decode(Step<B>& step, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
-  auto target = target_part(step, batch);
+Rows<B> Marian<B, P>::decode(const Pass<B>& pass, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const {
+  const auto target = pass.at(batch.decoder_input.place());
   saved.target_embedding = embed(target, batch.decoder_input, target_dropout_, saved.target_dropout);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, {}};
   return decoder_.forward(target, saved.target_embedding, saved.decoder, context);
 }
 
 template <class B, class P>
-void Marian<B, P>::logits(Step<B>& step, Rows<B> h, Rows<B> logits) const {
-  output_.logits(step, shared_.weight, h, logits);
+void Marian<B, P>::logits(const Pass<B>& pass, Rows<B> h, Rows<B> logits) const {
+  output_.logits(pass, shared_.weight, h, logits);
 }
 
 template <class B, class P>
-LossSum Marian<B, P>::loss(Step<B>& step, const TranslationBatch& batch, double smoothing, Saved& saved) const {
+LossSum Marian<B, P>::loss(const Pass<B>& pass, const TranslationBatch& batch, double smoothing, Saved& saved) const {
   check(batch);
-  const auto memory = encode(step, batch, saved);
-  return output_.loss(step, shared_.weight, decode(step, batch, memory, saved), batch.labels, smoothing);
+  const auto memory = encode(pass, batch, saved);
+  return output_.loss(pass, shared_.weight, decode(pass, batch, memory, saved), batch.labels, smoothing);
 }
 
 template <class B, class P>
-void Marian<B, P>::loss_and_gradient(Step<B>& step, const TranslationBatch& batch, double smoothing,
+void Marian<B, P>::loss_and_gradient(const Pass<B>& pass, const TranslationBatch& batch, double smoothing,
                                      double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
   check(batch);
-  const auto memory = encode(step, batch, saved);
-  const auto hidden = decode(step, batch, memory, saved);
+  const auto memory = encode(pass, batch, saved);
+  const auto hidden = decode(pass, batch, memory, saved);
 
-  const auto dmemory = step.scratch.rows(memory.rows, memory.cols);
-  step.backend.fill(dmemory, typename B::Scalar(0));
-  const auto mark = step.scratch.mark();
-  auto dy = step.scratch.rows(hidden.rows, hidden.cols);
-  output_.loss_and_gradient(step, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, accumulate,
+  const auto dmemory = pass.scratch.rows(memory.rows, memory.cols);
+  pass.backend.fill(dmemory, typename B::Scalar(0));
+  const auto mark = pass.scratch.mark();
+  auto dy = pass.scratch.rows(hidden.rows, hidden.cols);
+  output_.loss_and_gradient(pass, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, accumulate,
                             outcome);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
-  auto target = target_part(step, batch);
+  const auto target = pass.at(batch.decoder_input.place());
   dy = decoder_.backward(target, mark, dy, saved.decoder, context);
   embed_backward(target, batch.decoder_input, dy, saved.target_dropout);
 
-  step.scratch.rewind(mark);
-  auto source = source_part(step, batch);
+  pass.scratch.rewind(mark);
+  const auto source = pass.at(batch.source.place());
   dy = encoder_.backward(source, mark, dmemory, saved.encoder, batch.source.offsets());
   embed_backward(source, batch.source, dy, saved.source_dropout);
 }
 
 template <class B, class P>
-typename Marian<B, P>::DecoderState Marian<B, P>::begin_decoding(Step<B>& step, const TranslationBatch& batch,
+typename Marian<B, P>::DecoderState Marian<B, P>::begin_decoding(const Pass<B>& pass, const TranslationBatch& batch,
                                                                  int capacity, int rows_per_sentence,
                                                                  Saved& saved) const {
-  const ArenaScope scope(step.saved);
-  const auto memory = encode(step, batch, saved);
+  const ArenaScope scope(pass.saved);
+  const auto memory = encode(pass, batch, saved);
   DecoderState state;
   state.self.reserve(decoder_.size());
   state.cross.reserve(decoder_.size());
   for (int layer = 0; layer < decoder_.size(); ++layer) {
-    state.self.emplace_back(step.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
+    state.self.emplace_back(pass.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
                             config_.d_model);
-    auto& cross = state.cross.emplace_back(step.backend, batch.source.offsets(), config_.d_model);
-    decoder_[layer].cross_attention().project_memory(step, memory, cross.memory().keys(), cross.memory().values());
+    auto& cross = state.cross.emplace_back(pass.backend, batch.source.offsets(), config_.d_model);
+    decoder_[layer].cross_attention().project_memory(pass, memory, cross.memory().keys(), cross.memory().values());
   }
   return state;
 }
 
 template <class B, class P>
-void Marian<B, P>::decode_step(Step<B>& step, std::span<const int> ids, std::span<const int> positions,
+void Marian<B, P>::decode_next(const Pass<B>& pass, std::span<const int> ids, std::span<const int> positions,
                                DecoderState& state, Rows<B> logits) const {
-  const ArenaScope scope(step.saved);
-  auto x = step.saved.rows(static_cast<int>(ids.size()), config_.d_model);
-  shared_.forward(step, ids, embedding_factor(), false, x);
-  positions_.add(step, positions, x);
+  const ArenaScope scope(pass.saved);
+  auto x = pass.saved.rows(static_cast<int>(ids.size()), config_.d_model);
+  shared_.forward(pass, ids, embedding_factor(), false, x);
+  positions_.add(pass, positions, x);
   for (int layer = 0; layer < decoder_.size(); ++layer)
-    x = decoder_[layer].decode(step, x, state.self[layer], state.cross[layer]);
-  output_.logits(step, shared_.weight, x, logits);
+    x = decoder_[layer].decode(pass, x, state.self[layer], state.cross[layer]);
+  output_.logits(pass, shared_.weight, x, logits);
 }
 
 template <class B, class P>
-std::vector<AttentionMap> Marian<B, P>::cross_attention(Step<B>& step, const TranslationBatch& pair,
+std::vector<AttentionMap> Marian<B, P>::cross_attention(const Pass<B>& pass, const TranslationBatch& pair,
                                                         Saved& saved) const {
   check(pair);
   const int queries = pair.decoder_input.total(), keys = pair.source.total();
@@ -280,21 +273,21 @@ std::vector<AttentionMap> Marian<B, P>::cross_attention(Step<B>& step, const Tra
     throw ShapeError("attention maps are made of one sentence with its translation, not of " +
                      std::to_string(pair.sentences()) + " sentences with " + std::to_string(keys) + " and " +
                      std::to_string(queries) + " tokens");
-  const auto memory = encode(step, pair, saved);
+  const auto memory = encode(pass, pair, saved);
   const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
-  auto target = target_part(step, pair);
+  const auto target = pass.at(pair.decoder_input.place());
   auto x = embed(target, pair.decoder_input, target_dropout_, saved.target_dropout);
   std::vector<AttentionMap> maps;
   for (int layer = 0; layer < decoder_.size(); ++layer) {
     typename DecoderLayer<B, P>::Saved of_layer;
     x = decoder_[layer].forward(target, x, of_layer, context);
     const auto& attention = decoder_[layer].cross_attention();
-    const ArenaScope scope(step.scratch);
-    const auto all = step.scratch.rows(attention.heads() * queries, keys);
+    const ArenaScope scope(pass.scratch);
+    const auto all = pass.scratch.rows(attention.heads() * queries, keys);
     attention.probabilities(target, of_layer.cross_attention, false, all);
     std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
     for (int head = 0; head < attention.heads(); ++head) {
-      step.backend.download(all.slice(head * queries, queries), host);
+      pass.backend.download(all.slice(head * queries, queries), host);
       maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});
     }
   }
@@ -302,19 +295,19 @@ std::vector<AttentionMap> Marian<B, P>::cross_attention(Step<B>& step, const Tra
 }
 
 template <class B, class P>
-Rows<B> Marian<B, P>::embed(Step<B>& step, const PackedTokens& tokens, const Dropout<B>& dropout,
+Rows<B> Marian<B, P>::embed(const Pass<B>& pass, const PackedTokens& tokens, const Dropout<B>& dropout,
                             typename Dropout<B>::Saved& saved) const {
-  const auto x = step.saved.rows(tokens.total(), config_.d_model);
-  shared_.forward(step, tokens.ids(), embedding_factor(), false, x);
-  positions_.add(step, tokens.positions(), x);
-  return dropout.forward(step, x, saved);
+  const auto x = pass.saved.rows(tokens.total(), config_.d_model);
+  shared_.forward(pass, tokens.ids(), embedding_factor(), false, x);
+  positions_.add(pass, tokens.positions(), x);
+  return dropout.forward(pass, x, saved);
 }
 
 template <class B, class P>
-void Marian<B, P>::embed_backward(Step<B>& step, const PackedTokens& tokens, Rows<B> dy,
+void Marian<B, P>::embed_backward(const Pass<B>& pass, const PackedTokens& tokens, Rows<B> dy,
                                   const typename Dropout<B>::Saved& saved) {
-  step.backend.dropout(dy, saved.mask, dy);
-  shared_.backward(step, dy, tokens.ids(), embedding_factor());
+  pass.backend.dropout(dy, saved.mask, dy);
+  shared_.backward(pass, dy, tokens.ids(), embedding_factor());
 }
 
 template <class B, class P>

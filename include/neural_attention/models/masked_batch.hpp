@@ -20,7 +20,6 @@ class MaskedBatch {
     token_types.clear();
     masked_rows.clear();
     labels.clear();
-    first_sequence = first_row = 0;
   }
 
   /// A sequence as the model sees it; places[i], in rising order, was `originals[i]` before it was masked.
@@ -38,18 +37,13 @@ class MaskedBatch {
   long counted_tokens() const { return tokens.total(); }
 
   /// Makes this batch the continuation of `before` in one optimizer step.
-  void follow(const MaskedBatch& before) {
-    first_sequence = before.first_sequence + before.sequences();
-    first_row = before.first_row + before.tokens.total();
-  }
+  void follow(const MaskedBatch& before) { tokens.follow(before.tokens); }
 
   PackedTokens tokens;
   std::vector<int> position_rows;  ///< of the table of positions, for each token
   std::vector<int> token_types;    ///< all 0: RoBERTa has one type
   std::vector<int> masked_rows;    ///< rows of `tokens` that are to be predicted, rising
   std::vector<int> labels;         ///< what stood there
-  int first_sequence = 0;          ///< where this batch begins in its optimizer step, when a step has several parts:
-  int first_row = 0;               ///< random masks are then those of the undivided batch
 
  private:
   int pad_;

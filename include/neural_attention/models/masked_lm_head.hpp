@@ -30,16 +30,16 @@ class MaskedLmHead {
   }
 
   /// The states [n, d] of rows `rows` of `hidden` that the output layer sees.
-  Rows<B> forward(Step<B>& step, Rows<B> hidden, std::span<const int> rows, Saved& saved) const {
-    const auto gathered = step.saved.rows(static_cast<int>(rows.size()), hidden.cols);
-    step.backend.gather(hidden, rows, gathered);
-    return transform_.forward(step, gathered, saved.transform);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> hidden, std::span<const int> rows, Saved& saved) const {
+    const auto gathered = pass.saved.rows(static_cast<int>(rows.size()), hidden.cols);
+    pass.backend.gather(hidden, rows, gathered);
+    return transform_.forward(pass, gathered, saved.transform);
   }
 
   /// Adds the gradient to those rows of dhidden.
-  void backward(Step<B>& step, Rows<B> dstates, std::span<const int> rows, const Saved& saved, Rows<B> dhidden) {
-    const ArenaScope scope(step.scratch);
-    step.backend.scatter_add(transform_.backward(step, dstates, saved.transform), rows, dhidden);
+  void backward(const Pass<B>& pass, Rows<B> dstates, std::span<const int> rows, const Saved& saved, Rows<B> dhidden) {
+    const ArenaScope scope(pass.scratch);
+    pass.backend.scatter_add(transform_.backward(pass, dstates, saved.transform), rows, dhidden);
   }
 
   const Output& output() const { return output_; }

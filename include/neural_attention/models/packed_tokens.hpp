@@ -8,10 +8,13 @@
 
 namespace neural_attention {
 
-/// Token ids of packed sequences and the position of each token in its sequence.
+/// Token ids of packed sequences, the position of each token in its sequence, and where all of them lie in their
+/// optimizer step.
 class PackedTokens {
  public:
+  /// Also begins at the step's start again.
   void clear() {
+    place_ = {};
     ids_.clear();
     positions_.clear();
     offsets_.clear();
@@ -27,10 +30,18 @@ class PackedTokens {
   const Ragged& offsets() const { return offsets_; }
   int total() const { return offsets_.total(); }
 
+  const Place& place() const { return place_; }
+  void begin_at(const Place& place) { place_ = place; }
+  /// Begins where `before` ends: both are parts of one optimizer step.
+  void follow(const PackedTokens& before) {
+    place_ = {before.place_.first_row + before.total(), before.place_.first_sequence + before.offsets_.sequences()};
+  }
+
  private:
   std::vector<int> ids_;
   std::vector<int> positions_;
   Ragged offsets_;
+  Place place_;
 };
 
 }  // namespace neural_attention

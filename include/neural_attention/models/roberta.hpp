@@ -75,21 +75,21 @@ class Roberta {
   void check(const MaskedBatch& batch) const;
 
   /// The encoder's output [tokens, d].
-  Rows<B> encode(Step<B>& step, const MaskedBatch& batch, Saved& saved) const;
+  Rows<B> encode(const Pass<B>& pass, const MaskedBatch& batch, Saved& saved) const;
 
   /// What the output layer sees of the masked rows [masked tokens, d].
-  Rows<B> masked_states(Step<B>& step, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const;
+  Rows<B> masked_states(const Pass<B>& pass, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const;
 
   /// logits [n, vocabulary] of states [n, d].
-  void logits(Step<B>& step, Rows<B> states, Rows<B> logits) const;
+  void logits(const Pass<B>& pass, Rows<B> states, Rows<B> logits) const;
 
   /// Sums of the loss over the masked tokens of a batch, without gradients: waits for them.
-  LossSum loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const;
+  LossSum loss(const Pass<B>& pass, const MaskedBatch& batch, double smoothing, Saved& saved) const;
 
   /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
   /// gradient_scale · their gradients. For the gradient of a mean over N masked tokens, gradient_scale is 1/N. Throws
   /// ShapeError where the batch does not fit the model, and ConfigError for one that was made for inference.
-  void loss_and_gradient(Step<B>& step, const MaskedBatch& batch, double smoothing, double gradient_scale,
+  void loss_and_gradient(const Pass<B>& pass, const MaskedBatch& batch, double smoothing, double gradient_scale,
                          bool accumulate, StepOutcome* outcome, Saved& saved);
 
  private:
@@ -135,56 +135,57 @@ void Roberta<B, P>::check(const MaskedBatch& batch) const {
 }
 
 template <class B, class P>
-Rows<B> Roberta<B, P>::encode(Step<B>& pass, const MaskedBatch& batch, Saved& saved) const {
-  auto step = pass.at(batch.first_row, batch.first_sequence);
-  const auto sum = step.saved.rows(batch.tokens.total(), config_.hidden_size);
-  words_.forward(step, batch.tokens.ids(), 1.0, false, sum);
-  types_.forward(step, batch.token_types, 1.0, true, sum);
-  positions_.forward(step, batch.position_rows, 1.0, true, sum);
-  saved.embedding = dropout_.forward(step, norm_.forward(step, sum, saved.norm), saved.dropout);
-  return encoder_.forward(step, saved.embedding, saved.encoder, batch.tokens.offsets());
+Rows<B> Roberta<B, P>::encode(const Pass<B>& caller, const MaskedBatch& batch, Saved& saved) const {
+  const auto pass = caller.at(batch.tokens.place());
+  const auto sum = pass.saved.rows(batch.tokens.total(), config_.hidden_size);
+  words_.forward(pass, batch.tokens.ids(), 1.0, false, sum);
+  types_.forward(pass, batch.token_types, 1.0, true, sum);
+  positions_.forward(pass, batch.position_rows, 1.0, true, sum);
+  saved.embedding = dropout_.forward(pass, norm_.forward(pass, sum, saved.norm), saved.dropout);
+  return encoder_.forward(pass, saved.embedding, saved.encoder, batch.tokens.offsets());
 }
 
 template <class B, class P>
-Rows<B> Roberta<B, P>::masked_states(Step<B>& step, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const {
-  return head_.forward(step, hidden, batch.masked_rows, saved.head);
+Rows<B> Roberta<B, P>::masked_states(const Pass<B>& pass, Rows<B> hidden, const MaskedBatch& batch,
+                                     Saved& saved) const {
+  return head_.forward(pass, hidden, batch.masked_rows, saved.head);
 }
 
 template <class B, class P>
-void Roberta<B, P>::logits(Step<B>& step, Rows<B> states, Rows<B> logits) const {
-  head_.output().logits(step, words_.weight, states, logits);
+void Roberta<B, P>::logits(const Pass<B>& pass, Rows<B> states, Rows<B> logits) const {
+  head_.output().logits(pass, words_.weight, states, logits);
 }
 
 template <class B, class P>
-LossSum Roberta<B, P>::loss(Step<B>& step, const MaskedBatch& batch, double smoothing, Saved& saved) const {
+LossSum Roberta<B, P>::loss(const Pass<B>& pass, const MaskedBatch& batch, double smoothing, Saved& saved) const {
   check(batch);
-  const auto states = masked_states(step, encode(step, batch, saved), batch, saved);
-  return head_.output().loss(step, words_.weight, states, batch.labels, smoothing);
+  const auto states = masked_states(pass, encode(pass, batch, saved), batch, saved);
+  return head_.output().loss(pass, words_.weight, states, batch.labels, smoothing);
 }
 
 template <class B, class P>
-void Roberta<B, P>::loss_and_gradient(Step<B>& pass, const MaskedBatch& batch, double smoothing, double gradient_scale,
-                                      bool accumulate, StepOutcome* outcome, Saved& saved) {
+void Roberta<B, P>::loss_and_gradient(const Pass<B>& caller, const MaskedBatch& batch, double smoothing,
+                                      double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
   check(batch);
-  auto step = pass.at(batch.first_row, batch.first_sequence);
-  const auto hidden = encode(step, batch, saved);
-  const auto states = masked_states(step, hidden, batch, saved);
+  const auto pass = caller.at(batch.tokens.place());
+  const auto hidden = encode(pass, batch, saved);
+  const auto states = masked_states(pass, hidden, batch, saved);
 
-  const auto mark = step.scratch.mark();
-  auto dy = step.scratch.rows(hidden.rows, hidden.cols);
-  step.backend.fill(dy, typename B::Scalar(0));
-  const auto dstates = step.scratch.rows(states.rows, states.cols);
-  head_.output().loss_and_gradient(step, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates,
+  const auto mark = pass.scratch.mark();
+  auto dy = pass.scratch.rows(hidden.rows, hidden.cols);
+  pass.backend.fill(dy, typename B::Scalar(0));
+  const auto dstates = pass.scratch.rows(states.rows, states.cols);
+  head_.output().loss_and_gradient(pass, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates,
                                    accumulate, outcome);
-  head_.backward(step, dstates, batch.masked_rows, saved.head, dy);
-  dy = encoder_.backward(step, mark, dy, saved.encoder, batch.tokens.offsets());
+  head_.backward(pass, dstates, batch.masked_rows, saved.head, dy);
+  dy = encoder_.backward(pass, mark, dy, saved.encoder, batch.tokens.offsets());
 
-  step.backend.dropout(dy, saved.dropout.mask, dy);
-  dy = norm_.backward(step, dy, saved.norm);
-  words_.backward(step, dy, batch.tokens.ids(), 1.0);
-  types_.backward(step, dy, batch.token_types, 1.0);
-  positions_.backward(step, dy, batch.position_rows, 1.0);
+  pass.backend.dropout(dy, saved.dropout.mask, dy);
+  dy = norm_.backward(pass, dy, saved.norm);
+  words_.backward(pass, dy, batch.tokens.ids(), 1.0);
+  types_.backward(pass, dy, batch.token_types, 1.0);
+  positions_.backward(pass, dy, batch.position_rows, 1.0);
 }
 
 }  // namespace neural_attention

@@ -18,7 +18,6 @@ class TranslationBatch {
     source.clear();
     decoder_input.clear();
     labels.clear();
-    first_sentence = first_source_row = first_target_row = 0;
   }
   /// Both sides end with their end-of-sentence token.
   void push(std::span<const int> source_ids, std::span<const int> target_ids) {
@@ -37,17 +36,13 @@ class TranslationBatch {
 
   /// Makes this batch the continuation of `before` in one optimizer step.
   void follow(const TranslationBatch& before) {
-    first_sentence = before.first_sentence + before.sentences();
-    first_source_row = before.first_source_row + before.source.total();
-    first_target_row = before.first_target_row + before.decoder_input.total();
+    source.follow(before.source);
+    decoder_input.follow(before.decoder_input);
   }
 
   PackedTokens source;
   PackedTokens decoder_input;
   std::vector<int> labels;
-  int first_sentence = 0;    ///< where this batch begins in its optimizer step, when a step has several parts:
-  int first_source_row = 0;  ///< random masks are then those of the undivided batch
-  int first_target_row = 0;
 
  private:
   int decoder_start_;

@@ -1,7 +1,7 @@
 // Element-wise modules without parameters: y = f(x), shapes [n, d] to [n, d].
 #pragma once
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -20,18 +20,18 @@ class ElementWise {
 
   static void visit(auto&, auto&&) {}
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.x = x;
-    const auto y = step.saved.rows(x.rows, x.cols);
-    step.backend.activation(F, x, y);
+    const auto y = pass.saved.rows(x.rows, x.cols);
+    pass.backend.activation(F, x, y);
     return y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    const auto written = step.scratch.rows(dy.rows, dy.cols);
-    step.backend.activation_backward(F, saved.x, dy, written);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto written = pass.scratch.rows(dy.rows, dy.cols);
+    pass.backend.activation_backward(F, saved.x, dy, written);
     if (!dx) return written;
-    step.backend.add(written, dx);
+    pass.backend.add(written, dx);
     return dx;
   }
 };

@@ -1,9 +1,9 @@
 // Dropout: y = x · mask / (1 - rate) while training (Srivastava et al. 2014), x and y [n, d]. The mask is a function of
-// (seed, step, site, global row, column), so backward and recomputation make it again instead of storing it.
+// (seed, pass, site, global row, column), so backward and recomputation make it again instead of storing it.
 #pragma once
 
 #include "neural_attention/core/number_text.hpp"
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
 
@@ -20,26 +20,26 @@ class Dropout {
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.site_); }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    saved.mask = step.mask(rate_, site_);
-    const auto y = step.saved.rows(x.rows, x.cols);
-    step.backend.dropout(x, saved.mask, y);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    saved.mask = pass.mask(rate_, site_);
+    const auto y = pass.saved.rows(x.rows, x.cols);
+    pass.backend.dropout(x, saved.mask, y);
     return y;
   }
 
   /// y = residual + dropout(x) in one pass.
-  Rows<B> forward_residual(Step<B>& step, Rows<B> residual, Rows<B> x, Saved& saved) const {
-    saved.mask = step.mask(rate_, site_);
-    const auto y = step.saved.rows(x.rows, x.cols);
-    step.backend.residual_dropout(residual, x, saved.mask, y);
+  Rows<B> forward_residual(const Pass<B>& pass, Rows<B> residual, Rows<B> x, Saved& saved) const {
+    saved.mask = pass.mask(rate_, site_);
+    const auto y = pass.saved.rows(x.rows, x.cols);
+    pass.backend.residual_dropout(residual, x, saved.mask, y);
     return y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    const auto written = step.scratch.rows(dy.rows, dy.cols);
-    step.backend.dropout(dy, saved.mask, written);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto written = pass.scratch.rows(dy.rows, dy.cols);
+    pass.backend.dropout(dy, saved.mask, written);
     if (!dx) return written;
-    step.backend.add(written, dx);
+    pass.backend.add(written, dx);
     return dx;
   }
 

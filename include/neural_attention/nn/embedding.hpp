@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -19,12 +19,12 @@ class Embedding {
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
 
   /// ids must be in 0 … vocabulary-1: checked at the batch boundary, not here. `y` is written, or added to.
-  void forward(Step<B>& step, std::span<const int> ids, double factor, bool accumulate, Rows<B> y) const {
-    step.backend.embedding(ids, weight.value, factor, accumulate, y);
+  void forward(const Pass<B>& pass, std::span<const int> ids, double factor, bool accumulate, Rows<B> y) const {
+    pass.backend.embedding(ids, weight.value, factor, accumulate, y);
   }
 
-  void backward(Step<B>& step, Rows<B> dy, std::span<const int> ids, double factor) {
-    step.backend.embedding_backward(dy, ids, factor, padding_, weight.gradient);
+  void backward(const Pass<B>& pass, Rows<B> dy, std::span<const int> ids, double factor) {
+    pass.backend.embedding_backward(dy, ids, factor, padding_, weight.gradient);
   }
 
   Parameter<B> weight;

@@ -30,20 +30,20 @@ class FeedForward {
     visitor(Names::activation_dropout, self.dropout_);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    saved.inner = first_.forward(step, x, saved.first);
-    auto hidden = step.saved.rows(saved.inner.rows, saved.inner.cols);
-    step.backend.activation(function_, saved.inner, hidden);
-    if (dropout_rate_ > 0.0 && step.train) hidden = dropout_.forward(step, hidden, saved.dropout);
-    return second_.forward(step, hidden, saved.second);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    saved.inner = first_.forward(pass, x, saved.first);
+    auto hidden = pass.saved.rows(saved.inner.rows, saved.inner.cols);
+    pass.backend.activation(function_, saved.inner, hidden);
+    if (dropout_rate_ > 0.0 && pass.train) hidden = dropout_.forward(pass, hidden, saved.dropout);
+    return second_.forward(pass, hidden, saved.second);
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    const auto mark = step.scratch.mark();
-    const auto dhidden = second_.backward(step, dy, saved.second);
-    if (dropout_rate_ > 0.0 && step.train) step.backend.dropout(dhidden, saved.dropout.mask, dhidden);
-    step.backend.activation_backward(function_, saved.inner, dhidden, dhidden);
-    return settle(step, mark, dx, first_.backward(step, dhidden, saved.first, dx));
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto mark = pass.scratch.mark();
+    const auto dhidden = second_.backward(pass, dy, saved.second);
+    if (dropout_rate_ > 0.0 && pass.train) pass.backend.dropout(dhidden, saved.dropout.mask, dhidden);
+    pass.backend.activation_backward(function_, saved.inner, dhidden, dhidden);
+    return settle(pass, mark, dx, first_.backward(pass, dhidden, saved.first, dx));
   }
 
  private:

@@ -2,7 +2,7 @@
 // A ReLU that follows it in a Sequential is computed inside the same operation.
 #pragma once
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -27,35 +27,35 @@ class Linear {
     visitor("bias", self.bias);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return forward_fused(step, x, saved, {}); }
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const { return forward_fused(pass, x, saved, {}); }
 
-  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
-    const auto y = step.saved.rows(x.rows, weight.rows);
-    step.backend.linear(x, weight.value, bias.value, f, y);
+  Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
+    const auto y = pass.saved.rows(x.rows, weight.rows);
+    pass.backend.linear(x, weight.value, bias.value, f, y);
     saved = {x, y};
     return y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return backward_into(step, dy, saved, GradientTarget<B>(step, dx, dy.rows, weight.cols));
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_into(pass, dy, saved, GradientTarget<B>(pass, dx, dy.rows, weight.cols));
   }
 
-  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
-    const GradientTarget<B> target(step, dx, dy.rows, weight.cols);
-    const ArenaScope scope(step.scratch);
-    const auto inner = step.scratch.rows(dy.rows, dy.cols);
-    step.backend.activation_backward(f, saved.y, dy, inner);
-    return backward_into(step, inner, saved, target);
+  Rows<B> backward_fused(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(pass, dx, dy.rows, weight.cols);
+    const ArenaScope scope(pass.scratch);
+    const auto inner = pass.scratch.rows(dy.rows, dy.cols);
+    pass.backend.activation_backward(f, saved.y, dy, inner);
+    return backward_into(pass, inner, saved, target);
   }
 
   Parameter<B> weight;
   Parameter<B> bias;
 
  private:
-  Rows<B> backward_into(Step<B>& step, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {
-    step.backend.linear_weight_gradient(dy, saved.x, weight.gradient);
-    step.backend.bias_gradient(dy, bias.gradient);
-    step.backend.linear_input_gradient(dy, weight.value, dx.accumulate, dx.rows);
+  Rows<B> backward_into(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {
+    pass.backend.linear_weight_gradient(dy, saved.x, weight.gradient);
+    pass.backend.bias_gradient(dy, bias.gradient);
+    pass.backend.linear_input_gradient(dy, weight.value, dx.accumulate, dx.rows);
     return dx.rows;
   }
 };

@@ -3,7 +3,7 @@
 // A ReLU that follows it in a Sequential is computed inside the same operation.
 #pragma once
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
@@ -28,23 +28,23 @@ class LayerNorm {
     visitor("bias", self.bias);
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    return forward_fused(step, x, saved, Activation::Identity);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    return forward_fused(pass, x, saved, Activation::Identity);
   }
 
-  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
-    saved = {x, step.saved.rows(x.rows, x.cols), step.saved.template rows<typename B::Real>(x.rows, 2)};
-    step.backend.layer_norm(x, gain.value, bias.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+  Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
+    saved = {x, pass.saved.rows(x.rows, x.cols), pass.saved.template rows<typename B::Real>(x.rows, 2)};
+    pass.backend.layer_norm(x, gain.value, bias.value, eps_, f == Activation::Relu, saved.y, saved.stats);
     return saved.y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return backward_fused(step, dy, saved, Activation::Identity, dx);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(pass, dy, saved, Activation::Identity, dx);
   }
 
-  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
-    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
-    step.backend.layer_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
+  Rows<B> backward_fused(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
+    pass.backend.layer_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
                                      target.accumulate, target.rows, gain.gradient, bias.gradient);
     return target.rows;
   }
@@ -74,23 +74,23 @@ class RmsNorm {
 
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.gain); }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const {
-    return forward_fused(step, x, saved, Activation::Identity);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    return forward_fused(pass, x, saved, Activation::Identity);
   }
 
-  Rows<B> forward_fused(Step<B>& step, Rows<B> x, Saved& saved, Activation f) const {
-    saved = {x, step.saved.rows(x.rows, x.cols), step.saved.template rows<typename B::Real>(x.rows, 1)};
-    step.backend.rms_norm(x, gain.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+  Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
+    saved = {x, pass.saved.rows(x.rows, x.cols), pass.saved.template rows<typename B::Real>(x.rows, 1)};
+    pass.backend.rms_norm(x, gain.value, eps_, f == Activation::Relu, saved.y, saved.stats);
     return saved.y;
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return backward_fused(step, dy, saved, Activation::Identity, dx);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    return backward_fused(pass, dy, saved, Activation::Identity, dx);
   }
 
-  Rows<B> backward_fused(Step<B>& step, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
-    const GradientTarget<B> target(step, dx, dy.rows, dy.cols);
-    step.backend.rms_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
+  Rows<B> backward_fused(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
+    const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
+    pass.backend.rms_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
                                    target.accumulate, target.rows, gain.gradient);
     return target.rows;
   }

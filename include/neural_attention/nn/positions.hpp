@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
 
@@ -46,8 +46,8 @@ class SinusoidalPositions {
   int positions() const { return table_.rows; }
 
   /// y_i += table[positions_i]
-  void add(Step<B>& step, std::span<const int> positions, Rows<B> y) const {
-    step.backend.embedding(positions, table_, 1.0, true, y);
+  void add(const Pass<B>& pass, std::span<const int> positions, Rows<B> y) const {
+    pass.backend.embedding(positions, table_, 1.0, true, y);
   }
 
  private:

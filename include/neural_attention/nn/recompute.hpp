@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
 
@@ -22,20 +22,20 @@ class Recompute {
 
   static void visit(auto& self, auto&& visitor) { Module::visit(self.module_, visitor); }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved, const auto&... context) const {
-    const auto mark = step.saved.mark();
-    const auto y = module_.forward(step, x, saved.inner, context...);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto&... context) const {
+    const auto mark = pass.saved.mark();
+    const auto y = module_.forward(pass, x, saved.inner, context...);
     if (!enabled_) return y;
     saved.x = x;
-    return step.saved.rewind_keeping(mark, y);
+    return pass.saved.rewind_keeping(mark, y);
   }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}, const auto&... context) {
-    if (!enabled_) return module_.backward(step, dy, saved.inner, dx, context...);
-    const ArenaScope scope(step.saved);
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}, const auto&... context) {
+    if (!enabled_) return module_.backward(pass, dy, saved.inner, dx, context...);
+    const ArenaScope scope(pass.saved);
     typename Module::Saved inner;
-    module_.forward(step, saved.x, inner, context...);
-    return module_.backward(step, dy, inner, dx, context...);
+    module_.forward(pass, saved.x, inner, context...);
+    return module_.backward(pass, dy, inner, dx, context...);
   }
 
   Module& module() { return module_; }

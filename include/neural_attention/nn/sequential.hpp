@@ -28,11 +28,11 @@ class Sequential {
     (std::index_sequence_for<Modules...>{});
   }
 
-  Rows<B> forward(Step<B>& step, Rows<B> x, Saved& saved) const { return forward_from<0>(step, x, saved); }
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const { return forward_from<0>(pass, x, saved); }
 
-  Rows<B> backward(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    const auto mark = step.scratch.mark();
-    return settle(step, mark, dx, backward_from<0>(step, dy, saved, dx));
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
+    const auto mark = pass.scratch.mark();
+    return settle(pass, mark, dx, backward_from<0>(pass, dy, saved, dx));
   }
 
   template <std::size_t I>
@@ -61,27 +61,27 @@ class Sequential {
   }
 
   template <std::size_t I>
-  Rows<B> forward_from(Step<B>& step, Rows<B> x, Saved& saved) const {
+  Rows<B> forward_from(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     if constexpr (I == count)
       return x;
     else if constexpr (fused<I>())
       return forward_from<I + 2>(
-          step, std::get<I>(modules_).forward_fused(step, x, std::get<I>(saved.of), Module<I + 1>::function), saved);
+          pass, std::get<I>(modules_).forward_fused(pass, x, std::get<I>(saved.of), Module<I + 1>::function), saved);
     else
-      return forward_from<I + 1>(step, std::get<I>(modules_).forward(step, x, std::get<I>(saved.of)), saved);
+      return forward_from<I + 1>(pass, std::get<I>(modules_).forward(pass, x, std::get<I>(saved.of)), saved);
   }
 
   /// The gradient for the input of module I, given that for the output of the last.
   template <std::size_t I>
-  Rows<B> backward_from(Step<B>& step, Rows<B> dy, const Saved& saved, Rows<B> dx) {
+  Rows<B> backward_from(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx) {
     auto& module = std::get<I>(modules_);
     const auto& kept = std::get<I>(saved.of);
     constexpr std::size_t next = fused<I>() ? I + 2 : I + 1;
-    if constexpr (next < count) dy = backward_from<next>(step, dy, saved, {});
+    if constexpr (next < count) dy = backward_from<next>(pass, dy, saved, {});
     if constexpr (fused<I>())
-      return module.backward_fused(step, dy, kept, Module<I + 1>::function, dx);
+      return module.backward_fused(pass, dy, kept, Module<I + 1>::function, dx);
     else
-      return module.backward(step, dy, kept, dx);
+      return module.backward(pass, dy, kept, dx);
   }
 
   std::tuple<Modules...> modules_;

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
 
@@ -35,27 +35,27 @@ class TiedOutput {
   static void visit(auto& self, auto&& visitor) { visitor("", self.bias); }
 
   /// logits [n, vocabulary], bias included.
-  void logits(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
-    step.backend.linear(h, embedding.value, bias.value, Activation::Identity, logits);
+  void logits(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
+    pass.backend.linear(h, embedding.value, bias.value, Activation::Identity, logits);
   }
 
   /// The loss alone: waits for it.
-  LossSum loss(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+  LossSum loss(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
                double smoothing) const {
-    const ArenaScope scope(step.scratch);
-    StepOutcome* const outcome = step.scratch.template rows<StepOutcome>(1, 1).data;
-    chunked(step, embedding, h, targets, smoothing, 0.0, {}, false, outcome);
-    step.backend.start_reading(outcome);
-    const auto found = step.backend.finish_reading();
+    const ArenaScope scope(pass.scratch);
+    StepOutcome* const outcome = pass.scratch.template rows<StepOutcome>(1, 1).data;
+    chunked(pass, embedding, h, targets, smoothing, 0.0, {}, false, outcome);
+    pass.backend.start_reading(outcome);
+    const auto found = pass.backend.finish_reading();
     return {found.smoothed_loss, found.negative_log_likelihood, h.rows};
   }
 
   /// The loss, written to `outcome` or added with `accumulate`, and gradient_scale · its gradients: dh is written, the
   /// embedding's gradient accumulates.
-  void loss_and_gradient(Step<B>& step, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+  void loss_and_gradient(const Pass<B>& pass, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
                          double smoothing, double gradient_scale, Rows<B> dh, bool accumulate,
                          StepOutcome* outcome) const {
-    chunked(step, embedding, h, targets, smoothing, gradient_scale, dh, accumulate, outcome);
+    chunked(pass, embedding, h, targets, smoothing, gradient_scale, dh, accumulate, outcome);
   }
 
   Bias<B> bias;
@@ -64,25 +64,25 @@ class TiedOutput {
   static constexpr std::ptrdiff_t chunk_elements = std::ptrdiff_t{1} << 25;
   static constexpr std::ptrdiff_t smallest_chunk = 128;
 
-  void chunked(Step<B>& step, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets, double smoothing,
-               double gradient_scale, Rows<B> dh, bool accumulate, StepOutcome* outcome) const {
+  void chunked(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
+               double smoothing, double gradient_scale, Rows<B> dh, bool accumulate, StepOutcome* outcome) const {
     using Real = typename B::Real;
-    const ArenaScope scope(step.scratch);
+    const ArenaScope scope(pass.scratch);
     const int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(chunk_elements / bias.cols, smallest_chunk, 1024));
-    const auto losses = step.scratch.template rows<Real>(h.rows, 2);
-    const auto all_logits = step.scratch.aligned_rows(std::min(chunk, h.rows), bias.cols);
+    const auto losses = pass.scratch.template rows<Real>(h.rows, 2);
+    const auto all_logits = pass.scratch.aligned_rows(std::min(chunk, h.rows), bias.cols);
     for (int first = 0; first < h.rows; first += chunk) {
       const int rows = std::min(chunk, h.rows - first);
       const auto logits = all_logits.slice(0, rows);
-      step.backend.linear(h.slice(first, rows), embedding.value, {}, Activation::Identity, logits);
-      step.backend.cross_entropy(logits, bias.value, targets.subspan(first, rows), smoothing, gradient_scale,
+      pass.backend.linear(h.slice(first, rows), embedding.value, {}, Activation::Identity, logits);
+      pass.backend.cross_entropy(logits, bias.value, targets.subspan(first, rows), smoothing, gradient_scale,
                                  losses.slice(first, rows));
       if (!dh) continue;
-      step.backend.linear_input_gradient(logits, embedding.value, false, dh.slice(first, rows));
-      step.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
-      if constexpr (std::is_same_v<Bias<B>, Parameter<B>>) step.backend.bias_gradient(logits, bias.gradient);
+      pass.backend.linear_input_gradient(logits, embedding.value, false, dh.slice(first, rows));
+      pass.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
+      if constexpr (std::is_same_v<Bias<B>, Parameter<B>>) pass.backend.bias_gradient(logits, bias.gradient);
     }
-    step.backend.sum_losses(losses, accumulate, outcome);
+    pass.backend.sum_losses(losses, accumulate, outcome);
   }
 };
 

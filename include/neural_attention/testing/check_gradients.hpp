@@ -12,7 +12,7 @@
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/testing/gradient_report.hpp"
 
 namespace neural_attention::testing {
@@ -90,10 +90,10 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
     if (!held) run.violations.emplace_back(rule);
   };
   const auto x_before = download(backend, x);
-  StepMemory<B> memory(backend);
-  auto step = memory.begin(options.train, options.seed, 3);
+  PassMemory<B> memory(backend);
+  const auto pass = memory.begin(options.train, options.seed, 3);
   typename M::Saved saved{};
-  const Rows<B> y = std::as_const(module).forward(step, x, saved, context...);
+  const Rows<B> y = std::as_const(module).forward(pass, x, saved, context...);
   require(y.data != x.data, "forward returned its own input");
   run.y = download(backend, y);
   if (dy.empty()) return run;
@@ -109,7 +109,7 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
   OwnedRows<B> target(backend, x.rows, x.cols);
   if (!prior.empty()) backend.upload(prior, target.rows);
   const Rows<B> given = prior.empty() ? Rows<B>{} : target.rows;
-  const Rows<B> dx = module.backward(step, seed_gradient.rows, std::as_const(saved), given, context...);
+  const Rows<B> dx = module.backward(pass, seed_gradient.rows, std::as_const(saved), given, context...);
   require(prior.empty() || dx.data == given.data, "backward did not return the dx that it was given");
   require(dx.rows == x.rows && dx.cols == x.cols, "dx has another shape than x");
   require(download(backend, seed_gradient.rows) == dy, "backward changed dy");
@@ -188,12 +188,12 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
 
   double squares = 0.0;  // the roundings of the outputs are independent
   for (std::size_t i = 0; i < dy.size(); ++i) squares += dy[i] * dy[i] * start.y[i] * start.y[i];
-  StepMemory<B> memory(backend);
+  PassMemory<B> memory(backend);
   std::vector<double> host(dy.size());
   typename M::Saved saved{};
   const auto loss = [&] {
-    auto step = memory.begin(options.train, options.seed, 3);
-    backend.download(std::as_const(module).forward(step, x.rows, saved, context...), host);
+    const auto pass = memory.begin(options.train, options.seed, 3);
+    backend.download(std::as_const(module).forward(pass, x.rows, saved, context...), host);
     double sum = 0.0;  // of the change since the start: fewer roundings
     for (std::size_t i = 0; i < dy.size(); ++i) sum += dy[i] * (host[i] - start.y[i]);
     return sum;
@@ -214,7 +214,7 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
   return report;
 }
 
-/// Checks a scalar loss over the tensors of `store`: `loss(step)` returns it, `loss_and_gradient(step)` returns it and
+/// Checks a scalar loss over the tensors of `store`: `loss(pass)` returns it, `loss_and_gradient(pass)` returns it and
 /// adds its gradients to those of the store.
 template <class B, class Loss, class LossAndGradient>
 GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, LossAndGradient&& loss_and_gradient,
@@ -226,12 +226,12 @@ GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, Los
     poison.push_back(random_normal<typename B::Real>(options.seed, name_hash(entry.name) ^ 0x9E37u, entry.size()));
     backend.upload(poison.back(), store.gradient(entry));
   }
-  const auto evaluate = [&](StepMemory<B>& memory, auto& function) {
-    auto step = memory.begin(options.train, options.seed, 3);
-    return static_cast<double>(function(step));
+  const auto evaluate = [&](PassMemory<B>& memory, auto& function) {
+    const auto pass = memory.begin(options.train, options.seed, 3);
+    return static_cast<double>(function(pass));
   };
   GradientReport report;
-  StepMemory<B> memory(backend), poisoned(backend);
+  PassMemory<B> memory(backend), poisoned(backend);
   const double at_start = evaluate(memory, loss), with_gradient = evaluate(poisoned, loss_and_gradient);
   if (!(std::abs(at_start - with_gradient) <= 1e-12 * std::abs(at_start)))
     report.violations.push_back("the loss with gradients is " + number_text(with_gradient) + " and without " +

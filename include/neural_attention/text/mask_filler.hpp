@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/step.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/models/masked_batch.hpp"
@@ -71,15 +71,15 @@ class MaskFiller {
     batch.push(ids, places, originals);
 
     const auto worker = workers_.lease();
-    auto step = worker->memory.begin(false);
+    const auto pass = worker->memory.begin(false);
     model_->check(batch);
-    const auto states = model_->masked_states(step, model_->encode(step, batch, worker->saved), batch, worker->saved);
-    const auto logits = step.scratch.aligned_rows(states.rows, model_->config().vocab_size);
-    model_->logits(step, states, logits);
+    const auto states = model_->masked_states(pass, model_->encode(pass, batch, worker->saved), batch, worker->saved);
+    const auto logits = pass.scratch.aligned_rows(states.rows, model_->config().vocab_size);
+    model_->logits(pass, states, logits);
     std::vector<std::vector<MaskCandidate>> results;
     std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));
     for (std::size_t i = 0; i < places.size(); ++i) {
-      step.backend.download(logits.slice(static_cast<int>(i), 1), row);
+      pass.backend.download(logits.slice(static_cast<int>(i), 1), row);
       if (!can_be_chosen_from(row))
         throw NumericError("the model's logits for <mask> " + std::to_string(i + 1) + " of the text are not finite");
       results.push_back(best(row, ids, places[i], count));
@@ -92,7 +92,7 @@ class MaskFiller {
     Worker(int threads, Precision precision) : backend(worker_backend<B>(threads, precision)), memory(backend) {}
 
     B backend;
-    StepMemory<B> memory;
+    PassMemory<B> memory;
     typename Model::Saved saved;
   };
 

@@ -120,8 +120,8 @@ class Translator {
     TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
     pair.push(translation.source_ids, target);
     const auto worker = workers_.lease();
-    auto step = worker->memory.begin(false);
-    return model_->cross_attention(step, pair, worker->saved);
+    const auto pass = worker->memory.begin(false);
+    return model_->cross_attention(pass, pair, worker->saved);
   }
 
   /// The pieces of `ids`, as attention maps are labelled.
@@ -138,7 +138,7 @@ class Translator {
 
     B backend;
     Generator<Model> generator;
-    StepMemory<B> memory;
+    PassMemory<B> memory;
     typename Model::Saved saved;
   };
 
@@ -186,7 +186,7 @@ class Translator {
       const auto sentences = rest.first(batch_length(results, rest, config));
       rest = rest.subspan(sentences.size());
       batch.clear();
-      batch.first_sentence = static_cast<int>(first_line + sentences.front());
+      batch.source.begin_at({0, static_cast<int>(first_line + sentences.front())});
       for (const auto i : sentences) batch.push(results[i].source_ids, {});
       auto found = workers_.lease()->generator(batch, config);
       for (std::size_t s = 0; s < sentences.size(); ++s) {

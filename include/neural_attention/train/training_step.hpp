@@ -49,7 +49,7 @@ class TrainingStep {
   /// Throws ConfigError where an option makes no sense, and for a model that was made for inference.
   TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer);
 
-  /// Starts a step and returns; a device may go on working at it. `parts` is an array of batches whose first_… members
+  /// Starts a step and returns; a device may go on working at it. `parts` is an array of batches whose places
   /// say where each begins; they may change afterwards.
   template <class Batch>
   void launch(std::span<Batch> parts);
@@ -70,7 +70,7 @@ class TrainingStep {
 
   O& optimizer() { return optimizer_; }
   const O& optimizer() const { return optimizer_; }
-  StepMemory<B>& memory() { return memory_; }
+  PassMemory<B>& memory() { return memory_; }
 
  private:
   /// Where a model can tell that a batch would teach it what decoding never asks.
@@ -86,7 +86,7 @@ class TrainingStep {
   Model* model_;
   StepOptions options_;
   O optimizer_;
-  StepMemory<B> memory_;
+  PassMemory<B> memory_;
   typename Model::Saved saved_;
   typename B::Memory outcome_;
   StepResult launched_;  // but for what the outcome says
@@ -115,9 +115,9 @@ void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
   auto& store = model_->parameters();
   store.zero_gradients();
   for (const auto& part : parts) {
-    auto step = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
+    const auto pass = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
     const bool accumulate = &part != parts.data();
-    model_->loss_and_gradient(step, part, options_.label_smoothing, 1.0 / double(tokens), accumulate, outcome(),
+    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(tokens), accumulate, outcome(),
                               saved_);
   }
   backend_->clipping(store.gradients(), options_.max_gradient_norm, outcome());
@@ -156,8 +156,8 @@ template <class Batch>
 LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smoothing) {
   if (waiting_) result();
   check_targets(batch);
-  auto step = memory_.begin(false);
-  return model_->loss(step, batch, label_smoothing, saved_);
+  const auto pass = memory_.begin(false);
+  return model_->loss(pass, batch, label_smoothing, saved_);
 }
 
 template <class Model, class O>

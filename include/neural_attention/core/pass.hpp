@@ -1,0 +1,77 @@
+// Pass: what forward and backward of one batch share: the backend, the two stacks, and where random numbers come from.
+// Nothing writes to it. `saved` holds what forward keeps for backward; `scratch` holds gradients and temporaries. With
+// a single stack, rewinding layer by layer would destroy the gradients that the next layer needs.
+#pragma once
+
+#include <cstdint>
+
+#include "neural_attention/core/arena.hpp"
+#include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/parameters.hpp"
+
+namespace neural_attention {
+
+template <class B>
+struct Pass {
+  B& backend;
+  Arena<B>& saved;
+  Arena<B>& scratch;
+  const bool train = false;  ///< dropout is on and `saved` must survive until backward
+  const std::uint64_t seed = 0;
+  const std::uint32_t step = 0;  ///< of the optimizer
+  const Place place = {};        ///< of the batch in its step
+
+  /// The same pass over sequences that lie at another place. Forward, backward and recomputation of one part of a model
+  /// must see the same.
+  Pass at(const Place& other) const { return {backend, saved, scratch, train, seed, step, other}; }
+
+  /// The mask of a dropout with `rate` at `site`; none outside training.
+  DropoutMask mask(double rate, RandomSite site) const {
+    return {train ? rate : 0.0, {seed, step, site.id}, place.first_row};
+  }
+  DropoutMask attention_mask(double rate, RandomSite site) const {
+    return {train ? rate : 0.0, {seed, step, site.id}, place.first_sequence};
+  }
+};
+
+/// The two stacks, kept from pass to pass.
+template <class B>
+class PassMemory {
+ public:
+  explicit PassMemory(B& backend) : backend_(&backend), saved_(backend), scratch_(backend) {}
+
+  /// Empties both stacks and begins a pass.
+  Pass<B> begin(bool train, std::uint64_t seed = 0, std::uint32_t step = 0) {
+    saved_.reset();
+    scratch_.reset();
+    return {*backend_, saved_, scratch_, train, seed, step};
+  }
+
+  std::size_t capacity() const { return saved_.capacity() + scratch_.capacity(); }
+
+ private:
+  B* backend_;
+  Arena<B> saved_;
+  Arena<B> scratch_;
+};
+
+/// Where backward writes a gradient: into `dx` (adding) or, without one, into new rows of the scratch stack (writing).
+template <class B>
+struct GradientTarget {
+  GradientTarget(const Pass<B>& pass, Rows<B> dx, int row_count, int col_count)
+      : accumulate(static_cast<bool>(dx)), rows(dx ? dx : pass.scratch.rows(row_count, col_count)) {}
+
+  bool accumulate;
+  Rows<B> rows;
+};
+
+/// Ends the backward pass of a composite: drops the temporaries above `mark`. A result that is new, because no dx was
+/// given to add to, moves down to the mark.
+template <class B>
+Rows<B> settle(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dx, Rows<B> result) {
+  if (!dx) return pass.scratch.rewind_keeping(mark, result);
+  pass.scratch.rewind(mark);
+  return result;
+}
+
+}  // namespace neural_attention
