@@ -95,7 +95,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = (FOLDER / "text.txt").read_text(encoding="utf-8")
-    for name in ("text.txt", "wikitext2.json"):
+    for name in ("text.txt", "wikitext2.json", "nfc.json"):  # the last is nfc_tables.py's
         if arguments.output != FOLDER:
             (arguments.output / name).write_bytes((FOLDER / name).read_bytes())
 
