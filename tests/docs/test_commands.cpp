@@ -157,6 +157,25 @@ BOOST_AUTO_TEST_CASE(of_the_prose_exist) {
   BOOST_TEST(found > 50u);
 }
 
+BOOST_AUTO_TEST_CASE(of_the_manual_pages_are_those_of_the_help) {
+  std::map<std::string, std::set<std::string>> of_programs = {{"quickstart", {}}};
+  for (const auto& [name, of_one] : flags)
+    of_programs[name.substr(0, name.find(' '))].insert(of_one.begin(), of_one.end());
+  for (const auto& [program, wanted] : of_programs) {
+    const auto path = fs::path(NEURAL_ATTENTION_BIN_DIR).parent_path() / "share/man/man1" / (program + ".1");
+    std::string described;  // the first words of tags
+    auto page = documents::text_of(path);
+    BOOST_TEST(!page.empty(), path << " is missing");
+    for (auto found = page.find("\\-"); found != page.npos; found = page.find("\\-", found)) page.erase(found, 1);
+    const auto lines = lines_of(page);
+    for (std::size_t i = 1; i < lines.size(); ++i)
+      if (lines[i - 1] == ".TP" && lines[i].starts_with("\\fB-"))
+        described += lines[i].substr(3, lines[i].find("\\fR") - 3) + "\n";
+    for (const auto& flag : wanted) BOOST_TEST(flags_in(described).contains(flag), path << " lacks " << flag);
+    BOOST_TEST(flags_in(described).size() == wanted.size(), path << " describes a flag that does not exist");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(of_the_scripts_behind_the_results_exist) {
   for (const auto& [script, program] :
        {std::pair("run_multi30k.sh", "translation"), std::pair("run_wikitext2.sh", "masked_lm")}) {
