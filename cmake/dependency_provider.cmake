@@ -13,6 +13,7 @@ set(neural_attention_package_SentencePiece libsentencepiece-dev)
 set(neural_attention_package_ZLIB zlib1g-dev)
 set(neural_attention_package_PCRE2 libpcre2-dev)
 set(neural_attention_package_dnnl libdnnl-dev)
+set(neural_attention_package_Doxygen doxygen)
 
 # Installs the package of one dependency, or says how.
 function(neural_attention_install_package dependency package)

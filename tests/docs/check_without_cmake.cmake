@@ -1,5 +1,5 @@
-# Script: runs the g++ lines of PAGE, without optimisation: those that ask pkg-config for text compile the README's
-# Translator, others its first program.
+# Script: runs the g++ lines of PAGE, without optimisation: those that ask pkg-config for text compile
+# translation.md's program, others the README's.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -16,7 +16,7 @@ if(count LESS 2)
 endif()
 foreach(command IN LISTS commands)
   if(command MATCHES "neural_attention-text")
-    set(program "${BLOCKS}/README_2.cpp")
+    set(program "${BLOCKS}/translation_1.cpp")
   else()
     set(program "${BLOCKS}/README_1.cpp")
   endif()

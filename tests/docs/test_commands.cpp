@@ -1,5 +1,5 @@
 // The shell commands of the README and its neighbours, of docs/ and of the programs' own help: their programs, flags,
-// presets and files exist. The README's program that translates runs, after commands as the README shows them.
+// presets and files exist. The program of translation.md runs, after commands as the pages show them.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE commands
 #include <zlib.h>
@@ -270,13 +270,13 @@ struct Reader : Folder {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(programs_of_the_readme, Reader)
+BOOST_FIXTURE_TEST_SUITE(programs_of_the_pages, Reader)
 
 BOOST_AUTO_TEST_CASE(the_translator_translates_with_the_model_of_the_command_before) {
-  succeeds("README", "translation",
+  succeeds("translation.md", "translation",
            {"train", "--data", "multi30k", "--config", "small", "--projector", "neural", "--output_dir", "runs/neural",
             "--vocab_size", "200", "--max_steps", "1", "--no_bleu"});
-  const auto outcome = run("../tests/docs_README_2", {});
+  const auto outcome = run("../tests/docs_translation_1", {});
   BOOST_TEST(outcome.code == 0, outcome.err);
   BOOST_TEST(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
 }
@@ -304,7 +304,8 @@ BOOST_AUTO_TEST_CASE(of_the_documents_run) {
            shortened("masked_lm", {"train", "--data", "wikitext-2", "--output_dir", "roberta-base"}));
 
   int ran = 0;
-  for (const std::string page : {"README.md", "docs/interchange.md"}) {
+  for (const std::string page :
+       {"README.md", "docs/translation.md", "docs/masked_lm.md", "docs/data.md", "docs/interchange.md"}) {
     fs::remove_all("runs");
     for (const auto& block : documents::read(documents::source_folder() / page).blocks) {
       if (block.language != "sh") continue;

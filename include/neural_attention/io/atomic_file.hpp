@@ -1,5 +1,6 @@
-// Files that are either the old one or the complete new one, never a part: bytes go to `<path>.tmp.<pid>` in the same
-// folder, are flushed to the device, and only then take the name. A full disk or a kill leaves the old file untouched.
+// Files that are either the old one or the complete new one, never a part: bytes go to a temporary file in the same
+// folder, named <path>.tmp.<pid>, are flushed to the device, and only then take the name. A full disk or a kill leaves
+// the old file untouched.
 #pragma once
 
 #include <cstddef>
