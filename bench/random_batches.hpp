@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/core/random.hpp"
-#include "neural_attention/models/masked_batch.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/models/roberta_config.hpp"
-#include "neural_attention/models/translation_batch.hpp"
 
 namespace bench {
 

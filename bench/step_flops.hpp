@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-#include "neural_attention/models/masked_batch.hpp"
-#include "neural_attention/models/translation_batch.hpp"
+#include "neural_attention/core/masked_batch.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 
 namespace bench {
 

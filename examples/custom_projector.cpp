@@ -1,4 +1,4 @@
-// Projectors of one's own: one made of the library's parts in one line, one written freely. Both prove their gradients
+// Projectors of your own: one made of the library's parts in one line, one written freely. Both prove their gradients
 // numerically, then learn to sort digits beside stock linear attention.
 #include <algorithm>
 #include <string>
@@ -126,7 +126,7 @@ int prove_and_compare(const examples::Compute& compute) {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app("Projectors of one's own: proves their gradients and trains them.", "custom_projector");
+  CLI::App app("Proves the gradients of three projectors of your own and trains them.", "custom_projector");
   examples::Compute compute;
   examples::add_compute_flags(app, compute);
   return examples::run_program(app, argc, argv, [&] {

@@ -152,7 +152,7 @@ void require_init_projections(const ModelOptions& options, const Config& of_file
   const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
     if (before.type != now.type || before.expansion != now.expansion)
       throw na::ConfigError(std::string("the ") + role + " projection of " + options.model + " is " +
-                            na::in_quotes(before.type) + " and shall be " + na::in_quotes(now.type) +
+                            na::in_quotes(before.type) + " and the new one is " + na::in_quotes(now.type) +
                             ": say how the new ones begin, with --init_projections fresh (at random, the paper's "
                             "procedure) or --init_projections warm (as the linear maps of the model)");
   };

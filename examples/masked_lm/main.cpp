@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   examples::Commands commands(app);
   commands.add(
       "train", "Train a model on text", examples::add_train_flags, examples::train_on_device,
-      "The paper's arms, from nothing; and the paper's procedure on a model that is there:\n"
+      "The paper's arms, from nothing; and the paper's procedure on an existing model:\n"
       "  masked_lm train --data wikitext-2 --projector linear --output_dir out/linear\n"
       "  masked_lm train --data wikitext-2 --projector plain_neural --output_dir out/neural\n"
       "  masked_lm train --data wikitext-2 --model roberta-base --projector plain_neural --init_projections fresh "

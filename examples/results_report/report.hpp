@@ -251,7 +251,7 @@ inline Report make_report(const std::vector<Experiment>& experiments, const std:
                     "- **minutes**, **target tokens/s** and **tokens/s** (masked language models: all tokens, not only "
                     "the masked ones) count the training steps alone, not evaluation and saving.\n"
                     "- **valid loss** (nats per target token, or per masked token, without label smoothing) and "
-                    "**valid BLEU** or **valid perplexity** are those of the model that the run saved: its best "
+                    "**valid BLEU** or **valid perplexity** belong to the model that the run saved: its best "
                     "evaluation.\n"
                     "- Several seeds: mean ± sample standard deviation (smallest – largest). In the curves the line is "
                     "the mean and the band goes from the smallest to the largest, as far as all seeds reach.\n\n";

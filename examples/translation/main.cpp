@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
       "translation");
   examples::Commands commands(app);
   commands.add("train", "Train a model on pairs of sentences", examples::add_train_flags, examples::train_on_device,
-               "A new model; the paper's procedure on a model that is there; a start that changes nothing at first:\n"
+               "A new model; the paper's procedure on an existing model; a start that changes nothing at first:\n"
                "  translation train --data DIR --projector neural --output_dir out\n"
                "  translation train --data DIR --model opus-mt-de-en --projector neural --init_projections fresh "
                "--learning_rate 5e-5 --output_dir out\n"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "neural_attention/core/rows.hpp"
-#include "neural_attention/models/translation_batch.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 
 using namespace neural_attention;
 

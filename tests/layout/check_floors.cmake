@@ -9,10 +9,6 @@
 
 cmake_minimum_required(VERSION 3.25)
 
-# Violations that wait for their mending, each as "header>included". Nothing may be added.
-set(known
-  "core/concepts.hpp>nn/projector_config.hpp"
-  "metrics/perplexity.hpp>nn/tied_output.hpp")
 set(packages "nlohmann/|zlib\\.h|sentencepiece|pcre2|CLI/|boost/|gtest|benchmark/")
 
 file(STRINGS "${PAGE}" lines REGEX "^[0-9]+\\. `[a-z]+`$")
@@ -61,7 +57,7 @@ function(check root result)
         floor_of("${included}" other)
         if(other EQUAL -1)
           list(APPEND faults "${header}: there is no floor for ${included}, which it includes")
-        elseif(other GREATER floor AND NOT "${header}>${included}" IN_LIST known)
+        elseif(other GREATER floor)
           list(APPEND faults "${header}: it includes ${included}, which stands on a floor above")
         endif()
       elseif(line MATCHES "include[ \t]*\"([^\"]+)\"")
@@ -109,15 +105,3 @@ if(NOT faults STREQUAL "")
   list(JOIN faults "\n  " faults)
   message(FATAL_ERROR "Includes that break the rules of docs/architecture.md (\"Floors\"):\n  ${faults}")
 endif()
-# A violation that is gone leaves the list, too.
-foreach(entry IN LISTS known)
-  string(REGEX REPLACE ">.*" "" header "${entry}")
-  string(REGEX REPLACE ".*>" "" included "${entry}")
-  set(found "")
-  if(EXISTS "${INCLUDE_DIR}/neural_attention/${header}")
-    file(STRINGS "${INCLUDE_DIR}/neural_attention/${header}" found REGEX "include.*neural_attention/${included}")
-  endif()
-  if(found STREQUAL "")
-    message(FATAL_ERROR "${header} no longer includes ${included}: take it off the list of known violations")
-  endif()
-endforeach()

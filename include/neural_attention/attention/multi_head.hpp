@@ -7,8 +7,8 @@
 
 #include "neural_attention/attention/cache.hpp"
 #include "neural_attention/core/concepts.hpp"
+#include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
-#include "neural_attention/nn/projector_config.hpp"
 #include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention {

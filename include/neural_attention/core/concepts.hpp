@@ -5,7 +5,7 @@
 #include <concepts>
 
 #include "neural_attention/core/pass.hpp"
-#include "neural_attention/nn/projector_config.hpp"
+#include "neural_attention/core/projector_config.hpp"
 
 namespace neural_attention {
 

@@ -169,7 +169,7 @@ class ParameterStore {
   /// All values; the trained ones; all gradients, none where the model is for inference: [1, n], gaps included.
   RowsOf<Real> values() const {
     if (released_)
-      throw ConfigError("the parameters were given back but for their rounded copies, which serve inference alone");
+      throw ConfigError("the masters of the parameters were released; their rounded copies serve inference alone");
     return values_;
   }
   /// Throws ConfigError where there are no gradients: for who is about to train.

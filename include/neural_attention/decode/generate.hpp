@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "neural_attention/core/pass.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/decode/beam_search.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/decode/live_rows.hpp"
-#include "neural_attention/models/translation_batch.hpp"
 
 namespace neural_attention {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "neural_attention/core/pass.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/decode/logits_processors.hpp"
-#include "neural_attention/models/translation_batch.hpp"
 
 namespace neural_attention {
 

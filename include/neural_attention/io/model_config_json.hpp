@@ -12,9 +12,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/nn/activation.hpp"
-#include "neural_attention/nn/projector_config.hpp"
 #include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::io {

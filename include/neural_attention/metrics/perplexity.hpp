@@ -8,8 +8,8 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/number_text.hpp"
-#include "neural_attention/nn/tied_output.hpp"
 
 namespace neural_attention::metrics {
 

@@ -17,8 +17,8 @@
 
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/core/quoted.hpp"
-#include "neural_attention/nn/projector_config.hpp"
 
 namespace neural_attention {
 

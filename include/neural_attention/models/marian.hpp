@@ -10,10 +10,10 @@
 #include <string>
 #include <string_view>
 
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/models/marian_config.hpp"
-#include "neural_attention/models/translation_batch.hpp"
 #include "neural_attention/nn/embedding.hpp"
 #include "neural_attention/nn/positions.hpp"
 #include "neural_attention/nn/tied_output.hpp"

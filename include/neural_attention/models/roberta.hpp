@@ -8,8 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/models/layers.hpp"
-#include "neural_attention/models/masked_batch.hpp"
 #include "neural_attention/models/masked_lm_head.hpp"
 #include "neural_attention/models/roberta_config.hpp"
 #include "neural_attention/nn/embedding.hpp"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "neural_attention/core/pass.hpp"
-#include "neural_attention/nn/projector_config.hpp"
+#include "neural_attention/core/projector_config.hpp"
 
 namespace neural_attention {
 

@@ -8,23 +8,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
-
-/// Sums over the target tokens of a batch; divide by `tokens` for means, in nats.
-struct LossSum {
-  double smoothed = 0.0;                 ///< what is minimised
-  double negative_log_likelihood = 0.0;  ///< -Σ log p(target)
-  long tokens = 0;
-
-  LossSum& operator+=(const LossSum& other) {
-    smoothed += other.smoothed;
-    negative_log_likelihood += other.negative_log_likelihood;
-    tokens += other.tokens;
-    return *this;
-  }
-};
 
 /// The bias, of `vocabulary` elements, is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's).
 template <class B, template <class> class Bias = Buffer>

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/core/pass.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
-#include "neural_attention/models/masked_batch.hpp"
 #include "neural_attention/text/vocabulary_rows.hpp"
 
 namespace neural_attention::text {

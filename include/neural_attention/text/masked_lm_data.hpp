@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/models/masked_batch.hpp"
+#include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/text/batches.hpp"
 #include "neural_attention/text/fingerprint.hpp"
 #include "neural_attention/text/masked_lm_blocks.hpp"

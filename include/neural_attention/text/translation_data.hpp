@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "neural_attention/models/translation_batch.hpp"
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/text/batches.hpp"
 #include "neural_attention/text/fingerprint.hpp"
 

@@ -10,8 +10,9 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/number_text.hpp"
-#include "neural_attention/nn/tied_output.hpp"
+#include "neural_attention/core/pass.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
 

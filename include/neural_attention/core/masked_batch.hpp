@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "neural_attention/models/packed_tokens.hpp"
+#include "neural_attention/core/packed_tokens.hpp"
 
 namespace neural_attention {
 
