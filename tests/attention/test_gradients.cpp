@@ -70,9 +70,7 @@ void check_projector(const ProjectorConfig& config, std::size_t tensors) {
   BOOST_TEST(report.tensors.size() == 2 * (1 + tensors));
 }
 
-AttentionConfig config_of(int width, int heads, double dropout = 0.0) {
-  return {{}, width, heads, dropout};
-}
+AttentionConfig config_of(int width, int heads, double dropout = 0.0) { return {{}, width, heads, dropout}; }
 
 template <class P, bool cross = false>
 void check_attention(const AttentionConfig& config, const std::vector<int>& queries, const std::vector<int>& keys,
