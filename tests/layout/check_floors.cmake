@@ -1,6 +1,6 @@
 # Reads every #include of the library's headers and fails where one breaks a rule of docs/architecture.md ("Floors"):
 #   - a header includes its own floor and those below, never one above;
-#   - below `io` no header needs a package that those of `io` and `text` bring;
+#   - below `io` no header needs a package of the components `io` and `text`;
 #   - what stands in quotes is a header of the library, so nothing of tests/, examples/ or bench/.
 #
 #   cmake -DPAGE=docs/architecture.md -DINCLUDE_DIR=include [-DPLANTED=FOLDER] -P check_floors.cmake

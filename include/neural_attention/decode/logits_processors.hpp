@@ -1,6 +1,6 @@
 // Which tokens may follow a history, by Hugging Face's logits processors: no_repeat_ngram_size, bad_words_ids,
 // min_length, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All of them only
-// rule tokens out, so their order does not matter, but for the forced tokens, which overrule the others. A history
+// rule tokens out, so their order does not matter, except for the forced tokens, which overrule the others. A history
 // begins with the start token, which counts as any other.
 #pragma once
 

@@ -112,7 +112,7 @@ inline std::string other_generation_keys(nlohmann::json json) {
 }  // namespace detail
 
 /// Reads a file's content; `path` names it in errors. Keys that it lacks or that are null keep the value of `config`:
-/// by default Hugging Face's, but for max_length, which is 21 there. Throws FileError for a value of the wrong type.
+/// by default Hugging Face's, except max_length, which is 21 there. Throws FileError for a value of the wrong type.
 /// Whether the values make sense and are supported depends on what else is set: GenerationConfig::fault() tells.
 inline GenerationConfig generation_config(const nlohmann::json& json, const std::string& path,
                                           GenerationConfig config = {}) {

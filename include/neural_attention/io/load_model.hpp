@@ -181,7 +181,7 @@ void check_model_files(const std::string& directory, const typename Model::Confi
 
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
 /// FileError with a table of what is missing, unexpected or of another shape; ConfigError where a pattern matches no
-/// parameter or a projector has no warm start. The model is unchanged then, but for initial values.
+/// parameter or a projector has no warm start. The model is unchanged then, except for initial values.
 template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {

@@ -86,7 +86,7 @@ inline std::vector<std::filesystem::path> replaced_files(const std::filesystem::
 }
 
 /// config.json and, where the model generates, generation_config.json: lengths as they are, the model's own token ids
-/// in place of -1. Without `generation` those of generation_defaults.
+/// in place of -1. Without `generation` it writes generation_defaults.
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   auto config = to_json(model.config());

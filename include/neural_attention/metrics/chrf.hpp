@@ -37,8 +37,8 @@ struct ChrfOptions {
   }
 };
 
-/// What chrF needs to know of a segment or of a sum of segments: numbers of n-grams, those of characters first
-/// (n = 1 … 6), then those of words.
+/// The statistics of a segment or of a sum of segments: numbers of n-grams, first of characters (n = 1 … 6), then of
+/// words.
 struct ChrfStatistics {
   using Counts = std::array<std::int64_t, chrf_character_order + chrf_largest_word_order>;
   Counts hypothesis{};  ///< n-grams of the hypothesis, 0 where the reference has none of this order
@@ -128,7 +128,7 @@ inline ChrfText chrf_text(std::string_view segment, bool words) {
   return result;
 }
 
-/// The n-grams of one order. Those of words are joined by spaces, which no word contains.
+/// The n-grams of one order. N-grams of words are joined by spaces, which no word contains.
 using ChrfNgrams = std::unordered_map<std::string, std::int64_t>;
 
 inline ChrfNgrams character_ngrams(const ChrfText& text, std::size_t n) {

@@ -63,7 +63,7 @@ struct TokenCharacter {
   std::size_t bytes;
 };
 
-/// Of 13a: printable ASCII that is neither letter nor digit is a symbol, but for the apostrophe.
+/// Of 13a: printable ASCII that is neither letter nor digit is a symbol, except the apostrophe.
 constexpr TokenKind kind_13a(char c) {
   if (c >= '0' && c <= '9') return TokenKind::Digit;
   if (c == '.' || c == ',') return TokenKind::Stop;

@@ -215,7 +215,7 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
 }
 
 /// Checks a scalar loss over the tensors of `store`: `loss(pass)` returns it, `loss_and_gradient(pass)` returns it and
-/// adds its gradients to those of the store.
+/// adds its gradients to the store's.
 template <class B, class Loss, class LossAndGradient>
 GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, LossAndGradient&& loss_and_gradient,
                           const GradientOptions& options = {}) {

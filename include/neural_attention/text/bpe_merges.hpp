@@ -1,5 +1,5 @@
-// Applying byte pair encoding's merges to one word: of all neighbours that a merge joins, those of the earliest merge
-// are joined, the leftmost first, until none is left. A heap of candidates makes that n log n in the length of the
+// Applying byte pair encoding's merges to one word: of all neighbours that a merge could join, the earliest merge
+// takes its own, the leftmost first, until none is left. A heap of candidates makes that n log n in the length of the
 // word.
 #pragma once
 
@@ -74,7 +74,7 @@ class BpeMerger {
  public:
   explicit BpeMerger(const BpeMergeTable& table) : table_(table) {}
 
-  /// Replaces the ids of a word's symbols by those of its pieces.
+  /// Replaces the ids of a word's symbols by its pieces' ids.
   void operator()(std::vector<int>& ids) {
     if (ids.size() < 2) return;
     symbols_.resize(ids.size());

@@ -63,7 +63,7 @@ class ByteBpe {
   }
 
   /// Reads a folder as RobertaTokenizerFast does: tokenizer.json where it exists, else vocab.json and merges.txt, whose
-  /// special tokens are those of RoBERTa that have ids, or GPT-2's <|endoftext|>, and take white space along where
+  /// special tokens are RoBERTa's, where they have ids, or GPT-2's <|endoftext|>, and take white space along where
   /// tokenizer_config.json or special_tokens_map.json says so. Whether a text is given a space in
   /// front is what tokenizer_config.json says, false where it says nothing. Throws FileError for what is missing,
   /// broken or not supported.

@@ -10,7 +10,7 @@
 
 namespace neural_attention::text {
 
-/// FNV-1a over ids and lengths, 64 bits: it tells other texts apart, not those of an adversary.
+/// FNV-1a over ids and lengths, 64 bits: it tells texts apart, but not an adversary's.
 class Fingerprint {
  public:
   void add(std::span<const int> ids) {

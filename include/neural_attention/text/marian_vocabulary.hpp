@@ -1,5 +1,5 @@
 // HF Marian's vocab.json: one JSON object, piece → id; an id may have no piece. The ids of a SentencePiece model are
-// not those of the translation model; this file is what ties pieces to rows of the embedding.
+// not the translation model's; this file ties pieces to rows of the embedding.
 #pragma once
 
 #include <cstddef>

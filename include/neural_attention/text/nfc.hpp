@@ -77,7 +77,7 @@ inline char32_t compose(char32_t first, char32_t second) {
   return found != table.end() && found->first == first && found->second == second ? found->character : 0;
 }
 
-/// Puts decomposed characters together; those of class 0 keep their places, marks between them are ordered.
+/// Puts decomposed characters together; characters of class 0 keep their places, marks between them are ordered.
 inline void recompose(std::vector<Symbol>& symbols) {
   for (auto begin = symbols.begin(); begin != symbols.end();) {
     auto end = begin;

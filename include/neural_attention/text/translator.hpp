@@ -213,7 +213,8 @@ class Translator {
     return text(ids);
   }
 
-  /// How many of the first sentences of `order` make the next batch; those of a sampled one stand one behind another.
+  /// How many of the first sentences of `order` make the next batch; the results of a sampled one stand one behind
+  /// another.
   std::size_t batch_length(const std::vector<Translation>& results, std::span<const std::size_t> order,
                            const GenerationConfig& how) const {
     const auto rows = static_cast<std::size_t>(how.do_sample ? how.num_return_sequences : how.num_beams);

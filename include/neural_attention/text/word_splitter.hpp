@@ -1,7 +1,7 @@
 // GPT-2's way to cut text into words before byte pair encoding, by PCRE2:
 //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 // \s is Unicode's White_Space, as in Hugging Face's tokenizers; PCRE2's own \s has U+180E in addition. The words joined
-// are the text. Letters and numbers are those of PCRE2's Unicode version (14 in PCRE2 10.40 to 10.42, as in tokenizers
+// are the text. Letters and numbers follow PCRE2's Unicode version (14 in PCRE2 10.40 to 10.42, as in tokenizers
 // 0.14; 15 or later in newer ones). A byte that begins no valid UTF-8 character is no letter, number or space.
 #pragma once
 

@@ -20,7 +20,7 @@ class RunIdentity {
  public:
   using Entry = std::pair<std::string, std::string>;
 
-  /// Names are those of the options, Hugging Face's where it has one. Setting a name again replaces its value.
+  /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value.
   void set(std::string_view name, std::string value) {
     for (auto& entry : entries_)
       if (entry.first == name) {

@@ -1,5 +1,5 @@
 // Learning-rate schedules: a factor on the base rate for optimizer step 0, 1, 2 …, after a linear warm-up.
-// Constant, linear and cosine are those of Hugging Face's get_scheduler; inverse square root is √(w / step) with w the
+// Constant, linear and cosine are Hugging Face's (get_scheduler); inverse square root is √(w / step) with w the
 // warm-up length (Vaswani et al. 2017, up to a constant), as in Hugging Face with its default time scale.
 #pragma once
 
@@ -18,7 +18,7 @@ struct Schedule {
   long warmup_steps = 0;
   long total_steps = 0;  ///< of the whole run; constant and inverse square root ignore it
 
-  /// Throws ConfigError where a number of steps makes no sense, or the end is missing to which a rate shall fall.
+  /// Throws ConfigError where a number of steps makes no sense, or a falling rate has no end.
   void validate() const {
     if (warmup_steps < 0) throw ConfigError("a warm-up cannot have " + std::to_string(warmup_steps) + " steps");
     if ((kind == Kind::Linear || kind == Kind::Cosine) && total_steps < 1)
