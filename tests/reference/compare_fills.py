@@ -36,8 +36,8 @@ HARD = ["<mask>", "<mask><mask>", " \u3000<mask> ", "a <mask>\t<mask>b", "<s> <m
 
 def random_directory(draw: random.Random, directory: Path) -> None:
     projectors = {role: {"type": draw.choice(KINDS), "expansion": draw.randint(1, 3)} for role in ROLES}
-    config = FAMILY.random_config(draw, FAMILY.vocabulary(), max_position_embeddings=150, pad_token_id=1,
-                                  neural_attention={"projectors": projectors})
+    config = FAMILY.random_config(draw, FAMILY.vocabulary(), max_position_embeddings=150, bos_token_id=0, pad_token_id=1,
+                                  eos_token_id=2, neural_attention={"projectors": projectors})  # ids of the tokenizer
     model = NeuralRobertaForMaskedLM(config)
     fill(model, draw.randrange(1000))
     with torch.no_grad():
