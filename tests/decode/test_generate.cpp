@@ -48,11 +48,11 @@ Ids reference(S& subject, const Ids& source, int max_length) {
 }
 
 template <class P>
-void check_greedy() {
+void check_greedy(bool pre_norm = false) {
   int ended = 0, cut = 0;
   std::set<Ids> different;
   for (const std::uint64_t seed : {1, 2, 3, 4}) {
-    Subject<B, P> subject(seed);
+    Subject<B, P> subject(seed, 31, 1.6, pre_norm);
     const auto all = sources(subject.vocabulary());
     for (const int limit : {20, 1000}) {
       const auto found = greedy(subject, all, limit);
@@ -86,6 +86,7 @@ BOOST_AUTO_TEST_SUITE(greedy_decoding)
 
 BOOST_AUTO_TEST_CASE(equals_uncached_with_linear_projectors) { check_greedy<LinearProjections>(); }
 BOOST_AUTO_TEST_CASE(equals_uncached_with_neural_projectors) { check_greedy<paper::marian>(); }
+BOOST_AUTO_TEST_CASE(equals_uncached_with_pre_norm) { check_greedy<paper::marian>(true); }
 
 BOOST_AUTO_TEST_CASE(is_cut_at_the_length_limit) {
   Subject<B, paper::marian> subject(3);

@@ -124,6 +124,46 @@ BOOST_AUTO_TEST_CASE(keeps_what_it_does_not_know) {
   BOOST_TEST(nlohmann::json::parse(folder.read("generation_config.json")).at("transformers_version") == "4.34.1");
 }
 
+BOOST_AUTO_TEST_CASE(of_pre_norm_is_hugging_faces_pegasus) {
+  auto config = tiny::config();
+  config.normalize_before = true;
+  Stock pre_norm(backend, config, some_seed);
+  fill_with_noise(backend, pre_norm);
+  BOOST_TEST(pre_norm.parameters().find("model.encoder.layer_norm.weight") != nullptr);
+  BOOST_TEST(pre_norm.parameters().find("model.decoder.layer_norm.bias") != nullptr);
+  io::save_model(folder.path.string(), backend, pre_norm);
+  const auto json = io::read_json(folder / "config.json");
+  BOOST_TEST(json.at("model_type") == "pegasus");
+  BOOST_TEST(json.at("architectures").at(0) == "PegasusForConditionalGeneration");
+  BOOST_TEST((json.at("normalize_before") == true && json.at("add_final_layer_norm") == true));
+
+  auto described = json;
+  const auto read = [&] {
+    folder.write("config.json", described.dump());
+    return io::load_marian_config(folder.file("config.json"));
+  };
+  described.erase("normalize_before");  // as Hugging Face's own have it
+  described.erase("add_final_layer_norm");
+  Stock other(backend, read(), std::nullopt, Purpose::Inference);
+  io::load_model(folder.path.string(), backend, other);
+  BOOST_TEST(loss(backend, other) == loss(backend, pre_norm));
+  io::save_model(folder.path.string(), backend, other);
+  BOOST_TEST(!io::read_json(folder / "config.json").contains("normalize_before"));
+
+  described["model_type"] = "marian";
+  BOOST_TEST(!read().normalize_before);
+  described["normalize_before"] = true;
+  BOOST_TEST(read().normalize_before);
+  BOOST_TEST(io::to_json(read()).at("model_type") == "pegasus");
+  BOOST_TEST(io::to_json(read()).at("architectures").at(0) == "PegasusForConditionalGeneration");
+  described["add_final_layer_norm"] = false;
+  BOOST_CHECK_EXCEPTION(read(), FileError, says({"config.json", "add_final_layer_norm", "supported is true"}));
+  described["normalize_before"] = false;
+  BOOST_TEST(!read().normalize_before);
+  described["model_type"] = "pegasus";
+  BOOST_CHECK_EXCEPTION(read(), FileError, says({"config.json", "normalize_before", "supported is true"}));
+}
+
 BOOST_AUTO_TEST_CASE(of_half_precision) {
   // 1.5, -0.25 and 0 have exact halves: 0x3E00, 0xB400, 0 in F16 and 0x3FC0, 0xBE80, 0 in BF16.
   const std::string name = first_query + "bias";

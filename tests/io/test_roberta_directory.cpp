@@ -136,6 +136,36 @@ BOOST_AUTO_TEST_CASE(keys_of_a_config_are_kept) {
   BOOST_TEST(io::read_json(folder / "config.json") == json);
 }
 
+BOOST_AUTO_TEST_CASE(pre_norm_is_hugging_faces_roberta_prelayernorm) {
+  auto config = tiny::roberta_config(2);
+  config.normalize_before = true;
+  Stock pre_norm(backend, config, 7);
+  fill_with_noise(backend, pre_norm);
+  io::save_model(folder.path.string(), backend, pre_norm);
+  const auto json = io::read_json(folder / "config.json");
+  BOOST_TEST(json.at("model_type") == "roberta-prelayernorm");
+  BOOST_TEST(json.at("architectures").at(0) == "RobertaPreLayerNormForMaskedLM");
+  BOOST_TEST(!json.contains("normalize_before"));  // Hugging Face has no such key
+  const auto bytes = contents(folder / "model.safetensors");
+  for (const char* const name :
+       {"roberta_prelayernorm.embeddings.LayerNorm.weight",
+        "roberta_prelayernorm.encoder.layer.1.attention.LayerNorm.bias",
+        "roberta_prelayernorm.encoder.layer.0.intermediate.LayerNorm.weight", "roberta_prelayernorm.LayerNorm.weight"})
+    BOOST_TEST((pre_norm.parameters().find(name) != nullptr), name);
+
+  tensors = ModelTensors(backend, pre_norm);
+  tensors.of["lm_head.decoder.weight"] = tensors.of.at("roberta_prelayernorm.embeddings.word_embeddings.weight");
+  tensors.set("roberta_prelayernorm.embeddings.position_ids", io::DType::I64, {1, 2}, std::vector<std::int64_t>{0, 1});
+  rewrite();
+  const auto again = load();
+  BOOST_TEST(again.config().normalize_before);
+  BOOST_TEST(loss(backend, again) == loss(backend, pre_norm));
+  BOOST_TEST(loss(backend, again) != loss(backend, model));
+  io::save_model(folder.path.string(), backend, again);
+  BOOST_TEST((contents(folder / "model.safetensors") == bytes));
+  BOOST_TEST(io::read_json(folder / "config.json") == json);
+}
+
 BOOST_AUTO_TEST_CASE(other_kinds_of_model_are_refused) {
   const auto refused = [&](const char* key, const nlohmann::json& value, std::initializer_list<std::string> parts) {
     auto json = io::read_json(folder / "config.json");
@@ -144,6 +174,7 @@ BOOST_AUTO_TEST_CASE(other_kinds_of_model_are_refused) {
     BOOST_CHECK_EXCEPTION(io::load_roberta_config(folder.file("other.json")), FileError, says(parts));
   };
   refused("model_type", "bert", {"other.json", "\"bert\"", "roberta"});
+  refused("normalize_before", "yes", {"other.json", "normalize_before"});
   refused("is_decoder", true, {"other.json", "is_decoder"});
   refused("tie_word_embeddings", false, {"other.json", "tie_word_embeddings"});
   refused("position_embedding_type", "relative_key", {"other.json", "relative_key", "absolute"});

@@ -14,13 +14,14 @@ using B = Poisoned<Cpu<double>>;
 
 namespace {
 
-LayerConfig layer_config(double dropout, Activation f = Activation::Silu) {
+LayerConfig layer_config(double dropout, Activation f = Activation::Silu, NormPlace place = NormPlace::Post) {
   LayerConfig config;
-  config.attention = {4, 2, dropout, {}, {}, {}, {}};
+  config.attention = attention_config(4, 2, dropout, {}, {});
   config.d_ff = 6;
   config.activation = f;
   config.dropout = dropout;
   config.activation_dropout = dropout;
+  config.norm_place = place;
   return config;
 }
 
@@ -75,12 +76,15 @@ GradientOptions zero_key_biases() {
   return options;
 }
 
-template <class P>
-void check_encoder_layer(double dropout, Activation f) {
+/// Of a layer whose context is the packing alone: an encoder's or a causal one.
+template <class P, template <class, class, class> class Layers = EncoderLayer>
+void check_layer(double dropout, Activation f, NormPlace place = NormPlace::Post) {
   B backend(1);
   const Ragged offsets(target_lengths);
-  EncoderLayer<B, P> plain(layer_config(dropout, f));
-  Recompute<B, EncoderLayer<B, P>> recomputed(EncoderLayer<B, P>(layer_config(dropout, f)));
+  using Layer = Layers<B, P, BartNames>;
+  const auto config = layer_config(dropout, f, place);
+  Layer plain(config);
+  Recompute<B, Layer> recomputed{Layer(config)};
   const auto report = check_module(backend, plain, 8, 4, zero_key_biases<P>(), offsets);
   BOOST_TEST(report.ok(), report.text());
   BOOST_TEST(report.tensors.size() >= 2 * 17u);
@@ -90,11 +94,12 @@ void check_encoder_layer(double dropout, Activation f) {
 }
 
 template <class P>
-void check_decoder_layer(double dropout, Activation f) {
+void check_decoder_layer(double dropout, Activation f, NormPlace place = NormPlace::Post) {
   B backend(1);
   using Layer = DecoderLayer<B, P>;
-  DecoderModule<Layer> plain{Layer(layer_config(dropout, f))};
-  DecoderModule<Recompute<B, Layer>> recomputed{Recompute<B, Layer>(Layer(layer_config(dropout, f)))};
+  const auto config = layer_config(dropout, f, place);
+  DecoderModule<Layer> plain{Layer(config)};
+  DecoderModule<Recompute<B, Layer>> recomputed{Recompute<B, Layer>(Layer(config))};
   const auto report = check_module(backend, plain, plain.rows(), 4, zero_key_biases<P>());
   BOOST_TEST(report.ok(), report.text());
   BOOST_TEST(report.tensors.size() >= 2 * 27u);
@@ -197,29 +202,41 @@ void check_checkpointing() {
 BOOST_AUTO_TEST_SUITE(layers)
 
 BOOST_AUTO_TEST_CASE(encoder_layer) {
-  check_encoder_layer<LinearProjections>(0.0, Activation::Silu);
-  check_encoder_layer<LinearProjections>(0.1, Activation::Gelu);
-  check_encoder_layer<paper::marian>(0.1, Activation::Relu);
+  check_layer<LinearProjections>(0.0, Activation::Silu);
+  check_layer<LinearProjections>(0.1, Activation::Gelu);
+  check_layer<paper::marian>(0.1, Activation::Relu);
+  check_layer<LinearProjections>(0.0, Activation::Silu, NormPlace::Pre);
+  check_layer<paper::marian>(0.1, Activation::Gelu, NormPlace::Pre);
+}
+
+BOOST_AUTO_TEST_CASE(causal_layer) {
+  check_layer<LinearProjections, CausalLayer>(0.1, Activation::Gelu);
+  check_layer<LinearProjections, CausalLayer>(0.1, Activation::Silu, NormPlace::Pre);
 }
 
 BOOST_AUTO_TEST_CASE(decoder_layer) {
   check_decoder_layer<LinearProjections>(0.0, Activation::Silu);
   check_decoder_layer<LinearProjections>(0.1, Activation::Mish);
   check_decoder_layer<paper::marian>(0.1, Activation::Silu);
+  check_decoder_layer<LinearProjections>(0.0, Activation::Silu, NormPlace::Pre);
+  check_decoder_layer<paper::marian>(0.1, Activation::Relu, NormPlace::Pre);
 }
 
 BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {
   const Ragged offsets(target_lengths);
   using Encoder = EncoderLayer<B, paper::marian>;
-  const auto encoder = [&](bool recompute) {
-    return passes(Recompute<B, Encoder>(Encoder(layer_config(0.1)), recompute), 8, 8, offsets);
+  const auto encoder = [&](bool recompute, NormPlace place) {
+    return passes(Recompute<B, Encoder>(Encoder(layer_config(0.1, Activation::Silu, place)), recompute), 8, 8, offsets);
   };
-  require_equal(encoder(false), encoder(true));
   using Decoder = DecoderLayer<B, paper::marian>;
-  const auto decoder = [&](bool recompute) {
-    return passes(DecoderModule(Recompute<B, Decoder>(Decoder(layer_config(0.1)), recompute)), 16, 8);
+  const auto decoder = [&](bool recompute, NormPlace place) {
+    return passes(DecoderModule(Recompute<B, Decoder>(Decoder(layer_config(0.1, Activation::Silu, place)), recompute)),
+                  16, 8);
   };
-  require_equal(decoder(false), decoder(true));
+  for (const auto place : {NormPlace::Post, NormPlace::Pre}) {
+    require_equal(encoder(false, place), encoder(true, place));
+    require_equal(decoder(false, place), decoder(true, place));
+  }
   require_equal(passes(Linear<B>(4, 4), 7, 7), passes(Recompute<B, Linear<B>>(Linear<B>(4, 4)), 7, 7));
   require_equal(passes(Neural<B>(ProjectorConfig{4, 4}), 7, 7),
                 passes(Recompute<B, Neural<B>>(Neural<B>(ProjectorConfig{4, 4})), 7, 7));
@@ -242,6 +259,16 @@ BOOST_AUTO_TEST_CASE(two_layers) {
   config.scale_embedding = false;
   config.activation_function = Activation::Gelu;
   check_marian<LinearProjections>(config, 0.1, zero_key_biases<LinearProjections>());
+}
+
+BOOST_AUTO_TEST_CASE(pre_norm) {
+  for (const bool checkpointing : {false, true}) {
+    auto config = tiny::config(2, 4, 0.1);
+    config.normalize_before = true;
+    config.gradient_checkpointing = checkpointing;
+    check_marian<LinearProjections>(config, 0.1, zero_key_biases<LinearProjections>());
+    check_marian<neural_attention::paper::marian>(config, 0.1, zero_key_biases<neural_attention::paper::marian>());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {

@@ -1,6 +1,6 @@
-// Options of training together. All combinations of dropout, label smoothing, bfloat16 products, batches by tokens and
-// accumulation, which change what is computed; in each of them recomputed activations and more threads must not change
-// a bit, and accumulated parts must have the gradient of the undivided batch.
+// Options of training together. All combinations of pre-norm, dropout, label smoothing, bfloat16 products, batches by
+// tokens and accumulation, which change what is computed; in each of them recomputed activations and more threads must
+// not change a bit, and accumulated parts must have the gradient of the undivided batch.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_options
 #include <boost/test/unit_test.hpp>
@@ -24,13 +24,14 @@ using B = Cpu<float>;
 constexpr int vocabulary = 67, sequences = 18, parts_of_step = 3;
 
 struct Options {
-  bool dropout = false, smoothing = false, bfloat16 = false, by_tokens = false, accumulation = false;
+  bool pre_norm = false, dropout = false, smoothing = false, bfloat16 = false, by_tokens = false, accumulation = false;
   bool checkpointing = false, misplaced = false;
   int threads = 1;
 
   std::string text() const {
     std::string result;
     const auto add = [&](bool on, const char* name) { result += on ? std::string(" ") + name : std::string(); };
+    add(pre_norm, "normalize_before");
     add(dropout, "dropout");
     add(smoothing, "label_smoothing");
     add(bfloat16, "bfloat16");
@@ -62,6 +63,7 @@ struct Translation {
     config.vocab_size = vocabulary;
     config.pad_token_id = vocabulary - 1;
     config.max_position_embeddings = 32;
+    config.normalize_before = how.pre_norm;
     config.gradient_checkpointing = how.checkpointing;
     return config;
   }
@@ -97,6 +99,7 @@ struct MaskedLm {
     config.vocab_size = vocabulary;
     config.hidden_size = 16;
     config.max_position_embeddings = 34;
+    config.normalize_before = how.pre_norm;
     config.gradient_checkpointing = how.checkpointing;
     return config;
   }
@@ -183,8 +186,9 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 
 std::vector<Options> combinations() {
   std::vector<Options> all;
-  for (int bits = 0; bits < 32; ++bits)
-    all.push_back({.dropout = (bits & 1) != 0,
+  for (int bits = 0; bits < 64; ++bits)
+    all.push_back({.pre_norm = (bits & 32) != 0,
+                   .dropout = (bits & 1) != 0,
                    .smoothing = (bits & 2) != 0,
                    .bfloat16 = (bits & 4) != 0,
                    .by_tokens = (bits & 8) != 0,

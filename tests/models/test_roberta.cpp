@@ -62,6 +62,8 @@ void check_variant() {
   check_roberta<P>(config, 0.1);
   config.gradient_checkpointing = true;
   check_roberta<P>(config, 0.0);
+  config.normalize_before = true;
+  check_roberta<P>(config, 0.1);
 }
 
 /// The loss and all gradients of training passes over consecutive parts of one batch.

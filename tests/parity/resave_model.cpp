@@ -113,7 +113,7 @@ void save_random(const std::string& config, const std::string& to) {
 /// Calls use.operator()<Model>() with the type of a config.json.
 template <class Use>
 void with_model_of(const std::string& config, Use&& use) {
-  if (na::io::get<std::string>(na::io::read_json(config), "model_type", config) == "roberta")
+  if (na::io::get<std::string>(na::io::read_json(config), "model_type", config).starts_with("roberta"))
     use.template operator()<examples::AnyRoberta>();
   else
     use.template operator()<examples::AnyMarian>();

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 
 import marian_variants as variants
 import model_goldens
 from marian_generation import generations
-from model_goldens import attention_mask, offsets, pack, pad_rows, require
+from model_goldens import attention_mask, keep_output, offsets, pack, pad_rows, require
 from model_variants import all_linear
 
 
@@ -48,16 +47,20 @@ class Batch:
         labels = pad_rows(self.targets, -100)
         ids = pad_rows(self.sources, model.config.pad_token_id)
         mask = attention_mask(self.sources)
-        return model(
-            input_ids=ids, attention_mask=mask, labels=labels, output_hidden_states=True, return_dict=True
-        ), labels
+        self.last_layers = {}
+        with (keep_output(model.model.encoder.layers[-1], self.last_layers, "encoder"),
+              keep_output(model.model.decoder.layers[-1], self.last_layers, "decoder")):
+            return model(
+                input_ids=ids, attention_mask=mask, labels=labels, output_hidden_states=True, return_dict=True
+            ), labels
 
     def packed(self, result) -> dict:
         lengths = {"encoder": [len(source) for source in self.sources], "decoder": [len(one) for one in self.targets]}
         tensors = {"output.logits": pack(result.logits, lengths["decoder"])}
         for side, states in (("encoder", result.encoder_hidden_states), ("decoder", result.decoder_hidden_states)):
             tensors[f"output.{side}_embedding"] = pack(states[0], lengths[side])
-            for layer, state in enumerate(states[1:]):
+            # The last of Hugging Face's states is that behind the final LayerNorm, where there is one.
+            for layer, state in enumerate((*states[1:-1], self.last_layers[side])):
                 tensors[f"output.{side}_layer.{layer}"] = pack(state, lengths[side])
             tensors[f"output.{side}"] = pack(states[-1], lengths[side])
         require(states[0].shape[1] == max(lengths["decoder"]), "decoder inputs have another length than the labels")
@@ -75,7 +78,7 @@ def make(subject: variants.Subject, folder: Path) -> int:
     model = variants.build(subject)
     config = model.config
     if all_linear(subject.projectors):
-        stock = transformers.MarianMTModel(config)
+        stock = subject.stock()
         require(list(stock.state_dict()) == list(model.state_dict()), "the linear preset is not the stock model")
         require(str(stock) == str(model), "the linear preset's modules are not the stock model's")
 
@@ -111,4 +114,4 @@ def make(subject: variants.Subject, folder: Path) -> int:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message="Using the model-agnostic default `max_length`")  # 20 is meant
-    model_goldens.run(__doc__, "marian", variants, make, limit=2_200_000)
+    model_goldens.run(__doc__, "marian", variants, make, limit=2_700_000)

@@ -2,6 +2,7 @@
 
 model_variants.py tells which projections there are. The replacement is made in every MarianAttention (encoder self,
 decoder self, decoder cross). The scale d_head^-0.5 that MarianAttention applies after q_proj stays as it is.
+A pre-norm Marian is Hugging Face's Pegasus: the same names, and a LayerNorm behind each stack.
 
 A Subject is one model to be compared: the sizes, the projections of each role, the lengths of the sentences and seeds.
 PRESETS are the committed ones, random_subject() draws others.
@@ -13,8 +14,9 @@ from typing import Tuple
 
 import numpy as np
 import torch
-from transformers import MarianConfig, MarianMTModel
+from transformers import MarianConfig, MarianMTModel, PegasusConfig, PegasusForConditionalGeneration
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
+from transformers.models.pegasus.modeling_pegasus import PegasusAttention, PegasusSinusoidalPositionalEmbedding
 
 from model_variants import fill_randomly, random_roles, replace_projections, roles
 
@@ -39,6 +41,7 @@ class Subject:
     scale_embedding: bool = True
     max_length: int = 20  # of generation
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
+    normalize_before: bool = False
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "k_proj"
@@ -51,12 +54,14 @@ class Subject:
     def attentions(self) -> int:
         return self.layers[0] + 2 * self.layers[1]
 
-    def config(self) -> MarianConfig:
-        return MarianConfig(**self.config_dict())
+    def stock(self):
+        """Hugging Face's model, its projections not replaced."""
+        config = (PegasusConfig if self.normalize_before else MarianConfig)(**self.config_dict())
+        return (PegasusForConditionalGeneration if self.normalize_before else MarianMTModel)(config)
 
     def config_dict(self) -> dict:
         return dict(
-            model_type="marian",
+            model_type="pegasus" if self.normalize_before else "marian",
             vocab_size=self.vocabulary,
             decoder_vocab_size=self.vocabulary,
             d_model=self.d_model,
@@ -96,6 +101,8 @@ PRESETS = [
     Subject("mixed", roles("linear", "neural", "plain_neural", "neural", expansion=3), 367, 6, (1, 2), (1, 3), (13, 10),
             33),
     Subject("residual", roles(*["residual"] * 4), 754, 10, (2, 1), (5, 2), (12, 18), 35),
+    Subject("pre_norm", roles("neural", "neural", "linear", "neural"), 70, 10, (2, 2), (2, 5), (16, 11), 32,
+            max_length=14, normalize_before=True),
 ]
 
 
@@ -129,6 +136,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
         scale_embedding=bool(draw(0, 3)),
         max_length=draw(8, 24),
         end_bias=float(generator.uniform(0.0, 4.0)),
+        normalize_before=bool(draw(0, 1)),
         chosen=False,
     )
 
@@ -136,7 +144,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
 def attentions(model: MarianMTModel) -> list:
     """The projections of each attention, as replace_projections wants them."""
     return [{role: (module, name) for role, name in MEMBERS.items()}
-            for module in model.modules() if isinstance(module, MarianAttention)]
+            for module in model.modules() if isinstance(module, (MarianAttention, PegasusAttention))]
 
 
 def sinusoidal_table(positions: int, width: int) -> np.ndarray:
@@ -149,7 +157,7 @@ def sinusoidal_table(positions: int, width: int) -> np.ndarray:
 def widen_position_tables(model: MarianMTModel) -> None:
     """Replaces the tables, which HF rounds to float32 even in a float64 model, by the same formula in float64."""
     for module in model.modules():
-        if isinstance(module, MarianSinusoidalPositionalEmbedding):
+        if isinstance(module, (MarianSinusoidalPositionalEmbedding, PegasusSinusoidalPositionalEmbedding)):
             table = sinusoidal_table(*module.weight.shape)
             rounded = torch.from_numpy(table.astype(np.float32)).double()
             if not torch.equal(rounded, module.weight.data):
@@ -175,8 +183,8 @@ def fill(model: MarianMTModel, subject: Subject) -> None:
 
 def build(subject: Subject) -> MarianMTModel:
     """A float64 model in evaluation mode with seeded parameters; its tied embedding keeps HF's padding_idx."""
-    config = subject.config()
-    model = MarianMTModel(config)
+    model = subject.stock()
+    config = model.config
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")

@@ -59,6 +59,14 @@ def pack(padded: torch.Tensor, lengths) -> np.ndarray:
     return torch.cat([row[:length] for row, length in zip(padded, lengths)]).detach().numpy().copy()
 
 
+def keep_output(module, into: dict, name: str):
+    """Until the hook that this returns is removed, as `with` does, into[name] is what the module gave last."""
+    def keep(module, inputs, output):
+        into[name] = output[0] if isinstance(output, tuple) else output
+
+    return module.register_forward_hook(keep)
+
+
 def check_packing(model, batch, tensors: dict) -> None:
     """Each sequence alone, without any padding, gives the same rows as the padded batch."""
     alone = [one.packed(one.forward(model)[0]) for one in batch.alone()]

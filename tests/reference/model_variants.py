@@ -57,6 +57,9 @@ def replace_projections(places: list, projectors: dict) -> None:
 def saved_names(model) -> list:
     """The names that HF writes to a file: aliases of tied tensors and constant tables left out."""
     dropped = set(model._tied_weights_keys) | set(model._keys_to_ignore_on_save or ())
+    # Pegasus does not list these: its positions, and what its two halves share.
+    dropped |= {f"{name}.weight" for name, module in model.named_modules() if hasattr(module, "create_weight")}
+    dropped |= {name for name in model.state_dict() if name.endswith(".embed_tokens.weight")}
     return [name for name in model.state_dict() if name not in dropped]
 
 

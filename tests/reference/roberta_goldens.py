@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 
 import model_goldens
 import roberta_variants as variants
-from model_goldens import attention_mask, offsets, pack, pad_rows, require
+from model_goldens import attention_mask, keep_output, offsets, pack, pad_rows, require
 from model_variants import all_linear
 
 
@@ -40,26 +39,22 @@ class Batch:
     def forward(self, model):
         labels = pad_rows(self.labels, -100)
         ids = pad_rows(self.sequences, model.config.pad_token_id)
-        with self.output_layer_sees(model):
+        self.kept = {}
+        with (keep_output(model.lm_head.layer_norm, self.kept, "states"),
+              keep_output(model.base_model.encoder.layer[-1], self.kept, "last layer")):
             result = model(input_ids=ids, attention_mask=attention_mask(self.sequences), labels=labels,
                            output_hidden_states=True, return_dict=True)
         return result, labels
-
-    def output_layer_sees(self, model):
-        """Keeps the states [batch, longest, width] in front of the output layer, which results do not have."""
-        def keep(module, inputs, output):
-            self.states = output
-
-        return model.lm_head.layer_norm.register_forward_hook(keep)
 
     def packed(self, result) -> dict:
         lengths = [len(ids) for ids in self.sequences]
         masked = np.concatenate(self.labels) != -100
         states = result.hidden_states
         tensors = {"output.embedding": pack(states[0], lengths)}
-        for layer, state in enumerate(states[1:]):
+        # The last of Hugging Face's states is that behind the final LayerNorm, where there is one.
+        for layer, state in enumerate((*states[1:-1], self.kept["last layer"])):
             tensors[f"output.layer.{layer}"] = pack(state, lengths)
-        tensors["output.masked_states"] = pack(self.states, lengths)[masked]
+        tensors["output.masked_states"] = pack(self.kept["states"], lengths)[masked]
         tensors["output.logits"] = pack(result.logits, lengths)[masked]
         return tensors
 
@@ -67,9 +62,9 @@ class Batch:
         """Padding inside a sequence is looked up, in both tables, and gives no gradient to either."""
         d_logits, = torch.autograd.grad(loss, [result.logits], retain_graph=True)
         pad = model.config.pad_token_id
-        model_goldens.check_padding_row(found["roberta.embeddings.word_embeddings.weight"], pad,
-                                        model.config.bos_token_id, d_logits, self.states)
-        positions = found["roberta.embeddings.position_embeddings.weight"]
+        model_goldens.check_padding_row(found[f"{model.base_model_prefix}.embeddings.word_embeddings.weight"], pad,
+                                        model.config.bos_token_id, d_logits, self.kept["states"])
+        positions = found[f"{model.base_model_prefix}.embeddings.position_embeddings.weight"]
         require(not positions[pad].any(), "the position of padding has a gradient")
         require(np.abs(positions[pad + 1]).max() > 1e-7, "the first position has no gradient")
         require(not positions[:pad].any(), "a row before the first position was looked up")
@@ -103,7 +98,7 @@ def make(subject: variants.Subject, folder: Path) -> int:
     torch.manual_seed(0)
     model = variants.build(subject)
     if all_linear(subject.projectors):
-        stock = transformers.RobertaForMaskedLM(model.config)
+        stock = subject.stock()
         require(list(stock.state_dict()) == list(model.state_dict()), "the linear preset is not the stock model")
         require(str(stock) == str(model), "the linear preset's modules are not the stock model's")
     batch = random_batch(np.random.default_rng(subject.seed + 77), subject)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Tuple
 
 import numpy as np
-from transformers import RobertaConfig, RobertaForMaskedLM
+from transformers import RobertaConfig, RobertaForMaskedLM, RobertaPreLayerNormConfig, RobertaPreLayerNormForMaskedLM
 from transformers.models.roberta.modeling_roberta import RobertaAttention
+from transformers.models.roberta_prelayernorm.modeling_roberta_prelayernorm import RobertaPreLayerNormAttention
 
 from model_variants import fill_randomly, random_roles, replace_projections, roles
 
@@ -30,6 +31,7 @@ class Subject:
     activation: str = "gelu"
     norm_eps: float = 1e-5  # of the model's own LayerNorms; those of the projections have 1e-5
     types: int = 1
+    normalize_before: bool = False
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "self.key"
@@ -42,13 +44,15 @@ class Subject:
     def pad_id(self) -> int:
         return self.special[1]
 
-    def config(self) -> RobertaConfig:
-        return RobertaConfig(**self.config_dict())
+    def stock(self):
+        """Hugging Face's model, its projections not replaced."""
+        config = (RobertaPreLayerNormConfig if self.normalize_before else RobertaConfig)(**self.config_dict())
+        return (RobertaPreLayerNormForMaskedLM if self.normalize_before else RobertaForMaskedLM)(config)
 
     def config_dict(self) -> dict:
         begin, pad, end = self.special
         return dict(
-            model_type="roberta",
+            model_type="roberta-prelayernorm" if self.normalize_before else "roberta",
             vocab_size=self.vocabulary,
             hidden_size=self.width,
             num_hidden_layers=self.layers,
@@ -75,6 +79,8 @@ PRESETS = [
     Subject("mixed", roles("linear", "neural", "plain_neural", "residual", expansion=3), 14, 6, 2, 1, 13, 33,
             special=(5, 3, 0), activation="swish", norm_eps=1e-3),
     Subject("plain", roles(*["plain_neural"] * 4), 15, 14, 1, 7, 11, 35),
+    Subject("pre_norm", roles("plain_neural", "plain_neural", "plain_neural", "linear"), 16, 10, 2, 2, 15, 30,
+            normalize_before=True),
 ]
 
 
@@ -99,6 +105,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
         activation=("gelu", "swish", "relu", "mish")[draw(0, 3)],
         norm_eps=(1e-5, 1e-12, 1e-3)[draw(0, 2)],
         types=draw(1, 2),
+        normalize_before=bool(draw(0, 1)),
         chosen=False,
     )
 
@@ -107,13 +114,14 @@ def attentions(model: RobertaForMaskedLM) -> list:
     """The projections of each attention, as replace_projections wants them."""
     return [
         {**{role: (attention.self, role) for role in ("query", "key", "value")}, "output": (attention.output, "dense")}
-        for attention in model.modules() if isinstance(attention, RobertaAttention)
+        for attention in model.modules() 
+        if isinstance(attention, (RobertaAttention, RobertaPreLayerNormAttention))
     ]
 
 
 def build(subject: Subject) -> RobertaForMaskedLM:
     """A float64 model in evaluation mode with seeded parameters; its embeddings keep HF's padding_idx."""
-    model = RobertaForMaskedLM(subject.config())
+    model = subject.stock()
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
@@ -123,8 +131,8 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     # Hugging Face has put the positions behind the LayerNorm; the committed values are drawn in the former order.
     leading = ("word_embeddings", "position_embeddings")
     fill_randomly(model, subject.seed, order=lambda name: not name.startswith(tuple(
-        f"roberta.embeddings.{table}." for table in leading)))
-    embeddings, head = model.roberta.embeddings, model.lm_head
+        f"{model.base_model_prefix}.embeddings.{table}." for table in leading)))
+    embeddings, head = model.base_model.embeddings, model.lm_head
     if {embeddings.word_embeddings.padding_idx, embeddings.position_embeddings.padding_idx} != {subject.pad_id}:
         raise AssertionError("an embedding lost its padding index")
     if head.decoder.weight is not embeddings.word_embeddings.weight or head.decoder.bias is not head.bias:

@@ -78,7 +78,7 @@ class MemoryCache {
   const KeyValueViews<B>& views() const { return views_; }
 
   /// Row i sees what row parents[i] saw. Nothing is copied.
-  void reorder(std::span<const int> parents) {
+  void reorder(B&, std::span<const int> parents) {
     const auto pick = [&](auto& items, auto& next) {
       next.clear();
       for (const int parent : parents) next.push_back(items[static_cast<std::size_t>(parent)]);

@@ -53,6 +53,7 @@ class MultiHeadAttention {
         key_(with_widths(config.key, config)),
         value_(with_widths(config.value, config)),
         output_(with_widths(config.output, config)),
+        width_(config.d_model),
         shape_{config.heads, 1.0 / std::sqrt(double(config.d_model) / config.heads), false},
         dropout_(config.dropout) {}
 
@@ -123,6 +124,7 @@ class MultiHeadAttention {
   }
 
   int heads() const { return shape_.heads; }
+  int width() const { return width_; }
 
  private:
   static ProjectorConfig with_widths(ProjectorConfig projector, const AttentionConfig& config) {
@@ -152,6 +154,7 @@ class MultiHeadAttention {
   Key key_;
   Value value_;
   Output output_;
+  int width_;
   AttentionShape shape_;
   double dropout_;
   RandomSite dropout_site_;

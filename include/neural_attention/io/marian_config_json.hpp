@@ -11,15 +11,17 @@ namespace neural_attention::io {
 
 template <>
 struct ConfigKeys<MarianConfig> {
-  static constexpr const char* model_type = "marian";
-  static constexpr const char* architecture = "MarianMTModel";
+  static constexpr ModelKind post_norm = {"marian", "MarianMTModel"};
+  static constexpr ModelKind pre_norm = {"pegasus", "PegasusForConditionalGeneration"};
 
   static nlohmann::ordered_json of_a_new_model(const MarianConfig& config) {
-    return {{"bos_token_id", config.eos_token_id},
-            {"forced_eos_token_id", config.eos_token_id},
-            {"is_encoder_decoder", true},
-            {"share_encoder_decoder_embeddings", true},
-            {"use_cache", true}};
+    nlohmann::ordered_json keys = {{"bos_token_id", config.eos_token_id},
+                                   {"forced_eos_token_id", config.eos_token_id},
+                                   {"is_encoder_decoder", true},
+                                   {"share_encoder_decoder_embeddings", true},
+                                   {"use_cache", true}};
+    if (config.normalize_before) keys.update({{"add_final_layer_norm", true}, {"normalize_before", true}});
+    return keys;
   }
   static nlohmann::ordered_json derived(const MarianConfig& config) {
     return {{"decoder_vocab_size", config.vocab_size},
@@ -35,9 +37,11 @@ struct ConfigKeys<MarianConfig> {
     must_be("tie_word_embeddings", true, "an output layer that shares the embedding's matrix");
     must_be("is_encoder_decoder", true, "an encoder and a decoder");
     must_be("static_position_embeddings", true, "positions from a table of sines");
-    must_be("normalize_before", false, "LayerNorm behind each sublayer");
     must_be("normalize_embedding", false, "no LayerNorm behind the embedding");
-    must_be("add_final_layer_norm", false, "no LayerNorm behind the last layer");
+    if (get_or<bool>(json, "normalize_before", detail::names(json, pre_norm, path), path))
+      must_be("add_final_layer_norm", true, "a LayerNorm behind the last of the pre-norm layers");
+    else
+      must_be("add_final_layer_norm", false, "no LayerNorm behind the last layer");
     const auto same = [&](const char* key, const char* other, const char* meaning) {
       if (!json.contains(key) || json.at(key).is_null() || !json.contains(other)) return;
       const auto value = get<int>(json, key, path), expected = get<int>(json, other, path);
@@ -54,10 +58,10 @@ struct ConfigKeys<MarianConfig> {
   }
   static nlohmann::ordered_json write_own(const MarianConfig& config) { return {{"xavier_init", config.xavier_init}}; }
 
-  /// What Hugging Face's MarianConfig takes for keys that a config.json lacks.
-  static MarianConfig hugging_face_defaults() {
+  /// What Hugging Face's MarianConfig or PegasusConfig takes for keys that a config.json lacks.
+  static MarianConfig hugging_face_defaults(bool pegasus) {
     MarianConfig config;
-    config.vocab_size = 58101;
+    config.vocab_size = pegasus ? 50265 : 58101;
     config.d_model = 1024;
     config.encoder_layers = config.decoder_layers = 12;
     config.encoder_attention_heads = config.decoder_attention_heads = 16;
@@ -65,7 +69,8 @@ struct ConfigKeys<MarianConfig> {
     config.max_position_embeddings = 1024;
     config.activation_function = Activation::Gelu;
     config.scale_embedding = false;
-    config.pad_token_id = 58100;
+    config.pad_token_id = pegasus ? 0 : 58100;
+    config.eos_token_id = pegasus ? 1 : 0;
     return config;
   }
 };

@@ -1,11 +1,11 @@
 // What the config.json files of all models have in common. A Config visits its keys; ConfigKeys<Config> knows the rest:
-//   model_type, architecture        what the file says that it is
+//   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
 //   derived(config)                 keys that follow from others
-//   of_a_new_model(config)          further keys of a model that was not read from a file, in alphabetical order
+//   of_a_new_model(config)          further keys of a model that was not read from a file
 //   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
 //   read_own(own, path, config), write_own(config): what "neural_attention" holds beside the projectors. Hugging Face
 //   ignores that key.
-//   hugging_face_defaults()         the config whose values Hugging Face takes for keys that a file lacks
+//   hugging_face_defaults(pre_norm) the config whose values Hugging Face takes for keys that a file lacks
 #pragma once
 
 #include <string>
@@ -21,6 +21,12 @@ namespace neural_attention::io {
 
 template <class Config>
 struct ConfigKeys;
+
+/// What a config.json says that its model is.
+struct ModelKind {
+  const char* model_type;
+  const char* architecture;
+};
 
 /// Throws ConfigError listing the known names. "swish" and "silu" are the same.
 inline Activation activation_named(const std::string& name) {
@@ -56,6 +62,11 @@ inline void require_flag(const nlohmann::json& json, const std::string& path, co
   if (get_or<bool>(json, key, supported, path) != supported)
     throw FileError(path, "has \"" + std::string(key) + "\": " + (supported ? "false" : "true") + "; supported is " +
                               (supported ? "true" : "false") + ": " + meaning);
+}
+
+inline bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path) {
+  return json.is_object() && json.contains("model_type") &&
+         get<std::string>(json, "model_type", path) == kind.model_type;
 }
 
 /// The keys of a config.json that to_json does not make itself, as text.
@@ -97,15 +108,20 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
 /// The content of a config.json. What a loaded one said beyond our keys comes first and unchanged; what it left out
 /// stays left out.
 template <class Config>
-requires requires { ConfigKeys<Config>::model_type; }
+requires requires { ConfigKeys<Config>::post_norm; }
 nlohmann::ordered_json to_json(const Config& config) {
   using Keys = ConfigKeys<Config>;
-  nlohmann::ordered_json json = {{"architectures", {Keys::architecture}}, {"model_type", Keys::model_type}};
+  const ModelKind& kind = config.normalize_before ? Keys::pre_norm : Keys::post_norm;
+  nlohmann::ordered_json json = {{"architectures", {kind.architecture}}, {"model_type", kind.model_type}};
   if (config.other_keys.empty()) {
     json.update(Keys::of_a_new_model(config));
   } else {
     const auto others = parse_json(config.other_keys, "other_keys of a config");
     for (const auto& [key, value] : others.items()) json[key] = value;
+    if (json["model_type"] != kind.model_type) {  // a file of the other kind that said normalize_before
+      json["model_type"] = kind.model_type;
+      json["architectures"] = {kind.architecture};
+    }
   }
   Config::visit(config, [&]<class T>(const char* key, const T& member) {
     if constexpr (std::is_same_v<T, Activation>)
@@ -130,9 +146,16 @@ template <class Config>
 Config model_config(const nlohmann::json& json, const std::string& path, Config config) {
   using Keys = ConfigKeys<Config>;
   if (!json.is_object()) throw FileError(path, "must hold a JSON object");
-  if (json.contains("model_type") && get<std::string>(json, "model_type", path) != Keys::model_type)
-    throw FileError(path, "describes a model of type " + detail::in_quotes(get<std::string>(json, "model_type", path)) +
-                              ", expected \"" + Keys::model_type + "\"");
+  if (json.contains("model_type")) {
+    config.normalize_before = detail::names(json, Keys::pre_norm, path);
+    if (!config.normalize_before && !detail::names(json, Keys::post_norm, path))
+      throw FileError(path, "describes a model of type " +
+                                detail::in_quotes(get<std::string>(json, "model_type", path)) + ", expected \"" +
+                                Keys::post_norm.model_type + "\" or \"" + Keys::pre_norm.model_type + "\"");
+    if (config.normalize_before)
+      detail::require_flag(json, path, "normalize_before", true, "LayerNorm in front of each sublayer of such a model");
+  }
+  config.normalize_before = get_or<bool>(json, "normalize_before", config.normalize_before, path);
   Keys::refuse_unsupported(json, path);
   try {
     detail::read_config_keys(json, path, config);
@@ -147,7 +170,9 @@ Config model_config(const nlohmann::json& json, const std::string& path, Config 
 /// The config.json of a model directory.
 template <class Config>
 Config load_config(const std::string& path) {
-  return model_config(read_json(path), path, ConfigKeys<Config>::hugging_face_defaults());
+  using Keys = ConfigKeys<Config>;
+  const auto json = read_json(path);
+  return model_config(json, path, Keys::hugging_face_defaults(detail::names(json, Keys::pre_norm, path)));
 }
 
 }  // namespace neural_attention::io

@@ -11,8 +11,8 @@ namespace neural_attention::io {
 
 template <>
 struct ConfigKeys<RobertaConfig> {
-  static constexpr const char* model_type = "roberta";
-  static constexpr const char* architecture = "RobertaForMaskedLM";
+  static constexpr ModelKind post_norm = {"roberta", "RobertaForMaskedLM"};
+  static constexpr ModelKind pre_norm = {"roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM"};
 
   static nlohmann::ordered_json of_a_new_model(const RobertaConfig&) {
     return {{"position_embedding_type", "absolute"}, {"use_cache", true}};
@@ -36,7 +36,7 @@ struct ConfigKeys<RobertaConfig> {
   static nlohmann::ordered_json write_own(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
 
   /// What Hugging Face's RobertaConfig takes for keys that a config.json lacks; roberta-base's own says otherwise.
-  static RobertaConfig hugging_face_defaults() {
+  static RobertaConfig hugging_face_defaults(bool) {
     RobertaConfig config;
     config.max_position_embeddings = 512;
     config.type_vocab_size = 2;

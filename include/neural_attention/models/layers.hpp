@@ -1,206 +1,120 @@
-// Transformer layers with the normalisation after each residual sum (Vaswani et al. 2017), as Marian and RoBERTa have
-// them: x₁ = LN(x + drop(Attention(x))), y = LN(x₁ + drop(FFN(x₁))); a decoder attends to the encoder's output between.
+// Transformer layers as lists of sublayers, and stacks of equal layers. An encoder's layer is self-attention and a
+// feed-forward network; a decoder's is causal and attends to the encoder's output between them; a causal layer is that
+// of a language model without an encoder.
 #pragma once
 
+#include <optional>
+#include <span>
+#include <tuple>
+#include <utility>
 #include <vector>
 
-#include "neural_attention/attention/multi_head.hpp"
+#include "neural_attention/models/branches.hpp"
 #include "neural_attention/models/checks.hpp"
-#include "neural_attention/nn/dropout.hpp"
-#include "neural_attention/nn/feed_forward.hpp"
-#include "neural_attention/nn/normalization.hpp"
 #include "neural_attention/nn/recompute.hpp"
 
 namespace neural_attention {
 
-struct LayerConfig {
-  AttentionConfig attention;
-  int d_ff = 0;
-  Activation activation = Activation::Silu;
-  double dropout = 0.0;
-  double activation_dropout = 0.0;
-  double norm_eps = 1e-5;
-  WeightInitial initial = {};
-};
-
-/// y = LN(x + drop(branch)): the end of every half layer.
-template <class B>
-class ResidualNorm {
+/// Sublayers one after another, x and y [tokens, d]. `context` is what their branches take.
+template <class B, class... Sublayers>
+class Layer {
  public:
   struct Saved {
-    typename Dropout<B>::Saved dropout;
-    typename LayerNorm<B>::Saved norm;
+    std::tuple<typename Sublayers::Saved...> of;
   };
 
-  explicit ResidualNorm(const LayerConfig& config)
-      : dropout_(config.dropout), norm_(config.attention.d_model, config.norm_eps) {}
+  /// What the layer remembers while it decodes. A row is a sequence or, of several of one sequence, a beam.
+  struct Cache {
+    std::tuple<typename Sublayers::Cache...> of;
 
-  static void visit(auto& self, auto&& visitor) {
-    visitor("", self.norm_);
-    visitor("dropout", self.dropout_);
-  }
-
-  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> branch, Saved& saved) const {
-    return norm_.forward(pass, dropout_.forward_residual(pass, x, branch, saved.dropout), saved.norm);
-  }
-
-  /// The gradient of the sum, which is that of x, in new rows; dbranch receives that of the branch.
-  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dbranch) {
-    const auto dx = norm_.backward(pass, dy, saved.norm);
-    pass.backend.dropout(dx, saved.dropout.mask, dbranch);
-    return dx;
-  }
-
- private:
-  Dropout<B> dropout_;
-  LayerNorm<B> norm_;
-};
-
-/// x, y [tokens, d], packed by the Ragged that is its context.
-template <class B, class P, class Names = BartNames>
-class EncoderLayer {
- public:
-  struct Saved {
-    typename MultiHeadAttention<B, P, Names>::Saved attention;
-    typename ResidualNorm<B>::Saved attention_norm, final_norm;
-    typename FeedForward<B, Names>::Saved feed_forward;
+    /// Row i becomes what row parents[i] was; the children of a row share its source.
+    void reorder(B& backend, std::span<const int> parents) {
+      std::apply([&](auto&... caches) { (caches.reorder(backend, parents), ...); }, of);
+    }
   };
 
-  explicit EncoderLayer(const LayerConfig& config)
-      : attention_(config.attention),
-        attention_norm_(config),
-        feed_forward_(config.attention.d_model, config.d_ff, config.activation, config.activation_dropout,
-                      config.initial),
-        final_norm_(config) {}
+  explicit Layer(const LayerConfig& config) : sublayers_(Sublayers(config)...) {}
 
   static void visit(auto& self, auto&& visitor) {
-    visitor(Names::attention, self.attention_);
-    visitor(Names::attention_norm, self.attention_norm_);
-    FeedForward<B, Names>::visit(self.feed_forward_, visitor);
-    visitor(Names::final_norm, self.final_norm_);
+    std::apply([&](auto&... sublayers) { (Sublayers::visit(sublayers, visitor), ...); }, self.sublayers_);
   }
 
-  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const Ragged& offsets) const {
-    const auto attended = attention_.forward(pass, x, x, offsets, offsets, false, saved.attention);
-    const auto middle = attention_norm_.forward(pass, x, attended, saved.attention_norm);
-    return final_norm_.forward(pass, middle, feed_forward_.forward(pass, middle, saved.feed_forward), saved.final_norm);
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
+    each([&]<std::size_t I>() { x = sublayer<I>().forward(pass, x, std::get<I>(saved.of), context); });
+    return x;
   }
 
-  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const Ragged& offsets) {
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto& context) {
     const auto mark = pass.scratch.mark();
-    const auto branch = pass.scratch.rows(dy.rows, dy.cols);
-    const auto dmiddle = final_norm_.backward(pass, dy, saved.final_norm, branch);
-    feed_forward_.backward(pass, branch, saved.feed_forward, dmiddle);
-    const auto result = attention_norm_.backward(pass, dmiddle, saved.attention_norm, branch);
-    attention_.backward(pass, branch, offsets, offsets, false, saved.attention, result, result);
-    if (dx) pass.backend.add(result, dx);
-    return settle(pass, mark, dx, dx ? dx : result);
+    each([&]<std::size_t I>() {
+      constexpr std::size_t last = sizeof...(Sublayers) - 1 - I;
+      dy = std::get<last>(sublayers_).backward(pass, dy, std::get<last>(saved.of), context);
+    });
+    if (dx) pass.backend.add(dy, dx);
+    return settle(pass, mark, dx, dx ? dx : dy);
   }
 
- private:
-  MultiHeadAttention<B, P, Names> attention_;
-  ResidualNorm<B> attention_norm_;
-  FeedForward<B, Names> feed_forward_;
-  ResidualNorm<B> final_norm_;
-};
-
-/// What all decoder layers see: the packing of both sides and the encoder's output [source tokens, d] with its
-/// gradient, to which every layer adds.
-template <class B>
-struct DecoderContext {
-  const Ragged& target;
-  const Ragged& source;
-  Rows<B> memory;
-  Rows<B> dmemory;
-};
-
-template <class B, class P>
-class DecoderLayer {
- public:
-  struct Saved {
-    typename MultiHeadAttention<B, P>::Saved self_attention, cross_attention;
-    typename ResidualNorm<B>::Saved self_norm, cross_norm, final_norm;
-    typename FeedForward<B>::Saved feed_forward;
-  };
-
-  explicit DecoderLayer(const LayerConfig& config)
-      : self_attention_(config.attention),
-        self_norm_(config),
-        cross_attention_(config.attention),
-        cross_norm_(config),
-        feed_forward_(config.attention.d_model, config.d_ff, config.activation, config.activation_dropout,
-                      config.initial),
-        final_norm_(config) {}
-
-  static void visit(auto& self, auto&& visitor) {
-    visitor("self_attn", self.self_attention_);
-    visitor("self_attn_layer_norm", self.self_norm_);
-    visitor("encoder_attn", self.cross_attention_);
-    visitor("encoder_attn_layer_norm", self.cross_norm_);
-    FeedForward<B>::visit(self.feed_forward_, visitor);
-    visitor("final_layer_norm", self.final_norm_);
+  Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
+    return std::apply(
+        [&](const auto&... sublayers) { return Cache{{sublayers.branch().begin_decoding(pass, start)...}}; },
+        sublayers_);
   }
-
-  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
-    const auto own = self_attention_.forward(pass, x, x, on.target, on.target, true, saved.self_attention);
-    const auto first = self_norm_.forward(pass, x, own, saved.self_norm);
-    const auto other =
-        cross_attention_.forward(pass, first, on.memory, on.target, on.source, false, saved.cross_attention);
-    const auto second = cross_norm_.forward(pass, first, other, saved.cross_norm);
-    return final_norm_.forward(pass, second, feed_forward_.forward(pass, second, saved.feed_forward), saved.final_norm);
-  }
-
-  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const DecoderContext<B>& on) {
-    const auto mark = pass.scratch.mark();
-    const auto branch = pass.scratch.rows(dy.rows, dy.cols);
-    const auto dsecond = final_norm_.backward(pass, dy, saved.final_norm, branch);
-    feed_forward_.backward(pass, branch, saved.feed_forward, dsecond);
-    const auto dfirst = cross_norm_.backward(pass, dsecond, saved.cross_norm, branch);
-    cross_attention_.backward(pass, branch, on.target, on.source, false, saved.cross_attention, dfirst, on.dmemory);
-    const auto result = self_norm_.backward(pass, dfirst, saved.self_norm, branch);
-    self_attention_.backward(pass, branch, on.target, on.target, true, saved.self_attention, result, result);
-    if (dx) pass.backend.add(result, dx);
-    return settle(pass, mark, dx, dx ? dx : result);
-  }
-
-  const MultiHeadAttention<B, P>& cross_attention() const { return cross_attention_; }
 
   /// The next token of each live row: x [n, d] holds the newest ones.
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& own, const MemoryCache<B>& source) const {
-    Saved saved;
-    const auto first = self_norm_.forward(pass, x, self_attention_.decode_self(pass, x, own), saved.self_norm);
-    const auto second =
-        cross_norm_.forward(pass, first, cross_attention_.decode_cross(pass, first, source), saved.cross_norm);
-    return final_norm_.forward(pass, second, feed_forward_.forward(pass, second, saved.feed_forward), saved.final_norm);
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const {
+    each([&]<std::size_t I>() { x = sublayer<I>().decode(pass, x, std::get<I>(cache.of)); });
+    return x;
+  }
+
+  template <std::size_t I>
+  const auto& sublayer() const {
+    return std::get<I>(sublayers_);
   }
 
  private:
-  MultiHeadAttention<B, P> self_attention_;
-  ResidualNorm<B> self_norm_;
-  MultiHeadAttention<B, P> cross_attention_;
-  ResidualNorm<B> cross_norm_;
-  FeedForward<B> feed_forward_;
-  ResidualNorm<B> final_norm_;
+  static void each(auto&& use) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (use.template operator()<I>(), ...); }
+    (std::index_sequence_for<Sublayers...>{});
+  }
+
+  std::tuple<Sublayers...> sublayers_;
 };
 
-/// Equal layers in a row. Outside training the activations of a layer are dropped as soon as the next one has its
-/// input.
-template <class B, class Layer>
+template <class B, class P, class Names = BartNames>
+using EncoderLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, false>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
+
+template <class B, class P, class Names = BartNames>
+using DecoderLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, CrossAttention<B, P, Names>>,
+                           Sublayer<B, FeedForwardBranch<B, Names>>>;
+
+inline constexpr std::size_t cross_sublayer = 1;  ///< of a DecoderLayer
+
+template <class B, class P, class Names = BartNames>
+using CausalLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
+
+/// Equal layers in a row and, where they are pre-norm, a LayerNorm behind the last one. Outside training the
+/// activations of a layer are dropped as soon as the next one has its input.
+template <class B, class Element, class Names = BartNames>
 class LayerStack {
  public:
   struct Saved {
-    std::vector<typename Recompute<B, Layer>::Saved> layers;
+    std::vector<typename Recompute<B, Element>::Saved> layers;
     std::vector<Rows<B>> outputs;  ///< of each layer; only the last outside training
+    typename LayerNorm<B>::Saved norm;
   };
 
   /// Throws ConfigError where there are none or too many.
   LayerStack(int count, const LayerConfig& config, bool recompute) {
     checks::layers("the number of layers", count);
     layers_.reserve(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; ++i) layers_.emplace_back(Layer(config), recompute);
+    for (int i = 0; i < count; ++i) layers_.emplace_back(Element(config), recompute);
+    if (config.norm_place == NormPlace::Pre) norm_.emplace(config.attention.d_model, config.norm_eps);
   }
 
-  static void visit(auto& self, auto&& visitor) { visitor("", self.layers_); }
+  static void visit(auto& self, auto&& visitor) {
+    visitor(Names::layers, self.layers_);
+    if (self.norm_) visitor(Names::stack_norm, *self.norm_);
+  }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     saved.layers.resize(layers_.size());
@@ -211,22 +125,43 @@ class LayerStack {
       if (!pass.train) x = pass.saved.rewind_keeping(mark, x);
       saved.outputs[i] = x;
     }
-    return x;
+    return normed(pass, x, saved.norm);
   }
 
   /// dy lies above `mark`, the scratch stack's position before it was made; the result lies at the mark.
   Rows<B> backward(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved,
                    const auto& context) {
+    if (norm_) dy = pass.scratch.rewind_keeping(mark, norm_->backward(pass, dy, saved.norm));
     for (std::size_t i = layers_.size(); i > 0; --i)
       dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, context));
     return dy;
   }
 
+  using Caches = std::vector<typename Element::Cache>;
+  Caches begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
+    Caches caches;
+    caches.reserve(layers_.size());
+    for (const auto& layer : layers_) caches.push_back(layer.module().begin_decoding(pass, start));
+    return caches;
+  }
+
+  /// The next token of each live row: x [n, d] holds the newest ones.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].module().decode(pass, x, caches[i]);
+    typename LayerNorm<B>::Saved saved;
+    return normed(pass, x, saved);
+  }
+
   int size() const { return static_cast<int>(layers_.size()); }
-  const Layer& operator[](int i) const { return layers_[static_cast<std::size_t>(i)].module(); }
+  const Element& operator[](int i) const { return layers_[static_cast<std::size_t>(i)].module(); }
 
  private:
-  std::vector<Recompute<B, Layer>> layers_;
+  Rows<B> normed(const Pass<B>& pass, Rows<B> x, typename LayerNorm<B>::Saved& saved) const {
+    return norm_ ? norm_->forward(pass, x, saved) : x;
+  }
+
+  std::vector<Recompute<B, Element>> layers_;
+  std::optional<LayerNorm<B>> norm_;
 };
 
 }  // namespace neural_attention

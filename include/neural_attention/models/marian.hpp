@@ -1,5 +1,5 @@
 // Marian: the encoder-decoder of Hugging Face's MarianMTModel with projectors of one's choice.
-// x = √d · E[ids] + sinusoid[position], dropout; post-norm layers; logits = h Eᵀ + final_logits_bias. Packed batches.
+// x = √d · E[ids] + sinusoid[position], dropout; layers; logits = h Eᵀ + final_logits_bias. Packed batches.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "neural_attention/core/translation_batch.hpp"
-#include "neural_attention/models/attention_map.hpp"
+#include "neural_attention/models/attention_maps.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/nn/embedding.hpp"
@@ -38,16 +38,13 @@ class Marian {
     Rows<B> source_embedding, target_embedding;
   };
 
-  /// What a decoder remembers between steps: for each layer its own keys and values and those of the source. A row is a
-  /// sentence or, of several in one sentence, a beam.
+  /// What a decoder remembers of the tokens so far. A row is a sentence or, of several in one sentence, a beam.
   struct DecoderState {
-    std::vector<KeyValueCache<B>> self;
-    std::vector<MemoryCache<B>> cross;
+    typename Decoder::Caches layers;
 
     /// Row i becomes what row parents[i] was; the children of a row share its source.
     void reorder(B& backend, std::span<const int> parents) {
-      for (auto& cache : self) cache.reorder(backend, parents);
-      for (auto& cache : cross) cache.reorder(parents);
+      for (auto& cache : layers) cache.reorder(backend, parents);
     }
   };
 
@@ -67,9 +64,9 @@ class Marian {
   static void visit(auto& self, auto&& visitor) {
     visitor("model.shared", self.shared_);
     visitor("model.encoder.dropout", self.source_dropout_);
-    visitor("model.encoder.layers", self.encoder_);
+    visitor("model.encoder", self.encoder_);
     visitor("model.decoder.dropout", self.target_dropout_);
-    visitor("model.decoder.layers", self.decoder_);
+    visitor("model.decoder", self.decoder_);
     visitor("final_logits_bias", self.output_);
   }
 
@@ -240,16 +237,8 @@ typename Marian<B, P>::DecoderState Marian<B, P>::begin_decoding(const Pass<B>& 
                                                                  Saved& saved) const {
   const ArenaScope scope(pass.saved);
   const auto memory = encode(pass, batch, saved);
-  DecoderState state;
-  state.self.reserve(decoder_.size());
-  state.cross.reserve(decoder_.size());
-  for (int layer = 0; layer < decoder_.size(); ++layer) {
-    state.self.emplace_back(pass.backend, batch.sentences(), batch.sentences() * rows_per_sentence, capacity,
-                            config_.d_model);
-    auto& cross = state.cross.emplace_back(pass.backend, batch.source.offsets(), config_.d_model);
-    decoder_[layer].cross_attention().project_memory(pass, memory, cross.memory().keys(), cross.memory().values());
-  }
-  return state;
+  return {decoder_.begin_decoding(
+      pass, {batch.sentences(), batch.sentences() * rows_per_sentence, capacity, batch.source.offsets(), memory})};
 }
 
 template <class B, class P>
@@ -259,8 +248,7 @@ void Marian<B, P>::decode_next(const Pass<B>& pass, std::span<const int> ids, st
   auto x = pass.saved.rows(static_cast<int>(ids.size()), config_.d_model);
   shared_.forward(pass, ids, embedding_factor(), false, x);
   positions_.add(pass, positions, x);
-  for (int layer = 0; layer < decoder_.size(); ++layer)
-    x = decoder_[layer].decode(pass, x, state.self[layer], state.cross[layer]);
+  x = decoder_.decode(pass, x, state.layers);
   output_.logits(pass, shared_.weight, x, logits);
 }
 
@@ -276,22 +264,8 @@ std::vector<AttentionMap> Marian<B, P>::cross_attention(const Pass<B>& pass, con
   const auto memory = encode(pass, pair, saved);
   const DecoderContext<B> context{pair.decoder_input.offsets(), pair.source.offsets(), memory, {}};
   const auto target = pass.at(pair.decoder_input.place());
-  auto x = embed(target, pair.decoder_input, target_dropout_, saved.target_dropout);
-  std::vector<AttentionMap> maps;
-  for (int layer = 0; layer < decoder_.size(); ++layer) {
-    typename DecoderLayer<B, P>::Saved of_layer;
-    x = decoder_[layer].forward(target, x, of_layer, context);
-    const auto& attention = decoder_[layer].cross_attention();
-    const ArenaScope scope(pass.scratch);
-    const auto all = pass.scratch.rows(attention.heads() * queries, keys);
-    attention.probabilities(target, of_layer.cross_attention, false, all);
-    std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
-    for (int head = 0; head < attention.heads(); ++head) {
-      pass.backend.download(all.slice(head * queries, queries), host);
-      maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});
-    }
-  }
-  return maps;
+  const auto x = embed(target, pair.decoder_input, target_dropout_, saved.target_dropout);
+  return cross_attention_maps<B, P, BartNames>(target, decoder_, x, context);
 }
 
 template <class B, class P>

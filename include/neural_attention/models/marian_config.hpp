@@ -30,6 +30,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
   bool xavier_init = false;  ///< Xavier-uniform matrices and embeddings N(0, 1/d), which suit training from nothing
   int pad_token_id = -1;     ///< also what starts the decoder
   int eos_token_id = 0;
+  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind each stack
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
@@ -80,6 +81,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
     layer.activation = activation_function;
     layer.dropout = dropout;
     layer.activation_dropout = activation_dropout;
+    layer.norm_place = normalize_before ? NormPlace::Pre : NormPlace::Post;
     layer.initial = initial;
     return layer;
   }

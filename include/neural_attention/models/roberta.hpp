@@ -1,11 +1,12 @@
 // RoBERTa: the masked language model of Hugging Face's RobertaForMaskedLM with projectors of one's choice.
-// x = drop(LN(E[ids] + T[types] + P[positions])); post-norm layers; the head sees the masked rows. Packed batches.
+// x = drop(LN(E[ids] + T[types] + P[positions])); layers; the head sees the masked rows. Packed batches.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "neural_attention/core/masked_batch.hpp"
@@ -23,7 +24,7 @@ class Roberta {
   using Projections = P;
   using Config = RobertaConfig;
   using Batch = MaskedBatch;
-  using Encoder = LayerStack<B, EncoderLayer<B, P, BertNames>>;
+  using Encoder = LayerStack<B, EncoderLayer<B, P, BertNames>, BertNames>;
 
   /// What forward keeps for backward. Kept between steps: its vectors do not grow again.
   struct Saved {
@@ -48,23 +49,26 @@ class Roberta {
   }
 
   static void visit(auto& self, auto&& visitor) {
-    visitor("roberta.embeddings.word_embeddings", self.words_);
-    visitor("roberta.embeddings.position_embeddings", self.positions_);
-    visitor("roberta.embeddings.token_type_embeddings", self.types_);
-    visitor("roberta.embeddings.LayerNorm", self.norm_);
-    visitor("roberta.embeddings.dropout", self.dropout_);
-    visitor("roberta.encoder.layer", self.encoder_);
+    const std::string root = self.config_.normalize_before ? "roberta_prelayernorm" : "roberta";
+    visitor(root + ".embeddings.word_embeddings", self.words_);
+    visitor(root + ".embeddings.position_embeddings", self.positions_);
+    visitor(root + ".embeddings.token_type_embeddings", self.types_);
+    visitor(root + ".embeddings.LayerNorm", self.norm_);
+    visitor(root + ".embeddings.dropout", self.dropout_);
+    visitor(root, self.encoder_);
     visitor("lm_head", self.head_);
   }
 
   /// What files of Hugging Face's may hold otherwise: {other name, name} of tied tensors, and what does not belong to
   /// the masked language model (patterns).
-  static constexpr std::array<std::array<std::string_view, 2>, 2> aliases = {
+  static constexpr std::array<std::array<std::string_view, 2>, 3> aliases = {
       {{"lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight"},
+       {"lm_head.decoder.weight", "roberta_prelayernorm.embeddings.word_embeddings.weight"},
        {"lm_head.decoder.bias", "lm_head.bias"}}};
   static constexpr std::array<std::string_view, 0> optional_names = {};
-  static constexpr std::array<std::string_view, 2> ignored_names = {"roberta.embeddings.position_ids",
-                                                                    "roberta.pooler.*"};
+  static constexpr std::array<std::string_view, 4> ignored_names = {
+      "roberta.embeddings.position_ids", "roberta.pooler.*", "roberta_prelayernorm.embeddings.position_ids",
+      "roberta_prelayernorm.pooler.*"};
 
   const RobertaConfig& config() const { return config_; }
   ParameterStore<B>& parameters() { return parameters_; }

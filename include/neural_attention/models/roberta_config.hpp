@@ -26,6 +26,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   int bos_token_id = 0;
   int pad_token_id = 1;
   int eos_token_id = 2;
+  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind the last one
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
@@ -74,6 +75,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
     layer.activation = hidden_act;
     layer.dropout = hidden_dropout_prob;
     layer.norm_eps = layer_norm_eps;
+    layer.norm_place = normalize_before ? NormPlace::Pre : NormPlace::Post;
     layer.initial = weights;
     return layer;
   }

@@ -1,12 +1,12 @@
-// What the parts of a transformer layer are called in files. Models of one architecture and different names share their
-// code; the names come as a type.
+// What the parts of transformer layers and of their stacks are called in files. Models of one architecture and
+// different names share their code; the names come as a type.
 #pragma once
 
 #include "neural_attention/core/language.hpp"
 
 namespace neural_attention {
 
-/// As Hugging Face's Marian, which follows BART.
+/// As Hugging Face's Marian and its pre-norm relative Pegasus, which follow BART.
 struct BartNames {
   static constexpr const char* query = "q_proj";
   static constexpr const char* key = "k_proj";
@@ -15,14 +15,21 @@ struct BartNames {
   static constexpr const char* attention_dropout = "dropout";
 
   static constexpr const char* attention = "self_attn";
-  static constexpr const char* attention_norm = "self_attn_layer_norm";
+  static constexpr const char* attention_post_norm = "self_attn_layer_norm";
+  static constexpr const char* attention_pre_norm = "self_attn_layer_norm";
+  static constexpr const char* cross_attention = "encoder_attn";
+  static constexpr const char* cross_attention_norm = "encoder_attn_layer_norm";
   static constexpr const char* inner = "fc1";
   static constexpr const char* outer = "fc2";
   static constexpr const char* activation_dropout = "activation_dropout";
-  static constexpr const char* final_norm = "final_layer_norm";
+  static constexpr const char* final_post_norm = "final_layer_norm";
+  static constexpr const char* final_pre_norm = "final_layer_norm";
+
+  static constexpr const char* layers = "layers";
+  static constexpr const char* stack_norm = "layer_norm";
 };
 
-/// As Hugging Face's RoBERTa, which follows BERT.
+/// As Hugging Face's RoBERTa, which follows BERT, and its RobertaPreLayerNorm.
 struct BertNames {
   static constexpr const char* query = "self.query";
   static constexpr const char* key = "self.key";
@@ -31,11 +38,16 @@ struct BertNames {
   static constexpr const char* attention_dropout = "self.dropout";
 
   static constexpr const char* attention = "attention";
-  static constexpr const char* attention_norm = "attention.output.LayerNorm";
+  static constexpr const char* attention_post_norm = "attention.output.LayerNorm";
+  static constexpr const char* attention_pre_norm = "attention.LayerNorm";
   static constexpr const char* inner = "intermediate.dense";
   static constexpr const char* outer = "output.dense";
   static constexpr const char* activation_dropout = "intermediate.dropout";
-  static constexpr const char* final_norm = "output.LayerNorm";
+  static constexpr const char* final_post_norm = "output.LayerNorm";
+  static constexpr const char* final_pre_norm = "intermediate.LayerNorm";
+
+  static constexpr const char* layers = "encoder.layer";
+  static constexpr const char* stack_norm = "LayerNorm";
 };
 
 }  // namespace neural_attention

@@ -1,0 +1,141 @@
+// The branches of a transformer layer's sublayers, x and y [n, d]: attention to the sequence itself, attention to an
+// encoder's output, and the feed-forward network. All have one interface:
+//   forward(pass, x, saved, context), backward(pass, dy, saved, dx, context), which adds to dx,
+//   begin_decoding(pass, start), which makes a Cache, and decode(pass, x, cache) for the next token of each live row.
+// `context` says how x is packed: a Ragged, or a DecoderContext.
+#pragma once
+
+#include <span>
+
+#include "neural_attention/models/sublayer.hpp"
+#include "neural_attention/nn/feed_forward.hpp"
+
+namespace neural_attention {
+
+/// What all layers of a decoder see: the packing of both sides and the encoder's output [source tokens, d] with its
+/// gradient, to which every layer adds.
+template <class B>
+struct DecoderContext {
+  const Ragged& target;
+  const Ragged& source;
+  Rows<B> memory;
+  Rows<B> dmemory;
+};
+
+/// What caches begin with: `rows` live rows that may become `slots`, at most `limit` tokens in each, and the encoder's
+/// output [source tokens, d], row i seeing sequence i of it.
+template <class B>
+struct DecodingStart {
+  int rows;
+  int slots;
+  int limit;
+  const Ragged& source;
+  Rows<B> memory;
+};
+
+inline const Ragged& own_sequences(const Ragged& sequences) { return sequences; }
+template <class B>
+const Ragged& own_sequences(const DecoderContext<B>& context) {
+  return context.target;
+}
+
+/// Attention to the sequence itself; with `causal` to the tokens up to the own one.
+template <class B, class P, class Names, bool causal>
+class SelfAttention : public MultiHeadAttention<B, P, Names> {
+  using Attention = MultiHeadAttention<B, P, Names>;
+
+ public:
+  static constexpr const char* name = Names::attention;
+  static constexpr const char* post_norm = Names::attention_post_norm;
+  static constexpr const char* pre_norm = Names::attention_pre_norm;
+
+  using Saved = typename Attention::Saved;
+  using Cache = KeyValueCache<B>;
+
+  explicit SelfAttention(const LayerConfig& config) : Attention(config.attention) {}
+
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
+    const Ragged& own = own_sequences(context);
+    return Attention::forward(pass, x, x, own, own, causal, saved);
+  }
+  void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto& context) {
+    const Ragged& own = own_sequences(context);
+    Attention::backward(pass, dy, own, own, causal, saved, dx, dx);
+  }
+
+  Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
+    static_assert(causal, "only causal attention decodes token by token");
+    return Cache(pass.backend, start.rows, start.slots, start.limit, this->width());
+  }
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const { return this->decode_self(pass, x, cache); }
+};
+
+/// Attention to the encoder's output.
+template <class B, class P, class Names>
+class CrossAttention : public MultiHeadAttention<B, P, Names> {
+  using Attention = MultiHeadAttention<B, P, Names>;
+
+ public:
+  static constexpr const char* name = Names::cross_attention;
+  static constexpr const char* post_norm = Names::cross_attention_norm;
+  static constexpr const char* pre_norm = Names::cross_attention_norm;
+
+  using Saved = typename Attention::Saved;
+  using Cache = MemoryCache<B>;
+
+  explicit CrossAttention(const LayerConfig& config) : Attention(config.attention) {}
+
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
+    return Attention::forward(pass, x, on.memory, on.target, on.source, false, saved);
+  }
+  void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const DecoderContext<B>& on) {
+    Attention::backward(pass, dy, on.target, on.source, false, saved, dx, on.dmemory);
+  }
+
+  /// Projects the encoder's output once.
+  Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
+    Cache cache(pass.backend, start.source, this->width());
+    this->project_memory(pass, start.memory, cache.memory().keys(), cache.memory().values());
+    return cache;
+  }
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, const Cache& cache) const {
+    return this->decode_cross(pass, x, cache);
+  }
+};
+
+/// What a branch remembers that looks at one token alone.
+template <class B>
+struct NoCache {
+  void reorder(B&, std::span<const int>) {}
+};
+
+template <class B, class Names>
+class FeedForwardBranch : public FeedForward<B, Names> {
+  using Network = FeedForward<B, Names>;
+
+ public:
+  static constexpr const char* name = "";  // its matrices are named beside the attention
+  static constexpr const char* post_norm = Names::final_post_norm;
+  static constexpr const char* pre_norm = Names::final_pre_norm;
+
+  using Saved = typename Network::Saved;
+  using Cache = NoCache<B>;
+
+  explicit FeedForwardBranch(const LayerConfig& config)
+      : Network(config.attention.d_model, config.d_ff, config.activation, config.activation_dropout, config.initial) {}
+
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto&) const {
+    return Network::forward(pass, x, saved);
+  }
+  void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto&) {
+    Network::backward(pass, dy, saved, dx);
+  }
+
+  Cache begin_decoding(const Pass<B>&, const DecodingStart<B>&) const { return {}; }
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache&) const {
+    Saved saved;
+    return Network::forward(pass, x, saved);
+  }
+};
+
+}  // namespace neural_attention

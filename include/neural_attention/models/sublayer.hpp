@@ -1,0 +1,104 @@
+// Sublayer: a branch (attention, feed-forward network) with its residual sum and LayerNorm, x and y [n, d]:
+// post-norm y = LN(x + drop(branch(x))) (Vaswani et al. 2017), pre-norm y = x + drop(branch(LN(x))) (Xiong et al.
+// 2020).
+#pragma once
+
+#include <string>
+
+#include "neural_attention/attention/multi_head.hpp"
+#include "neural_attention/nn/dropout.hpp"
+#include "neural_attention/nn/normalization.hpp"
+
+namespace neural_attention {
+
+/// Where a sublayer has its LayerNorm: behind the residual sum, or in front of the branch. A stack of pre-norm layers
+/// ends with a LayerNorm of its own.
+enum class NormPlace { Post, Pre };
+
+struct LayerConfig {
+  AttentionConfig attention;
+  int d_ff = 0;
+  Activation activation = Activation::Silu;
+  double dropout = 0.0;
+  double activation_dropout = 0.0;
+  double norm_eps = 1e-5;
+  NormPlace norm_place = NormPlace::Post;
+  WeightInitial initial = {};
+};
+
+/// `Branch` is one of models/branches.hpp or has the same members: names, Saved, Cache, forward, backward, decode.
+template <class B, class Branch>
+class Sublayer {
+ public:
+  using Cache = typename Branch::Cache;
+
+  struct Saved {
+    typename Branch::Saved branch;
+    typename Dropout<B>::Saved dropout;
+    typename LayerNorm<B>::Saved norm;
+  };
+
+  explicit Sublayer(const LayerConfig& config)
+      : branch_(config),
+        norm_(config.attention.d_model, config.norm_eps),
+        dropout_(config.dropout),
+        place_(config.norm_place) {}
+
+  static void visit(auto& self, auto&& visitor) {
+    const std::string norm = self.place_ == NormPlace::Pre ? Branch::pre_norm : Branch::post_norm;
+    visitor(Branch::name, self.branch_);
+    visitor(norm, self.norm_);
+    visitor(norm + ".dropout", self.dropout_);
+  }
+
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
+    return around(pass, x, saved, [&](Rows<B> in) { return branch_.forward(pass, in, saved.branch, context); });
+  }
+
+  /// The gradient of x in new rows, the lowest that this puts on the scratch stack.
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const auto& context) {
+    if (place_ == NormPlace::Post) {
+      const auto dx = norm_.backward(pass, dy, saved.norm);  // of the sum, and so of both that were added
+      const ArenaScope scope(pass.scratch);
+      branch_.backward(pass, of_branch(pass, dx, saved), saved.branch, dx, context);
+      return dx;
+    }
+    const auto dx = pass.scratch.rows(dy.rows, dy.cols);
+    pass.backend.copy(dy, dx);
+    const ArenaScope scope(pass.scratch);
+    const auto dbranch = of_branch(pass, dy, saved);
+    const auto dnorm = pass.scratch.rows(dy.rows, dy.cols);
+    pass.backend.fill(dnorm, typename B::Scalar(0));
+    branch_.backward(pass, dbranch, saved.branch, dnorm, context);
+    norm_.backward(pass, dnorm, saved.norm, dx);
+    return dx;
+  }
+
+  /// The next token of each live row: x [n, d] holds the newest ones.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const {
+    Saved saved;
+    return around(pass, x, saved, [&](Rows<B> in) { return branch_.decode(pass, in, cache); });
+  }
+
+  const Branch& branch() const { return branch_; }
+
+ private:
+  Rows<B> around(const Pass<B>& pass, Rows<B> x, Saved& saved, auto&& branch) const {
+    const auto sum = [&](Rows<B> y) { return dropout_.forward_residual(pass, x, y, saved.dropout); };
+    if (place_ == NormPlace::Post) return norm_.forward(pass, sum(branch(x)), saved.norm);
+    return sum(branch(norm_.forward(pass, x, saved.norm)));
+  }
+
+  static Rows<B> of_branch(const Pass<B>& pass, Rows<B> dsum, const Saved& saved) {
+    const auto dbranch = pass.scratch.rows(dsum.rows, dsum.cols);
+    pass.backend.dropout(dsum, saved.dropout.mask, dbranch);
+    return dbranch;
+  }
+
+  Branch branch_;
+  LayerNorm<B> norm_;
+  Dropout<B> dropout_;
+  NormPlace place_;
+};
+
+}  // namespace neural_attention
