@@ -55,12 +55,9 @@ def masked(draw: random.Random, line: str) -> str:
 
 
 def printable(text: bytes) -> str:
-    """As the program prints any bytes."""
-    try:
-        characters, last = text.decode(), 0x10FFFF
-    except UnicodeDecodeError:
-        characters, last = text.decode("latin-1"), 0x7E
-    return "".join(f"\\x{ord(c):02X}" if not 0x20 <= ord(c) <= last or c == "\x7f" else c for c in characters)
+    """As the program prints any bytes: what is no character of UTF-8, or a control character, is \\xHH."""
+    return "".join(f"\\x{ord(c) & 0xFF:02X}" if ord(c) < 0x20 or c == "\x7f" or 0xDC80 <= ord(c) <= 0xDCFF else c
+                   for c in text.decode(errors="surrogateescape"))
 
 
 def spelled(tokenizer, ids: list) -> bytes:
