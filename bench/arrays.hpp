@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "neural_attention/core/operations.hpp"
 #include "neural_attention/core/random.hpp"
-#include "neural_attention/core/rows.hpp"
 
 namespace bench {
 
@@ -21,14 +21,14 @@ class Arrays {
     neural_attention::RandomStream stream({1, 0, static_cast<std::uint32_t>(memory_.size())});
     for (auto& value : values) value = static_cast<T>(2 * stream.uniform() - 1);
     const auto array = uninitialized<T>(rows, cols);
-    backend_.upload(values, array);
+    backend_(neural_attention::ops::UploadOf<T>{.values = values, .x = array});
     return array;
   }
 
   template <class T>
   neural_attention::RowsOf<T> copy(neural_attention::RowsOf<T> x) {
     const auto array = uninitialized<T>(x.rows, x.cols);
-    backend_.copy(x, array);
+    backend_(neural_attention::ops::CopyOf<T>{.x = x, .y = array});
     return array;
   }
 

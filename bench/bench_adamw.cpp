@@ -6,6 +6,7 @@
 
 namespace {
 
+namespace ops = neural_attention::ops;
 using Backend = neural_attention::Cpu<float>;
 using View = neural_attention::Rows<Backend>;
 
@@ -16,7 +17,7 @@ struct Flat {
   Flat(Backend& backend, int n, float value)
       : memory(backend.allocate(static_cast<std::size_t>(n) * sizeof(float))),
         view(static_cast<float*>(memory.data()), 1, n) {
-    backend.fill(view, value);
+    backend(ops::Fill<Backend>{.x = view, .value = value});
   }
   Backend::Memory memory;
   View view;
@@ -34,7 +35,12 @@ void adamw(benchmark::State& state) {
   neural_attention::AdamStep step{.learning_rate = 3e-4, .weight_decay = 0.01, .step = 1};
   const neural_attention::StepOutcome outcome;
   for (auto _ : state) {
-    backend.adam(step, gradient.view, value.view, first.view, second.view, &outcome);
+    backend(ops::Adam<Backend>{.how = step,
+                               .gradient = gradient.view,
+                               .value = value.view,
+                               .first_moment = first.view,
+                               .second_moment = second.view,
+                               .outcome = &outcome});
     benchmark::ClobberMemory();
     ++step.step;
   }
@@ -46,7 +52,7 @@ BENCHMARK(adamw)->Apply(sizes);
 void squared_norm(benchmark::State& state) {
   Backend backend;
   const Flat gradient(backend, static_cast<int>(state.range(0)), 0.5f);
-  for (auto _ : state) benchmark::DoNotOptimize(backend.squared_norm(gradient.view));
+  for (auto _ : state) benchmark::DoNotOptimize(backend(ops::SquaredNorm<Backend>{.x = gradient.view}));
   bench::report_bytes(state, bytes(gradient.view), backend.threads());
 }
 BENCHMARK(squared_norm)->Apply(sizes);

@@ -12,6 +12,7 @@
 namespace {
 
 namespace na = neural_attention;
+namespace ops = neural_attention::ops;
 using Backend = na::Cpu<float>;
 
 void attention(benchmark::State& state, bool backward) {
@@ -26,12 +27,31 @@ void attention(benchmark::State& state, bool backward) {
   const auto log_sum = arrays.random(tokens, heads);
   const na::Ragged offsets(std::vector<int>(static_cast<std::size_t>(sequences), length));
   const na::AttentionShape shape{heads, 1.0 / std::sqrt(double(width) / heads), causal};
-  backend.attention(q, k, v, offsets, offsets, shape, {}, out, log_sum);
+  backend(ops::Attention<Backend>{
+      .q = q, .k = k, .v = v, .queries = offsets, .keys = offsets, .shape = shape, .out = out, .log_sum_exp = log_sum});
   for (auto _ : state) {
     if (backward)
-      backend.attention_backward(dout, q, k, v, out, log_sum, offsets, offsets, shape, {}, dq, dk, dv);
+      backend(ops::AttentionBackward<Backend>{.dout = dout,
+                                              .q = q,
+                                              .k = k,
+                                              .v = v,
+                                              .out = out,
+                                              .log_sum_exp = log_sum,
+                                              .queries = offsets,
+                                              .keys = offsets,
+                                              .shape = shape,
+                                              .dq = dq,
+                                              .dk = dk,
+                                              .dv = dv});
     else
-      backend.attention(q, k, v, offsets, offsets, shape, {}, out, log_sum);
+      backend(ops::Attention<Backend>{.q = q,
+                                      .k = k,
+                                      .v = v,
+                                      .queries = offsets,
+                                      .keys = offsets,
+                                      .shape = shape,
+                                      .out = out,
+                                      .log_sum_exp = log_sum});
     benchmark::ClobberMemory();
   }
   const double products = backward ? 10.0 : 4.0;

@@ -10,6 +10,7 @@
 
 namespace {
 
+namespace ops = neural_attention::ops;
 using Backend = neural_attention::Cpu<float>;
 using View = neural_attention::Rows<Backend>;
 
@@ -33,14 +34,16 @@ void run(benchmark::State& state, Body&& body) {
 
 void log_sum_exp(benchmark::State& state) {
   std::vector<double> sums(static_cast<std::size_t>(state.range(0)));
-  run(state, [&](Backend& backend, View logits) { backend.log_sum_exp(logits, sums); });
+  run(state, [&](Backend& backend, View logits) { backend(ops::LogSumExp<Backend>{.x = logits, .sums = sums}); });
 }
 BENCHMARK(log_sum_exp)->Apply(shapes);
 
 void largest(benchmark::State& state, int k) {
   std::vector<float> values(static_cast<std::size_t>(state.range(0)) * static_cast<std::size_t>(k));
   std::vector<int> columns(values.size());
-  run(state, [&](Backend& backend, View logits) { backend.top_k(logits, k, values, columns); });
+  run(state, [&](Backend& backend, View logits) {
+    backend(ops::TopK<Backend>{.x = logits, .k = k, .values = values, .columns = columns});
+  });
 }
 void top_1(benchmark::State& state) { largest(state, 1); }
 BENCHMARK(top_1)->Apply(shapes);
@@ -52,7 +55,9 @@ void sample(benchmark::State& state, const neural_attention::SamplingShape& how)
   std::vector<double> uniforms;
   for (std::size_t r = 0; r < rows; ++r) uniforms.push_back((static_cast<double>(r) + 0.5) / static_cast<double>(rows));
   std::vector<int> columns(rows);
-  run(state, [&](Backend& backend, View logits) { backend.sample(logits, how, uniforms, columns); });
+  run(state, [&](Backend& backend, View logits) {
+    backend(ops::Sample<Backend>{.x = logits, .how = how, .uniforms = uniforms, .columns = columns});
+  });
 }
 void sample_all(benchmark::State& state) { sample(state, {1.0, 0, 1.0}); }
 BENCHMARK(sample_all)->Apply(shapes);

@@ -9,6 +9,7 @@
 
 namespace {
 
+namespace ops = neural_attention::ops;
 using Backend = neural_attention::Cpu<float>;
 using View = neural_attention::Rows<Backend>;
 
@@ -31,7 +32,12 @@ void run(benchmark::State& state, double gradient_scale, double passes) {
   std::vector<int> targets;
   for (int i = 0; i < rows; ++i) targets.push_back(static_cast<int>(std::int64_t{i} * 7919 % cols));
   for (auto _ : state) {
-    backend.cross_entropy(logits, bias, targets, 0.1, gradient_scale, losses);
+    backend(ops::CrossEntropy<Backend>{.logits = logits,
+                                       .bias = bias,
+                                       .targets = targets,
+                                       .smoothing = 0.1,
+                                       .gradient_scale = gradient_scale,
+                                       .losses = losses});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, passes * bytes(logits), backend.threads());

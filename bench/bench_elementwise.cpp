@@ -9,6 +9,7 @@
 
 namespace {
 
+namespace ops = neural_attention::ops;
 using Backend = neural_attention::Cpu<float>;
 using View = neural_attention::Rows<Backend>;
 
@@ -36,7 +37,8 @@ void run(benchmark::State& state, double passes, Body&& body) {
 }
 
 void forward(benchmark::State& state, Activation f) {
-  run(state, 2, [f](Backend& backend, View x, View y, View) { backend.activation(f, x, y); });
+  run(state, 2,
+      [f](Backend& backend, View x, View y, View) { backend(ops::Activate<Backend>{.f = f, .x = x, .y = y}); });
 }
 BENCHMARK_CAPTURE(forward, relu, Activation::Relu)->Apply(shapes);
 BENCHMARK_CAPTURE(forward, gelu, Activation::Gelu)->Apply(shapes);
@@ -44,7 +46,9 @@ BENCHMARK_CAPTURE(forward, silu, Activation::Silu)->Apply(shapes);
 BENCHMARK_CAPTURE(forward, mish, Activation::Mish)->Apply(shapes);
 
 void backward(benchmark::State& state, Activation f) {
-  run(state, 3, [f](Backend& backend, View x, View dy, View dx) { backend.activation_backward(f, x, dy, dx); });
+  run(state, 3, [f](Backend& backend, View x, View dy, View dx) {
+    backend(ops::ActivateBackward<Backend>{.f = f, .x = x, .dy = dy, .dx = dx});
+  });
 }
 BENCHMARK_CAPTURE(backward, relu, Activation::Relu)->Apply(shapes);
 BENCHMARK_CAPTURE(backward, gelu, Activation::Gelu)->Apply(shapes);
@@ -53,18 +57,20 @@ BENCHMARK_CAPTURE(backward, silu, Activation::Silu)->Apply(shapes);
 const neural_attention::DropoutMask mask{.rate = 0.1, .key = {.seed = 1, .step = 2, .site = 3}};
 
 void dropout(benchmark::State& state) {
-  run(state, 2, [](Backend& backend, View x, View y, View) { backend.dropout(x, mask, y); });
+  run(state, 2,
+      [](Backend& backend, View x, View y, View) { backend(ops::Dropout<Backend>{.x = x, .mask = mask, .y = y}); });
 }
 BENCHMARK(dropout)->Apply(shapes);
 
 void residual_dropout(benchmark::State& state) {
-  run(state, 3,
-      [](Backend& backend, View x, View y, View residual) { backend.residual_dropout(residual, x, mask, y); });
+  run(state, 3, [](Backend& backend, View x, View y, View residual) {
+    backend(ops::ResidualDropout<Backend>{.residual = residual, .x = x, .mask = mask, .y = y});
+  });
 }
 BENCHMARK(residual_dropout)->Apply(shapes);
 
 void residual(benchmark::State& state) {
-  run(state, 3, [](Backend& backend, View x, View y, View) { backend.add(x, y); });
+  run(state, 3, [](Backend& backend, View x, View y, View) { backend(ops::Add<Backend>{.x = x, .y = y}); });
 }
 BENCHMARK(residual)->Apply(shapes);
 
@@ -87,7 +93,7 @@ void embedding(benchmark::State& state) {
   const View table = arrays.random(static_cast<int>(state.range(2)), width), y = arrays.random(tokens, width);
   const auto ids = some_ids(state.range(0), state.range(2));
   for (auto _ : state) {
-    backend.embedding(ids, table, 16.0, false, y);
+    backend(ops::Embedding<Backend>{.ids = ids, .table = table, .factor = 16.0, .y = y});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 2 * bytes(y), backend.threads());
@@ -101,7 +107,7 @@ void embedding_backward(benchmark::State& state) {
   const View table = arrays.random(static_cast<int>(state.range(2)), width), dy = arrays.random(tokens, width);
   const auto ids = some_ids(state.range(0), state.range(2));
   for (auto _ : state) {
-    backend.embedding_backward(dy, ids, 16.0, 0, table);
+    backend(ops::EmbeddingBackward<Backend>{.dy = dy, .ids = ids, .factor = 16.0, .padding = 0, .dtable = table});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 3 * bytes(dy), backend.threads());

@@ -12,6 +12,7 @@
 namespace {
 
 namespace na = neural_attention;
+namespace ops = neural_attention::ops;
 using Backend = na::Cpu<float>;
 
 enum Product { Forward, InputGradient, WeightGradient };
@@ -23,9 +24,10 @@ void gemm(benchmark::State& state, Product product) {
   bench::Arrays<Backend> arrays(backend);
   const auto x = arrays.random(tokens, in), w = arrays.random(out, in), y = arrays.random(tokens, out);
   for (auto _ : state) {
-    if (product == Forward) backend.linear(x, w, {}, na::Activation::Identity, y);
-    if (product == InputGradient) backend.linear_input_gradient(y, w, false, x);
-    if (product == WeightGradient) backend.linear_weight_gradient(y, x, w);
+    if (product == Forward)
+      backend(ops::Linear<Backend>{.x = x, .w = w, .activation = na::Activation::Identity, .y = y});
+    if (product == InputGradient) backend(ops::LinearInputGradient<Backend>{.dy = y, .w = w, .dx = x});
+    if (product == WeightGradient) backend(ops::LinearWeightGradient<Backend>{.dy = y, .x = x, .dw = w});
     benchmark::ClobberMemory();
   }
   bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads());

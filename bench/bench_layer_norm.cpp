@@ -7,6 +7,7 @@
 
 namespace {
 
+namespace ops = neural_attention::ops;
 using Backend = neural_attention::Cpu<float>;
 using View = neural_attention::Rows<Backend>;
 
@@ -38,7 +39,8 @@ void layer_norm(benchmark::State& state) {
   Backend backend;
   Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   for (auto _ : state) {
-    backend.layer_norm(o.x, o.gain, o.bias, 1e-5, true, o.y, o.stats);
+    backend(ops::LayerNorm<Backend>{
+        .x = o.x, .gain = o.gain, .bias = o.bias, .epsilon = 1e-5, .relu = true, .y = o.y, .stats = o.stats});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 2 * bytes(o.x), backend.threads());
@@ -48,9 +50,18 @@ BENCHMARK(layer_norm)->Apply(shapes);
 void layer_norm_backward(benchmark::State& state) {
   Backend backend;
   Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
-  backend.layer_norm(o.x, o.gain, o.bias, 1e-5, true, o.y, o.stats);
+  backend(ops::LayerNorm<Backend>{
+      .x = o.x, .gain = o.gain, .bias = o.bias, .epsilon = 1e-5, .relu = true, .y = o.y, .stats = o.stats});
   for (auto _ : state) {
-    backend.layer_norm_backward(o.dy, o.x, o.y, o.gain, o.stats, true, false, o.dx, o.dgain, o.dbias);
+    backend(ops::LayerNormBackward<Backend>{.dy = o.dy,
+                                            .x = o.x,
+                                            .y = o.y,
+                                            .gain = o.gain,
+                                            .stats = o.stats,
+                                            .relu = true,
+                                            .dx = o.dx,
+                                            .dgain = o.dgain,
+                                            .dbias = o.dbias});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 4 * bytes(o.x), backend.threads());
@@ -61,7 +72,7 @@ void rms_norm(benchmark::State& state) {
   Backend backend;
   Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   for (auto _ : state) {
-    backend.rms_norm(o.x, o.gain, 1e-5, true, o.y, o.rstd);
+    backend(ops::RmsNorm<Backend>{.x = o.x, .gain = o.gain, .epsilon = 1e-5, .relu = true, .y = o.y, .stats = o.rstd});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 2 * bytes(o.x), backend.threads());
@@ -71,9 +82,10 @@ BENCHMARK(rms_norm)->Apply(shapes);
 void rms_norm_backward(benchmark::State& state) {
   Backend backend;
   Operands o(backend, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
-  backend.rms_norm(o.x, o.gain, 1e-5, true, o.y, o.rstd);
+  backend(ops::RmsNorm<Backend>{.x = o.x, .gain = o.gain, .epsilon = 1e-5, .relu = true, .y = o.y, .stats = o.rstd});
   for (auto _ : state) {
-    backend.rms_norm_backward(o.dy, o.x, o.y, o.gain, o.rstd, true, false, o.dx, o.dgain);
+    backend(ops::RmsNormBackward<Backend>{
+        .dy = o.dy, .x = o.x, .y = o.y, .gain = o.gain, .stats = o.rstd, .relu = true, .dx = o.dx, .dgain = o.dgain});
     benchmark::ClobberMemory();
   }
   bench::report_bytes(state, 4 * bytes(o.x), backend.threads());

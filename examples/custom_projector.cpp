@@ -38,7 +38,7 @@ class Corrected {
 
   na::Rows<B> forward(const na::Pass<B>& pass, na::Rows<B> x, Saved& saved) const {  // x [n, d_in], result [n, d_out]
     const auto y = linear_.forward(pass, x, saved.linear);
-    pass.backend.add(network_.forward(pass, x, saved.network), y);
+    pass.backend(na::ops::Add<B>{.x = network_.forward(pass, x, saved.network), .y = y});
     return y;
   }
 

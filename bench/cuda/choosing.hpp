@@ -27,7 +27,12 @@ void attention_step(Bench<B>& b, const Shapes& shapes) {
       keys_of_rows.push_back(keys[i].slice(row * shapes.cached, shapes.cached));
       values_of_rows.push_back(values[i].slice(row * shapes.cached, shapes.cached));
     }
-    b.backend.attention_step(q, keys_of_rows, values_of_rows, lengths, {heads, 0.125, false}, out);
+    b.backend(ops::AttentionStep<B>{.q = q,
+                                    .keys = keys_of_rows,
+                                    .values = values_of_rows,
+                                    .lengths = lengths,
+                                    .shape = {heads, 0.125, false},
+                                    .out = out});
   });
 }
 
@@ -40,12 +45,13 @@ void choosing(Bench<B>& b, const Shapes& shapes) {
   const auto logits = b.turns(arrays, rows, shapes.vocabulary);
   const auto sizes = shape({rows, shapes.vocabulary});
   std::vector<double> sums(static_cast<std::size_t>(rows));
-  b.moves("log-sum-exp, read back", sizes, logits.bytes(), [&](int i) { b.backend.log_sum_exp(logits[i], sums); });
+  b.moves("log-sum-exp, read back", sizes, logits.bytes(),
+          [&](int i) { b.backend(ops::LogSumExp<B>{.x = logits[i], .sums = sums}); });
   for (const int k : {1, 8}) {
     std::vector<T> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(k));
     std::vector<int> columns(values.size());
     b.moves("the largest " + std::to_string(k) + ", read back", sizes, logits.bytes(),
-            [&](int i) { b.backend.top_k(logits[i], k, values, columns); });
+            [&](int i) { b.backend(ops::TopK<B>{.x = logits[i], .k = k, .values = values, .columns = columns}); });
   }
   const std::vector<double> uniforms(static_cast<std::size_t>(rows), 0.5);
   std::vector<int> columns(static_cast<std::size_t>(rows));
@@ -56,7 +62,9 @@ void choosing(Bench<B>& b, const Shapes& shapes) {
   for (const auto& [name, how] : {Named{"sample, read back", {}},
                                   {"sample of the largest 50, read back", {1.0, 50, 1.0}},
                                   {"sample of 0.9, read back", {1.0, 0, 0.9}}})
-    b.moves(name, sizes, logits.bytes(), [&](int i) { b.backend.sample(logits[i], how, uniforms, columns); });
+    b.moves(name, sizes, logits.bytes(), [&](int i) {
+      b.backend(ops::Sample<B>{.x = logits[i], .how = how, .uniforms = uniforms, .columns = columns});
+    });
 }
 
 }  // namespace bench::device

@@ -19,15 +19,18 @@ void product(Bench<B>& b, int tokens, int out, int in) {
   const auto dw = arrays.template random<Real>(out, in), db = arrays.template random<Real>(1, out);
   const double flops = 2.0 * tokens * out * in;
   const auto sizes = shape({tokens, out, in});
-  const auto forward = [&](na::Activation f) { return [&, f](int i) { b.backend.linear(x[i], w, bias, f, y[i]); }; };
+  const auto forward = [&](na::Activation f) {
+    return [&, f](int i) { b.backend(ops::Linear<B>{.x = x[i], .w = w, .bias = bias, .activation = f, .y = y[i]}); };
+  };
   b.computes("linear", sizes, flops, forward(na::Activation::Identity));
   b.computes("linear, ReLU", sizes, flops, forward(na::Activation::Relu));
   b.computes("linear, GELU", sizes, flops, forward(na::Activation::Gelu));
   b.computes("linear, gradient of x", sizes, flops,
-             [&](int i) { b.backend.linear_input_gradient(y[i], w, false, x[i]); });
-  b.computes("linear, gradient of w", sizes, flops, [&](int i) { b.backend.linear_weight_gradient(y[i], x[i], dw); });
+             [&](int i) { b.backend(ops::LinearInputGradient<B>{.dy = y[i], .w = w, .dx = x[i]}); });
+  b.computes("linear, gradient of w", sizes, flops,
+             [&](int i) { b.backend(ops::LinearWeightGradient<B>{.dy = y[i], .x = x[i], .dw = dw}); });
   b.moves("linear, gradient of the bias", shape({tokens, out}), y.bytes(),
-          [&](int i) { b.backend.bias_gradient(y[i], db); });
+          [&](int i) { b.backend(ops::BiasGradient<B>{.dy = y[i], .db = db}); });
 }
 
 template <class B>
@@ -62,11 +65,31 @@ void attend(Bench<B>& b, const std::vector<int>& lengths, int width, const std::
   for (const int length : lengths) pairs += double(length) * length * (causal ? 0.5 : 1.0);
   const auto sizes =
       named + ", " + std::to_string(heads) + " × 64" + (causal ? ", causal" : "") + (dropout > 0.0 ? ", dropout" : "");
-  b.computes("attention", sizes, 4.0 * pairs * width,
-             [&](int i) { b.backend.attention(q[i], k[i], v[i], offsets, offsets, how, mask, out[i], log_sum); });
+  b.computes("attention", sizes, 4.0 * pairs * width, [&](int i) {
+    b.backend(ops::Attention<B>{.q = q[i],
+                                .k = k[i],
+                                .v = v[i],
+                                .queries = offsets,
+                                .keys = offsets,
+                                .shape = how,
+                                .mask = mask,
+                                .out = out[i],
+                                .log_sum_exp = log_sum});
+  });
   b.computes("attention, backward", sizes, 10.0 * pairs * width, [&](int i) {
-    b.backend.attention_backward(dout[i], q[i], k[i], v[i], out[i], log_sum, offsets, offsets, how, mask, dq[i], dk[i],
-                                 dv[i]);
+    b.backend(ops::AttentionBackward<B>{.dout = dout[i],
+                                        .q = q[i],
+                                        .k = k[i],
+                                        .v = v[i],
+                                        .out = out[i],
+                                        .log_sum_exp = log_sum,
+                                        .queries = offsets,
+                                        .keys = offsets,
+                                        .shape = how,
+                                        .mask = mask,
+                                        .dq = dq[i],
+                                        .dk = dk[i],
+                                        .dv = dv[i]});
   });
 }
 

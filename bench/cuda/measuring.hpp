@@ -16,6 +16,7 @@
 namespace bench::device {
 
 namespace na = neural_attention;
+namespace ops = neural_attention::ops;
 
 /// How much is measured: with `Quick` nearly nothing, to see whether the program works.
 struct Effort {
@@ -78,7 +79,8 @@ class Stopwatch {
     Arrays<B> arrays(backend_);
     const int count = static_cast<int>(effort_.copied / sizeof(Scalar));
     const auto from = tiled(arrays, 1, count), to = arrays.uninitialized(1, count);
-    return 2.0 * static_cast<double>(effort_.copied) / seconds([&](int) { backend_.copy(from, to); }) / 1e9;
+    return 2.0 * static_cast<double>(effort_.copied) /
+           seconds([&](int) { backend_(ops::Copy<B>{.x = from, .y = to}); }) / 1e9;
   }
 
   /// Of a large product of square matrices, in 10¹² operations a second.
@@ -86,14 +88,15 @@ class Stopwatch {
     const int n = effort_.product;
     Arrays<B> arrays(backend_);
     const auto a = tiled(arrays, n, n), b = tiled(arrays, n, n), c = arrays.uninitialized(n, n);
-    const double taken = seconds([&](int) { backend_.linear(a, b, {}, na::Activation::Identity, c); });
+    const double taken = seconds([&](int) { backend_(ops::Linear<B>{.x = a, .w = b, .y = c}); });
     return 2.0 * n * n * n / taken / 1e12;
   }
 
   /// Until the device has done what it was given.
   void wait() {
     Scalar one;
-    backend_.download(na::RowsOf<Scalar>(static_cast<Scalar*>(memory_.data()), 1, 1), std::span(&one, 1));
+    backend_(ops::Download<B>{.x = na::RowsOf<Scalar>(static_cast<Scalar*>(memory_.data()), 1, 1),
+                              .values = std::span(&one, 1)});
   }
 
  private:
@@ -105,7 +108,7 @@ class Stopwatch {
     const auto random = arrays.random(1, tile);
     for (int first = 0; first < all.cols; first += tile) {
       const int count = std::min(tile, all.cols - first);
-      backend_.copy(random.columns(0, count), all.columns(first, count));
+      backend_(ops::Copy<B>{.x = random.columns(0, count), .y = all.columns(first, count)});
     }
     return array;
   }

@@ -49,8 +49,9 @@ void without_dropout(na::RobertaConfig& config) {
 /// Until the last parameters are made: a GPU may still be at work where its results were read.
 template <class B>
 void wait(B& backend, const na::ParameterStore<B>& store) {
-  typename B::Real one;
-  backend.download(store.values().columns(0, 1), std::span(&one, 1));
+  using Real = typename B::Real;
+  Real one;
+  backend(na::ops::DownloadOf<Real>{.x = store.values().columns(0, 1), .values = std::span(&one, 1)});
 }
 
 template <class Model, class Peak>

@@ -5,3 +5,5 @@
 
 template class neural_attention::Cpu<float>;
 template class neural_attention::Cpu<double>;
+template struct neural_attention::ops::Instances<neural_attention::Cpu<float>>;
+template struct neural_attention::ops::Instances<neural_attention::Cpu<double>>;

@@ -3,3 +3,5 @@
 
 template class neural_attention::Cuda<float>;
 template class neural_attention::Cuda<neural_attention::bfloat16>;
+template struct neural_attention::ops::Instances<neural_attention::Cuda<float>>;
+template struct neural_attention::ops::Instances<neural_attention::Cuda<neural_attention::bfloat16>>;

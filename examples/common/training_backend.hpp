@@ -28,14 +28,14 @@ double product_gflops(B& backend) {
   na::Arena<B> arena(backend);
   const auto a = arena.rows(n, n), b = arena.rows(n, n), c = arena.rows(n, n);
   using Scalar = typename B::Scalar;
-  backend.fill(a, Scalar(1.0f));
-  backend.fill(b, Scalar(1.0f));
+  backend(na::ops::Fill<B>{.x = a, .value = Scalar(1.0f)});
+  backend(na::ops::Fill<B>{.x = b, .value = Scalar(1.0f)});
   Scalar waited_for(0.0f);
   double seconds[runs + 1];
   for (auto& run : seconds) {
     const auto start = std::chrono::steady_clock::now();
-    backend.linear(a, b, {}, na::Activation::Identity, c);
-    backend.download(c.slice(0, 1).columns(0, 1), std::span(&waited_for, 1));
+    backend(na::ops::Linear<B>{.x = a, .w = b, .y = c});
+    backend(na::ops::Download<B>{.x = c.slice(0, 1).columns(0, 1), .values = std::span(&waited_for, 1)});
     run = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   std::sort(seconds + 1, seconds + runs + 1);

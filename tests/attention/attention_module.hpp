@@ -29,7 +29,7 @@ class AttentionModule {
                                      const Saved& saved, neural_attention::Rows<B> dx = {}) {
     if (!dx) {
       dx = pass.scratch.rows(rows(), dy.cols);
-      pass.backend.fill(dx, typename B::Scalar(0));
+      pass.backend(neural_attention::ops::Fill<B>{.x = dx, .value = typename B::Scalar(0)});
     }
     attention_.backward(pass, dy, queries_, keys_, causal_, saved, own(dx), memory(dx));
     return dx;

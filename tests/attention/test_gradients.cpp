@@ -36,17 +36,17 @@ class Around {
 
   Rows<Backend> forward(const Pass<Backend>& pass, Rows<Backend> x, Saved& saved) const {
     const auto y = linear_.forward(pass, norm_.forward(pass, x, saved.norm), saved.linear);
-    pass.backend.add(x, y);
+    pass.backend(ops::Add<B>{.x = x, .y = y});
     return y;
   }
 
   Rows<Backend> backward(const Pass<Backend>& pass, Rows<Backend> dy, const Saved& saved, Rows<Backend> dx = {}) {
     const GradientTarget<Backend> target(pass, dx, dy.rows, dy.cols);
     const ArenaScope scope(pass.scratch);
-    if (target.accumulate)
-      pass.backend.add(dy, target.rows);
+    if (target.into == Into::Add)
+      pass.backend(ops::Add<B>{.x = dy, .y = target.rows});
     else
-      pass.backend.copy(dy, target.rows);
+      pass.backend(ops::Copy<B>{.x = dy, .y = target.rows});
     norm_.backward(pass, linear_.backward(pass, dy, saved.linear), saved.norm, target.rows);
     return target.rows;
   }

@@ -56,8 +56,8 @@ struct Pair {
     randomise(backend, original.parameters(), 5);
     for (const auto& entry : original.parameters().entries())
       if (entry.name.find("_proj.") == std::string::npos)
-        backend.copy(original.parameters().value(entry),
-                     model.parameters().value(*model.parameters().find(entry.name)));
+        backend(ops::Copy<B>{.x = original.parameters().value(entry),
+                             .y = model.parameters().value(*model.parameters().find(entry.name))});
   }
 
   WarmStartReport start(const WarmStartOptions& options = {}) {
@@ -352,7 +352,7 @@ struct Doubled : PlainNeural<B> {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, typename PlainNeural<B>::Saved& saved) const {
     const auto y = PlainNeural<B>::forward(pass, x, saved);
-    pass.backend.scale(y, 2.0);
+    pass.backend(ops::Scale<B>{.x = y, .factor = 2.0});
     return y;
   }
 

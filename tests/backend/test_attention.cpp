@@ -45,9 +45,28 @@ struct Case {
 
   template <class B>
   void run(B& backend) {
-    backend.attention(q.view(), k.view(), v.view(), queries, keys, shape, drops, out.view(), log_sum_exp.view());
-    backend.attention_backward(dout.view(), q.view(), k.view(), v.view(), out.view(), log_sum_exp.view(), queries, keys,
-                               shape, drops, dq.view(), dk.view(), dv.view());
+    backend(ops::Attention<B>{.q = q.view(),
+                              .k = k.view(),
+                              .v = v.view(),
+                              .queries = queries,
+                              .keys = keys,
+                              .shape = shape,
+                              .mask = drops,
+                              .out = out.view(),
+                              .log_sum_exp = log_sum_exp.view()});
+    backend(ops::AttentionBackward<B>{.dout = dout.view(),
+                                      .q = q.view(),
+                                      .k = k.view(),
+                                      .v = v.view(),
+                                      .out = out.view(),
+                                      .log_sum_exp = log_sum_exp.view(),
+                                      .queries = queries,
+                                      .keys = keys,
+                                      .shape = shape,
+                                      .mask = drops,
+                                      .dq = dq.view(),
+                                      .dk = dk.view(),
+                                      .dv = dv.view()});
   }
 
   Ragged queries, keys;
@@ -223,7 +242,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
         keys.push_back(k.k.view().slice(first, room));
         values.push_back(k.v.view().slice(first, room));
       }
-      backend.attention_step(k.q.view(), keys, values, lengths.keys, k.shape, k.out.view());
+      backend(ops::AttentionStep<B>{.q = k.q.view(),
+                                    .keys = keys,
+                                    .values = values,
+                                    .lengths = lengths.keys,
+                                    .shape = k.shape,
+                                    .out = k.out.view()});
       return k.out;
     };
     require_same_with_any_threads<B>("attention_step", compute);
@@ -241,7 +265,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nan_shows, B, Backends) {
     k(place, 5) = std::numeric_limits<T>::quiet_NaN();
     Matrix<T> out(1, 8);
     const std::vector<RowsOf<T>> keys = {k.view()}, values = {v.view()};
-    backend.attention_step(q.view(), keys, values, std::vector<int>{rows}, {2, 0.5, false}, out.view());
+    backend(ops::AttentionStep<B>{.q = q.view(),
+                                  .keys = keys,
+                                  .values = values,
+                                  .lengths = std::vector<int>{rows},
+                                  .shape = {2, 0.5, false},
+                                  .out = out.view()});
     BOOST_TEST(std::isfinite(double(out(0, 0))));
     BOOST_TEST(std::isnan(double(out(0, 4))));
   }
@@ -264,7 +293,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_formula, B, Backends) {
         const AttentionShape shape{all_heads, 0.3, causal};
         const auto compute = [&](B& backend) {
           Matrix<T> out(all_heads * queries, keys, 2);
-          backend.attention_probabilities(q.view(), k.view(), shape, out.view());
+          backend(ops::AttentionProbabilities<B>{.q = q.view(), .k = k.view(), .shape = shape, .out = out.view()});
           return out;
         };
         require_same_with_any_threads<B>("attention_probabilities", compute);

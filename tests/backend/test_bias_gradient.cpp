@@ -20,7 +20,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(adds_column_sums, B, Backends) {
       const auto before = Matrix<Real>::normal(1, cols, 2, gap);
       const auto compute = [&](B& backend) {
         auto db = before;
-        backend.bias_gradient(dy.view(), db.view());
+        backend(ops::BiasGradient<B>{.dy = dy.view(), .db = db.view()});
         return db;
       };
       require_same_with_any_threads<B>("bias_gradient", compute);
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_no_rows_adds_nothing, B, Backends) {
   using T = typename B::Scalar;
   B backend(1);
   auto db = Matrix<typename B::Real>::normal(1, 33, 1), before = db;
-  backend.bias_gradient(Matrix<T>(1, 33).view().slice(0, 0), db.view());
+  backend(ops::BiasGradient<B>{.dy = Matrix<T>(1, 33).view().slice(0, 0), .db = db.view()});
   require_same_bits("db", db, before);
 }
 

@@ -88,10 +88,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(changes_what_is_named_only, B, Backends) {
   auto want = x;
   const std::vector<int> rows = {0, 6, 3, 3, 3}, cols = {0, 32, 5, 6, 5};
   for (std::size_t i = 0; i < rows.size(); ++i) want(rows[i], cols[i]) = -infinite<T>;
-  backend.assign(x.view(), rows, cols, -infinite<T>);
+  backend(ops::Assign<B>{.x = x.view(), .rows = rows, .cols = cols, .value = -infinite<T>});
   require_same_bits<T>("assign", x, want);
   BOOST_TEST(x.guards_hold());
-  backend.assign(x.view(), {}, {}, T(1));
+  backend(ops::Assign<B>{.x = x.view(), .rows = {}, .cols = {}, .value = T(1)});
   require_same_bits<T>("assign nothing", x, want);
 }
 
@@ -109,9 +109,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
       auto x = some_out ? partly_ruled_out<T>(rows, cols, 1) : Matrix<T>::normal(rows, cols, 1, 3);
       std::vector<double> got(static_cast<std::size_t>(rows)), again(got);
       B one(1), two(2), seven(7);
-      one.log_sum_exp(x.view(), got);
+      one(ops::LogSumExp<B>{.x = x.view(), .sums = got});
       for (B* const other : {&two, &seven}) {
-        other->log_sum_exp(x.view(), again);
+        (*other)(ops::LogSumExp<B>{.x = x.view(), .sums = again});
         BOOST_TEST(got == again);
       }
       for (int r = 0; r < rows; ++r) {
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(says_what_is_not_finite, B, Backends) {
     x(2, cols - 1) = x(4, cols / 2) = std::numeric_limits<T>::quiet_NaN();
     x(3, 0) = infinite<T>;
     std::vector<double> got(5);
-    backend.log_sum_exp(x.view(), got);
+    backend(ops::LogSumExp<B>{.x = x.view(), .sums = got});
     BOOST_TEST(close(static_cast<typename B::Real>(got[0]), double(x(0, 0)) + std::log(cols), 90000, 2));
     BOOST_TEST(got[1] == -infinite<double>);
     BOOST_TEST(std::isnan(got[2]));
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(says_what_is_not_finite, B, Backends) {
   Matrix<T> x(cols, cols);
   for (int c = 0; c < cols; ++c) x(c, c) = std::numeric_limits<T>::quiet_NaN();
   std::vector<double> got(cols);
-  backend.log_sum_exp(x.view(), got);
+  backend(ops::LogSumExp<B>{.x = x.view(), .sums = got});
   for (const double sum : got) BOOST_TEST(std::isnan(sum));
 }
 
@@ -172,9 +172,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(finds_the_largest_in_order, B, Backends) {
         std::vector<T> values(size), values_again(size);
         std::vector<int> columns(size), columns_again(size);
         B one(1), two(2), seven(7);
-        one.top_k(x.view(), k, values, columns);
+        one(ops::TopK<B>{.x = x.view(), .k = k, .values = values, .columns = columns});
         for (B* const other : {&two, &seven}) {
-          other->top_k(x.view(), k, values_again, columns_again);
+          (*other)(ops::TopK<B>{.x = x.view(), .k = k, .values = values_again, .columns = columns_again});
           BOOST_TEST((values == values_again && columns == columns_again));
         }
         for (int r = 0; r < rows; ++r) {
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_care_for_the_order_of_a_row, B, Backends)
       for (int c = 0; c < cols; ++c) x(0, c) = sign == 0 ? (c % 2 ? T(0) : T(-0.0)) : T(sign * number(c));
       std::vector<T> values(static_cast<std::size_t>(k));
       std::vector<int> columns(values.size());
-      backend.top_k(x.view(), k, values, columns);
+      backend(ops::TopK<B>{.x = x.view(), .k = k, .values = values, .columns = columns});
       for (int i = 0; i < k; ++i) {
         const int want = sign > 0 ? cols - 1 - i : i;
         BOOST_TEST_REQUIRE(columns[std::size_t(i)] == want);
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_a_row_that_is_not_finite_there_are_none, B, Bac
     x(2, cols - 1) = x(4, cols - 1) = cols > 1 ? T(3) : x(2, 0);
     std::vector<T> values(6);
     std::vector<int> columns(6);
-    backend.top_k(x.view(), 1, values, columns);
+    backend(ops::TopK<B>{.x = x.view(), .k = 1, .values = values, .columns = columns});
     BOOST_TEST(columns == (std::vector<int>{cols / 2, -1, -1, -1, -1, cols - 1}));
     BOOST_TEST((values == std::vector<T>{x(0, cols / 2), -infinite<T>, -infinite<T>, -infinite<T>, -infinite<T>,
                                          x(5, cols - 1)}));
@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_huge_elements_are_found, B, Backends) {
   }
   std::vector<T> values(2);
   std::vector<int> columns(2);
-  backend.top_k(x.view(), 1, values, columns);
+  backend(ops::TopK<B>{.x = x.view(), .k = 1, .values = values, .columns = columns});
   BOOST_TEST(columns == (std::vector<int>{70, 1}));
 }
 
@@ -278,9 +278,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gives_every_column_its_share, B, Backends) {
             for (int c = 0; c < cols; ++c) x(r, c) = row(0, c);
           std::vector<int> got(draws, -7), again(got);
           B one(1), two(2), seven(7);
-          one.sample(x.view(), how, uniforms, got);
+          one(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = uniforms, .columns = got});
           for (B* const other : {&two, &seven}) {
-            other->sample(x.view(), how, uniforms, again);
+            (*other)(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = uniforms, .columns = again});
             BOOST_TEST(got == again);
           }
           BOOST_TEST(std::is_sorted(got.begin(), got.end()));
@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(finds_long_nuclei, B, Backends) {
   for (int i = 0; i < draws; ++i) uniforms.push_back((i + 0.5) / draws);
   std::vector<int> got(draws);
   const SamplingShape how{1.0, 0, 0.97};
-  backend.sample(x.view(), how, uniforms, got);
+  backend(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = uniforms, .columns = got});
   const auto want = warped(logits, how);
   for (int i = 0; i < draws; ++i) BOOST_TEST_REQUIRE(in_share<T>(want, got[std::size_t(i)], uniforms[std::size_t(i)]));
 }
@@ -321,15 +321,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_the_first_of_equals, B, Backends) {
   Matrix<T> x(2, cols);  // all 0
   const std::vector<double> ends = {0.0, 1.0 - 0x1p-53};
   std::vector<int> got(2);
-  backend.sample(x.view(), {1.0, 10, 1.0}, ends, got);
+  backend(ops::Sample<B>{.x = x.view(), .how = {1.0, 10, 1.0}, .uniforms = ends, .columns = got});
   BOOST_TEST(got == (std::vector<int>{0, 9}));
-  backend.sample(x.view(), {1.0, 10, 0.45}, ends, got);
+  backend(ops::Sample<B>{.x = x.view(), .how = {1.0, 10, 0.45}, .uniforms = ends, .columns = got});
   BOOST_TEST(got == (std::vector<int>{0, 4}));
-  backend.sample(x.view(), {1.0, 0, 0.5}, ends, got);
+  backend(ops::Sample<B>{.x = x.view(), .how = {1.0, 0, 0.5}, .uniforms = ends, .columns = got});
   BOOST_TEST(got == (std::vector<int>{0, cols / 2 - 1}));
-  backend.sample(x.view(), {}, ends, got);
+  backend(ops::Sample<B>{.x = x.view(), .how = {}, .uniforms = ends, .columns = got});
   BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
-  backend.sample(x.view(), {1.0, 0, 1.0, 1.0}, ends, got);  // as likely as the likeliest
+  backend(ops::Sample<B>{
+      .x = x.view(), .how = {1.0, 0, 1.0, 1.0}, .uniforms = ends, .columns = got});  // as likely as the likeliest
   BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
 }
 
@@ -345,9 +346,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(finds_what_is_likely_enough, B, Backends) {
   std::vector<int> got(2);
   for (const double temperature : {1.0, 2.0}) {
     const double share = std::exp(-2.0 / temperature);
-    backend.sample(x.view(), {temperature, 0, 1.0, share * 1.01}, ends, got);
+    backend(
+        ops::Sample<B>{.x = x.view(), .how = {temperature, 0, 1.0, share * 1.01}, .uniforms = ends, .columns = got});
     BOOST_TEST(got == (std::vector<int>{0, 1499}));
-    backend.sample(x.view(), {temperature, 0, 1.0, share * 0.99}, ends, got);
+    backend(
+        ops::Sample<B>{.x = x.view(), .how = {temperature, 0, 1.0, share * 0.99}, .uniforms = ends, .columns = got});
     BOOST_TEST(got == (std::vector<int>{0, cols - 1}));
   }
 }
@@ -363,7 +366,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(says_what_is_not_finite, B, Backends) {
   std::vector<int> got(2);
   for (const SamplingShape how : {SamplingShape{}, {1.0, 1, 1.0}, {1.0, 0, 0.5}, {0.5, 3, 0.9}}) {
     got.assign(2, -7);
-    backend.sample(x.view(), how, uniforms, got);
+    backend(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = uniforms, .columns = got});
     BOOST_TEST(got == (std::vector<int>{-1, -1}));
   }
 }
@@ -379,7 +382,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(never_takes_what_is_ruled_out, B, Backends) {
       x(1, cols / 2) = T(-5);
       for (const double uniform : {0.0, 0.5, 1.0 - 0x1p-53}) {
         std::vector<int> got(3, -7);
-        backend.sample(x.view(), how, std::vector<double>(3, uniform), got);
+        backend(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = std::vector<double>(3, uniform), .columns = got});
         BOOST_TEST(got == (std::vector<int>{-1, cols / 2, -1}));
       }
     }

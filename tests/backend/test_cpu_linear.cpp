@@ -38,9 +38,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_row_does_not_depend_on_the_other_rows, T, Scalar
   auto x = Matrix<T>::normal(rows, in, 1), w = Matrix<T>::normal(out, in, 2);
   Matrix<T> all(rows, out), some(part, out), expected(part, out);
   Cpu<T> backend(2);
-  backend.linear(x.view(), w.view(), {}, Activation::Identity, all.view());
-  backend.linear(x.view().slice(first, part), w.view(), {}, Activation::Identity, some.view());
-  backend.copy(all.view().slice(first, part), expected.view());
+  backend(ops::Linear<Cpu<T>>{.x = x.view(), .w = w.view(), .y = all.view()});
+  backend(ops::Linear<Cpu<T>>{.x = x.view().slice(first, part), .w = w.view(), .y = some.view()});
+  backend(ops::Copy<Cpu<T>>{.x = all.view().slice(first, part), .y = expected.view()});
   require_same_bits<T>("rows of a larger product", expected, some);
 }
 #endif
@@ -53,11 +53,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(few_rows_have_the_bits_of_many, T, Scalars) {
     Matrix<T> all(rows, out);
     Cpu<T> backend(2);
     for (const auto& added : {RowsOf<T>(), bias.view()}) {
-      backend.linear(x.view(), w.view(), added, Activation::Gelu, all.view());
+      backend(ops::Linear<Cpu<T>>{
+          .x = x.view(), .w = w.view(), .bias = added, .activation = Activation::Gelu, .y = all.view()});
       for (int few = 1; few <= 9; ++few) {
         Matrix<T> some(few, out), expected(few, out);
-        backend.linear(x.view().slice(rows - few, few), w.view(), added, Activation::Gelu, some.view());
-        backend.copy(all.view().slice(rows - few, few), expected.view());
+        backend(ops::Linear<Cpu<T>>{.x = x.view().slice(rows - few, few),
+                                    .w = w.view(),
+                                    .bias = added,
+                                    .activation = Activation::Gelu,
+                                    .y = some.view()});
+        backend(ops::Copy<Cpu<T>>{.x = all.view().slice(rows - few, few), .y = expected.view()});
         require_same_bits<T>("a few rows of a product", expected, some);
       }
     }
@@ -75,13 +80,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(kept_weights_change_no_bit, T, Scalars) {
       for (const int rows : {9, 40, 3, 40}) {
         auto x = Matrix<T>::normal(rows, size.cols, 3 + rows), bias = Matrix<T>::normal(1, size.rows, 4);
         Matrix<T> got(rows, size.rows), want(rows, size.rows);
-        kept.linear(x.view(), part, bias.view(), Activation::Relu, got.view());
-        other.linear(x.view(), part, bias.view(), Activation::Relu, want.view());
+        kept(ops::Linear<Cpu<T>>{
+            .x = x.view(), .w = part, .bias = bias.view(), .activation = Activation::Relu, .y = got.view()});
+        other(ops::Linear<Cpu<T>>{
+            .x = x.view(), .w = part, .bias = bias.view(), .activation = Activation::Relu, .y = want.view()});
         require_same_bits<T>("kept weights", want, got);
       }
     }
     kept.keep_weights(false);
-    other.scale(w.view(), 2.0);  // other weights in the same place
+    other(ops::Scale<Cpu<T>>{.x = w.view(), .factor = 2.0});  // other weights in the same place
   }
 }
 
@@ -93,10 +100,10 @@ BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
     Matrix<float> y(rows, out), dx(rows, in), dw(out, in);
     Cpu<float> backend(2, Precision::BFloat16);
     BOOST_TEST((backend.precision() == Precision::BFloat16));
-    backend.linear(x.view(), w.view(), {}, Activation::Identity, y.view());
-    backend.linear_input_gradient(dy.view(), w.view(), false, dx.view());
-    backend.fill(dw.view(), 0.0f);
-    backend.linear_weight_gradient(dy.view(), x.view(), dw.view());
+    backend(ops::Linear<Cpu<float>>{.x = x.view(), .w = w.view(), .y = y.view()});
+    backend(ops::LinearInputGradient<Cpu<float>>{.dy = dy.view(), .w = w.view(), .dx = dx.view()});
+    backend(ops::Fill<Cpu<float>>{.x = dw.view(), .value = 0.0f});
+    backend(ops::LinearWeightGradient<Cpu<float>>{.dy = dy.view(), .x = x.view(), .dw = dw.view()});
     Sums output(rows, out), input(rows, in), weight(out, in);
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < out; ++c)
@@ -120,9 +127,26 @@ BOOST_AUTO_TEST_CASE(bfloat16_products_of_attention_too) {
        v = Matrix<float>::normal(rows, width, 3, 1), dout = Matrix<float>::normal(rows, width, 4);
   Matrix<float> out(rows, width), log_sum(rows, 1), dq(rows, width), dk(rows, width), dv(rows, width);
   Cpu<float> backend(2, Precision::BFloat16);
-  backend.attention(q.view(), k.view(), v.view(), each, each, {}, {}, out.view(), log_sum.view());
-  backend.attention_backward(dout.view(), q.view(), k.view(), v.view(), out.view(), log_sum.view(), each, each, {}, {},
-                             dq.view(), dk.view(), dv.view());
+  backend(ops::Attention<Cpu<float>>{.q = q.view(),
+                                     .k = k.view(),
+                                     .v = v.view(),
+                                     .queries = each,
+                                     .keys = each,
+                                     .shape = {},
+                                     .out = out.view(),
+                                     .log_sum_exp = log_sum.view()});
+  backend(ops::AttentionBackward<Cpu<float>>{.dout = dout.view(),
+                                             .q = q.view(),
+                                             .k = k.view(),
+                                             .v = v.view(),
+                                             .out = out.view(),
+                                             .log_sum_exp = log_sum.view(),
+                                             .queries = each,
+                                             .keys = each,
+                                             .shape = {},
+                                             .dq = dq.view(),
+                                             .dk = dk.view(),
+                                             .dv = dv.view()});
   const auto q_rounded = rounded(q), k_rounded = rounded(k), v_rounded = rounded(v), dout_rounded = rounded(dout);
   Sums scores(rows, 1);
   for (int r = 0; r < rows; ++r)
@@ -142,7 +166,7 @@ BOOST_AUTO_TEST_CASE(bfloat16_products_keep_what_is_not_finite) {
     for (int i = 0; i < 3; ++i) w(c, i) = i == c ? values[c] : 0.0f;
   }
   Cpu<float> backend(1, Precision::BFloat16);
-  backend.linear(x.view(), w.view(), {}, Activation::Identity, y.view());
+  backend(ops::Linear<Cpu<float>>{.x = x.view(), .w = w.view(), .y = y.view()});
   BOOST_TEST(y(0, 0) == values[0]);
   BOOST_TEST(std::isnan(y(0, 1)));
   BOOST_TEST(y(0, 2) == 1.0f);

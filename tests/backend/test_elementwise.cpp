@@ -77,18 +77,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_fills_adds_and_scales, B, Backends) {
       auto x = Matrix<T>::normal(rows, cols, 1, gap);
       const auto y0 = Matrix<T>::normal(rows, cols, 2, 2 * gap);
       auto y = y0;
-      backend.copy(x.view(), y.view());
+      backend(ops::Copy<B>{.x = x.view(), .y = y.view()});
       require_close<T>(
           "copy", y, 0, [&](int r, int c) { return double(x(r, c)); }, size(1));
       y = y0;
-      backend.add(x.view(), y.view());
+      backend(ops::Add<B>{.x = x.view(), .y = y.view()});
       require_close<T>(
           "add", y, one_rounding, [&](int r, int c) { return double(x(r, c)) + double(y0(r, c)); }, size(10));
       y = y0;
-      backend.scale(y.view(), -1.7);
+      backend(ops::Scale<B>{.x = y.view(), .factor = -1.7});
       require_close<T>(
           "scale", y, 2 * one_rounding, [&](int r, int c) { return -1.7 * double(y0(r, c)); }, size(10));
-      backend.fill(y.view(), T(3));
+      backend(ops::Fill<B>{.x = y.view(), .value = T(3)});
       require_close<T>("fill", y, 0, size(3), size(1));
     }
   }
@@ -102,17 +102,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(moves_parameters, B, Backends) {
     const auto x0 = Matrix<Real>::normal(rows, cols, 1, 3);
     auto x = x0;
     std::vector<Real> host(static_cast<std::size_t>(rows) * cols);
-    backend.download(x.view(), host);
+    backend(ops::DownloadOf<Real>{.x = x.view(), .values = host});
     Matrix<Real> y(rows, cols, 2), z(rows, cols, 1);
-    backend.upload(host, y.view());
+    backend(ops::UploadOf<Real>{.values = host, .x = y.view()});
     require_same_bits("upload of Real", x, y);
-    backend.copy(y.view(), z.view());
+    backend(ops::CopyOf<Real>{.x = y.view(), .y = z.view()});
     require_same_bits("copy of Real", x, z);
-    backend.scale(x.view(), -1.7);
+    backend(ops::ScaleOf<Real>{.x = x.view(), .factor = -1.7});
     require_close(
         "scale of Real", x, 2 * one_rounding, [&](int r, int c) { return -1.7 * double(x0(r, c)); },
         [](int, int) { return 10.0; });
-    backend.fill(z.view(), Real(3));
+    backend(ops::FillOf<Real>{.x = z.view(), .value = Real(3)});
     require_close(
         "fill of Real", z, 0, [](int, int) { return 3.0; }, [](int, int) { return 1.0; });
   }
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(converts_parameters, B, Backends) {
     for (const int gap : {0, 5}) {
       auto x = Matrix<typename B::Real>::normal(rows, cols, 1, gap);
       Matrix<T> y(rows, cols, 2 * gap);
-      backend.convert(x.view(), y.view());
+      backend(ops::Convert<B>{.x = x.view(), .y = y.view()});
       require_close<T>(
           "convert", y, 0, [&](int r, int c) { return double(T(x(r, c))); }, [](int, int) { return 1.0; });
     }
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_between_overlapping_places, B, Backends) {
     auto x = Matrix<T>::normal(400, 100, 1);
     const auto before = x;
     const auto all = x.view();
-    backend.copy(all.slice(10, 300), all.slice(10 + shift, 300));
+    backend(ops::Copy<B>{.x = all.slice(10, 300), .y = all.slice(10 + shift, 300)});
     require_close<T>(
         "copy over itself", x, 0,
         [&](int r, int c) {
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_many_pairs, B, Backends) {
         }
         from[1] = from[1].slice(0, 0);
         to[1] = to[1].slice(0, 0);
-        backend.copy(from, to);
+        backend(ops::CopyPairs<B>{.x = from, .y = to});
         for (std::size_t i = 0; i < x.size(); ++i) {
           auto want = i == 1 ? untouched : x[i];
           require_same_bits("copy of pair " + std::to_string(i), y[i], want);
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(copies_many_pairs, B, Backends) {
         }
       }
     }
-    backend.copy(std::span<const RowsOf<T>>{}, std::span<const RowsOf<T>>{});
+    backend(ops::CopyPairs<B>{});
   }
 }
 
@@ -189,18 +189,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(uploads_downloads_and_gathers, B, Backends) {
   for (const auto [rows, cols] : shapes) {
     auto x = Matrix<T>::normal(rows, cols, 1, 3);
     std::vector<T> host(static_cast<std::size_t>(rows) * cols);
-    backend.download(x.view(), host);
+    backend(ops::Download<B>{.x = x.view(), .values = host});
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < cols; ++c) BOOST_TEST_REQUIRE(host[static_cast<std::size_t>(r) * cols + c] == x(r, c));
     Matrix<T> y(rows, cols, 7);
-    backend.upload(host, y.view());
+    backend(ops::Upload<B>{.values = host, .x = y.view()});
     require_same_bits<T>("upload", x, y);
     BOOST_TEST(y.guards_hold());
 
     std::vector<int> chosen;
     for (int i = 0; i < 2 * rows + 1; ++i) chosen.push_back(i * 5 % rows);
     Matrix<T> picked(2 * rows + 1, cols, 1);
-    backend.gather(x.view(), chosen, picked.view());
+    backend(ops::Gather<B>{.x = x.view(), .rows = chosen, .y = picked.view()});
     require_close<T>(
         "gather", picked, 0, [&](int r, int c) { return double(x(chosen[static_cast<std::size_t>(r)], c)); },
         [](int, int) { return 1.0; });
@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(adds_to_scattered_rows, B, Backends) {
       auto y = before;
       std::vector<int> places;
       for (int i = 0; i < rows; ++i) places.push_back(3 * i + i % 3);
-      backend.scatter_add(x.view(), places, y.view());
+      backend(ops::ScatterAdd<B>{.x = x.view(), .rows = places, .y = y.view()});
       const auto added = [&](int r, int c) { return r % 3 == r / 3 % 3 ? double(x(r / 3, c)) : 0.0; };
       require_close<T>(
           "scatter_add", y, 1, [&](int r, int c) { return double(before(r, c)) + added(r, c); },
@@ -232,11 +232,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, B, Backends) {
   B backend(2);
   T none{};
   const RowsOf<T> empty(&none, 0, 5);
-  backend.copy(empty, empty);
-  backend.fill(empty, T(1));
-  backend.add(empty, empty);
-  backend.dropout(empty, mask, empty);
-  backend.activation(Activation::Gelu, empty, empty);
+  backend(ops::Copy<B>{.x = empty, .y = empty});
+  backend(ops::Fill<B>{.x = empty, .value = T(1)});
+  backend(ops::Add<B>{.x = empty, .y = empty});
+  backend(ops::Dropout<B>{.x = empty, .mask = mask, .y = empty});
+  backend(ops::Activate<B>{.f = Activation::Gelu, .x = empty, .y = empty});
   BOOST_TEST(none == T(0));
 }
 
@@ -250,34 +250,35 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
     for (const auto [rows, cols] : shapes) {
       B backend(2);
       auto x = Matrix<T>::normal(rows, cols, 1, 3);
-      backend.scale(x.view(), 3);  // tails as well
+      backend(ops::Scale<B>{.x = x.view(), .factor = 3});  // tails as well
       auto dy = Matrix<T>::normal(rows, cols, 2, 1);
       Matrix<T> y(rows, cols, 2), dx(rows, cols);
-      backend.activation(f, x.view(), y.view());
+      backend(ops::Activate<B>{.f = f, .x = x.view(), .y = y.view()});
       require_close<T>(
           "activation", y, few_roundings, [&](int r, int c) { return reference(f, double(x(r, c))); },
           [&](int r, int c) { return std::abs(double(x(r, c))); });
-      backend.activation_backward(f, x.view(), dy.view(), dx.view());
+      backend(ops::ActivateBackward<B>{.f = f, .x = x.view(), .dy = dy.view(), .dx = dx.view()});
       require_close<T>(
           "activation_backward", dx, few_roundings,
           [&](int r, int c) { return double(dy(r, c)) * reference_slope(f, double(x(r, c))); },
           [&](int r, int c) { return std::abs(double(dy(r, c))) * (1 + std::abs(double(x(r, c)))); });
 
       auto in_place = x;
-      backend.activation(f, in_place.view(), in_place.view());
+      backend(ops::Activate<B>{.f = f, .x = in_place.view(), .y = in_place.view()});
       require_same_bits<T>("activation in place", in_place, y);
       auto gradient_in_place = dy;
-      backend.activation_backward(f, x.view(), gradient_in_place.view(), gradient_in_place.view());
+      backend(ops::ActivateBackward<B>{
+          .f = f, .x = x.view(), .dy = gradient_in_place.view(), .dx = gradient_in_place.view()});
       require_same_bits<T>("activation_backward in place", gradient_in_place, dx);
       if (f == Activation::Relu) {  // the output serves as well as the input
         Matrix<T> from_output(rows, cols);
-        backend.activation_backward(f, y.view(), dy.view(), from_output.view());
+        backend(ops::ActivateBackward<B>{.f = f, .x = y.view(), .dy = dy.view(), .dx = from_output.view()});
         require_same_bits<T>("relu backward from the output", from_output, dx);
       }
     }
     require_same_with_any_threads<B>("activation", [&](B& backend) {
       auto x = Matrix<T>::normal(97, 777, 1);
-      backend.activation(f, x.view(), x.view());
+      backend(ops::Activate<B>{.f = f, .x = x.view(), .y = x.view()});
       return x;
     });
   }
@@ -289,11 +290,11 @@ BOOST_AUTO_TEST_CASE(slope_is_the_derivative) {
   for (const auto f : activations) {
     auto x = Matrix<double>::normal(1, 101, 3), up = x, down = x;
     Matrix<double> one(1, 101), dx(1, 101);
-    backend.fill(one.view(), 1.0);
+    backend(ops::Fill<Cpu<double>>{.x = one.view(), .value = 1.0});
     for (int c = 0; c < 101; ++c) up(0, c) += h, down(0, c) -= h;
-    backend.activation_backward(f, x.view(), one.view(), dx.view());
-    backend.activation(f, up.view(), up.view());
-    backend.activation(f, down.view(), down.view());
+    backend(ops::ActivateBackward<Cpu<double>>{.f = f, .x = x.view(), .dy = one.view(), .dx = dx.view()});
+    backend(ops::Activate<Cpu<double>>{.f = f, .x = up.view(), .y = up.view()});
+    backend(ops::Activate<Cpu<double>>{.f = f, .x = down.view(), .y = down.view()});
     for (int c = 0; c < 101; ++c)
       BOOST_TEST_REQUIRE(std::abs((up(0, c) - down(0, c)) / (2 * h) - dx(0, c)) < truncation);
   }
@@ -304,12 +305,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(extremes_stay_finite_and_nan_stays, B, Backends) {
   B backend(1);
   for (const auto f : activations) {
     Matrix<T> x(1, 21), dy(1, 21), dx(1, 21);
-    backend.fill(dy.view(), T(1));
+    backend(ops::Fill<B>{.x = dy.view(), .value = T(1)});
     for (int c = 0; c < 20; ++c) x(0, c) = static_cast<T>((c % 2 ? 1 : -1) * std::pow(10.0, c / 2));
     x(0, 20) = std::numeric_limits<T>::quiet_NaN();
     Matrix<T> y(1, 21);
-    backend.activation(f, x.view(), y.view());
-    backend.activation_backward(f, x.view(), dy.view(), dx.view());
+    backend(ops::Activate<B>{.f = f, .x = x.view(), .y = y.view()});
+    backend(ops::ActivateBackward<B>{.f = f, .x = x.view(), .dy = dy.view(), .dx = dx.view()});
     for (int c = 0; c < 20; ++c) {
       BOOST_TEST_REQUIRE(close(y(0, c), reference(f, double(x(0, c))), std::abs(double(x(0, c))), few_roundings));
       BOOST_TEST_REQUIRE(std::isfinite(double(dx(0, c))));
@@ -317,7 +318,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(extremes_stay_finite_and_nan_stays, B, Backends) {
     BOOST_TEST(std::isnan(double(y(0, 20))));
     auto block = Matrix<T>::normal(1, 16, 1);  // a whole block takes another path than a tail
     block(0, 3) = std::numeric_limits<T>::quiet_NaN();
-    backend.activation(f, block.view(), block.view());
+    backend(ops::Activate<B>{.f = f, .x = block.view(), .y = block.view()});
     BOOST_TEST(std::isnan(double(block(0, 3))));
   }
 }
@@ -374,31 +375,32 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(keeps_what_the_key_says, B, Backends) {
     Matrix<T> y(rows, cols, 5);
     const auto dropped = [&](int r, int c) { return kept(mask, r, c) ? factor * double(x(r, c)) : 0.0; };
     const auto size = [](int, int) { return 10.0; };
-    backend.dropout(x.view(), mask, y.view());
+    backend(ops::Dropout<B>{.x = x.view(), .mask = mask, .y = y.view()});
     require_close<T>("dropout", y, 2 * one_rounding, dropped, size);
     auto in_place = x;
-    backend.dropout(in_place.view(), mask, in_place.view());
+    backend(ops::Dropout<B>{.x = in_place.view(), .mask = mask, .y = in_place.view()});
     require_same_bits<T>("dropout in place", in_place, y);
 
     const auto sum = [&](int r, int c) { return double(residual(r, c)) + dropped(r, c); };
-    backend.residual_dropout(residual.view(), x.view(), mask, y.view());
+    backend(ops::ResidualDropout<B>{.residual = residual.view(), .x = x.view(), .mask = mask, .y = y.view()});
     require_close<T>("residual_dropout", y, 2 * one_rounding, sum, size);
     auto over_x = x, over_residual = residual;
-    backend.residual_dropout(residual.view(), over_x.view(), mask, over_x.view());
-    backend.residual_dropout(over_residual.view(), x.view(), mask, over_residual.view());
+    backend(ops::ResidualDropout<B>{.residual = residual.view(), .x = over_x.view(), .mask = mask, .y = over_x.view()});
+    backend(ops::ResidualDropout<B>{
+        .residual = over_residual.view(), .x = x.view(), .mask = mask, .y = over_residual.view()});
     require_same_bits<T>("residual_dropout over x", over_x, y);
     require_same_bits<T>("residual_dropout over the residual", over_residual, y);
 
-    backend.residual_dropout(residual.view(), x.view(), {}, y.view());
+    backend(ops::ResidualDropout<B>{.residual = residual.view(), .x = x.view(), .mask = {}, .y = y.view()});
     require_close<T>(
         "residual without dropout", y, one_rounding,
         [&](int r, int c) { return double(residual(r, c)) + double(x(r, c)); }, size);
-    backend.dropout(x.view(), {}, y.view());
+    backend(ops::Dropout<B>{.x = x.view(), .mask = {}, .y = y.view()});
     require_same_bits<T>("no dropout", x, y);
   }
   require_same_with_any_threads<B>("dropout", [](B& backend) {
     auto x = Matrix<T>::normal(97, 777, 1);
-    backend.dropout(x.view(), mask, x.view());
+    backend(ops::Dropout<B>{.x = x.view(), .mask = mask, .y = x.view()});
     return x;
   });
 }
@@ -407,19 +409,19 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_split_into_batches, B, Back
   using T = typename B::Scalar;
   B backend(1);
   auto whole = Matrix<T>::normal(20, 65, 1), parts = whole;
-  backend.dropout(whole.view(), mask, whole.view());
+  backend(ops::Dropout<B>{.x = whole.view(), .mask = mask, .y = whole.view()});
   auto later = mask;
   later.first_row += 8;
-  backend.dropout(parts.view().slice(0, 8), mask, parts.view().slice(0, 8));
-  backend.dropout(parts.view().slice(8, 12), later, parts.view().slice(8, 12));
+  backend(ops::Dropout<B>{.x = parts.view().slice(0, 8), .mask = mask, .y = parts.view().slice(0, 8)});
+  backend(ops::Dropout<B>{.x = parts.view().slice(8, 12), .mask = later, .y = parts.view().slice(8, 12)});
   require_same_bits<T>("two batches", whole, parts);
 }
 
 BOOST_AUTO_TEST_CASE(drops_the_share_that_was_asked_for) {
   Cpu<float> backend(2);
   Matrix<float> x(500, 1000);
-  backend.fill(x.view(), 1.0f);
-  backend.dropout(x.view(), mask, x.view());
+  backend(ops::Fill<Cpu<float>>{.x = x.view(), .value = 1.0f});
+  backend(ops::Dropout<Cpu<float>>{.x = x.view(), .mask = mask, .y = x.view()});
   int zeros = 0;
   for (int r = 0; r < 500; ++r)
     for (int c = 0; c < 1000; ++c) zeros += x(r, c) == 0.0f;

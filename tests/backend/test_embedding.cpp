@@ -36,10 +36,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(looks_up_rows, B, Backends) {
     auto y = before;
     const auto row = [&](int r, int c) { return factor * double(table(ids[static_cast<std::size_t>(r)], c)); };
     const auto size = [](int, int) { return 10.0; };
-    backend.embedding(ids, table.view(), factor, false, y.view());
+    backend(ops::Embedding<B>{.ids = ids, .table = table.view(), .factor = factor, .y = y.view()});
     require_close<T>("embedding", y, roundings, row, size);
     y = before;
-    backend.embedding(ids, table.view(), factor, true, y.view());
+    backend(ops::Embedding<B>{.ids = ids, .table = table.view(), .factor = factor, .into = Into::Add, .y = y.view()});
     require_close<T>(
         "embedding, added", y, roundings, [&](int r, int c) { return double(before(r, c)) + row(r, c); }, size);
   }
@@ -64,7 +64,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gradient_sums_equal_ids, B, Backends) {
       }
       require_same_with_any_threads<B>("embedding_backward", [&](B& backend) {
         auto table = before;
-        backend.embedding_backward(dy.view(), ids, factor, padding, table.view());
+        backend(ops::EmbeddingBackward<B>{
+            .dy = dy.view(), .ids = ids, .factor = factor, .padding = padding, .dtable = table.view()});
         require_close<Real>("embedding_backward", table, dy.rows() + 2.0, want, terms);
         return table;
       });

@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(host_access_dies) {
   Fenced<Cpu<double>> backend(1);
   const auto memory = backend.allocate(8 * sizeof(double));
   const RowsOf<double> rows(static_cast<double*>(memory.data()), 2, 4);
-  backend.fill(rows, 3.0);
+  backend(ops::Fill<Fenced<Cpu<double>>>{.x = rows, .value = 3.0});
   BOOST_TEST(signal_of_child([] {}) == 0);
   BOOST_TEST(signal_of_child([&] { static_cast<volatile double*>(rows.data)[3] = 1.0; }) == SIGSEGV);
   BOOST_TEST(signal_of_child([&] {
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(host_access_dies) {
                ::_exit(read > 0.0 ? 1 : 2);
              }) == SIGSEGV);
   std::vector<double> host(8);
-  backend.download(rows, host);
+  backend(ops::Download<Fenced<Cpu<double>>>{.x = rows, .values = host});
   BOOST_TEST(host == std::vector<double>(8, 3.0));
 }
 
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(moved_memory_is_released_once) {
   BOOST_TEST(second.data() == place);
   second = backend.allocate(10);
   BOOST_TEST(second.data() != nullptr);
-  backend.fill({static_cast<float*>(second.data()), 1, 2}, 1.0f);
+  backend(ops::Fill<Fenced<Cpu<float>>>{.x = {static_cast<float*>(second.data()), 1, 2}, .value = 1.0f});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -32,7 +32,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, Backend, Backends) {
         for (const auto f : {Activation::Identity, Activation::Relu}) {
           const auto compute = [&](Backend& backend) {
             auto y = Matrix<T>::normal(rows, out, 4, 2);  // what was there does not matter
-            backend.linear(x.view(), w.view(), with_bias ? bias.view() : RowsOf<T>{}, f, y.view());
+            backend(ops::Linear<Backend>{.x = x.view(),
+                                         .w = w.view(),
+                                         .bias = with_bias ? bias.view() : RowsOf<T>{},
+                                         .activation = f,
+                                         .y = y.view()});
             return y;
           };
           require_same_with_any_threads<Backend>("linear", compute);
@@ -74,8 +78,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gradients_equal_the_formula, Backend, Backends) {
           for (int i = 0; i < rows; ++i) weight.add(r, c, double(dy(i, r)) * double(x(i, c)));
         }
       Backend backend(2);
-      backend.linear_input_gradient(dy.view(), w.view(), accumulate, dx.view());
-      backend.linear_weight_gradient(dy.view(), x.view(), dw.view());
+      backend(ops::LinearInputGradient<Backend>{
+          .dy = dy.view(), .w = w.view(), .into = accumulate ? Into::Add : Into::Write, .dx = dx.view()});
+      backend(ops::LinearWeightGradient<Backend>{.dy = dy.view(), .x = x.view(), .dw = dw.view()});
       require_sums("input gradient", dx, input);
       require_sums("weight gradient", dw, weight);
     }
@@ -95,9 +100,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_activation_can_follow, Backend, Backends) {
   Backend backend(2);
   for (const auto f : {Activation::Relu, Activation::Gelu, Activation::Silu, Activation::Mish}) {
     Matrix<T> y(rows, out), after(rows, out);
-    backend.linear(x.view(), w.view(), bias.view(), f, y.view());
-    backend.linear(x.view(), w.view(), bias.view(), Activation::Identity, after.view());
-    backend.activation(f, after.view(), after.view());
+    backend(ops::Linear<Backend>{.x = x.view(), .w = w.view(), .bias = bias.view(), .activation = f, .y = y.view()});
+    backend(ops::Linear<Backend>{.x = x.view(), .w = w.view(), .bias = bias.view(), .y = after.view()});
+    backend(ops::Activate<Backend>{.f = f, .x = after.view(), .y = after.view()});
     require_close<T>("activation", y, 2 * 4 * steepest, after, sums.size);  // either way may be off by 4 ulp
   }
 }
@@ -110,7 +115,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(relu_keeps_what_is_not_a_number, Backend, Backends
   x(5, 7) = std::numeric_limits<T>::quiet_NaN();
   Backend backend(2);
   for (const bool with_bias : {false, true}) {
-    backend.linear(x.view(), w.view(), with_bias ? bias.view() : RowsOf<T>{}, Activation::Relu, y.view());
+    backend(ops::Linear<Backend>{.x = x.view(),
+                                 .w = w.view(),
+                                 .bias = with_bias ? bias.view() : RowsOf<T>{},
+                                 .activation = Activation::Relu,
+                                 .y = y.view()});
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < out; ++c) BOOST_TEST(std::isnan(double(y(r, c))) == (r == 5));
   }
@@ -123,9 +132,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(without_rows_nothing_happens, Backend, Backends) {
   auto dw = Matrix<typename Backend::Real>::normal(out, in, 2), before = dw;
   const RowsOf<T> inputs(some.view().data, 0, in), outputs(some.view().data, 0, out);
   Backend backend(2);
-  backend.linear(inputs, w.view(), {}, Activation::Relu, outputs);
-  backend.linear_input_gradient(outputs, w.view(), false, inputs);
-  backend.linear_weight_gradient(outputs, inputs, dw.view());
+  backend(ops::Linear<Backend>{.x = inputs, .w = w.view(), .activation = Activation::Relu, .y = outputs});
+  backend(ops::LinearInputGradient<Backend>{.dy = outputs, .w = w.view(), .dx = inputs});
+  backend(ops::LinearWeightGradient<Backend>{.dy = outputs, .x = inputs, .dw = dw.view()});
   require_same_bits("dw", dw, before);
 }
 

@@ -50,7 +50,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
         Matrix<typename B::Real> losses(rows, 2, 1);
         const auto gradients = [&](B& backend) {
           auto x = logits;
-          backend.cross_entropy(x.view(), bias_view, targets, smoothing, gradient_scale, losses.view());
+          backend(ops::CrossEntropy<B>{.logits = x.view(),
+                                       .bias = bias_view,
+                                       .targets = targets,
+                                       .smoothing = smoothing,
+                                       .gradient_scale = gradient_scale,
+                                       .losses = losses.view()});
           return x;
         };
         require_same_with_any_threads<B>("cross_entropy", gradients);
@@ -78,7 +83,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
 
         auto untouched = logits;
         Matrix<typename B::Real> only_losses(rows, 2, 1);
-        backend.cross_entropy(untouched.view(), bias_view, targets, smoothing, 0.0, only_losses.view());
+        backend(ops::CrossEntropy<B>{.logits = untouched.view(),
+                                     .bias = bias_view,
+                                     .targets = targets,
+                                     .smoothing = smoothing,
+                                     .losses = only_losses.view()});
         auto original = logits;
         require_same_bits<T>("logits without gradient", untouched, original);
         require_close("losses without gradient", only_losses, roundings, want_losses, size);
@@ -98,8 +107,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_depend_on_the_stride, B, Backends) {
        together = Matrix<T>::normal(rows, cols, 1);
   Matrix<typename B::Real> losses_apart(rows, 2), losses_together(rows, 2);
   BOOST_TEST_REQUIRE((apart.view().stride % multiple == 0 && together.view().contiguous()));
-  backend.cross_entropy(apart.view(), bias.view(), targets, 0.1, gradient_scale, losses_apart.view());
-  backend.cross_entropy(together.view(), bias.view(), targets, 0.1, gradient_scale, losses_together.view());
+  backend(ops::CrossEntropy<B>{.logits = apart.view(),
+                               .bias = bias.view(),
+                               .targets = targets,
+                               .smoothing = 0.1,
+                               .gradient_scale = gradient_scale,
+                               .losses = losses_apart.view()});
+  backend(ops::CrossEntropy<B>{.logits = together.view(),
+                               .bias = bias.view(),
+                               .targets = targets,
+                               .smoothing = 0.1,
+                               .gradient_scale = gradient_scale,
+                               .losses = losses_together.view()});
   require_same_bits("gradients", apart, together);
   require_same_bits("losses", losses_apart, losses_together);
   BOOST_TEST(apart.guards_hold());
@@ -113,11 +132,17 @@ BOOST_AUTO_TEST_CASE(gradient_is_the_derivative) {
   const std::vector<int> target = {5};
   Matrix<double> losses(1, 2);
   const auto loss = [&](Matrix<double> x) {
-    backend.cross_entropy(x.view(), bias.view(), target, smoothing, 0.0, losses.view());
+    backend(ops::CrossEntropy<Cpu<double>>{
+        .logits = x.view(), .bias = bias.view(), .targets = target, .smoothing = smoothing, .losses = losses.view()});
     return losses(0, 0);
   };
   auto gradient = logits;
-  backend.cross_entropy(gradient.view(), bias.view(), target, smoothing, 1.0, losses.view());
+  backend(ops::CrossEntropy<Cpu<double>>{.logits = gradient.view(),
+                                         .bias = bias.view(),
+                                         .targets = target,
+                                         .smoothing = smoothing,
+                                         .gradient_scale = 1.0,
+                                         .losses = losses.view()});
   for (int c = 0; c < 37; ++c) {
     auto up = logits, down = logits;
     up(0, c) += h;
@@ -134,14 +159,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(large_logits_do_not_overflow_and_nan_shows, B, Bac
   for (int c = 0; c < 40; ++c) x(0, c) = T(c % 2 ? 10000 : -10000), x(1, c) = T(c);
   x(1, 7) = std::numeric_limits<T>::quiet_NaN();
   const std::vector<int> targets = {1, 2};
-  backend.cross_entropy(x.view(), {}, targets, 0.0, 1.0, losses.view());
+  backend(ops::CrossEntropy<B>{.logits = x.view(), .targets = targets, .gradient_scale = 1.0, .losses = losses.view()});
   BOOST_TEST(close(losses(0, 1), std::log(20.0), 1, 16));
   BOOST_TEST(close(x(0, 3), 0.05, 1, 16));
   BOOST_TEST(std::isnan(losses(1, 0)));
   Matrix<T> of_each(40, 40);
   Matrix<typename B::Real> each_losses(40, 2);
   for (int c = 0; c < 40; ++c) of_each(c, c) = std::numeric_limits<T>::quiet_NaN();
-  backend.cross_entropy(of_each.view(), {}, std::vector<int>(40, 2), 0.0, 0.0, each_losses.view());
+  backend(
+      ops::CrossEntropy<B>{.logits = of_each.view(), .targets = std::vector<int>(40, 2), .losses = each_losses.view()});
   for (int r = 0; r < 40; ++r) BOOST_TEST(std::isnan(each_losses(r, 1)), "the NaN in column " << r);
 }
 
@@ -166,8 +192,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(adds_up_rows_in_double, B, Backends) {
     for (const int threads : {1, 2, 7}) {
       B backend(threads);
       SharedOutcome written(before), added(before);
-      backend.sum_losses(losses.view(), false, written.place());
-      backend.sum_losses(losses.view(), true, added.place());
+      backend(ops::SumLosses<B>{.losses = losses.view(), .outcome = written.place()});
+      backend(ops::SumLosses<B>{.losses = losses.view(), .into = Into::Add, .outcome = added.place()});
       BOOST_TEST(std::abs(written->smoothed_loss - want[0]) <= bound(0));
       BOOST_TEST(std::abs(written->negative_log_likelihood - want[1]) <= bound(1));
       BOOST_TEST(added->smoothed_loss == 3.0 + written->smoothed_loss);

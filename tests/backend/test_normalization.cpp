@@ -29,11 +29,25 @@ struct Case {
       for (int c = 0; c < cols; ++c) x(r, c) = T(2 * double(x(r, c)) + r % 5);
   }
   void forward(auto& backend, bool relu) {
-    backend.layer_norm(x.view(), gain.view(), bias.view(), epsilon, relu, y.view(), stats.view());
+    backend(ops::LayerNormOf<T>{.x = x.view(),
+                                .gain = gain.view(),
+                                .bias = bias.view(),
+                                .epsilon = epsilon,
+                                .relu = relu,
+                                .y = y.view(),
+                                .stats = stats.view()});
   }
   void backward(auto& backend, bool relu, bool accumulate) {
-    backend.layer_norm_backward(dy.view(), x.view(), y.view(), gain.view(), stats.view(), relu, accumulate, dx.view(),
-                                dgain.view(), dbias.view());
+    backend(ops::LayerNormBackwardOf<T>{.dy = dy.view(),
+                                        .x = x.view(),
+                                        .y = y.view(),
+                                        .gain = gain.view(),
+                                        .stats = stats.view(),
+                                        .relu = relu,
+                                        .into = accumulate ? Into::Add : Into::Write,
+                                        .dx = dx.view(),
+                                        .dgain = dgain.view(),
+                                        .dbias = dbias.view()});
   }
   Matrix<T> x, gain, bias, dy, y, dx;
   Matrix<Computed<T>> stats, dgain, dbias;
@@ -89,7 +103,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, B, Backends) {
       }
       B backend(1);
       auto in_place = k.x;
-      backend.layer_norm(in_place.view(), k.gain.view(), k.bias.view(), epsilon, relu, in_place.view(), k.stats.view());
+      backend(ops::LayerNorm<B>{.x = in_place.view(),
+                                .gain = k.gain.view(),
+                                .bias = k.bias.view(),
+                                .epsilon = epsilon,
+                                .relu = relu,
+                                .y = in_place.view(),
+                                .stats = k.stats.view()});
       require_same_bits<T>("layer_norm in place", in_place, k.y);
     }
   }
@@ -147,9 +167,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, B, Backends) {
 
         if (accumulate) continue;
         auto in_place = before;
-        one.layer_norm_backward(in_place.dy.view(), in_place.x.view(), in_place.y.view(), in_place.gain.view(),
-                                in_place.stats.view(), relu, false, in_place.dy.view(), in_place.dgain.view(),
-                                in_place.dbias.view());
+        one(ops::LayerNormBackward<B>{.dy = in_place.dy.view(),
+                                      .x = in_place.x.view(),
+                                      .y = in_place.y.view(),
+                                      .gain = in_place.gain.view(),
+                                      .stats = in_place.stats.view(),
+                                      .relu = relu,
+                                      .dx = in_place.dy.view(),
+                                      .dgain = in_place.dgain.view(),
+                                      .dbias = in_place.dbias.view()});
         require_same_bits<T>("dx over dy", in_place.dy, k.dx);
         require_same_bits("dgain with dx over dy", in_place.dgain, k.dgain);
       }
@@ -177,8 +203,8 @@ BOOST_AUTO_TEST_CASE(backward_is_the_derivative) {
     Cpu<double> backend(1);
     Case<double> k(3, 21);
     k.forward(backend, relu);
-    backend.fill(k.dgain.view(), 0.0);
-    backend.fill(k.dbias.view(), 0.0);
+    backend(ops::Fill<Cpu<double>>{.x = k.dgain.view(), .value = 0.0});
+    backend(ops::Fill<Cpu<double>>{.x = k.dbias.view(), .value = 0.0});
     k.backward(backend, relu, false);
     const auto numeric = [&](double& parameter) {
       const double kept = parameter;
@@ -225,7 +251,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, B, Backends) {
       Case<T> k(rows, cols);
       Matrix<typename B::Real> stats(rows, 1);
       require_same_with_any_threads<B>("rms_norm", [&](B& backend) {
-        backend.rms_norm(k.x.view(), k.gain.view(), epsilon, relu, k.y.view(), stats.view());
+        backend(ops::RmsNorm<B>{.x = k.x.view(),
+                                .gain = k.gain.view(),
+                                .epsilon = epsilon,
+                                .relu = relu,
+                                .y = k.y.view(),
+                                .stats = stats.view()});
         return k.y;
       });
       const auto want = [&](int r, int c) { return double(k.x(r, c)) * inverse_rms(k.x, r) * double(k.gain(0, c)); };
@@ -236,7 +267,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(forward_equals_the_formula, B, Backends) {
         BOOST_TEST(close(stats(r, 0), inverse_rms(k.x, r), inverse_rms(k.x, r), roundings));
       B backend(1);
       auto in_place = k.x;
-      backend.rms_norm(in_place.view(), k.gain.view(), epsilon, relu, in_place.view(), stats.view());
+      backend(ops::RmsNorm<B>{.x = in_place.view(),
+                              .gain = k.gain.view(),
+                              .epsilon = epsilon,
+                              .relu = relu,
+                              .y = in_place.view(),
+                              .stats = stats.view()});
       require_same_bits<T>("rms_norm in place", in_place, k.y);
     }
   }
@@ -251,11 +287,23 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(backward_equals_the_formula, B, Backends) {
         B one(1), seven(7);
         Case<T> before(rows, cols);
         Matrix<typename B::Real> stats(rows, 1);
-        one.rms_norm(before.x.view(), before.gain.view(), epsilon, relu, before.y.view(), stats.view());
+        one(ops::RmsNorm<B>{.x = before.x.view(),
+                            .gain = before.gain.view(),
+                            .epsilon = epsilon,
+                            .relu = relu,
+                            .y = before.y.view(),
+                            .stats = stats.view()});
         auto k = before, with_seven = before;
         const auto backward = [&](B& backend, Case<T>& on, RowsOf<T> dx, bool add) {
-          backend.rms_norm_backward(on.dy.view(), on.x.view(), on.y.view(), on.gain.view(), stats.view(), relu, add, dx,
-                                    on.dgain.view());
+          backend(ops::RmsNormBackward<B>{.dy = on.dy.view(),
+                                          .x = on.x.view(),
+                                          .y = on.y.view(),
+                                          .gain = on.gain.view(),
+                                          .stats = stats.view(),
+                                          .relu = relu,
+                                          .into = add ? Into::Add : Into::Write,
+                                          .dx = dx,
+                                          .dgain = on.dgain.view()});
         };
         backward(one, k, k.dx.view(), accumulate);
         backward(seven, with_seven, with_seven.dx.view(), accumulate);

@@ -38,8 +38,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
       SharedOutcome outcome({.gradient_scale = clipping_scale});
       for (how.step = 1; how.step <= steps; ++how.step) {
         auto gradient = Matrix<T>::normal(1, n, 100 + static_cast<unsigned>(how.step));
-        one.adam(how, gradient.view(), value.view(), first.view(), second.view(), outcome.place());
-        seven.adam(how, gradient.view(), value7.view(), first7.view(), second7.view(), outcome.place());
+        one(ops::Adam<B>{.how = how,
+                         .gradient = gradient.view(),
+                         .value = value.view(),
+                         .first_moment = first.view(),
+                         .second_moment = second.view(),
+                         .outcome = outcome.place()});
+        seven(ops::Adam<B>{.how = how,
+                           .gradient = gradient.view(),
+                           .value = value7.view(),
+                           .first_moment = first7.view(),
+                           .second_moment = second7.view(),
+                           .outcome = outcome.place()});
         for (std::size_t i = 0; i < w.size(); ++i) {
           double g = double(gradient(0, static_cast<int>(i))) * clipping_scale;
           if (decoupled)
@@ -73,12 +83,21 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(first_step_moves_by_the_learning_rate, B, RealBack
   Matrix<T> gradient(1, 20), value(1, 20), first(1, 20), second(1, 20);
   SharedOutcome outcome;
   for (int i = 0; i < 20; ++i) gradient(0, i) = T(i % 2 ? 1 : -1) * T(i + 1);
-  backend.adam({.learning_rate = 0.125, .epsilon = 0.0}, gradient.view(), value.view(), first.view(), second.view(),
-               outcome.place());
+  backend(ops::Adam<B>{.how = {.learning_rate = 0.125, .epsilon = 0.0},
+                       .gradient = gradient.view(),
+                       .value = value.view(),
+                       .first_moment = first.view(),
+                       .second_moment = second.view(),
+                       .outcome = outcome.place()});
   for (int i = 0; i < 20; ++i) BOOST_TEST(close(value(0, i), i % 2 ? -0.125 : 0.125, 1, 4));
   // A gradient that was always zero moves nothing, and epsilon keeps 0/0 away.
   Matrix<T> zero(1, 20), still(1, 20), first0(1, 20), second0(1, 20);
-  backend.adam({.learning_rate = 0.125}, zero.view(), still.view(), first0.view(), second0.view(), outcome.place());
+  backend(ops::Adam<B>{.how = {.learning_rate = 0.125},
+                       .gradient = zero.view(),
+                       .value = still.view(),
+                       .first_moment = first0.view(),
+                       .second_moment = second0.view(),
+                       .outcome = outcome.place()});
   for (int i = 0; i < 20; ++i) BOOST_TEST(still(0, i) == T(0));
 }
 
@@ -102,8 +121,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, RealBackends) {
       const bool keeps = how.momentum > 0.0;
       for (unsigned step = 1; step <= steps; ++step) {
         auto gradient = Matrix<T>::normal(1, n, 100 + step);
-        one.sgd(how, gradient.view(), value.view(), keeps ? velocity.view() : RowsOf<T>(), outcome.place());
-        seven.sgd(how, gradient.view(), value7.view(), keeps ? velocity7.view() : RowsOf<T>(), outcome.place());
+        one(ops::Sgd<B>{.how = how,
+                        .gradient = gradient.view(),
+                        .value = value.view(),
+                        .velocity = keeps ? velocity.view() : RowsOf<T>(),
+                        .outcome = outcome.place()});
+        seven(ops::Sgd<B>{.how = how,
+                          .gradient = gradient.view(),
+                          .value = value7.view(),
+                          .velocity = keeps ? velocity7.view() : RowsOf<T>(),
+                          .outcome = outcome.place()});
         for (std::size_t i = 0; i < w.size(); ++i) {
           const double g = double(gradient(0, static_cast<int>(i))) * clipping_scale + how.weight_decay * w[i];
           u[i] = how.momentum * u[i] + g;
@@ -133,18 +160,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sums_squares_in_double, B, RealBackends) {
     double want = 0;
     for (int i = 0; i < n; ++i) want += double(x(0, i)) * double(x(0, i));
     B one(1), two(2), seven(7);
-    const double got = one.squared_norm(x.view());
+    const double got = one(ops::SquaredNorm<B>{.x = x.view()});
     BOOST_TEST(close(got, want, want, n));
     BOOST_TEST(got > 0.0);
-    BOOST_TEST(two.squared_norm(x.view()) == got);
-    BOOST_TEST(seven.squared_norm(x.view()) == got);
+    BOOST_TEST(two(ops::SquaredNorm<B>{.x = x.view()}) == got);
+    BOOST_TEST(seven(ops::SquaredNorm<B>{.x = x.view()}) == got);
   }
   auto strided = Matrix<T>::normal(9, 33, 2, 4);
   double want = 0;
   for (int r = 0; r < 9; ++r)
     for (int c = 0; c < 33; ++c) want += double(strided(r, c)) * double(strided(r, c));
   B backend(1);
-  BOOST_TEST(close(backend.squared_norm(strided.view()), want, want, 300));
+  BOOST_TEST(close(backend(ops::SquaredNorm<B>{.x = strided.view()}), want, want, 300));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, B, RealBackends) {
@@ -154,13 +181,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(is_not_finite_if_an_element_is_not, B, RealBackend
     for (const int at : {0, 40, 776}) {
       auto x = Matrix<T>::normal(1, 777, 1);
       x(0, at) = bad;
-      BOOST_TEST(!std::isfinite(backend.squared_norm(x.view())));
+      BOOST_TEST(!std::isfinite(backend(ops::SquaredNorm<B>{.x = x.view()})));
     }
   }
   // Squares that float cannot hold.
   Matrix<T> large(1, 8);
-  backend.fill(large.view(), T(1e30));
-  BOOST_TEST(close(backend.squared_norm(large.view()), 8e60, 8e60, 1e9));
+  backend(ops::Fill<B>{.x = large.view(), .value = T(1e30)});
+  BOOST_TEST(close(backend(ops::SquaredNorm<B>{.x = large.view()}), 8e60, 8e60, 1e9));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -177,8 +204,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(scales_to_the_limit, B, RealBackends) {
         B backend(threads);
         auto x = gradient;
         SharedOutcome outcome({.smoothed_loss = 5.0, .negative_log_likelihood = 6.0, .gradient_scale = -1.0});
-        backend.clipping(x.view(), limit, outcome.place());
-        BOOST_TEST(outcome->squared_norm == backend.squared_norm(x.view()));
+        backend(ops::Clipping<B>{.gradient = x.view(), .limit = limit, .outcome = outcome.place()});
+        BOOST_TEST(outcome->squared_norm == backend(ops::SquaredNorm<B>{.x = x.view()}));
         const double norm = std::sqrt(outcome->squared_norm);
         const double want = limit > 0.0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
         BOOST_TEST(outcome->gradient_scale == want);
@@ -201,7 +228,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(says_whether_all_is_finite, B, RealBackends) {
     auto gradient = Matrix<T>::normal(1, 777, 1);
     gradient(0, 700) = element;
     SharedOutcome outcome({.smoothed_loss = loss, .finite = false});
-    backend.clipping(gradient.view(), 1.0, outcome.place());
+    backend(ops::Clipping<B>{.gradient = gradient.view(), .limit = 1.0, .outcome = outcome.place()});
     return outcome->finite;
   };
   BOOST_TEST(finite(1.0, T(1)));
@@ -218,14 +245,21 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(lets_optimizers_change_nothing_that_is_not_finite,
   auto gradient = Matrix<T>::normal(1, n, 1);
   gradient(0, 40) = std::numeric_limits<T>::quiet_NaN();
   SharedOutcome outcome({.smoothed_loss = 1.0});
-  backend.clipping(gradient.view(), 1.0, outcome.place());
+  backend(ops::Clipping<B>{.gradient = gradient.view(), .limit = 1.0, .outcome = outcome.place()});
   auto value = Matrix<T>::normal(1, n, 2), first = Matrix<T>::normal(1, n, 3), second = Matrix<T>::normal(1, n, 4);
   auto value_before = value, first_before = first, second_before = second;
-  backend.adam({.learning_rate = 0.1, .weight_decay = 0.1}, gradient.view(), value.view(), first.view(), second.view(),
-               outcome.place());
+  backend(ops::Adam<B>{.how = {.learning_rate = 0.1, .weight_decay = 0.1},
+                       .gradient = gradient.view(),
+                       .value = value.view(),
+                       .first_moment = first.view(),
+                       .second_moment = second.view(),
+                       .outcome = outcome.place()});
   for (const double momentum : {0.0, 0.9})
-    backend.sgd({.learning_rate = 0.1, .momentum = momentum, .weight_decay = 0.1}, gradient.view(), value.view(),
-                momentum > 0.0 ? first.view() : RowsOf<T>(), outcome.place());
+    backend(ops::Sgd<B>{.how = {.learning_rate = 0.1, .momentum = momentum, .weight_decay = 0.1},
+                        .gradient = gradient.view(),
+                        .value = value.view(),
+                        .velocity = momentum > 0.0 ? first.view() : RowsOf<T>(),
+                        .outcome = outcome.place()});
   require_same_bits("value", value, value_before);
   require_same_bits("first moment", first, first_before);
   require_same_bits("second moment", second, second_before);
@@ -242,7 +276,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(brings_an_outcome_to_the_host, B, Backends) {
     SharedOutcome outcome(
         {.smoothed_loss = loss, .negative_log_likelihood = 3.0, .squared_norm = 4.0, .finite = false});
     backend.start_reading(outcome.place());
-    backend.sum_losses({}, false, outcome.place());
+    backend(ops::SumLosses<B>{.losses = {}, .outcome = outcome.place()});
     const auto read = backend.finish_reading();
     BOOST_TEST((read.smoothed_loss == loss && read.negative_log_likelihood == 3.0 && read.squared_norm == 4.0));
     BOOST_TEST((read.gradient_scale == 1.0 && !read.finite));

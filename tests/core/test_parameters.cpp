@@ -59,7 +59,7 @@ std::vector<typename B::Scalar> tensor(B& backend, const ParameterStore<B>& stor
   const auto* const entry = store.find(name);
   if (!entry) throw std::runtime_error("no tensor " + name);
   std::vector<typename B::Scalar> host(static_cast<std::size_t>(entry->size()));
-  backend.download(store.value(*entry), host);
+  backend(ops::Download<B>{.x = store.value(*entry), .values = host});
   return host;
 }
 
@@ -269,10 +269,10 @@ BOOST_AUTO_TEST_CASE(zero_gradients_clears_them_all) {
   B backend(1);
   Leaves<B> model;
   ParameterStore<B> store(backend, model, true);
-  backend.fill(store.gradients(), 3.0f);
-  BOOST_TEST(backend.squared_norm(store.gradients()) > 1.0);
+  backend(ops::Fill<B>{.x = store.gradients(), .value = 3.0f});
+  BOOST_TEST(backend(ops::SquaredNorm<B>{.x = store.gradients()}) > 1.0);
   store.zero_gradients();
-  BOOST_TEST(backend.squared_norm(store.gradients()) == 0.0);
+  BOOST_TEST(backend(ops::SquaredNorm<B>{.x = store.gradients()}) == 0.0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -131,19 +131,19 @@ void check_not_finite() {
   training.run(std::span(&batch, 1));
   const auto& entry = store.entries()[1];
   std::vector<float> good(static_cast<std::size_t>(entry.size())), spoilt = good;
-  backend.download(store.value(entry), good);
+  backend(ops::DownloadOf<float>{.x = store.value(entry), .values = good});
   spoilt.assign(good.size(), std::numeric_limits<float>::infinity());
   const auto state = [&] {
     auto all = tiny::values(backend, store);
     for (const auto& moment : training.optimizer().moments()) {
       std::vector<float> host(static_cast<std::size_t>(moment.numbers.size()));
-      backend.download(moment.numbers, host);
+      backend(ops::DownloadOf<float>{.x = moment.numbers, .values = host});
       all.insert(all.end(), host.begin(), host.end());
     }
     return all;
   };
   const auto write = [&](const std::vector<float>& values) {
-    backend.upload(values, store.value(entry));
+    backend(ops::UploadOf<float>{.values = values, .x = store.value(entry)});
     store.refresh();
   };
   const auto before = state();

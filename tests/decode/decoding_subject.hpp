@@ -48,7 +48,8 @@ struct Subject {
   int pad() const { return model.config().pad_token_id; }
   void set_bias(int id, double value) {
     const auto& bias = *model.parameters().find("final_logits_bias");
-    backend.fill(model.parameters().value(bias).columns(id, 1), static_cast<typename B::Scalar>(value));
+    backend(na::ops::FillOf<typename B::Real>{.x = model.parameters().value(bias).columns(id, 1),
+                                              .value = static_cast<typename B::Real>(value)});
   }
 
   std::vector<std::vector<na::Hypothesis>> generate(const Sentences& sources, const na::GenerationConfig& how) {
@@ -68,7 +69,7 @@ struct Subject {
     const auto logits = pass.scratch.rows(1, vocabulary());
     model.logits(pass, hidden.slice(hidden.rows - 1, 1), logits);
     std::vector<typename B::Scalar> host(static_cast<std::size_t>(vocabulary()));
-    backend.download(logits, host);
+    backend(na::ops::Download<B>{.x = logits, .values = host});
     return {host.begin(), host.end()};
   }
 

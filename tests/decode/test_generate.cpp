@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(may_be_longer_than_the_caches_first_guess) {
       const auto logits = pass.scratch.rows(hidden.rows, 31);
       model.logits(pass, hidden, logits);
       std::vector<double> host(static_cast<std::size_t>(logits.size()));
-      backend.download(logits, host);
+      backend(ops::Download<B>{.x = logits, .values = host});
       double sum = 0.0;
       for (std::size_t t = 0; t < ids.size(); ++t) {
         std::vector<double> row(host.begin() + std::ptrdiff_t(31 * t), host.begin() + std::ptrdiff_t(31 * t + 31));

@@ -48,6 +48,16 @@ Rows<B> Module<B>::backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved,
   return linear_.backward(pass, dy, saved.linear, dx);
 }
 
+// An operation as architecture.md shows it.
+template <class B>
+void run_linear(B& backend, Rows<B> x, Rows<B> weight, Rows<B> bias, Rows<B> y) {
+  using na::Activation;
+  namespace ops = na::ops;
+#include "architecture_2.inc"
+}
+using Floats = Rows<na::Cpu<float>>;
+template void run_linear(na::Cpu<float>&, Floats, Floats, Floats, Floats);
+
 namespace {
 
 // Compiled only: a model of base size is too large for a test.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/operations.hpp"
 #include "neural_attention/io/safetensors.hpp"
 
 /// The values of one tensor of a model. Throws where it has none of that name.
@@ -19,7 +20,8 @@ std::vector<typename Model::Backend::Scalar> tensor(typename Model::Backend& bac
   const auto* const entry = model.parameters().find(name);
   if (!entry) throw std::runtime_error("the model has no tensor " + name);
   std::vector<typename Model::Backend::Scalar> values(static_cast<std::size_t>(entry->size()));
-  backend.download(model.parameters().value(*entry), values);
+  backend(neural_attention::ops::Download<typename Model::Backend>{.x = model.parameters().value(*entry),
+                                                                   .values = values});
   return values;
 }
 
@@ -31,7 +33,8 @@ void fill_with_noise(typename Model::Backend& backend, Model& model) {
   for (const auto& entry : model.parameters().entries()) {
     noise.resize(static_cast<std::size_t>(entry.size()));
     for (auto& x : noise) x = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
-    backend.upload(noise, model.parameters().value(entry));
+    backend(
+        neural_attention::ops::Upload<typename Model::Backend>{.values = noise, .x = model.parameters().value(entry)});
   }
 }
 

@@ -29,7 +29,7 @@ using Results = std::map<std::string, std::vector<double>>;
 template <class B, class T>
 std::vector<double> on_host(B& backend, na::RowsOf<T> x) {
   std::vector<T> host(static_cast<std::size_t>(x.size()));
-  backend.download(x, host);
+  backend(na::ops::DownloadOf<T>{.x = x, .values = host});
   return {host.begin(), host.end()};
 }
 
@@ -68,7 +68,8 @@ class GoldenSubject {
       const auto expected =
           entry.vector ? std::vector<std::int64_t>{entry.cols} : std::vector<std::int64_t>{entry.rows, entry.cols};
       BOOST_TEST(goldens.shape(name) == expected, "the shape of " << name);
-      backend.upload(goldens.read<typename B::Real>(name), model.parameters().value(entry));
+      backend(na::ops::UploadOf<typename B::Real>{.values = goldens.read<typename B::Real>(name),
+                                                  .x = model.parameters().value(entry)});
     }
     model.parameters().refresh();
   }
@@ -78,7 +79,7 @@ class GoldenSubject {
     model.parameters().zero_gradients();
     const auto pass = memory.begin(true);
     cpu_support::SharedOutcome sums;
-    model.loss_and_gradient(pass, batch, smoothing, 1.0 / tokens, false, sums.place(), saved);
+    model.loss_and_gradient(pass, batch, smoothing, 1.0 / tokens, na::Into::Write, sums.place(), saved);
     results[loss_name] = {sums->smoothed_loss / tokens};
     for (const auto& entry : model.parameters().entries())
       if (entry.trained) results[prefix + entry.name] = on_host(backend, model.parameters().gradient(entry));

@@ -12,22 +12,24 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/random.hpp"
+
+namespace ops = neural_attention::ops;
 
 /// Single-threaded; `seed` picks the errors.
 class Perturbed : public neural_attention::Cpu<double> {
   using Base = neural_attention::Cpu<double>;
   using Ragged = neural_attention::Ragged;
   using AttentionShape = neural_attention::AttentionShape;
-  using DropoutMask = neural_attention::DropoutMask;
   using Activation = neural_attention::Activation;
   using Precision = neural_attention::Precision;
 
  public:
+  using Base::operator();
+
   explicit Perturbed(int seed, Precision precision = Precision::Float32)
       : Base(1),
         bfloat16_(precision == Precision::BFloat16),
@@ -35,186 +37,192 @@ class Perturbed : public neural_attention::Cpu<double> {
         random_({static_cast<std::uint64_t>(seed), 0, 0}) {}
 
   /// Numbers that enter are rounded once.
-  void upload(std::span<const double> values, Matrix x) {
-    Base::upload(values, x);
-    perturb(x, [&](int r, int c) { return std::abs(x.row(r)[c]); });
+  void operator()(const ops::Upload<Base>& op) {
+    Base::operator()(op);
+    perturb(op.x, [&](int r, int c) { return std::abs(op.x.row(r)[c]); });
   }
-  void add(Matrix x, Matrix y) {
-    Base::add(x, y);
-    perturb(y, [&](int r, int c) { return std::abs(y.row(r)[c]); });
+  void operator()(const ops::Add<Base>& op) {
+    Base::operator()(op);
+    perturb(op.y, [&](int r, int c) { return std::abs(op.y.row(r)[c]); });
   }
-  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
-    Base::residual_dropout(residual, x, mask, y);
-    perturb(y, [&](int r, int c) { return std::abs(y.row(r)[c]); });
-  }
-
-  void scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
-    Base::scatter_add(x, rows, y);
-    for (const int r : rows) perturb(y.slice(r, 1), [&](int, int c) { return std::abs(y.row(r)[c]); });
+  void operator()(const ops::ResidualDropout<Base>& op) {
+    Base::operator()(op);
+    perturb(op.y, [&](int r, int c) { return std::abs(op.y.row(r)[c]); });
   }
 
-  void linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
-    Base::linear(Operand(*this, x), Operand(*this, w), bias, f, y);
-    const auto a = row_norms(x), b = row_norms(w);
-    const double walk = std::sqrt(x.cols + 1.0);  // the bias is one more term
-    perturb(y, [&](int r, int c) {                // a fused ReLU passes errors on or drops them
-      if (f == Activation::Relu && y.row(r)[c] == 0.0) return 0.0;
-      return walk * std::hypot(a[r] * b[c], bias ? bias.data[c] : 0.0);
+  void operator()(const ops::ScatterAdd<Base>& op) {
+    Base::operator()(op);
+    for (const int r : op.rows) perturb(op.y.slice(r, 1), [&](int, int c) { return std::abs(op.y.row(r)[c]); });
+  }
+
+  void operator()(const ops::Linear<Base>& op) {
+    Base::operator()(ops::Linear<Base>{
+        .x = Operand(*this, op.x), .w = Operand(*this, op.w), .bias = op.bias, .activation = op.activation, .y = op.y});
+    const auto a = row_norms(op.x), b = row_norms(op.w);
+    const double walk = std::sqrt(op.x.cols + 1.0);  // the bias is one more term
+    perturb(op.y, [&](int r, int c) {                // a fused ReLU passes errors on or drops them
+      if (op.activation == Activation::Relu && op.y.row(r)[c] == 0.0) return 0.0;
+      return walk * std::hypot(a[r] * b[c], op.bias ? op.bias.data[c] : 0.0);
     });
   }
-  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
-    Base::linear_input_gradient(Operand(*this, dy), Operand(*this, w), accumulate, dx);
-    const auto a = row_norms(dy), b = column_norms(w);
-    perturb(dx, [&](int r, int c) { return std::sqrt(double(dy.cols)) * a[r] * b[c] + std::abs(dx.row(r)[c]); });
+  void operator()(const ops::LinearInputGradient<Base>& op) {
+    Base::operator()(ops::LinearInputGradient<Base>{
+        .dy = Operand(*this, op.dy), .w = Operand(*this, op.w), .into = op.into, .dx = op.dx});
+    const auto a = row_norms(op.dy), b = column_norms(op.w);
+    perturb(op.dx,
+            [&](int r, int c) { return std::sqrt(double(op.dy.cols)) * a[r] * b[c] + std::abs(op.dx.row(r)[c]); });
   }
-  void linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
-    Base::linear_weight_gradient(Operand(*this, dy), Operand(*this, x), dw);
-    const auto a = column_norms(dy), b = column_norms(x);
-    perturb(dw, [&](int r, int c) { return std::sqrt(double(dy.rows)) * a[r] * b[c] + std::abs(dw.row(r)[c]); });
+  void operator()(const ops::LinearWeightGradient<Base>& op) {
+    Base::operator()(
+        ops::LinearWeightGradient<Base>{.dy = Operand(*this, op.dy), .x = Operand(*this, op.x), .dw = op.dw});
+    const auto a = column_norms(op.dy), b = column_norms(op.x);
+    perturb(op.dw,
+            [&](int r, int c) { return std::sqrt(double(op.dy.rows)) * a[r] * b[c] + std::abs(op.dw.row(r)[c]); });
   }
-  void bias_gradient(Matrix dy, Matrix db) {
-    Base::bias_gradient(dy, db);
-    const auto a = column_norms(dy);  // the other operand is a column of ones
-    perturb(db, [&](int r, int c) { return double(dy.rows) * a[c] + std::abs(db.row(r)[c]); });
+  void operator()(const ops::BiasGradient<Base>& op) {
+    Base::operator()(op);
+    const auto a = column_norms(op.dy);  // the other operand is a column of ones
+    perturb(op.db, [&](int r, int c) { return double(op.dy.rows) * a[c] + std::abs(op.db.row(r)[c]); });
   }
 
   // x - mean is off by the roundings of a sum of n terms, divided by n, and of one subtraction: (1/√n · √n + 2) ‖x‖∞;
   // the variance is a sum of n terms as well, and the root halves its relative error.
-  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
-    const auto largest = row_maxima(x);
-    Base::layer_norm(x, gain, bias, epsilon, relu, y, stats);
-    const double walk = std::sqrt(double(x.cols)) / 2 + 3;
-    perturb(y, [&](int r, int c) {
-      const double value = y.row(r)[c], b = std::abs(bias.data[c]);
-      if (relu && value == 0.0) return 0.0;
-      return 3 * largest[r] * stats.row(r)[1] * std::abs(gain.data[c]) + walk * (std::abs(value) + b);
+  void operator()(const ops::LayerNorm<Base>& op) {
+    const auto largest = row_maxima(op.x);
+    Base::operator()(op);
+    const double walk = std::sqrt(double(op.x.cols)) / 2 + 3;
+    perturb(op.y, [&](int r, int c) {
+      const double value = op.y.row(r)[c], b = std::abs(op.bias.data[c]);
+      if (op.relu && value == 0.0) return 0.0;
+      return 3 * largest[r] * op.stats.row(r)[1] * std::abs(op.gain.data[c]) + walk * (std::abs(value) + b);
     });
   }
   // The two means are sums of n products: with g = dy · gain each is at most ‖g‖/√n and off by u ‖g‖.
-  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                           Matrix dx, Matrix dgain, Matrix dbias) {
-    const auto up = column_norms(dy), largest = row_maxima(x);
-    std::vector<double> g(static_cast<std::size_t>(dy.rows)), normal(static_cast<std::size_t>(x.cols));
-    const auto normalized = [&](int r, int c) { return (x.row(r)[c] - stats.row(r)[0]) * stats.row(r)[1]; };
-    const auto off = [&](int r) { return 3 * largest[r] * stats.row(r)[1] + std::sqrt(double(x.cols)) / 2 + 3; };
-    for (int r = 0; r < dy.rows; ++r)
-      for (int c = 0; c < dy.cols; ++c) {
-        g[r] = std::hypot(g[r], dy.row(r)[c] * gain.data[c]);
+  void operator()(const ops::LayerNormBackward<Base>& op) {
+    const auto up = column_norms(op.dy), largest = row_maxima(op.x);
+    std::vector<double> g(static_cast<std::size_t>(op.dy.rows)), normal(static_cast<std::size_t>(op.x.cols));
+    const auto normalized = [&](int r, int c) { return (op.x.row(r)[c] - op.stats.row(r)[0]) * op.stats.row(r)[1]; };
+    const auto off = [&](int r) { return 3 * largest[r] * op.stats.row(r)[1] + std::sqrt(double(op.x.cols)) / 2 + 3; };
+    for (int r = 0; r < op.dy.rows; ++r)
+      for (int c = 0; c < op.dy.cols; ++c) {
+        g[r] = std::hypot(g[r], op.dy.row(r)[c] * op.gain.data[c]);
         normal[c] = std::hypot(normal[c], std::abs(normalized(r, c)) + off(r));
       }
-    Base::layer_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain, dbias);
-    perturb(dx, [&](int r, int c) {
-      return stats.row(r)[1] * g[r] * (3 + off(r)) * (1 + std::abs(normalized(r, c))) + std::abs(dx.row(r)[c]);
+    Base::operator()(op);
+    perturb(op.dx, [&](int r, int c) {
+      return op.stats.row(r)[1] * g[r] * (3 + off(r)) * (1 + std::abs(normalized(r, c))) + std::abs(op.dx.row(r)[c]);
     });
-    const double walk = std::sqrt(double(dy.rows));
-    perturb(dgain, [&](int, int c) { return walk * up[c] * normal[c] + std::abs(dgain.data[c]); });
-    perturb(dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(dbias.data[c]); });
+    const double walk = std::sqrt(double(op.dy.rows));
+    perturb(op.dgain, [&](int, int c) { return walk * up[c] * normal[c] + std::abs(op.dgain.data[c]); });
+    perturb(op.dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(op.dbias.data[c]); });
   }
 
   // exp, the sum with 1, the division and the products: four roundings. GELU's erf is off by 7u (4e-7) at all sizes,
   // which is halved and multiplied by x.
-  void activation(Activation f, Matrix x, Matrix y) {
+  void operator()(const ops::Activate<Base>& op) {
     std::vector<double> size;
-    for (int r = 0; r < x.rows; ++r)
-      for (int c = 0; c < x.cols; ++c) size.push_back(f == Activation::Gelu ? 4 * std::abs(x.row(r)[c]) : 0.0);
-    Base::activation(f, x, y);
-    perturb(y,
-            [&](int r, int c) { return size[static_cast<std::size_t>(r * y.cols + c)] + 4 * std::abs(y.row(r)[c]); });
+    for (int r = 0; r < op.x.rows; ++r)
+      for (int c = 0; c < op.x.cols; ++c) size.push_back(op.f == Activation::Gelu ? 4 * std::abs(op.x.row(r)[c]) : 0.0);
+    Base::operator()(op);
+    perturb(op.y, [&](int r, int c) {
+      return size[static_cast<std::size_t>(r * op.y.cols + c)] + 4 * std::abs(op.y.row(r)[c]);
+    });
   }
-  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
+  void operator()(const ops::ActivateBackward<Base>& op) {
     std::vector<double> size;
-    for (int r = 0; r < x.rows; ++r)
-      for (int c = 0; c < x.cols; ++c) {
-        const bool passed = f != Activation::Relu || x.row(r)[c] > 0.0;
-        size.push_back(passed ? 4 * std::abs(dy.row(r)[c]) * (1 + std::abs(x.row(r)[c])) : 0.0);
+    for (int r = 0; r < op.x.rows; ++r)
+      for (int c = 0; c < op.x.cols; ++c) {
+        const bool passed = op.f != Activation::Relu || op.x.row(r)[c] > 0.0;
+        size.push_back(passed ? 4 * std::abs(op.dy.row(r)[c]) * (1 + std::abs(op.x.row(r)[c])) : 0.0);
       }
-    Base::activation_backward(f, x, dy, dx);
-    perturb(dx, [&](int r, int c) { return size[static_cast<std::size_t>(r * x.cols + c)]; });
+    Base::operator()(op);
+    perturb(op.dx, [&](int r, int c) { return size[static_cast<std::size_t>(r * op.x.cols + c)]; });
   }
 
-  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
-    Base::embedding(ids, table, factor, accumulate, y);
-    perturb(y, [&](int r, int c) { return 2 * std::abs(factor * table.row(ids[r])[c]) + std::abs(y.row(r)[c]); });
+  void operator()(const ops::Embedding<Base>& op) {
+    Base::operator()(op);
+    perturb(op.y, [&](int r, int c) {
+      return 2 * std::abs(op.factor * op.table.row(op.ids[r])[c]) + std::abs(op.y.row(r)[c]);
+    });
   }
-  void embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable) {
-    Base::embedding_backward(dy, ids, factor, padding, dtable);
-    const auto norms = column_norms(dy);
-    for (const int id : ids) {
-      if (id == padding) continue;
-      const auto row = dtable.slice(id, 1);
-      perturb(row, [&](int, int c) { return std::sqrt(double(dy.rows)) * factor * norms[c] + std::abs(row.data[c]); });
+  void operator()(const ops::EmbeddingBackward<Base>& op) {
+    Base::operator()(op);
+    const auto norms = column_norms(op.dy);
+    for (const int id : op.ids) {
+      if (id == op.padding) continue;
+      const auto row = op.dtable.slice(id, 1);
+      perturb(row,
+              [&](int, int c) { return std::sqrt(double(op.dy.rows)) * op.factor * norms[c] + std::abs(row.data[c]); });
     }
   }
 
   // A score is off by scale √w ‖q‖‖k‖ (w columns a head), which is the relative error of its probability together with
   // the mean of those errors and √n for the normalizer. Every result is a sum of products of such numbers.
-  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                 const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
+  void operator()(const ops::Attention<Base>& op) {
     if (bfloat16_) {
-      assert(!mask);
-      return rounded_attention(q, k, v, queries, keys, shape, out, log_sum_exp);
+      assert(!op.mask);
+      return rounded_attention(op.q, op.k, op.v, op.queries, op.keys, op.shape, op.out, op.log_sum_exp);
     }
-    Base::attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
-    Sizes of_out(out);
-    for_each_probability(
-        q, k, log_sum_exp, queries, keys, shape, [&](const Pair& at, double p, double error, double n) {
-          for (int c = 0; c < at.width; ++c)
-            of_out(at.query, at.first + c) += square(p * (error + std::sqrt(n)) * v.row(at.key)[at.first + c]);
-        });
-    perturb(out, [&](int r, int c) { return std::sqrt(of_out(r, c)); });
-    perturb(log_sum_exp, [&](int r, int c) { return std::abs(log_sum_exp.row(r)[c]) + 4; });
+    Base::operator()(op);
+    Sizes of_out(op.out);
+    for_each_probability(op.q, op.k, op.log_sum_exp, op.queries, op.keys, op.shape,
+                         [&](const Pair& at, double p, double error, double n) {
+                           for (int c = 0; c < at.width; ++c)
+                             of_out(at.query, at.first + c) +=
+                                 square(p * (error + std::sqrt(n)) * op.v.row(at.key)[at.first + c]);
+                         });
+    perturb(op.out, [&](int r, int c) { return std::sqrt(of_out(r, c)); });
+    perturb(op.log_sum_exp, [&](int r, int c) { return std::abs(op.log_sum_exp.row(r)[c]) + 4; });
   }
   // dS = scale P ∘ (dout vᵀ - D), whose two parts are sums of w products; dq = dS k, dk = dSᵀ q and dv = Pᵀ dout.
-  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
-                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
+  void operator()(const ops::AttentionBackward<Base>& op) {
     if (bfloat16_) {
-      assert(!mask);
-      return rounded_attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, dq, dk, dv);
+      assert(!op.mask);
+      return rounded_attention_backward(op.dout, op.q, op.k, op.v, op.out, op.log_sum_exp, op.queries, op.keys,
+                                        op.shape, op.dq, op.dk, op.dv);
     }
-    Base::attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
-    Sizes of_q(dq), of_k(dk), of_v(dv);
-    for_each_probability(
-        q, k, log_sum_exp, queries, keys, shape, [&](const Pair& at, double p, double error, double n) {
-          const auto up = part(dout, at.query, at), value = part(v, at.key, at), result = part(out, at.query, at);
-          const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
-          const double size =
-              shape.scale * p *
-              std::hypot((error + std::sqrt(n)) * inner, walk * norm(up) * norm(value), walk * norm(up) * norm(result));
-          const double of_p = p * (error + std::sqrt(queries.longest()));
-          for (int c = at.first; c < at.first + at.width; ++c) {
-            of_q(at.query, c) += square(size * k.row(at.key)[c]);
-            of_k(at.key, c) += square(size * q.row(at.query)[c]);
-            of_v(at.key, c) += square(of_p * dout.row(at.query)[c]);
-          }
-        });
-    perturb(dq, [&](int r, int c) { return std::sqrt(of_q(r, c)); });
-    perturb(dk, [&](int r, int c) { return std::sqrt(of_k(r, c)); });
-    perturb(dv, [&](int r, int c) { return std::sqrt(of_v(r, c)); });
+    Base::operator()(op);
+    Sizes of_q(op.dq), of_k(op.dk), of_v(op.dv);
+    for_each_probability(op.q, op.k, op.log_sum_exp, op.queries, op.keys, op.shape,
+                         [&](const Pair& at, double p, double error, double n) {
+                           const auto up = part(op.dout, at.query, at), value = part(op.v, at.key, at),
+                                      result = part(op.out, at.query, at);
+                           const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
+                           const double size = op.shape.scale * p *
+                                               std::hypot((error + std::sqrt(n)) * inner, walk * norm(up) * norm(value),
+                                                          walk * norm(up) * norm(result));
+                           const double of_p = p * (error + std::sqrt(op.queries.longest()));
+                           for (int c = at.first; c < at.first + at.width; ++c) {
+                             of_q(at.query, c) += square(size * op.k.row(at.key)[c]);
+                             of_k(at.key, c) += square(size * op.q.row(at.query)[c]);
+                             of_v(at.key, c) += square(of_p * op.dout.row(at.query)[c]);
+                           }
+                         });
+    perturb(op.dq, [&](int r, int c) { return std::sqrt(of_q(r, c)); });
+    perturb(op.dk, [&](int r, int c) { return std::sqrt(of_k(r, c)); });
+    perturb(op.dv, [&](int r, int c) { return std::sqrt(of_v(r, c)); });
   }
 
   // A logit less the largest is off by 2 ‖x‖∞, the sum of n exponentials by √n, and a logarithm and products follow.
-  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
-                     Matrix losses) {
-    auto size = row_maxima(logits);
-    const double most_bias = bias ? row_maxima(bias)[0] : 0.0;
-    for (auto& s : size) s = 2 * (s + most_bias) + std::sqrt(double(logits.cols)) + 4;
-    Base::cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
-    perturb(losses, [&](int r, int c) { return size[r] + 2 * losses.row(r)[c]; });
-    if (gradient_scale == 0.0) return;
-    perturb(logits, [&](int r, int c) {
-      const double at = logits.row(r)[c];
-      const double hit = c == targets[r] ? 1.0 - smoothing : 0.0;
-      const double probability = at / gradient_scale + smoothing / logits.cols + hit;
-      return std::abs(gradient_scale) * (size[r] * probability + hit) + std::abs(at);
+  void operator()(const ops::CrossEntropy<Base>& op) {
+    auto size = row_maxima(op.logits);
+    const double most_bias = op.bias ? row_maxima(op.bias)[0] : 0.0;
+    for (auto& s : size) s = 2 * (s + most_bias) + std::sqrt(double(op.logits.cols)) + 4;
+    Base::operator()(op);
+    perturb(op.losses, [&](int r, int c) { return size[r] + 2 * op.losses.row(r)[c]; });
+    if (op.gradient_scale == 0.0) return;
+    perturb(op.logits, [&](int r, int c) {
+      const double at = op.logits.row(r)[c];
+      const double hit = c == op.targets[r] ? 1.0 - op.smoothing : 0.0;
+      const double probability = at / op.gradient_scale + op.smoothing / op.logits.cols + hit;
+      return std::abs(op.gradient_scale) * (size[r] * probability + hit) + std::abs(at);
     });
   }
 
   // The moments and the step have some eight roundings, the new value one more.
-  void adam(const neural_attention::AdamStep& how, Matrix gradient, Matrix value, Matrix first, Matrix second,
-            const neural_attention::StepOutcome* outcome) {
-    Base::adam(how, gradient, value, first, second, outcome);
-    perturb(value, [&](int r, int c) { return std::abs(value.row(r)[c]) + 8 * how.learning_rate; });
+  void operator()(const ops::Adam<Base>& op) {
+    Base::operator()(op);
+    perturb(op.value, [&](int r, int c) { return std::abs(op.value.row(r)[c]) + 8 * op.how.learning_rate; });
   }
 
  private:
@@ -283,7 +291,7 @@ class Perturbed : public neural_attention::Cpu<double> {
                                   const Ragged& queries, const Ragged& keys, const AttentionShape& shape, Matrix dq,
                                   Matrix dk, Matrix dv) {
     Operand of_q(*this, q), of_k(*this, k), of_v(*this, v), of_dout(*this, dout);
-    for (const auto gradient : {dq, dk, dv}) fill(gradient, 0.0);
+    for (const auto gradient : {dq, dk, dv}) (*this)(ops::Fill<Base>{.x = gradient, .value = 0.0});
     for_each_query(q, queries, keys, shape, [&](const Pair& first, int n) {
       const auto query = part(of_q, first.query, first), up = part(of_dout, first.query, first);
       const double log_sum = log_sum_exp.row(first.query)[first.first / first.width];

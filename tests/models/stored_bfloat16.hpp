@@ -8,83 +8,100 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/random.hpp"
 
+namespace ops = neural_attention::ops;
+
 /// Single-threaded; `seed` picks the errors.
 class StoredBFloat16 : public neural_attention::Cpu<double> {
   using Base = neural_attention::Cpu<double>;
-  using Activation = neural_attention::Activation;
-  using AttentionShape = neural_attention::AttentionShape;
-  using DropoutMask = neural_attention::DropoutMask;
-  using Ragged = neural_attention::Ragged;
 
  public:
+  using Base::operator();
+
   explicit StoredBFloat16(int seed) : Base(1), seed_(static_cast<std::uint32_t>(seed)) {}
 
-  void add(Matrix x, Matrix y) {
-    Base::add(x, y);
-    store(y);
+  void operator()(const ops::Add<Base>& op) {
+    Base::operator()(op);
+    store(op.y);
   }
-  void scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
-    Base::scatter_add(x, rows, y);
-    for (const int row : rows) store(y.slice(row, 1));
+  void operator()(const ops::ScatterAdd<Base>& op) {
+    Base::operator()(op);
+    for (const int row : op.rows) store(op.y.slice(row, 1));
   }
-  void linear(Matrix x, Matrix w, Matrix bias, Activation f, Matrix y) {
-    Base::linear(x, Stored(*this, w), Stored(*this, bias), f, y);
-    store(y);
+  void operator()(const ops::Linear<Base>& op) {
+    Base::operator()(ops::Linear<Base>{
+        .x = op.x, .w = Stored(*this, op.w), .bias = Stored(*this, op.bias), .activation = op.activation, .y = op.y});
+    store(op.y);
   }
-  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
-    Base::linear_input_gradient(dy, Stored(*this, w), accumulate, dx);
-    store(dx);
+  void operator()(const ops::LinearInputGradient<Base>& op) {
+    Base::operator()(
+        ops::LinearInputGradient<Base>{.dy = op.dy, .w = Stored(*this, op.w), .into = op.into, .dx = op.dx});
+    store(op.dx);
   }
-  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
-    Base::layer_norm(x, Stored(*this, gain), Stored(*this, bias), epsilon, relu, y, stats);
-    store(y);
+  void operator()(const ops::LayerNorm<Base>& op) {
+    Base::operator()(ops::LayerNorm<Base>{.x = op.x,
+                                          .gain = Stored(*this, op.gain),
+                                          .bias = Stored(*this, op.bias),
+                                          .epsilon = op.epsilon,
+                                          .relu = op.relu,
+                                          .y = op.y,
+                                          .stats = op.stats});
+    store(op.y);
   }
-  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                           Matrix dx, Matrix dgain, Matrix dbias) {
-    Base::layer_norm_backward(dy, x, y, Stored(*this, gain), stats, relu, accumulate, dx, dgain, dbias);
-    store(dx);
+  void operator()(const ops::LayerNormBackward<Base>& op) {
+    Base::operator()(ops::LayerNormBackward<Base>{.dy = op.dy,
+                                                  .x = op.x,
+                                                  .y = op.y,
+                                                  .gain = Stored(*this, op.gain),
+                                                  .stats = op.stats,
+                                                  .relu = op.relu,
+                                                  .into = op.into,
+                                                  .dx = op.dx,
+                                                  .dgain = op.dgain,
+                                                  .dbias = op.dbias});
+    store(op.dx);
   }
-  void activation(Activation f, Matrix x, Matrix y) {
-    Base::activation(f, x, y);
-    store(y);
+  void operator()(const ops::Activate<Base>& op) {
+    Base::operator()(op);
+    store(op.y);
   }
-  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
-    Base::activation_backward(f, x, dy, dx);
-    store(dx);
+  void operator()(const ops::ActivateBackward<Base>& op) {
+    Base::operator()(op);
+    store(op.dx);
   }
-  void dropout(Matrix x, const DropoutMask& mask, Matrix y) {
-    Base::dropout(x, mask, y);
-    if (mask) store(y);
+  void operator()(const ops::Dropout<Base>& op) {
+    Base::operator()(op);
+    if (op.mask) store(op.y);
   }
-  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
-    Base::residual_dropout(residual, x, mask, y);
-    store(y);
+  void operator()(const ops::ResidualDropout<Base>& op) {
+    Base::operator()(op);
+    store(op.y);
   }
-  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
-    Base::embedding(ids, Stored(*this, table), factor, accumulate, y);
-    store(y);
+  void operator()(const ops::Embedding<Base>& op) {
+    Base::operator()(ops::Embedding<Base>{
+        .ids = op.ids, .table = Stored(*this, op.table), .factor = op.factor, .into = op.into, .y = op.y});
+    store(op.y);
   }
-  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                 const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
-    Base::attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
-    store(out);
+  void operator()(const ops::Attention<Base>& op) {
+    Base::operator()(op);
+    store(op.out);
   }
-  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
-                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
-    Base::attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
-    for (const auto gradient : {dq, dk, dv}) store(gradient);
+  void operator()(const ops::AttentionBackward<Base>& op) {
+    Base::operator()(op);
+    for (const auto gradient : {op.dq, op.dk, op.dv}) store(gradient);
   }
-  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
-                     Matrix losses) {
-    Base::cross_entropy(logits, Stored(*this, bias), targets, smoothing, gradient_scale, losses);
-    if (gradient_scale != 0.0) store(logits);
+  void operator()(const ops::CrossEntropy<Base>& op) {
+    Base::operator()(ops::CrossEntropy<Base>{.logits = op.logits,
+                                             .bias = Stored(*this, op.bias),
+                                             .targets = op.targets,
+                                             .smoothing = op.smoothing,
+                                             .gradient_scale = op.gradient_scale,
+                                             .losses = op.losses});
+    if (op.gradient_scale != 0.0) store(op.logits);
   }
 
  private:

@@ -115,11 +115,11 @@ BOOST_AUTO_TEST_CASE(small_updates_are_not_lost) {
   const auto& store = model.parameters();
   const auto* const entry = store.find("model.encoder.layers.0.fc1.weight");
   BOOST_REQUIRE(entry);
-  backend.fill(store.value(*entry), 1.0f);
+  backend(ops::FillOf<float>{.x = store.value(*entry), .value = 1.0f});
   AdamOptions options;
   options.rates = {{"*", 0.0}, {entry->name, 1.0}};
   Adam<Gpu> adam(backend, store, options);
-  backend.fill(store.gradient(*entry), -1.0f);
+  backend(ops::FillOf<float>{.x = store.gradient(*entry), .value = -1.0f});
   constexpr int updates = 8;
   cpu_support::SharedOutcome unclipped;
   for (int i = 0; i < updates; ++i) {
@@ -128,10 +128,10 @@ BOOST_AUTO_TEST_CASE(small_updates_are_not_lost) {
   }
   std::vector<float> master(1);
   std::vector<bf16> value(1);
-  backend.download(store.value(*entry).slice(0, 1).columns(0, 1), master);
+  backend(ops::DownloadOf<float>{.x = store.value(*entry).slice(0, 1).columns(0, 1), .values = master});
   BOOST_TEST(std::abs(master[0] - (1.0f + updates * 1e-3f)) < 1e-6f);
   for_each_leaf(model, [&](const std::string& name, Parameter<Gpu>& tensor) {
-    if (name == entry->name) backend.download(tensor.value.slice(0, 1).columns(0, 1), value);
+    if (name == entry->name) backend(ops::Download<Gpu>{.x = tensor.value.slice(0, 1).columns(0, 1), .values = value});
   });
   BOOST_TEST(static_cast<float>(value[0]) == static_cast<float>(bf16(master[0])));
   BOOST_TEST(static_cast<float>(value[0]) > 1.0f);
@@ -185,15 +185,15 @@ namespace {
 /// Looks at the logits that operations get.
 struct Watching : Gpu {
   using Gpu::Gpu;
+  using Gpu::operator();
 
-  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
-                     RealMatrix losses) {
-    look(logits);
-    Gpu::cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
+  void operator()(const ops::CrossEntropy<Gpu>& op) {
+    look(op.logits);
+    Gpu::operator()(op);
   }
-  void top_k(Matrix logits, int k, std::span<bf16> values, std::span<int> columns) {
-    look(logits);
-    Gpu::top_k(logits, k, values, columns);
+  void operator()(const ops::TopK<Gpu>& op) {
+    look(op.x);
+    Gpu::operator()(op);
   }
   void look(Matrix logits) {
     BOOST_TEST(logits.cols % 2 == 1);

@@ -16,7 +16,7 @@ namespace {
 template <class B>
 std::vector<double> on_host(B& backend, Rows<B> x) {
   std::vector<double> host(static_cast<std::size_t>(x.size()));
-  backend.download(x, host);
+  backend(ops::Download<B>{.x = x, .values = host});
   return host;
 }
 

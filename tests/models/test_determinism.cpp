@@ -117,7 +117,7 @@ Gradients<P> step_in_parts(const std::vector<std::size_t>& counts, bool right_pl
   BOOST_REQUIRE(first == pairs.size());
   const auto result = training.run(std::span(parts));
   std::vector<double> gradients(static_cast<std::size_t>(model.parameters().gradients().size()));
-  backend.download(model.parameters().gradients(), gradients);
+  backend(ops::Download<B>{.x = model.parameters().gradients(), .values = gradients});
   return {result.loss, result.gradient_norm, gradients, tiny::values(backend, model.parameters())};
 }
 
@@ -150,7 +150,7 @@ std::vector<double> logits_of(const std::vector<tiny::Pair>& pairs, std::size_t 
   const auto logits = pass.scratch.rows(hidden.rows, model.config().vocab_size);
   model.logits(pass, hidden, logits);
   std::vector<double> host(static_cast<std::size_t>(logits.size()));
-  backend.download(logits, host);
+  backend(ops::Download<B>{.x = logits, .values = host});
   return host;
 }
 
@@ -183,13 +183,13 @@ void check_not_finite(const std::string& name, double bad, const std::string& ex
   const auto* const entry = store.find(name);
   BOOST_REQUIRE(entry != nullptr);
   const auto tensor = store.value(*entry);
-  backend.fill(tensor.slice(tensor.rows - 1, 1).columns(tensor.cols - 1, 1), bad);
+  backend(ops::Fill<B>{.x = tensor.slice(tensor.rows - 1, 1).columns(tensor.cols - 1, 1), .value = bad});
 
   const auto moments = [&] {
     auto first = training.optimizer().first_moment(), second = training.optimizer().second_moment();
     std::vector<double> host(static_cast<std::size_t>(first.size() + second.size()));
-    backend.download(first, std::span(host).first(static_cast<std::size_t>(first.size())));
-    backend.download(second, std::span(host).last(static_cast<std::size_t>(second.size())));
+    backend(ops::Download<B>{.x = first, .values = std::span(host).first(static_cast<std::size_t>(first.size()))});
+    backend(ops::Download<B>{.x = second, .values = std::span(host).last(static_cast<std::size_t>(second.size()))});
     return host;
   };
   const auto bits = [](const std::vector<double>& values) {
@@ -214,7 +214,7 @@ void check_not_finite(const std::string& name, double bad, const std::string& ex
   BOOST_TEST(training.optimizer().steps() == steps_before);
 
   // Once the number is mended, training goes on.
-  backend.fill(tensor.slice(tensor.rows - 1, 1).columns(tensor.cols - 1, 1), 0.01);
+  backend(ops::Fill<B>{.x = tensor.slice(tensor.rows - 1, 1).columns(tensor.cols - 1, 1), .value = 0.01});
   BOOST_TEST(std::isfinite(training.run(std::span(&batch, 1)).loss.smoothed));
 }
 

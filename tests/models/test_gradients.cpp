@@ -49,12 +49,12 @@ class DecoderModule {
     const bool fresh = !dx;
     if (fresh) {
       dx = pass.scratch.rows(rows(), dy.cols);
-      pass.backend.fill(dx, 0.0);
+      pass.backend(ops::Fill<B>{.x = dx, .value = 0.0});
     }
     const auto own = dx.slice(0, target_.total());
     const DecoderContext<B> context{target_, source_, memory_, dx.slice(target_.total(), source_.total())};
     const auto result = layer_.backward(pass, dy, saved, fresh ? Rows<B>{} : own, context);
-    if (fresh) pass.backend.copy(result, own);
+    if (fresh) pass.backend(ops::Copy<B>{.x = result, .y = own});
     return dx;
   }
 
@@ -150,7 +150,7 @@ void check_marian(MarianConfig config, double smoothing, GradientOptions options
       [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
       [&](const Pass<B>& pass) {
         StepOutcome sums;
-        model.loss_and_gradient(pass, batch, smoothing, factor, false, &sums, saved);
+        model.loss_and_gradient(pass, batch, smoothing, factor, Into::Write, &sums, saved);
         BOOST_TEST(model.loss(pass, batch, smoothing, saved).tokens == 11);
         return factor * sums.smoothed_loss;
       },
@@ -182,7 +182,7 @@ std::pair<StepOutcome, std::vector<double>> gradients_of(bool checkpointing) {
   PassMemory<B> memory(backend);
   const auto pass = memory.begin(true, 7, 2);
   StepOutcome sums;
-  model.loss_and_gradient(pass, tiny::batch(tiny::pairs()), 0.1, 0.1, false, &sums, saved);
+  model.loss_and_gradient(pass, tiny::batch(tiny::pairs()), 0.1, 0.1, Into::Write, &sums, saved);
   const auto gradients = model.parameters().gradients();
   return {sums, download(backend, gradients)};
 }

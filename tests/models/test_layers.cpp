@@ -40,7 +40,8 @@ void check_decoding(const Stack& stack, const Pass<B>& pass, Rows<B> x, Rows<B> 
   double largest = 0.0;
   for (int t = 0; t < length; ++t) {
     const auto newest = pass.saved.rows(start.rows, width);
-    for (int s = 0; s < start.rows; ++s) pass.backend.copy(x.slice(s * length + t, 1), newest.slice(s, 1));
+    for (int s = 0; s < start.rows; ++s)
+      pass.backend(ops::Copy<B>{.x = x.slice(s * length + t, 1), .y = newest.slice(s, 1)});
     const auto found = download(pass.backend, stack.decode(pass, newest, caches));
     for (int s = 0; s < start.rows; ++s) {
       const auto expected = download(pass.backend, y.slice(s * length + t, 1));

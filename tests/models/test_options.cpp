@@ -167,7 +167,7 @@ Trained trained(const Options& how) {
     result.norms.push_back(step.gradient_norm);
     if (!result.first_gradient.empty()) continue;
     result.first_gradient.resize(static_cast<std::size_t>(model.parameters().gradients().size()));
-    backend.download(model.parameters().gradients(), result.first_gradient);
+    backend(ops::Download<B>{.x = model.parameters().gradients(), .values = result.first_gradient});
   }
   result.values = tiny::values(backend, model.parameters());
   return result;

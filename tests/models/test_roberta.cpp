@@ -43,7 +43,7 @@ void check_roberta(RobertaConfig config, double smoothing) {
       [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
       [&](const Pass<B>& pass) {
         StepOutcome sums;
-        model.loss_and_gradient(pass, batch, smoothing, factor, false, &sums, saved);
+        model.loss_and_gradient(pass, batch, smoothing, factor, Into::Write, &sums, saved);
         BOOST_TEST(model.loss(pass, batch, smoothing, saved).tokens == 6);
         return factor * sums.smoothed_loss;
       },
@@ -80,7 +80,7 @@ std::pair<double, std::vector<double>> pass(const std::vector<std::size_t>& part
   for (const auto count : parts) {
     const auto pass = memory.begin(true, 7, 3);
     const auto part = tiny::masked_batch(tiny::masked_sequences(), first, count);
-    model.loss_and_gradient(pass, part, 0.0, 1.0, first > 0, &loss, saved);
+    model.loss_and_gradient(pass, part, 0.0, 1.0, first > 0 ? Into::Add : Into::Write, &loss, saved);
     first += count;
   }
   return {loss.smoothed_loss, download(backend, model.parameters().gradients())};
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {
   PassMemory<B> memory(backend);
   const auto pass = memory.begin(true);
   StepOutcome loss;
-  model.loss_and_gradient(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, false, &loss, saved);
+  model.loss_and_gradient(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, Into::Write, &loss, saved);
   const auto row = [&](const char* name, int index) {
     const auto* const entry = model.parameters().find(name);
     BOOST_REQUIRE(entry);

@@ -59,7 +59,7 @@ inline na::TranslationBatch batch(const std::vector<Pair>& all, int start = 8) {
 template <class B>
 std::vector<typename B::Real> values(B& backend, const na::ParameterStore<B>& store) {
   std::vector<typename B::Real> host(static_cast<std::size_t>(store.values().size()));
-  backend.download(store.values(), host);
+  backend(na::ops::DownloadOf<typename B::Real>{.x = store.values(), .values = host});
   return host;
 }
 

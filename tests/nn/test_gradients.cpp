@@ -200,9 +200,9 @@ void check_output_with(int rows, int vocabulary, int width, double smoothing) {
       [&](const Pass<B>& pass) {
         const auto dh = pass.scratch.rows(rows, width);
         StepOutcome sums;
-        model.output.loss_and_gradient(pass, model.table.weight, model.h.value, targets, smoothing, factor, dh, false,
-                                       &sums);
-        backend.add(dh, model.h.gradient);
+        model.output.loss_and_gradient(pass, model.table.weight, model.h.value, targets, smoothing, factor, dh,
+                                       Into::Write, &sums);
+        backend(ops::Add<B>{.x = dh, .y = model.h.gradient});
         BOOST_TEST(model.output.loss(pass, model.table.weight, model.h.value, targets, smoothing).tokens == rows);
         return factor * sums.smoothed_loss;
       });
@@ -225,21 +225,21 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   const std::vector<int> ids{1, 3, 4, 1, 1, 5, 4, 0, 3};  // 4 is the padding, 2 never occurs
   const auto y_of = [&](const Pass<B>& pass) {
     const auto y = pass.saved.rows(9, 5);
-    model.table.forward(pass, ids, 1.7, false, y);
+    model.table.forward(pass, ids, 1.7, Into::Write, y);
     return y;
   };
   const auto dot = [&](const Pass<B>& pass) { return inner_product(backend, y_of(pass), model.weights.value); };
   // The gradient of the padding's row is left out on purpose, so that row must not depend on the loss either: its
   // weights are zero.
   testing::randomise(backend, store, 4);
-  for (const int row : {2, 6}) backend.fill(model.weights.value.slice(row, 1), 0.0);
+  for (const int row : {2, 6}) backend(ops::Fill<B>{.x = model.weights.value.slice(row, 1), .value = 0.0});
   GradientOptions as_it_is;
   as_it_is.randomise = false;
   const auto report = check_loss(
       backend, store, dot,
       [&](const Pass<B>& pass) {
         const double loss = dot(pass);
-        backend.add(y_of(pass), model.weights.gradient);
+        backend(ops::Add<B>{.x = y_of(pass), .y = model.weights.gradient});
         model.table.backward(pass, model.weights.value, ids, 1.7);
         return loss;
       },
@@ -253,9 +253,10 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   PassMemory<B> memory(backend);
   const auto pass = memory.begin(true);
   model.table.backward(pass, model.weights.value, ids, 1.7);
-  BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(4, 1)) == 0.0);
-  BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(2, 1)) == 0.0);
-  for (const int row : {0, 1, 3, 5}) BOOST_TEST(backend.squared_norm(model.table.weight.gradient.slice(row, 1)) > 0.0);
+  BOOST_TEST(backend(ops::SquaredNorm<B>{.x = model.table.weight.gradient.slice(4, 1)}) == 0.0);
+  BOOST_TEST(backend(ops::SquaredNorm<B>{.x = model.table.weight.gradient.slice(2, 1)}) == 0.0);
+  for (const int row : {0, 1, 3, 5})
+    BOOST_TEST(backend(ops::SquaredNorm<B>{.x = model.table.weight.gradient.slice(row, 1)}) > 0.0);
 }
 
 BOOST_AUTO_TEST_CASE(tied_output) {
@@ -284,21 +285,25 @@ class FaultyLinear : public Linear<B> {
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     auto& backend = pass.backend;
     const GradientTarget<B> target(pass, dx, dy.rows, weight.cols);
-    if (fault == Fault::Overwrite) backend.fill(weight.gradient, 0.0);
-    backend.linear_weight_gradient(dy, saved.x, weight.gradient);
+    if (fault == Fault::Overwrite) backend(ops::Fill<B>{.x = weight.gradient, .value = 0.0});
+    backend(ops::LinearWeightGradient<B>{.dy = dy, .x = saved.x, .dw = weight.gradient});
     if (fault == Fault::MissingTerm)
-      backend.bias_gradient(dy.slice(0, dy.rows - 1), bias.gradient);
+      backend(ops::BiasGradient<B>{.dy = dy.slice(0, dy.rows - 1), .db = bias.gradient});
     else
-      backend.bias_gradient(dy, bias.gradient);
-    const bool add = fault == Fault::Uninitialised || (target.accumulate && fault != Fault::OverwriteInput);
+      backend(ops::BiasGradient<B>{.dy = dy, .db = bias.gradient});
+    const bool add = fault == Fault::Uninitialised || (target.into == Into::Add && fault != Fault::OverwriteInput);
     if (fault == Fault::OffByOne) {
-      backend.fill(target.rows, 0.0);
-      backend.linear_input_gradient(dy.slice(0, dy.rows - 1), weight.value, true, target.rows.slice(1, dy.rows - 1));
+      backend(ops::Fill<B>{.x = target.rows, .value = 0.0});
+      backend(ops::LinearInputGradient<B>{.dy = dy.slice(0, dy.rows - 1),
+                                          .w = weight.value,
+                                          .into = Into::Add,
+                                          .dx = target.rows.slice(1, dy.rows - 1)});
     } else {
-      backend.linear_input_gradient(dy, weight.value, add, target.rows);
+      backend(ops::LinearInputGradient<B>{
+          .dy = dy, .w = weight.value, .into = add ? Into::Add : Into::Write, .dx = target.rows});
     }
-    if (fault == Fault::Sign) backend.scale(target.rows.slice(0, 1).columns(0, 1), -1.0);
-    if (fault == Fault::ChangesDy) backend.scale(dy, 2.0);
+    if (fault == Fault::Sign) backend(ops::Scale<B>{.x = target.rows.slice(0, 1).columns(0, 1), .factor = -1.0});
+    if (fault == Fault::ChangesDy) backend(ops::Scale<B>{.x = dy, .factor = 2.0});
     return target.rows;
   }
 };
@@ -313,11 +318,11 @@ class ForgetfulNorm : public LayerNorm<B> {
     const auto right = LayerNorm<B>::backward(pass, dy, saved);
     auto host = download(pass.backend, right);
     for (auto& v : host) v += 1e-4;
-    pass.backend.upload(host, right);
-    if (target.accumulate)
-      pass.backend.add(right, target.rows);
+    pass.backend(ops::Upload<B>{.values = host, .x = right});
+    if (target.into == Into::Add)
+      pass.backend(ops::Add<B>{.x = right, .y = target.rows});
     else
-      pass.backend.copy(right, target.rows);
+      pass.backend(ops::Copy<B>{.x = right, .y = target.rows});
     return target.rows;
   }
 };
@@ -341,10 +346,10 @@ struct Lazy {
   Rows<B> forward(const Pass<B>&, Rows<B> x, Saved&) const { return x; }
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved&, Rows<B> dx = {}) {
     const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
-    if (target.accumulate)
-      pass.backend.add(dy, target.rows);
+    if (target.into == Into::Add)
+      pass.backend(ops::Add<B>{.x = dy, .y = target.rows});
     else
-      pass.backend.copy(dy, target.rows);
+      pass.backend(ops::Copy<B>{.x = dy, .y = target.rows});
     return target.rows;
   }
 };

@@ -58,7 +58,7 @@ template <class M>
 ModuleRun<B> check(const std::string& name, M module, const OwnedRows<B>& x, B& backend) {
   ParameterStore<B> store(backend, module, true);
   for (const auto& entry : store.entries())
-    backend.upload(goldens().read<double>(name + "." + entry.name), store.value(entry));
+    backend(ops::Upload<B>{.values = goldens().read<double>(name + "." + entry.name), .x = store.value(entry)});
   const auto dy = goldens().read<double>(name + ".dy");
   const auto fresh = run_module(backend, module, store, x.rows, dy, {}, {});
   const auto added = run_module(backend, module, store, x.rows, dy, random_normal(1, 2, x.rows.size()), {});
@@ -128,7 +128,7 @@ Values values_of_steps(const std::string& name, B& backend, OneTensor& model, Pa
     // Clipping reaches the optimizer as a factor: with half of twice the gradient nothing changes.
     Values twice(gradients.begin() + std::ptrdiff_t(i), gradients.begin() + std::ptrdiff_t(i + width));
     for (auto& g : twice) g *= 2.0;
-    backend.upload(twice, model.tensor.gradient);
+    backend(ops::Upload<B>{.values = twice, .x = model.tensor.gradient});
     const StepOutcome outcome{.gradient_scale = 0.5};
     optimizer.update(store, number(name + "learning_rate"), &outcome);
     const auto now = download(backend, model.tensor.value);
@@ -153,9 +153,9 @@ BOOST_AUTO_TEST_CASE(linear_without_bias) {
   const auto y = OwnedRows<B>(backend, dy.rows.rows, dy.rows.cols),
              dx = OwnedRows<B>(backend, x.rows.rows, x.rows.cols);
   const auto dw = filled(backend, w.rows.rows, w.rows.cols, 0.0);
-  backend.linear(x.rows, w.rows, {}, Activation::Identity, y.rows);
-  backend.linear_input_gradient(dy.rows, w.rows, false, dx.rows);
-  backend.linear_weight_gradient(dy.rows, x.rows, dw.rows);
+  backend(ops::Linear<B>{.x = x.rows, .w = w.rows, .y = y.rows});
+  backend(ops::LinearInputGradient<B>{.dy = dy.rows, .w = w.rows, .dx = dx.rows});
+  backend(ops::LinearWeightGradient<B>{.dy = dy.rows, .x = x.rows, .dw = dw.rows});
   compare(name + "y", download(backend, y.rows));
   compare(name + "dx", download(backend, dx.rows));
   compare(name + "dweight", download(backend, dw.rows));
@@ -203,17 +203,17 @@ BOOST_AUTO_TEST_CASE(embedding) {
     const int padding = integer(name + "padding_idx");
     Embedding<B> module(rows(name + "weight"), columns(name + "weight"), padding, Initial::normal(1.0));
     ParameterStore<B> store(backend, module, true);
-    backend.upload(goldens().read<double>(name + "weight"), module.weight.value);
+    backend(ops::Upload<B>{.values = goldens().read<double>(name + "weight"), .x = module.weight.value});
     const auto dy = load(backend, name + "dy");
     const OwnedRows<B> y(backend, dy.rows.rows, dy.rows.cols);
     PassMemory<B> memory(backend);
     const auto pass = memory.begin(true);
-    module.forward(pass, ids, 1.0, false, y.rows);
+    module.forward(pass, ids, 1.0, Into::Write, y.rows);
     compare(name + "y", download(backend, y.rows));
     module.backward(pass, dy.rows, ids, 1.0);
     compare(name + "dweight", download(backend, module.weight.gradient));
     // With a factor, added to what is there.
-    module.forward(pass, ids, 2.0, true, y.rows);
+    module.forward(pass, ids, 2.0, Into::Add, y.rows);
     auto three = goldens().read<double>(name + "y");
     for (auto& v : three) v *= 3.0;
     BOOST_TEST(golden::difference(download(backend, y.rows), three) <= tolerance);
@@ -251,9 +251,26 @@ BOOST_AUTO_TEST_CASE(core) {
     const auto like = [&](const OwnedRows<B>& x) { return OwnedRows<B>(backend, x.rows.rows, x.rows.cols); };
     const auto y = like(q), dq = like(q), dk = like(k), dv = like(v);
     const OwnedRows<B> log_sum_exp(backend, q.rows.rows, shape.heads);
-    backend.attention(q.rows, k.rows, v.rows, queries, keys, shape, {}, y.rows, log_sum_exp.rows);
-    backend.attention_backward(dy.rows, q.rows, k.rows, v.rows, y.rows, log_sum_exp.rows, queries, keys, shape, {},
-                               dq.rows, dk.rows, dv.rows);
+    backend(ops::Attention<B>{.q = q.rows,
+                              .k = k.rows,
+                              .v = v.rows,
+                              .queries = queries,
+                              .keys = keys,
+                              .shape = shape,
+                              .out = y.rows,
+                              .log_sum_exp = log_sum_exp.rows});
+    backend(ops::AttentionBackward<B>{.dout = dy.rows,
+                                      .q = q.rows,
+                                      .k = k.rows,
+                                      .v = v.rows,
+                                      .out = y.rows,
+                                      .log_sum_exp = log_sum_exp.rows,
+                                      .queries = queries,
+                                      .keys = keys,
+                                      .shape = shape,
+                                      .dq = dq.rows,
+                                      .dk = dk.rows,
+                                      .dv = dv.rows});
     compare(name + "y", download(backend, y.rows));
     compare(name + "dq", download(backend, dq.rows));
     compare(name + "dk", download(backend, dk.rows));
@@ -319,9 +336,13 @@ BOOST_AUTO_TEST_CASE(cross_entropy) {
     const auto count = static_cast<int>(targets.size());
     BOOST_REQUIRE(count > 0);
     const OwnedRows<B> x(backend, count, vocabulary, logits), losses(backend, count, 2);
-    backend.cross_entropy(x.rows, {}, targets, number(name + "smoothing"), 1.0 / count, losses.rows);
+    backend(ops::CrossEntropy<B>{.logits = x.rows,
+                                 .targets = targets,
+                                 .smoothing = number(name + "smoothing"),
+                                 .gradient_scale = 1.0 / count,
+                                 .losses = losses.rows});
     StepOutcome sums;
-    backend.sum_losses(losses.rows, false, &sums);
+    backend(ops::SumLosses<B>{.losses = losses.rows, .outcome = &sums});
     compare(name + "loss", {sums.smoothed_loss / count});
     BOOST_TEST(golden::difference(download(backend, x.rows), gradients) <= tolerance, name << "dlogits");
   }
@@ -337,7 +358,7 @@ BOOST_AUTO_TEST_CASE(adam) {
     B backend(1);
     OneTensor model;
     ParameterStore<B> store(backend, model, true);
-    backend.upload(goldens().read<double>(name + "initial"), model.tensor.value);
+    backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
     AdamOptions options;
     options.beta1 = number(name + "beta1");
     options.beta2 = number(name + "beta2");
@@ -359,7 +380,7 @@ BOOST_AUTO_TEST_CASE(sgd) {
     B backend(1);
     OneTensor model;
     ParameterStore<B> store(backend, model, true);
-    backend.upload(goldens().read<double>(name + "initial"), model.tensor.value);
+    backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
     Sgd<B> optimizer(backend, store,
                      {.momentum = number(name + "momentum"),
                       .nesterov = kind.starts_with("sgd.nesterov"),
@@ -380,11 +401,11 @@ BOOST_AUTO_TEST_CASE(clipping) {
     all.insert(all.end(), of_b.begin(), of_b.end());
     const OwnedRows<B> both(backend, 1, static_cast<int>(all.size()), all);
     StepOutcome outcome;
-    backend.clipping(both.rows, number(name + "max_norm"), &outcome);
+    backend(ops::Clipping<B>{.gradient = both.rows, .limit = number(name + "max_norm"), .outcome = &outcome});
     compare(name + "norm", {std::sqrt(outcome.squared_norm)});
     BOOST_TEST((outcome.gradient_scale < 1.0) == (kind == "clips"));
-    backend.scale(a.rows, outcome.gradient_scale);
-    backend.scale(b.rows, outcome.gradient_scale);
+    backend(ops::Scale<B>{.x = a.rows, .factor = outcome.gradient_scale});
+    backend(ops::Scale<B>{.x = b.rows, .factor = outcome.gradient_scale});
     compare(name + "a_clipped", download(backend, a.rows));
     compare(name + "b_clipped", download(backend, b.rows));
   }
@@ -429,7 +450,10 @@ BOOST_AUTO_TEST_CASE(sampling) {
     for (int i = 0; i < draws; ++i) {
       const double uniform = (i + 0.5) / draws;
       std::vector<int> drawn(1);
-      backend.sample(Rows<Cpu<double>>{logits.data(), 1, columns, columns}, how, Values{uniform}, drawn);
+      backend(ops::Sample<Cpu<double>>{.x = Rows<Cpu<double>>{logits.data(), 1, columns, columns},
+                                       .how = how,
+                                       .uniforms = Values{uniform},
+                                       .columns = drawn});
       BOOST_REQUIRE((drawn[0] >= 0 && drawn[0] < columns));
       double below = 0.0;
       for (int c = 0; c < drawn[0]; ++c) below += probabilities[static_cast<std::size_t>(c)];

@@ -92,7 +92,7 @@ struct Sum {
   }
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     const auto y = first.forward(pass, x, saved.first);
-    pass.backend.add(second.forward(pass, x, saved.second), y);
+    pass.backend(ops::Add<B>{.x = second.forward(pass, x, saved.second), .y = y});
     return y;
   }
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {

@@ -105,7 +105,7 @@ void save_random(const std::string& config, const std::string& to) {
   for (const auto& entry : parameters.entries()) {
     numbers.resize(static_cast<std::size_t>(entry.size()));
     for (auto& x : numbers) x = normal(random);
-    backend.upload(numbers, parameters.value(entry));
+    backend(na::ops::Upload<examples::Backend>{.values = numbers, .x = parameters.value(entry)});
   }
   na::io::save_model(to, backend, model);
 }

@@ -62,7 +62,7 @@ struct Subject {
     std::vector<std::vector<double>> rows;
     for (int r = 0; r < logits.rows; ++r) {
       auto& row = rows.emplace_back(static_cast<std::size_t>(logits.cols));
-      backend.download(logits.slice(r, 1), row);
+      backend(ops::Download<B>{.x = logits.slice(r, 1), .values = row});
       double sum = 0.0;
       for (double& x : row) sum += x = std::exp(x);
       for (double& x : row) x /= sum;
@@ -150,10 +150,10 @@ BOOST_AUTO_TEST_CASE(a_broken_model_is_noticed) {
     BOOST_CHECK_EXCEPTION(fill("the <mask> cat"), NumericError, says({"<mask> 1", "not finite"}));
   };
   for (const double broken : {std::nan(""), double(INFINITY)}) {
-    backend.fill(bias.columns(bias.cols - 1, 1), broken);
+    backend(ops::Fill<B>{.x = bias.columns(bias.cols - 1, 1), .value = broken});
     refused();
   }
-  backend.fill(bias, -double(INFINITY));
+  backend(ops::Fill<B>{.x = bias, .value = -double(INFINITY)});
   refused();
 }
 

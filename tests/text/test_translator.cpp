@@ -43,7 +43,9 @@ template <class B>
 struct Subject {
   using Model = Marian<B, paper::marian>;
 
-  Subject() : model(backend, config(), 7, Purpose::Inference) { backend.scale(model.parameters().values(), 1.5); }
+  Subject() : model(backend, config(), 7, Purpose::Inference) {
+    backend(ops::Scale<B>{.x = model.parameters().values(), .factor = 1.5});
+  }
 
   auto translator(text::TranslatorOptions options = {}) const {
     return text::Translator(model, tokenizer(), beams(4), options);
@@ -252,7 +254,7 @@ BOOST_AUTO_TEST_CASE(products_are_of_the_numbers_that_the_options_name) {
 BOOST_AUTO_TEST_CASE(a_request_that_fails_gives_its_worker_back) {
   Subject<Cpu<float>> subject;
   const auto translator = subject.translator();
-  subject.backend.scale(subject.model.parameters().values(), 1e30);
+  subject.backend(ops::Scale<Cpu<float>>{.x = subject.model.parameters().values(), .factor = 1e30});
   BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);
   BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);  // with one worker lost this would wait for ever
 }
@@ -362,12 +364,13 @@ BOOST_AUTO_TEST_CASE(are_never_chosen) {
   const int pieces = padded.vocab_size;
   padded.vocab_size = pieces + 5;
   Marian<Cpu<double>, paper::marian> model(backend, padded, 7, Purpose::Inference);
-  backend.scale(model.parameters().values(), 1.5);
+  backend(ops::Scale<Cpu<double>>{.x = model.parameters().values(), .factor = 1.5});
   for (const auto& entry : model.parameters().entries()) {
     if (entry.name != "final_logits_bias") continue;
     std::vector<double> bias(static_cast<std::size_t>(padded.vocab_size), 0.0);
     std::fill(bias.begin() + pieces, bias.end(), 1000.0);  // the likeliest by far
-    backend.upload(bias, {model.parameters().values().data + entry.offset, entry.rows, entry.cols});
+    backend(ops::Upload<Cpu<double>>{.values = bias,
+                                     .x = {model.parameters().values().data + entry.offset, entry.rows, entry.cols}});
   }
   model.parameters().refresh();
   auto how = generation_defaults(padded);

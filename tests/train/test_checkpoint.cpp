@@ -45,7 +45,7 @@ struct Run {
   }
   void train(int steps) {
     for (const auto& entry : store.entries())
-      if (entry.trained) backend.fill(store.gradient(entry), 0.25f);  // the gaps stay zero
+      if (entry.trained) backend(ops::Fill<B>{.x = store.gradient(entry), .value = 0.25f});  // the gaps stay zero
     const StepOutcome unclipped;
     for (int i = 0; i < steps; ++i) adam.update(store, 0.01, &unclipped);
   }
@@ -72,7 +72,7 @@ struct Run {
     std::vector<float> all;
     for (const auto& rows : {store.values(), adam.first_moment(), adam.second_moment()}) {
       std::vector<float> host(static_cast<std::size_t>(rows.size()));
-      backend.download(rows, host);
+      backend(ops::Download<B>{.x = rows, .values = host});
       all.insert(all.end(), host.begin(), host.end());
     }
     return all;

@@ -41,13 +41,13 @@ struct Fixture {
   std::vector<double> values(const std::string& name) {
     const auto& entry = *store.find(name);
     std::vector<double> host(static_cast<std::size_t>(entry.size()));
-    backend.download(store.value(entry), host);
+    backend(ops::Download<B>{.x = store.value(entry), .values = host});
     return host;
   }
   std::vector<double> moments(RowsOf<double> moment, const std::string& name) {
     const auto& entry = *store.find(name);
     std::vector<double> host(static_cast<std::size_t>(entry.size()));
-    backend.download({moment.data + entry.offset, entry.rows, entry.cols}, host);
+    backend(ops::Download<B>{.x = {moment.data + entry.offset, entry.rows, entry.cols}, .values = host});
     return host;
   }
   /// `count` steps with the gradients `sign` · 1, 2, 3 … of every tensor.
@@ -56,7 +56,7 @@ struct Fixture {
       if (!entry.trained) continue;
       std::vector<double> gradient(static_cast<std::size_t>(entry.size()));
       for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] = sign * double(i + 1);
-      backend.upload(gradient, store.gradient(entry));
+      backend(ops::Upload<B>{.values = gradient, .x = store.gradient(entry)});
     }
     for (int i = 0; i < count; ++i) adam.update(store, learning_rate, &unclipped);
   }
@@ -167,11 +167,11 @@ BOOST_AUTO_TEST_CASE(of_zero_freeze_bit_for_bit) {
 
 BOOST_AUTO_TEST_CASE(leave_buffers_and_gaps_alone) {
   Fixture fixture(AdamOptions{.weight_decay = 0.5});
-  fixture.backend.fill(fixture.store.gradients(), 0.0);
+  fixture.backend(ops::Fill<B>{.x = fixture.store.gradients(), .value = 0.0});
   fixture.steps(4);
   BOOST_TEST((fixture.values("fixed") == std::vector<double>(3, 2.0)));
   std::vector<double> flat(static_cast<std::size_t>(fixture.store.values().cols));
-  fixture.backend.download(fixture.store.values(), flat);
+  fixture.backend(ops::Download<B>{.x = fixture.store.values(), .values = flat});
   std::vector<bool> gap(flat.size(), true);
   for (const auto& entry : fixture.store.entries())
     for (std::ptrdiff_t i = 0; i < entry.size(); ++i) gap[static_cast<std::size_t>(entry.offset + i)] = false;
@@ -258,12 +258,12 @@ struct SgdFixture {
   explicit SgdFixture(SgdOptions options) : store(backend, model, true), sgd(backend, store, std::move(options)) {
     store.initialise(3);
     for (const auto& entry : store.entries())
-      if (entry.trained) backend.fill(store.gradient(entry), 1.0);
+      if (entry.trained) backend(ops::Fill<B>{.x = store.gradient(entry), .value = 1.0});
   }
   std::vector<double> values(const std::string& name) {
     const auto& entry = *store.find(name);
     std::vector<double> host(static_cast<std::size_t>(entry.size()));
-    backend.download(store.value(entry), host);
+    backend(ops::Download<B>{.x = store.value(entry), .values = host});
     return host;
   }
 

@@ -101,7 +101,7 @@ struct SubjectWith {
     std::vector<float> all = tiny::values(backend, model.parameters());
     for (const auto& moment : trainer.training_step().optimizer().moments()) {
       std::vector<float> host(static_cast<std::size_t>(moment.numbers.size()));
-      backend.download(moment.numbers, host);
+      backend(ops::Download<B>{.x = moment.numbers, .values = host});
       all.insert(all.end(), host.begin(), host.end());
     }
     return all;
@@ -704,7 +704,8 @@ BOOST_AUTO_TEST_CASE(before_the_first_step_sets_nothing_aside) {
   Subject spoilt(options);
   spoilt.trainer.resume(checkpoint(scratch, 5));
   const auto& entry = *spoilt.model.parameters().find("model.encoder.layers.0.fc1.weight");
-  spoilt.backend.fill(spoilt.model.parameters().value(entry), std::numeric_limits<float>::infinity());
+  spoilt.backend(
+      ops::Fill<B>{.x = spoilt.model.parameters().value(entry), .value = std::numeric_limits<float>::infinity()});
   BOOST_CHECK_THROW(spoilt.trainer.run(), NumericError);
   BOOST_TEST(list_checkpoints(options.output_dir) == before);
   Subject again(options);
@@ -725,7 +726,8 @@ BOOST_AUTO_TEST_CASE(by_a_validation_loss_that_is_not_finite_names_the_step) {
   options.eval_on_start = true;
   Subject subject(options);
   const auto& entry = *subject.model.parameters().find("model.encoder.layers.0.fc1.weight");
-  subject.backend.fill(subject.model.parameters().value(entry), std::numeric_limits<float>::quiet_NaN());
+  subject.backend(
+      ops::Fill<B>{.x = subject.model.parameters().value(entry), .value = std::numeric_limits<float>::quiet_NaN()});
   BOOST_CHECK_EXCEPTION(subject.trainer.run(), NumericError, says({"step 0", "validation loss is not finite"}));
 }
 
@@ -744,7 +746,8 @@ BOOST_AUTO_TEST_CASE(by_a_number_that_is_not_finite_keeps_the_last_checkpoint) {
     Subject spoilt(options);
     spoilt.trainer.resume(checkpoint(scratch, 5));
     const auto& entry = *spoilt.model.parameters().find("model.encoder.layers.0.fc1.weight");
-    spoilt.backend.fill(spoilt.model.parameters().value(entry), std::numeric_limits<float>::infinity());
+    spoilt.backend(
+        ops::Fill<B>{.x = spoilt.model.parameters().value(entry), .value = std::numeric_limits<float>::infinity()});
     BOOST_CHECK_EXCEPTION(spoilt.trainer.run(), NumericError, says({"step 6", "model.encoder.layers.0.fc1.weight"}));
     BOOST_TEST((contents(scratch / "checkpoint-5/model.safetensors") == good));
     BOOST_TEST((list_checkpoints(options.output_dir) == Steps{4, 5}));  // step 4 was the best evaluation

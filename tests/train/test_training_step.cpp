@@ -86,7 +86,8 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
     const auto pass = memory.begin(true);
     Model::Saved saved;
     const auto batch = tiny::batch(tiny::pairs());
-    BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+    BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, Into::Write, &outcome, saved), ConfigError,
+                          what);
     BOOST_TEST(model.loss(pass, batch, 0.0, saved).tokens == 11);
   }
   Masked model(backend, tiny::roberta_config(), 3, Purpose::Inference);
@@ -94,7 +95,8 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
   const auto pass = memory.begin(true);
   Masked::Saved saved;
   const auto batch = tiny::masked_batch(tiny::masked_sequences());
-  BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, false, &outcome, saved), ConfigError, what);
+  BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, Into::Write, &outcome, saved), ConfigError,
+                        what);
 }
 
 // Decoding starts with pad: a model that learnt with another start would be asked what it never saw.

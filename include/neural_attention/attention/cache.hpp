@@ -45,7 +45,7 @@ class PendingCopies {
   }
   /// Makes all that were added, and forgets them.
   void run(B& backend) {
-    backend.copy(from_, to_);
+    backend(ops::CopyPairs<B>{.x = from_, .y = to_});
     from_.clear();
     to_.clear();
   }

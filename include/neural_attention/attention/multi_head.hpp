@@ -73,8 +73,15 @@ class MultiHeadAttention {
     saved.context = pass.saved.rows(x.rows, x.cols);
     saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
     saved.mask = pass.attention_mask(dropout_, dropout_site_);
-    pass.backend.attention(saved.q, saved.k, saved.v, queries, keys, shape(causal), saved.mask, saved.context,
-                           saved.log_sum_exp);
+    pass.backend(ops::Attention<B>{.q = saved.q,
+                                   .k = saved.k,
+                                   .v = saved.v,
+                                   .queries = queries,
+                                   .keys = keys,
+                                   .shape = shape(causal),
+                                   .mask = saved.mask,
+                                   .out = saved.context,
+                                   .log_sum_exp = saved.log_sum_exp});
     return output_.forward(pass, saved.context, saved.output);
   }
 
@@ -86,8 +93,19 @@ class MultiHeadAttention {
     const auto dq = pass.scratch.rows(saved.q.rows, saved.q.cols);
     const auto dk = pass.scratch.rows(saved.k.rows, saved.k.cols);
     const auto dv = pass.scratch.rows(saved.v.rows, saved.v.cols);
-    pass.backend.attention_backward(dcontext, saved.q, saved.k, saved.v, saved.context, saved.log_sum_exp, queries,
-                                    keys, shape(causal), saved.mask, dq, dk, dv);
+    pass.backend(ops::AttentionBackward<B>{.dout = dcontext,
+                                           .q = saved.q,
+                                           .k = saved.k,
+                                           .v = saved.v,
+                                           .out = saved.context,
+                                           .log_sum_exp = saved.log_sum_exp,
+                                           .queries = queries,
+                                           .keys = keys,
+                                           .shape = shape(causal),
+                                           .mask = saved.mask,
+                                           .dq = dq,
+                                           .dk = dk,
+                                           .dv = dv});
     query_.backward(pass, dq, saved.query, dx);
     key_.backward(pass, dk, saved.key, dmemory);
     value_.backward(pass, dv, saved.value, dmemory);
@@ -98,8 +116,8 @@ class MultiHeadAttention {
     const ArenaScope scope(pass.saved);
     typename Key::Saved key;
     typename Value::Saved value;
-    pass.backend.copy(key_.forward(pass, memory, key), k);
-    pass.backend.copy(value_.forward(pass, memory, value), v);
+    pass.backend(ops::Copy<B>{.x = key_.forward(pass, memory, key), .y = k});
+    pass.backend(ops::Copy<B>{.x = value_.forward(pass, memory, value), .y = v});
   }
 
   /// Self-attention of the next tokens: x [n, d] holds the newest token of each live row; its key and value are
@@ -120,7 +138,7 @@ class MultiHeadAttention {
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
   /// those of query i.
   void probabilities(const Pass<B>& pass, const Saved& saved, bool causal, Rows<B> out) const {
-    pass.backend.attention_probabilities(saved.q, saved.k, shape(causal), out);
+    pass.backend(ops::AttentionProbabilities<B>{.q = saved.q, .k = saved.k, .shape = shape(causal), .out = out});
   }
 
   int heads() const { return shape_.heads; }
@@ -140,7 +158,8 @@ class MultiHeadAttention {
     typename Output::Saved output;
     const auto q = query_.forward(pass, x, query);
     const auto context = pass.saved.rows(x.rows, x.cols);
-    pass.backend.attention_step(q, on.keys, on.values, on.lengths, shape(false), context);
+    pass.backend(ops::AttentionStep<B>{
+        .q = q, .keys = on.keys, .values = on.values, .lengths = on.lengths, .shape = shape(false), .out = context});
     return output_.forward(pass, context, output);
   }
 

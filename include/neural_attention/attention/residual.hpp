@@ -28,7 +28,7 @@ class Residual {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     const auto y = linear.forward(pass, x, saved.linear);
-    pass.backend.add(mlp.forward(pass, x, saved.mlp), y);
+    pass.backend(ops::Add<B>{.x = mlp.forward(pass, x, saved.mlp), .y = y});
     return y;
   }
 

@@ -113,7 +113,7 @@ class WarmStarter {
 
   /// Writes all that was planned. Modules see it after the store's refresh().
   void commit() {
-    for (const auto& [place, values] : planned_) backend_->upload(values, place);
+    for (const auto& [place, values] : planned_) (*backend_)(ops::UploadOf<Real>{.values = values, .x = place});
     planned_.clear();
   }
 
@@ -222,8 +222,8 @@ class WarmStarter {
   double further_units(Linear<B>& first, int used) {
     const int further = first.weight.rows - used;
     if (further == 0) return 0.0;
-    return backend_->squared_norm(first.weight.master.slice(used, further)) +
-           backend_->squared_norm(first.bias.master.columns(used, further));
+    return (*backend_)(ops::SquaredNorm<B>{.x = first.weight.master.slice(used, further)}) +
+           (*backend_)(ops::SquaredNorm<B>{.x = first.bias.master.columns(used, further)});
   }
 
   B* backend_;
@@ -280,7 +280,7 @@ LinearMapSource linear_maps(B& backend, const ParameterStore<B>& store) {
       if (parts != 2 || !weight || !bias) continue;
       const auto host = [&](const auto& entry) {
         std::vector<typename B::Real> values(static_cast<std::size_t>(entry.size()));
-        backend.download(store.value(entry), values);
+        backend(ops::DownloadOf<typename B::Real>{.x = store.value(entry), .values = values});
         return std::vector<double>(values.begin(), values.end());
       };
       return LinearMap{weight->cols, weight->rows, host(*weight), host(*bias)};

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/operations.hpp"
 
 namespace neural_attention {
 
@@ -44,7 +44,7 @@ class Arena {
   RowsOf<T> rewind_keeping(Mark mark, RowsOf<T> result) {
     rewind(mark);
     const auto kept = rows<T>(result.rows, result.cols);
-    if (kept.data != result.data) backend_->copy(result, kept);
+    if (kept.data != result.data) (*backend_)(ops::CopyOf<T>{.x = result, .y = kept});
     return kept;
   }
 

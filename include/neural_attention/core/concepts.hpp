@@ -1,5 +1,5 @@
 // The contracts of the library on one page: what a module, a projector and a set of projections must offer.
-// A backend is a class such as Cpu<T>: see backend/cpu/cpu.hpp for its operations.
+// The contract of a backend, such as Cpu<T>, stands in core/operations.hpp.
 #pragma once
 
 #include <concepts>
@@ -8,14 +8,6 @@
 #include "neural_attention/core/projector_config.hpp"
 
 namespace neural_attention {
-
-/// The types that every backend names; its operations are checked where they are called.
-template <class B>
-concept Backend = requires(B& backend, std::size_t bytes) {
-  typename B::Scalar;
-  typename B::Real;
-  { backend.allocate(bytes) } -> std::same_as<typename B::Memory>;
-};
 
 // Each requirement of a module has a name of its own, so that a compiler's message names what is missing.
 template <class M>

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/operations.hpp"
 #include "neural_attention/core/random.hpp"
-#include "neural_attention/core/rows.hpp"
 #include "neural_attention/core/sizes.hpp"
 
 namespace neural_attention {
@@ -154,7 +154,7 @@ class ParameterStore {
         }
       if (const int zero = entry.initial.zero_row; zero >= 0)
         std::fill_n(host.begin() + std::ptrdiff_t{zero} * entry.cols, entry.cols, Real(0));
-      backend_->upload(host, value(entry));
+      (*backend_)(ops::UploadOf<Real>{.values = host, .x = value(entry)});
     }
     refresh();
   }
@@ -188,7 +188,7 @@ class ParameterStore {
 
   /// Lets modules see the values as they are now: for who changes them, as optimizers and loaders do.
   void refresh() const {
-    if constexpr (!std::is_same_v<Scalar, Real>) backend_->convert(values(), rounded_);
+    if constexpr (!std::is_same_v<Scalar, Real>) (*backend_)(ops::Convert<B>{.x = values(), .y = rounded_});
   }
 
   /// Gives back the memory of the values where modules read rounded copies of them, two thirds of what a model takes
@@ -205,7 +205,7 @@ class ParameterStore {
 
   void zero_gradients() {
     require_gradients();
-    backend_->fill(gradients_, Real(0));
+    (*backend_)(ops::FillOf<Real>{.x = gradients_, .value = Real(0)});
   }
 
   /// Number of trained numbers, gaps not counted.
@@ -252,7 +252,7 @@ class ParameterStore {
     has_gradients_ = gradients;
     value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Real));
     values_ = {static_cast<Real*>(value_memory_.data()), 1, size_};
-    backend.fill(values_, Real(0));
+    backend(ops::FillOf<Real>{.x = values_, .value = Real(0)});
     if constexpr (std::is_same_v<Scalar, Real>) {
       rounded_ = values_;
     } else {

@@ -37,6 +37,8 @@ struct Pass {
 /// The two stacks, kept from pass to pass.
 template <class B>
 class PassMemory {
+  static_assert(sizeof(CheckBackend<B>));
+
  public:
   explicit PassMemory(B& backend) : backend_(&backend), saved_(backend), scratch_(backend) {}
 
@@ -59,9 +61,9 @@ class PassMemory {
 template <class B>
 struct GradientTarget {
   GradientTarget(const Pass<B>& pass, Rows<B> dx, int row_count, int col_count)
-      : accumulate(static_cast<bool>(dx)), rows(dx ? dx : pass.scratch.rows(row_count, col_count)) {}
+      : into(dx ? Into::Add : Into::Write), rows(dx ? dx : pass.scratch.rows(row_count, col_count)) {}
 
-  bool accumulate;
+  Into into;
   Rows<B> rows;
 };
 

@@ -53,13 +53,14 @@ class LiveRows {
     model_->decode_next(*pass_, newest_, positions_, state_, logits_);
   }
   void rule_out() {
-    pass_->backend.assign(logits_, forbidden_rows_, forbidden_, -std::numeric_limits<Scalar>::infinity());
+    pass_->backend(ops::Assign<B>{
+        .x = logits_, .rows = forbidden_rows_, .cols = forbidden_, .value = -std::numeric_limits<Scalar>::infinity()});
   }
 
   /// log Σ exp of each row's logits. Throws NumericError where that is neither finite nor -inf.
   std::span<const double> log_sum_exp() {
     sums_.resize(size());
-    pass_->backend.log_sum_exp(logits_, sums_);
+    pass_->backend(ops::LogSumExp<B>{.x = logits_, .sums = sums_});
     for (std::size_t row = 0; row < size(); ++row)
       if (!(sums_[row] < std::numeric_limits<double>::infinity()))
         throw NumericError("the model's logits at position " + std::to_string(positions_[row]) +
@@ -71,7 +72,7 @@ class LiveRows {
   std::span<const int> likeliest(int count) {
     tokens_.resize(size() * static_cast<std::size_t>(count));
     values_.resize(tokens_.size());
-    pass_->backend.top_k(logits_, count, values_, tokens_);
+    pass_->backend(ops::TopK<B>{.x = logits_, .k = count, .values = values_, .columns = tokens_});
     return tokens_;
   }
   std::span<const Scalar> likeliest_logits() const { return values_; }
@@ -79,7 +80,7 @@ class LiveRows {
   /// A token of each row, drawn by one uniform number each; -1 as in B::sample.
   std::span<const int> sample(const SamplingShape& shape, std::span<const double> uniforms) {
     tokens_.resize(size());
-    pass_->backend.sample(logits_, shape, uniforms, tokens_);
+    pass_->backend(ops::Sample<B>{.x = logits_, .how = shape, .uniforms = uniforms, .columns = tokens_});
     return tokens_;
   }
 

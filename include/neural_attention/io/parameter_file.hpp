@@ -87,7 +87,7 @@ void stream_tensors(AtomicFile& file, B& backend, const TensorList<Real>& list) 
     for (int row = 0; row < numbers.rows; row += step) {
       const auto some = numbers.slice(row, std::min(step, numbers.rows - row));
       values.resize(static_cast<std::size_t>(some.size()));
-      backend.download(some, values);
+      backend(ops::DownloadOf<Real>{.x = some, .values = values});
       write(values.data(), values.size() * sizeof(Real));
     }
   });
@@ -126,7 +126,7 @@ void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& bac
     const auto cols = static_cast<std::size_t>(numbers.cols);
     values.resize(static_cast<std::size_t>(count) * cols);
     file.read(tensor, static_cast<std::size_t>(row) * cols, values.size(), values.data());
-    backend.upload(values, numbers.slice(row, count));
+    backend(ops::UploadOf<Real>{.values = values, .x = numbers.slice(row, count)});
   }
 }
 

@@ -50,7 +50,7 @@ class Layer {
       constexpr std::size_t last = sizeof...(Sublayers) - 1 - I;
       dy = std::get<last>(sublayers_).backward(pass, dy, std::get<last>(saved.of), context);
     });
-    if (dx) pass.backend.add(dy, dx);
+    if (dx) pass.backend(ops::Add<B>{.x = dy, .y = dx});
     return settle(pass, mark, dx, dx ? dx : dy);
   }
 

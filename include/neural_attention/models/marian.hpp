@@ -109,11 +109,11 @@ class Marian {
   /// the model.
   LossSum loss(const Pass<B>& pass, const TranslationBatch& batch, double smoothing, Saved& saved) const;
 
-  /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
+  /// Forward and backward: writes or adds the sums of the loss to `outcome` as `into` says, and adds
   /// gradient_scale · their gradients. For the gradient of a mean over N tokens, gradient_scale is 1/N. Throws as
   /// loss(), and ConfigError for a model that was made for inference.
   void loss_and_gradient(const Pass<B>& pass, const TranslationBatch& batch, double smoothing, double gradient_scale,
-                         bool accumulate, StepOutcome* outcome, Saved& saved);
+                         Into into, StepOutcome* outcome, Saved& saved);
 
   /// Begins decoding, row i with sentence i: encodes the sources and projects their keys and values once. At most
   /// `capacity` tokens follow, in at most `rows_per_sentence` rows a sentence.
@@ -208,18 +208,17 @@ LossSum Marian<B, P>::loss(const Pass<B>& pass, const TranslationBatch& batch, d
 
 template <class B, class P>
 void Marian<B, P>::loss_and_gradient(const Pass<B>& pass, const TranslationBatch& batch, double smoothing,
-                                     double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
+                                     double gradient_scale, Into into, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
   check(batch);
   const auto memory = encode(pass, batch, saved);
   const auto hidden = decode(pass, batch, memory, saved);
 
   const auto dmemory = pass.scratch.rows(memory.rows, memory.cols);
-  pass.backend.fill(dmemory, typename B::Scalar(0));
+  pass.backend(ops::Fill<B>{.x = dmemory, .value = typename B::Scalar(0)});
   const auto mark = pass.scratch.mark();
   auto dy = pass.scratch.rows(hidden.rows, hidden.cols);
-  output_.loss_and_gradient(pass, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, accumulate,
-                            outcome);
+  output_.loss_and_gradient(pass, shared_.weight, hidden, batch.labels, smoothing, gradient_scale, dy, into, outcome);
   const DecoderContext<B> context{batch.decoder_input.offsets(), batch.source.offsets(), memory, dmemory};
   const auto target = pass.at(batch.decoder_input.place());
   dy = decoder_.backward(target, mark, dy, saved.decoder, context);
@@ -246,7 +245,7 @@ void Marian<B, P>::decode_next(const Pass<B>& pass, std::span<const int> ids, st
                                DecoderState& state, Rows<B> logits) const {
   const ArenaScope scope(pass.saved);
   auto x = pass.saved.rows(static_cast<int>(ids.size()), config_.d_model);
-  shared_.forward(pass, ids, embedding_factor(), false, x);
+  shared_.forward(pass, ids, embedding_factor(), Into::Write, x);
   positions_.add(pass, positions, x);
   x = decoder_.decode(pass, x, state.layers);
   output_.logits(pass, shared_.weight, x, logits);
@@ -272,7 +271,7 @@ template <class B, class P>
 Rows<B> Marian<B, P>::embed(const Pass<B>& pass, const PackedTokens& tokens, const Dropout<B>& dropout,
                             typename Dropout<B>::Saved& saved) const {
   const auto x = pass.saved.rows(tokens.total(), config_.d_model);
-  shared_.forward(pass, tokens.ids(), embedding_factor(), false, x);
+  shared_.forward(pass, tokens.ids(), embedding_factor(), Into::Write, x);
   positions_.add(pass, tokens.positions(), x);
   return dropout.forward(pass, x, saved);
 }
@@ -280,7 +279,7 @@ Rows<B> Marian<B, P>::embed(const Pass<B>& pass, const PackedTokens& tokens, con
 template <class B, class P>
 void Marian<B, P>::embed_backward(const Pass<B>& pass, const PackedTokens& tokens, Rows<B> dy,
                                   const typename Dropout<B>::Saved& saved) {
-  pass.backend.dropout(dy, saved.mask, dy);
+  pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.mask, .y = dy});
   shared_.backward(pass, dy, tokens.ids(), embedding_factor());
 }
 

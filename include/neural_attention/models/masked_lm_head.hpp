@@ -32,14 +32,15 @@ class MaskedLmHead {
   /// The states [n, d] of rows `rows` of `hidden` that the output layer sees.
   Rows<B> forward(const Pass<B>& pass, Rows<B> hidden, std::span<const int> rows, Saved& saved) const {
     const auto gathered = pass.saved.rows(static_cast<int>(rows.size()), hidden.cols);
-    pass.backend.gather(hidden, rows, gathered);
+    pass.backend(ops::Gather<B>{.x = hidden, .rows = rows, .y = gathered});
     return transform_.forward(pass, gathered, saved.transform);
   }
 
   /// Adds the gradient to those rows of dhidden.
   void backward(const Pass<B>& pass, Rows<B> dstates, std::span<const int> rows, const Saved& saved, Rows<B> dhidden) {
     const ArenaScope scope(pass.scratch);
-    pass.backend.scatter_add(transform_.backward(pass, dstates, saved.transform), rows, dhidden);
+    pass.backend(
+        ops::ScatterAdd<B>{.x = transform_.backward(pass, dstates, saved.transform), .rows = rows, .y = dhidden});
   }
 
   const Output& output() const { return output_; }

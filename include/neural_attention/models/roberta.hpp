@@ -90,11 +90,11 @@ class Roberta {
   /// Sums of the loss over the masked tokens of a batch, without gradients: waits for them.
   LossSum loss(const Pass<B>& pass, const MaskedBatch& batch, double smoothing, Saved& saved) const;
 
-  /// Forward and backward: writes the sums of the loss to `outcome`, or adds them with `accumulate`, and adds
+  /// Forward and backward: writes or adds the sums of the loss to `outcome` as `into` says, and adds
   /// gradient_scale · their gradients. For the gradient of a mean over N masked tokens, gradient_scale is 1/N. Throws
   /// ShapeError where the batch does not fit the model, and ConfigError for one that was made for inference.
   void loss_and_gradient(const Pass<B>& pass, const MaskedBatch& batch, double smoothing, double gradient_scale,
-                         bool accumulate, StepOutcome* outcome, Saved& saved);
+                         Into into, StepOutcome* outcome, Saved& saved);
 
  private:
   static constexpr int no_padding = -1;
@@ -142,9 +142,9 @@ template <class B, class P>
 Rows<B> Roberta<B, P>::encode(const Pass<B>& caller, const MaskedBatch& batch, Saved& saved) const {
   const auto pass = caller.at(batch.tokens.place());
   const auto sum = pass.saved.rows(batch.tokens.total(), config_.hidden_size);
-  words_.forward(pass, batch.tokens.ids(), 1.0, false, sum);
-  types_.forward(pass, batch.token_types, 1.0, true, sum);
-  positions_.forward(pass, batch.position_rows, 1.0, true, sum);
+  words_.forward(pass, batch.tokens.ids(), 1.0, Into::Write, sum);
+  types_.forward(pass, batch.token_types, 1.0, Into::Add, sum);
+  positions_.forward(pass, batch.position_rows, 1.0, Into::Add, sum);
   saved.embedding = dropout_.forward(pass, norm_.forward(pass, sum, saved.norm), saved.dropout);
   return encoder_.forward(pass, saved.embedding, saved.encoder, batch.tokens.offsets());
 }
@@ -169,7 +169,7 @@ LossSum Roberta<B, P>::loss(const Pass<B>& pass, const MaskedBatch& batch, doubl
 
 template <class B, class P>
 void Roberta<B, P>::loss_and_gradient(const Pass<B>& caller, const MaskedBatch& batch, double smoothing,
-                                      double gradient_scale, bool accumulate, StepOutcome* outcome, Saved& saved) {
+                                      double gradient_scale, Into into, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
   check(batch);
   const auto pass = caller.at(batch.tokens.place());
@@ -178,14 +178,14 @@ void Roberta<B, P>::loss_and_gradient(const Pass<B>& caller, const MaskedBatch& 
 
   const auto mark = pass.scratch.mark();
   auto dy = pass.scratch.rows(hidden.rows, hidden.cols);
-  pass.backend.fill(dy, typename B::Scalar(0));
+  pass.backend(ops::Fill<B>{.x = dy, .value = typename B::Scalar(0)});
   const auto dstates = pass.scratch.rows(states.rows, states.cols);
-  head_.output().loss_and_gradient(pass, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates,
-                                   accumulate, outcome);
+  head_.output().loss_and_gradient(pass, words_.weight, states, batch.labels, smoothing, gradient_scale, dstates, into,
+                                   outcome);
   head_.backward(pass, dstates, batch.masked_rows, saved.head, dy);
   dy = encoder_.backward(pass, mark, dy, saved.encoder, batch.tokens.offsets());
 
-  pass.backend.dropout(dy, saved.dropout.mask, dy);
+  pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.dropout.mask, .y = dy});
   dy = norm_.backward(pass, dy, saved.norm);
   words_.backward(pass, dy, batch.tokens.ids(), 1.0);
   types_.backward(pass, dy, batch.token_types, 1.0);

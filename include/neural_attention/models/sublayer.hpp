@@ -64,11 +64,11 @@ class Sublayer {
       return dx;
     }
     const auto dx = pass.scratch.rows(dy.rows, dy.cols);
-    pass.backend.copy(dy, dx);
+    pass.backend(ops::Copy<B>{.x = dy, .y = dx});
     const ArenaScope scope(pass.scratch);
     const auto dbranch = of_branch(pass, dy, saved);
     const auto dnorm = pass.scratch.rows(dy.rows, dy.cols);
-    pass.backend.fill(dnorm, typename B::Scalar(0));
+    pass.backend(ops::Fill<B>{.x = dnorm, .value = typename B::Scalar(0)});
     branch_.backward(pass, dbranch, saved.branch, dnorm, context);
     norm_.backward(pass, dnorm, saved.norm, dx);
     return dx;
@@ -91,7 +91,7 @@ class Sublayer {
 
   static Rows<B> of_branch(const Pass<B>& pass, Rows<B> dsum, const Saved& saved) {
     const auto dbranch = pass.scratch.rows(dsum.rows, dsum.cols);
-    pass.backend.dropout(dsum, saved.dropout.mask, dbranch);
+    pass.backend(ops::Dropout<B>{.x = dsum, .mask = saved.dropout.mask, .y = dbranch});
     return dbranch;
   }
 

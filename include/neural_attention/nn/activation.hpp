@@ -23,15 +23,15 @@ class ElementWise {
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.x = x;
     const auto y = pass.saved.rows(x.rows, x.cols);
-    pass.backend.activation(F, x, y);
+    pass.backend(ops::Activate<B>{.f = F, .x = x, .y = y});
     return y;
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const auto written = pass.scratch.rows(dy.rows, dy.cols);
-    pass.backend.activation_backward(F, saved.x, dy, written);
+    pass.backend(ops::ActivateBackward<B>{.f = F, .x = saved.x, .dy = dy, .dx = written});
     if (!dx) return written;
-    pass.backend.add(written, dx);
+    pass.backend(ops::Add<B>{.x = written, .y = dx});
     return dx;
   }
 };

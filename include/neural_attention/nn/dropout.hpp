@@ -23,7 +23,7 @@ class Dropout {
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.mask = pass.mask(rate_, site_);
     const auto y = pass.saved.rows(x.rows, x.cols);
-    pass.backend.dropout(x, saved.mask, y);
+    pass.backend(ops::Dropout<B>{.x = x, .mask = saved.mask, .y = y});
     return y;
   }
 
@@ -31,15 +31,15 @@ class Dropout {
   Rows<B> forward_residual(const Pass<B>& pass, Rows<B> residual, Rows<B> x, Saved& saved) const {
     saved.mask = pass.mask(rate_, site_);
     const auto y = pass.saved.rows(x.rows, x.cols);
-    pass.backend.residual_dropout(residual, x, saved.mask, y);
+    pass.backend(ops::ResidualDropout<B>{.residual = residual, .x = x, .mask = saved.mask, .y = y});
     return y;
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const auto written = pass.scratch.rows(dy.rows, dy.cols);
-    pass.backend.dropout(dy, saved.mask, written);
+    pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.mask, .y = written});
     if (!dx) return written;
-    pass.backend.add(written, dx);
+    pass.backend(ops::Add<B>{.x = written, .y = dx});
     return dx;
   }
 

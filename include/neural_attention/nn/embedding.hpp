@@ -19,12 +19,13 @@ class Embedding {
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
 
   /// ids must be in 0 … vocabulary-1: checked at the batch boundary, not here. `y` is written, or added to.
-  void forward(const Pass<B>& pass, std::span<const int> ids, double factor, bool accumulate, Rows<B> y) const {
-    pass.backend.embedding(ids, weight.value, factor, accumulate, y);
+  void forward(const Pass<B>& pass, std::span<const int> ids, double factor, Into into, Rows<B> y) const {
+    pass.backend(ops::Embedding<B>{.ids = ids, .table = weight.value, .factor = factor, .into = into, .y = y});
   }
 
   void backward(const Pass<B>& pass, Rows<B> dy, std::span<const int> ids, double factor) {
-    pass.backend.embedding_backward(dy, ids, factor, padding_, weight.gradient);
+    pass.backend(ops::EmbeddingBackward<B>{
+        .dy = dy, .ids = ids, .factor = factor, .padding = padding_, .dtable = weight.gradient});
   }
 
   Parameter<B> weight;

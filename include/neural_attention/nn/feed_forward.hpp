@@ -33,7 +33,7 @@ class FeedForward {
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.inner = first_.forward(pass, x, saved.first);
     auto hidden = pass.saved.rows(saved.inner.rows, saved.inner.cols);
-    pass.backend.activation(function_, saved.inner, hidden);
+    pass.backend(ops::Activate<B>{.f = function_, .x = saved.inner, .y = hidden});
     if (dropout_rate_ > 0.0 && pass.train) hidden = dropout_.forward(pass, hidden, saved.dropout);
     return second_.forward(pass, hidden, saved.second);
   }
@@ -41,8 +41,9 @@ class FeedForward {
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const auto mark = pass.scratch.mark();
     const auto dhidden = second_.backward(pass, dy, saved.second);
-    if (dropout_rate_ > 0.0 && pass.train) pass.backend.dropout(dhidden, saved.dropout.mask, dhidden);
-    pass.backend.activation_backward(function_, saved.inner, dhidden, dhidden);
+    if (dropout_rate_ > 0.0 && pass.train)
+      pass.backend(ops::Dropout<B>{.x = dhidden, .mask = saved.dropout.mask, .y = dhidden});
+    pass.backend(ops::ActivateBackward<B>{.f = function_, .x = saved.inner, .dy = dhidden, .dx = dhidden});
     return settle(pass, mark, dx, first_.backward(pass, dhidden, saved.first, dx));
   }
 

@@ -31,7 +31,7 @@ class Linear {
 
   Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
     const auto y = pass.saved.rows(x.rows, weight.rows);
-    pass.backend.linear(x, weight.value, bias.value, f, y);
+    pass.backend(ops::Linear<B>{.x = x, .w = weight.value, .bias = bias.value, .activation = f, .y = y});
     saved = {x, y};
     return y;
   }
@@ -44,7 +44,7 @@ class Linear {
     const GradientTarget<B> target(pass, dx, dy.rows, weight.cols);
     const ArenaScope scope(pass.scratch);
     const auto inner = pass.scratch.rows(dy.rows, dy.cols);
-    pass.backend.activation_backward(f, saved.y, dy, inner);
+    pass.backend(ops::ActivateBackward<B>{.f = f, .x = saved.y, .dy = dy, .dx = inner});
     return backward_into(pass, inner, saved, target);
   }
 
@@ -53,9 +53,9 @@ class Linear {
 
  private:
   Rows<B> backward_into(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {
-    pass.backend.linear_weight_gradient(dy, saved.x, weight.gradient);
-    pass.backend.bias_gradient(dy, bias.gradient);
-    pass.backend.linear_input_gradient(dy, weight.value, dx.accumulate, dx.rows);
+    pass.backend(ops::LinearWeightGradient<B>{.dy = dy, .x = saved.x, .dw = weight.gradient});
+    pass.backend(ops::BiasGradient<B>{.dy = dy, .db = bias.gradient});
+    pass.backend(ops::LinearInputGradient<B>{.dy = dy, .w = weight.value, .into = dx.into, .dx = dx.rows});
     return dx.rows;
   }
 };

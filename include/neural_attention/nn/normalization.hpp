@@ -34,7 +34,13 @@ class LayerNorm {
 
   Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
     saved = {x, pass.saved.rows(x.rows, x.cols), pass.saved.template rows<typename B::Real>(x.rows, 2)};
-    pass.backend.layer_norm(x, gain.value, bias.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+    pass.backend(ops::LayerNorm<B>{.x = x,
+                                   .gain = gain.value,
+                                   .bias = bias.value,
+                                   .epsilon = eps_,
+                                   .relu = f == Activation::Relu,
+                                   .y = saved.y,
+                                   .stats = saved.stats});
     return saved.y;
   }
 
@@ -44,8 +50,16 @@ class LayerNorm {
 
   Rows<B> backward_fused(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
     const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
-    pass.backend.layer_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
-                                     target.accumulate, target.rows, gain.gradient, bias.gradient);
+    pass.backend(ops::LayerNormBackward<B>{.dy = dy,
+                                           .x = saved.x,
+                                           .y = saved.y,
+                                           .gain = gain.value,
+                                           .stats = saved.stats,
+                                           .relu = f == Activation::Relu,
+                                           .into = target.into,
+                                           .dx = target.rows,
+                                           .dgain = gain.gradient,
+                                           .dbias = bias.gradient});
     return target.rows;
   }
 
@@ -80,7 +94,12 @@ class RmsNorm {
 
   Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
     saved = {x, pass.saved.rows(x.rows, x.cols), pass.saved.template rows<typename B::Real>(x.rows, 1)};
-    pass.backend.rms_norm(x, gain.value, eps_, f == Activation::Relu, saved.y, saved.stats);
+    pass.backend(ops::RmsNorm<B>{.x = x,
+                                 .gain = gain.value,
+                                 .epsilon = eps_,
+                                 .relu = f == Activation::Relu,
+                                 .y = saved.y,
+                                 .stats = saved.stats});
     return saved.y;
   }
 
@@ -90,8 +109,15 @@ class RmsNorm {
 
   Rows<B> backward_fused(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Activation f, Rows<B> dx = {}) {
     const GradientTarget<B> target(pass, dx, dy.rows, dy.cols);
-    pass.backend.rms_norm_backward(dy, saved.x, saved.y, gain.value, saved.stats, f == Activation::Relu,
-                                   target.accumulate, target.rows, gain.gradient);
+    pass.backend(ops::RmsNormBackward<B>{.dy = dy,
+                                         .x = saved.x,
+                                         .y = saved.y,
+                                         .gain = gain.value,
+                                         .stats = saved.stats,
+                                         .relu = f == Activation::Relu,
+                                         .into = target.into,
+                                         .dx = target.rows,
+                                         .dgain = gain.gradient});
     return target.rows;
   }
 

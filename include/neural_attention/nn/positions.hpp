@@ -26,7 +26,7 @@ class SinusoidalPositions {
     host.reserve(static_cast<std::size_t>(table_.size()));
     for (int p = 0; p < positions; ++p)
       for (int c = 0; c < width; ++c) host.push_back(static_cast<Scalar>(value(p, c, width)));
-    backend.upload(host, table_);
+    backend(ops::Upload<B>{.values = host, .x = table_});
   }
 
   /// The numbers of a table. Throws ConfigError where they are too many.
@@ -47,7 +47,7 @@ class SinusoidalPositions {
 
   /// y_i += table[positions_i]
   void add(const Pass<B>& pass, std::span<const int> positions, Rows<B> y) const {
-    pass.backend.embedding(positions, table_, 1.0, true, y);
+    pass.backend(ops::Embedding<B>{.ids = positions, .table = table_, .into = Into::Add, .y = y});
   }
 
  private:

@@ -23,7 +23,7 @@ class TiedOutput {
 
   /// logits [n, vocabulary], bias included.
   void logits(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
-    pass.backend.linear(h, embedding.value, bias.value, Activation::Identity, logits);
+    pass.backend(ops::Linear<B>{.x = h, .w = embedding.value, .bias = bias.value, .y = logits});
   }
 
   /// The loss alone: waits for it.
@@ -31,18 +31,17 @@ class TiedOutput {
                double smoothing) const {
     const ArenaScope scope(pass.scratch);
     StepOutcome* const outcome = pass.scratch.template rows<StepOutcome>(1, 1).data;
-    chunked(pass, embedding, h, targets, smoothing, 0.0, {}, false, outcome);
+    chunked(pass, embedding, h, targets, smoothing, 0.0, {}, Into::Write, outcome);
     pass.backend.start_reading(outcome);
     const auto found = pass.backend.finish_reading();
     return {found.smoothed_loss, found.negative_log_likelihood, h.rows};
   }
 
-  /// The loss, written to `outcome` or added with `accumulate`, and gradient_scale · its gradients: dh is written, the
+  /// The loss, written or added to `outcome` as `into` says, and gradient_scale · its gradients: dh is written, the
   /// embedding's gradient accumulates.
   void loss_and_gradient(const Pass<B>& pass, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
-                         double smoothing, double gradient_scale, Rows<B> dh, bool accumulate,
-                         StepOutcome* outcome) const {
-    chunked(pass, embedding, h, targets, smoothing, gradient_scale, dh, accumulate, outcome);
+                         double smoothing, double gradient_scale, Rows<B> dh, Into into, StepOutcome* outcome) const {
+    chunked(pass, embedding, h, targets, smoothing, gradient_scale, dh, into, outcome);
   }
 
   Bias<B> bias;
@@ -52,7 +51,7 @@ class TiedOutput {
   static constexpr std::ptrdiff_t smallest_chunk = 128;
 
   void chunked(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
-               double smoothing, double gradient_scale, Rows<B> dh, bool accumulate, StepOutcome* outcome) const {
+               double smoothing, double gradient_scale, Rows<B> dh, Into into, StepOutcome* outcome) const {
     using Real = typename B::Real;
     const ArenaScope scope(pass.scratch);
     const int chunk = static_cast<int>(std::clamp<std::ptrdiff_t>(chunk_elements / bias.cols, smallest_chunk, 1024));
@@ -61,15 +60,20 @@ class TiedOutput {
     for (int first = 0; first < h.rows; first += chunk) {
       const int rows = std::min(chunk, h.rows - first);
       const auto logits = all_logits.slice(0, rows);
-      pass.backend.linear(h.slice(first, rows), embedding.value, {}, Activation::Identity, logits);
-      pass.backend.cross_entropy(logits, bias.value, targets.subspan(first, rows), smoothing, gradient_scale,
-                                 losses.slice(first, rows));
+      pass.backend(ops::Linear<B>{.x = h.slice(first, rows), .w = embedding.value, .y = logits});
+      pass.backend(ops::CrossEntropy<B>{.logits = logits,
+                                        .bias = bias.value,
+                                        .targets = targets.subspan(first, rows),
+                                        .smoothing = smoothing,
+                                        .gradient_scale = gradient_scale,
+                                        .losses = losses.slice(first, rows)});
       if (!dh) continue;
-      pass.backend.linear_input_gradient(logits, embedding.value, false, dh.slice(first, rows));
-      pass.backend.linear_weight_gradient(logits, h.slice(first, rows), embedding.gradient);
-      if constexpr (std::is_same_v<Bias<B>, Parameter<B>>) pass.backend.bias_gradient(logits, bias.gradient);
+      pass.backend(ops::LinearInputGradient<B>{.dy = logits, .w = embedding.value, .dx = dh.slice(first, rows)});
+      pass.backend(ops::LinearWeightGradient<B>{.dy = logits, .x = h.slice(first, rows), .dw = embedding.gradient});
+      if constexpr (std::is_same_v<Bias<B>, Parameter<B>>)
+        pass.backend(ops::BiasGradient<B>{.dy = logits, .db = bias.gradient});
     }
-    pass.backend.sum_losses(losses, accumulate, outcome);
+    pass.backend(ops::SumLosses<B>{.losses = losses, .into = into, .outcome = outcome});
   }
 };
 

@@ -37,7 +37,7 @@ struct OwnedRows {
         rows(static_cast<Scalar*>(memory.data()), row_count, col_count) {}
   OwnedRows(B& backend, int row_count, int col_count, const std::vector<Scalar>& host)
       : OwnedRows(backend, row_count, col_count) {
-    backend.upload(host, rows);
+    backend(ops::Upload<B>{.values = host, .x = rows});
   }
 
   typename B::Memory memory;
@@ -55,7 +55,7 @@ std::vector<T> random_normal(std::uint64_t seed, std::uint32_t site, std::ptrdif
 template <class B>
 std::vector<typename B::Scalar> download(B& backend, Rows<B> x) {
   std::vector<typename B::Scalar> host(static_cast<std::size_t>(x.size()));
-  backend.download(x, host);
+  backend(ops::Download<B>{.x = x, .values = host});
   return host;
 }
 
@@ -67,7 +67,7 @@ void randomise(B& backend, ParameterStore<B>& store, std::uint64_t seed) {
     auto host = random_normal<typename B::Scalar>(seed, name_hash(entry.name), entry.size(),
                                                   entry.rows == 1 ? 0.5 : 1.0 / std::sqrt(double(entry.cols)));
     for (auto& x : host) x += static_cast<typename B::Scalar>(centre);
-    backend.upload(host, store.value(entry));
+    backend(ops::UploadOf<typename B::Real>{.values = host, .x = store.value(entry)});
   }
 }
 
@@ -102,12 +102,13 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     poison.push_back(random_normal<typename B::Real>(options.seed, name_hash(entry.name) ^ 0x9E37u, entry.size()));
-    backend.upload(poison.back(), store.gradient(entry));
+    backend(ops::UploadOf<typename B::Real>{.values = poison.back(), .x = store.gradient(entry)});
   }
-  if (options.overwrite) backend.upload(random_normal<typename B::Scalar>(options.seed, 104, y.size()), y);
+  if (options.overwrite)
+    backend(ops::Upload<B>{.values = random_normal<typename B::Scalar>(options.seed, 104, y.size()), .x = y});
   const OwnedRows<B> seed_gradient(backend, y.rows, y.cols, dy);
   OwnedRows<B> target(backend, x.rows, x.cols);
-  if (!prior.empty()) backend.upload(prior, target.rows);
+  if (!prior.empty()) backend(ops::Upload<B>{.values = prior, .x = target.rows});
   const Rows<B> given = prior.empty() ? Rows<B>{} : target.rows;
   const Rows<B> dx = module.backward(pass, seed_gradient.rows, std::as_const(saved), given, context...);
   require(prior.empty() || dx.data == given.data, "backward did not return the dx that it was given");
@@ -121,7 +122,7 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     auto& gradient = run.gradients.emplace_back(static_cast<std::size_t>(entry.size()));
-    backend.download(store.gradient(entry), gradient);
+    backend(ops::DownloadOf<typename B::Real>{.x = store.gradient(entry), .values = gradient});
     for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] -= poison[next][i];
     ++next;
   }
@@ -145,7 +146,7 @@ std::pair<std::vector<double>, double> numeric_gradient(B& backend, Rows<B> tens
     const auto derivative = differentiate(
         [&](double moved) {
           v = moved;
-          backend.upload(host, tensor);
+          backend(ops::Upload<B>{.values = host, .x = tensor});
           return loss();
         },
         centre, scale, magnitude);
@@ -153,7 +154,7 @@ std::pair<std::vector<double>, double> numeric_gradient(B& backend, Rows<B> tens
     numeric.push_back(derivative.value);
     noise += derivative.noise * derivative.noise;
   }
-  backend.upload(host, tensor);
+  backend(ops::Upload<B>{.values = host, .x = tensor});
   return {numeric, std::sqrt(noise)};
 }
 
@@ -193,7 +194,7 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
   typename M::Saved saved{};
   const auto loss = [&] {
     const auto pass = memory.begin(options.train, options.seed, 3);
-    backend.download(std::as_const(module).forward(pass, x.rows, saved, context...), host);
+    backend(ops::Download<B>{.x = std::as_const(module).forward(pass, x.rows, saved, context...), .values = host});
     double sum = 0.0;  // of the change since the start: fewer roundings
     for (std::size_t i = 0; i < dy.size(); ++i) sum += dy[i] * (host[i] - start.y[i]);
     return sum;
@@ -224,7 +225,7 @@ GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, Los
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     poison.push_back(random_normal<typename B::Real>(options.seed, name_hash(entry.name) ^ 0x9E37u, entry.size()));
-    backend.upload(poison.back(), store.gradient(entry));
+    backend(ops::UploadOf<typename B::Real>{.values = poison.back(), .x = store.gradient(entry)});
   }
   const auto evaluate = [&](PassMemory<B>& memory, auto& function) {
     const auto pass = memory.begin(options.train, options.seed, 3);
@@ -239,7 +240,7 @@ GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, Los
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     auto& gradient = analytic.emplace_back(static_cast<std::size_t>(entry.size()));
-    backend.download(store.gradient(entry), gradient);
+    backend(ops::DownloadOf<typename B::Real>{.x = store.gradient(entry), .values = gradient});
     for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] -= poison[analytic.size() - 1][i];
   }
   std::size_t next = 0;

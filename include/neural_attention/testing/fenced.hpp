@@ -10,12 +10,10 @@
 #include <cstddef>
 #include <memory>
 #include <new>
-#include <span>
 #include <utility>
 #include <vector>
 
-#include "neural_attention/core/kinds.hpp"
-#include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/operations.hpp"
 
 namespace neural_attention::testing {
 
@@ -89,198 +87,27 @@ class FencedMemory {
   Fence::Block block_{nullptr, 0};
 };
 
-/// The operations of `Base`, which runs on the host, with their memory behind a fence. See Cpu for what they do.
+/// A backend that runs on the host, with its memory behind a fence.
 template <class Base>
-class Fenced {
+class Fenced : public Base {
  public:
-  using Scalar = typename Base::Scalar;
-  using Real = typename Base::Real;
   using Memory = FencedMemory;
-  using Matrix = RowsOf<Scalar>;
 
-  explicit Fenced(int threads = 0) : base_(threads) {}
+  explicit Fenced(int threads = 0) : Base(threads) {}
 
-  int threads() const { return base_.threads(); }
   long operations() const { return fence_->openings(); }
 
   Memory allocate(std::size_t bytes) { return bytes > 0 ? Memory(fence_, bytes) : Memory(); }
 
-  void copy(Matrix x, Matrix y) {
+  template <ops::OperationOf<typename Base::Scalar> Op>
+  ops::ResultOf<Op> operator()(const Op& op) {
     const Open open(*fence_);
-    base_.copy(x, y);
-  }
-  void copy(std::span<const Matrix> x, std::span<const Matrix> y) {
-    const Open open(*fence_);
-    base_.copy(x, y);
-  }
-  void fill(Matrix x, Scalar value) {
-    const Open open(*fence_);
-    base_.fill(x, value);
-  }
-  void add(Matrix x, Matrix y) {
-    const Open open(*fence_);
-    base_.add(x, y);
-  }
-  void scale(Matrix x, double factor) {
-    const Open open(*fence_);
-    base_.scale(x, factor);
-  }
-  void upload(std::span<const Scalar> values, Matrix x) {
-    const Open open(*fence_);
-    base_.upload(values, x);
-  }
-  void download(Matrix x, std::span<Scalar> values) {
-    const Open open(*fence_);
-    base_.download(x, values);
-  }
-  void convert(Matrix x, Matrix y) {
-    const Open open(*fence_);
-    base_.convert(x, y);
-  }
-  void gather(Matrix x, std::span<const int> rows, Matrix y) {
-    const Open open(*fence_);
-    base_.gather(x, rows, y);
-  }
-  void scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
-    const Open open(*fence_);
-    base_.scatter_add(x, rows, y);
-  }
-
-  void keep_weights(bool kept) { base_.keep_weights(kept); }
-  void linear(Matrix x, Matrix w, Matrix bias, Activation activation, Matrix y) {
-    const Open open(*fence_);
-    base_.linear(x, w, bias, activation, y);
-  }
-  void linear_input_gradient(Matrix dy, Matrix w, bool accumulate, Matrix dx) {
-    const Open open(*fence_);
-    base_.linear_input_gradient(dy, w, accumulate, dx);
-  }
-  void linear_weight_gradient(Matrix dy, Matrix x, Matrix dw) {
-    const Open open(*fence_);
-    base_.linear_weight_gradient(dy, x, dw);
-  }
-  void bias_gradient(Matrix dy, Matrix db) {
-    const Open open(*fence_);
-    base_.bias_gradient(dy, db);
-  }
-
-  void layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
-    const Open open(*fence_);
-    base_.layer_norm(x, gain, bias, epsilon, relu, y, stats);
-  }
-  void layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                           Matrix dx, Matrix dgain, Matrix dbias) {
-    const Open open(*fence_);
-    base_.layer_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain, dbias);
-  }
-
-  void rms_norm(Matrix x, Matrix gain, double epsilon, bool relu, Matrix y, Matrix stats) {
-    const Open open(*fence_);
-    base_.rms_norm(x, gain, epsilon, relu, y, stats);
-  }
-  void rms_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                         Matrix dx, Matrix dgain) {
-    const Open open(*fence_);
-    base_.rms_norm_backward(dy, x, y, gain, stats, relu, accumulate, dx, dgain);
-  }
-
-  void activation(Activation f, Matrix x, Matrix y) {
-    const Open open(*fence_);
-    base_.activation(f, x, y);
-  }
-  void activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
-    const Open open(*fence_);
-    base_.activation_backward(f, x, dy, dx);
-  }
-  void dropout(Matrix x, const DropoutMask& mask, Matrix y) {
-    const Open open(*fence_);
-    base_.dropout(x, mask, y);
-  }
-  void residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
-    const Open open(*fence_);
-    base_.residual_dropout(residual, x, mask, y);
-  }
-
-  void embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
-    const Open open(*fence_);
-    base_.embedding(ids, table, factor, accumulate, y);
-  }
-  void embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable) {
-    const Open open(*fence_);
-    base_.embedding_backward(dy, ids, factor, padding, dtable);
-  }
-
-  void attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                 const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
-    const Open open(*fence_);
-    base_.attention(q, k, v, queries, keys, shape, mask, out, log_sum_exp);
-  }
-  void attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
-                          const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                          const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
-    const Open open(*fence_);
-    base_.attention_backward(dout, q, k, v, out, log_sum_exp, queries, keys, shape, mask, dq, dk, dv);
-  }
-  void attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
-                      std::span<const int> lengths, const AttentionShape& shape, Matrix out) {
-    const Open open(*fence_);
-    base_.attention_step(q, keys, values, lengths, shape, out);
-  }
-
-  void attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out) {
-    const Open open(*fence_);
-    base_.attention_probabilities(q, k, shape, out);
-  }
-
-  void assign(Matrix x, std::span<const int> rows, std::span<const int> cols, Scalar value) {
-    const Open open(*fence_);
-    base_.assign(x, rows, cols, value);
-  }
-  void log_sum_exp(Matrix x, std::span<double> sums) {
-    const Open open(*fence_);
-    base_.log_sum_exp(x, sums);
-  }
-  void top_k(Matrix x, int k, std::span<Scalar> values, std::span<int> columns) {
-    const Open open(*fence_);
-    base_.top_k(x, k, values, columns);
-  }
-  void sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns) {
-    const Open open(*fence_);
-    base_.sample(x, how, uniforms, columns);
-  }
-
-  void cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing, double gradient_scale,
-                     Matrix losses) {
-    const Open open(*fence_);
-    base_.cross_entropy(logits, bias, targets, smoothing, gradient_scale, losses);
-  }
-  void sum_losses(Matrix losses, bool accumulate, StepOutcome* outcome) {
-    const Open open(*fence_);
-    base_.sum_losses(losses, accumulate, outcome);
-  }
-
-  double squared_norm(Matrix x) {
-    const Open open(*fence_);
-    return base_.squared_norm(x);
-  }
-  void clipping(Matrix gradient, double limit, StepOutcome* outcome) {
-    const Open open(*fence_);
-    base_.clipping(gradient, limit, outcome);
-  }
-  void adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment,
-            const StepOutcome* outcome) {
-    const Open open(*fence_);
-    base_.adam(how, gradient, value, first_moment, second_moment, outcome);
-  }
-  void sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity, const StepOutcome* outcome) {
-    const Open open(*fence_);
-    base_.sgd(how, gradient, value, velocity, outcome);
+    return Base::operator()(op);
   }
   void start_reading(const StepOutcome* outcome) {
     const Open open(*fence_);
-    base_.start_reading(outcome);
+    Base::start_reading(outcome);
   }
-  StepOutcome finish_reading() { return base_.finish_reading(); }
 
  private:
   struct Open {
@@ -292,7 +119,6 @@ class Fenced {
   };
 
   std::shared_ptr<Fence> fence_ = std::make_shared<Fence>();
-  Base base_;
 };
 
 }  // namespace neural_attention::testing

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <limits>
 
-#include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/operations.hpp"
 
 namespace neural_attention::testing {
 
@@ -21,8 +21,8 @@ class Poisoned : public Base {
     auto memory = Base::allocate(bytes);
     const auto count = static_cast<int>(bytes / sizeof(Scalar));
     if (count > 0)
-      Base::fill(RowsOf<Scalar>(static_cast<Scalar*>(memory.data()), 1, count),
-                 static_cast<Scalar>(std::numeric_limits<float>::quiet_NaN()));
+      (*this)(ops::Fill<Base>{.x = {static_cast<Scalar*>(memory.data()), 1, count},
+                              .value = static_cast<Scalar>(std::numeric_limits<float>::quiet_NaN())});
     return memory;
   }
 };

@@ -79,7 +79,7 @@ class MaskFiller {
     std::vector<std::vector<MaskCandidate>> results;
     std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));
     for (std::size_t i = 0; i < places.size(); ++i) {
-      pass.backend.download(logits.slice(static_cast<int>(i), 1), row);
+      pass.backend(ops::Download<B>{.x = logits.slice(static_cast<int>(i), 1), .values = row});
       if (!can_be_chosen_from(row))
         throw NumericError("the model's logits for <mask> " + std::to_string(i + 1) + " of the text are not finite");
       results.push_back(best(row, ids, places[i], count));

@@ -119,7 +119,7 @@ class MomentMemory {
   MomentMemory(B& backend, const ParameterStore<B>& store)
       : memory_(backend.allocate(static_cast<std::size_t>(store.gradients().cols) * sizeof(Real))),
         numbers_(static_cast<Real*>(memory_.data()), 1, store.gradients().cols) {
-    backend.fill(numbers_, Real(0));
+    backend(ops::FillOf<Real>{.x = numbers_, .value = Real(0)});
   }
 
   RowsOf<Real> all() const { return numbers_; }
@@ -153,8 +153,12 @@ class Adam {
     for (const auto& part : parts_) {
       const AdamStep how{learning_rate * part.rate, options_.beta1,     options_.beta2, options_.epsilon,
                          part.weight_decay,         options_.decoupled, steps_};
-      backend_->adam(how, store.gradients().columns(part.first, part.count),
-                     store.values().columns(part.first, part.count), first_.part(part), second_.part(part), outcome);
+      (*backend_)(ops::Adam<B>{.how = how,
+                               .gradient = store.gradients().columns(part.first, part.count),
+                               .value = store.values().columns(part.first, part.count),
+                               .first_moment = first_.part(part),
+                               .second_moment = second_.part(part),
+                               .outcome = outcome});
     }
   }
 
@@ -199,8 +203,11 @@ class Sgd {
     ++steps_;
     for (const auto& part : parts_) {
       const SgdStep how{learning_rate * part.rate, options_.momentum, options_.nesterov, part.weight_decay};
-      backend_->sgd(how, store.gradients().columns(part.first, part.count),
-                    store.values().columns(part.first, part.count), velocity_.part(part), outcome);
+      (*backend_)(ops::Sgd<B>{.how = how,
+                              .gradient = store.gradients().columns(part.first, part.count),
+                              .value = store.values().columns(part.first, part.count),
+                              .velocity = velocity_.part(part),
+                              .outcome = outcome});
     }
   }
 

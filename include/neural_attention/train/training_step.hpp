@@ -117,11 +117,11 @@ void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
   store.zero_gradients();
   for (const auto& part : parts) {
     const auto pass = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
-    const bool accumulate = &part != parts.data();
-    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(tokens), accumulate, outcome(),
-                              saved_);
+    const Into into = &part == parts.data() ? Into::Write : Into::Add;
+    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(tokens), into, outcome(), saved_);
   }
-  backend_->clipping(store.gradients(), options_.max_gradient_norm, outcome());
+  (*backend_)(
+      ops::Clipping<B>{.gradient = store.gradients(), .limit = options_.max_gradient_norm, .outcome = outcome()});
   backend_->start_reading(outcome());
   launched_ = {};
   launched_.loss.tokens = tokens;
@@ -167,11 +167,11 @@ void TrainingStep<Model, O>::throw_not_finite(const StepResult& result) {
   const auto& store = model_->parameters();
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
-    if (!std::isfinite(backend_->squared_norm(store.value(entry))))
+    if (!std::isfinite((*backend_)(ops::SquaredNorm<B>{.x = store.value(entry)})))
       throw NumericError("step " + number + ": the parameter " + entry.name + " is not finite");
   }
   for (const auto& entry : store.entries())
-    if (entry.trained && !std::isfinite(backend_->squared_norm(store.gradient(entry))))
+    if (entry.trained && !std::isfinite((*backend_)(ops::SquaredNorm<B>{.x = store.gradient(entry)})))
       throw NumericError("step " + number + ": the gradient of " + entry.name + " is not finite (loss " +
                          number_text(result.loss.smoothed) + ")");
   throw NumericError("step " + number + ": the loss is not finite, or the gradient's norm overflows");

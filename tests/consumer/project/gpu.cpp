@@ -11,11 +11,11 @@ bool multiplies() {
   na::Cuda<T> gpu;
   na::Arena<na::Cuda<T>> arena(gpu);
   const auto x = arena.rows(2, 3), w = arena.rows(4, 3), y = arena.rows(2, 4);
-  gpu.fill(x, T(2));
-  gpu.fill(w, T(3));
-  gpu.linear(x, w, {}, na::Activation::Identity, y);
+  gpu(na::ops::Fill<na::Cuda<T>>{.x = x, .value = T(2)});
+  gpu(na::ops::Fill<na::Cuda<T>>{.x = w, .value = T(3)});
+  gpu(na::ops::Linear<na::Cuda<T>>{.x = x, .w = w, .y = y});
   std::vector<T> host(8);
-  gpu.download(y, host);
+  gpu(na::ops::Download<na::Cuda<T>>{.x = y, .values = host});
   return host == std::vector<T>(8, T(18));
 }
 

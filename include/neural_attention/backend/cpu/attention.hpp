@@ -48,16 +48,18 @@ void set_zero(RowsOf<T> x) {
 }  // namespace cpu_attention
 
 template <class T>
-void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, const Ragged& keys,
-                       const AttentionShape& shape, const DropoutMask& mask, Matrix out, Matrix log_sum_exp) {
+void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
+  const auto q = op.q, k = op.k, v = op.v, out = op.out, log_sum_exp = op.log_sum_exp;
+  const auto &queries = op.queries, &keys = op.keys;
+  const auto& shape = op.shape;
   using namespace cpu_attention;
   assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
   assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
   const int width = q.cols / shape.heads, heads = shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  run_tiles(queries.sequences() * heads, [&](int task, int worker) {
+  cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
-    T* const tile = workspaces_[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
+    T* const tile = cpu.workspaces[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
     T* const maximum = tile + query_tile * key_tile;
     T* const sum = maximum + query_tile;
     const auto k_head = k.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
@@ -72,7 +74,7 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
         cpu_gemm::gemm<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, tile, nk,
-                          precision_, packing_[worker]);
+                          cpu.precision, cpu.packing[worker]);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           T* const row = tile + i * nk;
@@ -85,10 +87,10 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
           sum[i] = sum[i] * shrink + scores.sum();
           if (shrink != T(1)) Row<T>(o_head.row(i), width) *= shrink;
           maximum[i] = top;
-          if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, row);
+          if (op.mask) drop(op.mask, s, heads, head, q0 + i, k0, seen, row);
         }
         cpu_gemm::gemm<T>(nq, width, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false},
-                          {o_head.data, out.stride}, o_head.data, out.stride, precision_, packing_[worker]);
+                          {o_head.data, out.stride}, o_head.data, out.stride, cpu.precision, cpu.packing[worker]);
       }
       for (int i = 0; i < nq; ++i) {
         if (sum[i] > T(0)) Row<T>(o_head.row(i), width) *= T(1) / sum[i];
@@ -101,28 +103,35 @@ void Cpu<T>::attention(Matrix q, Matrix k, Matrix v, const Ragged& queries, cons
 // With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
 // dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q.
 template <class T>
-void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matrix out, Matrix log_sum_exp,
-                                const Ragged& queries, const Ragged& keys, const AttentionShape& shape,
-                                const DropoutMask& mask, Matrix dq, Matrix dk, Matrix dv) {
+void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
+  const auto dout = op.dout, q = op.q, k = op.k, v = op.v, out = op.out, log_sum_exp = op.log_sum_exp, dq = op.dq,
+             dk = op.dk, dv = op.dv;
+  const auto &queries = op.queries, &keys = op.keys;
+  const auto& shape = op.shape;
+  const auto& mask = op.mask;
   using namespace cpu_attention;
   using cpu_gemm::Operand, cpu_gemm::Addend;
   const int width = q.cols / shape.heads, heads = shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  run_tiles(queries.sequences() * heads, [&](int task, int worker) {
+  cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
     const auto gemm = [&](int m, int n, int k_sum, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
                           std::ptrdiff_t stride) {
-      cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, precision_, packing_[worker]);
+      cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, cpu.precision, cpu.packing[worker]);
     };
-    T* const p = workspaces_[worker].reserve(std::size_t{query_tile} * key_tile * 2);
+    T* const p = cpu.workspaces[worker].reserve(std::size_t{query_tile} * key_tile * 2);
     T* const ds = p + query_tile * key_tile;
-    const auto of_keys = [&](Matrix m) { return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width); };
+    const auto of_keys = [&](RowsOf<T> m) {
+      return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
+    };
     const auto k_head = of_keys(k), v_head = of_keys(v), dk_head = of_keys(dk), dv_head = of_keys(dv);
     set_zero(dk_head);
     set_zero(dv_head);
     for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
       const int nq = std::min(query_tile, queries.length(s) - q0);
-      const auto of_queries = [&](Matrix m) { return m.slice(queries.begin(s) + q0, nq).columns(head * width, width); };
+      const auto of_queries = [&](RowsOf<T> m) {
+        return m.slice(queries.begin(s) + q0, nq).columns(head * width, width);
+      };
       const auto q_head = of_queries(q), o_head = of_queries(out), do_head = of_queries(dout), dq_head = of_queries(dq);
       set_zero(dq_head);
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
@@ -153,38 +162,42 @@ void Cpu<T>::attention_backward(Matrix dout, Matrix q, Matrix k, Matrix v, Matri
 }
 
 template <class T>
-void Cpu<T>::attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
-                            std::span<const int> lengths, const AttentionShape& shape, Matrix out) {
+void compute(CpuEngine<T>& cpu, const ops::AttentionStepOf<T>& op) {
+  const auto q = op.q, out = op.out;
+  const auto& shape = op.shape;
   using namespace cpu_attention;
   const int width = q.cols / shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  run_tiles(q.rows, [&](int i, int worker) {
-    const int length = lengths[i];
-    T* const scores = workspaces_[worker].reserve(static_cast<std::size_t>(length));
+  cpu.run_tiles(q.rows, [&](int i, int worker) {
+    const int length = op.lengths[i];
+    T* const scores = cpu.workspaces[worker].reserve(static_cast<std::size_t>(length));
     for (int head = 0; head < shape.heads; ++head) {
       Row<T> query(q.row(i) + head * width, width), result(out.row(i) + head * width, width);
-      for (int j = 0; j < length; ++j) scores[j] = scale * (query * Row<T>(keys[i].row(j) + head * width, width)).sum();
+      for (int j = 0; j < length; ++j)
+        scores[j] = scale * (query * Row<T>(op.keys[i].row(j) + head * width, width)).sum();
       Row<T> p(scores, length);
       p = (p - p.maxCoeff()).exp();
       p *= T(1) / p.sum();
       result.setZero();
-      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(values[i].row(j) + head * width, width);
+      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(op.values[i].row(j) + head * width, width);
     }
   });
 }
 
 template <class T>
-void Cpu<T>::attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out) {
+void compute(CpuEngine<T>& cpu, const ops::AttentionProbabilitiesOf<T>& op) {
+  const auto q = op.q, k = op.k, out = op.out;
+  const auto& shape = op.shape;
   using namespace cpu_attention;
   using Block = cpu_blocks::Block<T>;
   assert(q.cols == k.cols && q.cols % shape.heads == 0 && out.rows == shape.heads * q.rows && out.cols == k.rows);
   const int width = q.cols / shape.heads;
   const T scale = static_cast<T>(shape.scale);
-  run_tiles(shape.heads, [&](int head, int worker) {
+  cpu.run_tiles(shape.heads, [&](int head, int worker) {
     const auto q_head = q.columns(head * width, width), k_head = k.columns(head * width, width);
     const auto out_head = out.slice(head * q.rows, q.rows);
     cpu_gemm::gemm<T>(q.rows, k.rows, width, {q_head.data, q.stride, false}, {k_head.data, k.stride, true}, {},
-                      out_head.data, out.stride, precision_, packing_[worker]);
+                      out_head.data, out.stride, cpu.precision, cpu.packing[worker]);
     for (int i = 0; i < q.rows; ++i) {
       const int seen = visible(shape.causal, i, 0, k.rows);
       std::fill(out_head.row(i) + seen, out_head.row(i) + k.rows, T(0));

@@ -176,35 +176,42 @@ class Shortlist {
 }  // namespace cpu_choosing
 
 template <class T>
-void Cpu<T>::assign(Matrix x, std::span<const int> rows, std::span<const int> cols, T value) {
+void compute(CpuEngine<T>&, const ops::AssignOf<T>& op) {
+  const auto x = op.x;
+  const auto rows = op.rows, cols = op.cols;
   assert(rows.size() == cols.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     assert(rows[i] >= 0 && rows[i] < x.rows && cols[i] >= 0 && cols[i] < x.cols);
-    x.row(rows[i])[cols[i]] = value;
+    x.row(rows[i])[cols[i]] = op.value;
   }
 }
 
 template <class T>
-void Cpu<T>::log_sum_exp(Matrix x, std::span<double> sums) {
-  assert(std::ssize(sums) == x.rows);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+void compute(CpuEngine<T>& cpu, const ops::LogSumExpOf<T>& op) {
+  const auto x = op.x;
+  assert(std::ssize(op.sums) == x.rows);
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const T* const row = x.row(r);
       const T top = cpu_loss::maximum<T>(row, nullptr, x.cols);
       const T sum = cpu_blocks::sum<T>(x.cols, [&](auto at) -> cpu_blocks::Block<T> { return (at(row) - top).exp(); });
       const bool nothing = std::all_of(row, row + x.cols, [](T v) { return v == cpu_choosing::lowest<T>; });
-      sums[r] = nothing ? double(cpu_choosing::lowest<T>) : double(top) + std::log(double(sum));
+      op.sums[r] = nothing ? double(cpu_choosing::lowest<T>) : double(top) + std::log(double(sum));
     }
   });
 }
 
 template <class T>
-void Cpu<T>::top_k(Matrix x, int k, std::span<T> values, std::span<int> columns) {
-  assert(k > 0 && k <= x.cols && values.size() == columns.size() && std::ssize(values) == std::ptrdiff_t{x.rows} * k);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+void compute(CpuEngine<T>& cpu, const ops::TopKOf<T>& op) {
+  const auto x = op.x;
+  const auto k = op.k;
+  const auto values = op.values;
+  assert(k > 0 && k <= x.cols && values.size() == op.columns.size() &&
+         std::ssize(values) == std::ptrdiff_t{x.rows} * k);
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const auto at = static_cast<std::size_t>(r) * static_cast<std::size_t>(k);
-      const auto chosen = columns.subspan(at, static_cast<std::size_t>(k));
+      const auto chosen = op.columns.subspan(at, static_cast<std::size_t>(k));
       const bool usable = cpu_choosing::usable(x.row(r), x.cols);
       const auto found = usable ? cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen) : 0;
       for (std::size_t i = 0; i < chosen.size(); ++i) {
@@ -216,9 +223,13 @@ void Cpu<T>::top_k(Matrix x, int k, std::span<T> values, std::span<int> columns)
 }
 
 template <class T>
-void Cpu<T>::sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns) {
+void compute(CpuEngine<T>& cpu, const ops::SampleOf<T>& op) {
+  const auto x = op.x;
+  const auto& how = op.how;
+  const auto uniforms = op.uniforms;
+  const auto columns = op.columns;
   assert(std::ssize(uniforms) == x.rows && std::ssize(columns) == x.rows && how.temperature > 0.0);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       columns[r] = -1;
       if (!cpu_choosing::usable(x.row(r), x.cols)) continue;

@@ -45,7 +45,8 @@ void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, con
 }  // namespace cpu_elementwise
 
 template <class T>
-void Cpu<T>::copy(Matrix x, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::CopyOf<T>& op) {
+  const auto x = op.x, y = op.y;
   assert(x.rows == y.rows && x.cols == y.cols);
   if (x.size() == 0 || x.data == y.data) return;
   const bool overlap = x.data < y.row(y.rows - 1) + y.cols && y.data < x.row(x.rows - 1) + x.cols;
@@ -54,7 +55,7 @@ void Cpu<T>::copy(Matrix x, Matrix y) {
     return;
   }
   const auto cols = cpu_blocks::common_columns(x, y);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
       std::copy_n(x.row(r) + c, n, y.row(r) + c);
     });
@@ -62,13 +63,19 @@ void Cpu<T>::copy(Matrix x, Matrix y) {
 }
 
 template <class T>
-void Cpu<T>::copy(std::span<const Matrix> x, std::span<const Matrix> y) {
+void compute(CpuEngine<T>& cpu, const ops::ConvertOf<T>& op) {
+  compute(cpu, ops::CopyOf<T>{.x = op.x, .y = op.y});
+}
+
+template <class T>
+void compute(CpuEngine<T>& cpu, const ops::CopyPairsOf<T>& op) {
+  const auto x = op.x, y = op.y;
   assert(x.size() == y.size());
   if (x.empty()) return;
   std::ptrdiff_t elements = 0;
   for (const auto& from : x) elements += from.size();
   const auto pairs = std::ssize(x);
-  split(pairs, cpu_blocks::row_grain(elements / pairs), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(pairs, cpu_blocks::row_grain(elements / pairs), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto i = first; i < first + count; ++i) {
       const auto &from = x[i], &to = y[i];
       assert(from.rows == to.rows && from.cols == to.cols);
@@ -79,19 +86,21 @@ void Cpu<T>::copy(std::span<const Matrix> x, std::span<const Matrix> y) {
 }
 
 template <class T>
-void Cpu<T>::fill(Matrix x, T value) {
+void compute(CpuEngine<T>& cpu, const ops::FillOf<T>& op) {
+  const auto x = op.x;
   const auto cols = cpu_blocks::common_columns(x);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols,
-                           [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) { std::fill_n(x.row(r) + c, n, value); });
+                           [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) { std::fill_n(x.row(r) + c, n, op.value); });
   });
 }
 
 template <class T>
-void Cpu<T>::add(Matrix x, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::AddOf<T>& op) {
+  const auto x = op.x, y = op.y;
   assert(x.rows == y.rows && x.cols == y.cols);
   const auto cols = cpu_blocks::common_columns(x, y);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
       const T* const from = x.row(r) + c;
       T* const to = y.row(r) + c;
@@ -101,10 +110,11 @@ void Cpu<T>::add(Matrix x, Matrix y) {
 }
 
 template <class T>
-void Cpu<T>::scale(Matrix x, double factor) {
+void compute(CpuEngine<T>& cpu, const ops::ScaleOf<T>& op) {
+  const auto x = op.x;
   const auto cols = cpu_blocks::common_columns(x);
-  const T by = static_cast<T>(factor);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  const T by = static_cast<T>(op.factor);
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
       T* const values = x.row(r) + c;
       cpu_blocks::store(values, n, [&](auto at) -> cpu_blocks::Block<T> { return at(values) * by; });
@@ -113,21 +123,25 @@ void Cpu<T>::scale(Matrix x, double factor) {
 }
 
 template <class T>
-void Cpu<T>::upload(std::span<const T> values, Matrix x) {
-  assert(std::ssize(values) == x.size());
-  for (int r = 0; r < x.rows; ++r) std::copy_n(values.data() + std::ptrdiff_t{r} * x.cols, x.cols, x.row(r));
+void compute(CpuEngine<T>&, const ops::UploadOf<T>& op) {
+  const auto x = op.x;
+  assert(std::ssize(op.values) == x.size());
+  for (int r = 0; r < x.rows; ++r) std::copy_n(op.values.data() + std::ptrdiff_t{r} * x.cols, x.cols, x.row(r));
 }
 
 template <class T>
-void Cpu<T>::download(Matrix x, std::span<T> values) {
-  assert(std::ssize(values) == x.size());
-  for (int r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, values.data() + std::ptrdiff_t{r} * x.cols);
+void compute(CpuEngine<T>&, const ops::DownloadOf<T>& op) {
+  const auto x = op.x;
+  assert(std::ssize(op.values) == x.size());
+  for (int r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, op.values.data() + std::ptrdiff_t{r} * x.cols);
 }
 
 template <class T>
-void Cpu<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::GatherOf<T>& op) {
+  const auto x = op.x, y = op.y;
+  const auto rows = op.rows;
   assert(std::ssize(rows) == y.rows && x.cols == y.cols);
-  split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto i = static_cast<int>(first); i < first + count; ++i) {
       assert(rows[i] >= 0 && rows[i] < x.rows);
       std::copy_n(x.row(rows[i]), x.cols, y.row(i));
@@ -136,9 +150,11 @@ void Cpu<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
 }
 
 template <class T>
-void Cpu<T>::scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::ScatterAddOf<T>& op) {
+  const auto x = op.x, y = op.y;
+  const auto rows = op.rows;
   assert(std::ssize(rows) == x.rows && x.cols == y.cols);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto i = static_cast<int>(first); i < first + count; ++i) {
       assert(rows[i] >= 0 && rows[i] < y.rows);
       T* const to = y.row(rows[i]);
@@ -149,45 +165,49 @@ void Cpu<T>::scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
 }
 
 template <class T>
-void Cpu<T>::activation(Activation f, Matrix x, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::ActivateOf<T>& op) {
+  const auto x = op.x, y = op.y;
   assert(x.rows == y.rows && x.cols == y.cols);
   const auto cols = cpu_blocks::common_columns(x, y);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
-      cpu_elementwise::apply(f, x.row(r) + c, y.row(r) + c, n);
+      cpu_elementwise::apply(op.f, x.row(r) + c, y.row(r) + c, n);
     });
   });
 }
 
 template <class T>
-void Cpu<T>::activation_backward(Activation f, Matrix x, Matrix dy, Matrix dx) {
+void compute(CpuEngine<T>& cpu, const ops::ActivateBackwardOf<T>& op) {
+  const auto x = op.x, dy = op.dy, dx = op.dx;
   assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols);
   const auto cols = cpu_blocks::common_columns(x, dy, dx);
-  split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
-      cpu_elementwise::apply_backward(f, x.row(r) + c, dy.row(r) + c, dx.row(r) + c, n);
+      cpu_elementwise::apply_backward(op.f, x.row(r) + c, dy.row(r) + c, dx.row(r) + c, n);
     });
   });
 }
 
 template <class T>
-void Cpu<T>::dropout(Matrix x, const DropoutMask& mask, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::DropoutOf<T>& op) {
+  const auto x = op.x, y = op.y;
   assert(x.rows == y.rows && x.cols == y.cols);
-  if (!mask) return copy(x, y);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  if (!op.mask) return compute(cpu, ops::CopyOf<T>{.x = x, .y = y});
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r)
-      cpu_elementwise::drop_row<T, false>(mask, r, x.cols, nullptr, x.row(r), y.row(r));
+      cpu_elementwise::drop_row<T, false>(op.mask, r, x.cols, nullptr, x.row(r), y.row(r));
   });
 }
 
 template <class T>
-void Cpu<T>::residual_dropout(Matrix residual, Matrix x, const DropoutMask& mask, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::ResidualDropoutOf<T>& op) {
+  const auto residual = op.residual, x = op.x, y = op.y;
   assert(x.rows == y.rows && x.cols == y.cols && residual.rows == x.rows && residual.cols == x.cols);
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const T *const old = residual.row(r), *const from = x.row(r);
-      if (mask)
-        cpu_elementwise::drop_row<T, true>(mask, r, x.cols, old, from, y.row(r));
+      if (op.mask)
+        cpu_elementwise::drop_row<T, true>(op.mask, r, x.cols, old, from, y.row(r));
       else
         cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> cpu_blocks::Block<T> { return at(old) + at(from); });
     }

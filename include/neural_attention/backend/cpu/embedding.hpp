@@ -12,11 +12,14 @@
 namespace neural_attention {
 
 template <class T>
-void Cpu<T>::embedding(std::span<const int> ids, Matrix table, double factor, bool accumulate, Matrix y) {
+void compute(CpuEngine<T>& cpu, const ops::EmbeddingOf<T>& op) {
+  const auto ids = op.ids;
+  const auto table = op.table, y = op.y;
+  const bool accumulate = op.into == Into::Add;
   assert(std::ssize(ids) == y.rows && table.cols == y.cols);
   using Block = cpu_blocks::Block<T>;
-  const T by = static_cast<T>(factor);
-  split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  const T by = static_cast<T>(op.factor);
+  cpu.split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto i = static_cast<int>(first); i < first + count; ++i) {
       assert(ids[i] >= 0 && ids[i] < table.rows);
       const T* const from = table.row(ids[i]);
@@ -30,17 +33,19 @@ void Cpu<T>::embedding(std::span<const int> ids, Matrix table, double factor, bo
 }
 
 template <class T>
-void Cpu<T>::embedding_backward(Matrix dy, std::span<const int> ids, double factor, int padding, Matrix dtable) {
+void compute(CpuEngine<T>& cpu, const ops::EmbeddingBackwardOf<T>& op) {
+  const auto dy = op.dy, dtable = op.dtable;
+  const auto ids = op.ids;
   assert(std::ssize(ids) == dy.rows && dtable.cols == dy.cols);
   using Block = cpu_blocks::Block<T>;
   constexpr std::ptrdiff_t unit = cpu_blocks::block_size, narrow = 64;  // columns
-  const T by = static_cast<T>(factor);
+  const T by = static_cast<T>(op.factor);
   const auto width = std::max(narrow, cpu_blocks::row_grain(dy.rows));
-  split((dy.cols + unit - 1) / unit, width / unit, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split((dy.cols + unit - 1) / unit, width / unit, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     const auto begin = first * unit, cols = std::min<std::ptrdiff_t>(dy.cols, (first + count) * unit) - begin;
     for (int i = 0; i < dy.rows; ++i) {
       assert(ids[i] >= 0 && ids[i] < dtable.rows);
-      if (ids[i] == padding) continue;
+      if (ids[i] == op.padding) continue;
       const T* const from = dy.row(i) + begin;
       T* const to = dtable.row(ids[i]) + begin;
       cpu_blocks::store(to, cols, [&](auto at) -> Block { return at(to) + by * at(from); });

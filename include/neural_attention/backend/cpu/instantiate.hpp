@@ -1,4 +1,4 @@
-// The definitions of every Cpu<T> operation. Included by cpu.hpp when header-only; else by the one compiled unit.
+// The definitions of all operations of Cpu<T>. Included by cpu.hpp when header-only; else by the one compiled unit.
 #pragma once
 
 #include "neural_attention/backend/cpu/attention.hpp"
@@ -9,3 +9,13 @@
 #include "neural_attention/backend/cpu/loss.hpp"
 #include "neural_attention/backend/cpu/normalization.hpp"
 #include "neural_attention/backend/cpu/optimizer.hpp"
+
+namespace neural_attention {
+
+template <class T>
+template <class Op>
+ops::ResultOf<Op> Cpu<T>::run(const Op& op) {
+  return compute(engine_, op);
+}
+
+}  // namespace neural_attention

@@ -70,18 +70,19 @@ T store_exponentials(T* x, const T* bias, std::ptrdiff_t n, T top) {
 }  // namespace cpu_loss
 
 template <class T>
-void Cpu<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> targets, double smoothing,
-                           double gradient_scale, Matrix losses) {
+void compute(CpuEngine<T>& cpu, const ops::CrossEntropyOf<T>& op) {
+  const auto logits = op.logits, bias = op.bias, losses = op.losses;
+  const auto smoothing = op.smoothing, gradient_scale = op.gradient_scale;
   using namespace cpu_loss;
-  assert(std::ssize(targets) == logits.rows && losses.rows == logits.rows && losses.cols == 2);
+  assert(std::ssize(op.targets) == logits.rows && losses.rows == logits.rows && losses.cols == 2);
   assert(!bias || bias.cols == logits.cols);
   const int n = logits.cols;
   const T* const b = bias.data;
   const T even = static_cast<T>(smoothing), hit = static_cast<T>(1.0 - smoothing);
-  split(logits.rows, cpu_blocks::row_grain(n), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(logits.rows, cpu_blocks::row_grain(n), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       T* const x = logits.row(r);
-      const int target = targets[r];
+      const int target = op.targets[r];
       assert(target >= 0 && target < n);
       const T at_target = b ? x[target] + b[target] : x[target];
       T all = T(0);
@@ -106,7 +107,10 @@ void Cpu<T>::cross_entropy(Matrix logits, Matrix bias, std::span<const int> targ
 }
 
 template <class T>
-void Cpu<T>::sum_losses(Matrix losses, bool accumulate, StepOutcome* outcome) {
+void compute(CpuEngine<T>&, const ops::SumLossesOf<T>& op) {
+  const auto losses = op.losses;
+  const bool accumulate = op.into == Into::Add;
+  const auto outcome = op.outcome;
   assert(losses.rows == 0 || losses.cols == 2);
   double smoothed = 0.0, plain = 0.0;
   for (int r = 0; r < losses.rows; ++r) {

@@ -51,60 +51,13 @@ void backward_row(const T* dy, const T* x, const T* y, const T* gain, T mean, T 
   });
 }
 
-}  // namespace cpu_normalization
-
-template <class T>
-void Cpu<T>::layer_norm(Matrix x, Matrix gain, Matrix bias, double epsilon, bool relu, Matrix y, Matrix stats) {
-  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && bias.cols == x.cols);
-  assert(stats.rows == x.rows && stats.cols == 2);
-  using Block = cpu_blocks::Block<T>;
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
-    const T *const g = gain.data, *const b = bias.data;
-    const auto n = static_cast<T>(x.cols);
-    for (auto r = static_cast<int>(first); r < first + count; ++r) {
-      const T* const row = x.row(r);
-      const T mean = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return at(row); }) / n;
-      const T variance = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return (at(row) - mean).square(); }) / n;
-      const T rstd = T(1) / std::sqrt(variance + static_cast<T>(epsilon));
-      const auto line = [&](auto at) -> Block { return (at(row) - mean) * rstd * at(g) + at(b); };
-      if (relu)
-        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
-      else
-        cpu_blocks::store(y.row(r), x.cols, line);
-      stats.row(r)[0] = mean;
-      stats.row(r)[1] = rstd;
-    }
-  });
-}
-
-template <class T>
-void Cpu<T>::rms_norm(Matrix x, Matrix gain, double epsilon, bool relu, Matrix y, Matrix stats) {
-  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && stats.rows == x.rows && stats.cols == 1);
-  using Block = cpu_blocks::Block<T>;
-  split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
-    const T* const g = gain.data;
-    const auto n = static_cast<T>(x.cols);
-    for (auto r = static_cast<int>(first); r < first + count; ++r) {
-      const T* const row = x.row(r);
-      const T mean_square = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return at(row).square(); }) / n;
-      const T rstd = T(1) / std::sqrt(mean_square + static_cast<T>(epsilon));
-      const auto line = [&](auto at) -> Block { return at(row) * rstd * at(g); };
-      if (relu)
-        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
-      else
-        cpu_blocks::store(y.row(r), x.cols, line);
-      stats.row(r)[0] = rstd;
-    }
-  });
-}
-
 // dgain and dbias are summed within chunks of rows, then over the chunks in order. The sums of the chunks lie in the
 // caller's workspace, which nothing else uses meanwhile.
-template <class T>
-template <bool Centred>
-void Cpu<T>::norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                           Matrix dx, Matrix dgain, Matrix dbias) {
-  using namespace cpu_normalization;
+/// The gradients of either norm; without `Centred` there are no mean and no bias.
+template <bool Centred, class T, class Op>
+void norm_backward(CpuEngine<T>& cpu, const Op& op) {
+  const auto dy = op.dy, x = op.x, y = op.y, gain = op.gain, stats = op.stats, dx = op.dx, dgain = op.dgain;
+  const bool relu = op.relu, accumulate = op.into == Into::Add;
   assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols && stats.rows == x.rows);
   assert(gain.cols == x.cols && dgain.cols == x.cols && (!relu || y.rows == x.rows));
   if (x.size() == 0) return;
@@ -112,9 +65,9 @@ void Cpu<T>::norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix st
   const int cols = x.cols;
   const auto wanted = (x.rows + cpu_blocks::row_grain(cols) - 1) / cpu_blocks::row_grain(cols);
   const int chunks = static_cast<int>(std::min<std::ptrdiff_t>(most_chunks, wanted));
-  T* const sums =
-      workspaces_[0].reserve(std::size_t{vectors} * static_cast<std::size_t>(chunks) * static_cast<std::size_t>(cols));
-  threads_.run(chunks, [&](int chunk, int) {
+  T* const sums = cpu.workspaces[0].reserve(std::size_t{vectors} * static_cast<std::size_t>(chunks) *
+                                            static_cast<std::size_t>(cols));
+  cpu.threads.run(chunks, [&](int chunk, int) {
     T* const gain_sum = sums + std::ptrdiff_t{vectors} * chunk * cols;
     T* const bias_sum = Centred ? gain_sum + cols : nullptr;
     std::fill_n(gain_sum, vectors * cols, T(0));
@@ -133,33 +86,80 @@ void Cpu<T>::norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix st
       if (!relu && !accumulate) run.template operator()<false, false>();
     }
   });
-  split(cols, std::max<std::ptrdiff_t>(64, cpu_blocks::row_grain(2 * chunks)),
-        [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
-          T* const to_gain = dgain.data + first;
-          for (int chunk = 0; chunk < chunks; ++chunk) {
-            const T* const gain_sum = sums + std::ptrdiff_t{vectors} * chunk * cols + first;
-            cpu_blocks::store(to_gain, count, [&](auto at) -> Block<T> { return at(to_gain) + at(gain_sum); });
-            if constexpr (Centred) {
-              T* const to_bias = dbias.data + first;
-              const T* const bias_sum = gain_sum + cols;
-              cpu_blocks::store(to_bias, count, [&](auto at) -> Block<T> { return at(to_bias) + at(bias_sum); });
-            }
-          }
-        });
+  cpu.split(cols, std::max<std::ptrdiff_t>(64, cpu_blocks::row_grain(2 * chunks)),
+            [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+              T* const to_gain = dgain.data + first;
+              for (int chunk = 0; chunk < chunks; ++chunk) {
+                const T* const gain_sum = sums + std::ptrdiff_t{vectors} * chunk * cols + first;
+                cpu_blocks::store(to_gain, count, [&](auto at) -> Block<T> { return at(to_gain) + at(gain_sum); });
+                if constexpr (Centred) {
+                  T* const to_bias = op.dbias.data + first;
+                  const T* const bias_sum = gain_sum + cols;
+                  cpu_blocks::store(to_bias, count, [&](auto at) -> Block<T> { return at(to_bias) + at(bias_sum); });
+                }
+              }
+            });
+}
+
+}  // namespace cpu_normalization
+
+template <class T>
+void compute(CpuEngine<T>& cpu, const ops::LayerNormOf<T>& op) {
+  const auto x = op.x, gain = op.gain, bias = op.bias, y = op.y, stats = op.stats;
+  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && bias.cols == x.cols);
+  assert(stats.rows == x.rows && stats.cols == 2);
+  using Block = cpu_blocks::Block<T>;
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    const T *const g = gain.data, *const b = bias.data;
+    const auto n = static_cast<T>(x.cols);
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const T* const row = x.row(r);
+      const T mean = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return at(row); }) / n;
+      const T variance = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return (at(row) - mean).square(); }) / n;
+      const T rstd = T(1) / std::sqrt(variance + static_cast<T>(op.epsilon));
+      const auto line = [&](auto at) -> Block { return (at(row) - mean) * rstd * at(g) + at(b); };
+      if (op.relu)
+        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
+      else
+        cpu_blocks::store(y.row(r), x.cols, line);
+      stats.row(r)[0] = mean;
+      stats.row(r)[1] = rstd;
+    }
+  });
 }
 
 template <class T>
-void Cpu<T>::layer_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                                 Matrix dx, Matrix dgain, Matrix dbias) {
-  assert(dbias.cols == x.cols && stats.cols == 2);
-  norm_backward<true>(dy, x, y, gain, stats, relu, accumulate, dx, dgain, dbias);
+void compute(CpuEngine<T>& cpu, const ops::RmsNormOf<T>& op) {
+  const auto x = op.x, gain = op.gain, y = op.y, stats = op.stats;
+  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && stats.rows == x.rows && stats.cols == 1);
+  using Block = cpu_blocks::Block<T>;
+  cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    const T* const g = gain.data;
+    const auto n = static_cast<T>(x.cols);
+    for (auto r = static_cast<int>(first); r < first + count; ++r) {
+      const T* const row = x.row(r);
+      const T mean_square = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return at(row).square(); }) / n;
+      const T rstd = T(1) / std::sqrt(mean_square + static_cast<T>(op.epsilon));
+      const auto line = [&](auto at) -> Block { return at(row) * rstd * at(g); };
+      if (op.relu)
+        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
+      else
+        cpu_blocks::store(y.row(r), x.cols, line);
+      stats.row(r)[0] = rstd;
+    }
+  });
 }
 
 template <class T>
-void Cpu<T>::rms_norm_backward(Matrix dy, Matrix x, Matrix y, Matrix gain, Matrix stats, bool relu, bool accumulate,
-                               Matrix dx, Matrix dgain) {
-  assert(stats.cols == 1);
-  norm_backward<false>(dy, x, y, gain, stats, relu, accumulate, dx, dgain, {});
+void compute(CpuEngine<T>& cpu, const ops::LayerNormBackwardOf<T>& op) {
+  assert(op.dbias.cols == op.x.cols && op.stats.cols == 2);
+  cpu_normalization::norm_backward<true>(cpu, op);
+}
+
+template <class T>
+void compute(CpuEngine<T>& cpu, const ops::RmsNormBackwardOf<T>& op) {
+  assert(op.stats.cols == 1);
+  cpu_normalization::norm_backward<false>(cpu, op);
 }
 
 }  // namespace neural_attention

@@ -32,16 +32,17 @@ double sum_of_squares(const T* x, std::ptrdiff_t n) {
 
 // Pieces are cut by shape; their sums lie in the caller's workspace and are added in order.
 template <class T>
-double Cpu<T>::squared_norm(Matrix x) {
+double compute(CpuEngine<T>& cpu, const ops::SquaredNormOf<T>& op) {
+  const auto x = op.x;
   const auto cols = cpu_blocks::common_columns(x);
   const auto size = x.size();
   if (size == 0) return 0.0;
   constexpr std::ptrdiff_t piece = 4 * cpu_blocks::grain;
   const auto pieces = static_cast<int>((size + piece - 1) / piece);
   constexpr std::size_t per_double = (sizeof(double) + sizeof(T) - 1) / sizeof(T);
-  void* const memory = workspaces_[0].reserve(static_cast<std::size_t>(pieces) * per_double);
+  void* const memory = cpu.workspaces[0].reserve(static_cast<std::size_t>(pieces) * per_double);
   double* const sums = static_cast<double*>(memory);
-  threads_.run(pieces, [&](int i, int) {
+  cpu.threads.run(pieces, [&](int i, int) {
     const auto first = piece * i;
     double sum = 0.0;
     cpu_blocks::visit_rows(first, std::min(piece, size - first), cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
@@ -55,23 +56,25 @@ double Cpu<T>::squared_norm(Matrix x) {
 }
 
 template <class T>
-void Cpu<T>::clipping(Matrix gradient, double limit, StepOutcome* outcome) {
-  outcome->squared_norm = squared_norm(gradient);
+void compute(CpuEngine<T>& cpu, const ops::ClippingOf<T>& op) {
+  const auto outcome = op.outcome;
+  outcome->squared_norm = compute(cpu, ops::SquaredNormOf<T>{.x = op.gradient});
   const double norm = std::sqrt(outcome->squared_norm);
-  outcome->gradient_scale = limit > 0.0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+  outcome->gradient_scale = op.limit > 0.0 ? std::min(1.0, op.limit / (norm + 1e-6)) : 1.0;
   outcome->finite = std::isfinite(norm) && std::isfinite(outcome->smoothed_loss);
 }
 
 template <class T>
-void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix first_moment, Matrix second_moment,
-                  const StepOutcome* outcome) {
+void compute(CpuEngine<T>& cpu, const ops::AdamOf<T>& op) {
+  const auto& how = op.how;
+  const auto gradient = op.gradient, value = op.value, first_moment = op.first_moment, second_moment = op.second_moment;
   using Block = cpu_blocks::Block<T>;
   assert(gradient.contiguous() && value.contiguous() && first_moment.contiguous() && second_moment.contiguous());
   assert(gradient.size() == value.size() && first_moment.size() == value.size());
   assert(second_moment.size() == value.size() && how.step >= 1);
-  if (!outcome->finite) return;
+  if (!op.outcome->finite) return;
   const auto step = static_cast<double>(how.step);
-  const T scale = static_cast<T>(outcome->gradient_scale);
+  const T scale = static_cast<T>(op.outcome->gradient_scale);
   const T decay = static_cast<T>(how.decoupled ? 0.0 : how.weight_decay);
   const T shrink = static_cast<T>(how.decoupled ? 1.0 - how.learning_rate * how.weight_decay : 1.0);
   const T keep1 = static_cast<T>(how.beta1), keep2 = static_cast<T>(how.beta2);
@@ -79,7 +82,7 @@ void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix fir
   const T correction = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(how.beta2, step)));
   const T rate = static_cast<T>(how.learning_rate / (1.0 - std::pow(how.beta1, step)));
   const T epsilon = static_cast<T>(how.epsilon);
-  split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     const T* const g = gradient.data + first;
     T *const w = value.data + first, *const m = first_moment.data + first, *const v = second_moment.data + first;
     const auto update = [&](auto at, Block& m_new, Block& v_new) -> Block {
@@ -106,14 +109,16 @@ void Cpu<T>::adam(const AdamStep& how, Matrix gradient, Matrix value, Matrix fir
 }
 
 template <class T>
-void Cpu<T>::sgd(const SgdStep& how, Matrix gradient, Matrix value, Matrix velocity, const StepOutcome* outcome) {
+void compute(CpuEngine<T>& cpu, const ops::SgdOf<T>& op) {
+  const auto& how = op.how;
+  const auto gradient = op.gradient, value = op.value, velocity = op.velocity;
   using Block = cpu_blocks::Block<T>;
   assert(gradient.contiguous() && value.contiguous() && gradient.size() == value.size());
   assert(how.momentum == 0.0 || (velocity.contiguous() && velocity.size() == value.size()));
-  if (!outcome->finite) return;
-  const T scale = static_cast<T>(outcome->gradient_scale), decay = static_cast<T>(how.weight_decay);
+  if (!op.outcome->finite) return;
+  const T scale = static_cast<T>(op.outcome->gradient_scale), decay = static_cast<T>(how.weight_decay);
   const T rate = static_cast<T>(how.learning_rate), momentum = static_cast<T>(how.momentum);
-  split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+  cpu.split(value.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     const T* const g = gradient.data + first;
     T* const w = value.data + first;
     const auto slope = [&](auto at) -> Block { return at(g) * scale + at(w) * decay; };

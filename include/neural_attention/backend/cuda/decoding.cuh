@@ -8,70 +8,69 @@
 
 #include "neural_attention/backend/cuda/attention_step.cuh"
 #include "neural_attention/backend/cuda/choosing.cuh"
-#include "neural_attention/backend/cuda/cuda.cuh"
+#include "neural_attention/backend/cuda/cuda_device.cuh"
 #include "neural_attention/backend/cuda/sampling.cuh"
 
 namespace neural_attention {
 
 template <class T>
-void Cuda<T>::attention_step(Matrix q, std::span<const Matrix> keys, std::span<const Matrix> values,
-                             std::span<const int> lengths, const AttentionShape& shape, Matrix out) {
-  assert(std::ssize(keys) == q.rows && std::ssize(values) == q.rows && std::ssize(lengths) == q.rows);
-  auto& cached = device_->cached;
+void compute(CudaDevice<T>& device, const ops::AttentionStepOf<T>& op) {
+  assert(std::ssize(op.keys) == op.q.rows && std::ssize(op.values) == op.q.rows && std::ssize(op.lengths) == op.q.rows);
+  auto& cached = device.cached;
   cached.clear();
   bool whole = true;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    assert(lengths[i] <= keys[i].rows && lengths[i] <= values[i].rows);
-    cached.push_back({keys[i], values[i], lengths[i]});
-    whole = whole && cuda_backend::aligned(keys[i]) && cuda_backend::aligned(values[i]);
+  for (std::size_t i = 0; i < op.keys.size(); ++i) {
+    assert(op.lengths[i] <= op.keys[i].rows && op.lengths[i] <= op.values[i].rows);
+    cached.push_back({op.keys[i], op.values[i], op.lengths[i]});
+    whole = whole && cuda_backend::aligned(op.keys[i]) && cuda_backend::aligned(op.values[i]);
   }
-  cuda_backend::attention_step(q, device_->on_device(cached), whole, shape, out, device_->stream);
+  cuda_backend::attention_step(op.q, device.on_device(cached), whole, op.shape, op.out, device.stream);
 }
 
 template <class T>
-void Cuda<T>::attention_probabilities(Matrix q, Matrix k, const AttentionShape& shape, Matrix out) {
-  cuda_backend::attention_probabilities(q, k, shape, out, device_->stream);
+void compute(CudaDevice<T>& device, const ops::AttentionProbabilitiesOf<T>& op) {
+  cuda_backend::attention_probabilities(op.q, op.k, op.shape, op.out, device.stream);
 }
 
 template <class T>
-void Cuda<T>::assign(Matrix x, std::span<const int> rows, std::span<const int> cols, T value) {
-  assert(rows.size() == cols.size());
-  if (rows.empty()) return;
-  const int* const rows_there = device_->on_device(rows);
-  const int* const cols_there = device_->on_device(cols);
-  cuda_backend::assign(x, rows_there, cols_there, static_cast<int>(rows.size()), value, device_->stream);
+void compute(CudaDevice<T>& device, const ops::AssignOf<T>& op) {
+  assert(op.rows.size() == op.cols.size());
+  if (op.rows.empty()) return;
+  const int* const rows_there = device.on_device(op.rows);
+  const int* const cols_there = device.on_device(op.cols);
+  cuda_backend::assign(op.x, rows_there, cols_there, static_cast<int>(op.rows.size()), op.value, device.stream);
 }
 
 template <class T>
-void Cuda<T>::log_sum_exp(Matrix x, std::span<double> sums) {
-  assert(std::ssize(sums) == x.rows);
-  double* const there = device_->template reserve<double>(sums.size());
-  cuda_backend::log_sum_exp(x, there, device_->stream);
-  std::ranges::copy(device_->on_host(there, sums.size()), sums.begin());
+void compute(CudaDevice<T>& device, const ops::LogSumExpOf<T>& op) {
+  assert(std::ssize(op.sums) == op.x.rows);
+  double* const there = device.template reserve<double>(op.sums.size());
+  cuda_backend::log_sum_exp(op.x, there, device.stream);
+  std::ranges::copy(device.on_host(there, op.sums.size()), op.sums.begin());
 }
 
 template <class T>
-void Cuda<T>::top_k(Matrix x, int k, std::span<T> values, std::span<int> columns) {
-  assert(values.size() == columns.size() && std::ssize(values) == std::ptrdiff_t{x.rows} * k);
+void compute(CudaDevice<T>& device, const ops::TopKOf<T>& op) {
+  assert(op.values.size() == op.columns.size() && std::ssize(op.values) == std::ptrdiff_t{op.x.rows} * op.k);
   using cuda_backend::Chosen;
   static_assert(sizeof(Chosen) == sizeof(std::uint64_t));
-  const auto candidates = static_cast<std::size_t>(x.rows) * cuda_backend::top_k_candidates(k);
-  auto* const workspace = device_->template reserve<std::uint64_t>(candidates + values.size());
+  const auto candidates = static_cast<std::size_t>(op.x.rows) * cuda_backend::top_k_candidates(op.k);
+  auto* const workspace = device.template reserve<std::uint64_t>(candidates + op.values.size());
   auto* const chosen = reinterpret_cast<Chosen*>(workspace + candidates);
-  cuda_backend::top_k(x, k, workspace, chosen, device_->stream);
-  const auto here = device_->on_host(chosen, values.size());
+  cuda_backend::top_k(op.x, op.k, workspace, chosen, device.stream);
+  const auto here = device.on_host(chosen, op.values.size());
   for (std::size_t i = 0; i < here.size(); ++i) {
-    values[i] = static_cast<T>(here[i].value);
-    columns[i] = here[i].column;
+    op.values[i] = static_cast<T>(here[i].value);
+    op.columns[i] = here[i].column;
   }
 }
 
 template <class T>
-void Cuda<T>::sample(Matrix x, const SamplingShape& how, std::span<const double> uniforms, std::span<int> columns) {
-  assert(std::ssize(uniforms) == x.rows && std::ssize(columns) == x.rows);
-  int* const there = device_->template reserve<int>(columns.size());
-  cuda_backend::sample(x, how, device_->on_device(uniforms), there, device_->stream);
-  std::ranges::copy(device_->on_host(there, columns.size()), columns.begin());
+void compute(CudaDevice<T>& device, const ops::SampleOf<T>& op) {
+  assert(std::ssize(op.uniforms) == op.x.rows && std::ssize(op.columns) == op.x.rows);
+  int* const there = device.template reserve<int>(op.columns.size());
+  cuda_backend::sample(op.x, op.how, device.on_device(op.uniforms), there, device.stream);
+  std::ranges::copy(device.on_host(there, op.columns.size()), op.columns.begin());
 }
 
 }  // namespace neural_attention

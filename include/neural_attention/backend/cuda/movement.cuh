@@ -6,96 +6,75 @@
 #include <span>
 
 #include "neural_attention/backend/cuda/copies.cuh"
-#include "neural_attention/backend/cuda/cuda.cuh"
+#include "neural_attention/backend/cuda/cuda_device.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/backend/cuda/embedding.cuh"
 
 namespace neural_attention {
 
-template <class T>
-void Cuda<T>::copy(Matrix x, Matrix y) {
-  device_->copy(x, y);
-}
-template <class T>
-void Cuda<T>::copy(RealMatrix x, RealMatrix y) requires rounds {
-  device_->copy(x, y);
+template <class T, class N>
+void compute(CudaDevice<T>& device, const ops::CopyOf<N>& op) {
+  device.copy(op.x, op.y);
 }
 
 template <class T>
-void Cuda<T>::copy(std::span<const Matrix> x, std::span<const Matrix> y) {
-  assert(x.size() == y.size());
-  auto& copies = device_->copies;
+void compute(CudaDevice<T>& device, const ops::CopyPairsOf<T>& op) {
+  assert(op.x.size() == op.y.size());
+  auto& copies = device.copies;
   copies.clear();
   std::ptrdiff_t largest = 0;
   bool whole = true;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    assert(x[i].rows == y[i].rows && x[i].cols == y[i].cols);
-    if (x[i].size() == 0) continue;
-    copies.push_back({x[i], y[i]});
-    largest = std::max(largest, x[i].size());
-    whole = whole && cuda_backend::aligned(x[i]) && cuda_backend::aligned(y[i]);
+  for (std::size_t i = 0; i < op.x.size(); ++i) {
+    assert(op.x[i].rows == op.y[i].rows && op.x[i].cols == op.y[i].cols);
+    if (op.x[i].size() == 0) continue;
+    copies.push_back({op.x[i], op.y[i]});
+    largest = std::max(largest, op.x[i].size());
+    whole = whole && cuda_backend::aligned(op.x[i]) && cuda_backend::aligned(op.y[i]);
   }
   if (copies.empty()) return;
-  cuda_backend::copy_pairs(device_->on_device(copies), static_cast<int>(copies.size()), largest, whole,
-                           device_->stream);
+  cuda_backend::copy_pairs(device.on_device(copies), static_cast<int>(copies.size()), largest, whole, device.stream);
+}
+
+template <class T, class N>
+void compute(CudaDevice<T>& device, const ops::FillOf<N>& op) {
+  cuda_backend::fill(op.x, op.value, device.stream);
 }
 
 template <class T>
-void Cuda<T>::fill(Matrix x, T value) {
-  cuda_backend::fill(x, value, device_->stream);
+void compute(CudaDevice<T>& device, const ops::AddOf<T>& op) {
+  cuda_backend::add(op.x, op.y, device.stream);
 }
-template <class T>
-void Cuda<T>::fill(RealMatrix x, Real value) requires rounds {
-  cuda_backend::fill(x, value, device_->stream);
+
+template <class T, class N>
+void compute(CudaDevice<T>& device, const ops::ScaleOf<N>& op) {
+  cuda_backend::scale(op.x, op.factor, device.stream);
+}
+
+template <class T, class N>
+void compute(CudaDevice<T>& device, const ops::UploadOf<N>& op) {
+  device.upload(op.values, op.x);
+}
+
+template <class T, class N>
+void compute(CudaDevice<T>& device, const ops::DownloadOf<N>& op) {
+  device.download(op.x, op.values);
 }
 
 template <class T>
-void Cuda<T>::add(Matrix x, Matrix y) {
-  cuda_backend::add(x, y, device_->stream);
+void compute(CudaDevice<T>& device, const ops::ConvertOf<T>& op) {
+  cuda_backend::convert(op.x, op.y, device.stream);
 }
 
 template <class T>
-void Cuda<T>::scale(Matrix x, double factor) {
-  cuda_backend::scale(x, factor, device_->stream);
-}
-template <class T>
-void Cuda<T>::scale(RealMatrix x, double factor) requires rounds {
-  cuda_backend::scale(x, factor, device_->stream);
+void compute(CudaDevice<T>& device, const ops::GatherOf<T>& op) {
+  assert(std::ssize(op.rows) == op.y.rows);
+  cuda_backend::gather(op.x, device.on_device(op.rows), 1.0, false, op.y, device.stream);
 }
 
 template <class T>
-void Cuda<T>::upload(std::span<const T> values, Matrix x) {
-  device_->upload(values, x);
-}
-template <class T>
-void Cuda<T>::upload(std::span<const Real> values, RealMatrix x) requires rounds {
-  device_->upload(values, x);
-}
-
-template <class T>
-void Cuda<T>::download(Matrix x, std::span<T> values) {
-  device_->download(x, values);
-}
-template <class T>
-void Cuda<T>::download(RealMatrix x, std::span<Real> values) requires rounds {
-  device_->download(x, values);
-}
-
-template <class T>
-void Cuda<T>::convert(RealMatrix x, Matrix y) {
-  cuda_backend::convert(x, y, device_->stream);
-}
-
-template <class T>
-void Cuda<T>::gather(Matrix x, std::span<const int> rows, Matrix y) {
-  assert(std::ssize(rows) == y.rows);
-  cuda_backend::gather(x, device_->on_device(rows), 1.0, false, y, device_->stream);
-}
-
-template <class T>
-void Cuda<T>::scatter_add(Matrix x, std::span<const int> rows, Matrix y) {
-  assert(std::ssize(rows) == x.rows);
-  cuda_backend::scatter_add(x, device_->on_device(rows), y, device_->stream);
+void compute(CudaDevice<T>& device, const ops::ScatterAddOf<T>& op) {
+  assert(std::ssize(op.rows) == op.x.rows);
+  cuda_backend::scatter_add(op.x, device.on_device(op.rows), op.y, device.stream);
 }
 
 }  // namespace neural_attention

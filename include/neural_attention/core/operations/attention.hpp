@@ -1,0 +1,147 @@
+// Attention over packed sequences: softmax(scale · q kᵀ) v per head, where a head is a block of columns.
+// q, out [queries.total(), d]; k, v [keys.total(), d]; log_sum_exp [queries.total(), heads].
+#pragma once
+
+#include <span>
+
+#include "neural_attention/core/operations/operation.hpp"
+
+namespace neural_attention::ops {
+
+namespace detail {
+
+/// Pairs of a query and a key that it sees, over all sequences.
+inline double seen_pairs(const Ragged& queries, const Ragged& keys, bool causal) {
+  double sum = 0.0;
+  for (int s = 0; s < queries.sequences(); ++s) {
+    const double n = queries.length(s), m = keys.length(s);
+    if (!causal)
+      sum += n * m;
+    else
+      sum += n <= m ? n * (n + 1) / 2 : m * (m + 1) / 2 + (n - m) * m;
+  }
+  return sum;
+}
+
+}  // namespace detail
+
+/// out = softmax(scale · q kᵀ) v, whose probabilities `mask` drops. They are never stored: the backward pass makes them
+/// anew, tile by tile, from log_sum_exp, the log Σ exp of each query's scores.
+template <class T>
+struct AttentionOf {
+  static constexpr std::string_view name = "attention";
+  RowsOf<T> q;
+  RowsOf<T> k;
+  RowsOf<T> v;
+  const Ragged& queries;
+  const Ragged& keys;
+  AttentionShape shape;
+  DropoutMask mask = {};
+  RowsOf<T> out;
+  RowsOf<RealOf<T>> log_sum_exp;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("q", Role::Read, self.q);
+    operand("k", Role::Read, self.k);
+    operand("v", Role::Read, self.v);
+    operand("out", Role::Write, self.out);
+    operand("log_sum_exp", Role::Write, self.log_sum_exp);
+  }
+  double flop() const { return 4.0 * detail::seen_pairs(queries, keys, shape.causal) * q.cols; }
+};
+template <class B>
+using Attention = AttentionOf<typename B::Scalar>;
+
+/// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
+/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q. All are written.
+template <class T>
+struct AttentionBackwardOf {
+  static constexpr std::string_view name = "attention_backward";
+  RowsOf<T> dout;
+  RowsOf<T> q;
+  RowsOf<T> k;
+  RowsOf<T> v;
+  RowsOf<T> out;
+  RowsOf<RealOf<T>> log_sum_exp;
+  const Ragged& queries;
+  const Ragged& keys;
+  AttentionShape shape;
+  DropoutMask mask = {};
+  RowsOf<T> dq;
+  RowsOf<T> dk;
+  RowsOf<T> dv;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("dout", Role::Read, self.dout);
+    operand("q", Role::Read, self.q);
+    operand("k", Role::Read, self.k);
+    operand("v", Role::Read, self.v);
+    operand("out", Role::Read, self.out);
+    operand("log_sum_exp", Role::Read, self.log_sum_exp);
+    operand("dq", Role::Write, self.dq);
+    operand("dk", Role::Write, self.dk);
+    operand("dv", Role::Write, self.dv);
+  }
+  /// Of four products, and a fifth that makes the scores again.
+  double flop() const { return 10.0 * detail::seen_pairs(queries, keys, shape.causal) * q.cols; }
+};
+template <class B>
+using AttentionBackward = AttentionBackwardOf<typename B::Scalar>;
+
+/// One query a sequence, for decoding: q, out [n, d]; sequence i attends to the first lengths[i] rows of keys[i] and
+/// values[i], each [capacity, d]. The spans lie on the host.
+template <class T>
+struct AttentionStepOf {
+  static constexpr std::string_view name = "attention_step";
+  RowsOf<T> q;
+  std::span<const RowsOf<T>> keys;
+  std::span<const RowsOf<T>> values;
+  std::span<const int> lengths;
+  AttentionShape shape;
+  RowsOf<T> out;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("q", Role::Read, self.q);
+    operand("keys", Role::Read, self.keys);
+    operand("values", Role::Read, self.values);
+    operand("lengths", Role::Read, self.lengths);
+    operand("out", Role::Write, self.out);
+  }
+  double bytes() const { return 2.0 * (detail::operand_bytes(q) + seen() * q.cols * sizeof(T)); }
+  double flop() const { return 4.0 * seen() * q.cols; }
+
+ private:
+  double seen() const {
+    double sum = 0.0;
+    for (const int length : lengths) sum += length;
+    return sum;
+  }
+};
+template <class B>
+using AttentionStep = AttentionStepOf<typename B::Scalar>;
+
+/// The probabilities of attention within one sequence, for looking at: q [n, d], k [m, d]; row head · n + i of
+/// out [heads · n, m] holds those of query i. Keys that it does not see have 0.
+template <class T>
+struct AttentionProbabilitiesOf {
+  static constexpr std::string_view name = "attention_probabilities";
+  RowsOf<T> q;
+  RowsOf<T> k;
+  AttentionShape shape;
+  RowsOf<T> out;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("q", Role::Read, self.q);
+    operand("k", Role::Read, self.k);
+    operand("out", Role::Write, self.out);
+  }
+  double flop() const { return 2.0 * static_cast<double>(q.size()) * k.rows; }
+};
+template <class B>
+using AttentionProbabilities = AttentionProbabilitiesOf<typename B::Scalar>;
+
+template <class T>
+using AttentionOperations =
+    OperationList<AttentionOf<T>, AttentionBackwardOf<T>, AttentionStepOf<T>, AttentionProbabilitiesOf<T>>;
+
+}  // namespace neural_attention::ops

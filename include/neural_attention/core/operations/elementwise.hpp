@@ -1,0 +1,107 @@
+// Element-wise operations: all matrices of one have the same shape.
+#pragma once
+
+#include "neural_attention/core/operations/operation.hpp"
+
+namespace neural_attention::ops {
+
+/// y += x
+template <class T>
+struct AddOf {
+  static constexpr std::string_view name = "add";
+  RowsOf<T> x;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("y", Role::Update, self.y);
+  }
+};
+template <class B>
+using Add = AddOf<typename B::Scalar>;
+
+/// x *= factor
+template <class T>
+struct ScaleOf {
+  static constexpr std::string_view name = "scale";
+  RowsOf<T> x;
+  double factor;
+
+  static void visit(auto& self, auto&& operand) { operand("x", Role::Update, self.x); }
+};
+template <class B>
+using Scale = ScaleOf<typename B::Scalar>;
+
+/// y = f(x). y may be x.
+template <class T>
+struct ActivateOf {
+  static constexpr std::string_view name = "activate";
+  Activation f;
+  RowsOf<T> x;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("y", Role::Write, self.y);
+  }
+};
+template <class B>
+using Activate = ActivateOf<typename B::Scalar>;
+
+/// dx = dy · f'(x). For ReLU x may be the input or the output of forward. dx may be dy.
+template <class T>
+struct ActivateBackwardOf {
+  static constexpr std::string_view name = "activate_backward";
+  Activation f;
+  RowsOf<T> x;
+  RowsOf<T> dy;
+  RowsOf<T> dx;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("dy", Role::Read, self.dy);
+    operand("dx", Role::Write, self.dx);
+  }
+};
+template <class B>
+using ActivateBackward = ActivateBackwardOf<typename B::Scalar>;
+
+/// y = x · mask / (1 - rate), or y = x without a mask. Its own backward. y may be x.
+template <class T>
+struct DropoutOf {
+  static constexpr std::string_view name = "dropout";
+  RowsOf<T> x;
+  DropoutMask mask;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("y", Role::Write, self.y);
+  }
+};
+template <class B>
+using Dropout = DropoutOf<typename B::Scalar>;
+
+/// y = residual + dropout(x). y may be x or residual.
+template <class T>
+struct ResidualDropoutOf {
+  static constexpr std::string_view name = "residual_dropout";
+  RowsOf<T> residual;
+  RowsOf<T> x;
+  DropoutMask mask;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("residual", Role::Read, self.residual);
+    operand("x", Role::Read, self.x);
+    operand("y", Role::Write, self.y);
+  }
+};
+template <class B>
+using ResidualDropout = ResidualDropoutOf<typename B::Scalar>;
+
+template <class T>
+using ElementwiseOperations =
+    OperationList<AddOf<T>, ScaleOf<T>, ActivateOf<T>, ActivateBackwardOf<T>, DropoutOf<T>, ResidualDropoutOf<T>>;
+
+}  // namespace neural_attention::ops

@@ -1,0 +1,116 @@
+// LayerNorm and RMSNorm of rows x [n, d] with gain and bias [1, d], and their gradients.
+#pragma once
+
+#include "neural_attention/core/operations/operation.hpp"
+
+namespace neural_attention::ops {
+
+/// y = (x - mean) · rstd · gain + bias per row, then ReLU where `relu` says so. stats [n, 2] receives the mean and
+/// rstd = 1/sqrt(variance + epsilon). y may be x.
+template <class T>
+struct LayerNormOf {
+  static constexpr std::string_view name = "layer_norm";
+  RowsOf<T> x;
+  RowsOf<T> gain;
+  RowsOf<T> bias;
+  double epsilon;
+  bool relu = false;
+  RowsOf<T> y;
+  RowsOf<RealOf<T>> stats;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("gain", Role::Read, self.gain);
+    operand("bias", Role::Read, self.bias);
+    operand("y", Role::Write, self.y);
+    operand("stats", Role::Write, self.stats);
+  }
+};
+template <class B>
+using LayerNorm = LayerNormOf<typename B::Scalar>;
+
+/// With x̂ = (x - mean) · rstd and g = dy · gain, where dy counts only where y > 0 with `relu`:
+/// dx = rstd · (g - mean(g) - x̂ · mean(g · x̂)), or dx += …; dgain += Σ dy · x̂; dbias += Σ dy.
+/// y is what forward wrote, read only with `relu`. dx may be dy.
+template <class T>
+struct LayerNormBackwardOf {
+  static constexpr std::string_view name = "layer_norm_backward";
+  RowsOf<T> dy;
+  RowsOf<T> x;
+  RowsOf<T> y = {};
+  RowsOf<T> gain;
+  RowsOf<RealOf<T>> stats;
+  bool relu = false;
+  Into into = Into::Write;
+  RowsOf<T> dx;
+  RowsOf<RealOf<T>> dgain;
+  RowsOf<RealOf<T>> dbias;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("dy", Role::Read, self.dy);
+    operand("x", Role::Read, self.x);
+    if (self.relu) operand("y", Role::Read, self.y);
+    operand("gain", Role::Read, self.gain);
+    operand("stats", Role::Read, self.stats);
+    operand("dx", role(self.into), self.dx);
+    operand("dgain", Role::Update, self.dgain);
+    operand("dbias", Role::Update, self.dbias);
+  }
+};
+template <class B>
+using LayerNormBackward = LayerNormBackwardOf<typename B::Scalar>;
+
+/// y = x · rstd · gain per row, then ReLU where `relu` says so. stats [n, 1] receives rstd = 1/sqrt(mean(x²) +
+/// epsilon). y may be x.
+template <class T>
+struct RmsNormOf {
+  static constexpr std::string_view name = "rms_norm";
+  RowsOf<T> x;
+  RowsOf<T> gain;
+  double epsilon;
+  bool relu = false;
+  RowsOf<T> y;
+  RowsOf<RealOf<T>> stats;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("gain", Role::Read, self.gain);
+    operand("y", Role::Write, self.y);
+    operand("stats", Role::Write, self.stats);
+  }
+};
+template <class B>
+using RmsNorm = RmsNormOf<typename B::Scalar>;
+
+/// As LayerNormBackwardOf, without mean(g) and dbias, and with x̂ = x · rstd.
+template <class T>
+struct RmsNormBackwardOf {
+  static constexpr std::string_view name = "rms_norm_backward";
+  RowsOf<T> dy;
+  RowsOf<T> x;
+  RowsOf<T> y = {};
+  RowsOf<T> gain;
+  RowsOf<RealOf<T>> stats;
+  bool relu = false;
+  Into into = Into::Write;
+  RowsOf<T> dx;
+  RowsOf<RealOf<T>> dgain;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("dy", Role::Read, self.dy);
+    operand("x", Role::Read, self.x);
+    if (self.relu) operand("y", Role::Read, self.y);
+    operand("gain", Role::Read, self.gain);
+    operand("stats", Role::Read, self.stats);
+    operand("dx", role(self.into), self.dx);
+    operand("dgain", Role::Update, self.dgain);
+  }
+};
+template <class B>
+using RmsNormBackward = RmsNormBackwardOf<typename B::Scalar>;
+
+template <class T>
+using NormalizationOperations =
+    OperationList<LayerNormOf<T>, LayerNormBackwardOf<T>, RmsNormOf<T>, RmsNormBackwardOf<T>>;
+
+}  // namespace neural_attention::ops
