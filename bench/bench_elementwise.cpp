@@ -74,6 +74,12 @@ void residual(benchmark::State& state) {
 }
 BENCHMARK(residual)->Apply(shapes);
 
+void multiply(benchmark::State& state) {
+  run(state, 3,
+      [](Backend& backend, View a, View b, View y) { backend(ops::Multiply<Backend>{.a = a, .b = b, .y = y}); });
+}
+BENCHMARK(multiply)->Apply(shapes);
+
 /// Tokens, width, vocabulary.
 void vocabularies(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"tokens", "width", "vocabulary"})->Args({1200, 256, 4000})->Args({4096, 512, 58101});

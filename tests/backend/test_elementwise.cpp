@@ -242,6 +242,65 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(accepts_nothing, B, Backends) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(multiply)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
+  for (const auto [rows, cols] : shapes)
+    for (const int gap : {0, 3}) {
+      auto a = Matrix<T>::normal(rows, cols, 1, gap), b = Matrix<T>::normal(rows, cols, 2);
+      Matrix<T> y(rows, cols, 2 * gap);
+      backend(ops::Multiply<B>{.a = a.view(), .b = b.view(), .y = y.view()});
+      require_close<T>(
+          "multiply", y, one_rounding, [&](int r, int c) { return double(a(r, c)) * double(b(r, c)); },
+          [&](int r, int c) { return std::abs(double(y(r, c))); });
+      auto over_a = a, over_b = b;
+      backend(ops::Multiply<B>{.a = over_a.view(), .b = b.view(), .y = over_a.view()});
+      backend(ops::Multiply<B>{.a = a.view(), .b = over_b.view(), .y = over_b.view()});
+      require_same_bits<T>("multiply over a", over_a, y);
+      require_same_bits<T>("multiply over b", over_b, y);
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(gradients_equal_the_formula, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(2);
+  for (const auto [rows, cols] : shapes)
+    for (const auto into : {Into::Write, Into::Add}) {
+      auto dy = Matrix<T>::normal(rows, cols, 1, 1), a = Matrix<T>::normal(rows, cols, 2, 3),
+           b = Matrix<T>::normal(rows, cols, 3);
+      const auto old_a = Matrix<T>::normal(rows, cols, 4, 2), old_b = Matrix<T>::normal(rows, cols, 5);
+      auto da = old_a, db = old_b;
+      const auto run = [&](RowsOf<T> gradient, RowsOf<T> to_a, RowsOf<T> to_b) {
+        backend(ops::MultiplyBackward<B>{
+            .dy = gradient, .a = a.view(), .b = b.view(), .into = into, .da = to_a, .db = to_b});
+      };
+      run(dy.view(), da.view(), db.view());
+      const auto check = [&](const char* name, const Matrix<T>& got, const Matrix<T>& old, const Matrix<T>& factor) {
+        const auto before = [&](int r, int c) { return into == Into::Add ? double(old(r, c)) : 0.0; };
+        const auto product = [&](int r, int c) { return double(dy(r, c)) * double(factor(r, c)); };
+        require_close<T>(
+            name, got, 2 * one_rounding, [&](int r, int c) { return before(r, c) + product(r, c); },
+            [&](int r, int c) { return std::abs(before(r, c)) + std::abs(product(r, c)); });
+      };
+      check("da", da, old_a, b);
+      check("db", db, old_b, a);
+      if (into == Into::Add) continue;
+      auto in_place = dy, other = old_b;
+      run(in_place.view(), in_place.view(), other.view());
+      require_same_bits<T>("da in the place of dy", in_place, da);
+      require_same_bits<T>("db beside it", other, db);
+    }
+  require_same_with_any_threads<B>("multiply", [&](B& any) {
+    auto a = Matrix<T>::normal(97, 777, 1), b = Matrix<T>::normal(97, 777, 2);
+    any(ops::Multiply<B>{.a = a.view(), .b = b.view(), .y = a.view()});
+    return a;
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(activation)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {

@@ -123,6 +123,40 @@ void compute(CpuEngine<T>& cpu, const ops::ScaleOf<T>& op) {
 }
 
 template <class T>
+void compute(CpuEngine<T>& cpu, const ops::MultiplyOf<T>& op) {
+  const auto a = op.a, b = op.b, y = op.y;
+  assert(a.rows == y.rows && a.cols == y.cols && b.rows == y.rows && b.cols == y.cols);
+  const auto cols = cpu_blocks::common_columns(a, b, y);
+  cpu.split(y.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      const T *const one = a.row(r) + c, *const other = b.row(r) + c;
+      cpu_blocks::store(y.row(r) + c, n, [&](auto at) -> cpu_blocks::Block<T> { return at(one) * at(other); });
+    });
+  });
+}
+
+template <class T>
+void compute(CpuEngine<T>& cpu, const ops::MultiplyBackwardOf<T>& op) {
+  const auto dy = op.dy, a = op.a, b = op.b, da = op.da, db = op.db;
+  assert(a.rows == dy.rows && a.cols == dy.cols && b.rows == dy.rows && b.cols == dy.cols);
+  assert(da.rows == dy.rows && da.cols == dy.cols && db.rows == dy.rows && db.cols == dy.cols);
+  const auto cols = cpu_blocks::common_columns(dy, a, b, da, db);
+  const auto store = [&](const T* gradient, const T* factor, T* to, std::ptrdiff_t n) {
+    using Block = cpu_blocks::Block<T>;
+    if (op.into == Into::Add)
+      cpu_blocks::store(to, n, [&](auto at) -> Block { return at(to) + at(gradient) * at(factor); });
+    else
+      cpu_blocks::store(to, n, [&](auto at) -> Block { return at(gradient) * at(factor); });
+  };
+  cpu.split(dy.size(), cpu_blocks::grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
+    cpu_blocks::visit_rows(first, count, cols, [&](int r, std::ptrdiff_t c, std::ptrdiff_t n) {
+      store(dy.row(r) + c, a.row(r) + c, db.row(r) + c, n);
+      store(dy.row(r) + c, b.row(r) + c, da.row(r) + c, n);  // last: da may be dy
+    });
+  });
+}
+
+template <class T>
 void compute(CpuEngine<T>&, const ops::UploadOf<T>& op) {
   const auto x = op.x;
   assert(std::ssize(op.values) == x.size());

@@ -92,6 +92,16 @@ void compute(CudaDevice<T>& device, const ops::RmsNormBackwardOf<T>& op) {
 }
 
 template <class T>
+void compute(CudaDevice<T>& device, const ops::MultiplyOf<T>& op) {
+  cuda_backend::multiply(op.a, op.b, op.y, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::MultiplyBackwardOf<T>& op) {
+  cuda_backend::multiply_backward(op.dy, op.a, op.b, op.into == Into::Add, op.da, op.db, device.stream);
+}
+
+template <class T>
 void compute(CudaDevice<T>& device, const ops::ActivateOf<T>& op) {
   cuda_backend::activation(op.f, op.x, op.y, device.stream);
 }

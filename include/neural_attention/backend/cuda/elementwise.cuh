@@ -160,6 +160,57 @@ void scale(RowsOf<T> x, double factor, Stream stream) {
 }
 
 template <class T>
+struct MultiplyMap {
+  RowsOf<T> a, b, y;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    auto values = load<Aligned>(a.row(row) + col, count);
+    const auto factors = load<Aligned>(b.row(row) + col, count);
+    for (int i = 0; i < group; ++i) values.at[i] *= factors.at[i];
+    store<Aligned>(y.row(row) + col, count, values);
+  }
+};
+
+template <class T, bool Accumulate>
+struct MultiplyBackwardMap {
+  RowsOf<T> dy, a, b, da, db;
+  template <bool Aligned>
+  __device__ void run(int row, int col, int count) const {
+    const auto gradients = load<Aligned>(dy.row(row) + col, count);
+    auto of_a = load<Aligned>(b.row(row) + col, count), of_b = load<Aligned>(a.row(row) + col, count);
+    Group<float> old_a{}, old_b{};
+    if constexpr (Accumulate) {
+      old_a = load<Aligned>(da.row(row) + col, count);
+      old_b = load<Aligned>(db.row(row) + col, count);
+    }
+    for (int i = 0; i < group; ++i) {
+      of_a.at[i] = gradients.at[i] * of_a.at[i] + old_a.at[i];
+      of_b.at[i] = gradients.at[i] * of_b.at[i] + old_b.at[i];
+    }
+    store<Aligned>(da.row(row) + col, count, of_a);
+    store<Aligned>(db.row(row) + col, count, of_b);
+  }
+};
+
+template <class T>
+void multiply(RowsOf<T> a, RowsOf<T> b, RowsOf<T> y, Stream stream) {
+  assert(a.rows == y.rows && a.cols == y.cols && b.rows == y.rows && b.cols == y.cols);
+  map("multiply", MultiplyMap<T>{a, b, y}, y.rows, y.cols, aligned(a) && aligned(b) && aligned(y), stream);
+}
+
+template <class T>
+void multiply_backward(RowsOf<T> dy, RowsOf<T> a, RowsOf<T> b, bool accumulate, RowsOf<T> da, RowsOf<T> db,
+                       Stream stream) {
+  assert(a.rows == dy.rows && a.cols == dy.cols && b.rows == dy.rows && b.cols == dy.cols);
+  assert(da.rows == dy.rows && da.cols == dy.cols && db.rows == dy.rows && db.cols == dy.cols);
+  const bool whole = aligned(dy) && aligned(a) && aligned(b) && aligned(da) && aligned(db);
+  const auto run = [&]<bool Accumulate>() {
+    map("multiply_backward", MultiplyBackwardMap<T, Accumulate>{dy, a, b, da, db}, dy.rows, dy.cols, whole, stream);
+  };
+  with_bools(run, accumulate);
+}
+
+template <class T>
 struct FillMap {
   RowsOf<T> x;
   float value;

@@ -32,6 +32,45 @@ struct ScaleOf {
 template <class B>
 using Scale = ScaleOf<typename B::Scalar>;
 
+/// y = a · b. y may be a or b.
+template <class T>
+struct MultiplyOf {
+  static constexpr std::string_view name = "multiply";
+  RowsOf<T> a;
+  RowsOf<T> b;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("a", Role::Read, self.a);
+    operand("b", Role::Read, self.b);
+    operand("y", Role::Write, self.y);
+  }
+};
+template <class B>
+using Multiply = MultiplyOf<typename B::Scalar>;
+
+/// da = dy · b and db = dy · a, or += … da may be dy.
+template <class T>
+struct MultiplyBackwardOf {
+  static constexpr std::string_view name = "multiply_backward";
+  RowsOf<T> dy;
+  RowsOf<T> a;
+  RowsOf<T> b;
+  Into into = Into::Write;
+  RowsOf<T> da;
+  RowsOf<T> db;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("dy", Role::Read, self.dy);
+    operand("a", Role::Read, self.a);
+    operand("b", Role::Read, self.b);
+    operand("da", role(self.into), self.da);
+    operand("db", role(self.into), self.db);
+  }
+};
+template <class B>
+using MultiplyBackward = MultiplyBackwardOf<typename B::Scalar>;
+
 /// y = f(x). y may be x.
 template <class T>
 struct ActivateOf {
@@ -101,7 +140,7 @@ template <class B>
 using ResidualDropout = ResidualDropoutOf<typename B::Scalar>;
 
 template <class T>
-using ElementwiseOperations =
-    OperationList<AddOf<T>, ScaleOf<T>, ActivateOf<T>, ActivateBackwardOf<T>, DropoutOf<T>, ResidualDropoutOf<T>>;
+using ElementwiseOperations = OperationList<AddOf<T>, ScaleOf<T>, MultiplyOf<T>, MultiplyBackwardOf<T>, ActivateOf<T>,
+                                            ActivateBackwardOf<T>, DropoutOf<T>, ResidualDropoutOf<T>>;
 
 }  // namespace neural_attention::ops
