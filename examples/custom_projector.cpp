@@ -128,7 +128,7 @@ int prove_and_compare(const examples::Compute& compute) {
 int main(int argc, char** argv) {
   CLI::App app("Proves the gradients of three projectors of your own and trains them.", "custom_projector");
   examples::Compute compute;
-  examples::add_compute_flags(app, compute);
+  compute.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
     return examples::on_device(compute, "the models here are small: other programs hold it",
                                [&]<class B>() { return prove_and_compare<B>(compute); });

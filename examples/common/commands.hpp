@@ -14,11 +14,10 @@ class Commands {
 
   /// `act` returns the program's exit code and throws on errors.
   template <class Options>
-  void add(const char* name, const char* description, void (*add_flags)(CLI::App&, Options&),
-           int (*act)(const Options&), const char* footer) {
+  void add(const char* name, const char* description, int (*act)(const Options&), const char* footer) {
     const auto options = std::make_shared<Options>();
     auto* const command = app_->add_subcommand(name, description);
-    add_flags(*command, *options);
+    options->add_to(*command);
     command->footer(footer);
     commands_.push_back({command, [act, options] { return act(*options); }});
   }

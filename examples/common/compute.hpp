@@ -2,9 +2,9 @@
 // backend; programs that are built with CUDA have it for both, and the others say how to build them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "common/flags.hpp"
 #include "common/ranges.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/errors.hpp"
@@ -13,36 +13,28 @@
 
 namespace examples {
 
-namespace na = neural_attention;
-
 #if defined(EXAMPLES_CUDA)
 inline constexpr bool built_with_cuda = true;
 #else
 inline constexpr bool built_with_cuda = false;
 #endif
 
-struct Compute {
-  std::string device = "cpu", dtype = "float32";
-  int threads = 0;
+struct Compute : Flags {
+  using Flags::Flags;
+
+  const std::string& device = flag("device", "cpu", "cpu, or cuda: a GPU of NVIDIA's", {.among = {"cpu", "cuda"}});
+  const std::string& dtype =
+      flag("dtype", "float32",
+           "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products read "
+           "are stored so; sums, parameters and their gradients stay float",
+           {.among = {"float32", "bfloat16"}, .kept = true});
+  const int& threads =
+      flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use",
+           {.range = from_to(0, most_threads)});
 
   bool bfloat16() const { return dtype == "bfloat16"; }
   na::Precision precision() const { return bfloat16() ? na::Precision::BFloat16 : na::Precision::Float32; }
 };
-
-inline void add_compute_flags(CLI::App& app, Compute& compute, const char* group = nullptr) {
-  const auto option = [&](const char* name, auto& value, const char* help) {
-    auto* const added = app.add_option(name, value, help)->capture_default_str();
-    return group ? added->group(group) : added;
-  };
-  option("--device", compute.device, "cpu, or cuda: a GPU of NVIDIA's")->check(CLI::IsMember({"cpu", "cuda"}));
-  option("--dtype", compute.dtype,
-         "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products read are "
-         "stored so; sums, parameters and their gradients stay float")
-      ->check(CLI::IsMember({"float32", "bfloat16"}));
-  option("--threads", compute.threads,
-         "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use")
-      ->transform(integer(0, most_threads));
-}
 
 /// B as --threads and --dtype say. On the GPU --dtype is part of the type; see on_device.
 template <class B>

@@ -38,9 +38,9 @@ inline bool has_config_file(const ModelOptions& options) {
 /// The pieces that the vocabulary of a new model shall have.
 inline int wanted_vocabulary(const ModelOptions& options) {
   if (options.vocab_size) return *options.vocab_size;
-  if (!has_config_file(options)) return options.usual_vocab_size;
+  if (!has_config_file(options)) return options.texts.usual_vocab_size;
   const auto json = na::io::read_json(options.config);
-  const int pieces = na::io::get_or<int>(json, "vocab_size", options.usual_vocab_size, options.config);
+  const int pieces = na::io::get_or<int>(json, "vocab_size", options.texts.usual_vocab_size, options.config);
   if (pieces < 1 || pieces > most_pieces)
     throw na::FileError(options.config, "has a \"vocab_size\" of " + std::to_string(pieces) +
                                             "; it must be from 1 to " + std::to_string(most_pieces));
@@ -58,8 +58,8 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
     const auto ignore = [&](const std::string& key) {
       if (json.is_object()) json.erase(key);
     };
-    Family::Config::visit(config, [&](const std::string& key, const auto&) {
-      if (key.ends_with("_token_id")) ignore(key);
+    Family::Config::knobs([&](const na::Knob& knob) {
+      if (knob.token) ignore(knob.name);
     });
     for (const char* key : {"vocab_size", "decoder_vocab_size", "decoder_start_token_id"}) ignore(key);
     config = na::io::model_config(json, options.config, config);

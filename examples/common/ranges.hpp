@@ -13,6 +13,7 @@
 #include <system_error>
 #include <type_traits>
 
+#include "neural_attention/core/interval.hpp"
 #include "neural_attention/core/number_text.hpp"
 
 namespace examples {
@@ -31,37 +32,12 @@ std::optional<T> number_in(std::string_view text) {
   }
 }
 
-/// Real numbers between two bounds; without bounds, all that are finite.
-struct Interval {
-  static constexpr double largest = std::numeric_limits<double>::max();
-
-  double least = -largest, most = largest;
-  bool with_least = true, with_most = true;
-
-  bool contains(double value) const {
-    return (with_least ? value >= least : value > least) && (with_most ? value <= most : value < most);
-  }
-
-  /// "from 0 to 1", "above 0 and at most 1", "at least 0", "finite"
-  std::string words() const {
-    const bool from = least > -largest, to = most < largest;
-    if (from && to && with_least && with_most)
-      return "from " + neural_attention::number_text(least) + " to " + neural_attention::number_text(most);
-    std::string text = from ? (with_least ? "at least " : "above ") + neural_attention::number_text(least) : "";
-    if (to)
-      text +=
-          (from ? " and " : "") + std::string(with_most ? "at most " : "below ") + neural_attention::number_text(most);
-    return text.empty() ? "finite" : text;
-  }
-};
-
-constexpr Interval at_least(double least) { return {.least = least}; }
-constexpr Interval above(double least) { return {.least = least, .with_least = false}; }
-constexpr Interval above_up_to(double least, double most) {
-  return {.least = least, .most = most, .with_least = false};
-}
-constexpr Interval from_to(double least, double most) { return {.least = least, .most = most}; }
-constexpr Interval from_below(double least, double most) { return {.least = least, .most = most, .with_most = false}; }
+using neural_attention::above;
+using neural_attention::above_up_to;
+using neural_attention::at_least;
+using neural_attention::from_below;
+using neural_attention::from_to;
+using neural_attention::Interval;
 
 namespace ranges_detail {
 

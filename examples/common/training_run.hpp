@@ -23,7 +23,7 @@ namespace examples {
 /// All that can be known, and refused, before any text is read.
 struct RunPlan {
   na::TrainerOptions trainer;
-  TrainingOptimizer<Backend>::Options optimizer;
+  OptimizerOptions optimizer;
   bool evaluates;
   OutputDirectory output;
   std::string checkpoint = {};  ///< to go on with; empty: a new run
@@ -59,10 +59,10 @@ RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, con
                  const na::RunIdentity& identity) {
   if (training.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
   auto trainer = trainer_options(training);
-  trainer.eval_on_start = training.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
+  trainer.eval_on_start = trainer.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
   trainer.run = run_identity(training, batches, identity);
   const auto wanted = run_config<Family>(model, wanted_vocabulary(model));
-  RunPlan plan{std::move(trainer), optimizer_options<Backend>(training), evaluates(training),
+  RunPlan plan{std::move(trainer), optimizer_options(training), evaluates(training),
                OutputDirectory(training.output_dir)};
   plan.checkpoint =
       checkpoint_to_resume(plan.output, {training.resume_from_checkpoint, training.overwrite_output_dir, model.model});

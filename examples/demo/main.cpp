@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")
       ->transform(examples::seed_number())
       ->capture_default_str();
-  examples::add_compute_flags(app, options.settings.compute);
+  options.settings.compute.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
     return examples::on_device(options.settings.compute, "the demo needs little: other programs hold the rest",
                                [&]<class B>() { return examples::run_demo<B>(options); });

@@ -16,7 +16,7 @@ template <class B>
 int evaluate(const EvaluateOptions& options) {
   const auto lines = na::text::read_lines(options.text_file);
   B backend = make_backend<B>(options.compute);
-  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model);
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path);
   na::text::BatchOptions batches;
   batches.sentences = options.per_device_eval_batch_size;
   batches.shuffle = false;
@@ -36,7 +36,7 @@ int evaluate(const EvaluateOptions& options) {
     const auto pass = memory.begin(false);
     const auto loss = loaded.model.loss(pass, batch, 0.0, saved);
     if (!std::isfinite(loss.negative_log_likelihood))
-      throw na::NumericError(options.model + ": the loss of batch " + std::to_string(i + 1) + " is not finite");
+      throw na::NumericError(options.model.path + ": the loss of batch " + std::to_string(i + 1) + " is not finite");
     mean.add(loss, batch.sequences());
     tokens += batch.counted_tokens();
     predicted += loss.tokens;

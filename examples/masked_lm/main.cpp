@@ -12,17 +12,16 @@ int main(int argc, char** argv) {
       "masked_lm");
   examples::Commands commands(app);
   commands.add(
-      "train", "Train a model on text", examples::add_train_flags, examples::train_on_device,
+      "train", "Train a model on text", examples::train_on_device,
       "The paper's arms, from nothing; and the paper's procedure on an existing model:\n"
       "  masked_lm train --data wikitext-2 --projector linear --output_dir out/linear\n"
       "  masked_lm train --data wikitext-2 --projector plain_neural --output_dir out/neural\n"
       "  masked_lm train --data wikitext-2 --model roberta-base --projector plain_neural --init_projections fresh "
       "--learning_rate 5e-5 --per_device_train_batch_size 8 --output_dir out/paper\n"
       "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
-  commands.add("evaluate", "Perplexity of a model on a text", examples::add_evaluate_flags,
-               examples::evaluate_on_device, "  masked_lm evaluate --model out --text test.txt.gz");
-  commands.add("fill", "The likeliest tokens in the place of <mask>", examples::add_fill_flags,
-               examples::fill_on_device,
+  commands.add("evaluate", "Perplexity of a model on a text", examples::evaluate_on_device,
+               "  masked_lm evaluate --model out --text test.txt.gz");
+  commands.add("fill", "The likeliest tokens in the place of <mask>", examples::fill_on_device,
                "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
                "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
   return examples::run_program(app, argc, argv, [&] { return commands.run(); });

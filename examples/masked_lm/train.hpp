@@ -39,20 +39,11 @@ inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& o
   return {std::move(learned), byte_bpe_files(work.path())};
 }
 
-/// What defines a run of this program beside what all have in common.
-inline na::RunIdentity identity_of(const TrainOptions& options) {
-  na::RunIdentity run;
-  run.set("max_seq_length", options.text.max_seq_length);
-  run.set("line_by_line", options.text.line_by_line);
-  run.set("mlm_probability", options.text.mlm_probability);
-  return run;
-}
-
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
-  const auto batches = batch_options(options.batch, {.mini_batch_words = 2048}, options.training.seed);
-  auto plan = plan_run<RobertaFamily>(options.model, options.training, batches, identity_of(options));
+  const auto batches = batch_options(options.batch, 2048, options.training.seed);
+  auto plan = plan_run<RobertaFamily>(options.model, options.training, batches, options.text.identity());
   B backend = make_backend<B>(options.training.compute);
   auto masking = fixed_masks(options.text, na::text::MaskingOptions{}.seed);
   const auto lines = na::text::read_lines(text_path(options, options.train_file, "train.txt", "--train_file"));

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "common/any_model.hpp"
@@ -27,13 +28,6 @@ struct LoadedTranslator : LoadedModel<MarianOn<B>, na::text::MarianTokenizer> {
   na::GenerationConfig generation;
 };
 
-inline na::EarlyStopping early_stopping_named(const std::string& name) {
-  if (name == "true" || name == "True") return na::EarlyStopping::Always;
-  if (name == "false" || name == "False") return na::EarlyStopping::Heuristic;
-  if (name == "never") return na::EarlyStopping::Never;
-  throw na::ConfigError("--early_stopping is true, false or never, not '" + name + "'");
-}
-
 /// Adds the words of a file, one a line, as sequences of target tokens.
 inline void add_bad_words(const std::string& path, const na::text::MarianTokenizer& tokenizer,
                           na::GenerationConfig& how) {
@@ -50,7 +44,7 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
 /// What decoding reads: no result may be written there.
 inline std::vector<NamedFile> files_read(const DecodingOptions& flags) {
   std::vector<NamedFile> files = {{"--bad_words", flags.bad_words}};
-  add_files_of("--model", flags.model, files);
+  add_files_of("--model", flags.model.path, files);
   return files;
 }
 
@@ -59,33 +53,14 @@ template <class B>
 na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded,
                                        std::optional<int> num_return_sequences = {}) {
   auto how = loaded.generation;
-  const auto take = [](const auto& given, auto& value) {
-    if (given) value = *given;
-  };
-  if (flags.do_sample) {
-    how.do_sample = true;
-    how.num_beams = 1;
-  }
-  if (!how.do_sample)
-    for (const auto& [given, flag] : {std::pair{flags.temperature.has_value(), "--temperature"},
-                                      {flags.top_k.has_value(), "--top_k"},
-                                      {flags.top_p.has_value(), "--top_p"},
-                                      {flags.min_p.has_value(), "--min_p"},
-                                      {flags.seed.has_value(), "--seed"}})
-      if (given) throw na::ConfigError(std::string(flag) + " says how to draw tokens; give --do_sample as well");
-  take(flags.num_beams, how.num_beams);
-  take(flags.length_penalty, how.length_penalty);
-  take(flags.min_length, how.min_length);
-  take(flags.max_length, how.max_length);
-  take(flags.no_repeat_ngram_size, how.no_repeat_ngram_size);
-  take(flags.num_return_sequences, how.num_return_sequences);
-  take(num_return_sequences, how.num_return_sequences);
-  take(flags.temperature, how.temperature);
-  take(flags.top_k, how.top_k);
-  take(flags.top_p, how.top_p);
-  take(flags.min_p, how.min_p);
-  take(flags.seed, how.seed);
-  if (flags.early_stopping) how.early_stopping = early_stopping_named(*flags.early_stopping);
+  flags.search.apply(how);
+  if (how.do_sample && flags.search.has("do_sample") && !flags.search.has("num_beams")) how.num_beams = 1;
+  na::GenerationConfig::knobs([&](const na::Knob& knob) {
+    if (!how.do_sample && knob.group == na::GenerationConfig::sampling && knob.name != std::string_view("do_sample") &&
+        flags.search.has(knob.name))
+      throw na::ConfigError("--" + std::string(knob.name) + " says how to draw tokens; give --do_sample as well");
+  });
+  if (num_return_sequences) how.num_return_sequences = *num_return_sequences;
   if (!flags.bad_words.empty()) add_bad_words(flags.bad_words, loaded.tokenizer, how);
   na::io::check_generation(how, loaded.generation);
   return how;

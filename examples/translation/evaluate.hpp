@@ -25,7 +25,7 @@ int evaluate(const EvaluateOptions& options) {
   require_another_file({"--hypotheses", options.hypotheses}, inputs);
   const auto corpus = na::text::load_referenced_corpus(options.source, options.references);
   B backend = na::worker_backend<B>(1);
-  const LoadedTranslator<B> loaded(backend, options.decoding.model);
+  const LoadedTranslator<B> loaded(backend, options.decoding.model.path);
   const auto how = generation_config(options.decoding, loaded, 1);
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
   Progress progress(static_cast<std::int64_t>(corpus.source.size()), "translating");
@@ -44,8 +44,8 @@ int evaluate(const EvaluateOptions& options) {
   }
   if (cut > 0) std::fprintf(stderr, "%ld sources were longer than the model reads and were cut\n", cut);
   const std::vector<std::span<const std::string>> references(corpus.references.begin(), corpus.references.end());
-  const auto bleu =
-      na::metrics::corpus_bleu(hypotheses, references, {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)});
+  const auto bleu = na::metrics::corpus_bleu(hypotheses, references,
+                                             {.tokenizer = na::metrics::bleu_tokenizer(options.bleu.tokenize)});
   const auto chrf = na::metrics::corpus_chrf(hypotheses, references, {.word_order = options.chrf_word_order});
   const auto scores = bleu.format() + "\n" + bleu.signature() + "\n" + chrf.format() + "\n" + chrf.signature() + "\n";
   try {

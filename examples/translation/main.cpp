@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
       "  echo 'Ein Hund schläft.' | translation translate --model out",
       "translation");
   examples::Commands commands(app);
-  commands.add("train", "Train a model on pairs of sentences", examples::add_train_flags, examples::train_on_device,
+  commands.add("train", "Train a model on pairs of sentences", examples::train_on_device,
                "A new model; the paper's procedure on an existing model; a start that changes nothing at first:\n"
                "  translation train --data DIR --projector neural --output_dir out\n"
                "  translation train --data DIR --model opus-mt-de-en --projector neural --init_projections fresh "
@@ -21,12 +21,11 @@ int main(int argc, char** argv) {
                "--learning_rate 5e-5 --output_dir out\n"
                "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
   commands.add("evaluate", "Translate a file and compare it with a reference (BLEU, chrF)",
-               examples::add_evaluate_flags, examples::evaluate_on_device,
+               examples::evaluate_on_device,
                "  translation evaluate --model out --num_beams 4 --source test.de.gz --reference test.en.gz "
                "--hypotheses out.en");
   commands.add(
-      "translate", "Translate standard input, or a file, line by line", examples::add_translate_flags,
-      examples::translate_on_device,
+      "translate", "Translate standard input, or a file, line by line", examples::translate_on_device,
       "One translation a line, in order. Empty lines stay empty; unknown words are <unk> to the model; of a line with "
       "more\ntokens than the model has positions the end is left out, and a warning says so.\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --num_beams 4\n"

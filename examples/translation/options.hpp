@@ -1,215 +1,167 @@
 // The flags of `translation`. Names are Hugging Face's where it has one.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <array>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/compute.hpp"
+#include "common/flags.hpp"
 #include "common/model_options.hpp"
 #include "common/ranges.hpp"
 #include "common/training_options.hpp"
+#include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/tokenizers.hpp"
 
 namespace examples {
 
-struct DataOptions {
-  std::string data;
-  std::string train_source, train_target, validation_source, validation_target;
-  std::array<int, 2> tsv_columns = {1, 2};
-  std::string source_lang = "de", target_lang = "en";
-  int max_source_length = 128, max_target_length = 128;
-  BatchSizeOptions batch;
-};
+struct DataOptions : Flags {
+  DataOptions() : Flags("Data") {}
 
-struct TrainOptions {
-  ModelOptions model = {.usual_vocab_size = 4000};
-  DataOptions data;
-  double character_coverage = 1.0;
-  TrainingOptions training = {.label_smoothing_factor = 0.1};
-  bool bleu = true;
-  std::string tokenize = "13a";
-};
+  const std::string& data =
+      flag("data", "", "Directory with train.de[.gz], train.en[.gz], valid.de[.gz], valid.en[.gz]");
+  const std::string& train_source =
+      flag("train_source", "",
+           "Source side of the training pairs: a sentence a line, IWSLT's train.tags.* or *.xml; or a .tsv with both "
+           "sides");
+  const std::string& train_target = flag("train_target", "", "Target side");
+  const std::string& validation_source = flag("validation_source", "", "Source side of the validation pairs");
+  const std::string& validation_target = flag("validation_target", "", "Target side");
+  const std::array<int, 2>& tsv_columns = flag(
+      "tsv_columns", std::array{1, 2}, "Columns of a .tsv that hold source and target, from 1", {.range = at_least(1)});
+  const std::string& source_lang = flag("source_lang", "de", "Ending of the source files");
+  const std::string& target_lang = flag("target_lang", "en", "Ending of the target files");
+  const int& max_source_length =
+      flag("max_source_length", 128, "Longer sources are cut", {.range = at_least(1), .kept = true});
+  const int& max_target_length =
+      flag("max_target_length", 128, "Longer targets are cut", {.range = at_least(2), .kept = true});
+  BatchSizeOptions batch{"Sentence pairs a batch",
+                         "Tokens a batch instead, the longer side counted, from sentences of similar length [1200]"};
 
-/// What is not given is as the model directory's generation_config.json says.
-struct DecodingOptions {
-  std::string model;
-  std::optional<int> num_beams, max_length, min_length, no_repeat_ngram_size, num_return_sequences, top_k;
-  std::optional<double> length_penalty, temperature, top_p, min_p;
-  std::optional<bool> clean_up_tokenization_spaces;
-  std::optional<std::string> early_stopping;
-  bool do_sample = false;
-  std::optional<std::uint64_t> seed;
-  std::string bad_words;
-  int batch_size = 64;
-  Compute compute;
+  void add_to(CLI::App& app) const {
+    Flags::add_to(app);
+    batch.add_to(app);
+  }
 };
-
-struct EvaluateOptions {
-  DecodingOptions decoding;
-  std::string source, hypotheses;
-  std::vector<std::string> references;
-  std::string tokenize = "13a";
-  int chrf_word_order = 0;
-};
-
-struct TranslateOptions {
-  DecodingOptions decoding;
-  std::string input, output, on_error = "stop", attention;
-  long attention_line = 0;   // 0: the first that has text
-  int attention_layer = -1;  // negative: from the last one
-};
-
-inline void add_data_flags(CLI::App& app, DataOptions& options) {
-  app.add_option("--data", options.data, "Directory with train.de[.gz], train.en[.gz], valid.de[.gz], valid.en[.gz]")
-      ->group("Data");
-  app.add_option("--train_source", options.train_source,
-                 "Source side of the training pairs: a sentence a line, IWSLT's train.tags.* or *.xml; or a .tsv with "
-                 "both sides")
-      ->group("Data");
-  app.add_option("--train_target", options.train_target, "Target side")->group("Data");
-  app.add_option("--validation_source", options.validation_source, "Source side of the validation pairs")
-      ->group("Data");
-  app.add_option("--validation_target", options.validation_target, "Target side")->group("Data");
-  app.add_option("--tsv_columns", options.tsv_columns, "Columns of a .tsv that hold source and target, from 1")
-      ->transform(integer(1))
-      ->group("Data")
-      ->capture_default_str();
-  app.add_option("--source_lang", options.source_lang, "Ending of the source files")
-      ->group("Data")
-      ->capture_default_str();
-  app.add_option("--target_lang", options.target_lang, "Ending of the target files")
-      ->group("Data")
-      ->capture_default_str();
-  app.add_option("--max_source_length", options.max_source_length, "Longer sources are cut")
-      ->transform(integer(1))
-      ->group("Data")
-      ->capture_default_str();
-  app.add_option("--max_target_length", options.max_target_length, "Longer targets are cut")
-      ->transform(integer(2))
-      ->group("Data")
-      ->capture_default_str();
-  add_batch_flags(app, options.batch, "Sentence pairs a batch",
-                  "Tokens a batch instead, the longer side counted, from sentences of similar length [1200]");
-}
 
 /// For BLEU.
-inline CLI::Option* add_tokenize_flag(CLI::App& app, std::string& tokenize) {
-  std::vector<std::string> names;
-  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers) names.emplace_back(name);
-  return app
-      .add_option("--tokenize", tokenize,
-                  "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without "
-                  "spaces, none for text that is cut already")
-      ->check(CLI::IsMember(names))
-      ->capture_default_str();
-}
+struct TokenizeOptions : Flags {
+  using Flags::Flags;
 
-inline void add_train_flags(CLI::App& app, TrainOptions& options) {
-  add_data_flags(app, options.data);
-  add_model_flags(app, options.model,
-                  {"Pieces of the joint SentencePiece model that is trained", "Query, key and output",
-                   "The value projection stays linear, as in the paper, except with the plain ones", "d_model"});
-  app.add_option("--character_coverage", options.character_coverage,
-                 "Share of the text's characters that the SentencePiece model learns; the rarest ones become <unk>. "
-                 "Below 1 for scripts of thousands of characters, such as Chinese and Japanese")
-      ->group("Model")
-      ->transform(number(from_to(0.98, 1.0)))
-      ->capture_default_str();
-  add_training_flags(app, options.training);
-  app.add_flag("!--no_bleu", options.bleu, "Judge by the validation loss and translate nothing while training")
-      ->group("Training");
-  add_tokenize_flag(app, options.tokenize)->group("Training");
-}
+  const std::string& tokenize =
+      flag("tokenize", "13a",
+           "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without spaces, "
+           "none for text that is cut already",
+           {.among = tokenizers(), .kept = true});
+
+ private:
+  static std::vector<std::string> tokenizers() {
+    std::vector<std::string> names;
+    for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers) names.emplace_back(name);
+    return names;
+  }
+};
+
+struct TrainOptions : Flags {
+  DataOptions data;
+  ModelOptions model{{4000, "Pieces of the joint SentencePiece model that is trained", "Query, key and output",
+                      "The value projection stays linear, as in the paper, except with the plain ones", "d_model"}};
+  const double& character_coverage =
+      flag("character_coverage", 1.0,
+           "Share of the text's characters that the SentencePiece model learns; the rarest ones become <unk>. Below 1 "
+           "for scripts of thousands of characters, such as Chinese and Japanese",
+           {.range = from_to(0.98, 1.0), .group = "Model", .kept = true});
+  TrainingOptions training{0.1};  // label smoothing
+  const bool& no_bleu = flag("no_bleu", false, "Judge by the validation loss and translate nothing while training",
+                             {.group = "Training", .kept = true});
+  TokenizeOptions bleu{"Training"};
+
+  void add_to(CLI::App& app) const {
+    data.add_to(app);
+    model.add_to(app);
+    training.add_to(app);
+    Flags::add_to(app);
+    bleu.add_to(app);
+  }
+};
 
 /// Of beams and of results, each of which takes memory for every sentence that is decoded.
 inline constexpr int most_results = 10'000;
-inline constexpr int any_length = std::numeric_limits<int>::max();
 
-inline void add_decoding_flags(CLI::App& app, DecodingOptions& options) {
-  add_model_directory_flag(app, options.model, "a Marian model");
-  const auto option = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)
-        ->group("Search, as in generate(); what is not given: generation_config.json");
-  };
-  const auto count = [&](const char* name, auto& value, int least, int most, const char* help) {
-    option(name, value, help)->transform(integer(least, most));
-  };
-  count("--num_beams", options.num_beams, 1, most_results, "Beams of the search; 1: greedy");
-  option("--length_penalty", options.length_penalty,
-         "A result scores sum of log p / length^this: above 0 for longer ones")
-      ->transform(number({}));
-  count("--min_length", options.min_length, 0, any_length, "Tokens before a result may end, the start token counted");
-  count("--max_length", options.max_length, 2, any_length, "Tokens of a result at most, start and end counted");
-  option("--early_stopping", options.early_stopping,
-         "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none can "
-         "become better");
-  count("--no_repeat_ngram_size", options.no_repeat_ngram_size, 0, any_length,
-        "No run of this many tokens occurs twice; 0: any may");
-  option("--bad_words", options.bad_words, "A file with words that never occur, one a line");
-  count("--num_return_sequences", options.num_return_sequences, 1, most_results,
-        "Results a sentence. Above 1 each is a line of its own, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0");
-  app.add_flag("--do_sample", options.do_sample, "Draw tokens at random instead of searching")->group("Sampling");
-  const auto sampling = [&](const char* name, auto& value, const CLI::Validator& range, const char* help) {
-    app.add_option(name, value, help)->transform(range)->group("Sampling");
-  };
-  sampling("--temperature", options.temperature, number(above(0)), "Above 1: more even odds");
-  sampling("--top_k", options.top_k, integer(0), "Among the likeliest tokens only; 0: among all");
-  sampling("--top_p", options.top_p, number(above_up_to(0, 1)),
-           "Among the fewest tokens that have this probability together");
-  sampling("--min_p", options.min_p, number(from_to(0, 1)),
-           "Among tokens with at least this share of the likeliest one's probability");
-  sampling("--seed", options.seed, seed_number(), "Of the draws");
-  app.add_option("--clean_up_tokenization_spaces", options.clean_up_tokenization_spaces,
-                 "true: spaces in front of English punctuation marks and contractions go; false: they stay [as "
-                 "tokenizer_config.json says, else false]")
-      ->type_name("true|false");
-  app.add_option("--batch_size", options.batch_size, "Sentences decoded together, at most")
-      ->transform(integer(1))
-      ->capture_default_str();
-  add_compute_flags(app, options.compute);
+template <>
+inline na::EarlyStopping named(const std::string& word) {
+  if (word == "true" || word == "True") return na::EarlyStopping::Always;
+  if (word == "false" || word == "False") return na::EarlyStopping::Heuristic;
+  if (word == "never") return na::EarlyStopping::Never;
+  throw na::ConfigError("--early_stopping is true, false or never, not '" + word + "'");
 }
 
-inline void add_evaluate_flags(CLI::App& app, EvaluateOptions& options) {
-  app.add_option("--source", options.source, "Sentences to translate, plain or gzip")->required();
-  app.add_option("--reference", options.references,
-                 "Their translations, plain or gzip; may be repeated, once for each set of translations")
-      ->required()
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--hypotheses", options.hypotheses, "Also write the translations here");
-  add_tokenize_flag(app, options.tokenize);
-  app.add_option("--chrf_word_order", options.chrf_word_order,
-                 "0: chrF; 2: chrF++, which counts words and pairs of them")
-      ->transform(integer(0, na::metrics::chrf_largest_word_order))
-      ->capture_default_str();
-  add_decoding_flags(app, options.decoding);
-}
+struct DecodingOptions : Flags {
+  ModelDirectory model{"a Marian model"};
+  /// What is not given is as the model directory's generation_config.json says.
+  const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
+      {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}}});
+  const std::string& bad_words =
+      flag("bad_words", "", "A file with words that never occur, one a line", {.group = na::GenerationConfig::search});
+  const std::optional<bool>& clean_up_tokenization_spaces =
+      flag("clean_up_tokenization_spaces", std::optional<bool>(),
+           "true: spaces in front of English punctuation marks and contractions go; false: they stay [as "
+           "tokenizer_config.json says, else false]",
+           {.type = "true|false"});
+  const int& batch_size = flag("batch_size", 64, "Sentences decoded together, at most", {.range = at_least(1)});
+  Compute compute;
 
-inline void add_translate_flags(CLI::App& app, TranslateOptions& options) {
-  app.add_option("--input", options.input, "Translate this file, plain or gzip, instead of standard input");
-  app.add_option("--output", options.output, "Write the translations here instead of to standard output");
-  app.add_option("--on_error", options.on_error,
-                 "At a line that is not UTF-8 or longer than 1 MiB: stop behind the lines before it, or skip it: its "
-                 "translation is an empty line")
-      ->check(CLI::IsMember({"stop", "skip"}))
-      ->capture_default_str();
-  add_decoding_flags(app, options.decoding);
-  const auto option = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group("Attention");
-  };
-  option("--attention", options.attention,
-         "Draw what the heads looked at in the source while they wrote one sentence: an SVG file");
-  option("--attention_line", options.attention_line, "The line of that sentence, from 1 [the first that has text]")
-      ->transform(integer(1));
-  option("--attention_layer", options.attention_layer,
-         "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]")
-      ->transform(integer(-std::numeric_limits<int>::max()));
-}
+  void add_to(CLI::App& app) const {
+    model.add_to(app);
+    Flags::add_to(app);
+    compute.add_to(app);
+  }
+};
+
+struct EvaluateOptions : Flags {
+  const std::string& source = flag("source", "", "Sentences to translate, plain or gzip", {.required = true});
+  const std::vector<std::string>& references =
+      flag("reference", std::vector<std::string>(),
+           "Their translations, plain or gzip; may be repeated, once for each set of translations", {.required = true});
+  const std::string& hypotheses = flag("hypotheses", "", "Also write the translations here");
+  TokenizeOptions bleu;
+  const int& chrf_word_order = flag("chrf_word_order", 0, "0: chrF; 2: chrF++, which counts words and pairs of them",
+                                    {.range = from_to(0, na::metrics::chrf_largest_word_order)});
+  DecodingOptions decoding;
+
+  void add_to(CLI::App& app) const {
+    Flags::add_to(app);
+    bleu.add_to(app);
+    decoding.add_to(app);
+  }
+};
+
+struct TranslateOptions : Flags {
+  const std::string& input = flag("input", "", "Translate this file, plain or gzip, instead of standard input");
+  const std::string& output = flag("output", "", "Write the translations here instead of to standard output");
+  const std::string& on_error =
+      flag("on_error", "stop",
+           "At a line that is not UTF-8 or longer than 1 MiB: stop behind the lines before it, or skip it: its "
+           "translation is an empty line",
+           {.among = {"stop", "skip"}});
+  DecodingOptions decoding;
+  const std::string& attention =
+      flag("attention", "", "Draw what the heads looked at in the source while they wrote one sentence: an SVG file",
+           {.group = "Attention"});
+  /// 0: the first that has text.
+  const long& attention_line = flag("attention_line", 0L, "The line of that sentence, from 1 [the first that has text]",
+                                    {.range = at_least(1), .group = "Attention", .shown = ""});
+  const int& attention_layer =
+      flag("attention_layer", -1, "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]",
+           {.group = "Attention", .shown = ""});
+
+  void add_to(CLI::App& app) const {
+    Flags::add_to(app);
+    decoding.add_to(app);
+  }
+};
 
 // The commands on backend B. Each returns the program's exit code and throws on errors.
 template <class B>

@@ -37,19 +37,16 @@ inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOp
 
 /// What defines a run of this program beside what all have in common.
 inline na::RunIdentity identity_of(const TrainOptions& options) {
-  na::RunIdentity run;
-  run.set("max_source_length", options.data.max_source_length);
-  run.set("max_target_length", options.data.max_target_length);
-  run.set("character_coverage", options.character_coverage);
-  run.set("no_bleu", !options.bleu);
-  run.set("tokenize", options.tokenize);
+  auto run = options.data.identity();
+  run.set(options.identity());
+  run.set(options.bleu.identity());
   return run;
 }
 
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
-  const auto batches = batch_options(options.data.batch, {.mini_batch_words = 1200}, options.training.seed);
+  const auto batches = batch_options(options.data.batch, 1200, options.training.seed);
   auto plan = plan_run<MarianFamily>(options.model, options.training, batches, identity_of(options));
   B backend = make_backend<B>(options.training.compute);
   const auto paths = corpus_paths(options.data, plan.evaluates);
@@ -89,12 +86,13 @@ int train(const TrainOptions& options) {
       with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
       with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), describe(backend).c_str());
 
-  const RunMetric bleu{{"bleu", options.bleu, "target_tokens_per_second"}, "BLEU", [&] {
+  const RunMetric bleu{{"bleu", !options.no_bleu, "target_tokens_per_second"}, "BLEU", [&] {
                          std::vector<std::string> lines;
                          for (auto& translation : translator.translate(validation_corpus.source))
                            lines.push_back(translation.text());
-                         return na::metrics::corpus_bleu(lines, validation_corpus.target,
-                                                         {.tokenizer = na::metrics::bleu_tokenizer(options.tokenize)})
+                         return na::metrics::corpus_bleu(
+                                    lines, validation_corpus.target,
+                                    {.tokenizer = na::metrics::bleu_tokenizer(options.bleu.tokenize)})
                              .score;
                        }};
   const RunFiles files{[&](const std::string& folder) {

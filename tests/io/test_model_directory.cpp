@@ -485,7 +485,7 @@ BOOST_AUTO_TEST_CASE(faults_are_the_files_or_the_callers) {
   how.num_beams = 4;
   BOOST_CHECK_NO_THROW(io::check_generation(how, read));
   how.min_length = -1;
-  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), ConfigError, says({"min_length must not be negative"}));
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), ConfigError, says({"min_length must be at least 0, not"}));
 }
 
 BOOST_AUTO_TEST_CASE(lists_of_tokens_come_back) {

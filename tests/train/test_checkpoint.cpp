@@ -57,6 +57,7 @@ struct Run {
     position.sequences = 68;
     position.run.set("learning_rate", 0.001);
     position.run.set("text", "Über \"alles\"");
+    position.run.set("model", "runs/\xE4\xFF");  // a path of the file system, in Latin-1
     position.seed = 0xfedcba9876543210u;
     position.best_metric = -1.0 / 3.0;
     position.best_step = 4;
@@ -129,6 +130,7 @@ BOOST_AUTO_TEST_CASE(comes_back) {
   BOOST_TEST((position.evaluations_without_gain == 3 && position.evaluation_due));
   BOOST_TEST((position.seconds == 12.3456789 && position.tokens == 5000000000 && position.sequences == 68));
   BOOST_TEST((*position.run.find("learning_rate") == "0.001" && *position.run.find("text") == "Über \"alles\""));
+  BOOST_TEST(*position.run.find("model") == "runs/\\xE4\\xFF");
   run.train(2);
   other.train(2);
   BOOST_TEST((other.state() == run.state()));

@@ -55,13 +55,13 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
   refuse({.schedule = {Schedule::Kind::Cosine, 5}}, {}, "a cosine schedule needs total_steps");
   refuse({.schedule = {Schedule::Kind::Constant, -5}}, {}, "-5 steps");
   for (const double bad : {std::nan(""), double(INFINITY), -1.0}) {
-    refuse({.learning_rate = bad}, {}, "the learning rate must be");
-    refuse({.label_smoothing = bad}, {}, "label smoothing must be");
-    refuse({.max_gradient_norm = bad}, {}, "the largest norm of a gradient must be");
-    refuse({}, {.beta1 = bad}, "Adam's betas must be");
-    refuse({}, {.beta2 = bad}, "Adam's betas must be");
-    refuse({}, {.epsilon = bad}, "Adam's epsilon must be");
-    refuse({}, {.weight_decay = bad}, "the weight decay must be");
+    refuse({.learning_rate = bad}, {}, "learning_rate must be");
+    refuse({.label_smoothing = bad}, {}, "label_smoothing_factor must be");
+    refuse({.max_gradient_norm = bad}, {}, "max_grad_norm must be");
+    refuse({}, {.beta1 = bad}, "adam_beta1 must be");
+    refuse({}, {.beta2 = bad}, "adam_beta2 must be");
+    refuse({}, {.epsilon = bad}, "adam_epsilon must be");
+    refuse({}, {.weight_decay = bad}, "weight_decay must be");
     refuse({}, {.rates = {{"*", bad}}}, "a factor on the learning rate must be");
     const SgdOptions sgd{.weight_decay = bad};
     BOOST_CHECK_THROW((TrainingStep<Model, Sgd<B>>(backend, model, {}, sgd)), ConfigError);

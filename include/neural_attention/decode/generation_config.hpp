@@ -2,13 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/knob.hpp"
 
 namespace neural_attention {
 
@@ -64,22 +64,64 @@ struct GenerationConfig {
   std::vector<UnsupportedSetting> unsupported = {};  ///< of that file
   std::string other_keys = {};  ///< what a file says beyond these, as a JSON object: written again when it is saved
 
+  /// How --help of programs calls the flags of a search, and those of how tokens are drawn.
+  static constexpr const char* search = "Search, as in generate(); what is not given: generation_config.json";
+  static constexpr const char* sampling = "Sampling";
+
+  /// Every key of generation_config.json that is a member here, and the seed.
+  static void knobs(auto&& use, auto&... configs) {
+    use(Knob("num_beams", "Beams of the search; 1: greedy", at_least(1)).flag(search), configs.num_beams...);
+    use(Knob("length_penalty", "A result scores sum of log p / length^this: above 0 for longer ones").flag(search),
+        configs.length_penalty...);
+    use(Knob("min_length", "Tokens before a result may end, the start token counted", at_least(0)).flag(search),
+        configs.min_length...);
+    use(Knob("max_length", "Tokens of a result at most, start and end counted", at_least(2)).flag(search),
+        configs.max_length...);
+    use(Knob("early_stopping",
+             "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none "
+             "can become better")
+            .flag(search),
+        configs.early_stopping...);
+    use(Knob("no_repeat_ngram_size", "No run of this many tokens occurs twice; 0: any may", at_least(0)).flag(search),
+        configs.no_repeat_ngram_size...);
+    use(Knob(
+            "num_return_sequences",
+            "Results a sentence. Above 1 each is a line of its own, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0",
+            at_least(1))
+            .flag(search),
+        configs.num_return_sequences...);
+    use(Knob("bad_words_ids", "Sequences of tokens that never occur"), configs.bad_words_ids...);
+    use(Knob("suppress_tokens", "Tokens that never occur"), configs.suppress_tokens...);
+    use(Knob("begin_suppress_tokens", "Tokens that are never the first"), configs.begin_suppress_tokens...);
+    use(Knob("renormalize_logits", "Probabilities sum to 1 again after tokens were ruled out"),
+        configs.renormalize_logits...);
+    use(token_knob("decoder_start_token_id", "What a result begins with"), configs.decoder_start_token_id...);
+    use(token_knob("eos_token_id", "What ends a result: a token, or a list of which each one does"),
+        configs.eos_token_id...);
+    use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
+    use(token_knob("forced_bos_token_id", "The first token behind the start"), configs.forced_bos_token_id...);
+    use(token_knob("forced_eos_token_id", "The only token allowed at the length limit"),
+        configs.forced_eos_token_id...);
+    use(Knob("do_sample", "Draw tokens at random instead of searching").flag(sampling), configs.do_sample...);
+    use(Knob("temperature", "Above 1: more even odds", above(0)).flag(sampling), configs.temperature...);
+    use(Knob("top_k", "Among the likeliest tokens only; 0: among all", at_least(0)).flag(sampling), configs.top_k...);
+    use(Knob("top_p", "Among the fewest tokens that have this probability together", above_up_to(0, 1)).flag(sampling),
+        configs.top_p...);
+    use(Knob("min_p", "Among tokens with at least this share of the likeliest one's probability", from_to(0, 1))
+            .flag(sampling),
+        configs.min_p...);
+    use(Knob("seed", "Of the draws").flag_alone(sampling), configs.seed...);
+  }
+
   bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }
 
   /// The first value that makes no sense or is not supported, as a sentence; empty where there is none. What the search
   /// does not use is not judged.
   std::string fault() const {
-    if (num_beams < 1) return "num_beams must be at least 1, not " + std::to_string(num_beams);
-    if (max_length < 2) return "max_length must be at least 2, not " + std::to_string(max_length);
-    if (min_length < 0) return "min_length must not be negative, but is " + std::to_string(min_length);
-    if (no_repeat_ngram_size < 0)
-      return "no_repeat_ngram_size must not be negative, but is " + std::to_string(no_repeat_ngram_size);
-    if (num_return_sequences < 1)
-      return "num_return_sequences must be at least 1, not " + std::to_string(num_return_sequences);
+    if (const auto fault = fault_of_ranges(); !fault.empty()) return fault;
     if (!do_sample && num_return_sequences > num_beams)
       return "num_return_sequences is " + std::to_string(num_return_sequences) + ", but only " +
              std::to_string(num_beams) + " beams are searched";
-    if (num_beams > 1 && !std::isfinite(length_penalty)) return "length_penalty must be a finite number";
     for (const auto& word : bad_words_ids)
       if (word.empty()) return "bad_words_ids holds an empty sequence";
     for (const auto& [name, token] :
@@ -103,13 +145,23 @@ struct GenerationConfig {
     return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
   }
 
+  std::string fault_of_ranges() const {
+    std::string fault;
+    knobs(
+        [&](const Knob& knob, const auto& value) {
+          const bool judged = knob.group == sampling                                ? do_sample
+                              : &value == static_cast<const void*>(&length_penalty) ? num_beams > 1
+                                                                                    : !knob.token;
+          if (judged && fault.empty()) fault = fault_of(knob, value);
+        },
+        *this);
+    return fault;
+  }
+
   std::string fault_of_sampling() const {
     if (num_beams > 1) return "do_sample needs num_beams 1: sampling along beams is not supported";
     constexpr double coldest = 1e-30;  // its inverse is far from float's largest number
-    if (!(temperature >= coldest && std::isfinite(temperature))) return "temperature must be at least 1e-30 and finite";
-    if (top_k < 0) return "top_k must not be negative, but is " + std::to_string(top_k);
-    if (!(top_p > 0.0 && top_p <= 1.0)) return "top_p must be in (0, 1]";
-    if (!(min_p >= 0.0 && min_p <= 1.0)) return "min_p must be in [0, 1]";
+    if (temperature < coldest) return "temperature must be at least 1e-30, not " + number_text(temperature);
     return {};
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -80,33 +81,50 @@ inline void read_new_tokens(const nlohmann::json& json, const char* key, int& va
   if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
 }
 
+/// As a file has it: false, true or "never". Keeps `value` where the key is missing or null.
+inline void read_early_stopping(const nlohmann::json& json, const char* key, EarlyStopping& value,
+                                const std::string& path) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return;
+  if (found->is_boolean())
+    value = found->get<bool>() ? EarlyStopping::Always : EarlyStopping::Heuristic;
+  else if (found->is_string() && found->get<std::string>() == "never")
+    value = EarlyStopping::Never;
+  else
+    throw FileError(path, std::string(key) + " must be true, false or \"never\"");
+}
+
+inline nlohmann::ordered_json in_json(EarlyStopping value) {
+  if (value == EarlyStopping::Never) return "never";
+  return value == EarlyStopping::Always;
+}
+
 /// What to_json does not write itself, as text.
 inline std::string other_generation_keys(nlohmann::json json) {
-  for (const char* key : {"num_beams",
-                          "num_return_sequences",
-                          "max_length",
-                          "max_new_tokens",
-                          "min_length",
-                          "min_new_tokens",
-                          "length_penalty",
-                          "no_repeat_ngram_size",
-                          "renormalize_logits",
-                          "decoder_start_token_id",
-                          "eos_token_id",
-                          "pad_token_id",
-                          "forced_bos_token_id",
-                          "forced_eos_token_id",
-                          "do_sample",
-                          "temperature",
-                          "top_k",
-                          "top_p",
-                          "min_p",
-                          "early_stopping",
-                          "bad_words_ids",
-                          "suppress_tokens",
-                          "begin_suppress_tokens"})
-    json.erase(key);
+  GenerationConfig::knobs([&](const Knob& knob) {
+    if (knob.in_file) json.erase(knob.name);
+  });
+  for (const char* key : {"max_new_tokens", "min_new_tokens"}) json.erase(key);
   return json.empty() ? std::string() : json.dump();
+}
+
+/// All keys with their values.
+inline nlohmann::ordered_json all_generation_keys(const GenerationConfig& config) {
+  nlohmann::ordered_json json;
+  GenerationConfig::knobs(
+      [&]<class T>(const Knob& knob, const T& value) {
+        if (!knob.in_file) return;
+        if constexpr (std::is_same_v<T, EarlyStopping>)
+          json[knob.name] = in_json(value);
+        else
+          json[knob.name] = value;
+      },
+      config);
+  if (!config.further_eos_token_ids.empty()) {
+    json["eos_token_id"] = std::vector<int>{config.eos_token_id};
+    for (const int token : config.further_eos_token_ids) json["eos_token_id"].push_back(token);
+  }
+  return json;
 }
 
 }  // namespace detail
@@ -117,38 +135,24 @@ inline std::string other_generation_keys(nlohmann::json json) {
 inline GenerationConfig generation_config(const nlohmann::json& json, const std::string& path,
                                           GenerationConfig config = {}) {
   if (!json.is_object()) throw FileError(path, "must hold a JSON object");
-  const auto read = [&]<class T>(const char* key, T& value) { value = get_or<T>(json, key, value, path); };
-  read("num_beams", config.num_beams);
-  read("num_return_sequences", config.num_return_sequences);
-  read("max_length", config.max_length);
+  GenerationConfig::knobs(
+      [&]<class T>(const Knob& knob, T& value) {
+        if (!knob.in_file) return;
+        if constexpr (std::is_same_v<T, EarlyStopping>) {
+          detail::read_early_stopping(json, knob.name, value, path);
+        } else if constexpr (std::is_same_v<T, int>) {
+          const bool several = static_cast<void*>(&value) == &config.eos_token_id;
+          if (knob.token)
+            detail::read_token(json, knob.name, value, path, several ? &config.further_eos_token_ids : nullptr);
+          else
+            value = get_or<int>(json, knob.name, value, path);
+        } else {
+          value = get_or<T>(json, knob.name, value, path);
+        }
+      },
+      config);
   detail::read_new_tokens(json, "max_new_tokens", config.max_length, path);
-  read("min_length", config.min_length);
   detail::read_new_tokens(json, "min_new_tokens", config.min_length, path);
-  read("length_penalty", config.length_penalty);
-  read("no_repeat_ngram_size", config.no_repeat_ngram_size);
-  read("renormalize_logits", config.renormalize_logits);
-  detail::read_token(json, "decoder_start_token_id", config.decoder_start_token_id, path);
-  detail::read_token(json, "eos_token_id", config.eos_token_id, path, &config.further_eos_token_ids);
-  detail::read_token(json, "pad_token_id", config.pad_token_id, path);
-  detail::read_token(json, "forced_bos_token_id", config.forced_bos_token_id, path);
-  detail::read_token(json, "forced_eos_token_id", config.forced_eos_token_id, path);
-  read("do_sample", config.do_sample);
-  read("temperature", config.temperature);
-  read("top_k", config.top_k);
-  read("top_p", config.top_p);
-  read("min_p", config.min_p);
-
-  if (const auto found = json.find("early_stopping"); found != json.end() && !found->is_null()) {
-    if (found->is_boolean())
-      config.early_stopping = found->get<bool>() ? EarlyStopping::Always : EarlyStopping::Heuristic;
-    else if (found->is_string() && found->get<std::string>() == "never")
-      config.early_stopping = EarlyStopping::Never;
-    else
-      throw FileError(path, "early_stopping must be true, false or \"never\"");
-  }
-  read("bad_words_ids", config.bad_words_ids);
-  read("suppress_tokens", config.suppress_tokens);
-  read("begin_suppress_tokens", config.begin_suppress_tokens);
   config.unsupported = detail::unsupported_generation(json);
   config.other_keys = detail::other_generation_keys(json);
   config.file = path;
@@ -168,36 +172,9 @@ inline nlohmann::ordered_json to_json(const GenerationConfig& config) {
   const auto others = parse_json(config.other_keys.empty() ? "{}" : config.other_keys, "other_keys of a config");
   nlohmann::ordered_json json;
   for (const auto& [key, value] : others.items()) json[key] = value;
-  const GenerationConfig usual;
-  const auto write = [&](const char* key, const auto& value, const auto& without) {
-    if (value != without) json[key] = value;
-  };
-  write("num_beams", config.num_beams, usual.num_beams);
-  write("num_return_sequences", config.num_return_sequences, usual.num_return_sequences);
-  json["max_length"] = config.max_length;
-  write("min_length", config.min_length, usual.min_length);
-  write("length_penalty", config.length_penalty, usual.length_penalty);
-  if (config.early_stopping == EarlyStopping::Always) json["early_stopping"] = true;
-  if (config.early_stopping == EarlyStopping::Never) json["early_stopping"] = "never";
-  write("no_repeat_ngram_size", config.no_repeat_ngram_size, usual.no_repeat_ngram_size);
-  write("bad_words_ids", config.bad_words_ids, usual.bad_words_ids);
-  write("suppress_tokens", config.suppress_tokens, usual.suppress_tokens);
-  write("begin_suppress_tokens", config.begin_suppress_tokens, usual.begin_suppress_tokens);
-  write("renormalize_logits", config.renormalize_logits, usual.renormalize_logits);
-  write("decoder_start_token_id", config.decoder_start_token_id, usual.decoder_start_token_id);
-  write("eos_token_id", config.eos_token_id, usual.eos_token_id);
-  if (!config.further_eos_token_ids.empty()) {
-    json["eos_token_id"] = std::vector<int>{config.eos_token_id};
-    for (const int token : config.further_eos_token_ids) json["eos_token_id"].push_back(token);
-  }
-  write("pad_token_id", config.pad_token_id, usual.pad_token_id);
-  write("forced_bos_token_id", config.forced_bos_token_id, usual.forced_bos_token_id);
-  write("forced_eos_token_id", config.forced_eos_token_id, usual.forced_eos_token_id);
-  write("do_sample", config.do_sample, usual.do_sample);
-  write("temperature", config.temperature, usual.temperature);
-  write("top_k", config.top_k, usual.top_k);
-  write("top_p", config.top_p, usual.top_p);
-  write("min_p", config.min_p, usual.min_p);
+  const auto all = detail::all_generation_keys(config), usual = detail::all_generation_keys({});
+  for (const auto& [key, value] : all.items())
+    if (key == "max_length" || value != usual.at(key)) json[key] = value;
   return json;
 }
 

@@ -53,11 +53,6 @@ struct ConfigKeys<MarianConfig> {
     same("decoder_start_token_id", "pad_token_id", "a decoder that starts with padding");
   }
 
-  static void read_own(const nlohmann::json& own, const std::string& path, MarianConfig& config) {
-    if (own.contains("xavier_init")) config.xavier_init = get<bool>(own, "xavier_init", path);
-  }
-  static nlohmann::ordered_json write_own(const MarianConfig& config) { return {{"xavier_init", config.xavier_init}}; }
-
   /// What Hugging Face's MarianConfig or PegasusConfig takes for keys that a config.json lacks.
   static MarianConfig hugging_face_defaults(bool pegasus) {
     MarianConfig config;

@@ -1,10 +1,10 @@
-// What the config.json files of all models have in common. A Config visits its keys; ConfigKeys<Config> knows the rest:
+// What the config.json files of all models have in common. A Config lists its keys (knobs); keys that Hugging Face does
+// not know stand with the projectors in the object "neural_attention", which it ignores. ConfigKeys<Config> knows the
+// rest:
 //   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
 //   derived(config)                 keys that follow from others
 //   of_a_new_model(config)          further keys of a model that was not read from a file
 //   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
-//   read_own(own, path, config), write_own(config): what "neural_attention" holds beside the projectors. Hugging Face
-//   ignores that key.
 //   hugging_face_defaults(pre_norm) the config whose values Hugging Face takes for keys that a file lacks
 #pragma once
 
@@ -72,7 +72,11 @@ inline bool names(const nlohmann::json& json, const ModelKind& kind, const std::
 /// The keys of a config.json that to_json does not make itself, as text.
 template <class Config>
 std::string other_config_keys(nlohmann::json json, const Config& config) {
-  Config::visit(config, [&](const char* key, const auto&) { json.erase(key); });
+  Config::knobs(
+      [&](const Knob& knob, const auto&) {
+        if (!knob.own) json.erase(knob.name);
+      },
+      config);
   const auto derived = ConfigKeys<Config>::derived(config);
   for (const auto& item : derived.items()) json.erase(item.key());
   for (const char* key : {"neural_attention", "dtype", "torch_dtype"}) json.erase(key);  // of the file that is written
@@ -81,17 +85,18 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
 
 template <class Config>
 void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
-  using Keys = ConfigKeys<Config>;
-  Config::visit(config, [&]<class T>(const char* key, T& member) {
-    if (!json.contains(key)) return;
-    if constexpr (std::is_same_v<T, Activation>)
-      member = activation_named(get<std::string>(json, key, path));
-    else
-      member = get<T>(json, key, path);
-  });
-  if (!json.contains("neural_attention")) return;
-  const auto& own = json.at("neural_attention");
-  Keys::read_own(own, path, config);
+  const auto nothing = nlohmann::json::object();
+  const auto& own = json.contains("neural_attention") ? json.at("neural_attention") : nothing;
+  Config::knobs(
+      [&]<class T>(const Knob& knob, T& member) {
+        const auto& object = knob.own ? own : json;
+        if (!object.contains(knob.name)) return;
+        if constexpr (std::is_same_v<T, Activation>)
+          member = activation_named(get<std::string>(object, knob.name, path));
+        else
+          member = get<T>(object, knob.name, path);
+      },
+      config);
   if (!own.contains("projectors")) return;
   for_each_role(
       [&](const char* role, ProjectorConfig& projector) {
@@ -123,14 +128,17 @@ nlohmann::ordered_json to_json(const Config& config) {
       json["architectures"] = {kind.architecture};
     }
   }
-  Config::visit(config, [&]<class T>(const char* key, const T& member) {
-    if constexpr (std::is_same_v<T, Activation>)
-      json[key] = name_of(member);
-    else
-      json[key] = member;
-  });
+  auto own = nlohmann::ordered_json::object();
+  Config::knobs(
+      [&]<class T>(const Knob& knob, const T& member) {
+        auto& value = (knob.own ? own : json)[knob.name];
+        if constexpr (std::is_same_v<T, Activation>)
+          value = name_of(member);
+        else
+          value = member;
+      },
+      config);
   json.update(Keys::derived(config));
-  auto own = Keys::write_own(config);
   for_each_role(
       [&](const char* role, const ProjectorConfig& projector) {
         own["projectors"][role] = {{"type", projector.type}, {"expansion", projector.expansion}};

@@ -32,9 +32,6 @@ struct ConfigKeys<RobertaConfig> {
                                 "; supported is \"absolute\": a table with a row for each position");
   }
 
-  static void read_own(const nlohmann::json&, const std::string&, RobertaConfig&) {}
-  static nlohmann::ordered_json write_own(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
-
   /// What Hugging Face's RobertaConfig takes for keys that a config.json lacks; roberta-base's own says otherwise.
   static RobertaConfig hugging_face_defaults(bool) {
     RobertaConfig config;

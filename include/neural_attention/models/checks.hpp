@@ -1,51 +1,40 @@
 // What all models check in their configs and batches, with messages that name the value.
 #pragma once
 
-#include <cmath>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::checks {
 
-/// Throws ConfigError where a size is not above 0.
-inline void positive(std::string_view name, int size) {
-  if (size <= 0) throw ConfigError(std::string(name) + " must be positive, not " + std::to_string(size));
-}
-
-/// Throws ConfigError where there are no layers or more than anyone trains: each takes memory on the host, too.
-inline void layers(std::string_view name, int count) {
-  constexpr int most = 4096;
-  positive(name, count);
-  if (count > most)
-    throw ConfigError(std::string(name) + " must be at most " + std::to_string(most) + ", not " +
-                      std::to_string(count));
-}
-
-/// Throws ConfigError where an integer of a config, other than the id of a token, is not above 0, or there are too many
-/// layers.
-template <class Config>
-void sizes(const Config& config) {
-  Config::visit(config, [](std::string_view name, const auto& value) {
-    if constexpr (std::is_same_v<decltype(value), const int&>) {
-      if (name.ends_with("_layers"))
-        layers(name, value);
-      else if (!name.ends_with("_token_id"))
-        positive(name, value);
-    }
-  });
-}
+/// Of how many layers there are: each takes memory on the host, too.
+inline constexpr Interval layers = from_to(1, 4096);
+/// Of dropout.
+inline constexpr Interval rate = from_below(0, 1);
 
 /// Throws ConfigError where a token is not in the vocabulary.
 inline void token(const char* name, int id, int vocabulary) {
   if (id < 0 || id >= vocabulary)
     throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
                       std::to_string(vocabulary));
+}
+
+/// Throws ConfigError naming the first value of a model's config that is out of its range, or a token that is not in
+/// the vocabulary.
+template <class Config>
+void knobs(const Config& config) {
+  require_ranges(config);
+  Config::knobs(
+      [&]<class T>(const Knob& knob, const T& value) {
+        if constexpr (std::is_same_v<T, int>)
+          if (knob.token) token(knob.name, value, config.vocab_size);
+      },
+      config);
 }
 
 /// Throws ConfigError where the hidden width of a projector of width `d` is none or too large.
@@ -78,20 +67,6 @@ inline void length(const char* what, int tokens, int positions) {
   if (tokens > positions)
     throw ShapeError(std::string("a ") + what + " of " + std::to_string(tokens) +
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
-}
-
-/// Throws ConfigError where a dropout rate of a config is outside [0, 1), or another real number negative or not
-/// finite.
-template <class Config>
-void rates(const Config& config) {
-  Config::visit(config, [](std::string_view name, const auto& value) {
-    if constexpr (std::is_same_v<decltype(value), const double&>) {
-      const bool rate = name.find("dropout") != std::string_view::npos;
-      if (!(value >= 0.0 && (rate ? value < 1.0 : std::isfinite(value))))
-        throw ConfigError(std::string(name) + " must be " + (rate ? "in [0, 1)" : "finite and not negative") +
-                          ", not " + number_text(value));
-    }
-  });
 }
 
 }  // namespace neural_attention::checks

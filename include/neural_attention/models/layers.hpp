@@ -105,7 +105,8 @@ class LayerStack {
 
   /// Throws ConfigError where there are none or too many.
   LayerStack(int count, const LayerConfig& config, bool recompute) {
-    checks::layers("the number of layers", count);
+    if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
+      throw ConfigError(fault);
     layers_.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) layers_.emplace_back(Element(config), recompute);
     if (config.norm_place == NormPlace::Pre) norm_.emplace(config.attention.d_model, config.norm_eps);

@@ -34,36 +34,41 @@ struct MarianConfig : Roles<ProjectorConfig> {
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
 
-  /// field(key, member) for every key of config.json that is a member.
-  static void visit(auto& self, auto&& field) {
-    field("vocab_size", self.vocab_size);
-    field("d_model", self.d_model);
-    field("encoder_layers", self.encoder_layers);
-    field("decoder_layers", self.decoder_layers);
-    field("encoder_attention_heads", self.encoder_attention_heads);
-    field("decoder_attention_heads", self.decoder_attention_heads);
-    field("encoder_ffn_dim", self.encoder_ffn_dim);
-    field("decoder_ffn_dim", self.decoder_ffn_dim);
-    field("max_position_embeddings", self.max_position_embeddings);
-    field("activation_function", self.activation_function);
-    field("dropout", self.dropout);
-    field("attention_dropout", self.attention_dropout);
-    field("activation_dropout", self.activation_dropout);
-    field("scale_embedding", self.scale_embedding);
-    field("init_std", self.init_std);
-    field("pad_token_id", self.pad_token_id);
-    field("eos_token_id", self.eos_token_id);
+  /// Every key of config.json that is a member here.
+  static void knobs(auto&& use, auto&... configs) {
+    use(Knob("vocab_size", "Entries of the joint vocabulary", at_least(1)), configs.vocab_size...);
+    use(Knob("d_model", "Width of the model", at_least(1)), configs.d_model...);
+    use(Knob("encoder_layers", "Layers of the encoder", checks::layers), configs.encoder_layers...);
+    use(Knob("decoder_layers", "Layers of the decoder", checks::layers), configs.decoder_layers...);
+    use(Knob("encoder_attention_heads", "Heads of an attention of the encoder", at_least(1)),
+        configs.encoder_attention_heads...);
+    use(Knob("decoder_attention_heads", "Heads of an attention of the decoder", at_least(1)),
+        configs.decoder_attention_heads...);
+    use(Knob("encoder_ffn_dim", "Hidden width of the encoder's feed-forward parts", at_least(1)),
+        configs.encoder_ffn_dim...);
+    use(Knob("decoder_ffn_dim", "Hidden width of the decoder's feed-forward parts", at_least(1)),
+        configs.decoder_ffn_dim...);
+    use(Knob("max_position_embeddings", "Tokens of a sentence at most", at_least(1)),
+        configs.max_position_embeddings...);
+    use(Knob("activation_function", "Of the feed-forward parts: swish, relu, gelu or mish"),
+        configs.activation_function...);
+    use(Knob("dropout", "Dropout of sums, embeddings included", checks::rate), configs.dropout...);
+    use(Knob("attention_dropout", "Dropout of attention's probabilities", checks::rate), configs.attention_dropout...);
+    use(Knob("activation_dropout", "Dropout behind the activation", checks::rate), configs.activation_dropout...);
+    use(Knob("scale_embedding", "Multiply embeddings by the root of d_model"), configs.scale_embedding...);
+    use(Knob("init_std", "Standard deviation of first weights", at_least(0)), configs.init_std...);
+    use(token_knob("pad_token_id", "Padding; the decoder starts with it"), configs.pad_token_id...);
+    use(token_knob("eos_token_id", "The end of a sentence"), configs.eos_token_id...);
+    use(Knob("xavier_init", "Begin Xavier-uniform, embeddings as N(0, 1/d_model)").not_of_hugging_face(),
+        configs.xavier_init...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    checks::sizes(*this);
+    checks::knobs(*this);
     checks::heads("encoder_attention_heads", d_model, encoder_attention_heads);
     checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
     checks::expansions(*this, d_model);
-    checks::token("pad_token_id", pad_token_id, vocab_size);
-    checks::token("eos_token_id", eos_token_id, vocab_size);
-    checks::rates(*this);
   }
 
   Initial embedding_initial() const {

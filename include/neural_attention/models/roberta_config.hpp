@@ -33,34 +33,35 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   /// The most tokens of a sequence, <s> and </s> included.
   int longest_sequence() const { return max_position_embeddings - pad_token_id - 1; }
 
-  /// field(key, member) for every key of config.json that is a member.
-  static void visit(auto& self, auto&& field) {
-    field("vocab_size", self.vocab_size);
-    field("hidden_size", self.hidden_size);
-    field("num_hidden_layers", self.num_hidden_layers);
-    field("num_attention_heads", self.num_attention_heads);
-    field("intermediate_size", self.intermediate_size);
-    field("max_position_embeddings", self.max_position_embeddings);
-    field("type_vocab_size", self.type_vocab_size);
-    field("hidden_act", self.hidden_act);
-    field("hidden_dropout_prob", self.hidden_dropout_prob);
-    field("attention_probs_dropout_prob", self.attention_probs_dropout_prob);
-    field("layer_norm_eps", self.layer_norm_eps);
-    field("initializer_range", self.initializer_range);
-    field("bos_token_id", self.bos_token_id);
-    field("pad_token_id", self.pad_token_id);
-    field("eos_token_id", self.eos_token_id);
+  /// Every key of config.json that is a member here.
+  static void knobs(auto&& use, auto&... configs) {
+    use(Knob("vocab_size", "Entries of the vocabulary", at_least(1)), configs.vocab_size...);
+    use(Knob("hidden_size", "Width of the model", at_least(1)), configs.hidden_size...);
+    use(Knob("num_hidden_layers", "Layers", checks::layers), configs.num_hidden_layers...);
+    use(Knob("num_attention_heads", "Heads of an attention", at_least(1)), configs.num_attention_heads...);
+    use(Knob("intermediate_size", "Hidden width of the feed-forward parts", at_least(1)), configs.intermediate_size...);
+    use(Knob("max_position_embeddings",
+             "Rows of the table of positions: pad_token_id + 1 more than a sequence may have", at_least(1)),
+        configs.max_position_embeddings...);
+    use(Knob("type_vocab_size", "Rows of the table of token types, of which the first is used", at_least(1)),
+        configs.type_vocab_size...);
+    use(Knob("hidden_act", "Of the feed-forward parts and the head: swish, relu, gelu or mish"), configs.hidden_act...);
+    use(Knob("hidden_dropout_prob", "Dropout of sums, embeddings included", checks::rate),
+        configs.hidden_dropout_prob...);
+    use(Knob("attention_probs_dropout_prob", "Dropout of attention's probabilities", checks::rate),
+        configs.attention_probs_dropout_prob...);
+    use(Knob("layer_norm_eps", "Added to the variance in LayerNorm", at_least(0)), configs.layer_norm_eps...);
+    use(Knob("initializer_range", "Standard deviation of first weights", at_least(0)), configs.initializer_range...);
+    use(token_knob("bos_token_id", "The beginning of a sequence"), configs.bos_token_id...);
+    use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
+    use(token_knob("eos_token_id", "The end of a sequence"), configs.eos_token_id...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    checks::sizes(*this);
+    checks::knobs(*this);
     checks::heads("num_attention_heads", hidden_size, num_attention_heads);
     checks::expansions(*this, hidden_size);
-    checks::token("bos_token_id", bos_token_id, vocab_size);
-    checks::token("pad_token_id", pad_token_id, vocab_size);
-    checks::token("eos_token_id", eos_token_id, vocab_size);
-    checks::rates(*this);
     if (longest_sequence() < 1)
       throw ConfigError("max_position_embeddings is " + std::to_string(max_position_embeddings) +
                         ", but the first position is row " + std::to_string(pad_token_id + 1));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/parameters.hpp"
@@ -31,6 +32,15 @@ struct AdamOptions {
   double weight_decay = 0.0;  ///< on matrices only: biases and LayerNorm parameters are never decayed
   bool decoupled = true;      ///< AdamW; false is Adam with an L2 term
   std::vector<RateRule> rates = {};
+
+  static void knobs(auto&& use, auto&... options) {
+    constexpr const char* group = "Training";
+    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(Knob("adam_beta1", "Decay of the first moment", from_below(0, 1)).flag(group).kept(), options.beta1...);
+    use(Knob("adam_beta2", "Decay of the second moment", from_below(0, 1)).flag(group).kept(), options.beta2...);
+    use(Knob("adam_epsilon", "Added to the root of the second moment", at_least(0)).flag(group).kept(),
+        options.epsilon...);
+  }
 };
 
 struct SgdOptions {
@@ -38,6 +48,13 @@ struct SgdOptions {
   bool nesterov = false;
   double weight_decay = 0.0;  ///< an L2 term, on matrices only
   std::vector<RateRule> rates = {};
+
+  static void knobs(auto&& use, auto&... options) {
+    constexpr const char* group = "Training";
+    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(Knob("momentum", "Of sgd; 0: none", from_below(0, 1)).flag(group).kept(), options.momentum...);
+    use(Knob("nesterov", "Nesterov's momentum for sgd").flag(group).kept(), options.nesterov...);
+  }
 };
 
 /// Throws ConfigError, naming `what`, for a number that is below 0 or not finite.
@@ -173,9 +190,7 @@ class Adam {
 
  private:
   static AdamOptions checked(AdamOptions options) {
-    for (const double beta : {options.beta1, options.beta2})
-      if (!(beta >= 0.0 && beta < 1.0)) throw ConfigError("Adam's betas must be in [0, 1), not " + number_text(beta));
-    require_at_least_zero("Adam's epsilon", options.epsilon);
+    require_ranges(options);
     return options;
   }
 
@@ -221,8 +236,7 @@ class Sgd {
 
  private:
   static SgdOptions checked(SgdOptions options) {
-    if (!(options.momentum >= 0.0 && options.momentum < 1.0))
-      throw ConfigError("SGD's momentum must be in [0, 1), not " + number_text(options.momentum));
+    require_ranges(options);
     if (options.nesterov && options.momentum == 0.0) throw ConfigError("Nesterov's SGD needs a momentum");
     return options;
   }

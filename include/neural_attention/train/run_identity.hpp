@@ -3,16 +3,20 @@
 // is evaluated, saved and logged, threads, folders) does not belong in it.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/quoted.hpp"
-#include "neural_attention/train/schedules.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention {
 
@@ -20,8 +24,10 @@ class RunIdentity {
  public:
   using Entry = std::pair<std::string, std::string>;
 
-  /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value.
+  /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value. Bytes that
+  /// are not UTF-8, as a path may have them, become `\xHH`: a checkpoint keeps text.
   void set(std::string_view name, std::string value) {
+    value = as_text(std::move(value));
     for (auto& entry : entries_)
       if (entry.first == name) {
         entry.second = std::move(value);
@@ -58,22 +64,40 @@ class RunIdentity {
   bool operator==(const RunIdentity&) const = default;
 
  private:
+  static std::string as_text(std::string value) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string text;
+    for (std::string_view rest = value; !rest.empty();) {
+      const auto length = utf8_length(rest);
+      if (length == 0) {
+        const auto byte = static_cast<unsigned char>(rest.front());
+        (text += "\\x") += digits[byte / 16];
+        text += digits[byte % 16];
+      } else {
+        text += rest.substr(0, length);
+      }
+      rest.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return text;
+  }
+
   std::vector<Entry> entries_;
 };
 
-/// As get_scheduler of Hugging Face's calls it.
-inline const char* name_of(Schedule::Kind kind) {
-  switch (kind) {
-    case Schedule::Kind::Constant:
-      return "constant";
-    case Schedule::Kind::Linear:
-      return "linear";
-    case Schedule::Kind::Cosine:
-      return "cosine";
-    case Schedule::Kind::InverseSquareRoot:
-      return "inverse_sqrt";
-  }
-  return "";
+/// The settings of a config that define a run, as its knobs say.
+template <class Config>
+RunIdentity kept_settings(const Config& config) {
+  RunIdentity run;
+  Config::knobs(
+      [&]<class T>(const Knob& knob, const T& value) {
+        if (!knob.defines_the_run) return;
+        if constexpr (std::is_enum_v<T>)
+          run.set(knob.name, name_of(value));
+        else
+          run.set(knob.name, value);
+      },
+      config);
+  return run;
 }
 
 /// Throws ConfigError for the first name of `now` whose value is another one in `stored`, that of `checkpoint`. A name

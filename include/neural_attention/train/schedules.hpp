@@ -47,4 +47,19 @@ struct Schedule {
   }
 };
 
+/// As get_scheduler of Hugging Face's calls it.
+inline const char* name_of(Schedule::Kind kind) {
+  switch (kind) {
+    case Schedule::Kind::Constant:
+      return "constant";
+    case Schedule::Kind::Linear:
+      return "linear";
+    case Schedule::Kind::Cosine:
+      return "cosine";
+    case Schedule::Kind::InverseSquareRoot:
+      return "inverse_sqrt";
+  }
+  return "";
+}
+
 }  // namespace neural_attention

@@ -117,11 +117,9 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   TrainerOptions with_total_steps(TrainerOptions options) {
-    if (options.accumulation < 1) throw ConfigError("gradient accumulation needs at least one batch a step");
+    require_ranges(options);
     if (!(options.epochs > 0.0) && options.max_steps <= 0)
       throw ConfigError("training needs epochs or max_steps above 0");
-    if (!(options.warmup_ratio >= 0.0 && options.warmup_ratio <= 1.0))
-      throw ConfigError("the share of the steps that warms up must be from 0 to 1");
     if (!validation_ && options.patience > 0)
       throw ConfigError("early stopping needs validation data: it compares evaluations");
     training_->begin_epoch(0);

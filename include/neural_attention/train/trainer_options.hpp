@@ -7,7 +7,9 @@
 #include <functional>
 #include <string>
 
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/train/run_identity.hpp"
+#include "neural_attention/train/schedules.hpp"
 #include "neural_attention/train/training_step.hpp"
 
 namespace neural_attention {
@@ -34,9 +36,35 @@ struct TrainerOptions {
   int save_total_limit = 2;   ///< last checkpoints kept, beside the best; 0 keeps all
   int patience = 0;           ///< evaluations without a better metric before the run ends; 0: never
   bool load_best = true;      ///< end with the parameters of the best evaluation
-  bool eval_on_start = false;  ///< also before the first step; not saved, and never the best
-  std::string output_dir;      ///< empty: nothing is saved
-  RunIdentity run = {};        ///< what defines the run beside these options, to be kept in its checkpoints
+  bool eval_on_start = false;   ///< also before the first step; not saved, and never the best
+  std::string output_dir = {};  ///< empty: nothing is saved
+  RunIdentity run = {};         ///< what defines the run beside these options, to be kept in its checkpoints
+
+  static void knobs(auto&& use, auto&... options) {
+    constexpr const char* group = "Training";
+    StepOptions::knobs(use, options.step...);
+    use(Knob("lr_scheduler_type", "linear, cosine, constant or inverse_sqrt").kept(), options.step.schedule.kind...);
+    use(Knob("warmup_steps", "Steps from 0 to the peak", at_least(0)).kept(), options.step.schedule.warmup_steps...);
+    use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
+        options.warmup_ratio...);
+    use(Knob("num_train_epochs", "Passes over the data", at_least(0)).flag(group), options.epochs...);
+    use(Knob("max_steps", "Optimizer steps instead; 0 or -1: epochs count", at_least(-1)).flag(group),
+        options.max_steps...);
+    use(Knob("gradient_accumulation_steps", "Batches of one optimizer step", at_least(1)).flag(group).kept(),
+        options.accumulation...);
+    use(Knob("eval_steps", "Steps between evaluations; 0: each epoch", at_least(0)).flag(group), options.eval_steps...);
+    use(Knob("eval_on_start", "Evaluate before the first step as well").flag(group), options.eval_on_start...);
+    use(Knob("save_steps",
+             "Steps between checkpoints beside those of the evaluations; 0: none or, without evaluations, each epoch",
+             at_least(0))
+            .flag(group),
+        options.save_steps...);
+    use(Knob("save_total_limit", "Checkpoints kept beside the best; 0 or -1: all", at_least(-1)).flag(group),
+        options.save_total_limit...);
+    use(Knob("early_stopping_patience", "Evaluations without gain before the run ends; 0: never", at_least(0))
+            .flag(group),
+        options.patience...);
+  }
 };
 
 struct StepEvent {
@@ -97,14 +125,9 @@ long planned_steps(Data& data, double epochs, int accumulation) {
 
 /// What of the options changes a run's numbers, and what `options.run` adds.
 inline RunIdentity identity_of(const TrainerOptions& options) {
-  RunIdentity run;
-  run.set("gradient_accumulation_steps", options.accumulation);
-  run.set("learning_rate", options.step.learning_rate);
-  run.set("lr_scheduler_type", name_of(options.step.schedule.kind));
-  run.set("warmup_ratio", options.warmup_ratio);  // the steps that follow from it change with the run's length
-  run.set("warmup_steps", options.warmup_ratio > 0.0 ? 0L : options.step.schedule.warmup_steps);
-  run.set("label_smoothing_factor", options.step.label_smoothing);
-  run.set("max_grad_norm", options.step.max_gradient_norm);
+  auto run = kept_settings(options);
+  if (options.warmup_ratio > 0.0)
+    run.set("warmup_steps", 0L);  // those that follow from it change with the run's length
   run.set(options.run);
   return run;
 }

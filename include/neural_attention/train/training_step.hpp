@@ -10,6 +10,7 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/pass.hpp"
@@ -25,12 +26,21 @@ struct StepOptions {
   double max_gradient_norm = 1.0;  ///< 0: no clipping
   std::uint64_t seed = 42;         ///< of the dropout masks
 
+  static void knobs(auto&& use, auto&... options) {
+    constexpr const char* group = "Training";
+    use(Knob("learning_rate", "Peak learning rate", at_least(0)).flag(group).kept(), options.learning_rate...);
+    use(Knob("label_smoothing_factor", "Share of the target spread over the vocabulary", from_below(0, 1))
+            .flag(group)
+            .kept(),
+        options.label_smoothing...);
+    use(Knob("max_grad_norm", "Clip gradients to this global norm; 0: never", at_least(0)).flag(group).kept(),
+        options.max_gradient_norm...);
+    use(Knob("seed", "Of initial weights, data order and dropout").flag(group), options.seed...);
+  }
+
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
-    require_at_least_zero("the learning rate", learning_rate);
-    require_at_least_zero("the largest norm of a gradient", max_gradient_norm);
-    if (!(label_smoothing >= 0.0 && label_smoothing < 1.0))
-      throw ConfigError("label smoothing must be at least 0 and below 1, not " + number_text(label_smoothing));
+    require_ranges(*this);
     schedule.validate();
   }
 };

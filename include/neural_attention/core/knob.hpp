@@ -1,0 +1,92 @@
+// Knob: what there is to say of one setting of a config. A config lists its settings in one place,
+//   static void knobs(auto&& use, auto&... configs) {
+//     use(Knob("dropout", "Rate of dropout", from_below(0, 1)), configs.dropout...);
+//     …
+//   }
+// and from the list follow checks, the keys of JSON files, the flags of programs with their help, what checkpoints
+// keep, and the reference page. `configs` are any number of configs whose members are walked side by side, also none.
+#pragma once
+
+#include <string>
+#include <type_traits>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/interval.hpp"
+
+namespace neural_attention {
+
+struct Knob {
+  const char* name;  ///< the key in files and, behind --, the flag
+  const char* help;
+  Interval range;                ///< of a number: what makes sense
+  const char* group = nullptr;   ///< of the flags in --help; null: programs have no flag for it
+  bool in_file = true;           ///< a key of the config's JSON file
+  bool own = false;              ///< one that Hugging Face does not know
+  bool token = false;            ///< the id of a token
+  bool defines_the_run = false;  ///< a training run is resumed with the same value
+
+  constexpr Knob(const char* key, const char* what_it_does, Interval sensible = {})
+      : name(key), help(what_it_does), range(sensible) {}
+
+  constexpr Knob flag(const char* in_group) const {
+    auto knob = *this;
+    knob.group = in_group;
+    return knob;
+  }
+  constexpr Knob flag_alone(const char* in_group) const {
+    auto knob = flag(in_group);
+    knob.in_file = false;
+    return knob;
+  }
+  constexpr Knob not_of_hugging_face() const {
+    auto knob = *this;
+    knob.own = true;
+    return knob;
+  }
+  constexpr Knob kept() const {
+    auto knob = *this;
+    knob.defines_the_run = true;
+    return knob;
+  }
+};
+
+/// The id of a token, of which a config checks that it is in the vocabulary.
+constexpr Knob token_knob(const char* name, const char* help) {
+  Knob knob(name, help);
+  knob.token = true;
+  return knob;
+}
+
+/// A number that `knob.range` is for.
+template <class T>
+inline constexpr bool is_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
+
+/// What is wrong with a value, in a sentence; empty where nothing is.
+template <class T>
+std::string fault_of(const Knob& knob, const T& value) {
+  if constexpr (is_number<T>) {
+    const auto number = static_cast<double>(value);
+    if (knob.range.contains(number)) return {};
+    const auto text = [&] {
+      if constexpr (std::is_integral_v<T>)
+        return std::to_string(value);
+      else
+        return number_text(value);
+    };
+    return std::string(knob.name) + " must be " + knob.range.words_against(number) + ", not " + text();
+  } else {
+    return {};
+  }
+}
+
+/// Throws ConfigError naming the first value of `config` that is out of its range.
+template <class Config>
+void require_ranges(const Config& config) {
+  Config::knobs(
+      [](const Knob& knob, const auto& value) {
+        if (const auto fault = fault_of(knob, value); !fault.empty()) throw ConfigError(fault);
+      },
+      config);
+}
+
+}  // namespace neural_attention
