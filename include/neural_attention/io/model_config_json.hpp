@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/nn/activation.hpp"
