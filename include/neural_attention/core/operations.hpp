@@ -56,7 +56,8 @@ template <class B, class... All>
 struct Instances<B, OperationList<All...>> {
   static const std::tuple<ResultOf<All> (B::*)(const All&)...> all;
 };
-/// @cond (Doxygen cannot read this definition)
+// Doxygen cannot read this definition.
+/// @cond
 template <class B, class... All>
 const std::tuple<ResultOf<All> (B::*)(const All&)...> Instances<B, OperationList<All...>>::all{
     &B::template run<All>...};
