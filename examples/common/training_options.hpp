@@ -68,7 +68,7 @@ struct TrainingOptions : Flags {
            {.range = from_to(0, 1)});
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
-            {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}}});
+            {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
   const std::string& optim =
       flag("optim", "adamw", "adamw, adam or sgd (weight decay as an L2 term in the latter two)", {.kept = true});
   const na::AdamOptions& adam =

@@ -48,8 +48,7 @@ struct TrainerOptions {
     use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
     use(Knob("num_train_epochs", "Passes over the data", at_least(0)).flag(group), options.epochs...);
-    use(Knob("max_steps", "Optimizer steps instead; 0 or -1: epochs count", at_least(-1)).flag(group),
-        options.max_steps...);
+    use(Knob("max_steps", "Optimizer steps instead; 0 or -1: epochs count").flag(group), options.max_steps...);
     use(Knob("gradient_accumulation_steps", "Batches of one optimizer step", at_least(1)).flag(group).kept(),
         options.accumulation...);
     use(Knob("eval_steps", "Steps between evaluations; 0: each epoch", at_least(0)).flag(group), options.eval_steps...);
