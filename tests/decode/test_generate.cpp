@@ -52,16 +52,19 @@ void check_greedy(bool pre_norm = false) {
   int ended = 0, cut = 0;
   std::set<Ids> different;
   for (const std::uint64_t seed : {1, 2, 3, 4}) {
-    Subject<B, P> subject(seed, 31, 1.6, pre_norm);
-    const auto all = sources(subject.vocabulary());
-    for (const int limit : {20, 1000}) {
-      const auto found = greedy(subject, all, limit);
-      const int longest = std::min(limit, positions + 1);
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        const auto expected = reference(subject, all[i], longest);
-        BOOST_TEST(found[i] == expected, boost::test_tools::per_element());
-        (static_cast<int>(found[i].size()) == longest - 2 ? cut : ended) += 1;
-        different.insert(found[i]);
+    // The residual sum of pre-norm layers favours the newest token, so hardly any sentence ends until most do.
+    for (const double end : pre_norm ? std::vector{1.6, 1.5 + double(seed)} : std::vector{1.6}) {
+      Subject<B, P> subject(seed, 31, end, pre_norm);
+      const auto all = sources(subject.vocabulary());
+      for (const int limit : {20, 1000}) {
+        const auto found = greedy(subject, all, limit);
+        const int longest = std::min(limit, positions + 1);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          const auto expected = reference(subject, all[i], longest);
+          BOOST_TEST(found[i] == expected, boost::test_tools::per_element());
+          (static_cast<int>(found[i].size()) == longest - 2 ? cut : ended) += 1;
+          different.insert(found[i]);
+        }
       }
     }
   }

@@ -36,7 +36,7 @@ template <class Stack>
 void check_decoding(const Stack& stack, const Pass<B>& pass, Rows<B> x, Rows<B> y, const DecodingStart<B>& start) {
   const int length = x.rows / start.rows;
   auto caches = stack.begin_decoding(pass, start);
-  BOOST_TEST(caches.size() == std::size_t{layers});
+  BOOST_TEST(caches.of.size() == std::size_t{layers});
   double largest = 0.0;
   for (int t = 0; t < length; ++t) {
     const auto newest = pass.saved.rows(start.rows, width);

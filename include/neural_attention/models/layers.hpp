@@ -103,6 +103,15 @@ class LayerStack {
     typename LayerNorm<B>::Saved norm;
   };
 
+  /// What the layers remember while they decode.
+  struct Caches {
+    std::vector<typename Element::Cache> of;
+
+    void reorder(B& backend, std::span<const int> parents) {
+      for (auto& cache : of) cache.reorder(backend, parents);
+    }
+  };
+
   /// Throws ConfigError where there are none or too many.
   LayerStack(int count, const LayerConfig& config, bool recompute) {
     if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
@@ -138,17 +147,16 @@ class LayerStack {
     return dy;
   }
 
-  using Caches = std::vector<typename Element::Cache>;
   Caches begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
     Caches caches;
-    caches.reserve(layers_.size());
-    for (const auto& layer : layers_) caches.push_back(layer.module().begin_decoding(pass, start));
+    caches.of.reserve(layers_.size());
+    for (const auto& layer : layers_) caches.of.push_back(layer.module().begin_decoding(pass, start));
     return caches;
   }
 
   /// The next token of each live row: x [n, d] holds the newest ones.
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches) const {
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].module().decode(pass, x, caches[i]);
+    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].module().decode(pass, x, caches.of[i]);
     typename LayerNorm<B>::Saved saved;
     return normed(pass, x, saved);
   }

@@ -39,14 +39,7 @@ class Marian {
   };
 
   /// What a decoder remembers of the tokens so far. A row is a sentence or, of several in one sentence, a beam.
-  struct DecoderState {
-    typename Decoder::Caches layers;
-
-    /// Row i becomes what row parents[i] was; the children of a row share its source.
-    void reorder(B& backend, std::span<const int> parents) {
-      for (auto& cache : layers) cache.reorder(backend, parents);
-    }
-  };
+  using DecoderState = typename Decoder::Caches;
 
   /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
   /// where the sizes make no sense.
@@ -236,8 +229,8 @@ typename Marian<B, P>::DecoderState Marian<B, P>::begin_decoding(const Pass<B>& 
                                                                  Saved& saved) const {
   const ArenaScope scope(pass.saved);
   const auto memory = encode(pass, batch, saved);
-  return {decoder_.begin_decoding(
-      pass, {batch.sentences(), batch.sentences() * rows_per_sentence, capacity, batch.source.offsets(), memory})};
+  return decoder_.begin_decoding(
+      pass, {batch.sentences(), batch.sentences() * rows_per_sentence, capacity, batch.source.offsets(), memory});
 }
 
 template <class B, class P>
@@ -247,7 +240,7 @@ void Marian<B, P>::decode_next(const Pass<B>& pass, std::span<const int> ids, st
   auto x = pass.saved.rows(static_cast<int>(ids.size()), config_.d_model);
   shared_.forward(pass, ids, embedding_factor(), Into::Write, x);
   positions_.add(pass, positions, x);
-  x = decoder_.decode(pass, x, state.layers);
+  x = decoder_.decode(pass, x, state);
   output_.logits(pass, shared_.weight, x, logits);
 }
 
