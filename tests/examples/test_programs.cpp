@@ -360,7 +360,7 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
 BOOST_AUTO_TEST_CASE(what_a_program_reads_it_does_not_write_to) {
   const auto model = small_model();
   write(folder / "words", "Hund\n");
-  for (const std::string read : {path("words"), model + "/vocab.json", model + "/model.safetensors"}) {
+  for (const std::string& read : {path("words"), model + "/vocab.json", model + "/model.safetensors"}) {
     const auto before = content(read);
     for (const std::string flag : {"--output", "--attention"})
       refuses(2, "translation", {"translate", "--model", model, "--bad_words", path("words"), flag, read},
