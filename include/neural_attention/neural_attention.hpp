@@ -2,6 +2,10 @@
 // This header brings the core on the CPU. Components that need other libraries are included by name: io/…, text/….
 #pragma once
 
+// clang-format off
+#include "neural_attention/core/language.hpp"  // first: it says in one line that a compiler is too old
+// clang-format on
+
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/multi_head.hpp"
 #include "neural_attention/attention/projectors.hpp"

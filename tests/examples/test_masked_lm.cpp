@@ -296,7 +296,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_missing_or_damaged) {
   refused(1, {"train", "--data", path("no_such_folder"), "--output_dir", path("out")}, {"no_such_folder", "train.txt"});
   refused(1, training("out", "4", {"--train_file", path("no_such.txt")}), {"no_such.txt"});
   write(folder / "short.txt", "One line.\n");
-  refused(2, training("out", "4", {"--validation_file", path("short.txt")}), {"too short", "32 tokens"});
+  refused(1, training("out", "4", {"--validation_file", path("short.txt")}), {"too short", "32 tokens"});
   write(folder / "broken.txt", "Good.\nBad \xFF.\n");
   refused(1, training("out", "4", {"--train_file", path("broken.txt")}), {"broken.txt", "line 2", "0xFF"});
   refused(1, {"fill", "--model", path("no_such_model"), "<mask>"}, {"no_such_model"});

@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(other_kinds_of_model_are_refused) {
   refused("is_decoder", true, {"other.json", "is_decoder"});
   refused("tie_word_embeddings", false, {"other.json", "tie_word_embeddings"});
   refused("position_embedding_type", "relative_key", {"other.json", "relative_key", "absolute"});
-  refused("hidden_size", 0, {"other.json", "hidden_size", "positive"});
+  refused("hidden_size", 0, {"other.json", "hidden_size must be at least 1, not 0"});
   refused("max_position_embeddings", 2, {"other.json", "max_position_embeddings is 2"});
   refused("hidden_act", "tanh", {"other.json", "tanh", "gelu"});
 }

@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention {
 
 template <class T>
