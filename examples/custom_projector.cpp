@@ -18,38 +18,53 @@ using Deep = na::Stack<B, na::Linear, na::Gelu, na::Linear>;
 template <class B>
 using Normed = na::Stack<B, na::Linear, na::RmsNorm, na::Mish, na::Linear>;
 
-// Free-form: y = W x + b + network(x), a linear map that a small network corrects. It owns nothing but its members;
-// what the forward pass keeps for the backward pass stands in Saved.
+// Free-form: y = W₃ (silu(W₁ x) · W₂ x), a gated network (Shazeer 2020, "GLU Variants Improve Transformer"). It owns
+// nothing but its members; what the forward pass keeps for the backward pass stands in Saved.
 template <class B>
-class Corrected {
+class Gated {
  public:
   struct Saved {
-    typename na::Linear<B>::Saved linear;
-    typename na::Neural<B>::Saved network;
+    typename na::Linear<B>::Saved gate, value, output;
+    typename na::Silu<B>::Saved silu;
+    na::Rows<B> opened, values;  // what is multiplied
   };
 
-  explicit Corrected(const na::ProjectorConfig& config) : linear_(config), network_(config) {}
+  explicit Gated(const na::ProjectorConfig& config)
+      : gate_(config.d_in, config.expansion * config.d_in, config.initial),
+        value_(config.d_in, config.expansion * config.d_in, config.initial),
+        output_(config.expansion * config.d_in, config.d_out, config.initial) {}
 
   // Names the members; parameters are then found, initialised, saved and trained without further code.
   static void visit(auto& self, auto&& visitor) {
-    visitor("linear", self.linear_);
-    visitor("network", self.network_);
+    visitor("gate", self.gate_);
+    visitor("value", self.value_);
+    visitor("output", self.output_);
   }
 
   na::Rows<B> forward(const na::Pass<B>& pass, na::Rows<B> x, Saved& saved) const {  // x [n, d_in], result [n, d_out]
-    const auto y = linear_.forward(pass, x, saved.linear);
-    pass.backend(na::ops::Add<B>{.x = network_.forward(pass, x, saved.network), .y = y});
-    return y;
+    saved.opened = silu_.forward(pass, gate_.forward(pass, x, saved.gate), saved.silu);
+    saved.values = value_.forward(pass, x, saved.value);
+    const auto product = pass.saved.rows(x.rows, saved.values.cols);
+    pass.backend(na::ops::Multiply<B>{.a = saved.opened, .b = saved.values, .y = product});
+    return output_.forward(pass, product, saved.output);
   }
 
-  // Given a dx the members add to it; the first one makes it where there is none. Both branches see the same dy.
+  // Given a dx the members add to it; the first one makes it where there is none. `settle` drops what lies between.
   na::Rows<B> backward(const na::Pass<B>& pass, na::Rows<B> dy, const Saved& saved, na::Rows<B> dx = {}) {
-    return network_.backward(pass, dy, saved.network, linear_.backward(pass, dy, saved.linear, dx));
+    const auto mark = pass.scratch.mark();
+    const auto dproduct = output_.backward(pass, dy, saved.output);
+    const auto dopened = pass.scratch.rows(dproduct.rows, dproduct.cols);
+    const auto dvalues = pass.scratch.rows(dproduct.rows, dproduct.cols);
+    pass.backend(na::ops::MultiplyBackward<B>{
+        .dy = dproduct, .a = saved.opened, .b = saved.values, .da = dopened, .db = dvalues});
+    const auto dgate = silu_.backward(pass, dopened, saved.silu);
+    const auto result = gate_.backward(pass, dgate, saved.gate, value_.backward(pass, dvalues, saved.value, dx));
+    return na::settle(pass, mark, dx, result);
   }
 
  private:
-  na::Linear<B> linear_;
-  na::Neural<B> network_;
+  na::Linear<B> gate_, value_, output_;
+  na::Silu<B> silu_;
 };
 
 constexpr int end_token = 0, pad_token = 11, token_count = 12;
@@ -114,13 +129,13 @@ bool proved(const char* name) {
 template <class B>
 int prove_and_compare(const examples::Compute& compute) {
   B backend = examples::make_backend<B>(compute);
-  if (!proved<Deep>("Deep") || !proved<Normed>("Normed") || !proved<Corrected>("Corrected")) return 1;
+  if (!proved<Deep>("Deep") || !proved<Normed>("Normed") || !proved<Gated>("Gated")) return 1;
   using enum examples::Align;
   examples::Table table({"projector", "parameters", "loss", "sorted"}, {left, right, right, right});
   compare<na::Linear>("Linear", backend, table);
   compare<Deep>("Deep", backend, table);
   compare<Normed>("Normed", backend, table);
-  compare<Corrected>("Corrected", backend, table);
+  compare<Gated>("Gated", backend, table);
   examples::print("\n" + table.text());
   return 0;
 }

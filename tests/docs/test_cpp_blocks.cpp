@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_SUITE(projectors)
 BOOST_AUTO_TEST_CASE(those_of_ones_own_have_right_gradients) {
   BOOST_TEST(proved<Deep>("Deep"));
   BOOST_TEST(proved<Normed>("Normed"));
-  BOOST_TEST(proved<Corrected>("Corrected"));
+  BOOST_TEST(proved<Gated>("Gated"));
 }
 
 BOOST_AUTO_TEST_CASE(a_linear_model_becomes_a_neural_one) {
