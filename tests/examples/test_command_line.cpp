@@ -451,10 +451,12 @@ BOOST_AUTO_TEST_CASE(go_where_links_lead_and_through_what_is_no_file) {
     BOOST_TEST(fs::is_symlink(folder / link));
     BOOST_TEST(content(folder / target) == expected);
   }
-  const auto streamed = run("translation", evaluating({"--hypotheses", "/dev/stdout"}));
+  // Some machines have no link there.
+  const std::string standard_output = fs::is_symlink("/dev/stdout") ? "/dev/stdout" : "/proc/self/fd/1";
+  const auto streamed = run("translation", evaluating({"--hypotheses", standard_output}));
   BOOST_TEST(streamed.code == 0, streamed.err);
   BOOST_TEST(streamed.out == expected + plain.out);
-  const auto lines = run("translation", translating({"--output", "/dev/stdout"}), content(folder / "data/valid.de"));
+  const auto lines = run("translation", translating({"--output", standard_output}), content(folder / "data/valid.de"));
   BOOST_TEST(lines.out == expected, lines.err);
   fs::create_symlink("circle", folder / "circle");
   refuses(1, "translation", evaluating({"--hypotheses", path("circle")}), {path("circle")});
