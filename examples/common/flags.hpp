@@ -23,7 +23,7 @@
 
 #include "common/ranges.hpp"
 #include "neural_attention/core/knob.hpp"
-#include "neural_attention/train/run_identity.hpp"
+#include "neural_attention/trainer/run_identity.hpp"
 
 namespace examples {
 

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "neural_attention/io/platform.hpp"
-#include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/data/lines.hpp"
 
 namespace examples {
 

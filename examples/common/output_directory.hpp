@@ -13,7 +13,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/platform.hpp"
-#include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/trainer/checkpoint.hpp"
 
 namespace examples {
 

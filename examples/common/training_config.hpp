@@ -9,8 +9,8 @@
 #include "common/ranges.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 
 namespace examples {
 

@@ -14,7 +14,7 @@
 #include "common/metric_rows.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 
 namespace examples {
 

@@ -12,7 +12,7 @@
 #include "common/flags.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/train/optimizers.hpp"
-#include "neural_attention/train/trainer_options.hpp"
+#include "neural_attention/trainer/trainer_options.hpp"
 
 namespace examples {
 

@@ -12,8 +12,8 @@
 #include "demo/corpus.hpp"
 #include "neural_attention/models/marian_config.hpp"
 #include "neural_attention/report/svg_chart.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 
 namespace examples {
 

@@ -9,7 +9,7 @@
 
 #include "common/german_english_grammar.hpp"
 #include "neural_attention/io/atomic_file.hpp"
-#include "neural_attention/text/load_corpus.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
 
 namespace examples {
 

@@ -13,8 +13,8 @@
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/neural_attention.hpp"
-#include "neural_attention/text/translation_data.hpp"
-#include "neural_attention/text/translator.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
+#include "neural_attention/text/services/translator.hpp"
 
 namespace examples {
 

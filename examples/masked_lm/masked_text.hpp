@@ -6,9 +6,9 @@
 
 #include "common/any_model.hpp"
 #include "masked_lm/options.hpp"
-#include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/masked_lm_data.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/masked_lm_data.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
 
 namespace examples {
 

@@ -18,7 +18,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/json_lines.hpp"
-#include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/data/lines.hpp"
 #include "results_report/metric.hpp"
 
 namespace examples {

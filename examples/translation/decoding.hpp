@@ -8,9 +8,9 @@
 
 #include "common/any_model.hpp"
 #include "common/output_file.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/translator.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/services/translator.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "translation/options.hpp"
 
 namespace examples {

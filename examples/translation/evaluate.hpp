@@ -10,7 +10,7 @@
 #include "common/progress.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
-#include "neural_attention/text/load_corpus.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
 #include "translation/decoding.hpp"
 #include "translation/options.hpp"
 

@@ -12,9 +12,9 @@
 #include "common/training_backend.hpp"
 #include "common/training_run.hpp"
 #include "neural_attention/metrics/bleu.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/translation_data.hpp"
-#include "neural_attention/text/translator.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
+#include "neural_attention/text/services/translator.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "translation/options.hpp"
 #include "translation/train_config.hpp"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "common/any_model.hpp"
-#include "neural_attention/text/load_corpus.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
 #include "translation/options.hpp"
 
 namespace examples {

@@ -1,5 +1,6 @@
 // NeuralAttention: transformers whose query, key, value and output projections are small neural networks.
-// This header brings the core on the CPU. Components that need other libraries are included by name: io/…, text/….
+// This header brings the core on the CPU. Components that need other libraries are included by name: io/…, trainer/…,
+// text/….
 #pragma once
 
 // clang-format off

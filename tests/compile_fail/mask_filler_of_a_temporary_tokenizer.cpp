@@ -1,8 +1,8 @@
 // expect: use of deleted function
 // A MaskFiller keeps a reference to its tokenizer: a temporary one would be gone before the first request.
 #include <neural_attention/neural_attention.hpp>
-#include <neural_attention/text/byte_bpe.hpp>
-#include <neural_attention/text/mask_filler.hpp>
+#include <neural_attention/text/services/mask_filler.hpp>
+#include <neural_attention/text/tokenizers/byte_bpe.hpp>
 
 namespace na = neural_attention;
 using Model = na::Roberta<na::Cpu<float>, na::LinearProjections>;

@@ -12,7 +12,7 @@
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
-#include "neural_attention/text/byte_bpe.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
 
 namespace fuzz {
 

@@ -23,11 +23,11 @@
 #include "neural_attention/io/roberta_config_json.hpp"
 #include "neural_attention/io/safetensors.hpp"
 #include "neural_attention/io/tensor_files.hpp"
-#include "neural_attention/text/iwslt.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/marian_vocabulary.hpp"
-#include "neural_attention/text/sentencepiece.hpp"
-#include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/text/data/iwslt.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
+#include "neural_attention/text/tokenizers/marian_vocabulary.hpp"
+#include "neural_attention/text/tokenizers/sentencepiece.hpp"
+#include "neural_attention/trainer/checkpoint.hpp"
 
 namespace fuzz {
 

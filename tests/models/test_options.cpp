@@ -11,8 +11,8 @@
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/text/masked_lm_data.hpp"
-#include "neural_attention/text/translation_data.hpp"
+#include "neural_attention/text/data/masked_lm_data.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
 #include "neural_attention/train/training_step.hpp"
 
 using namespace neural_attention;

@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/lines.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
 
 namespace {
 

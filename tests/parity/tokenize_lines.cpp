@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 
 namespace {
 

@@ -14,8 +14,8 @@
 #include "common/any_model.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 
 namespace {
 

@@ -1,11 +1,11 @@
-"""Writes include/neural_attention/text/nfc_tables.hpp, from Python's own Unicode data, and cases for its test."""
+"""Writes include/neural_attention/text/tokenizers/nfc_tables.hpp, from Python's own Unicode data, and cases for its test."""
 
 import json
 import random
 import sys
 import unicodedata
 
-HEADER = "include/neural_attention/text/nfc_tables.hpp"
+HEADER = "include/neural_attention/text/tokenizers/nfc_tables.hpp"
 CASES = "tests/golden/byte_bpe/nfc.json"
 HANGUL = range(0xAC00, 0xAC00 + 11172)
 

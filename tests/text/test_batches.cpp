@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/data/batches.hpp"
 
 #if defined(ZLIB_H) || defined(INCLUDE_NLOHMANN_JSON_HPP_)
 #error "batches of tokens need no package"

@@ -22,10 +22,10 @@
 
 #include "golden_file.hpp"
 #include "golden_hash.hpp"
-#include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/masking.hpp"
-#include "neural_attention/text/nfc.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/masking.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
+#include "neural_attention/text/tokenizers/nfc.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;

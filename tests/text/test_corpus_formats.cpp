@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/iwslt.hpp"
-#include "neural_attention/text/load_corpus.hpp"
-#include "neural_attention/text/tsv.hpp"
+#include "neural_attention/text/data/iwslt.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
+#include "neural_attention/text/data/tsv.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;

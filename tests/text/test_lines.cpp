@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/load_corpus.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
 #include "scratch.hpp"
 
 using namespace std::string_literals;

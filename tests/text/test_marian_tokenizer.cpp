@@ -19,9 +19,9 @@
 #include "golden_file.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/io/json_parser.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/sentencepiece.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
+#include "neural_attention/text/tokenizers/sentencepiece.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;

@@ -17,9 +17,9 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/roberta.hpp"
-#include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/mask_filler.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/services/mask_filler.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;

@@ -21,10 +21,10 @@
 
 #include "golden_file.hpp"
 #include "golden_hash.hpp"
-#include "neural_attention/text/byte_bpe.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/masked_lm_data.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/masked_lm_data.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/load_corpus.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/data/load_corpus.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "scratch.hpp"
 
 namespace text = neural_attention::text;

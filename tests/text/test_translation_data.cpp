@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
-#include "neural_attention/text/translation_data.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 
 using namespace neural_attention;
 using text::TranslationData;

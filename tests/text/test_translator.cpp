@@ -14,8 +14,8 @@
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/marian.hpp"
-#include "neural_attention/text/marian_tokenizer.hpp"
-#include "neural_attention/text/translator.hpp"
+#include "neural_attention/text/services/translator.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 
 using namespace neural_attention;
 using Lines = std::vector<std::string>;

@@ -16,7 +16,7 @@
 
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/data/batches.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "sanitized.hpp"
 

@@ -6,9 +6,9 @@
 #include <neural_attention/io/model_directory.hpp>
 #include <neural_attention/metrics/chrf.hpp>
 #include <neural_attention/neural_attention.hpp>
-#include <neural_attention/text/load_corpus.hpp>
-#include <neural_attention/text/marian_tokenizer.hpp>
-#include <neural_attention/text/translator.hpp>
+#include <neural_attention/text/data/load_corpus.hpp>
+#include <neural_attention/text/services/translator.hpp>
+#include <neural_attention/text/tokenizers/marian_tokenizer.hpp>
 #include <string>
 #include <vector>
 

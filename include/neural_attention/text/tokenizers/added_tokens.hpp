@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "neural_attention/core/white_space.hpp"
-#include "neural_attention/text/word_splitter.hpp"
+#include "neural_attention/text/tokenizers/word_splitter.hpp"
 
 namespace neural_attention::text {
 

@@ -11,7 +11,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/white_space.hpp"
-#include "neural_attention/text/batches.hpp"
+#include "neural_attention/text/data/batches.hpp"
 
 namespace neural_attention::text {
 

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/text/bpe_merges.hpp"
-#include "neural_attention/text/byte_level.hpp"
+#include "neural_attention/text/tokenizers/bpe_merges.hpp"
+#include "neural_attention/text/tokenizers/byte_level.hpp"
 
 namespace neural_attention::text {
 

@@ -24,7 +24,7 @@
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
-#include "neural_attention/text/sentencepiece_check.hpp"
+#include "neural_attention/text/tokenizers/sentencepiece_check.hpp"
 
 namespace neural_attention::text {
 

@@ -1,6 +1,6 @@
 // Checkpoints: what was written comes back; damaged files are refused; a full disk costs nothing that was there.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE train_checkpoint
+#define BOOST_TEST_MODULE trainer_checkpoint
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <functional>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/train/checkpoint.hpp"
+#include "neural_attention/trainer/checkpoint.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "neural_attention/core/knob.hpp"
-#include "neural_attention/train/run_identity.hpp"
 #include "neural_attention/train/schedules.hpp"
 #include "neural_attention/train/training_step.hpp"
+#include "neural_attention/trainer/run_identity.hpp"
 
 namespace neural_attention {
 

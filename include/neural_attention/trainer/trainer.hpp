@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/train/checkpoint.hpp"
-#include "neural_attention/train/run_folder.hpp"
-#include "neural_attention/train/trainer_options.hpp"
 #include "neural_attention/train/training_step.hpp"
+#include "neural_attention/trainer/checkpoint.hpp"
+#include "neural_attention/trainer/run_folder.hpp"
+#include "neural_attention/trainer/trainer_options.hpp"
 
 namespace neural_attention {
 

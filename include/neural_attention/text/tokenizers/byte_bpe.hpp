@@ -21,14 +21,14 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/text/added_tokens.hpp"
-#include "neural_attention/text/bpe_merges.hpp"
-#include "neural_attention/text/bpe_training.hpp"
-#include "neural_attention/text/byte_bpe_files.hpp"
-#include "neural_attention/text/byte_level.hpp"
-#include "neural_attention/text/nfc.hpp"
-#include "neural_attention/text/vocabulary_json.hpp"
-#include "neural_attention/text/word_splitter.hpp"
+#include "neural_attention/text/tokenizers/added_tokens.hpp"
+#include "neural_attention/text/tokenizers/bpe_merges.hpp"
+#include "neural_attention/text/tokenizers/bpe_training.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe_files.hpp"
+#include "neural_attention/text/tokenizers/byte_level.hpp"
+#include "neural_attention/text/tokenizers/nfc.hpp"
+#include "neural_attention/text/tokenizers/vocabulary_json.hpp"
+#include "neural_attention/text/tokenizers/word_splitter.hpp"
 
 namespace neural_attention::text {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/train/run_identity.hpp"
+#include "neural_attention/trainer/run_identity.hpp"
 
 namespace neural_attention {
 

@@ -11,7 +11,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/text/vocabulary_json.hpp"
+#include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
 

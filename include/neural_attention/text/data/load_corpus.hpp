@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/iwslt.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
-#include "neural_attention/text/tsv.hpp"
+#include "neural_attention/text/data/iwslt.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/parallel_corpus.hpp"
+#include "neural_attention/text/data/tsv.hpp"
 
 namespace neural_attention::text {
 

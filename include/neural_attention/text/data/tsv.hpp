@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/parallel_corpus.hpp"
 
 namespace neural_attention::text {
 

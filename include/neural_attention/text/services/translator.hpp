@@ -20,8 +20,8 @@
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/vocabulary_rows.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/services/vocabulary_rows.hpp"
 
 namespace neural_attention::text {
 

@@ -15,7 +15,7 @@
 #include "neural_attention/core/pass.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
-#include "neural_attention/text/vocabulary_rows.hpp"
+#include "neural_attention/text/services/vocabulary_rows.hpp"
 
 namespace neural_attention::text {
 

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "neural_attention/train/checkpoint_folder.hpp"
+#include "neural_attention/trainer/checkpoint_folder.hpp"
 
 namespace neural_attention {
 

@@ -16,7 +16,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
+#include "neural_attention/text/data/parallel_corpus.hpp"
 
 namespace neural_attention::text {
 

@@ -13,9 +13,9 @@
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/white_space.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/parallel_corpus.hpp"
-#include "neural_attention/text/xml_text.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/parallel_corpus.hpp"
+#include "neural_attention/text/data/xml_text.hpp"
 
 namespace neural_attention::text {
 

@@ -10,9 +10,9 @@
 
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/parameter_file.hpp"
-#include "neural_attention/train/checkpoint_folder.hpp"
 #include "neural_attention/train/optimizers.hpp"
-#include "neural_attention/train/training_position.hpp"
+#include "neural_attention/trainer/checkpoint_folder.hpp"
+#include "neural_attention/trainer/training_position.hpp"
 
 namespace neural_attention {
 

@@ -10,10 +10,10 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/masked_batch.hpp"
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/fingerprint.hpp"
-#include "neural_attention/text/masked_lm_blocks.hpp"
-#include "neural_attention/text/masking.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/data/fingerprint.hpp"
+#include "neural_attention/text/data/masked_lm_blocks.hpp"
+#include "neural_attention/text/data/masking.hpp"
 
 namespace neural_attention::text {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "neural_attention/core/utf8.hpp"
-#include "neural_attention/text/nfc_tables.hpp"
+#include "neural_attention/text/tokenizers/nfc_tables.hpp"
 
 namespace neural_attention::text {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "neural_attention/core/translation_batch.hpp"
-#include "neural_attention/text/batches.hpp"
-#include "neural_attention/text/fingerprint.hpp"
+#include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/data/fingerprint.hpp"
 
 namespace neural_attention::text {
 

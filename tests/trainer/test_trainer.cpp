@@ -1,7 +1,7 @@
 // The trainer: how long it runs, when it evaluates and saves, and that a run which is cut anywhere and resumed equals
 // one that is not, bit for bit.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE train_trainer
+#define BOOST_TEST_MODULE trainer_trainer
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -11,8 +11,8 @@
 
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/text/translation_data.hpp"
-#include "neural_attention/train/trainer.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
+#include "neural_attention/trainer/trainer.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;

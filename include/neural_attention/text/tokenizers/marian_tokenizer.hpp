@@ -18,8 +18,8 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/io/atomic_file.hpp"
-#include "neural_attention/text/marian_vocabulary.hpp"
-#include "neural_attention/text/sentencepiece.hpp"
+#include "neural_attention/text/tokenizers/marian_vocabulary.hpp"
+#include "neural_attention/text/tokenizers/sentencepiece.hpp"
 
 namespace neural_attention::text {
 

@@ -18,12 +18,12 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/text/added_tokens.hpp"
-#include "neural_attention/text/bpe_merges.hpp"
-#include "neural_attention/text/bpe_training.hpp"
-#include "neural_attention/text/byte_level.hpp"
-#include "neural_attention/text/lines.hpp"
-#include "neural_attention/text/vocabulary_json.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/tokenizers/added_tokens.hpp"
+#include "neural_attention/text/tokenizers/bpe_merges.hpp"
+#include "neural_attention/text/tokenizers/bpe_training.hpp"
+#include "neural_attention/text/tokenizers/byte_level.hpp"
+#include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
 
