@@ -1,32 +1,39 @@
-// The commands of a program, such as `translation train`: each has options, the flags that set them, and what it does.
+// A program with commands, such as `translation train`: each has options, the flags that set them, and what it does.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
+
+#include "common/command_line.hpp"
 
 namespace examples {
 
 class Commands {
  public:
-  explicit Commands(CLI::App& app) : app_(&app) { app.require_subcommand(1); }
+  Commands(const std::string& program, const std::string& description) : app_(description, program) {
+    app_.require_subcommand(1);
+  }
 
   /// `act` returns the program's exit code and throws on errors.
   template <class Options>
   void add(const char* name, const char* description, int (*act)(const Options&), const char* footer) {
     const auto options = std::make_shared<Options>();
-    auto* const command = app_->add_subcommand(name, description);
+    auto* const command = app_.add_subcommand(name, description);
     options->add_to(*command);
     command->footer(footer);
     commands_.push_back({command, [act, options] { return act(*options); }});
   }
 
-  /// Runs the command that was given, when the command line has been parsed.
-  int run() const {
-    for (const auto& command : commands_)
-      if (command.parser->parsed()) return command.run();
-    return 2;
+  /// Parses the command line and runs the command that it names. Returns the program's exit code.
+  int run(int argc, char** argv) {
+    return run_program(app_, argc, argv, [&] {
+      for (const auto& command : commands_)
+        if (command.parser->parsed()) return command.run();
+      return 2;
+    });
   }
 
  private:
@@ -35,7 +42,7 @@ class Commands {
     std::function<int()> run;
   };
 
-  CLI::App* app_;
+  CLI::App app_;
   std::vector<Command> commands_;
 };
 

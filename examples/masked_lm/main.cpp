@@ -1,17 +1,15 @@
 // masked_lm train | evaluate | fill: RoBERTa with linear or neural projections, on the CPU or a GPU.
-#include "common/command_line.hpp"
 #include "common/commands.hpp"
 #include "masked_lm/options.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  examples::Commands program(
+      "masked_lm",
       "Trains and runs masked language models whose query, key, value and output projections may be neural.\n"
       "  masked_lm train --data DIR --output_dir out --projector plain_neural\n"
       "  masked_lm evaluate --model out --text test.txt\n"
-      "  masked_lm fill --model out 'The capital of <mask> is Paris.'",
-      "masked_lm");
-  examples::Commands commands(app);
-  commands.add(
+      "  masked_lm fill --model out 'The capital of <mask> is Paris.'");
+  program.add(
       "train", "Train a model on text", examples::train_on_device,
       "The paper's arms, from nothing; and the paper's procedure on an existing model:\n"
       "  masked_lm train --data wikitext-2 --projector linear --output_dir out/linear\n"
@@ -19,10 +17,10 @@ int main(int argc, char** argv) {
       "  masked_lm train --data wikitext-2 --model roberta-base --projector plain_neural --init_projections fresh "
       "--learning_rate 5e-5 --per_device_train_batch_size 8 --output_dir out/paper\n"
       "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
-  commands.add("evaluate", "Perplexity of a model on a text", examples::evaluate_on_device,
-               "  masked_lm evaluate --model out --text test.txt.gz");
-  commands.add("fill", "The likeliest tokens in the place of <mask>", examples::fill_on_device,
-               "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
-               "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
-  return examples::run_program(app, argc, argv, [&] { return commands.run(); });
+  program.add("evaluate", "Perplexity of a model on a text", examples::evaluate_on_device,
+              "  masked_lm evaluate --model out --text test.txt.gz");
+  program.add("fill", "The likeliest tokens in the place of <mask>", examples::fill_on_device,
+              "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
+              "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
+  return program.run(argc, argv);
 }
