@@ -89,8 +89,8 @@ struct Group {
 };
 inline std::optional<Group> group_of(std::string_view line, const std::string& mount) {
   const auto first = line.find(':');
-  const auto second = first == line.npos ? line.npos : line.find(':', first + 1);
-  if (second == line.npos) return std::nullopt;
+  const auto second = first == std::string_view::npos ? std::string_view::npos : line.find(':', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
   const std::string controllers(line.substr(first + 1, second - first - 1)), name(line.substr(second + 1));
   if (controllers.empty()) return Group{mount, name};  // version 2
   if (("," + controllers + ",").find(",cpu,") == std::string::npos) return std::nullopt;

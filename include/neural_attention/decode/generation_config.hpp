@@ -118,7 +118,7 @@ struct GenerationConfig {
   /// The first value that makes no sense or is not supported, as a sentence; empty where there is none. What the search
   /// does not use is not judged.
   std::string fault() const {
-    if (const auto fault = fault_of_ranges(); !fault.empty()) return fault;
+    if (auto fault = fault_of_ranges(); !fault.empty()) return fault;
     if (!do_sample && num_return_sequences > num_beams)
       return "num_return_sequences is " + std::to_string(num_return_sequences) + ", but only " +
              std::to_string(num_beams) + " beams are searched";
@@ -128,7 +128,7 @@ struct GenerationConfig {
          {std::pair{"forced_bos_token_id", forced_bos_token_id}, std::pair{"forced_eos_token_id", forced_eos_token_id}})
       if (token >= 0 && contains(suppress_tokens, token))
         return std::string(name) + " is " + std::to_string(token) + ", which suppress_tokens rules out";
-    if (const auto fault = fault_of_sampling(); do_sample && !fault.empty()) return fault;
+    if (auto fault = fault_of_sampling(); do_sample && !fault.empty()) return fault;
     for (const auto& setting : unsupported)
       if (matters(setting.matters)) return setting.what;
     return {};

@@ -179,7 +179,7 @@ inline Chrf chrf_score(const ChrfStatistics& statistics, const ChrfOptions& opti
   options.validate();
   double precision = 0, recall = 0;
   int orders = 0;
-  for (std::size_t n = 0; n < static_cast<std::size_t>(chrf_character_order + options.word_order); ++n) {
+  for (std::size_t n = 0; n < std::size_t{chrf_character_order} + static_cast<std::size_t>(options.word_order); ++n) {
     if (statistics.hypothesis[n] == 0 || statistics.reference[n] == 0) continue;
     const auto matches = static_cast<double>(statistics.matches[n]);
     precision += matches / static_cast<double>(statistics.hypothesis[n]);

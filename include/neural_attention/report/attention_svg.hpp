@@ -157,8 +157,9 @@ inline std::string attention_map(const AttentionMapOptions& options, std::span<c
                                        pixels(scale_left + 11 * i) + " 42h11v12h-11z\"");
   svg += detail::text_at(scale_left + 11 * 11 + 6, 52, "1", "muted");
   for (std::size_t i = 0; i < panels.size(); ++i) {
-    const double x = margin + static_cast<double>(i % across) * (layout.width() + gap);
-    const double y = head_room + static_cast<double>(i / across) * (layout.height() + gap);
+    const auto row = i / across, column = i % across;
+    const double x = margin + static_cast<double>(column) * (layout.width() + gap);
+    const double y = head_room + static_cast<double>(row) * (layout.height() + gap);
     svg += "<g class=\"panel\" transform=\"translate(" + pixels(x) + " " + pixels(y) + ")\">\n" +
            detail::attention_panel(panels[i], sources, targets, layout) + "</g>\n";
   }

@@ -66,7 +66,7 @@ template <class B, Optimizer<B> O>
 TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, O& optimizer) {
   namespace names = checkpoint_detail;
   const auto path = directory + "/" + names::position_file;
-  const auto position = read_position(path);
+  auto position = read_position(path);
   require_whole_checkpoint(directory);
   if (position.optimizer != optimizer.name())
     throw FileError(path, "the checkpoint was made with the optimizer " + in_quotes(position.optimizer) + ", not " +

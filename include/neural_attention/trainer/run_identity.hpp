@@ -27,7 +27,7 @@ class RunIdentity {
   /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value. Bytes that
   /// are not UTF-8, as a path may have them, become `\xHH`: a checkpoint keeps text.
   void set(std::string_view name, std::string value) {
-    value = as_text(std::move(value));
+    value = as_text(value);
     for (auto& entry : entries_)
       if (entry.first == name) {
         entry.second = std::move(value);
@@ -64,7 +64,7 @@ class RunIdentity {
   bool operator==(const RunIdentity&) const = default;
 
  private:
-  static std::string as_text(std::string value) {
+  static std::string as_text(const std::string& value) {
     constexpr std::string_view digits = "0123456789ABCDEF";
     std::string text;
     for (std::string_view rest = value; !rest.empty();) {

@@ -23,7 +23,7 @@ class MaskedLmData {
 
   /// Sequences in which nothing can be masked are left out. `options.epoch` is set by begin_epoch. Throws ConfigError
   /// for options that make no sense or an id outside of the vocabulary, and TextError where all sequences are left out.
-  MaskedLmData(TokenSequences blocks, MaskingVocabulary vocabulary, const BatchOptions& options,
+  MaskedLmData(const TokenSequences& blocks, MaskingVocabulary vocabulary, const BatchOptions& options,
                const MaskingOptions& masking)
       : options_(options), masker_(std::move(vocabulary), masking) {
     const auto count = blocks.size();
@@ -39,9 +39,9 @@ class MaskedLmData {
   /// As above, for the vocabulary of `tokenizer`, as ByteBpe.
   template <class Tokenizer>
   requires requires(const Tokenizer& tokenizer) { tokenizer.mask_id(); }
-  MaskedLmData(TokenSequences blocks, const Tokenizer& tokenizer, const BatchOptions& options,
+  MaskedLmData(const TokenSequences& blocks, const Tokenizer& tokenizer, const BatchOptions& options,
                const MaskingOptions& masking)
-      : MaskedLmData(std::move(blocks), masking_vocabulary(tokenizer), options, masking) {}
+      : MaskedLmData(blocks, masking_vocabulary(tokenizer), options, masking) {}
 
   /// Plans the batches of `epoch` and draws its masks: the same ones every time.
   void begin_epoch(int epoch) {
