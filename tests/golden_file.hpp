@@ -54,6 +54,13 @@ class File {
     return result;
   }
 
+  /// The names of all tensors that begin with `prefix`.
+  std::vector<std::string> names(const std::string& prefix) const {
+    std::vector<std::string> result;
+    for (const auto& tensor : file_.tensors())
+      if (tensor.name.starts_with(prefix)) result.push_back(tensor.name);
+    return result;
+  }
   std::size_t size() const { return file_.tensors().size(); }
   /// Names that no test asked for.
   std::vector<std::string> unused() const {

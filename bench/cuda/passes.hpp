@@ -143,19 +143,18 @@ void optimizer(Bench<B>& b, const Shapes& shapes) {
   b.moves("norm and clipping", sizes, bytes,
           [&](int) { b.backend(ops::Clipping<B>{.gradient = gradient, .limit = 1.0, .outcome = outcome}); });
   b.moves("AdamW", sizes, 7 * bytes, [&](int i) {
-    b.backend(ops::Adam<B>{.how = {.learning_rate = 1e-9, .weight_decay = 0.01, .step = i + 1},
-                           .gradient = gradient,
-                           .value = value,
-                           .first_moment = first,
-                           .second_moment = second,
-                           .outcome = outcome});
+    b.backend(ops::Update<B, na::AdamRule>{.rule = {.learning_rate = 1e-9, .weight_decay = 0.01, .step = i + 1},
+                                           .gradient = gradient,
+                                           .value = value,
+                                           .moments = {first, second},
+                                           .outcome = outcome});
   });
   b.moves("SGD, momentum", sizes, 5 * bytes, [&](int) {
-    b.backend(ops::Sgd<B>{.how = {.learning_rate = 1e-9, .momentum = 0.9},
-                          .gradient = gradient,
-                          .value = value,
-                          .velocity = first,
-                          .outcome = outcome});
+    b.backend(ops::Update<B, na::SgdMomentumRule>{.rule = {.learning_rate = 1e-9, .momentum = 0.9},
+                                                  .gradient = gradient,
+                                                  .value = value,
+                                                  .moments = {first},
+                                                  .outcome = outcome});
   });
   if constexpr (!std::is_same_v<typename B::Scalar, Real>) {
     const auto rounded = arrays.uninitialized(1, n);

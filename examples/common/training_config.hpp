@@ -16,10 +16,6 @@ namespace examples {
 
 namespace na = neural_attention;
 
-template <class B>
-using TrainingOptimizer = na::OptimizerChoice<B, na::Adam, na::Sgd>;
-using OptimizerOptions = std::variant<na::AdamOptions, na::SgdOptions>;
-
 inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
   std::vector<na::RateRule> rules;
   for (const auto& pattern : flags.freeze) rules.push_back({pattern, 0.0});
@@ -35,19 +31,10 @@ inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
 }
 
 /// What --optim and its flags say, for any backend.
-inline OptimizerOptions optimizer_options(const TrainingOptions& flags) {
-  if (flags.optim == "sgd") {
-    auto sgd = flags.sgd;
-    sgd.weight_decay = flags.adam.weight_decay;
-    sgd.rates = rate_rules(flags);
-    return sgd;
-  }
-  if (flags.optim != "adamw" && flags.optim != "adam")
-    throw na::ConfigError("there is no optimizer '" + flags.optim + "'; known are adamw, adam, sgd");
-  auto adam = flags.adam;
-  adam.decoupled = flags.optim == "adamw";
-  adam.rates = rate_rules(flags);
-  return adam;
+inline na::AnyOptimizerOptions optimizer_options(const TrainingOptions& flags) {
+  auto options = flags.optimizers.of(flags.optim);
+  std::visit([&](auto& chosen) { chosen.rates = rate_rules(flags); }, options);
+  return options;
 }
 
 /// Whether a run evaluates, and so needs validation text. Throws ConfigError where flags contradict each other.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/compute.hpp"
@@ -45,6 +46,23 @@ inline na::Schedule::Kind named(const std::string& word) {
   throw na::ConfigError("there is no schedule '" + word + "'; known are linear, cosine, constant, inverse_sqrt");
 }
 
+/// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", of those that there are.
+inline std::string optimizers_in_words() {
+  std::string names, coupled;
+  const auto all = na::named_optimizers();
+  for (const auto& one : all) {
+    names.append(names.empty() ? "" : &one == &all.back() ? " or " : ", ").append(one.name);
+    if (!one.decoupled_decay) coupled.append(coupled.empty() ? "" : ", ").append(one.name);
+  }
+  return names + " (weight decay as an L2 term in " + coupled + ")";
+}
+
+inline na::OptionsOfAll<> usual_optimizers() {
+  na::OptionsOfAll<> usual;
+  std::get<na::AdamOptions>(usual.options) = {.beta2 = 0.98, .weight_decay = 0.01};
+  return usual;
+}
+
 struct TrainingOptions : Flags {
   explicit TrainingOptions(double usual_label_smoothing = 0.0)
       : Flags("Training"), label_smoothing(usual_label_smoothing) {}
@@ -69,11 +87,8 @@ struct TrainingOptions : Flags {
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
-  const std::string& optim =
-      flag("optim", "adamw", "adamw, adam or sgd (weight decay as an L2 term in the latter two)", {.kept = true});
-  const na::AdamOptions& adam =
-      knobs(na::AdamOptions{.beta2 = 0.98, .weight_decay = 0.01}, {.narrower = {{"adam_epsilon", above(0)}}});
-  const na::SgdOptions& sgd = knobs(na::SgdOptions{}, {.except = {"weight_decay"}});  ///< that of `adam` counts
+  const std::string& optim = flag("optim", "adamw", optimizers_in_words(), {.kept = true});
+  const na::OptionsOfAll<>& optimizers = knobs(usual_optimizers(), {.narrower = {{"adam_epsilon", above(0)}}});
   const std::string& eval_strategy =
       flag("eval_strategy", "",
            "no: train without validation text, to the last step; epoch or steps: evaluate so often [as --eval_steps "

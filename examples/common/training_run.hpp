@@ -23,7 +23,7 @@ namespace examples {
 /// All that can be known, and refused, before any text is read.
 struct RunPlan {
   na::TrainerOptions trainer;
-  OptimizerOptions optimizer;
+  na::AnyOptimizerOptions optimizer;
   bool evaluates;
   OutputDirectory output;
   std::string checkpoint = {};  ///< to go on with; empty: a new run
@@ -139,7 +139,7 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
     if (options.logging_steps > 0 && event.step % options.logging_steps == 0) log->add(event);
     return !interruption->requested();
   };
-  using Optimizer = TrainingOptimizer<typename Model::Backend>;
+  using Optimizer = na::AnyOptimizer<typename Model::Backend>;
   na::Trainer<Model, Data, Optimizer> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
                                               std::move(callbacks));
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);

@@ -10,11 +10,13 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/output_directory.hpp"
 #include "examples/translation_workplace.hpp"
+#include "neural_attention/train/optimizers.hpp"
 
 using namespace programs;
 
@@ -95,6 +97,7 @@ BOOST_AUTO_TEST_CASE(that_is_another_one_is_refused_by_name) {
   refused("--dropout", "0.5", {"dropout 0.1, not 0.5"});
   refused("--learning_rate", "0.1", {"learning_rate 0.001, not 0.1"});
   refused("--weight_decay", "0.1", {"weight_decay 0.01, not 0.1"});
+  refused("--optim", "sgd", {"optim adamw, not sgd"});
   refused("--seed", "7", {"seed 42, not 7"});
   refused("--max_target_length", "9", {"max_target_length 128, not 9"});
   refused("--tokenize", "char", {"tokenize 13a, not char"});
@@ -102,6 +105,24 @@ BOOST_AUTO_TEST_CASE(that_is_another_one_is_refused_by_name) {
   refused("--validation_source", path("data/valid.en"), {"validation data"});
   write(folder / "wide.json", R"({"d_model": 32, "encoder_layers": 1, "decoder_layers": 1})");
   refused("--config", path("wide.json"), {"checkpoint-6 was made with "});
+}
+
+BOOST_AUTO_TEST_CASE(ends_with_the_same_bytes_by_every_optimizer) {
+  std::set<std::string> models;
+  std::string known;
+  for (const auto& one : neural_attention::named_optimizers()) {
+    const std::string name(one.name);
+    const auto arguments = six_steps(name, {"--optim", name});
+    succeeds(arguments);
+    const auto whole = content(folder / name / "model.safetensors");
+    BOOST_TEST(models.insert(whole).second, name << " trains as another one does");
+    const auto state = nlohmann::json::parse(content(folder / name / "checkpoint-2/trainer_state.json"));
+    BOOST_TEST(state.at("run").at("optim") == name);
+    succeeds(resumed(path(name + "/checkpoint-2"), arguments));
+    BOOST_TEST((content(folder / name / "model.safetensors") == whole), name);
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  leaves_alone(2, six_steps("out", {"--optim", "adamax"}), {"there is no optimizer 'adamax'; known are " + known});
 }
 
 BOOST_AUTO_TEST_CASE(may_be_longer_and_save_more_often) {

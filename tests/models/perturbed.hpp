@@ -220,9 +220,9 @@ class Perturbed : public neural_attention::Cpu<double> {
   }
 
   // The moments and the step have some eight roundings, the new value one more.
-  void operator()(const ops::Adam<Base>& op) {
+  void operator()(const ops::Update<Base, neural_attention::AdamRule>& op) {
     Base::operator()(op);
-    perturb(op.value, [&](int r, int c) { return std::abs(op.value.row(r)[c]) + 8 * op.how.learning_rate; });
+    perturb(op.value, [&](int r, int c) { return std::abs(op.value.row(r)[c]) + 8 * op.rule.learning_rate; });
   }
 
  private:

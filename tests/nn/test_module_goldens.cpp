@@ -7,6 +7,8 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <variant>
 
 #include "attention/attention_module.hpp"
 #include "golden_file.hpp"
@@ -117,6 +119,15 @@ struct OneTensor {
   Parameter<B> tensor{1, columns("adam.basic.initial"), Initial::constant(0.0)};
   static void visit(auto& self, auto&& visitor) { visitor("tensor", self.tensor); }
 };
+
+/// The settings of `options` that the goldens of a case give.
+void read_settings(const std::string& name, auto& options) {
+  std::decay_t<decltype(options)>::knobs(
+      [&](const Knob& knob, auto& setting) {
+        setting = static_cast<std::decay_t<decltype(setting)>>(number(name + knob.name));
+      },
+      options);
+}
 
 /// The tensor after each step with the goldens' gradients.
 template <class O>
@@ -352,42 +363,25 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(training)
 
-BOOST_AUTO_TEST_CASE(adam) {
-  for (const std::string kind : {"adam.basic", "adam.l2", "adamw.decay", "adamw.no_decay"}) {
-    const auto name = kind + ".";
-    B backend(1);
-    OneTensor model;
-    ParameterStore<B> store(backend, model, true);
-    backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
-    AdamOptions options;
-    options.beta1 = number(name + "beta1");
-    options.beta2 = number(name + "beta2");
-    options.epsilon = number(name + "eps");
-    options.weight_decay = number(name + "weight_decay");
-    options.decoupled = kind.starts_with("adamw");
-    Adam<B> optimizer(backend, store, options);
-    compare(name + "values", values_of_steps(name, backend, model, store, optimizer));
-    const auto moment = [&](RowsOf<double> x) { return download(backend, x.columns(0, model.tensor.cols)); };
-    compare(name + "first_moment", moment(optimizer.first_moment()));
-    compare(name + "second_moment", moment(optimizer.second_moment()));
-    BOOST_TEST(optimizer.steps() == 5);
-  }
-}
-
-BOOST_AUTO_TEST_CASE(sgd) {
-  for (const std::string kind : {"sgd.plain", "sgd.momentum", "sgd.momentum_l2", "sgd.nesterov_l2"}) {
-    const auto name = kind + ".";
-    B backend(1);
-    OneTensor model;
-    ParameterStore<B> store(backend, model, true);
-    backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
-    Sgd<B> optimizer(backend, store,
-                     {.momentum = number(name + "momentum"),
-                      .nesterov = kind.starts_with("sgd.nesterov"),
-                      .weight_decay = number(name + "weight_decay")});
-    compare(name + "values", values_of_steps(name, backend, model, store, optimizer));
-    BOOST_TEST(optimizer.steps() == 5);
-    BOOST_TEST(optimizer.moments().size() == (kind == "sgd.plain" ? 0u : 1u));
+// The cases of an optimizer are those of the file that begin with its name; they name settings as flags do.
+BOOST_AUTO_TEST_CASE(optimizers) {
+  for (auto& [optimizer_name, options, decoupled] : named_optimizers()) {
+    std::set<std::string> cases;
+    for (const auto& tensor : goldens().names(std::string(optimizer_name) + "."))
+      cases.insert(tensor.substr(0, tensor.rfind('.') + 1));
+    BOOST_TEST(cases.size() >= 2u, optimizer_name);
+    for (const auto& name : cases) {
+      B backend(1);
+      OneTensor model;
+      ParameterStore<B> store(backend, model, true);
+      backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
+      std::visit([&](auto& how) { read_settings(name, how); }, options);
+      AnyOptimizer<B> optimizer(backend, store, options);
+      compare(name + "values", values_of_steps(name, backend, model, store, optimizer));
+      for (const auto& moment : optimizer.moments())
+        compare(name + moment.name, download(backend, moment.numbers.columns(0, model.tensor.cols)));
+      BOOST_TEST(optimizer.steps() == 5);
+    }
   }
 }
 
@@ -484,8 +478,7 @@ BOOST_AUTO_TEST_CASE(tensors_of_the_file_are_used) {
   attention::core().test_method();
   attention::multi_head().test_method();
   losses::cross_entropy().test_method();
-  training::adam().test_method();
-  training::sgd().test_method();
+  training::optimizers().test_method();
   training::clipping().test_method();
   for (const auto& name : goldens().unused()) BOOST_ERROR(name << " was not used");
   BOOST_TEST(goldens().size() > 200u);

@@ -272,6 +272,16 @@ def optimizers(g: Goldens) -> None:
         optimize(g, case, kind, settings)
 
 
+# Where an optimizer keeps its moments, and what the library calls them.
+MOMENTS = {
+    torch.optim.Adam: {"exp_avg": "first_moment", "exp_avg_sq": "second_moment"},
+    torch.optim.AdamW: {"exp_avg": "first_moment", "exp_avg_sq": "second_moment"},
+    torch.optim.SGD: {"momentum_buffer": "velocity"},
+}
+# The library's flags for PyTorch's settings.
+SETTINGS = {"lr": ("learning_rate",), "betas": ("adam_beta1", "adam_beta2"), "eps": ("adam_epsilon",)}
+
+
 def optimize(g: Goldens, case: str, kind: type, settings: dict) -> None:
     parameter = nn.Parameter(g.normal(7))
     initial = parameter.detach().clone()
@@ -285,13 +295,15 @@ def optimize(g: Goldens, case: str, kind: type, settings: dict) -> None:
         optimizer.step()
         steps.append(parameter.detach().clone())
     g.put(case, initial=initial, grads=grads, values=torch.stack(steps))
-    if "betas" in settings:
-        state = optimizer.state[parameter]
-        g.put(case, first_moment=state["exp_avg"], second_moment=state["exp_avg_sq"])
-        g.put(case, beta1=settings["betas"][0], beta2=settings["betas"][1], eps=settings["eps"])
-    else:
-        g.put(case, momentum=settings["momentum"])
-    g.put(case, learning_rate=settings["lr"], weight_decay=settings["weight_decay"])
+    state = optimizer.state[parameter]
+    for theirs, ours in MOMENTS[kind].items():
+        if state.get(theirs) is not None:
+            g.put(case, **{ours: state[theirs]})
+    if kind is torch.optim.SGD:
+        settings = {"nesterov": False, **settings}
+    for theirs, value in settings.items():
+        for ours, number in zip(SETTINGS.get(theirs, (theirs,)), np.atleast_1d(value)):
+            g.put(case, **{ours: float(number)})
 
 
 def clipping(g: Goldens) -> None:

@@ -71,7 +71,7 @@ struct Run {
   }
   std::vector<float> state() {
     std::vector<float> all;
-    for (const auto& rows : {store.values(), adam.first_moment(), adam.second_moment()}) {
+    for (const auto& rows : {store.values(), adam.moments().at(0).numbers, adam.moments().at(1).numbers}) {
       std::vector<float> host(static_cast<std::size_t>(rows.size()));
       backend(ops::Download<B>{.x = rows, .values = host});
       all.insert(all.end(), host.begin(), host.end());

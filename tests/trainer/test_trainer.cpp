@@ -142,24 +142,25 @@ using Steps = std::vector<long>;
 
 /// Cuts the run of `base` behind every step in turn and resumes it in a new process's place.
 template <class O = Adam<B>>
-void check_resume(const TrainerOptions& base, long expected_steps) {
+void check_resume(const TrainerOptions& base, long expected_steps,
+                  const typename O::Options& optimizer = optimizer_options<O>()) {
   Scratch whole_folder;
   auto options = base;
   options.output_dir = whole_folder.path.string();
-  SubjectWith<O> whole(options);
+  SubjectWith<O> whole(options, 5, optimizer);
   const auto whole_summary = whole.trainer.run();
   BOOST_TEST_REQUIRE(whole_summary.steps == expected_steps);
   for (long cut = 1; cut <= expected_steps; ++cut) {
     BOOST_TEST_CONTEXT("cut behind step " << cut) {
       Scratch scratch;
       options.output_dir = scratch.path.string();
-      SubjectWith<O> first(options);
+      SubjectWith<O> first(options, 5, optimizer);
       first.cancel_at = cut;
       const auto cancelled = first.trainer.run();
       BOOST_TEST((cancelled.cancelled && cancelled.steps == cut && !cancelled.stopped_early));
       BOOST_TEST(list_checkpoints(options.output_dir).back() == cut);
 
-      SubjectWith<O> second(options, 77);  // other first weights: all must come from the checkpoint
+      SubjectWith<O> second(options, 77, optimizer);  // other first weights: all must come from the checkpoint
       second.trainer.resume(checkpoint(scratch, cut));
       BOOST_TEST((second.state() == first.state()));
       const auto summary = second.trainer.run();
@@ -441,13 +442,16 @@ BOOST_AUTO_TEST_CASE(equals_uninterrupted_by_steps_with_one_batch_a_step) {
   check_resume(options, 10);
 }
 
-BOOST_AUTO_TEST_CASE(equals_uninterrupted_with_sgd) {
+BOOST_AUTO_TEST_CASE(equals_uninterrupted_with_every_optimizer) {
   check_resume<Sgd<B>>(options_for(), 12);
-  check_resume<OptimizerChoice<B, Adam, Sgd>>(options_for(), 12);
+  for (auto& [name, options, decoupled] : named_optimizers()) BOOST_TEST_CONTEXT(name) {
+      std::visit([](auto& how) { how.weight_decay = 0.01; }, options);
+      check_resume<AnyOptimizer<B>>(options_for(), 12, options);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(with_another_optimizer_is_refused) {
-  using Chosen = SubjectWith<OptimizerChoice<B, Adam, Sgd>>;
+  using Chosen = SubjectWith<AnyOptimizer<B>>;
   Scratch scratch;
   const auto options = options_for(scratch.path.string());
   Chosen first(options, 5, SgdOptions{});
@@ -467,6 +471,10 @@ BOOST_AUTO_TEST_CASE(with_another_optimizer_is_refused) {
   third.trainer.resume(directory);
   BOOST_TEST((third.state() == first.state()));
   BOOST_TEST((third.state().size() > first.parameters().size()));
+  for (const auto& [name, how, decoupled] : named_optimizers()) {
+    const auto its_name = std::visit([](const auto& its) { return std::string(its.name); }, how);
+    if (its_name != "sgd") check(Chosen(options, 6, how), {"trainer_state.json", "\"sgd\"", "\"" + its_name + "\""});
+  }
 }
 
 // Without momentum there are no moments: the optimizer's file is there, but empty.

@@ -1,5 +1,5 @@
-// Small value types that operations take: which activation, where a dropout mask comes from, how an optimizer moves
-// and by what.
+// Small value types that operations take: which activation, where a dropout mask comes from, what an optimizer step
+// found out.
 #pragma once
 
 #include "neural_attention/core/random.hpp"
@@ -37,26 +37,6 @@ struct SamplingShape {
   int top_k = 0;
   double top_p = 1.0;
   double min_p = 0.0;
-};
-
-/// Step `step` (from 1) of Adam as PyTorch defines it. With `decoupled` the weight decay is AdamW's, else it is an L2
-/// term in the gradient.
-struct AdamStep {
-  double learning_rate = 0.0;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0.0;
-  bool decoupled = true;
-  long step = 1;
-};
-
-/// A step of stochastic gradient descent as PyTorch defines it, with an L2 term and without dampening.
-struct SgdStep {
-  double learning_rate = 0.0;
-  double momentum = 0.0;
-  bool nesterov = false;
-  double weight_decay = 0.0;
 };
 
 /// What an optimizer step finds out. It lies in memory of the backend, where the operations of the step write and read

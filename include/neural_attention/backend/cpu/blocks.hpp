@@ -48,6 +48,24 @@ void store(T* out, std::ptrdiff_t n, F&& f) {
   }
 }
 
+/// Changes several runs of n elements at once: f(at, x…) gets their blocks, one of each run, and changes them; `at`
+/// reads further runs.
+template <class T, class F, class... Runs>
+void update(std::ptrdiff_t n, F&& f, T* first_run, Runs*... more_runs) {
+  const auto one = [&](auto at, auto&& write) {
+    const auto change = [&](Block<T> first, auto... more) {
+      f(at, first, more...);
+      write(first_run, first);
+      (write(more_runs, more), ...);
+    };
+    change(at(first_run), Block<T>(at(more_runs))...);
+  };
+  std::ptrdiff_t i = 0;
+  for (; i + block_size <= n; i += block_size)
+    one(WholeBlock<T>{i}, [i](T* run, const Block<T>& x) { Eigen::Map<Block<T>>(run + i) = x; });
+  if (i < n) one(PartBlock<T>{i, n - i}, [i, n](T* run, const Block<T>& x) { std::copy_n(x.data(), n - i, run + i); });
+}
+
 /// Σ f(…)[i] over i < n. Four sums run side by side, because one would wait for its own additions.
 template <class T, class F>
 T sum(std::ptrdiff_t n, F&& f) {

@@ -213,14 +213,9 @@ void compute(CudaDevice<T>& device, const ops::ClippingOf<T>& op) {
   cuda_backend::clipping(op.gradient, op.limit, sums, op.outcome, device.stream);
 }
 
-template <class T>
-void compute(CudaDevice<T>& device, const ops::AdamOf<T>& op) {
-  cuda_backend::adam(op.how, op.gradient, op.value, op.first_moment, op.second_moment, op.outcome, device.stream);
-}
-
-template <class T>
-void compute(CudaDevice<T>& device, const ops::SgdOf<T>& op) {
-  cuda_backend::sgd(op.how, op.gradient, op.value, op.velocity, op.outcome, device.stream);
+template <class T, class Rule>
+void compute(CudaDevice<T>& device, const ops::UpdateOf<T, Rule>& op) {
+  cuda_backend::update(op, device.stream);
 }
 
 template <class T>

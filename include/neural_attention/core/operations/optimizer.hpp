@@ -2,7 +2,11 @@
 // in memory of the backend.
 #pragma once
 
+#include <array>
+#include <cstddef>
+
 #include "neural_attention/core/operations/operation.hpp"
+#include "neural_attention/core/update_rules.hpp"
 
 namespace neural_attention::ops {
 
@@ -35,53 +39,35 @@ struct ClippingOf {
 template <class B>
 using Clipping = ClippingOf<typename B::Scalar>;
 
-/// With g the gradient, scaled as `outcome` says, m and v the moments and t the step:
-/// m = β₁ m + (1-β₁) g,  v = β₂ v + (1-β₂) g²,  value -= lr / (1-β₁ᵗ) · m / (√v / √(1-β₂ᵗ) + ε); weight decay as
-/// AdamStep says. Nothing changes where the outcome is not finite.
-template <class T>
-struct AdamOf {
-  static constexpr std::string_view name = "adam";
-  AdamStep how;
+/// One step of an update rule (core/update_rules.hpp): with the gradient, scaled as `outcome` says, it changes each
+/// value and its moments, which are as many as the rule has and all zeros before the first step. Nothing changes where
+/// the outcome is not finite.
+template <class T, class Rule>
+struct UpdateOf {
+  static constexpr std::string_view name = Rule::name;
+  Rule rule;
   RowsOf<RealOf<T>> gradient;
   RowsOf<RealOf<T>> value;
-  RowsOf<RealOf<T>> first_moment;
-  RowsOf<RealOf<T>> second_moment;
+  std::array<RowsOf<RealOf<T>>, Rule::moments.size()> moments = {};
   const StepOutcome* outcome;
 
   static void visit(auto& self, auto&& operand) {
     operand("gradient", Role::Read, self.gradient);
     operand("value", Role::Update, self.value);
-    operand("first_moment", Role::Update, self.first_moment);
-    operand("second_moment", Role::Update, self.second_moment);
+    std::size_t next = 0;
+    for (auto& moment : self.moments) operand(Rule::moments[next++], Role::Update, moment);
     operand("outcome", Role::Read, self.outcome);
   }
 };
-template <class B>
-using Adam = AdamOf<typename B::Scalar>;
+template <class B, class Rule>
+using Update = UpdateOf<typename B::Scalar, Rule>;
 
-/// With g the gradient, scaled as `outcome` says, plus weight decay, and μ the momentum: velocity = μ velocity + g,
-/// value -= lr · velocity, or with Nesterov value -= lr · (g + μ velocity). The velocity is all zeros before the first
-/// step; it may be none where the momentum is 0. Nothing changes where the outcome is not finite.
-template <class T>
-struct SgdOf {
-  static constexpr std::string_view name = "sgd";
-  SgdStep how;
-  RowsOf<RealOf<T>> gradient;
-  RowsOf<RealOf<T>> value;
-  RowsOf<RealOf<T>> velocity = {};
-  const StepOutcome* outcome;
-
-  static void visit(auto& self, auto&& operand) {
-    operand("gradient", Role::Read, self.gradient);
-    operand("value", Role::Update, self.value);
-    operand("velocity", Role::Update, self.velocity);
-    operand("outcome", Role::Read, self.outcome);
-  }
-};
-template <class B>
-using Sgd = SgdOf<typename B::Scalar>;
+template <class T, class... Rules>
+constexpr OperationList<UpdateOf<T, Rules>...> updates_by(UpdateRuleList<Rules...>) {
+  return {};
+}
 
 template <class T>
-using OptimizerOperations = OperationList<SquaredNormOf<T>, ClippingOf<T>, AdamOf<T>, SgdOf<T>>;
+using OptimizerOperations = decltype(OperationList<SquaredNormOf<T>, ClippingOf<T>>() + updates_by<T>(UpdateRules()));
 
 }  // namespace neural_attention::ops

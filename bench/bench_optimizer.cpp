@@ -1,5 +1,7 @@
-// One AdamW step, and the gradient norm for clipping, over all parameters as one flat view.
+// One step of each update rule, and the gradient norm for clipping, over all parameters as one flat view.
 #include <benchmark/benchmark.h>
+
+#include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "peaks.hpp"
@@ -28,26 +30,29 @@ void sizes(benchmark::internal::Benchmark* bench) {
   bench->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
-void adamw(benchmark::State& state) {
+template <class Rule>
+void update(benchmark::State& state) {
   Backend backend;
   const auto n = static_cast<int>(state.range(0));
-  const Flat gradient(backend, n, 0.5f), value(backend, n, 1.0f), first(backend, n, 0.0f), second(backend, n, 0.0f);
-  neural_attention::AdamStep step{.learning_rate = 3e-4, .weight_decay = 0.01, .step = 1};
+  const Flat gradient(backend, n, 0.5f), value(backend, n, 1.0f);
+  std::vector<Flat> kept;
   const neural_attention::StepOutcome outcome;
+  ops::Update<Backend, Rule> op{.rule = {}, .gradient = gradient.view, .value = value.view, .outcome = &outcome};
+  for (auto& moment : op.moments) moment = kept.emplace_back(backend, n, 0.0f).view;
+  op.rule.learning_rate = 3e-4;
+  op.rule.weight_decay = 0.01;
   for (auto _ : state) {
-    backend(ops::Adam<Backend>{.how = step,
-                               .gradient = gradient.view,
-                               .value = value.view,
-                               .first_moment = first.view,
-                               .second_moment = second.view,
-                               .outcome = &outcome});
+    backend(op);
     benchmark::ClobberMemory();
-    ++step.step;
+    if constexpr (requires { op.rule.step; }) ++op.rule.step;
   }
-  constexpr double reads_and_writes = 4 + 3;
-  bench::report_bytes(state, reads_and_writes * bytes(value.view), backend.threads());
+  bench::report_bytes(state, ops::bytes(op), backend.threads());
 }
-BENCHMARK(adamw)->Apply(sizes);
+
+template <class... Rules>
+void add_all(neural_attention::UpdateRuleList<Rules...>) {
+  (benchmark::RegisterBenchmark(Rules::name.data(), update<Rules>)->Apply(sizes), ...);
+}
 
 void squared_norm(benchmark::State& state) {
   Backend backend;
@@ -59,4 +64,9 @@ BENCHMARK(squared_norm)->Apply(sizes);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  add_all(neural_attention::UpdateRules());
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}

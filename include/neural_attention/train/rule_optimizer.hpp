@@ -1,0 +1,206 @@
+// An optimizer that moves the flat parameter store by an update rule (core/update_rules.hpp). Tensors with the same
+// rate and decay that lie side by side are updated in one pass.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/name_pattern.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/operations/optimizer.hpp"
+#include "neural_attention/core/parameters.hpp"
+
+namespace neural_attention {
+
+/// Tensors whose names match `pattern` learn at `factor` times the rate; 0 freezes them. The last match counts.
+struct RateRule {
+  std::string pattern;
+  double factor = 1.0;
+};
+
+/// Throws ConfigError, naming `what`, for a number that is below 0 or not finite.
+inline void require_at_least_zero(const char* what, double value) {
+  if (!(value >= 0.0) || std::isinf(value))
+    throw ConfigError(std::string(what) + " must be a number of at least 0, not " + number_text(value));
+}
+
+/// One number for each trained number, which an optimizer keeps between steps: [1, n] in the layout of the store.
+template <class B>
+struct Moment {
+  std::string name;
+  RowsOf<typename B::Real> numbers;
+};
+
+/// What trains: constructed from (B&, const ParameterStore<B>&, Options). `name` and `moments` are what checkpoints
+/// keep of it; `moments` has the same names in every run with the same options. `update` counts a step and changes the
+/// store's values as `outcome` says, which lies in memory of the backend; who calls it calls refresh() next.
+template <class O, class B>
+concept Optimizer = std::constructible_from < O,
+        B&, const ParameterStore<B>
+&, typename O::Options > &&requires(O optimizer, const O& fixed, const ParameterStore<B>& store, double number,
+                                    long steps, const StepOutcome* outcome) {
+  optimizer.update(store, number, outcome);
+  { fixed.name() } -> std::convertible_to<std::string_view>;
+  { fixed.moments() } -> std::same_as<std::vector<Moment<B>>>;
+  { fixed.steps() } -> std::same_as<long>;
+  optimizer.set_steps(steps);
+};
+
+/// A run of the store that is updated in one pass.
+struct UpdatePart {
+  int first;
+  int count;
+  double rate;  ///< factor on the learning rate
+  double weight_decay;
+};
+
+/// The parts that are not frozen. Throws ConfigError where a rule matches no tensor or a factor makes no sense, and for
+/// a model that was made for inference.
+template <class B>
+std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::vector<RateRule>& rates,
+                                     double weight_decay) {
+  store.require_gradients();
+  require_at_least_zero("the weight decay", weight_decay);
+  for (const auto& rule : rates) require_at_least_zero("a factor on the learning rate", rule.factor);
+  std::vector<UpdatePart> parts;
+  std::vector<bool> used(rates.size());
+  for (const auto& entry : store.entries()) {
+    if (!entry.trained) continue;
+    double rate = 1.0;
+    for (std::size_t i = 0; i < rates.size(); ++i)
+      if (matches(rates[i].pattern, entry.name)) {
+        rate = rates[i].factor;
+        used[i] = true;
+      }
+    if (rate == 0.0) continue;
+    const double decay = entry.vector ? 0.0 : weight_decay;
+    const auto first = static_cast<int>(entry.offset);
+    const auto count = static_cast<int>(entry.size());
+    if (!parts.empty() && parts.back().rate == rate && parts.back().weight_decay == decay &&
+        first - parts.back().first - parts.back().count < 16)
+      parts.back().count = first + count - parts.back().first;
+    else
+      parts.push_back({first, count, rate, decay});
+  }
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i]) throw ConfigError("no parameter's name matches the pattern '" + rates[i].pattern + "'");
+  return parts;
+}
+
+/// Memory of one moment, zero at first.
+template <class B>
+class MomentMemory {
+ public:
+  using Real = typename B::Real;
+
+  MomentMemory(B& backend, const ParameterStore<B>& store)
+      : memory_(backend.allocate(static_cast<std::size_t>(store.gradients().cols) * sizeof(Real))),
+        numbers_(static_cast<Real*>(memory_.data()), 1, store.gradients().cols) {
+    backend(ops::FillOf<Real>{.x = numbers_, .value = Real(0)});
+  }
+
+  RowsOf<Real> all() const { return numbers_; }
+  RowsOf<Real> part(const UpdatePart& part) const { return numbers_.columns(part.first, part.count); }
+
+ private:
+  typename B::Memory memory_;
+  RowsOf<Real> numbers_;
+};
+
+/// What the options of an optimizer are asked for in each step.
+struct UpdateStep {
+  double learning_rate = 0.0;
+  double weight_decay = 0.0;
+  long number = 1;  ///< from 1
+};
+
+namespace optimizer_detail {
+
+/// use(options), or where these are one of several kinds, use(the kind).
+template <class O, class Use>
+decltype(auto) with_options(const O& options, Use&& use) {
+  return use(options);
+}
+template <class... O, class Use>
+decltype(auto) with_options(const std::variant<O...>& options, Use&& use) {
+  return std::visit(use, options);
+}
+
+}  // namespace optimizer_detail
+
+/// `O` are options such as AdamOptions, or a std::variant of several for who chooses at run time. Options have `name`,
+/// which checkpoints keep, `rates`, `weight_decay`, validate(), and with_rule(step, use), which calls use(rule) with
+/// the rule of an UpdateStep, always of the same type for the same options.
+template <class B, class O>
+class RuleOptimizer {
+ public:
+  using Options = O;
+
+  /// Moments start at zero. Throws ConfigError as plan_updates does, and where an option makes no sense.
+  RuleOptimizer(B& backend, const ParameterStore<B>& store, O options)
+      : backend_(&backend), options_(checked(std::move(options))) {
+    with_options([&](const auto& how) {
+      parts_ = plan_updates(store, how.rates, how.weight_decay);
+      how.with_rule({}, [&]<class Rule>(const Rule&) {
+        for (const auto name : Rule::moments) moments_.push_back({name, MomentMemory<B>(backend, store)});
+      });
+    });
+  }
+
+  /// One update with the gradients of the store, scaled as `outcome` says; none where it is not finite.
+  void update(const ParameterStore<B>& store, double learning_rate, const StepOutcome* outcome) {
+    ++steps_;
+    for (const auto& part : parts_) {
+      const auto run = [&]<class Rule>(const Rule& rule) {
+        ops::Update<B, Rule> op{.rule = rule,
+                                .gradient = store.gradients().columns(part.first, part.count),
+                                .value = store.values().columns(part.first, part.count),
+                                .outcome = outcome};
+        auto kept = moments_.begin();
+        for (auto& moment : op.moments) moment = (kept++)->memory.part(part);
+        (*backend_)(op);
+      };
+      with_options([&](const auto& how) {
+        how.with_rule({learning_rate * part.rate, part.weight_decay, steps_}, run);
+      });
+    }
+  }
+
+  std::string_view name() const {
+    return with_options([]<class How>(const How&) -> std::string_view { return How::name; });
+  }
+  std::vector<Moment<B>> moments() const {
+    std::vector<Moment<B>> all;
+    for (const auto& kept : moments_) all.push_back({std::string(kept.name), kept.memory.all()});
+    return all;
+  }
+  long steps() const { return steps_; }
+  void set_steps(long steps) { steps_ = steps; }
+
+ private:
+  struct Kept {
+    std::string_view name;
+    MomentMemory<B> memory;
+  };
+
+  static O checked(O options) {
+    optimizer_detail::with_options(options, [](const auto& how) { how.validate(); });
+    return options;
+  }
+  decltype(auto) with_options(auto&& use) const { return optimizer_detail::with_options(options_, use); }
+
+  B* backend_;
+  O options_;
+  std::vector<UpdatePart> parts_;
+  std::vector<Kept> moments_;
+  long steps_ = 0;
+};
+
+}  // namespace neural_attention
