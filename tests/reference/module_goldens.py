@@ -272,11 +272,29 @@ def optimizers(g: Goldens) -> None:
         optimize(g, case, kind, settings)
 
 
+class Lion(torch.optim.Optimizer):
+    """The published formula (Chen et al. 2023, algorithm 2): the weights decay first, the momentum is renewed last."""
+
+    def __init__(self, parameters, lr: float, betas: tuple, weight_decay: float, foreach: bool = False):
+        super().__init__(parameters, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            rate, (beta1, beta2) = group["lr"], group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                p.mul_(1 - rate * group["weight_decay"])
+                p.sub_(rate * torch.sign(beta1 * m + (1 - beta1) * p.grad))
+                m.copy_(beta2 * m + (1 - beta2) * p.grad)
+
+
 # Where an optimizer keeps its moments, and what the library calls them.
 MOMENTS = {
     torch.optim.Adam: {"exp_avg": "first_moment", "exp_avg_sq": "second_moment"},
     torch.optim.AdamW: {"exp_avg": "first_moment", "exp_avg_sq": "second_moment"},
     torch.optim.SGD: {"momentum_buffer": "velocity"},
+    Lion: {"m": "momentum"},
 }
 # The library's flags for PyTorch's settings.
 SETTINGS = {"lr": ("learning_rate",), "betas": ("adam_beta1", "adam_beta2"), "eps": ("adam_epsilon",)}
@@ -301,8 +319,9 @@ def optimize(g: Goldens, case: str, kind: type, settings: dict) -> None:
             g.put(case, **{ours: state[theirs]})
     if kind is torch.optim.SGD:
         settings = {"nesterov": False, **settings}
+    flags = SETTINGS | ({"betas": ("lion_beta1", "lion_beta2")} if kind is Lion else {})
     for theirs, value in settings.items():
-        for ours, number in zip(SETTINGS.get(theirs, (theirs,)), np.atleast_1d(value)):
+        for ours, number in zip(flags.get(theirs, (theirs,)), np.atleast_1d(value)):
             g.put(case, **{ours: float(number)})
 
 
@@ -396,6 +415,9 @@ def main() -> None:
     for part in (simple_modules, attention, cross_entropy, positions, optimizers, clipping):
         part(goldens)
     further_modules(Goldens(20241, goldens.tensors))
+    lion = Goldens(20242, goldens.tensors)
+    optimize(lion, "lion.decay", Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1))
+    optimize(lion, "lion.no_decay", Lion, dict(lr=0.003, betas=(0.95, 0.98), weight_decay=0.0))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "modules.safetensors"
     save_file(goldens.tensors, str(path))

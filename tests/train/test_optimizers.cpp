@@ -312,6 +312,52 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(lion)
+
+// Of a constant gradient all steps are alike; of one that turns, the momentum decides how long the old way is kept.
+BOOST_AUTO_TEST_CASE(goes_by_the_sign_of_momentum_and_gradient) {
+  B backend{1};
+  Model model;
+  ParameterStore<B> store(backend, model, true);
+  store.initialise(3);
+  Lion<B> optimizer(backend, store, {.rates = {{"*.c.*", 2.0}}});
+  const std::vector<std::string> tensors = {"layers.0.a.weight", "layers.1.c.weight"};
+  const auto first_of = [&](const std::string& name) {
+    std::vector<double> host(static_cast<std::size_t>(store.find(name)->size()));
+    backend(ops::Download<B>{.x = store.value(*store.find(name)), .values = host});
+    return host.front();
+  };
+  const auto step = [&](double gradient) {
+    for (const auto& entry : store.entries())
+      if (entry.trained) backend(ops::Fill<B>{.x = store.gradient(entry), .value = gradient});
+    const double a = first_of(tensors[0]), c = first_of(tensors[1]);
+    optimizer.update(store, 0.1, &unclipped);
+    const double moved = first_of(tensors[0]) - a;
+    BOOST_TEST(std::abs(first_of(tensors[1]) - c - 2 * moved) < 1e-14);
+    return moved;
+  };
+  BOOST_TEST(step(0.0) == 0.0);  // sign(0)
+  for (const double size : {1e-300, 3.0, 1e-9, 1e9}) BOOST_TEST(near(step(size), -0.1));
+  // m = 1e7 and more: the step turns with a gradient that is 9 times as large.
+  BOOST_TEST(near(step(-1e6), -0.1));
+  BOOST_TEST(near(step(-1e9), 0.1));
+  BOOST_TEST(optimizer.steps() == 7);
+  BOOST_TEST((optimizer.name() == "lion" && optimizer.moments().size() == 1u));
+  BOOST_TEST(optimizer.moments().front().name == "momentum");
+}
+
+BOOST_AUTO_TEST_CASE(options_that_make_no_sense) {
+  B backend{1};
+  Model model;
+  ParameterStore<B> store(backend, model, true);
+  for (const double bad : {-0.1, 1.0, std::nan("")}) {
+    BOOST_CHECK_THROW(Lion<B>(backend, store, {.beta1 = bad}), ConfigError);
+    BOOST_CHECK_THROW(Lion<B>(backend, store, {.beta2 = bad}), ConfigError);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(list)
 
 BOOST_AUTO_TEST_CASE(gives_options_by_name) {

@@ -12,6 +12,7 @@
 #include <cassert>
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
 #include "neural_attention/core/language.hpp"
 
@@ -114,10 +115,58 @@ struct SgdMomentumRule {
   };
 };
 
+namespace update_rule_detail {
+
+/// -1, 0 or 1, as PyTorch's sign. Of an array by what vector units have: a number but 0, times 2²⁰⁰ or more, is at
+/// least 1 in size, the smallest one as well.
+template <class T, class X>
+constexpr X sign(const X& x) {
+  if constexpr (std::is_same_v<X, T>) {
+    return static_cast<T>(x > T(0)) - static_cast<T>(x < T(0));
+  } else {
+    constexpr T large = std::is_same_v<T, float> ? T(0x1p100f) : T(0x1p600);
+    return (x * large * large).max(T(-1)).min(T(1));
+  }
+}
+
+}  // namespace update_rule_detail
+
+/// Lion (Chen et al. 2023): value *= 1 - lr · decay, then value -= lr · sign(β₁ m + (1-β₁) g), and only then
+/// m = β₂ m + (1-β₂) g.
+struct LionRule {
+  static constexpr std::string_view name = "lion";
+  static constexpr std::array<std::string_view, 1> moments = {"momentum"};
+
+  double learning_rate = 0.0;
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double weight_decay = 0.0;
+
+  template <class T>
+  struct Function {
+    explicit Function(const LionRule& how)
+        : shrink(static_cast<T>(1.0 - how.learning_rate * how.weight_decay)),
+          rate(static_cast<T>(how.learning_rate)),
+          keep1(static_cast<T>(how.beta1)),
+          keep2(static_cast<T>(how.beta2)),
+          take1(static_cast<T>(1.0 - how.beta1)),
+          take2(static_cast<T>(1.0 - how.beta2)) {}
+    T shrink, rate, keep1, keep2, take1, take2;
+
+    template <class G, class X>
+    constexpr void operator()(const G& gradient, X& value, X& momentum) const {
+      const X slope = gradient;
+      const X direction = momentum * keep1 + slope * take1;
+      value = value * shrink - rate * update_rule_detail::sign<T>(direction);
+      momentum = momentum * keep2 + slope * take2;
+    }
+  };
+};
+
 template <class... Rules>
 struct UpdateRuleList {};
 
 /// The rules that backends run. A new rule stands here, and its optimizer in train/optimizers.hpp.
-using UpdateRules = UpdateRuleList<AdamRule, SgdRule, SgdMomentumRule>;
+using UpdateRules = UpdateRuleList<AdamRule, SgdRule, SgdMomentumRule, LionRule>;
 
 }  // namespace neural_attention

@@ -88,8 +88,37 @@ struct SgdOptions {
 template <class B>
 using Sgd = RuleOptimizer<B, SgdOptions>;
 
+/// Lion (Chen et al. 2023), with decoupled weight decay. Its steps are of the size of the rate, so a tenth to a third
+/// of AdamW's rate, and three to ten times its weight decay, suit it.
+struct LionOptions {
+  static constexpr std::string_view name = "lion";
+
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double weight_decay = 0.0;  ///< on matrices only
+  std::vector<RateRule> rates = {};
+
+  static void knobs(auto&& use, auto&... options) {
+    constexpr const char* group = "Training";
+    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(Knob("lion_beta1", "Of lion: share of the momentum in a step", from_below(0, 1)).flag(group).kept(),
+        options.beta1...);
+    use(Knob("lion_beta2", "Of lion: decay of the momentum", from_below(0, 1)).flag(group).kept(), options.beta2...);
+  }
+
+  void validate() const { require_ranges(*this); }
+
+  void with_rule(const UpdateStep& step, auto&& use) const {
+    use(LionRule{
+        .learning_rate = step.learning_rate, .beta1 = beta1, .beta2 = beta2, .weight_decay = step.weight_decay});
+  }
+};
+
+template <class B>
+using Lion = RuleOptimizer<B, LionOptions>;
+
 /// Options of one of the optimizers, chosen at run time.
-using AnyOptimizerOptions = std::variant<AdamOptions, SgdOptions>;
+using AnyOptimizerOptions = std::variant<AdamOptions, SgdOptions, LionOptions>;
 
 template <class B>
 using AnyOptimizer = RuleOptimizer<B, AnyOptimizerOptions>;
@@ -103,7 +132,10 @@ struct NamedOptimizer {
 
 /// The optimizers that programs offer: from this list and the options' knobs follow flags, their help and checkpoints.
 inline std::vector<NamedOptimizer> named_optimizers() {
-  return {{"adamw", AdamOptions{}, true}, {"adam", AdamOptions{.decoupled = false}}, {"sgd", SgdOptions{}}};
+  return {{"adamw", AdamOptions{}, true},
+          {"adam", AdamOptions{.decoupled = false}},
+          {"sgd", SgdOptions{}},
+          {"lion", LionOptions{}, true}};
 }
 
 /// The options of all optimizers side by side, for programs whose user sets them before it is known which optimizer it
