@@ -1,4 +1,4 @@
-// What a decoding step asks of its logits [rows, vocabulary]: log-sum-exp, the likeliest tokens of 64 sentences with 4
+// What a decoding round asks of its logits [rows, vocabulary]: log-sum-exp, the likeliest tokens of 64 sentences with 4
 // beams, and random draws.
 #include <benchmark/benchmark.h>
 

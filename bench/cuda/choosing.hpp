@@ -1,4 +1,4 @@
-// What a decoding step asks of the device besides products: attention over the cache, and tokens chosen from logits.
+// What a decoding round asks of the device besides products: attention over the cache, and tokens chosen from logits.
 #pragma once
 
 #include <span>

@@ -88,7 +88,7 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
   } catch (const std::bad_alloc&) {
     return fails("there is not enough memory", 1);
   } catch (const std::length_error&) {  // of a container: more than there can be memory
-    return fails("a size is too large: there cannot be so much memory", 1);
+    return fails("a size is too large: no machine has so much memory", 1);
   } catch (const std::exception& error) {
     return fails(error.what(), 1);
   }

@@ -143,7 +143,7 @@ inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beg
   } else if (own) {
     return from;
   } else if (std::error_code ignored; !from.empty() && !std::filesystem::is_directory(from, ignored)) {
-    throw na::FileError(from, "is no checkpoint: there is no such directory");
+    throw na::FileError(from, "is not a checkpoint: there is no such directory");
   }
   if (!wanted.model.empty() && output.has_checkpoint(wanted.model))
     throw na::ConfigError("--model " + wanted.model + " is a checkpoint of --output_dir " + name +

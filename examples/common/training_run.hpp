@@ -57,7 +57,7 @@ inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
 template <class Family>
 RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, const na::text::BatchOptions& batches,
                  const na::RunIdentity& identity) {
-  if (training.output_dir.empty()) throw na::ConfigError("--output_dir is needed: it is where the model goes");
+  if (training.output_dir.empty()) throw na::ConfigError("--output_dir is required: the model is written there");
   auto trainer = trainer_options(training);
   trainer.eval_on_start = trainer.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
   trainer.run = run_identity(training, batches, identity);

@@ -18,7 +18,8 @@ inline na::text::TextOptions text_options(const MaskedTextOptions& flags, int lo
   options.block_size = flags.max_seq_length > 0 ? flags.max_seq_length : longest;
   if (options.block_size > longest)
     throw na::ConfigError("--max_seq_length " + std::to_string(flags.max_seq_length) + ": the model reads " +
-                          std::to_string(longest) + " tokens, its max_position_embeddings in config.json say so");
+                          std::to_string(longest) +
+                          " tokens at most, as max_position_embeddings in its config.json says");
   options.line_by_line = flags.line_by_line;
   return options;
 }

@@ -1,5 +1,5 @@
 // Adds the CUDA backend to neural_attention.hpp, for programs that link neural_attention::cuda, which holds the
-// kernels. Plain C++: no CUDA header and no nvcc is needed to compile what includes it.
+// kernels. Plain C++: compiling it needs no CUDA header and no nvcc.
 #pragma once
 
 #include "neural_attention/backend/cuda/cuda.hpp"

@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(faults_name_file_and_line) {
        {"AT&T", "&", "&nbsp;", "&#0;", "&#xD800;", "&#x110000;", "&#99999999999;", "&#;", "&#12", "&#xFFFE;"})
     check(in_segment(content), 2, "an & that begins none of");
   check(in_segment("a <b>c</b>"), 2, "the element <b> inside a segment");
-  check(in_segment("1 < 2"), 2, "no name where that of a tag should stand");
+  check(in_segment("1 < 2"), 2, "no name for this tag");
   check(in_segment("a</seg> <seg id=\"1\">b"), 2, "has a segment \"1\" before this one");
   check(in_segment("\xFF"), 2, "byte 0xFF at place 13 of the line");
   check("<doc docid=\"7\">\n<seg id=\"1\">a</doc>", 2, "</doc> closes <seg>");

@@ -1,5 +1,5 @@
-// Choice: a projector that is one of several types, picked by name when the model is made: ProjectorConfig::type.
-// Programs instantiate one model through it instead of one for each combination; names of parameters are unchanged.
+// Choice: a projector that is one of several types, picked by name (ProjectorConfig::type) when the model is made. With
+// it, programs instantiate one model instead of one for each combination. Parameter names do not change.
 #pragma once
 
 #include <array>
@@ -25,10 +25,10 @@ class Choice {
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
-  /// use.operator()<Projector>() for each of the types.
+  /// Calls use.operator()<Projector>() for each of the types.
   static void for_each_type(auto&& use) { (use.template operator()<Projectors<B>>(), ...); }
 
-  /// Throws ConfigError, listing the names, where config.type is not one of them.
+  /// Throws ConfigError, which lists the names, if config.type is none of them.
   explicit Choice(const ProjectorConfig& config)
       : projector_(make(config, std::index_sequence_for<Projectors<B>...>{})) {}
 
@@ -55,7 +55,7 @@ class Choice {
         projector_);
   }
 
-  /// use(projector) with the one that was picked.
+  /// Calls use(projector) with the projector that was picked.
   decltype(auto) with_chosen(auto&& use) { return std::visit(use, projector_); }
 
  private:
@@ -77,12 +77,12 @@ class Choice {
   Variant projector_;
 };
 
-/// All projectors of the library. The programs offer these: a projector that is added here has its name in their flags,
-/// help, files and pages.
+/// All projectors of the library. The programs offer these: their flags, help, files and documentation take the names
+/// from this list.
 template <class B>
 using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural>;
 
-/// Every role chooses for itself when the model is made.
+/// Each role makes its own choice when the model is made.
 using AnyProjections = Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;
 
 }  // namespace neural_attention

@@ -1,6 +1,6 @@
-// The projectors of the paper (arXiv 2310.11398) and how the four roles of attention choose theirs.
-// Neural: Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d). PlainNeural: the same without LayerNorm. Both also as a
-// correction of a linear map (Residual). ProjectorName gives the names under which files and programs know them.
+// The projectors of the paper (arXiv 2310.11398), and types that assign projectors to the four roles of attention.
+// Neural: Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d). PlainNeural: the same without LayerNorm. Residual adds
+// either of them to a linear map. ProjectorName gives their names in files and programs.
 #pragma once
 
 #include <string_view>
@@ -16,7 +16,7 @@ template <class B>
 using Neural = Stack<B, Linear, LayerNorm, Relu, Linear>;
 template <class B>
 using PlainNeural = Stack<B, Linear, Relu, Linear>;
-/// A linear map under the name of a sequence (`k_proj.0.weight`), as in the authors' baseline.
+/// A linear map with the parameter names of a sequence (`k_proj.0.weight`), as in the authors' baseline.
 template <class B>
 using SequentialLinear = Stack<B, Linear>;
 /// W x + b + Neural(x)
@@ -26,10 +26,9 @@ using ResidualNeural = Residual<B, Neural>;
 template <class B>
 using ResidualPlainNeural = Residual<B, PlainNeural>;
 
-/// What a projector type is called. Specialise it for types of your own that a Choice should find; `value` is all that
-/// these need.
+/// The name of a projector type. Specialise it for types of your own that a Choice offers; they need only `value`.
 ///   value    the name in config files and flags
-///   type     how C++ spells its template
+///   type     the spelling of its template in C++
 ///   formula  what it computes, in words for --help
 template <class P>
 struct ProjectorName;
@@ -75,7 +74,7 @@ consteval std::string_view projector_name() {
     return {};
 }
 
-/// Writes the name of projector type P into the config that it is made of; that of a Choice is there already.
+/// Writes the name of projector type P into the config that constructs it. A Choice has its name there already.
 template <class P>
 void set_type_name(ProjectorConfig& config) {
   if constexpr (requires { ProjectorName<P>::value; })
@@ -84,7 +83,7 @@ void set_type_name(ProjectorConfig& config) {
     config.type = "unnamed";
 }
 
-/// Which projector each role of an attention uses.
+/// The projector type of each role of an attention.
 template <template <class> class Q, template <class> class K, template <class> class V, template <class> class Out>
 struct Projections {
   template <class B>
@@ -97,7 +96,7 @@ struct Projections {
   using Output = Out<B>;
 };
 
-/// The projector types of each role, to be walked.
+/// The projector types of all roles, for code that walks them.
 template <class B, class P>
 struct RoleTypes {
   std::type_identity<typename P::template Query<B>> query;
@@ -106,7 +105,7 @@ struct RoleTypes {
   std::type_identity<typename P::template Output<B>> output;
 };
 
-/// The config of a model with the names of the types that its projectors have.
+/// A model's config with the names of its projector types filled in.
 template <class B, class P, class Config>
 Config with_type_names(Config config) {
   for_each_role([]<class Projector>(const char*, std::type_identity<Projector>,

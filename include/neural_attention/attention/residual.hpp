@@ -1,5 +1,5 @@
-// Residual: y = W x + b + Inner(x), x [n, d_in], y [n, d_out]: a linear map that a network corrects. The network's last
-// layer starts at zero, so a new projector equals its linear map, whatever norms and activations lie inside.
+// Residual: y = W x + b + Inner(x), x [n, d_in], y [n, d_out]: a linear map corrected by a network. The network's last
+// layer starts at zero, so a new projector equals its linear map, whatever norms and activations the network has.
 #pragma once
 
 #include "neural_attention/nn/linear.hpp"
@@ -36,8 +36,8 @@ class Residual {
     return mlp.backward(pass, dy, saved.mlp, linear.backward(pass, dy, saved.linear, dx));
   }
 
-  /// Calls use(tensor) for the last matrix of the network and the vectors behind it. While these are zero, so is the
-  /// network.
+  /// Calls use(tensor) for the last matrix of the network and the vectors behind it. While these are zero, the
+  /// network's output is zero.
   void for_each_last(auto&& use) {
     int matrices = 0;
     for_each_leaf(mlp, [&](const std::string&, Parameter<B>& tensor) { matrices += !tensor.vector; });

@@ -1,6 +1,7 @@
 // Warm start: projectors that begin as given linear maps y = W x + b, so that a model with neural projections computes
-// what a trained linear one did. Without LayerNorm this is exact, as f(y) - f(-y) = y for ReLU, GELU and SiLU; with it,
-// nearly: Linear (biases ±C), LayerNorm, ReLU, Linear is off by about rms(y)² / (2 C²), relative.
+// what a trained linear model computed. Without LayerNorm the start is exact, because f(y) - f(-y) = y for ReLU, GELU
+// and SiLU. With LayerNorm it is approximate: the relative error of Linear (biases ±C), LayerNorm, ReLU, Linear is
+// about rms(y)² / (2 C²).
 #pragma once
 
 #include <algorithm>
@@ -27,17 +28,18 @@ struct LinearMap {
   std::vector<double> bias;
 };
 
-/// The map that the projector at a place shall begin as, such as `model.encoder.layers.0.self_attn.q_proj`; nothing
-/// where it stays as it is.
+/// The linear map for the projector at a place such as `model.encoder.layers.0.self_attn.q_proj`; nothing if that
+/// projector stays as it is.
 using LinearMapSource = std::function<std::optional<LinearMap>(const std::string& prefix)>;
 
 struct WarmStartOptions {
-  /// C for projectors with a LayerNorm. A larger one is nearer to the linear map until rounding wins (in float32 from
-  /// about 300 on), but bends less: all ReLUs start open, and one closes only where an element of y is beyond ±C.
+  /// C for projectors with a LayerNorm. A larger C approximates the linear map better until rounding dominates (in
+  /// float32 from about 300 on), but makes the projector more linear: all ReLUs start open, and one closes only if an
+  /// element of y exceeds ±C.
   double layer_norm_shift = 100.0;
 };
 
-/// How a projector came to its linear map: it is one; it equals it but for rounding; it is near it.
+/// How closely a projector matches its linear map: it is one, it equals it up to rounding, or it approximates it.
 enum class WarmStartForm { Copied, Exact, Near };
 
 struct WarmStart {
@@ -58,8 +60,8 @@ constexpr bool splits_identity(Activation f) {
   return f == Activation::Relu || f == Activation::Gelu || f == Activation::Silu;
 }
 
-/// Finds the values that turn projectors into linear maps. They are written by commit(), so a projector that cannot be
-/// started leaves the model as it was.
+/// Finds the values that turn projectors into linear maps. Only commit() writes them, so a projector that cannot start
+/// leaves the model unchanged.
 template <class B>
 class WarmStarter {
   using Real = typename B::Real;
@@ -71,9 +73,9 @@ class WarmStarter {
                         number_text(options.layer_norm_shift));
   }
 
-  /// Plans that `projector` begins as `map`. A projector type of one's own offers
-  /// `WarmStart start_from(const LinearMap&, WarmStarter<B>&)`, made of the calls below. Throws ConfigError, with
-  /// `prefix` in front, where the type cannot be started.
+  /// Plans that `projector` begins as `map`. A projector type of your own offers `WarmStart start_from(const
+  /// LinearMap&, WarmStarter<B>&)`, made of the calls below. Throws ConfigError, which begins with `prefix`, if the
+  /// type cannot start so.
   template <class P>
   WarmStart start(const std::string& prefix, P& projector, const LinearMap& map) {
     prefix_ = prefix;
@@ -84,7 +86,7 @@ class WarmStarter {
     return start(projector, map);
   }
 
-  /// The same for a part of the projector at work.
+  /// The same for a part of the current projector.
   template <class P>
   WarmStart start(P& projector, const LinearMap& map) {
     if constexpr (requires { projector.start_from(map, *this); }) {
@@ -99,7 +101,7 @@ class WarmStarter {
     }
   }
 
-  /// Plans that `place`, which is of a Parameter's master, will hold `values`, row after row.
+  /// Plans that `place`, part of a Parameter's master, will hold `values`, row after row.
   void set(RowsOf<Real> place, const std::vector<double>& values) {
     if (std::ssize(values) != place.size())
       fail(std::to_string(values.size()) + " values for " + std::to_string(place.size()) + " places");
@@ -111,7 +113,7 @@ class WarmStarter {
 
   [[noreturn]] void fail(const std::string& why) const { throw ConfigError(prefix_ + ": " + why); }
 
-  /// Writes all that was planned. Modules see it after the store's refresh().
+  /// Writes all planned values. Modules see them after the store's refresh().
   void commit() {
     for (const auto& [place, values] : planned_) (*backend_)(ops::UploadOf<Real>{.values = values, .x = place});
     planned_.clear();
@@ -141,10 +143,11 @@ class WarmStarter {
     return {WarmStartForm::Exact};
   }
 
-  // With s = 1, -1 in turn (and 0 where one is left over), the hidden units are h = C s + y and C s - y. Their variance
-  // hardly depends on y, so a gain equal to their deviation without y makes LayerNorm a shift by its mean, which the
-  // difference of both halves cancels, and a bias of 2 C keeps every ReLU open. Gain and bias are divided by C and the
-  // last layer has it instead: else a step of the optimizer in the last layer would count C times.
+  // With s = 1, -1 in turn (and 0 for an odd one at the end), the hidden units are h = C s + y and C s - y. Their
+  // variance hardly depends on y. A gain equal to their deviation without y therefore makes LayerNorm a shift by its
+  // mean, which cancels in the difference of the halves, and a bias of 2 C keeps every ReLU open. Gain and bias are
+  // divided by C and the last layer is multiplied by C: otherwise an optimizer step in the last layer would count C
+  // times.
   WarmStart plan(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>& stack, const LinearMap& map) {
     auto& first = stack.template get<0>();
     auto& norm = stack.template get<1>();
@@ -179,8 +182,8 @@ class WarmStarter {
            std::to_string(map.in) + " to " + std::to_string(map.out));
   }
 
-  /// The first layer becomes [W; -W] x + [b; -b] + [c s; c s]; units beyond these stay as they are. Returns the
-  /// expected sum of the squares of both halves, without c s.
+  /// The first layer becomes [W; -W] x + [b; -b] + [c s; c s]; further units stay as they are. Returns the expected sum
+  /// of the squares of both halves, without c s.
   double set_mirrored(Linear<B>& first, const LinearMap& map, double c) {
     const int hidden = first.weight.rows, used = 2 * map.out;
     require_widths(first.weight.cols, map.out, map);
@@ -232,7 +235,7 @@ class WarmStarter {
   std::vector<Planned> planned_;
 };
 
-/// What names the projectors of its four roles: MultiHeadAttention, or an attention of one's own.
+/// A module that names the projectors of its four roles: MultiHeadAttention, or an attention of your own.
 template <class A>
 concept HasProjectors = requires {
   typename A::Query;
@@ -251,10 +254,10 @@ void for_each_projector(auto& model, auto&& use) {
   });
 }
 
-/// Lets the projectors of every attention in `model` begin as the maps of `source`. Hidden units that the map does not
-/// need keep their first layer and have no influence yet. Throws ConfigError, naming the projector, where a form cannot
-/// begin as a linear map (too few hidden units, an activation such as Mish, a type without a warm start); the model is
-/// then unchanged.
+/// Starts the projectors of every attention in `model` as the maps of `source`. Hidden units that the map does not need
+/// keep their first layer and have no influence yet. Throws ConfigError, which names the projector, if a projector
+/// cannot begin as a linear map (too few hidden units, an activation such as Mish, a type without a warm start); the
+/// model is then unchanged.
 template <class B, class Model>
 WarmStartReport warm_start(B& backend, Model& model, const LinearMapSource& source,
                            const WarmStartOptions& options = {}) {

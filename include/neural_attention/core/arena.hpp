@@ -1,5 +1,5 @@
-// A stack of device memory in chained blocks that never move. Rewinding to a mark frees all that was pushed after it.
-// It grows only to a high-water mark: once a step of every size was seen, a step allocates nothing.
+// A stack of device memory in chained blocks that never move. Rewinding to a mark frees everything above it. The stack
+// grows only to a high-water mark: after one step of every size, a step allocates nothing.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@ class Arena {
     return {static_cast<T*>(push(bytes<T>(rows, cols))), rows, cols};
   }
 
-  /// The same, but with each row at a multiple of 16 elements, as tensor cores want them: for logits, whose width is
-  /// that of a vocabulary. Contiguous only where cols is such a multiple.
+  /// The same, but each row begins at a multiple of 16 elements, as tensor cores need it. For logits, which are as wide
+  /// as the vocabulary. Contiguous only if cols is such a multiple.
   template <class T = typename B::Scalar>
   RowsOf<T> aligned_rows(int rows, int cols) {
     constexpr std::ptrdiff_t multiple = 16;
@@ -39,7 +39,7 @@ class Arena {
   Mark mark() const { return top_; }
   void rewind(Mark mark) { top_ = mark; }
 
-  /// Rewinds to `mark` but keeps `result`, a view of contiguous rows above it, moved down to the mark.
+  /// Rewinds to `mark` but keeps `result`, a view of contiguous rows above it, and moves it down to the mark.
   template <class T>
   RowsOf<T> rewind_keeping(Mark mark, RowsOf<T> result) {
     rewind(mark);
@@ -48,7 +48,7 @@ class Arena {
     return kept;
   }
 
-  /// Empties the stack. Where it had grown past one block, joins the blocks, so that later steps use one.
+  /// Empties the stack. If it has more than one block, joins them, so that later steps use one block.
   void reset() {
     rewind({});
     if (blocks_.size() < 2) return;

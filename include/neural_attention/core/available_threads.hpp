@@ -1,5 +1,5 @@
-// How many threads a team should have where the user does not say: what OMP_NUM_THREADS asks for, else one for each CPU
-// on which this process may run, and no more than the CPU time that its control group (a container's limit) allows.
+// The number of threads to use when the user does not say: the value of OMP_NUM_THREADS, otherwise one thread for each
+// CPU that this process may use, but no more than its control group (a container's limit) allows.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 
 namespace neural_attention {
 
-/// `text` as a number above 0; nothing where it is anything else.
+/// `text` as a number above 0; nothing if it is anything else.
 inline std::optional<int> positive_integer(const char* text) {
   if (!text || *text < '0' || *text > '9') return std::nullopt;
   char* end = nullptr;
@@ -30,10 +30,10 @@ inline std::optional<int> positive_integer(const char* text) {
   return static_cast<int>(number);
 }
 
-/// The CPUs of the process's affinity mask, as taskset sets it.
+/// The number of CPUs in the process's affinity mask, which taskset sets.
 inline int allowed_cpus() {
 #if defined(__linux__)
-  // The mask has room for 1024 CPUs in each element; the kernel refuses one that is too short for the machine.
+  // One element of the mask has room for 1024 CPUs; the kernel refuses a mask that is too short for the machine.
   for (std::size_t size = 1; size <= 64; size *= 2) {
     std::vector<cpu_set_t> mask(size);
     if (sched_getaffinity(0, size * sizeof(cpu_set_t), mask.data()) == 0)
@@ -43,7 +43,7 @@ inline int allowed_cpus() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-/// Where Linux tells a process of its control groups.
+/// The files in which Linux names a process's control groups.
 struct ControlGroupFiles {
   std::string membership =
       "/proc/self/cgroup";  ///< lines such as 0::/user.slice (version 2) or 4:cpu,cpuacct:/docker/1
@@ -52,7 +52,7 @@ struct ControlGroupFiles {
 
 namespace available_threads_detail {
 
-/// The first line of a file without its end; nothing where it cannot be read.
+/// The first line of a file without its line end; nothing if the file cannot be read.
 inline std::optional<std::string> first_line(const std::string& path) {
   std::FILE* const file = std::fopen(path.c_str(), "r");
   if (!file) return std::nullopt;
@@ -65,14 +65,14 @@ inline std::optional<std::string> first_line(const std::string& path) {
   return text;
 }
 
-/// quota / period, rounded up; nothing where the quota is "max" or -1.
+/// quota / period, rounded up; nothing if the quota is "max" or -1.
 inline std::optional<int> share(const std::string& quota, const std::string& period) {
   const auto of = positive_integer(quota.c_str()), in = positive_integer(period.c_str());
   if (!of || !in) return std::nullopt;
   return *of / *in + (*of % *in > 0);
 }
 
-/// The limit that one group's folder sets, in either version's files.
+/// The limit that a group's folder sets, in the files of either version.
 inline std::optional<int> limit_in(const std::string& folder) {
   if (const auto line = first_line(folder + "/cpu.max")) {  // "<quota> <period>"
     const auto space = std::min(line->find(' '), line->size());
@@ -82,8 +82,8 @@ inline std::optional<int> limit_in(const std::string& folder) {
   return quota && period ? share(*quota, *period) : std::nullopt;
 }
 
-/// The name of the group that a line of the membership file gives and the folder where its tree is mounted, if it may
-/// hold limits of CPU time.
+/// The group's name and the folder where its tree is mounted, from one line of the membership file. Nothing if the
+/// group cannot limit CPU time.
 struct Group {
   std::string tree, name;
 };
@@ -99,9 +99,9 @@ inline std::optional<Group> group_of(std::string_view line, const std::string& m
 
 }  // namespace available_threads_detail
 
-/// The CPUs whose time the control groups of this process allow it to use, rounded up; nothing where there is no limit.
-/// A group is bound by the limits of those that it lies in. A container may see its own group at the top of the tree
-/// and yet be told the name that it has outside, so folders that are not there say nothing.
+/// The number of CPUs that the control groups of this process allow, rounded up; nothing if there is no limit. Groups
+/// are nested, and the limits of all outer groups apply. A container may see its own group at the top of the tree but
+/// read the name that it has outside, so missing folders are ignored.
 inline std::optional<int> control_group_cpus(const ControlGroupFiles& files = {}) {
   namespace detail = available_threads_detail;
   std::optional<int> least;
@@ -124,7 +124,7 @@ inline std::optional<int> control_group_cpus(const ControlGroupFiles& files = {}
   return least;
 }
 
-/// At least 1. A request that is no number above 0 does not count.
+/// At least 1. Ignores a value of OMP_NUM_THREADS that is not a number above 0.
 inline int available_threads(const char* requested, int cpus, std::optional<int> limit) {
   if (const auto number = positive_integer(requested)) return *number;
   return std::max(1, limit ? std::min(cpus, *limit) : cpus);

@@ -1,5 +1,5 @@
-// bfloat16: the upper half of a float, with its exponents but 8 bits of precision. Numbers are stored so and computed
-// with as floats, so there is no arithmetic here, only conversion. Host and device code may use it.
+// bfloat16: the upper half of a float, with the same exponents but only 8 bits of precision. Numbers are stored in this
+// type and computed as floats, so it has conversions and no arithmetic. Host and device code may use it.
 #pragma once
 
 #include <bit>
@@ -12,9 +12,10 @@
 
 namespace neural_attention {
 
-/// x rounded to 8 bits: to the nearest, ties to even. A NaN stays one, and what is too large becomes infinite.
+/// x rounded to 8 bits, to nearest, ties to even. A NaN stays NaN; a number that is too large becomes infinite.
 constexpr float round_to_bfloat16(float x) {
-  constexpr std::uint32_t upper_half = 0xffff0000u, quiet = 0x00400000u;  // a NaN of the lower half alone would be lost
+  constexpr std::uint32_t upper_half = 0xffff0000u,
+                          quiet = 0x00400000u;  // keeps a NaN whose bits are all in the lower half
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const auto rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
   return std::bit_cast<float>((x == x ? rounded : bits | quiet) & upper_half);
@@ -23,7 +24,7 @@ constexpr float round_to_bfloat16(float x) {
 class bfloat16 {
  public:
   bfloat16() = default;
-  /// By way of float.
+  /// Converts through float.
   template <class N>
   requires std::is_arithmetic_v<N>
   constexpr explicit bfloat16(N x)
@@ -54,7 +55,7 @@ using bf16 = bfloat16;
 
 }  // namespace neural_attention
 
-/// As of float, but for what follows from the number of bits.
+/// The same as for float, except for values that depend on the number of bits.
 template <>
 struct std::numeric_limits<neural_attention::bfloat16> : std::numeric_limits<float> {
   static constexpr int digits = 8, digits10 = 2, max_digits10 = 4;

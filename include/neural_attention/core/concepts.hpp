@@ -1,5 +1,5 @@
-// The contracts of the library on one page: what a module, a projector and a set of projections must offer.
-// The contract of a backend, such as Cpu<T>, stands in core/operations.hpp.
+// The contracts of the library on one page: what a module, a projector and a set of projections must offer. The
+// contract of a backend, such as Cpu<T>, is in core/operations.hpp.
 #pragma once
 
 #include <concepts>
@@ -9,7 +9,7 @@
 
 namespace neural_attention {
 
-// Each requirement of a module has a name of its own, so that a compiler's message names what is missing.
+// Each requirement of a module has its own name, so that a compiler's message says what is missing.
 template <class M>
 concept HasSaved = requires {
   typename M::Saved;
@@ -20,15 +20,15 @@ concept HasVisit = requires(M& m) {
   M::visit(m, [](const auto&, auto&) {});
 };
 
-/// y [n, out] = forward(pass, x [n, in], saved): pushes what backward needs on pass.saved; y is never x: a caller may
-/// write into it.
+/// y [n, out] = forward(pass, x [n, in], saved): pushes what backward needs on pass.saved. y is never x, because a
+/// caller may write into y.
 template <class M, class B>
 concept HasForward = HasSaved<M> && requires(const M m, const Pass<B>& pass, Rows<B> x, typename M::Saved& saved) {
   { m.forward(pass, x, saved) } -> std::same_as<Rows<B>>;
 };
 
-/// dx [n, in] = backward(pass, dy [n, out], saved, dx): parameter gradients accumulate. With a dx it adds to it and
-/// returns it, else it takes new rows from pass.scratch. dy is not changed, y not read.
+/// dx [n, in] = backward(pass, dy [n, out], saved, dx): adds to the gradients of parameters. If dx is given, adds to it
+/// and returns it; otherwise returns new rows of pass.scratch. Does not change dy and does not read y.
 template <class M, class B>
 concept HasBackward = HasSaved<M> && requires(M m, const Pass<B>& pass, Rows<B> x, const typename M::Saved& saved) {
   { m.backward(pass, x, saved) } -> std::same_as<Rows<B>>;
@@ -42,7 +42,7 @@ concept Module = HasSaved<M> && HasVisit<M> && HasForward<M, B> && HasBackward<M
 template <class P, class B>
 concept Projector = std::constructible_from<P, ProjectorConfig> && Module<P, B>;
 
-/// Says in one sentence what a projector lacks.
+/// Reports in one sentence what a projector lacks.
 template <class P, class B>
 struct CheckProjector {
   static_assert(std::constructible_from<P, ProjectorConfig>, "a projector needs a constructor from ProjectorConfig");

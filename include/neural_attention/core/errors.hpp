@@ -1,5 +1,5 @@
-// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected.
-// The library throws these and nothing else of its own; it never prints and never ends the process.
+// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The library throws
+// no other types of its own, never prints, and never ends the process.
 #pragma once
 
 #include <stdexcept>
@@ -15,17 +15,17 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A value in a configuration or an argument does not make sense (a negative width, heads that do not divide d).
+/// A value in a configuration or an argument makes no sense: a negative width, or heads that do not divide d.
 struct ConfigError : Error {
   using Error::Error;
 };
 
-/// Two sizes that must agree do not.
+/// Two sizes must agree but differ.
 struct ShapeError : Error {
   using Error::Error;
 };
 
-/// A file is missing, unreadable, malformed, truncated or cannot be written. `path()` names it.
+/// A file is missing, unreadable, malformed or truncated, or cannot be written. `path()` names it.
 struct FileError : Error {
   FileError(std::string path, const std::string& what) : Error(path + ": " + what), path_(std::move(path)) {}
 
@@ -46,23 +46,22 @@ struct LineError : FileError {
   long line_;
 };
 
-/// A text that was given is not what it must be, such as UTF-8.
+/// A text is not in the required form, such as UTF-8.
 struct TextError : Error {
   using Error::Error;
 };
 
-/// A GPU cannot be used, or a call to it failed.
+/// A GPU is unusable, or a call to it failed.
 struct DeviceError : Error {
   using Error::Error;
 };
 
-/// A device has less memory left than was asked for.
+/// A device has too little free memory.
 struct OutOfMemory : DeviceError {
   using DeviceError::DeviceError;
 };
 
-/// A loss, a gradient or what a model computed is not finite. In training it is thrown before the parameters are
-/// touched.
+/// A loss, a gradient or a result of a model is not finite. Training throws this before it changes the parameters.
 struct NumericError : Error {
   using Error::Error;
 };

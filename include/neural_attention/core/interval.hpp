@@ -1,4 +1,4 @@
-// Which numbers make sense for a setting, and how a message says so.
+// The numbers that a setting may have, and how a message describes them.
 #pragma once
 
 #include <limits>
@@ -8,7 +8,7 @@
 
 namespace neural_attention {
 
-/// Real numbers between two bounds; without bounds, all that are finite.
+/// Real numbers between two bounds; without bounds, all finite numbers.
 struct Interval {
   static constexpr double largest = std::numeric_limits<double>::max();
 
@@ -26,7 +26,7 @@ struct Interval {
     return text.empty() ? "finite" : text;
   }
 
-  /// The same of the bound alone that `value` is beyond, where it is beyond one.
+  /// The same, but only the bound that `value` violates, if it violates one.
   std::string words_against(double value) const {
     if (above(value)) return Interval{.most = most, .with_most = with_most}.words();
     if (below(value)) return Interval{.least = least, .with_least = with_least}.words();

@@ -9,11 +9,11 @@ namespace neural_attention {
 /// Element-wise functions. Gelu is the exact one, x·Φ(x); Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
 enum class Activation { Identity, Relu, Gelu, Silu, Mish };
 
-/// What the numbers are that products of matrices multiply; sums, and everything else, have the backend's own type.
+/// The number type of operands in products of matrices. Sums and everything else have the backend's own type.
 enum class Precision { Float32, BFloat16 };
 
-/// Which elements a dropout sets to zero: a function of the key and an element's global row and column, so that the
-/// same tokens see the same mask whatever the split into batches. `rate` 0 means no dropout.
+/// The elements that a dropout sets to zero: a function of the key and of an element's global row and column, so that
+/// the same tokens see the same mask however the batch is split. `rate` 0 means no dropout.
 struct DropoutMask {
   double rate = 0.0;
   RandomKey key;
@@ -29,9 +29,9 @@ struct AttentionShape {
   bool causal = false;  ///< query i sees keys 0 … i of its sequence
 };
 
-/// How one token is drawn from logits: they are divided by `temperature`, then only the `top_k` largest stay (0: all),
-/// of these only the largest ones that it takes to hold `top_p` of the probability, and of these only those with at
-/// least `min_p` times the largest one's probability.
+/// How one token is drawn from logits: they are divided by `temperature`; then only the `top_k` largest stay (0: all);
+/// of these, only the largest that together hold `top_p` of the probability; and of these, only those with at least
+/// `min_p` times the largest probability.
 struct SamplingShape {
   double temperature = 1.0;
   int top_k = 0;
@@ -39,7 +39,7 @@ struct SamplingShape {
   double min_p = 0.0;
 };
 
-/// What an optimizer step finds out. It lies in memory of the backend, where the operations of the step write and read
+/// The results of an optimizer step. It lies in memory of the backend, where the operations of the step write and read
 /// it, so that the host need not wait for the device inside a step.
 struct StepOutcome {
   double smoothed_loss = 0.0;  ///< sums over the target tokens: see cross_entropy

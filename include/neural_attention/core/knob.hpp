@@ -50,7 +50,7 @@ struct Knob {
   }
 };
 
-/// The id of a token, of which a config checks that it is in the vocabulary.
+/// The id of a token; a config checks that it is in the vocabulary.
 constexpr Knob token_knob(const char* name, const char* help) {
   Knob knob(name, help);
   knob.token = true;
@@ -61,7 +61,7 @@ constexpr Knob token_knob(const char* name, const char* help) {
 template <class T>
 inline constexpr bool is_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// What is wrong with a value, in a sentence; empty where nothing is.
+/// What is wrong with a value, in a sentence; empty if it is valid.
 template <class T>
 std::string fault_of(const Knob& knob, const T& value) {
   if constexpr (is_number<T>) {
@@ -79,7 +79,7 @@ std::string fault_of(const Knob& knob, const T& value) {
   }
 }
 
-/// Throws ConfigError naming the first value of `config` that is out of its range.
+/// Throws ConfigError, which names the first value of `config` that is out of its range.
 template <class Config>
 void require_ranges(const Config& config) {
   Config::knobs(

@@ -1,5 +1,5 @@
-// The C++ that the library needs. Every header reaches this one before its own code, so that an older standard gives
-// one error and not a thousand.
+// Checks the C++ standard. Every header includes this one before its own code, so that an older standard gives one
+// error and not a thousand.
 #pragma once
 
 #if __cplusplus < 202002L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)

@@ -1,4 +1,4 @@
-// What a loss adds up over the tokens of batches, on the host.
+// Sums of the loss over the tokens of batches, on the host.
 #pragma once
 
 #include "neural_attention/core/language.hpp"

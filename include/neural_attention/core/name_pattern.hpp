@@ -1,4 +1,4 @@
-// Patterns of names, as flags and options take them: of parameters, of files.
+// Patterns of parameter and file names, for flags and options.
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,7 @@
 
 namespace neural_attention {
 
-/// Whether `name` matches `pattern`, in which * stands for any run of characters and ? for any one.
+/// Whether `name` matches `pattern`, in which * stands for any characters and ? for any single one.
 constexpr bool matches(std::string_view pattern, std::string_view name) {
   if (pattern.empty()) return name.empty();
   if (pattern.front() == '*')

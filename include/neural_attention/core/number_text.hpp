@@ -1,5 +1,5 @@
-// Numbers to text and back whatever locale a program has set: std::to_string, printf and strtod would write and expect
-// a comma where it has one.
+// Converts numbers to text and back independently of the program's locale. std::to_string, printf and strtod use a
+// decimal comma in some locales.
 #pragma once
 
 #include <algorithm>
@@ -14,13 +14,13 @@
 
 namespace neural_attention {
 
-/// The shortest text that reads as the same number.
+/// The shortest text that reads back as the same number.
 inline std::string number_text(double value) {
   std::array<char, 32> buffer;
   return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
-/// With `digits` behind the point, at most 100.
+/// With `digits` digits behind the point, at most 100.
 inline std::string number_text(double value, std::chars_format format, int digits) {
   std::array<char, 512> buffer;  // the largest double has 309 digits before the point
   const auto end =
@@ -28,7 +28,7 @@ inline std::string number_text(double value, std::chars_format format, int digit
   return {buffer.data(), end};
 }
 
-/// The number that all of `text` is; nothing where it is none, or lies out of range.
+/// The number that the whole of `text` spells; nothing if it is not a number or is out of range.
 inline std::optional<double> number_in(std::string_view text) {
   double value = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -1,4 +1,5 @@
-// All operations of a backend, and the check that a backend runs them: see operations/operation.hpp for what one is.
+// All operations of a backend, and the check that a backend runs them. See operations/operation.hpp for what an
+// operation is.
 #pragma once
 
 #include <concepts>
@@ -20,13 +21,13 @@ namespace neural_attention {
 
 namespace ops {
 
-/// Those that run on parameters, their gradients and moments as well, where these are not numbers T.
+/// Operations on parameters, gradients and moments, listed separately if these are not numbers of type T.
 template <class T, class Real = RealOf<T>>
 using RealOperations =
     std::conditional_t<std::is_same_v<T, Real>, OperationList<>,
                        OperationList<CopyOf<Real>, FillOf<Real>, UploadOf<Real>, DownloadOf<Real>, ScaleOf<Real>>>;
 
-/// What a backend runs whose activations are numbers T.
+/// All operations of a backend whose activations are numbers of type T.
 template <class T>
 using AllOperationsOf =
     decltype(MemoryOperations<T>() + RealOperations<T>() + LinearOperations<T>() + NormalizationOperations<T>() +
@@ -49,7 +50,7 @@ inline constexpr bool listed<Op, OperationList<All...>> = (std::is_same_v<Op, Al
 template <class Op, class T>
 concept OperationOf = detail::listed<Op, AllOperationsOf<T>>;
 
-/// The addresses of B::run for each operation of the list: who instantiates this explicitly has them all compiled.
+/// The addresses of B::run for each operation of the list. An explicit instantiation compiles all of them.
 template <class B, class List = AllOperations<B>>
 struct Instances;
 template <class B, class... All>
@@ -65,7 +66,7 @@ const std::tuple<ResultOf<All> (B::*)(const All&)...> Instances<B, OperationList
 
 }  // namespace ops
 
-/// Whether backend(op) is there.
+/// Whether backend(op) compiles.
 template <class B, class Op>
 concept Runs = requires(B& backend, const Op& op) {
   backend(op);
@@ -80,7 +81,7 @@ inline constexpr bool runs_all<B, OperationList<All...>> = (Runs<B, All> && ...)
 
 }  // namespace ops::detail
 
-/// The types that a backend names: numbers of activations, and of parameters and results that stay in memory.
+/// The number types of a backend: one for activations, one for parameters and for results that stay in memory.
 template <class B>
 concept HasBackendTypes = requires {
   typename B::Scalar;
@@ -88,8 +89,8 @@ concept HasBackendTypes = requires {
 }
 &&std::same_as<typename B::Real, RealOf<typename B::Scalar>>;
 
-/// What of a backend is no operation on matrices: memory, how long weights stay, and the way of a StepOutcome to the
-/// host, which ends long after it began. See Cpu for each.
+/// The members of a backend that are not operations on matrices: memory, how long packed weights are kept, and reading
+/// a StepOutcome on the host, which finishes long after it starts. See Cpu for each.
 template <class B>
 concept HasBackendMembers = requires(B& backend, std::size_t bytes, bool kept, const StepOutcome* outcome) {
   { backend.allocate(bytes) } -> std::same_as<typename B::Memory>;
@@ -108,7 +109,7 @@ struct CheckRuns {
                 "lacks is the second type of this CheckRuns");
 };
 
-/// Says in one sentence what a backend lacks.
+/// Reports in one sentence what a backend lacks.
 template <class B, class List = ops::AllOperations<B>>
 struct CheckBackend;
 template <class B, class... All>

@@ -1,4 +1,4 @@
-// Pass: what forward and backward of one batch share: the backend, the two stacks, and where random numbers come from.
+// Pass: what forward and backward of one batch share: the backend, the two stacks, and the source of random numbers.
 // Nothing writes to it. `saved` holds what forward keeps for backward; `scratch` holds gradients and temporaries. With
 // a single stack, rewinding layer by layer would destroy the gradients that the next layer needs.
 #pragma once
@@ -21,11 +21,11 @@ struct Pass {
   const std::uint32_t step = 0;  ///< of the optimizer
   const Place place = {};        ///< of the batch in its step
 
-  /// The same pass over sequences that lie at another place. Forward, backward and recomputation of one part of a model
-  /// must see the same.
+  /// The same pass over sequences at another place of the step. Forward, backward and recomputation of one part of a
+  /// model must use the same place.
   Pass at(const Place& other) const { return {backend, saved, scratch, train, seed, step, other}; }
 
-  /// The mask of a dropout with `rate` at `site`; none outside training.
+  /// The mask of a dropout with `rate` at `site`; no mask outside training.
   DropoutMask mask(double rate, RandomSite site) const {
     return {train ? rate : 0.0, {seed, step, site.id}, place.first_row};
   }
@@ -34,7 +34,7 @@ struct Pass {
   }
 };
 
-/// The two stacks, kept from pass to pass.
+/// The two stacks, which live from pass to pass.
 template <class B>
 class PassMemory {
   static_assert(sizeof(CheckBackend<B>));
@@ -57,7 +57,8 @@ class PassMemory {
   Arena<B> scratch_;
 };
 
-/// Where backward writes a gradient: into `dx` (adding) or, without one, into new rows of the scratch stack (writing).
+/// Where backward writes a gradient: it adds to `dx` if there is one, otherwise it writes new rows of the scratch
+/// stack.
 template <class B>
 struct GradientTarget {
   GradientTarget(const Pass<B>& pass, Rows<B> dx, int row_count, int col_count)
@@ -67,8 +68,8 @@ struct GradientTarget {
   Rows<B> rows;
 };
 
-/// Ends the backward pass of a composite: drops the temporaries above `mark`. A result that is new, because no dx was
-/// given to add to, moves down to the mark.
+/// Ends the backward pass of a composite module: drops the temporaries above `mark`. If no dx was given, the result is
+/// new, and moves down to the mark.
 template <class B>
 Rows<B> settle(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dx, Rows<B> result) {
   if (!dx) return pass.scratch.rewind_keeping(mark, result);

@@ -1,4 +1,4 @@
-// What every projector can be constructed from: its widths and how its weights begin.
+// The config that constructs every projector: its widths and its initial weights.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace neural_attention {
 
-/// How matrices begin: N(0, deviation²) as Hugging Face does, or Xavier-uniform.
+/// The distribution of initial matrices: N(0, deviation²) as in Hugging Face, or Xavier-uniform.
 struct WeightInitial {
   bool xavier = false;
   double deviation = 0.02;
@@ -15,7 +15,7 @@ struct WeightInitial {
   Initial operator()(int in, int out) const { return xavier ? Initial::xavier(in, out) : Initial::normal(deviation); }
 };
 
-/// A map [n, d_in] → [n, d_out]. `expansion` is the hidden width in units of d_in; `type` matters to Choice alone.
+/// A map [n, d_in] → [n, d_out]. `expansion` is the hidden width in units of d_in; only Choice reads `type`.
 struct ProjectorConfig {
   int d_in = 0;
   int d_out = 0;
@@ -24,7 +24,7 @@ struct ProjectorConfig {
   WeightInitial initial = {};
   std::string type = "linear";  ///< a ProjectorName
 
-  /// The hidden width. Throws ConfigError where it is not positive or too large.
+  /// The hidden width. Throws ConfigError if it is not positive or is too large.
   int hidden() const {
     if (expansion <= 0) throw ConfigError("a projector's expansion must be positive, not " + std::to_string(expansion));
     return sizes::checked(

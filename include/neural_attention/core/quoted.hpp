@@ -1,4 +1,4 @@
-// Text from files and flags as a part of a message: short, on one line, and without what would steer a terminal.
+// Quotes text from files and flags in messages: short, on one line, and without characters that control a terminal.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace neural_attention {
 
-/// Whether a terminal may take the UTF-8 character for a command: control characters of ASCII and Latin-1, line and
+/// Whether a UTF-8 character may act as a command on a terminal: control characters of ASCII and Latin-1, line and
 /// paragraph separators, and marks that change the direction of text.
 inline bool steers_a_terminal(std::string_view character) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
@@ -21,8 +21,8 @@ inline bool steers_a_terminal(std::string_view character) {
          (character >= "\u2066" && character <= "\u2069");
 }
 
-/// `text` in double quotes: at most `longest` of its bytes, "…" where there are more, and '?' for what is no UTF-8 and
-/// for what steers a terminal.
+/// `text` in double quotes: at most its first `longest` bytes, followed by "…" if there are more. Bytes that are not
+/// UTF-8 and characters that control a terminal become '?'.
 inline std::string in_quotes(std::string_view text, std::size_t longest = 80) {
   std::string result = "\"";
   std::size_t at = 0;

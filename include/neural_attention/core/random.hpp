@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
-// A number is a pure function of (seed, stream, four counters): there is no state to save, so recomputation, another
-// backend, another number of threads and another split into batches all see the same numbers.
+// A number is a pure function of (seed, stream, four counters). There is no state to save: recomputation, another
+// backend, another number of threads and another split into batches all draw the same numbers.
 #pragma once
 
 #include <algorithm>
@@ -30,25 +30,26 @@ constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> count
 /// A 32-bit word to a double in [0, 1).
 constexpr double unit_interval(std::uint32_t word) { return word * 0x1p-32; }
 
-/// The smallest word that dropout keeps: word >= keep_threshold(rate) says the same as unit_interval(word) >= rate.
+/// The smallest word that dropout keeps: word >= keep_threshold(rate) is equivalent to unit_interval(word) >= rate.
 inline std::uint32_t keep_threshold(double rate) {
   return static_cast<std::uint32_t>(std::min(std::ceil(rate * 0x1p32), 0x1p32 - 1));
 }
 
-/// One named source of random numbers. `seed` belongs to the run; `step` and `site` say when and where a number is
-/// drawn (the optimizer step, the dropout site); the caller's `row` and `block` say for which element.
+/// One named source of random numbers. `seed` belongs to the run; `step` (the optimizer step) and `site` (the dropout)
+/// say when and where a number is drawn; the caller's `row` and `block` say for which element.
 struct RandomKey {
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
   std::uint32_t site = 0;
 
-  /// Words for element block `block` (four neighbouring elements) of row `row`.
+  /// The words for block `block` (four neighbouring elements) of row `row`.
   constexpr std::array<std::uint32_t, 4> words(std::uint32_t row, std::uint32_t block) const {
     return philox({row, block, step, site}, {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   }
 };
 
-/// A sequence of draws under one key, for host-side choices (shuffles, initial weights). It carries only its position.
+/// A sequence of draws under one key, for choices on the host (shuffles, initial weights). Its only state is its
+/// position.
 class RandomStream {
  public:
   explicit constexpr RandomStream(RandomKey key) : key_(key) {}
@@ -66,7 +67,7 @@ class RandomStream {
   /// Uniform in [0, 1).
   constexpr double uniform() { return unit_interval(word()); }
 
-  /// Uniform in {0, …, bound-1}, bound ≥ 1, by multiply and reject: without bias.
+  /// Uniform in {0, …, bound-1}, bound ≥ 1, by multiply and reject; unbiased.
   constexpr std::uint32_t below(std::uint32_t bound) {
     std::uint64_t product = std::uint64_t{word()} * bound;
     if (static_cast<std::uint32_t>(product) < bound) {
@@ -83,7 +84,7 @@ class RandomStream {
     return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
   }
 
-  /// Fisher-Yates over any random-access container.
+  /// Fisher-Yates shuffle of any random-access container.
   template <class Container>
   constexpr void shuffle(Container& items) {
     using std::swap;

@@ -1,5 +1,5 @@
-// Rows: a view of a row-major matrix [rows, cols], one row a token. Ragged: where each sequence begins in such rows.
-// A batch is packed: sequences lie one after another without padding, and only attention and positions read the
+// Rows: a view of a row-major matrix [rows, cols], one row for each token. Ragged: where each sequence begins in such
+// rows. Batches are packed: sequences lie one after another without padding, and only attention and positions read the
 // offsets.
 #pragma once
 
@@ -14,8 +14,8 @@
 namespace neural_attention {
 
 /// A view of `rows` × `cols` elements; row i begins at data + i · stride. It owns nothing; an empty view means "none".
-/// The memory belongs to a backend and may not be readable on the host. Its functions are constexpr so that device code
-/// may call them.
+/// The memory belongs to a backend, and the host may be unable to read it. The functions are constexpr so that device
+/// code may call them.
 template <class T>
 struct RowsOf {
   T* data = nullptr;
@@ -33,7 +33,7 @@ struct RowsOf {
   constexpr std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
   constexpr bool contiguous() const { return stride == cols || rows <= 1; }
 
-  /// Columns first … first+count-1 of every row: how one attention head is seen.
+  /// Columns first … first+count-1 of every row, such as one attention head.
   constexpr RowsOf columns(int first, int count) const {
     assert(first >= 0 && count >= 0 && first + count <= cols);
     return {data + first, rows, count, stride};
@@ -49,8 +49,8 @@ struct RowsOf {
 template <class B>
 using Rows = RowsOf<typename B::Scalar>;
 
-/// Where packed sequences begin in their optimizer step, which may have several parts: random masks are functions of
-/// it, so parts draw those of the undivided batch.
+/// Where packed sequences begin in their optimizer step, which may have several parts. Random masks are functions of
+/// this place, so the parts draw the same masks as the undivided batch.
 struct Place {
   int first_row = 0;
   int first_sequence = 0;
@@ -58,7 +58,7 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
-/// Offsets of packed sequences: sequence s is rows begin(s) … begin(s)+length(s)-1. Lives on the host.
+/// Offsets of packed sequences: sequence s has the rows begin(s) … begin(s)+length(s)-1. Lives on the host.
 class Ragged {
  public:
   Ragged() = default;

@@ -1,5 +1,5 @@
-// Sizes that follow from flags and files. They are computed in 64 bits, where they cannot wrap, and judged before
-// memory is asked for.
+// Sizes that follow from flags and files. They are computed in 64 bits, where they cannot wrap, and checked before
+// memory is allocated.
 #pragma once
 
 #include <array>
@@ -13,10 +13,10 @@
 
 namespace neural_attention::sizes {
 
-/// The most that rows, columns and the numbers of a model may be: views count them in an int.
+/// The largest number of rows, columns and parameters of a model: views count them in an int.
 inline constexpr std::int64_t most = std::numeric_limits<int>::max();
 
-/// a + b and a · b of sizes that are not negative. What does not fit is the largest std::int64_t.
+/// a + b and a · b for sizes that are not negative. If the result does not fit, it is the largest std::int64_t.
 constexpr std::int64_t sum(std::int64_t a, std::int64_t b) {
   constexpr auto largest = std::numeric_limits<std::int64_t>::max();
   return a > largest - b ? largest : a + b;
@@ -42,7 +42,7 @@ inline std::string bytes_text(std::int64_t bytes) {
   return std::to_string(whole) + tenths + " " + units[unit];
 }
 
-/// `count`, which was computed by the functions above, as an int. Where it is above `most`, throws ConfigError: "`what`
+/// Returns `count`, computed by the functions above, as an int. If it is above `most`, throws ConfigError: "`what`
 /// would have 4294967296 `things`, which need 16.0 GiB; at most 2147483647 are supported".
 inline int checked(const std::string& what, std::int64_t count, const char* things, std::int64_t bytes_each) {
   if (count <= most) return static_cast<int>(count);

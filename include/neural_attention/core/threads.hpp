@@ -1,7 +1,6 @@
-// A small fixed team of threads that share the tiles of one operation at a time. The tiles are cut by shape and never
-// by the number of threads, so a result does not depend on it. The caller works too and waits for tiles, not for
-// threads: where other processes have the CPU of a worker, the caller does its part. Idle workers spin briefly, then
-// sleep.
+// A small fixed team of threads that share the tiles of one operation at a time. Tiles are cut by shape and never by
+// the number of threads, so a result does not depend on it. The caller works too, and waits for tiles, not for threads:
+// if other processes occupy a worker's CPU, the caller does its part. Idle workers spin briefly, then sleep.
 #pragma once
 
 #include <atomic>
@@ -25,10 +24,10 @@ namespace neural_attention {
 
 class ThreadPool {
  public:
-  /// `threads` ≥ 1 workers in all, the calling thread included; 0 means available_threads(). Throws ConfigError where
-  /// there are fewer than none, or more than the system starts.
+  /// A team of `threads` ≥ 1, the calling thread included; 0 means available_threads(). Throws ConfigError if `threads`
+  /// is negative or more than the system can start.
   explicit ThreadPool(int threads = 0) : ThreadPool(Count{checked(threads)}) {
-    // The object is complete by now: should a thread fail to start, the destructor ends the others.
+    // The object is complete at this point: if a thread fails to start, the destructor ends the others.
     try {
       for (int worker = 1; worker < count_; ++worker) workers_.emplace_back([this, worker] { work(worker); });
     } catch (const std::system_error& error) {
@@ -48,8 +47,9 @@ class ThreadPool {
 
   int threads() const { return count_; }
 
-  /// Calls body(tile, worker) once for each tile in 0 … tiles-1, in any order, and returns when all are done. `worker`
-  /// < threads() names the thread, for its workspace. The first exception is rethrown here. Calls do not nest.
+  /// Calls body(tile, worker) once for each tile in 0 … tiles-1, in any order, and returns when all calls have
+  /// returned. `worker` < threads() names the thread, for its workspace. Rethrows the first exception. Calls do not
+  /// nest.
   template <class Body>
   void run(int tiles, Body&& body) {
     if (count_ == 1 || tiles <= 1) {
@@ -75,7 +75,7 @@ class ThreadPool {
   }
 
  private:
-  /// Longer than between two operations of a step, and so short that others hardly miss the time.
+  /// Longer than the pause between two operations of a step, and too short to disturb other processes.
   static constexpr std::chrono::microseconds patience{50};
   static constexpr std::uint64_t tiles_left = 0xFFFFFFFF;
 
@@ -91,10 +91,10 @@ class ThreadPool {
     return threads > 0 ? threads : available_threads();
   }
 
-  /// Waits without sleeping; whether `ready` came true within `patience`.
+  /// Waits without sleeping. Returns whether `ready` became true within `patience`.
   template <class Ready>
   static bool soon(Ready&& ready) {
-    constexpr int looks = 32;  // between two at the clock
+    constexpr int looks = 32;  // at `ready` before each look at the clock
     const auto end = std::chrono::steady_clock::now() + patience;
     do {
       for (int look = 0; look < looks; ++look) {
@@ -107,8 +107,8 @@ class ThreadPool {
     return ready();
   }
 
-  /// Runs tiles until none is left. What an operation is may be read only by who has claimed one of its tiles: until
-  /// that is done, it does not change.
+  /// Runs tiles until none is left. A thread may read the operation only after it has claimed one of its tiles: the
+  /// operation does not change until that tile is done.
   void drain(int worker) {
     for (auto claims = claims_.load(std::memory_order_acquire); (claims & tiles_left) != 0;) {
       if (!claims_.compare_exchange_weak(claims, claims - 1, std::memory_order_acq_rel)) continue;
@@ -120,7 +120,7 @@ class ThreadPool {
           const std::lock_guard lock(mutex_);
           if (!error_) error_ = std::current_exception();
         }
-        // The rest is not begun: all of it counts as done.
+        // Skips the rest: all of it counts as done.
         claims = claims_.load(std::memory_order_relaxed);
         while (!claims_.compare_exchange_weak(claims, claims & ~tiles_left, std::memory_order_acq_rel)) {
         }

@@ -1,4 +1,4 @@
-// The one rule of what a UTF-8 character is, and what follows from it.
+// The single definition of a UTF-8 character, and functions that build on it.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace neural_attention {
 
-/// Length in bytes (1 to 4) of the well-formed UTF-8 character that `text`, which is not empty, begins with; 0 where
-/// it begins with none. Overlong forms, surrogates and values above U+10FFFF are not well-formed (Unicode, table 3-7).
+/// Length in bytes (1 to 4) of the well-formed UTF-8 character at the beginning of `text`, which is not empty; 0 if
+/// there is none. Overlong forms, surrogates and values above U+10FFFF are not well-formed (Unicode, table 3-7).
 inline std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto between = [&](std::size_t i, int low, int high) {
@@ -20,7 +20,8 @@ inline std::size_t utf8_length(std::string_view text) {
   if (lead < 0x80) return 1;
   if (lead < 0xC2 || lead > 0xF4) return 0;
   if (lead < 0xE0) return between(1, 0x80, 0xBF) ? 2 : 0;
-  // Only the second byte depends on the first: its bounds shut out overlong forms, surrogates and too large values.
+  // Only the second byte depends on the first: its bounds exclude overlong forms, surrogates and values that are too
+  // large.
   const int low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
   const int high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   if (!between(1, low, high) || !between(2, 0x80, 0xBF)) return 0;
@@ -28,7 +29,7 @@ inline std::size_t utf8_length(std::string_view text) {
   return between(3, 0x80, 0xBF) ? 4 : 0;
 }
 
-/// The character that the bytes of a well-formed one stand for.
+/// The code point of a well-formed character, from its bytes.
 inline char32_t decode_utf8(std::string_view bytes) {
   const auto lead = static_cast<unsigned char>(bytes[0]);
   if (bytes.size() == 1) return lead;
@@ -37,8 +38,8 @@ inline char32_t decode_utf8(std::string_view bytes) {
   return character;
 }
 
-/// Whether all of `text` is well-formed UTF-8. Where it is not, `bad_offset` is the index of the first byte of the
-/// first character that is broken; where it is, `bad_offset` is the size.
+/// Whether all of `text` is well-formed UTF-8. `bad_offset` becomes the index of the first byte of the first broken
+/// character, or the size if there is none.
 inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
   bad_offset = 0;
   while (bad_offset < text.size()) {
@@ -49,7 +50,7 @@ inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {
   return true;
 }
 
-/// What is wrong where `text` is not well-formed UTF-8, for a message; empty where it is.
+/// A sentence for a message if `text` is not well-formed UTF-8; empty if it is.
 inline std::string utf8_fault(std::string_view text) {
   std::size_t bad = 0;
   if (valid_utf8(text, bad)) return {};

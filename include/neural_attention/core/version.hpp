@@ -1,4 +1,4 @@
-// The version of the library: the one place where it is written; the build reads it from here.
+// The version of the library. It is written only here; the build reads it from this file.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
-// White space in UTF-8, and replacing. White space is what Python's str.strip() takes away, because the tokenizers that
-// we must agree with were written in Python.
+// White space in UTF-8, and replacing text. White space is what Python's str.strip() removes, because the tokenizers
+// that this library must agree with are written in Python.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace neural_attention {
 
-/// Bytes of the white space character that `text` begins with, 0 where it begins with none.
+/// Length in bytes of the white-space character at the beginning of `text`; 0 if there is none.
 inline std::size_t leading_space(std::string_view text) {
   if (text.empty()) return 0;
   const auto first = static_cast<unsigned char>(text[0]);
@@ -41,7 +41,7 @@ inline std::string_view strip_right(std::string_view text) {
 
 inline std::string_view strip(std::string_view text) { return strip_left(strip_right(text)); }
 
-/// Replaces every `from`, which is not empty, by `to`, in one pass from the left.
+/// Replaces every `from`, which is not empty, by `to`, in one pass from left to right.
 inline std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string result;
   result.reserve(text.size());

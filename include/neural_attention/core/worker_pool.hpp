@@ -1,5 +1,5 @@
-// Workers that are lent to one thread at a time: what makes an object with const functions safe to use from several
-// threads at once although each call needs a backend and memory to itself.
+// Workers that are lent to one thread at a time. They make an object with const functions safe to use from several
+// threads at once, although each call needs its own backend and memory.
 #pragma once
 
 #include <algorithm>
@@ -17,8 +17,8 @@
 
 namespace neural_attention {
 
-/// A backend of a worker: with `threads`, where it computes with threads, and with `precision`, where that is not a
-/// part of its type; else the default one.
+/// Makes the backend of a worker: with `threads`, if the backend computes with threads, and with `precision`, if that
+/// is not part of its type; otherwise the default backend.
 template <class B>
 B worker_backend([[maybe_unused]] int threads, [[maybe_unused]] Precision precision = Precision::Float32) {
   if constexpr (std::is_constructible_v<B, int, Precision>)
@@ -29,8 +29,8 @@ B worker_backend([[maybe_unused]] int threads, [[maybe_unused]] Precision precis
     return B();
 }
 
-/// The threads of each of `workers`: `threads` or, where that is 0, an equal share of available_threads(). Throws
-/// ConfigError where there are no workers or less than no threads.
+/// The number of threads for each of `workers`: `threads` or, if that is 0, an equal share of available_threads().
+/// Throws ConfigError if there are no workers or `threads` is negative.
 inline int threads_of_each(int workers, int threads) {
   if (workers < 1) throw ConfigError("at least one worker is needed, not " + std::to_string(workers));
   if (threads < 0) throw ConfigError("the number of threads must not be negative, but is " + std::to_string(threads));
@@ -40,13 +40,13 @@ inline int threads_of_each(int workers, int threads) {
 template <class Worker>
 class WorkerPool {
  public:
-  /// Takes `make()`, a unique_ptr<Worker>, `count` times.
+  /// Calls `make()`, which returns a unique_ptr<Worker>, `count` times.
   template <class Make>
   WorkerPool(int count, Make&& make) {
     for (int i = 0; i < count; ++i) free_.push_back(make());
   }
 
-  /// A worker for as long as this lives; making one waits where none is free.
+  /// Borrows a worker during its lifetime. The constructor waits until one is free.
   class Lease {
    public:
     explicit Lease(const WorkerPool& owner) : owner_(&owner) {

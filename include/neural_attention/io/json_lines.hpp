@@ -1,4 +1,4 @@
-// Files with one JSON value a line, such as metrics.jsonl.
+// Files with one JSON value per line, such as metrics.jsonl.
 #pragma once
 
 #include <cstddef>
@@ -14,14 +14,15 @@ namespace neural_attention::io {
 
 inline constexpr std::size_t longest_json_line = std::size_t{1} << 20;  // bytes
 
-/// What becomes of a last line without a line end, as a killed writer leaves it.
+/// How to treat a last line without a line end, which a killed writer leaves.
 enum class TornLine {
   Refuse,
   LeaveOut  ///< where it is not JSON
 };
 
-/// Calls use(row) for each line of the file. Throws FileError where the file cannot be read, and LineError for a line
-/// that is longer than 1 MiB or is not JSON. A FileError of `use` that names the file becomes one of the line.
+/// Calls use(row) for each line of the file. Throws FileError if the file cannot be read, and LineError for a line that
+/// is longer than 1 MiB or is not JSON. If `use` throws a FileError that names the file, it becomes a LineError with
+/// the line.
 template <class Json, class Use>
 void read_json_lines(const std::filesystem::path& path, TornLine torn, Use use) {
   const MappedFile file(path);

@@ -1,4 +1,4 @@
-// What the metrics share: a corpus is hypotheses and one or more streams of references, segment by segment.
+// Shared by all metrics: a corpus is hypotheses and one or more streams of references, segment by segment.
 #pragma once
 
 #include <charconv>
@@ -13,7 +13,7 @@ namespace neural_attention::metrics::detail {
 /// `digits` decimals, rounded from the exact binary value as Python does, with a point in every locale.
 inline std::string fixed(double value, int digits) { return number_text(value, std::chars_format::fixed, digits); }
 
-/// `references` has one entry per stream; `metric` is for the messages. \throws ConfigError without a stream or a
+/// `references` has one entry per stream; `metric` is for the messages. Throws ConfigError without a stream or a
 /// segment, ShapeError if a stream has another number of segments than the hypotheses.
 template <class Streams>
 void check_corpus(const std::string& metric, std::size_t hypotheses, const Streams& references) {

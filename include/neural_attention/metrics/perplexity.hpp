@@ -15,7 +15,7 @@ namespace neural_attention::metrics {
 
 enum class LossMean { Tokens, Sequences };
 
-/// exp(loss); infinite where that is no double, as in run_mlm. Throws NumericError where `loss` is not finite.
+/// exp(loss); infinite if it exceeds double, as in run_mlm. Throws NumericError if `loss` is not finite.
 inline double perplexity(double loss) {
   if (!std::isfinite(loss)) throw NumericError("perplexity needs a finite loss, not " + number_text(loss));
   return std::exp(loss);
@@ -26,8 +26,8 @@ class MeanLoss {
  public:
   explicit MeanLoss(LossMean mean = LossMean::Tokens) : mean_(mean) {}
 
-  /// Adds a batch of `sequences`. Throws ConfigError where it has no token or no sequence, NumericError where its loss
-  /// is not finite; nothing is added then.
+  /// Adds a batch of `sequences`. Throws ConfigError if it has no token or no sequence, NumericError if its loss is not
+  /// finite, and then adds nothing.
   void add(const LossSum& batch, int sequences) {
     if (batch.tokens <= 0 || sequences <= 0)
       throw ConfigError("a mean loss needs at least one token and one sequence in each batch, not " +
@@ -39,7 +39,7 @@ class MeanLoss {
     count_ += mean_ == LossMean::Tokens ? batch.tokens : sequences;
   }
 
-  /// In nats. Throws ConfigError where there was no batch.
+  /// In nats. Throws ConfigError without a batch.
   double loss() const {
     if (count_ == 0) throw ConfigError("the mean loss of no tokens is undefined");
     return sum_ / double(count_);

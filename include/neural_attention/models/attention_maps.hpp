@@ -1,4 +1,4 @@
-// The attention maps of a decoder: what each head of each layer looks at in the source.
+// The attention maps of a decoder: what each head of each layer attends to in the source.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace neural_attention {
 
-/// Of one sentence with its source: runs the layers on x [target tokens, d], the decoder's input, and takes the
-/// probabilities of their attention to the encoder's output.
+/// The maps of one sentence with its source: runs the layers on x [target tokens, d], the decoder's input, and takes
+/// the probabilities of their attention to the encoder's output.
 template <class B, class P, class Names>
 std::vector<AttentionMap> cross_attention_maps(const Pass<B>& pass,
                                                const LayerStack<B, DecoderLayer<B, P, Names>, Names>& decoder,

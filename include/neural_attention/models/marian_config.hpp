@@ -32,7 +32,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
   int eos_token_id = 0;
   bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind each stack
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
-  std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
+  std::string other_keys = {};          ///< a config.json's further keys, as a JSON object; saving writes them again
 
   /// Every key of config.json that is a member here.
   static void knobs(auto&& use, auto&... configs) {

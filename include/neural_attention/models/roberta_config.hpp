@@ -19,7 +19,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   Activation hidden_act = Activation::Gelu;
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
-  int max_position_embeddings = 514;  ///< rows of the table: pad_token_id + 1 more than a sequence may have tokens
+  int max_position_embeddings = 514;  ///< rows of the table: the most tokens of a sequence plus pad_token_id + 1
   int type_vocab_size = 1;
   double initializer_range = 0.02;
   double layer_norm_eps = 1e-5;
@@ -28,7 +28,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   int eos_token_id = 2;
   bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind the last one
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
-  std::string other_keys = {};  ///< what a config.json says beyond these, as a JSON object: written again when saved
+  std::string other_keys = {};          ///< a config.json's further keys, as a JSON object; saving writes them again
 
   /// The most tokens of a sequence, <s> and </s> included.
   int longest_sequence() const { return max_position_embeddings - pad_token_id - 1; }

@@ -1,5 +1,5 @@
 // Dropout: y = x · mask / (1 - rate) while training (Srivastava et al. 2014), x and y [n, d]. The mask is a function of
-// (seed, pass, site, global row, column), so backward and recomputation make it again instead of storing it.
+// (seed, optimizer step, site, global row, column), so backward and recomputation regenerate it instead of storing it.
 #pragma once
 
 #include "neural_attention/core/number_text.hpp"

@@ -8,8 +8,8 @@
 
 namespace neural_attention {
 
-/// The row of `padding` (or -1) starts at zero and gets no gradient from here, as PyTorch's padding_idx: the gradient
-/// that a tied output layer adds to `weight` still reaches it.
+/// The row of `padding` (or -1) starts at zero and gets no gradient from here, like PyTorch's padding_idx; it still
+/// gets the gradient that a tied output layer adds to `weight`.
 template <class B>
 class Embedding {
  public:
@@ -18,7 +18,7 @@ class Embedding {
 
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
 
-  /// ids must be in 0 … vocabulary-1: checked at the batch boundary, not here. `y` is written, or added to.
+  /// ids must be in 0 … vocabulary-1: checked when a batch enters the model, not here. Writes y or adds to it.
   void forward(const Pass<B>& pass, std::span<const int> ids, double factor, Into into, Rows<B> y) const {
     pass.backend(ops::Embedding<B>{.ids = ids, .table = weight.value, .factor = factor, .into = into, .y = y});
   }

@@ -1,5 +1,5 @@
-// The feed-forward half of a layer: y = W₂ f(W₁ x + b₁) + b₂, x and y [n, d], inner width d_ff. f is chosen at run
-// time, as a config file does.
+// The feed-forward network of a layer: y = W₂ f(W₁ x + b₁) + b₂, x and y [n, d], inner width d_ff. f is chosen at run
+// time, because configs name it.
 #pragma once
 
 #include "neural_attention/nn/dropout.hpp"

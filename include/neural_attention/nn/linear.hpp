@@ -1,5 +1,5 @@
 // Linear: y = x Wᵀ + b, x [n, in], W [out, in], b [out], y [n, out]. dx = dy W, dW = dyᵀ x, db = Σ_rows dy.
-// A ReLU that follows it in a Sequential is computed inside the same operation.
+// In a Sequential, the same operation computes a ReLU that follows.
 #pragma once
 
 #include "neural_attention/core/pass.hpp"

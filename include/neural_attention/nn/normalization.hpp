@@ -1,6 +1,6 @@
 // LayerNorm: y = (x - mean) / sqrt(var + eps) · gain + bias over each row, x and y [n, d] (Ba et al. 2016).
 // RmsNorm: y = x / sqrt(mean(x²) + eps) · gain (Zhang & Sennrich 2019).
-// A ReLU that follows it in a Sequential is computed inside the same operation.
+// In a Sequential, the same operation computes a ReLU that follows.
 #pragma once
 
 #include "neural_attention/core/pass.hpp"

@@ -1,5 +1,5 @@
-// What tells a model where in its sequence a token stands: y_i += P[position_i], P [positions, d], y [n, d], where P is
-// a fixed table of sines and cosines. A learned table is an Embedding.
+// Position embeddings: y_i += P[position_i], P [positions, d], y [n, d], where P is a fixed table of sines and cosines.
+// For a learned table, use Embedding.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@ class SinusoidalPositions {
 
  public:
   SinusoidalPositions() = default;  ///< none yet
-  /// Throws ConfigError where the table would have too many numbers.
+  /// Throws ConfigError if the table is too large.
   SinusoidalPositions(B& backend, int positions, int width)
       : memory_(backend.allocate(static_cast<std::size_t>(size(positions, width)) * sizeof(Scalar))),
         table_(static_cast<Scalar*>(memory_.data()), positions, width) {
@@ -29,7 +29,7 @@ class SinusoidalPositions {
     backend(ops::Upload<B>{.values = host, .x = table_});
   }
 
-  /// The numbers of a table. Throws ConfigError where they are too many.
+  /// The size of a table. Throws ConfigError if it is too large.
   static int size(int positions, int width) {
     return sizes::checked("a table of " + std::to_string(positions) + " positions of width " + std::to_string(width),
                           sizes::product(positions, width), "numbers", sizeof(Scalar));

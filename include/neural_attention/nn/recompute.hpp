@@ -1,6 +1,6 @@
-// Recompute: a module that keeps only its input and runs forward again in backward (Chen et al. 2016): activations of
-// one layer at a time instead of all. Random masks are functions of their place, so the second forward equals the
-// first.
+// Recompute: a module that keeps only its input and runs forward again in backward (Chen et al. 2016), so that memory
+// holds the activations of one layer at a time. Random masks are functions of their place, so the second forward equals
+// the first.
 #pragma once
 
 #include <utility>
@@ -9,7 +9,7 @@
 
 namespace neural_attention {
 
-/// Wraps a module or layer; `enabled` false passes through, so programs decide at run time.
+/// Wraps a module or layer; if `enabled` is false, passes calls through, so that programs decide at run time.
 template <class B, class Module>
 class Recompute {
  public:

@@ -1,5 +1,5 @@
-// The four roles of an attention: query, key, value and output. What exists once for each is a Roles<T>, and
-// for_each_role walks the four.
+// The four roles of an attention: query, key, value and output. Roles<T> holds one T for each role, and for_each_role
+// walks the four.
 #pragma once
 
 #include <tuple>
@@ -16,8 +16,8 @@ struct Roles {
   bool operator==(const Roles&) const = default;
 };
 
-/// use(name, member...) for each role in turn, with the member of that role of each of `holders`: a Roles, or anything
-/// else that has the four members.
+/// Calls use(name, member...) for each role in turn, with the member for that role of each of `holders`: a Roles, or
+/// any other type with the four members.
 void for_each_role(auto&& use, auto&&... holders) {
   use("query", holders.query...);
   use("key", holders.key...);

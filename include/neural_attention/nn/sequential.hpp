@@ -1,7 +1,6 @@
-// Sequential: modules one after another, numbered as torch.nn.Sequential numbers them. An activation between a module
-// that can compute it in the same operation (Linear or a norm, then ReLU) and another one is fused at compile time;
-// names stay.
-// Stack<B, Linear, LayerNorm, Relu, Linear> is the same as a projector: widths follow from a ProjectorConfig.
+// Sequential: modules one after another, numbered as in torch.nn.Sequential. If a Linear or a norm is followed by a
+// ReLU and another module, one operation computes both; this is decided at compile time and changes no names.
+// Stack<B, Linear, LayerNorm, Relu, Linear> is the same as a projector: its widths follow from a ProjectorConfig.
 #pragma once
 
 #include <string>
@@ -49,8 +48,8 @@ class Sequential {
   template <std::size_t I>
   using Module = std::tuple_element_t<I, std::tuple<Modules...>>;
 
-  /// Whether module I computes the activation I+1 itself. Its backward then reads the result, so the last activation is
-  /// never fused: into what a Sequential returns its caller may write.
+  /// Whether module I also computes the activation I+1. Its backward then reads the result. The last activation is
+  /// therefore never fused: the caller may write into the result of a Sequential.
   template <std::size_t I>
   static consteval bool fused() {
     if constexpr (I + 2 < count) {
@@ -71,7 +70,7 @@ class Sequential {
       return forward_from<I + 1>(pass, std::get<I>(modules_).forward(pass, x, std::get<I>(saved.of)), saved);
   }
 
-  /// The gradient for the input of module I, given that for the output of the last.
+  /// The gradient of the input of module I, from the gradient of the last module's output.
   template <std::size_t I>
   Rows<B> backward_from(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx) {
     auto& module = std::get<I>(modules_);
@@ -87,13 +86,13 @@ class Sequential {
   std::tuple<Modules...> modules_;
 };
 
-/// A module whose output may be wider or narrower than its input, such as Linear and every projector: one of your own
-/// says so by a member `static constexpr bool maps_width = true`.
+/// A module whose output may be wider or narrower than its input, such as Linear and every projector. Modules of your
+/// own declare it with a member `static constexpr bool maps_width = true`.
 template <class M>
 concept MapsWidth = M::maps_width;
 
-/// A projector made of modules that are each constructible from a ProjectorConfig. The first module that maps widths
-/// goes from d_in, the last one to d_out, and between them the width is expansion · d_in.
+/// A projector made of modules that a ProjectorConfig constructs. The first module that maps widths starts from d_in,
+/// the last one ends at d_out, and between them the width is expansion · d_in.
 template <class B, template <class> class... Modules>
 class Stack : public Sequential<B, Modules<B>...> {
  public:

@@ -1,6 +1,6 @@
-// The output layer that shares the embedding's matrix: logits = h Eᵀ + bias, h [n, d], E [vocabulary, d]; and the
-// label-smoothed cross-entropy over it. Logits exist only for a chunk of rows at a time: gemm, softmax, loss and
-// gradients go chunk by chunk, in place.
+// The output layer that shares the embedding's matrix: logits = h Eᵀ + bias, h [n, d], E [vocabulary, d], and the
+// label-smoothed cross-entropy of the logits. Logits exist for one chunk of rows at a time: product, softmax, loss and
+// gradients run chunk by chunk, in place.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace neural_attention {
 
-/// The bias, of `vocabulary` elements, is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's).
+/// The bias has `vocabulary` elements and is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's).
 template <class B, template <class> class Bias = Buffer>
 class TiedOutput {
  public:
@@ -21,12 +21,12 @@ class TiedOutput {
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.bias); }
 
-  /// logits [n, vocabulary], bias included.
+  /// logits [n, vocabulary], with the bias added.
   void logits(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
     pass.backend(ops::Linear<B>{.x = h, .w = embedding.value, .bias = bias.value, .y = logits});
   }
 
-  /// The loss alone: waits for it.
+  /// The loss alone. Waits for it.
   LossSum loss(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
                double smoothing) const {
     const ArenaScope scope(pass.scratch);
@@ -37,8 +37,8 @@ class TiedOutput {
     return {found.smoothed_loss, found.negative_log_likelihood, h.rows};
   }
 
-  /// The loss, written or added to `outcome` as `into` says, and gradient_scale · its gradients: dh is written, the
-  /// embedding's gradient accumulates.
+  /// Writes the loss to `outcome`, or adds it, as `into` says. Writes gradient_scale · its gradient to dh and adds the
+  /// gradient of the embedding.
   void loss_and_gradient(const Pass<B>& pass, Parameter<B>& embedding, Rows<B> h, std::span<const int> targets,
                          double smoothing, double gradient_scale, Rows<B> dh, Into into, StepOutcome* outcome) const {
     chunked(pass, embedding, h, targets, smoothing, gradient_scale, dh, into, outcome);

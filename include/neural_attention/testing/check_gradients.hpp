@@ -1,7 +1,7 @@
-// Gradient checks for modules and losses in double: for random dy, L = Σ dy ∘ f(x) is differentiated numerically along
-// every element of x and of every parameter and compared with backward, tensor by tensor:
-// ‖numeric - analytic‖ / (‖numeric‖ + ‖analytic‖ + floor) ≤ 1e-6. Gradients hold random numbers beforehand, because
-// backward must add to them. Use the backend Poisoned<Cpu<double>>, whose fresh memory is NaN.
+// Gradient checks for modules and losses in double. For random dy, L = Σ dy ∘ f(x) is differentiated numerically along
+// every element of x and of every parameter and compared with backward, tensor by tensor: ‖numeric - analytic‖ /
+// (‖numeric‖ + ‖analytic‖ + floor) ≤ 1e-6. Gradients hold random numbers beforehand, because backward must add to them.
+// Use the backend Poisoned<Cpu<double>>, whose fresh memory is NaN.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ struct GradientOptions {
   std::vector<std::string> zero = {};  ///< patterns of tensors whose exact gradient is zero, such as key biases
 };
 
-/// Memory of a backend with a view of it.
+/// Memory of a backend, and a view of it.
 template <class B>
 struct OwnedRows {
   using Scalar = typename B::Scalar;
@@ -71,7 +71,7 @@ void randomise(B& backend, ParameterStore<B>& store, std::uint64_t seed) {
   }
 }
 
-/// What one forward and backward pass of a module computed, on the host.
+/// The results of one forward and backward pass of a module, on the host.
 template <class B>
 struct ModuleRun {
   std::vector<typename B::Scalar> y, dx;
@@ -79,8 +79,8 @@ struct ModuleRun {
   std::vector<std::string> violations;
 };
 
-/// One pass of a module that is bound to `store`, over fresh stacks. `prior` is what dx holds before the adding form of
-/// backward; without it backward allocates dx. An empty `dy` means: forward only.
+/// One pass of a module that is bound to `store`, over fresh stacks. `prior` is the content of dx before the adding
+/// form of backward; without it, backward allocates dx. If `dy` is empty, only forward runs.
 template <class B, class M>
 ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, Rows<B> x,
                         const std::vector<typename B::Scalar>& dy, const std::vector<typename B::Scalar>& prior,
@@ -131,8 +131,8 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
 
 namespace detail {
 
-/// The numeric gradient of loss() along every element of one tensor of the backend. `loss` evaluates at the values as
-/// they lie on the backend.
+/// The numeric gradient of loss() along every element of one tensor of the backend. `loss` evaluates at the backend's
+/// current values.
 template <class B, class Loss>
 std::pair<std::vector<double>, double> numeric_gradient(B& backend, Rows<B> tensor, double magnitude, Loss&& loss) {
   auto host = download(backend, tensor);
@@ -164,8 +164,8 @@ inline bool any_matches(const std::vector<std::string>& patterns, const std::str
 
 }  // namespace detail
 
-/// Checks a module, x [rows, cols]: both forms of backward, dx and every parameter. `context` follows forward's and
-/// backward's usual arguments. The module is bound to a store of its own for the duration: bind it again afterwards.
+/// Checks a module, x [rows, cols]: both forms of backward, dx and every parameter. `context` follows the usual
+/// arguments of forward and backward. The check binds the module to a store of its own: bind it again afterwards.
 template <class B, class M>
 GradientReport check_module(B& backend, M& module, int rows, int cols, const GradientOptions& options = {},
                             const auto&... context) {

@@ -1,6 +1,6 @@
-// Fenced: a test backend whose memory no one can touch outside its operations, as if it lay on a device. Every block is
-// a mapping of its own without access rights; an operation opens all of them for its duration. Model code that
-// dereferences Rows on the host dies here (SIGSEGV), long before it meets a GPU. POSIX only.
+// Fenced: a test backend whose memory only its operations can touch, as if it lay on a device. Every block is a mapping
+// of its own without access rights; an operation opens all of them while it runs. Model code that dereferences Rows on
+// the host dies here (SIGSEGV), long before it meets a GPU. POSIX only.
 #pragma once
 
 #include <sys/mman.h>
@@ -42,9 +42,9 @@ class Fence {
     if (depth_++ == 0 && !protect()) throw std::bad_alloc();
   }
   void close() noexcept {
-    if (--depth_ == 0) protect();  // taking rights away does not fail
+    if (--depth_ == 0) protect();  // removing rights does not fail
   }
-  /// How often the fence was opened.
+  /// The number of times that the fence was opened.
   long openings() const { return openings_; }
 
  private:

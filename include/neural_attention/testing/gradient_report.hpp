@@ -1,6 +1,6 @@
-// What a gradient check found, tensor by tensor, and the numeric derivative it rests on: the central difference
+// The results of a gradient check, tensor by tensor, and the numeric derivative behind them: the central difference
 // D(h) = (L(v+h) - L(v-h)) / 2h, extrapolated to R = (4 D(h/2) - D(h)) / 3, whose error is O(h⁴) where L is smooth.
-// Near a kink (ReLU) D(h) and D(h/2) disagree; then h shrinks.
+// Near a kink (ReLU), D(h) and D(h/2) disagree; then h shrinks.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ struct GradientReport {
            std::all_of(tensors.begin(), tensors.end(), [](const TensorGradient& tensor) { return tensor.ok; });
   }
 
-  /// A table for people, one line a tensor; tensors that failed are marked.
+  /// A table for people, one line for each tensor, with failed tensors marked.
   std::string text() const {
     std::string result = tensors.empty() ? "no tensor was checked\n" : "";
     for (const auto& violation : violations) result += "RULE BROKEN: " + violation + "\n";
@@ -74,7 +74,7 @@ NumericDerivative differentiate(Loss&& loss, double v, double scale, double magn
   double h = first * scale;
   for (int level = 0; level < levels; ++level, h *= shrink) {
     const auto difference = [&](double by) {
-      const double above = v + by, below = v - by;  // what is really added, after rounding
+      const double above = v + by, below = v - by;  // the actual step, after rounding
       return (loss(above) - loss(below)) / (above - below);
     };
     const double wide = difference(h), narrow = difference(h / 2);
@@ -90,7 +90,7 @@ NumericDerivative differentiate(Loss&& loss, double v, double scale, double magn
   return best;
 }
 
-/// Judges one tensor. Where the exact gradient is zero both sides must vanish within the noise.
+/// Judges one tensor. If the exact gradient is zero, both sides must vanish within the noise.
 inline TensorGradient judge(std::string name, std::span<const double> numeric, std::span<const double> analytic,
                             double noise, double tolerance, bool zero_expected) {
   TensorGradient result;

@@ -1,5 +1,5 @@
-// Poisoned: a test backend whose new memory is full of NaN, so that a result which depends on memory that nobody wrote
-// is NaN as well. Everything else is inherited.
+// Poisoned: a test backend whose new memory is full of NaN, so that a result that depends on unwritten memory is NaN as
+// well. Everything else is inherited.
 #pragma once
 
 #include <cstddef>

@@ -160,7 +160,7 @@ struct OptionsOfAll<std::variant<O...>> {
     (of_one(std::type_identity<O>()), ...);
   }
 
-  /// Those of the optimizer that programs call `name`. Throws ConfigError where there is none.
+  /// Those of the optimizer that programs call `name`. Throws ConfigError if there is none.
   std::variant<O...> of(std::string_view name) const {
     std::string known;
     for (auto& one : named_optimizers()) {

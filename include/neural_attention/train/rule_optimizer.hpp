@@ -31,16 +31,16 @@ inline void require_at_least_zero(const char* what, double value) {
     throw ConfigError(std::string(what) + " must be a number of at least 0, not " + number_text(value));
 }
 
-/// One number for each trained number, which an optimizer keeps between steps: [1, n] in the layout of the store.
+/// One number for each trained number, kept by an optimizer between steps: [1, n] in the layout of the store.
 template <class B>
 struct Moment {
   std::string name;
   RowsOf<typename B::Real> numbers;
 };
 
-/// What trains: constructed from (B&, const ParameterStore<B>&, Options). `name` and `moments` are what checkpoints
-/// keep of it; `moments` has the same names in every run with the same options. `update` counts a step and changes the
-/// store's values as `outcome` says, which lies in memory of the backend; who calls it calls refresh() next.
+/// An optimizer: constructed from (B&, const ParameterStore<B>&, Options). Checkpoints keep its `name` and `moments`;
+/// `moments` has the same names in every run with the same options. `update` counts a step and changes the store's
+/// values as `outcome` says, which lies in memory of the backend; its caller calls refresh() next.
 template <class O, class B>
 concept Optimizer = std::constructible_from < O,
         B&, const ParameterStore<B>
@@ -61,8 +61,8 @@ struct UpdatePart {
   double weight_decay;
 };
 
-/// The parts that are not frozen. Throws ConfigError where a rule matches no tensor or a factor makes no sense, and for
-/// a model that was made for inference.
+/// The parts that are not frozen. Throws ConfigError if a rule matches no tensor, a factor makes no sense, or the model
+/// was made for inference.
 template <class B>
 std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::vector<RateRule>& rates,
                                      double weight_decay) {

@@ -1,6 +1,6 @@
 // Checkpoints: a directory checkpoint-N with the model, the optimizer's moments, the position of the run and what
-// defines it. Random numbers are functions of (seed, step), so step, epoch and batch are the whole state and a resumed
-// run equals an uninterrupted one. A directory gets its name only when every file in it is complete.
+// defines it. Random numbers are functions of (seed, step), so step, epoch and batch are the whole state, and a resumed
+// run equals an uninterrupted one. A directory gets its name only after every file in it is complete.
 #pragma once
 
 #include <filesystem>
@@ -31,8 +31,8 @@ std::vector<io::TensorGroup<typename B::Real>> moments(const O& optimizer) {
 
 }  // namespace checkpoint_detail
 
-/// Writes output_dir/checkpoint-N and returns its path. `write_more(dir)` adds what makes it a complete model
-/// directory. Throws FileError; a checkpoint of the same step that was there is then still there.
+/// Writes output_dir/checkpoint-N and returns its path. `write_more(dir)` adds the files that make it a complete model
+/// directory. Throws FileError; an existing checkpoint of the same step then stays.
 template <class B, Optimizer<B> O, class WriteMore>
 std::string save_checkpoint(const std::string& output_dir, B& backend, const ParameterStore<B>& store,
                             const O& optimizer, TrainingPosition position, WriteMore&& write_more) {
@@ -60,8 +60,8 @@ std::string save_checkpoint(const std::string& output_dir, B& backend, const Par
   return target.string();
 }
 
-/// Reads parameters, moments and position back. Throws FileError, also for the checkpoint of another optimizer; nothing
-/// usable is lost, the run has not begun.
+/// Reads parameters, moments and position back. Throws FileError, also for the checkpoint of another optimizer. The
+/// model may then be partly overwritten, but the run has not begun.
 template <class B, Optimizer<B> O>
 TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, O& optimizer) {
   namespace names = checkpoint_detail;

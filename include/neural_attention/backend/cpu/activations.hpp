@@ -1,4 +1,4 @@
-// Activation functions of a run of numbers, and dy · f'(x). GELU is the exact one, x·Φ(x), by an erf of our own.
+// Activation functions over a run of numbers, and dy · f'(x). GELU is exact, x·Φ(x), with an erf of our own.
 #pragma once
 
 #include <Eigen/Core>
@@ -15,8 +15,8 @@ namespace neural_attention::cpu_elementwise {
 template <class T>
 using Block = cpu_blocks::Block<T>;
 
-/// The error function. For float, x·P(x²)/Q(x²), a minimax fit on |x| ≤ 4, beyond which float knows only ±1: absolute
-/// error below 4e-7. For double, std::erf.
+/// The error function. For float, x·P(x²)/Q(x²), a minimax fit on |x| ≤ 4, beyond which the result rounds to ±1 in
+/// float; absolute error below 4e-7. For double, std::erf.
 template <class T>
 Block<T> erf(const Block<T>& x) {
   if constexpr (std::is_same_v<T, float>) {
@@ -41,7 +41,7 @@ Block<T> normal_cdf(const Block<T>& x) {
   return T(0.5) * erf<T>(x * sqrt_half) + T(0.5);
 }
 
-/// max(x, 0). A NaN stays: Eigen's max gives its first operand unless the second is larger.
+/// max(x, 0). A NaN stays NaN: Eigen's max returns its first operand unless the second is larger.
 template <class T>
 Block<T> relu(const Block<T>& x) {
   return x.max(T(0));

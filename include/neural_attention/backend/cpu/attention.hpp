@@ -1,6 +1,6 @@
-// Attention over packed sequences on the CPU: out = softmax(scale · q kᵀ) v, one task a (sequence, head).
-// Scores exist only as tiles [query_tile, key_tile]; a running maximum and sum join the tiles (Milakov & Gimelshein,
-// "Online normalizer calculation for softmax", 2018). The backward pass rebuilds the probabilities from log_sum_exp.
+// Attention over packed sequences on the CPU: out = softmax(scale · q kᵀ) v; one task is one (sequence, head). Scores
+// exist only as tiles [query_tile, key_tile]; a running maximum and sum join the tiles (Milakov & Gimelshein, "Online
+// normalizer calculation for softmax", 2018). The backward pass recomputes the probabilities from log_sum_exp.
 #pragma once
 
 #include <Eigen/Core>

@@ -11,7 +11,7 @@
 namespace neural_attention::cpu_blocks {
 
 inline constexpr int block_size = 16;
-/// About how many elements are worth handing to another thread.
+/// The approximate number of elements that makes handing work to another thread worthwhile.
 inline constexpr std::ptrdiff_t grain = 16384;
 
 template <class T>
@@ -24,7 +24,7 @@ struct WholeBlock {
   Eigen::Map<const Block<T>> operator()(const T* run) const { return Eigen::Map<const Block<T>>(run + at); }
 };
 
-/// Reads the `count` < 16 last elements of a run, padded with zeros.
+/// Reads the last `count` < 16 elements of a run, padded with zeros.
 template <class T>
 struct PartBlock {
   std::ptrdiff_t at;
@@ -36,7 +36,7 @@ struct PartBlock {
   }
 };
 
-/// out[i] = f(…)[i] for i < n. `f` gets a reader and returns a Block: [&](auto at) -> Block<T> { return at(x) + at(y);
+/// out[i] = f(…)[i] for i < n. `f` takes a reader and returns a Block: [&](auto at) -> Block<T> { return at(x) + at(y);
 /// }. `out` may be one of the runs that f reads.
 template <class T, class F>
 void store(T* out, std::ptrdiff_t n, F&& f) {
@@ -66,7 +66,7 @@ void update(std::ptrdiff_t n, F&& f, T* first_run, Runs*... more_runs) {
   if (i < n) one(PartBlock<T>{i, n - i}, [i, n](T* run, const Block<T>& x) { std::copy_n(x.data(), n - i, run + i); });
 }
 
-/// Σ f(…)[i] over i < n. Four sums run side by side, because one would wait for its own additions.
+/// Σ f(…)[i] over i < n. Four sums run side by side, because each addition waits for the previous one of its sum.
 template <class T, class F>
 T sum(std::ptrdiff_t n, F&& f) {
   Block<T> a = Block<T>::Zero(), b = a, c = a, d = a;
@@ -97,13 +97,13 @@ void visit_rows(std::ptrdiff_t first, std::ptrdiff_t count, std::ptrdiff_t cols,
   }
 }
 
-/// The columns that visit_rows should assume: matrices that are all contiguous are one long row.
+/// The number of columns that visit_rows should assume: matrices that are all contiguous count as one long row.
 template <class First, class... Others>
 std::ptrdiff_t common_columns(const First& x, const Others&... others) {
   return x.contiguous() && (others.contiguous() && ...) ? x.size() : x.cols;
 }
 
-/// Rows of `cols` elements that make one piece of work.
+/// The number of rows of `cols` elements in one piece of work.
 inline std::ptrdiff_t row_grain(std::ptrdiff_t cols) {
   return std::max<std::ptrdiff_t>(1, grain / std::max<std::ptrdiff_t>(1, cols));
 }

@@ -1,6 +1,6 @@
-// What decoding asks of a row of logits on the CPU: the sum of its exponentials, its k largest elements, or a random
-// one. A row is the smallest piece of work. The k largest stand in a heap whose top is the worst of them; nearly every
-// block of the row lies below it and is passed over with one comparison.
+// What decoding needs from a row of logits on the CPU: the sum of its exponentials, its k largest elements, or a random
+// element. A row is the smallest piece of work. A heap holds the k largest, with the smallest of them on top; nearly
+// every block of the row lies below it, and one comparison skips the block.
 #pragma once
 
 #include <Eigen/Core>
@@ -22,8 +22,8 @@ namespace cpu_choosing {
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
-/// Whether no element of a row is NaN or +inf: else nothing can be chosen. Either makes the sum NaN or +inf; what else
-/// does so are finite elements whose sum overflows.
+/// Whether no element of a row is NaN or +inf; otherwise nothing can be chosen. Either makes the sum NaN or +inf, and
+/// so do finite elements whose sum overflows.
 template <class T>
 bool usable(const T* x, std::ptrdiff_t n) {
   constexpr T limit = std::numeric_limits<T>::infinity();
@@ -31,14 +31,14 @@ bool usable(const T* x, std::ptrdiff_t n) {
   return std::all_of(x, x + n, [](T element) { return element < limit; });
 }
 
-/// Fills `columns` with those of the largest of the n elements of x, the largest first and of equals the first; returns
-/// how many elements there are, at most columns.size(). Elements that are not above -inf do not count.
+/// Fills `columns` with the columns of the largest of the n elements of x, in descending order, equal elements by
+/// column. Returns their number, at most columns.size(). Elements that are not above -inf do not count.
 template <class T>
 std::size_t select_largest(const T* x, std::ptrdiff_t n, std::span<int> columns) {
   constexpr int size = cpu_blocks::block_size;
   const auto better = [x](int a, int b) { return x[a] != x[b] ? x[a] > x[b] : a < b; };
   std::size_t found = 0;
-  T worst = lowest<T>;  // of the heap where it is full
+  T worst = lowest<T>;  // of a full heap
   const auto offer = [&](std::ptrdiff_t i) {
     if (!(x[i] > worst)) return;
     if (found == columns.size()) {
@@ -69,7 +69,7 @@ double weight(const T* x, std::ptrdiff_t i, std::ptrdiff_t n, T top, T coldness)
   return double(last.head(n - i).sum());
 }
 
-/// The column of a row in whose share of all weights `uniform` lies.
+/// The column of a row whose share of the total weight holds `uniform`.
 template <class T>
 int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
   const T top = cpu_loss::maximum<T>(x, nullptr, n);
@@ -80,7 +80,7 @@ int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
     return sum;
   }();
   double left = uniform * total;
-  int last = -1;  // rounding may leave something behind the last column
+  int last = -1;  // after rounding, `uniform` may lie behind the last share
   for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) {
     const auto end = std::min<std::ptrdiff_t>(n, i + cpu_blocks::block_size);
     const double block = weight(x, i, n, top, coldness);
@@ -98,13 +98,13 @@ int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
   return last;
 }
 
-/// The columns that SamplingShape leaves, ascending, and their weights.
+/// The columns that SamplingShape keeps, ascending, and their weights.
 template <class T>
 class Shortlist {
  public:
   Shortlist(const T* x, std::ptrdiff_t n, const SamplingShape& how) {
     const auto all = static_cast<std::size_t>(n);
-    // Few tokens hold most of the probability: the list grows only where it must.
+    // A few tokens hold most of the probability, so the list grows only if it must.
     std::size_t wanted =
         how.top_k > 0 ? std::min(all, static_cast<std::size_t>(how.top_k)) : std::min(all, first_guess);
     const T coldness = static_cast<T>(1.0 / how.temperature);
@@ -145,8 +145,8 @@ class Shortlist {
  private:
   static constexpr std::size_t first_guess = 256;
 
-  /// Cuts the list behind the first columns_ that weigh `mass` together, or before the first of less weight than
-  /// `least`; false where it is too short for that.
+  /// Cuts the list behind the first columns_ that together weigh `mass`, or before the first column with less weight
+  /// than `least`. Returns false if the list is too short for that.
   bool keep(double mass, double least, bool complete) {
     const auto cut = [&](std::size_t count) {
       columns_.resize(count);

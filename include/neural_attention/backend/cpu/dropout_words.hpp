@@ -1,5 +1,5 @@
-// Philox words for many neighbouring element blocks at once: equal, bit for bit, to RandomKey::words, but 32 counters
-// go through the rounds side by side, in loops that a compiler turns into vector instructions.
+// Philox words for many neighbouring element blocks at once, bit for bit equal to RandomKey::words. 32 counters go
+// through the rounds side by side, in loops that compilers vectorise.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Element-wise operations on the CPU, and those that move rows. Every operation is one pass over its memory.
-// Dropout keeps element (row, column) where its random word, a function of the global row and the column, says so.
+// Element-wise operations on the CPU, and operations that move rows. Each makes one pass over its memory. The random
+// word of element (row, column), a function of the global row and the column, decides whether dropout keeps it.
 #pragma once
 
 #include <Eigen/Core>
@@ -15,12 +15,12 @@
 namespace neural_attention {
 namespace cpu_elementwise {
 
-/// y = x · mask / (1 - rate), or residual + that: one row.
+/// One row of y = x · mask / (1 - rate), or of residual + that.
 template <class T, bool WithResidual>
 void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, const T* x, T* y) {
   constexpr int piece = 4 * cpu_dropout::lanes;
   std::uint32_t words[piece] = {};
-  T values[piece];  // a copy, so that the compiler need not fear that y is x
+  T values[piece];  // a copy: the compiler cannot know whether y is x
   const auto threshold = keep_threshold(mask.rate);
   const T keep = static_cast<T>(1.0 / (1.0 - mask.rate));
   const auto global_row = static_cast<std::uint32_t>(mask.first_row + row);

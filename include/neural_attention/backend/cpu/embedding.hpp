@@ -1,5 +1,5 @@
-// Embedding lookup and its gradient on the CPU. Equal ids add into one row of the table: the tasks share out the
-// columns and each walks all tokens in order, so the order of the sums is fixed and no two tasks write to one place.
+// Embedding lookup and its gradient on the CPU. Equal ids add to the same row of the table. Each task therefore owns
+// some columns and walks all tokens in order: the order of the sums is fixed, and no two tasks write to one place.
 #pragma once
 
 #include <Eigen/Core>

@@ -1,6 +1,6 @@
-// The gemm seam of the CPU. `gemm` computes one tile on one thread, with the portable kernel: what attention is made
-// of. The large products of linear maps (linear.hpp) are shared by the threads, and computed by the portable kernel or,
-// where NEURAL_ATTENTION_GEMM is ONEDNN at configure time, by oneDNN.
+// The interface to matrix products on the CPU. `gemm` computes one tile on one thread with the portable kernel;
+// attention uses it. The threads share the large products of linear maps (linear.hpp), which the portable kernel
+// computes or, if NEURAL_ATTENTION_GEMM is ONEDNN at configure time, oneDNN.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace neural_attention::cpu_gemm {
 
-/// What computes the large products, for people.
+/// The name of the engine that computes the large products, for display.
 inline std::string engine_name() {
 #if defined(NEURAL_ATTENTION_ONEDNN)
   const auto& version = *dnnl_version();
@@ -27,7 +27,8 @@ inline std::string engine_name() {
 #endif
 }
 
-/// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. Where the addend is C itself, it accumulates.
+/// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. If the addend is C itself, the product is added
+/// to it.
 template <class T, class Workspace>
 void gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c, std::ptrdiff_t c_stride,
           Precision precision, Workspace& workspace) {
@@ -42,9 +43,9 @@ inline int cut(int n, int pieces, int unit, int i) {
   return i == pieces ? n : static_cast<int>(std::ptrdiff_t{n} * i / pieces / unit * unit);
 }
 
-/// How an m × n output with sums of length k is cut into about `wanted` tiles. A cut between columns has the rows of A
-/// packed once more, one between rows has the packed columns of B read once more, which costs a third of that: among
-/// the ways to cut, the cheapest is taken.
+/// How to cut an m × n output with sums of length k into about `wanted` tiles. A cut between columns packs the rows of
+/// A once more; a cut between rows reads the packed columns of B once more, which costs a third of that. Takes the
+/// cheapest way to cut.
 struct Tiling {
   Tiling(int m, int n, int k, int wanted) {
     constexpr double smallest_flops = 2e6;

@@ -1,5 +1,5 @@
-// Products with few rows of A, in the order of sums of gemm_kernel.hpp: for so few, packing B would cost more than the
-// product. What decoding one sentence consists of.
+// Products with few rows of A, with the order of sums of gemm_kernel.hpp. For so few rows, packing B would cost more
+// than the product. Decoding one sentence consists of such products.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@ inline constexpr int few_rows = 8;
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // packets as template arguments: their alignment is in the type
 #pragma GCC diagnostic ignored "-Wuninitialized"       // in the header of g++ 12 for AVX-512
 
-// Transposing whole vectors takes many shuffles, for which there is one port on many processors. Where quarters of rows
-// are loaded into the lanes of a vector, all that is left stays within lanes, and blends do a part of it.
+// Transposing whole vectors takes many shuffles, and many processors have one port for them. If quarters of rows are
+// loaded into the lanes of a vector, the rest stays within lanes, and blends do part of it.
 #if defined(EIGEN_VECTORIZE_AVX512)
 using LaneVector = __m512;
 inline __m512 load_lanes(const float* b, std::ptrdiff_t step) {
@@ -49,7 +49,7 @@ inline void transpose_lanes(__m256 r0, __m256 r1, __m256 r2, __m256 r3, auto* co
   columns[3] = _mm256_blend_ps(high23, high, 0x33);
 }
 #else
-struct LaneVector {};  // no processor's: never called, but compilers look the names up
+struct LaneVector {};  // for other processors: never called, but compilers look up the names
 LaneVector load_lanes(const float* b, std::ptrdiff_t step);
 void transpose_lanes(LaneVector r0, LaneVector r1, LaneVector r2, LaneVector r3, auto* columns);
 #endif
@@ -76,8 +76,8 @@ template <class T>
   return square;
 }
 
-/// C [Rows, Packets · packet] = addend + A [Rows, k] Bᵀ, B [Packets · packet, k], k ≤ depth: squares of B are
-/// transposed in registers, so that each element of C is summed alone, as in `kernel`.
+/// C [Rows, Packets · packet] = addend + A [Rows, k] Bᵀ, B [Packets · packet, k], k ≤ depth. Transposes squares of B in
+/// registers, so that each element of C has its own sum, as in `kernel`.
 template <class T, int Rows, int Packets>
 [[gnu::noinline]] void transposing_kernel(int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
                                           std::ptrdiff_t c_stride) {
@@ -111,7 +111,7 @@ template <class T, int Rows, int Packets>
 }
 #pragma GCC diagnostic pop
 
-/// How many packets of columns are summed side by side: the sums of one wait for one another.
+/// How many packets of columns are summed side by side, because each addition waits for the previous one of its sum.
 template <class T>
 inline constexpr int packets_at_once = Blocks<T>::line / Blocks<T>::packet;
 
@@ -132,7 +132,7 @@ void multiply_columns(int m, int packets, int k, Operand<T> a, Operand<T> b, Add
   }
 }
 
-/// The same for fewer columns than a packet has: zeros stand for what is missing.
+/// The same for fewer columns than a packet has; zeros fill the missing columns.
 template <class T>
 void multiply_last_columns(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
                            std::ptrdiff_t c_stride) {

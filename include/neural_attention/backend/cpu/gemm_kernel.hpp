@@ -1,10 +1,10 @@
 // The portable gemm engine, one tile on one thread, after Goto & van de Geijn, "Anatomy of high-performance matrix
-// multiplication" (2008): panels of op(A) and op(B) are packed in the order in which a kernel reads them that keeps a
-// block of C in registers. Registers are Eigen's packets, so it fills whatever vectors the target has. Eigen's own
-// product reaches two thirds of this speed with g++ (bench_gemm; docs/performance.md).
+// multiplication" (2008): panels of op(A) and op(B) are packed in the order in which the kernel reads them, and the
+// kernel keeps a block of C in registers. Registers are Eigen's packets, so the kernel uses the full vectors of any
+// target. With g++, Eigen's own product reaches two thirds of this speed (bench_gemm; docs/performance.md).
 //
-// An element of C is a sum over p in one fixed order, whatever its place and whatever m and n are: tiles can be cut and
-// sentences be batched in any way without changing a bit.
+// An element of C is a sum over p in one fixed order, wherever it lies and whatever m and n are. Tiles can be cut and
+// sentences can be batched in any way without changing a bit.
 #pragma once
 
 #include <Eigen/Core>
@@ -26,13 +26,13 @@ struct Operand {
   std::ptrdiff_t stride;
   bool transposed;
 
-  /// The operand from row `row` and column `col` of op(X) on.
+  /// The operand from row `row` and column `col` of op(X) onwards.
   Operand at(std::ptrdiff_t row, std::ptrdiff_t col) const {
     return {data + (transposed ? col * stride + row : row * stride + col), stride, transposed};
   }
 };
 
-/// What a product is added to, [m, n]: nothing (no data), one row for all (stride 0), or a matrix, C itself included.
+/// The addend of a product, [m, n]: nothing (no data), one row for all (stride 0), or a matrix, which may be C itself.
 template <class T>
 struct Addend {
   const T* data = nullptr;
@@ -48,14 +48,15 @@ template <class T>
 struct Blocks {
   using Packet = typename Eigen::internal::packet_traits<T>::type;
   static constexpr int packet = Eigen::internal::packet_traits<T>::size;
-  /// rows · packets sums, a row of B and one element of A are in registers at a time.
+  /// Registers hold rows · packets sums, a row of B and one element of A at a time.
   static constexpr int packets = 3;
   static constexpr int rows = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 8 : 4;
   static constexpr int cols = packets * packet;
   /// A strip [depth, cols] of B stays in the first-level cache, a panel [panel_rows, depth] of A in the second.
   static constexpr int depth = 256;
   static constexpr int panel_rows = 240;
-  /// A packed strip of A [depth, rows], and a cache line more, lest all strips compete for the same places of a cache.
+  /// A packed strip of A [depth, rows] plus one cache line, so that the strips do not compete for the same places of a
+  /// cache.
   static constexpr int line = 64 / static_cast<int>(sizeof(T));
   static constexpr std::ptrdiff_t left_strip(int k) { return std::ptrdiff_t{rows} * k + line; }
   static constexpr std::size_t left_size = static_cast<std::size_t>(left_strip(depth)) * (panel_rows / rows);
@@ -67,21 +68,21 @@ struct Blocks {
   static constexpr int padded(int n) { return (n + packet - 1) / packet * packet; }
 };
 
-/// The length of a piece where n is cut into the fewest equal pieces of at most `most`, a multiple of `unit`.
+/// The length of a piece, a multiple of `unit`, if n is cut into the fewest equal pieces of at most `most`.
 inline int piece(int n, int most, int unit) {
   const int pieces = (n + most - 1) / most, size = (n + pieces - 1) / pieces;
   return std::min(most, (size + unit - 1) / unit * unit);
 }
 
-/// Calls body(0), …, body(Count - 1), unrolled: registers cannot be indexed at run time.
+/// Calls body(0), …, body(Count - 1), unrolled, because registers cannot be indexed at run time.
 template <int Count, class Body>
 [[gnu::always_inline]] inline void unrolled(Body&& body) {
   [&]<int... I>(std::integer_sequence<int, I...>) { (body(std::integral_constant<int, I>{}), ...); }
   (std::make_integer_sequence<int, Count>{});
 }
 
-/// C [Rows, Packets · packet] = addend + A B with B packed [k, Packets · packet]. A is packed [k, Rows], or read from
-/// rows `a_stride` apart where it is `Direct`.
+/// C [Rows, Packets · packet] = addend + A B with B packed [k, Packets · packet]. A is packed [k, Rows]; if `Direct`,
+/// it is read from rows `a_stride` apart.
 template <class T, int Rows, int Packets, bool Direct>
 [[gnu::noinline]] void kernel(int k, const T* a, std::ptrdiff_t a_stride, const T* b, Addend<T> addend, T* c,
                               std::ptrdiff_t c_stride) {
@@ -91,7 +92,7 @@ template <class T, int Rows, int Packets, bool Direct>
   Packet sums[Rows][Packets];
   const T* row[Rows];
   unrolled<Rows>([&](auto i) {
-    // C is met only after the loop: on its way from memory until then.
+    // The loop does not need C; until it ends, C is on its way from memory.
     __builtin_prefetch(c + i * c_stride, 1);
     __builtin_prefetch(c + i * c_stride + Packets * size - 1, 1);
     if constexpr (Direct) row[i] = a + i * a_stride;
@@ -131,12 +132,13 @@ Kernel<T> kernel_for(int rows, int packets) {
   return all[static_cast<std::size_t>((rows - 1) * B::packets + packets - 1)];
 }
 
-/// How many rows ahead of a copy memory is prefetched: rows may lie in a page each, which no hardware foresees.
+/// How many rows ahead of a copy memory is prefetched: each row may lie in another page, which no hardware prefetcher
+/// foresees.
 inline constexpr int rows_ahead = 16;
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // packets as template arguments: their alignment is in the type
-/// Packs a strip of op(B) [k, n ≤ cols], as many packets wide as it needs, padded with zeros.
+/// Packs a strip of op(B) [k, n ≤ cols], as many packets wide as necessary, padded with zeros.
 template <class T>
 void pack_strip(int n, int k, Operand<T> b, T* out) {
   using namespace Eigen::internal;
@@ -161,8 +163,8 @@ void pack_strip(int n, int k, Operand<T> b, T* out) {
 }
 #pragma GCC diagnostic pop
 
-/// Packs two strips of B [k, 2 · cols], row by row: together they use up whole cache lines, which would be gone from
-/// the cache before a second visit.
+/// Packs two strips of B [k, 2 · cols] row by row. Together they use whole cache lines, which would have left the cache
+/// before a second visit.
 template <class T>
 void pack_two_strips(int k, Operand<T> b, T* out) {
   using namespace Eigen::internal;
@@ -178,7 +180,7 @@ void pack_two_strips(int k, Operand<T> b, T* out) {
   }
 }
 
-/// Packs op(A) [m, k] in strips [k, rows]; the last has the rows that are left.
+/// Packs op(A) [m, k] in strips [k, rows]; the last strip has the remaining rows.
 template <class T>
 void pack_left(int m, int k, Operand<T> a, T* out) {
   using B = Blocks<T>;
@@ -208,7 +210,7 @@ void pack_left(int m, int k, Operand<T> a, T* out) {
   }
 }
 
-/// Rounds packed operands where the products are to be those of bfloat16 numbers.
+/// Rounds packed operands to bfloat16 if the backend's precision says so.
 template <class T>
 void round_packed(Precision precision, std::ptrdiff_t count, T* packed) {
   if constexpr (std::is_same_v<T, float>)
@@ -232,7 +234,7 @@ class PackedRight {
   int strips() const { return (n_ + B::cols - 1) / B::cols; }
   int strip_cols(int s) const { return std::min(B::cols, n_ - s * B::cols); }
 
-  /// Pieces of packing, for different threads: a pair of strips of a block each.
+  /// Pieces of packing work for different threads: each is a pair of strips of one block.
   int pieces() const { return blocks() * pairs(); }
   void pack(int piece, Operand<T> b, Precision precision) const {
     const int p = piece / pairs() * depth_, s = piece % pairs() * 2;
@@ -279,7 +281,8 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
       for (int s = first; s < last; ++s) {
         const int cols = b.strip_cols(s), packets = B::padded(cols) / B::packet;
         const T* const strip = b.strip(p, s);
-        // The next strip is fetched a piece at a time: it may come from memory, faster than which this one is used up.
+        // Fetches the next strip piece by piece: the current strip is used up faster than memory could deliver the next
+        // one.
         const int size = depth * packets * B::packet, piece = (size * B::rows + rows - 1) / rows;
         const T* next = strip + size;
         for (int i = 0; i < rows; i += B::rows) {
@@ -306,7 +309,7 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
   }
 }
 
-/// Visits the pieces of a sum of k terms that are summed each alone: body(p, depth).
+/// Visits the pieces of a sum of k terms, each of which has its own sum: body(p, depth).
 template <class T, class Body>
 void for_each_block(int k, Body&& body) {
   using B = Blocks<T>;

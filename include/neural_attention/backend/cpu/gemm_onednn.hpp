@@ -1,5 +1,5 @@
-// oneDNN's single-precision product, one tile on one thread. Its own threads stay out of it: the tiles are shared by
-// ours. It allocates its packed panels at every call.
+// oneDNN's single-precision product, one tile on one thread. Our threads share the tiles, so oneDNN must not use its
+// own. It allocates its packed panels in every call.
 #pragma once
 
 #include <dnnl.h>

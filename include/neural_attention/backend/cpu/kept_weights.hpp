@@ -1,5 +1,5 @@
-// Packed copies of weights that do not change for a while: while decoding, every step multiplies a few rows by all
-// weights, and packing them each time would take a sixth of it.
+// Packed copies of weights that do not change for a while. Every round of decoding multiplies a few rows by all
+// weights; packing them each time would take a sixth of it.
 #pragma once
 
 #include <algorithm>
@@ -10,22 +10,22 @@
 
 namespace neural_attention::cpu_gemm {
 
-/// `Memory` reserves and keeps memory of T, as Cpu's Workspace does.
+/// `Memory` allocates and keeps memory of T, like Cpu's Workspace.
 template <class T, class Memory>
 class KeptWeights {
  public:
-  /// From keep(true) on the values of all weights stay as they are. keep(false) forgets the copies; memory stays.
+  /// After keep(true), the values of all weights must not change. keep(false) forgets the copies but keeps the memory.
   void keep(bool kept) {
     kept_ = kept;
     copies_.clear();
   }
 
   struct Copy {
-    T* packed = nullptr;  ///< none where weights are not kept
-    bool is_new = false;  ///< has yet to be packed
+    T* packed = nullptr;  ///< null if weights are not kept
+    bool is_new = false;  ///< not packed yet
   };
 
-  /// The copy of weights [n, k] in `size` numbers.
+  /// The copy of weights [n, k], which has `size` numbers.
   Copy find(const T* weights, int n, int k, std::size_t size) {
     if (!kept_) return {};
     const auto found = std::find_if(copies_.begin(), copies_.end(), [&](const Known& copy) {

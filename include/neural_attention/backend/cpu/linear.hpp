@@ -1,5 +1,5 @@
-// Linear maps on the CPU: y = f(x wᵀ + b) and its gradients. The output is cut into tiles, each computed by one thread;
-// how depends on the shape and the number of threads, but no cut touches the order of a sum over k, so results do not.
+// Linear maps on the CPU: y = f(x wᵀ + b) and its gradients. Each thread computes tiles of the output. The cut depends
+// on the shape and the number of threads, but never changes the order of a sum over k, so results do not depend on it.
 #pragma once
 
 #include <Eigen/Core>
@@ -23,7 +23,7 @@ template <class T>
 void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, Activation f,
              RowsOf<T> c) {
   using Blocks = Blocks<T>;
-  constexpr int tiles_per_thread = 4;  // so that a thread that is held up does not hold up the others for long
+  constexpr int tiles_per_thread = 4;  // a delayed thread then does not delay the others for long
   const auto finish = [&](int row, int rows, int col, int cols) {
     if (f == Activation::Identity) return;
     for (int r = row; r < row + rows; ++r) cpu_elementwise::apply(f, c.row(r) + col, c.row(r) + col, cols);
@@ -40,7 +40,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
 #if defined(NEURAL_ATTENTION_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
     if (cpu.precision == Precision::Float32) {
-      constexpr int tiles = 32;  // whatever the threads: oneDNN's sums may depend on the shape of a tile
+      constexpr int tiles = 32;  // for any number of threads: oneDNN's sums may depend on the shape of a tile
       const Tiling tiling(m, n, k, tiles);
       cpu.threads.run(tiling.count(), [&](int tile, int) {
         const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
@@ -55,7 +55,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
     }
   }
 #endif
-  // Only weights are read transposed. The panels of a kept copy follow one another, and have all columns: they need not
+  // Only weights are read transposed. The panels of a kept copy follow one another and have all columns: they need not
   // stay in a cache until all threads have used them.
   const auto kept = b.transposed ? cpu.kept_weights.find(b.data, n, k, std::size_t(Blocks::padded(n)) * std::size_t(k))
                                  : typename decltype(cpu.kept_weights)::Copy{};
@@ -114,7 +114,7 @@ void compute(CpuEngine<T>& cpu, const ops::BiasGradientOf<T>& op) {
   const auto dy = op.dy, db = op.db;
   assert(db.cols == dy.cols);
   using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
-  constexpr int grain = 64;  // columns: each is summed over all rows by one task
+  constexpr int grain = 64;  // columns: one task sums each over all rows
   cpu.split(dy.cols, grain, [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     Row sum(db.data + first, count);
     for (int r = 0; r < dy.rows; ++r) sum += Row(dy.row(r) + first, count);

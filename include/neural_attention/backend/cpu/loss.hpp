@@ -23,7 +23,7 @@ Block<T> logits_at(const auto& at, const T* x, const T* bias) {
   return bias ? Block<T>(at(x) + at(bias)) : Block<T>(at(x));
 }
 
-/// The largest of x + bias (bias may be null) and, where `sum` is given, their sum.
+/// The largest element of x + bias (bias may be null) and, if `sum` is given, their sum.
 template <class T>
 T maximum(const T* x, const T* bias, std::ptrdiff_t n, T* sum = nullptr) {
   constexpr int size = cpu_blocks::block_size;

@@ -51,9 +51,9 @@ void backward_row(const T* dy, const T* x, const T* y, const T* gain, T mean, T 
   });
 }
 
-// dgain and dbias are summed within chunks of rows, then over the chunks in order. The sums of the chunks lie in the
-// caller's workspace, which nothing else uses meanwhile.
-/// The gradients of either norm; without `Centred` there are no mean and no bias.
+/// The gradients of either norm; without `Centred` there are no mean and no bias. dgain and dbias are summed within
+/// chunks of rows, then over the chunks in order. The sums of the chunks lie in the caller's workspace, which nothing
+/// else uses meanwhile.
 template <bool Centred, class T, class Op>
 void norm_backward(CpuEngine<T>& cpu, const Op& op) {
   const auto dy = op.dy, x = op.x, y = op.y, gain = op.gain, stats = op.stats, dx = op.dx, dgain = op.dgain;

@@ -1,7 +1,7 @@
-// Attention over packed sequences for any head width, in float: the formulas are in backend/cpu/attention.hpp. Scores
-// exist only as tiles of 16 queries × 16 keys, a thread a score; the 16 threads of a row hold its running maximum and
-// sum, and share out the columns of its result. The gradients of queries and those of keys and values are made by
-// kernels of their own, so that no two blocks write to one place.
+// Attention over packed sequences for any head width, in float; backend/cpu/attention.hpp has the formulas. Scores
+// exist only as tiles of 16 queries × 16 keys, one thread for each score. The 16 threads of a row hold its running
+// maximum and sum, and divide the columns of its result among them. Separate kernels compute the gradients of queries
+// and the gradients of keys and values, so that no two blocks write to one place.
 #pragma once
 
 #include <cassert>
@@ -21,8 +21,8 @@ struct AttentionTile {
   static constexpr int ints = 7;
 };
 
-/// Appends the tiles of all sequences, of at most `most` rows, one after another as ints: of the queries, or of the
-/// keys. Returns how many.
+/// Appends the tiles of all sequences, of at most `most` rows each, one after another as ints: tiles of the queries or
+/// of the keys. Returns their number.
 inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool of_keys, int most,
                                std::vector<int>& tiles) {
   const auto before = tiles.size();
@@ -36,7 +36,7 @@ inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool o
   return static_cast<int>(tiles.size() - before) / AttentionTile::ints;
 }
 
-/// What a kernel knows of a call.
+/// The arguments of a call that its kernels share.
 struct AttentionCall {
   AttentionCall(const AttentionShape& shape, const DropoutMask& mask, int cols)
       : heads(shape.heads),
@@ -59,8 +59,8 @@ struct AttentionCall {
   }
 };
 
-/// A tile of `attention_tile` rows in shared memory; rows are a float longer than wide, so that the threads of a warp
-/// read from different banks.
+/// A tile of `attention_tile` rows in shared memory. Rows are padded by one float, so that the threads of a warp read
+/// from different banks.
 struct SharedTile {
   float* data;
   int width;
@@ -84,7 +84,7 @@ __device__ float dot(const T* a, const T* b, int n) {
   return sum;
 }
 
-/// The columns of a row of results that one thread sums: c = lane, lane + 16, …
+/// The columns of a result row that one thread sums: c = lane, lane + 16, …
 template <int Columns>
 struct RowSums {
   float at[Columns] = {};
@@ -218,7 +218,7 @@ __global__ void attention_query_gradient_kernel(const AttentionTile* tiles, Atte
   if (i < tile.count) result.store(dq.row(tile.queries_begin + query) + head * width, width, j);
 }
 
-/// The tiles are of the keys: a row of threads belongs to a key, its threads to the queries of a tile.
+/// The tiles are tiles of the keys: a row of threads belongs to a key, its threads to the queries of a tile.
 template <class T, int Columns>
 __global__ void attention_key_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<T> dout,
                                               RowsOf<T> q, RowsOf<T> k, RowsOf<T> v, const float* log_sum_exp,
@@ -259,7 +259,7 @@ __global__ void attention_key_gradient_kernel(const AttentionTile* tiles, Attent
   of_value.store(dv.row(row) + head * width, width, j);
 }
 
-/// use.template operator()<Columns>() for the heads' width.
+/// Calls use.template operator()<Columns>() for the heads' width.
 template <class Use>
 void with_columns(int width, Use&& use) {
   if (width <= 2 * attention_tile) return use.template operator()<2>();
@@ -282,7 +282,7 @@ void attention(const int* tiles, int count, RowsOf<T> q, RowsOf<T> k, RowsOf<T> 
   });
 }
 
-/// The tiles of the queries and those of the keys, on the device; `dots` is a workspace of q.rows · heads floats.
+/// The tiles of the queries and of the keys lie on the device; `dots` is a workspace of q.rows · heads floats.
 template <class T>
 void attention_backward(const int* query_tiles, int query_count, const int* key_tiles, int key_count, RowsOf<T> dout,
                         RowsOf<T> q, RowsOf<T> k, RowsOf<T> v, RowsOf<T> out, RowsOf<float> log_sum_exp,

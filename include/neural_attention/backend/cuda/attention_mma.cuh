@@ -1,7 +1,7 @@
-// Attention forward on tensor cores, for bfloat16 and heads of 32, 64 or 128 columns: as attention.cuh, but a warp
-// takes 16 queries, a block 64, and keys and values come 64 at a time. Scores stay in registers, where those of a warp
-// are the operand that the values are multiplied with; for that probabilities are rounded to bfloat16, their sum is
-// not.
+// Attention forward on tensor cores, for bfloat16 and heads of 32, 64 or 128 columns. It works like attention.cuh, but
+// a warp takes 16 queries, a block takes 64, and keys and values come 64 at a time. Scores stay in registers, where the
+// scores of a warp are an operand of the product with the values. Probabilities are rounded to bfloat16 for this
+// product; their sum is not.
 #pragma once
 
 #include <bit>
@@ -15,8 +15,8 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int mma_warps = 4, mma_queries = 16 * mma_warps, mma_keys = 64;
 
-/// Whether these kernels can compute heads of `width` columns of all of these: rows of 8 numbers begin at multiples of
-/// 16 bytes.
+/// Whether these kernels can compute heads of `width` columns of all of these matrices: groups of 8 numbers must begin
+/// at multiples of 16 bytes.
 template <class... Matrices>
 bool suits_mma(int width, Matrices... matrices) {
   const auto aligned = [](RowsOf<bfloat16> x) {
@@ -25,8 +25,8 @@ bool suits_mma(int width, Matrices... matrices) {
   return (width == 32 || width == 64 || width == 128) && (aligned(matrices) && ...);
 }
 
-/// Up to mma_keys rows of a head in shared memory. Rows are 16 bytes longer than wide, so that the rows that a warp
-/// reads at a time lie in different banks.
+/// Up to mma_keys rows of a head in shared memory. Rows are padded by 16 bytes, so that the rows that a warp reads at a
+/// time lie in different banks.
 template <int Width>
 struct MmaTile {
   static constexpr int pitch = Width + 8;
@@ -41,7 +41,7 @@ struct MmaTile {
     };
     constexpr int of_row = Width / 8, threads = mma_warps * warp_size, turns = mma_keys * of_row / threads;
     static_assert(mma_keys * of_row % threads == 0);
-    Eight values[turns] = {};  // all on their way at once: storing one would wait for it
+    Eight values[turns] = {};  // loaded together: storing each at once would wait for it
     unrolled<turns>([&](auto turn) {
       const int i = turn * threads + static_cast<int>(threadIdx.x), row = i / of_row;
       if (row < count) values[turn] = *reinterpret_cast<const Eight*>(x.row(first + row) + col + i % of_row * 8);
@@ -64,7 +64,7 @@ __device__ inline void store_pair(bfloat16* x, std::uint32_t pair) {
   *reinterpret_cast<Pair*>(x) = std::bit_cast<Pair>(pair);
 }
 
-/// Which part of the work a warp has: 16 rows of a tile and a head, and a lane's places in fragments (see mma.cuh).
+/// A warp's part of the work: 16 rows of a tile and a head, and a lane's places in fragments (see mma.cuh).
 struct MmaPlace {
   __device__ MmaPlace(const AttentionTile& tile, const AttentionCall& call)
       : head(static_cast<int>(blockIdx.x) % call.heads),
@@ -75,10 +75,10 @@ struct MmaPlace {
         first(tile.first + static_cast<int>(threadIdx.x) / warp_size * 16),
         left(tile.first + tile.count - first) {}
   int head, col, lane, row, pair;
-  int first, left;  ///< the warp's first row, and how many there are from it on: 0 or less for some warps
+  int first, left;  ///< the warp's first row, and the number of rows from there on: 0 or less for some warps
 };
 
-/// The 16 rows of a warp, of which the first is row `first` of x, as left operands.
+/// The 16 rows of a warp, beginning with row `first` of x, as left operands.
 template <int Width>
 __device__ void load_rows(const MmaPlace& at, RowsOf<bfloat16> x, int first, FragmentA (&a)[Width / 16]) {
   unrolled<Width / 16>([&](auto step) {
@@ -90,7 +90,7 @@ __device__ void load_rows(const MmaPlace& at, RowsOf<bfloat16> x, int first, Fra
   });
 }
 
-/// Those of them that are there receive factors[half] · d, half 0 for rows at.row, 1 for rows at.row + 8.
+/// The rows that exist receive factors[half] · d, with half 0 for rows at.row, 1 for rows at.row + 8.
 template <int Width>
 __device__ void store_rows(const MmaPlace& at, const FragmentD (&d)[Width / 8], const float (&factors)[2],
                            RowsOf<bfloat16> x, int first) {
@@ -209,7 +209,7 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
   store_rows<Width>(at, result, factors, out, tile.queries_begin + at.first);
 }
 
-/// As attention(), for a call that suits_mma(); the tiles are of mma_queries rows.
+/// Like attention(), for a call that suits_mma(); the tiles have mma_queries rows.
 inline void attention_mma(const int* tiles, int count, RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
                           const AttentionShape& shape, const DropoutMask& mask, RowsOf<bfloat16> out,
                           RowsOf<float> log_sum_exp, Stream stream) {

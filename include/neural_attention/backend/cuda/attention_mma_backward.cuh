@@ -1,6 +1,6 @@
-// The backward pass of attention_mma.cuh, for heads of 32 or 64 columns: as in attention.cuh one kernel makes the
-// gradients of queries, another those of keys and values. Probabilities and the gradients of scores are rounded to
-// bfloat16 where they are operands.
+// The backward pass of attention_mma.cuh, for heads of 32 or 64 columns. As in attention.cuh, one kernel computes the
+// gradients of queries, another the gradients of keys and values. As operands, probabilities and the gradients of
+// scores are rounded to bfloat16.
 #pragma once
 
 #include <cassert>
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
   if (at.left > 0) store_rows<Width>(at, result, {1.0f, 1.0f}, dq, first);
 }
 
-/// The tiles are of the keys: scores are transposed, a row belongs to a key.
+/// The tiles are tiles of the keys: scores are transposed, and a row belongs to a key.
 template <int Width>
 __global__ void __launch_bounds__(mma_warps* warp_size)
     attention_mma_key_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> dout,
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
   store_rows<Width>(at, of_value, {1.0f, 1.0f}, dv, first);
 }
 
-/// As attention_backward(), for a call that suits_mma() with at most widest_mma_backward columns; the tiles are of
+/// Like attention_backward(), for a call that suits_mma() with at most widest_mma_backward columns; the tiles have
 /// mma_queries rows.
 inline void attention_mma_backward(const int* query_tiles, int query_count, const int* key_tiles, int key_count,
                                    RowsOf<bfloat16> dout, RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,

@@ -1,6 +1,7 @@
-// Attention outside training: one query a sequence over its cache, for decoding, and the probabilities of one sequence,
-// for looking at. For decoding a block takes a query and a head. Eight lanes share a key and its value, so that a block
-// is at 16 keys at a time; each of these 16 parts keeps its own maximum, sum and result, which are joined in order.
+// Attention outside training: one query for each sequence over its cache, for decoding, and the probabilities of one
+// sequence, for display. For decoding, a block takes a query and a head. Eight lanes share a key and its value, so a
+// block works at 16 keys at a time; each of these 16 parts keeps its own maximum, sum and result, which are joined in
+// order.
 #pragma once
 
 #include <cassert>
@@ -15,19 +16,19 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int step_threads = 128, step_lanes = 8, step_parts = step_threads / step_lanes;
 
-/// What a query attends to: the first `length` rows of both.
+/// What a query attends to: the first `length` rows of the keys and of the values.
 template <class T>
 struct CachedRows {
   RowsOf<T> keys, values;
   int length;
 };
 
-/// The part of a head's columns that one of its step_lanes lanes has: every eighth group of columns.
+/// One of step_lanes lanes takes this part of a head's columns: every eighth group of columns.
 template <int Groups>
 struct LaneColumns {
   Group<float> at[Groups] = {};
 
-  /// use(group of mine, first column, how many).
+  /// Calls use(index of the lane's group, first column, count).
   template <class Use>
   static __device__ void for_each(int width, Use&& use) {
     for (int m = 0; m < Groups; ++m) {
@@ -47,7 +48,8 @@ struct LaneColumns {
   }
 };
 
-/// exp(top - highest), by which a part of a softmax shrinks; a part whose scores are all -∞ has nothing to shrink.
+/// exp(top - highest), the factor by which a part of a softmax shrinks; a part whose scores are all -∞ has nothing to
+/// shrink.
 __device__ inline float shrink(float top, float highest) { return top == -INFINITY ? 1.0f : expf(top - highest); }
 
 template <class T, int Groups, bool Aligned>

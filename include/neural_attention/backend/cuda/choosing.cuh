@@ -1,9 +1,10 @@
-// What decoding asks of a row of logits: assignments, the sum of its exponentials, its k largest elements. A block
+// What decoding needs from a row of logits: assignments, the sum of its exponentials, its k largest elements. A block
 // takes a row, which stays in the second-level cache for its passes.
 //
-// The order of elements is that of their keys: 64 bits, the larger for the larger element and of equals for the first.
-// No two are the same, so the k largest are those whose keys are not below one key. It is found by bisection, from what
-// the threads' own largest elements say: k of these are not below the k-th of them, and few others are.
+// Elements are ordered by keys of 64 bits: larger for larger elements and, among equal elements, for the first. No two
+// keys are equal, so the k largest elements are exactly those whose keys are not below a certain key. Bisection finds
+// it, starting from the largest element of each thread: k of these are not below the k-th of them, and few other
+// elements are.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,7 @@
 
 namespace neural_attention::cuda_backend {
 
-/// x = value, where another thread may write the same at the same time.
+/// x = value; another thread may write the same value at the same time.
 template <class T>
 __device__ void store_relaxed(T& x, T value) {
 #if defined(__CUDACC__)
@@ -70,15 +71,15 @@ __device__ inline std::uint32_t ordered_bits(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x == 0.0f ? 0.0f : x);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
-/// 0 for what does not count: -∞.
+/// 0 for an element that does not count: -∞.
 __device__ inline std::uint64_t order_key(float x, int col) {
   return x > -INFINITY ? std::uint64_t{ordered_bits(x)} << 32 | ~static_cast<std::uint32_t>(col) : 0;
 }
 __device__ inline int column_of(std::uint64_t key) { return static_cast<int>(~static_cast<std::uint32_t>(key)); }
-/// The key that only what is above x is not below.
+/// The key that lies above the keys of x and below the keys of everything larger.
 __device__ inline std::uint64_t key_above(float x) { return (std::uint64_t{ordered_bits(x)} + 1) << 32; }
 
-/// Where the part of a row begins that a warp takes: a multiple of the columns that it reads at a time.
+/// The beginning of the part of a row that a warp takes: a multiple of the columns that it reads at a time.
 __device__ inline int first_column(int warp, int cols) {
   constexpr int at_a_time = warp_size * group;
   const int part = (cols + choosing_warps * at_a_time - 1) / (choosing_warps * at_a_time) * at_a_time;
@@ -98,7 +99,7 @@ __device__ void for_each_element(const T* row, int cols, Use&& use) {
   }
 }
 
-/// Of numbers that the warps of a block have: the sum of those before this warp, with its own, and of all.
+/// For one number from each warp of a block: the sum up to and including this warp, and the sum of all.
 template <class N>
 struct WarpSums {
   N before, up_to, all;
@@ -119,7 +120,7 @@ __device__ WarpSums<N> sums_of_warps(N mine) {
   return sums;
 }
 
-/// The sum of what the lanes up to this one give.
+/// The sum over the lanes up to and including this one.
 template <class N>
 __device__ N sum_of_lanes(N mine) {
   const int lane = static_cast<int>(threadIdx.x) % warp_size;
@@ -130,8 +131,8 @@ __device__ N sum_of_lanes(N mine) {
   return mine;
 }
 
-/// Of the largest elements that the threads of a block have: the largest and the k-th, or -∞ where k are not there. An
-/// element that is NaN counts as +∞, so of a row that is usable the largest is below.
+/// Of the largest elements of a block's threads: the largest and the k-th, or -∞ if there are fewer than k. NaN counts
+/// as +∞, so in a usable row the largest is below +∞.
 struct LargestOfThreads {
   float first, kth;
 };
@@ -155,14 +156,14 @@ __device__ LargestOfThreads largest_of_threads(const T* row, int cols, int k) {
   return result;
 }
 
-/// Elements whose keys are not below `least`; how many there are, and how many of them belong to the threads before.
+/// Elements whose keys are not below `least`: their number, and how many of them belong to the threads before.
 struct Selection {
   std::uint64_t least;
   int count, before;
 };
 
-/// The k largest elements of a row, with more below them where that makes it easier, but at most `most` ≥ k; all that
-/// count where they are less than k.
+/// The k largest elements of a row, possibly with more below them, at most `most` ≥ k in all; all elements that count
+/// if they are fewer than k.
 template <bool Aligned, class T>
 __device__ Selection select_largest(const T* row, int cols, int k, int most, const LargestOfThreads& largest) {
   int mine = 0;
@@ -190,13 +191,13 @@ __device__ Selection select_largest(const T* row, int cols, int k, int most, con
   return {least, found, sums_of_warps(of_warp).before + up_to - mine_found};
 }
 
-/// An element and its column; -∞ and -1 in place of what is missing.
+/// An element and its column; -∞ and -1 for a missing element.
 struct Chosen {
   float value;
   int column;
 };
 
-/// chosen [rows, k]; candidates [rows, most]. Of a row with NaN or +∞ all are missing.
+/// chosen [rows, k]; candidates [rows, most]. In a row with NaN or +∞, all elements are missing.
 template <class T, bool Aligned>
 __global__ void top_k_kernel(RowsOf<T> x, int k, int most, std::uint64_t* candidates, Chosen* chosen) {
   const auto row_index = static_cast<std::ptrdiff_t>(blockIdx.x);
@@ -223,7 +224,7 @@ __global__ void top_k_kernel(RowsOf<T> x, int k, int most, std::uint64_t* candid
   for (int i = selected.count + static_cast<int>(threadIdx.x); i < k; i += choosing_threads) to[i] = {-INFINITY, -1};
 }
 
-/// Candidates of a row among which top_k puts the k largest in order.
+/// The number of candidates in a row from which top_k selects the k largest in order.
 inline int top_k_candidates(int k) {
   constexpr int enough = 512;
   return std::max(k, enough);

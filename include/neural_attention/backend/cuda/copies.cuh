@@ -1,5 +1,5 @@
-// Many copies in one launch: what decoding appends to its caches, and what it moves in them when beams part. Some
-// blocks share a copy, as many as the largest one needs.
+// Many copies in one launch: decoding appends to its caches and moves rows in them when beams part. Several blocks
+// share a copy; their number follows from the largest copy.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +36,8 @@ __global__ void copy_pairs_kernel(const CopyPair<T>* pairs) {
   }
 }
 
-/// to = from for `count` pairs, which lie on the device. `largest` is the most elements that one has; `whole` says that
-/// all rows are aligned.
+/// to = from for `count` pairs, which lie on the device. `largest` is the number of elements of the largest; `whole`
+/// says that all rows are aligned.
 template <class T>
 void copy_pairs(const CopyPair<T>* pairs, int count, std::ptrdiff_t largest, bool whole, Stream stream) {
   constexpr int groups_of_thread = 8, most_blocks = 64;

@@ -1,5 +1,5 @@
-// The functions of cuBLASLt that products need, loaded when the first device is used: a program that is built with CUDA
-// starts on machines without NVIDIA's libraries.
+// The functions of cuBLASLt that products need. They are loaded when the first device is used, so that a program that
+// is built with CUDA starts on machines without NVIDIA's libraries.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -17,7 +17,7 @@ namespace neural_attention::cuda_backend {
 
 class CublasLt {
  public:
-  /// Throws DeviceError where the library or one of its functions is missing; the next call tries again.
+  /// Throws DeviceError if the library or one of its functions is missing; the next call tries again.
   static const CublasLt& loaded() {
     static const CublasLt functions;
     return functions;
@@ -56,7 +56,8 @@ class CublasLt {
 
   static std::string library_name() { return "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR); }
 
-  /// Where the dynamic linker looks, else in the toolkit's usual places. It stays open: handles outlive every scope.
+  /// Looks where the dynamic linker looks, then in the toolkit's usual places. The library stays open: handles outlive
+  /// every scope.
   static void* open() {
     std::vector<std::string> places = {library_name()};
     for (const char* variable : {"CUDA_PATH", "CUDA_HOME"})

@@ -34,8 +34,9 @@ class CudaMemory {
 template <class T>
 struct CudaDevice;
 
-/// T is float or bfloat16. All operations of one Cuda follow one another on the device; they may not be done when a
-/// call returns, but are where results lie on the host. Those of several do not wait for each other.
+/// T is float or bfloat16. The operations of one Cuda run one after another on the device. A call may return before its
+/// operation is done; it waits only if the result goes to the host. Operations of different Cudas do not wait for each
+/// other.
 template <class T>
 class Cuda {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>, "Cuda<T> computes in float or bfloat16");
@@ -46,22 +47,22 @@ class Cuda {
   using Memory = CudaMemory;
   using Matrix = RowsOf<T>;
 
-  /// Throws DeviceError where there is no such device. CUDA has a current device in each thread, which is that of the
-  /// last Cuda made there, else 0: make those of one thread for one device, and use one in the thread that made it
-  /// where its device is not 0.
+  /// Throws DeviceError if there is no such device. Each thread has a current CUDA device: the device of the last Cuda
+  /// that it made, otherwise 0. Make all Cudas of one thread for one device, and use a Cuda whose device is not 0 in
+  /// the thread that made it.
   explicit Cuda(int device = 0);
   ~Cuda();
 
-  /// What computes, for people: the device's name and "cuBLASLt".
+  /// For display: the device's name and "cuBLASLt".
   std::string engine() const;
 
-  // As those of Cpu<T>.
+  // As in Cpu<T>.
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
   void keep_weights(bool) {}
   void start_reading(const StepOutcome* outcome);
   StepOutcome finish_reading();
 
-  /// Runs an operation; core/operations/ says what each computes.
+  /// Runs an operation; core/operations/ describes what each computes.
   template <ops::OperationOf<T> Op>
   ops::ResultOf<Op> operator()(const Op& op) {
     return run(op);

@@ -1,5 +1,4 @@
-// The stream of a device and what belongs to it: memory that operations use and keep, staging for small arrays,
-// products.
+// The stream of a device and its resources: memory that operations reuse, staging for small arrays, and products.
 #pragma once
 
 #include <cassert>
@@ -16,7 +15,7 @@
 
 namespace neural_attention {
 
-// Used by what only sees cuda.hpp, so they must be in the library though nothing here may call them.
+// Code that sees only cuda.hpp uses these, so they must be in the library even if nothing here calls them.
 [[gnu::used]] inline CudaMemory::CudaMemory(std::size_t bytes)
     : data_(bytes > 0 ? cuda_backend::allocate(bytes) : nullptr) {}
 [[gnu::used]] inline void CudaMemory::Free::operator()(void* memory) const { cuda_backend::free(memory); }
@@ -28,7 +27,7 @@ struct CudaDevice {
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() { cuda_backend::free_stream(stream); }
 
-  /// Temporary memory of the operation at work; grows and is kept.
+  /// Temporary memory of the current operation; grows and is kept.
   template <class U>
   U* reserve(std::size_t count) {
     if (count * sizeof(U) > bytes) {

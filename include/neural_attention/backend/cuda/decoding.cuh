@@ -1,4 +1,4 @@
-// The part of cuda.cuh that decoding needs. What is chosen comes to the host, the logits do not.
+// The part of cuda.cuh that decoding needs. The chosen tokens come to the host; the logits do not.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,8 @@
-// What the kernels are written with besides CUDA's own words: launching, vectors of neighbouring elements, sums over a
-// warp and over a block. A host compiler can compile them too, behind a header that gives it CUDA's words: the tests
-// have one.
+// What kernels need besides CUDA's own vocabulary: launching, vectors of neighbouring elements, sums over a warp and
+// over a block. A host compiler can compile them too, behind a header that defines CUDA's vocabulary; the tests have
+// one.
 //
-// Kernels compute in float whatever T the matrices hold. Sums have one fixed order, given by the shape.
+// Kernels compute in float for every element type T. Sums have one fixed order, given by the shape.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -33,7 +33,7 @@ struct Stream {
 };
 #endif
 
-/// Starts a kernel. Throws DeviceError, which names it, where the device refuses.
+/// Starts a kernel. Throws DeviceError, which names the kernel, if the device refuses it.
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             [[maybe_unused]] Stream stream, const Arguments&... arguments) {
@@ -48,7 +48,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     status = cudaGetLastError();
   }
   if (status != cudaSuccess) {
-    cudaGetLastError();  // or the next kernel would be blamed
+    cudaGetLastError();  // otherwise the next kernel would report this error
     throw DeviceError(std::string("the kernel ") + name + " cannot be started: " + cudaGetErrorString(status));
   }
 #else
@@ -57,7 +57,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
 #endif
 }
 
-/// The memory of a block whose size the launch gives.
+/// The memory of a block, whose size the launch sets.
 template <class T>
 __device__ T* shared_memory() {
 #if defined(__CUDACC__)
@@ -76,7 +76,7 @@ struct alignas(group * sizeof(T)) Group {
   T at[group];
 };
 
-/// `count` ≤ group elements from p on as floats, the rest 0. With `Aligned` there are always `group`.
+/// The first `count` ≤ group elements from p on as floats, the rest 0. With `Aligned`, count is always `group`.
 template <bool Aligned, class T>
 __device__ Group<float> load(const T* p, int count) {
   Group<float> result{};
@@ -108,13 +108,13 @@ bool rows_aligned(RowsOf<T> x) {
   return (x.rows <= 1 || x.stride % group == 0) && reinterpret_cast<std::uintptr_t>(x.data) % sizeof(Group<T>) == 0;
 }
 
-/// Whether groups of all rows of x are aligned, and whole.
+/// Whether the groups of all rows of x are aligned and whole.
 template <class T>
 bool aligned(RowsOf<T> x) {
   return x.cols % group == 0 && rows_aligned(x);
 }
 
-/// load() and store() for rows that begin aligned but may end within a group, as those of logits do.
+/// load() and store() for rows that begin aligned but may end within a group, such as rows of logits.
 template <bool Aligned, class T>
 __device__ Group<float> load_of_row(const T* p, int count) {
   return Aligned && count == group ? load<Aligned>(p, count) : load<false>(p, count);
@@ -127,7 +127,7 @@ __device__ void store_of_row(T* p, int count, const Group<float>& values) {
     store<false>(p, count, values);
 }
 
-/// The sum over groups of `Lanes` neighbouring threads of a warp, in each of them.
+/// The sum over each group of `Lanes` neighbouring threads of a warp, in every thread of the group.
 template <int Lanes = warp_size, class T>
 __device__ T warp_sum(T x) {
   for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(all_lanes, x, lanes);
@@ -140,7 +140,7 @@ __device__ float warp_max(float x) {
   return x;
 }
 
-/// Calls body(0), …, body(Count - 1) with constants: registers cannot be indexed at run time.
+/// Calls body(0), …, body(Count - 1) with constants, because registers cannot be indexed at run time.
 template <int Count, class Body>
 __device__ void unrolled(Body&& body) {
   [&]<int... I>(std::integer_sequence<int, I...>) { (body(std::integral_constant<int, I>{}), ...); }

@@ -1,5 +1,5 @@
-// Element-wise kernels. A thread takes a group of neighbouring columns of one row; a block is as wide as a row needs
-// and takes several rows where they are short.
+// Element-wise kernels. A thread takes a group of neighbouring columns of one row. A block is as wide as a row; if rows
+// are short, it takes several.
 #pragma once
 
 #include <algorithm>
@@ -76,7 +76,7 @@ struct Function<Activation::Mish> {
   }
 };
 
-/// use(Function<f>{}) for the f that is known at run time.
+/// Calls use(Function<f>{}) for an f that is known at run time.
 template <class Use>
 void with_function(Activation f, Use&& use) {
   switch (f) {
@@ -227,7 +227,7 @@ void fill(RowsOf<T> x, T value, Stream stream) {
   map("fill", FillMap<T>{x, static_cast<float>(value)}, x.rows, x.cols, aligned(x), stream);
 }
 
-/// y = x in another type.
+/// y = x, converted to another type.
 template <class T, class U>
 struct ConvertMap {
   RowsOf<T> x;
@@ -244,7 +244,7 @@ void convert(RowsOf<T> x, RowsOf<U> y, Stream stream) {
   map("convert", ConvertMap<T, U>{x, y}, x.rows, x.cols, aligned(x) && aligned(y), stream);
 }
 
-/// Which elements a mask keeps, and by what those are multiplied.
+/// The elements that a mask keeps, and the factor for them.
 struct Keep {
   explicit Keep(const DropoutMask& mask)
       : key(mask.key),

@@ -1,6 +1,5 @@
-// Rows by index: embedding lookup and its gradient, gathering and scattering. Indices lie on the device. The gradient
-// of the table is summed row of the table by row of the table, the tokens of each in order: IdGroups is made on the
-// host, where the ids come from.
+// Rows by index: embedding lookup and its gradient, gathering and scattering. Indices lie on the device. Each row of
+// the table sums the gradients of its tokens in order; IdGroups lists them, made on the host, where the ids come from.
 #pragma once
 
 #include <cassert>
@@ -61,11 +60,11 @@ void scatter_add(RowsOf<T> x, const int* rows, RowsOf<T> y, Stream stream) {
   map("scatter_add", ScatterMap<T>{x, rows, y}, x.rows, x.cols, aligned(x) && aligned(y), stream);
 }
 
-/// Which tokens have which id: what embedding_backward reads. Group g has the id ids[g] and the tokens
-/// tokens[begin[g]] … tokens[begin[g+1]-1], in order.
+/// The tokens of each id, for embedding_backward. Group g has the id ids[g] and the tokens tokens[begin[g]] …
+/// tokens[begin[g+1]-1], in order.
 class IdGroups {
  public:
-  /// Ids are below `vocabulary`; those that are `padding` are left out.
+  /// Ids are below `vocabulary`; tokens with the id `padding` are left out.
   void assign(std::span<const int> all, int vocabulary, int padding) {
     place_.assign(static_cast<std::size_t>(vocabulary), 0);
     int used = 0;
@@ -93,7 +92,7 @@ class IdGroups {
   const std::vector<int>& packed() const { return packed_; }
 
  private:
-  std::vector<int> packed_, place_;  // place_: how many tokens an id has, then where its next one goes
+  std::vector<int> packed_, place_;  // place_: the number of tokens of an id, then the place of its next one
   int count_ = 0;
 };
 

@@ -13,9 +13,9 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int loss_threads = 512;
 
-/// The largest of some numbers, Σ exp(x - largest), and Σ x. Where one is NaN or +∞, the sum of exponentials is NaN.
+/// The largest of some numbers, Σ exp(x - largest), and Σ x. If a number is NaN or +∞, the sum of exponentials is NaN.
 struct SoftmaxSums {
-  float largest, exponentials, total;  // -∞, 0 and 0 of none
+  float largest, exponentials, total;  // -∞, 0 and 0 without numbers
 
   __device__ void add(float x) {
     if (x > largest) {
@@ -36,7 +36,8 @@ struct SoftmaxSums {
   }
 };
 
-/// The sums of a row whose groups x_at(col, count) gives, shared by a block of loss_threads; in all threads.
+/// The sums of a row whose groups x_at(col, count) returns; a block of loss_threads shares the work, and all threads
+/// get the sums.
 template <class At>
 __device__ SoftmaxSums softmax_sums(int n, At&& x_at) {
   __shared__ SoftmaxSums of_threads[loss_threads];
@@ -95,7 +96,7 @@ __global__ void cross_entropy_kernel(RowsOf<T> logits, const T* bias, const int*
   }
 }
 
-/// As Cpu<T>::cross_entropy; `targets` lies on the device.
+/// Like Cpu's CrossEntropy; `targets` lies on the device.
 template <class T>
 void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double smoothing, double gradient_scale,
                    RowsOf<float> losses, Stream stream) {
@@ -109,7 +110,7 @@ void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double 
   with_bools(run, static_cast<bool>(bias), gradient_scale != 0.0, whole);
 }
 
-/// A block a column.
+/// One block for each column.
 template <class T>
 __global__ void sum_losses_kernel(RowsOf<T> losses, bool accumulate, StepOutcome* outcome) {
   const int col = static_cast<int>(blockIdx.x);

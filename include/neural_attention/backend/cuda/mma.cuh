@@ -1,8 +1,8 @@
-// Tensor cores, a warp at a time: D [16, 8] += A [16, 16] B [16, 8], A and B bfloat16, D float. Each lane holds a few
+// Tensor cores, one warp at a time: D [16, 8] += A [16, 16] B [16, 8], A and B bfloat16, D float. Each lane holds a few
 // elements of each (PTX ISA, "Matrix Fragments for mma.m16n8k16"): with g = lane / 4 and p = 2 (lane % 4)
 //   A: rows g and g + 8 of columns p, p+1; then the same rows of columns p+8, p+9;
 //   B: rows p, p+1 of column g; then rows p+8, p+9;
-//   D: columns p, p+1 of row g; then those of row g + 8.
+//   D: columns p, p+1 of row g; then of row g + 8.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ __device__ inline void multiply_add(FragmentD& d, const FragmentA& a, const Frag
 #endif
 }
 
-/// Two fragments B from four tiles [8, 8] in shared memory, whose rows of 16 bytes the lanes name: lane i row i % 8 of
-/// tile i / 8. The first fragment is made of tiles 0 and 1, one above the other, the second of 2 and 3. The rows in
-/// memory are columns of B, or with `Transposed` its rows.
+/// Two fragments B from four tiles [8, 8] in shared memory. The lanes name the tiles' rows of 16 bytes: lane i names
+/// row i % 8 of tile i / 8. Tiles 0 and 1, one above the other, make the first fragment, tiles 2 and 3 the second. The
+/// rows in memory are columns of B or, with `Transposed`, its rows.
 template <bool Transposed>
 __device__ inline void load_fragments(const bfloat16* row, FragmentB& first, FragmentB& second) {
 #if defined(__CUDACC__)

@@ -1,6 +1,6 @@
-// LayerNorm and RMSNorm, forward and backward: the formulas are in backend/cpu/normalization.hpp. A warp takes a row,
+// LayerNorm and RMSNorm, forward and backward; backend/cpu/normalization.hpp has the formulas. A warp takes a row,
 // which stays in the first-level cache for its passes. In the backward pass a warp takes several rows, one after
-// another, and sums dgain and dbias of its rows in a row of partial sums, which a second kernel adds up in order.
+// another, and sums their dgain and dbias in a row of partial sums, which a second kernel adds up in order.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace neural_attention::cuda_backend {
 
 inline constexpr int norm_warps = 4;  // of a block
 
-/// Visits the groups of a row that this lane takes: use(col, count).
+/// Visits the groups of a row that belong to this lane: use(col, count).
 template <class Use>
 __device__ void for_each_group(int cols, Use&& use) {
   for (int col = static_cast<int>(threadIdx.x) % warp_size * group; col < cols; col += warp_size * group)
@@ -61,8 +61,8 @@ __global__ void norm_kernel(RowsOf<T> x, const T* gain, const T* bias, float eps
   }
 }
 
-/// partial [blocks · norm_warps, 2 or 1, cols] receives Σ dy · x̂ and Σ dy of the rows of each warp. They are summed in
-/// shared memory where the launch gives it (`in_shared`).
+/// partial [blocks · norm_warps, 2 or 1, cols] receives Σ dy · x̂ and Σ dy over the rows of each warp. The sums are
+/// made in shared memory if the launch provides it (`in_shared`).
 template <class T, bool Centred, bool Relu, bool Accumulate, bool Aligned>
 __global__ void norm_backward_kernel(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, const T* gain, RowsOf<float> stats,
                                      RowsOf<T> dx, float* partial, bool in_shared) {
@@ -122,7 +122,7 @@ __global__ void norm_backward_kernel(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, con
   });
 }
 
-/// y = norm(x); LayerNorm where there is a bias, else RMSNorm.
+/// y = norm(x); LayerNorm if there is a bias, otherwise RMSNorm.
 template <class T>
 void norm(RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, bool relu, RowsOf<T> y, RowsOf<float> stats,
           Stream stream) {
@@ -136,13 +136,13 @@ void norm(RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, bool relu
   with_bools(run, static_cast<bool>(bias), relu, whole);
 }
 
-/// Rows of partial sums that norm_backward needs: its workspace has norm_partials(rows) · 2 · cols floats.
+/// The rows of partial sums that norm_backward needs: its workspace has norm_partials(rows) · 2 · cols floats.
 inline int norm_partials(int rows) {
   constexpr int most_blocks = 264;  // two for each multiprocessor of a large GPU; the same on all, for the same sums
   return std::min(most_blocks, pieces(rows, norm_warps)) * norm_warps;
 }
 
-/// The gradients of `norm`; dgain and dbias (where `centred`) accumulate.
+/// The gradients of `norm`; dgain and, if `centred`, dbias accumulate.
 template <class T>
 void norm_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsOf<float> stats, bool centred, bool relu,
                    bool accumulate, RowsOf<T> dx, RowsOf<float> dgain, RowsOf<float> dbias, float* workspace,

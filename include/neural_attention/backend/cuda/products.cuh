@@ -16,8 +16,8 @@
 
 namespace neural_attention::cuda_backend {
 
-/// C [m, n] = f(op(A) op(B) + bias [1, n]), where f is ReLU or nothing, or C += op(A) op(B); op transposes or does
-/// not. Sums are float whatever T is.
+/// C [m, n] = f(op(A) op(B) + bias [1, n]), where f is ReLU or the identity, or C += op(A) op(B); op transposes or
+/// leaves its operand as it is. Sums are float for every T.
 template <class T, class Out = T>
 struct Product {
   RowsOf<T> a;
@@ -39,13 +39,13 @@ struct Product {
 
 #if defined(__CUDACC__)
 
-/// Throws DeviceError, which names the call, unless it succeeded.
+/// Throws DeviceError, which names the call, if it failed.
 inline void check(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS)
     throw DeviceError(std::string(call) + " failed: " + CublasLt::loaded().status_string(status));
 }
 
-/// What cuBLASLt's heuristic answered for each shape so far, so that it is asked once and a shape always has the same
+/// The answers of cuBLASLt's heuristic for each shape so far, so that it is asked once and a shape always has the same
 /// order of sums; and the memory that algorithms may use. float is not rounded to TF32.
 class Products {
  public:
@@ -76,7 +76,7 @@ class Products {
   template <class T>
   static constexpr cudaDataType_t type = std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_16BF;
 
-  /// cuBLASLt counts down columns, so it sees each matrix transposed, and computes Cᵀ = op(B)ᵀ op(A)ᵀ.
+  /// cuBLASLt stores matrices by columns. It therefore sees each matrix transposed and computes Cᵀ = op(B)ᵀ op(A)ᵀ.
   struct Description {
     template <class T, class Out>
     explicit Description(const Product<T, Out>& product) {
@@ -115,7 +115,7 @@ class Products {
     std::array<std::uint32_t, 3> alignments;
   };
 
-  /// Of what an address is a multiple, up to 16 bytes: beyond, where memory lies must not decide how sums are made.
+  /// The alignment of an address, at most 16 bytes: further alignment must not decide the order of sums.
   static std::uint32_t alignment(const void* p) {
     std::uint32_t result = 16;
     while (reinterpret_cast<std::uintptr_t>(p) % result != 0) result /= 2;
@@ -152,7 +152,7 @@ class Products {
       check(lt_.preference_set(&preference, attribute, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
     };
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
-    // Parts of a sum stay float and are joined in a step of their own, in one order.
+    // Partial sums stay float, and a separate step joins them in one order.
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, description.alignments[0]);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, description.alignments[1]);

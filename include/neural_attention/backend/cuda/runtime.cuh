@@ -1,5 +1,5 @@
-// What the backend asks of a device besides running kernels: memory, copies and waiting. For tests on the CPU,
-// where device memory is host memory, the same calls do the same at once, and count what would wait.
+// What the backend needs from a device besides running kernels: memory, copies and waiting. For tests on the CPU, where
+// device memory is host memory, the same calls act at once and count the waits.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +13,10 @@ namespace neural_attention::cuda_backend {
 
 #if defined(__CUDACC__)
 
-/// Throws DeviceError, which names the call, unless it succeeded.
+/// Throws DeviceError, which names the call, if it failed.
 inline void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // or the next kernel would be blamed
+  cudaGetLastError();  // otherwise the next kernel would report this error
   throw DeviceError(std::string(call) + " failed: " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) +
                     ")");
 }
@@ -36,7 +36,7 @@ inline Stream make_stream(int device) {
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   return stream;
 }
-/// Of the device that is in use.
+/// The name of the current device.
 inline std::string device_name() {
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
@@ -58,7 +58,7 @@ inline void* allocate(std::size_t bytes) {
                     " of its " + std::to_string(total / mib) + " MiB are free");
 }
 inline void free(void* memory) { cudaFree(memory); }
-/// Host memory that copies can overlap with work.
+/// Pinned host memory: copies from and to it can overlap with work.
 inline void* allocate_host(std::size_t bytes) {
   void* memory = nullptr;
   check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
@@ -66,12 +66,12 @@ inline void* allocate_host(std::size_t bytes) {
 }
 inline void free_host(void* memory) { cudaFreeHost(memory); }
 
-/// `rows` runs of `bytes`, `stride` bytes apart on either side, in the order of the stream. The direction follows from
-/// the addresses.
+/// Copies `rows` runs of `bytes`, `stride` bytes apart on either side, in the order of the stream. The addresses
+/// determine the direction.
 inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
                  std::size_t rows, Stream stream) {
   if (rows == 0 || bytes == 0) return;
-  // Arrays are a single row, which may be longer than rows of a copy in two dimensions can lie apart.
+  // Arrays are a single row, and a row may be longer than the largest pitch of a copy in two dimensions.
   if (rows == 1)
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpy");
   else

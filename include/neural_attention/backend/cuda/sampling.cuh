@@ -1,7 +1,7 @@
-// Drawing a token of each row of logits. What SamplingShape leaves of a row are the elements whose keys (choosing.cuh)
-// are not below one key, which bisection finds: first by their number, then by their weights exp((x - largest) /
-// temperature); what min_p asks of a weight is a bound on x. The draw looks for its place in the sums of the warps'
-// parts of the row, then in that of one warp.
+// Draws a token of each row of logits. SamplingShape keeps the elements whose keys (choosing.cuh) are not below a
+// certain key. Bisection finds it: first by their number, then by their weights exp((x - largest) / temperature);
+// min_p, a bound on the weight, becomes a bound on x. The draw finds its place first in the sums of the warps' parts of
+// the row, then in the part of one warp.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace neural_attention::cuda_backend {
 
-/// SamplingShape as a kernel takes it; top_k 0 means all, and so does an infinite depth.
+/// SamplingShape as a kernel takes it; top_k 0 or an infinite depth keeps all.
 struct Sampling {
   float coldness;
   int top_k;
@@ -33,7 +33,7 @@ struct RowWeights {
 
   __device__ float weight(float x) const { return expf((x - largest) * coldness); }
 
-  /// The weights of the elements whose keys are not below `least`, and how many of them count.
+  /// The weight of the elements whose keys are not below `least`, and the number of those that count.
   struct Sums {
     WarpSums<double> weights;
     int count;
@@ -50,11 +50,11 @@ struct RowWeights {
     return {sums_of_warps(warp_sum(mine)), sums_of_warps(warp_sum(count)).all};
   }
 
-  /// The largest key such that the elements not below it weigh at least `wanted`. Those not below `least` do, and there
-  /// are `count` of them.
+  /// The largest key such that the elements not below it weigh at least `wanted`. The elements not below `least` weigh
+  /// enough, and there are `count` of them.
   __device__ std::uint64_t nucleus(std::uint64_t least, int count, double wanted) const {
     auto too_large = key_above(largest);
-    int above = 0;  // how many are not below too_large
+    int above = 0;  // the number of elements not below too_large
     while (count - above > 1 && too_large - least > 1) {
       const auto middle = least + (too_large - least) / 2;
       const auto of_middle = sums(middle);
@@ -69,11 +69,11 @@ struct RowWeights {
     return least;
   }
 
-  /// The column in whose share of the weight of this warp's elements `left` lies: in all of its lanes.
+  /// The column whose share of the weight of this warp's elements holds `left`; all lanes get it.
   __device__ int draw_in_warp(std::uint64_t least, double left) const {
     const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
     const int end = first_column(warp + 1, cols);
-    int last = -1;  // rounding may leave something behind the last column
+    int last = -1;  // after rounding, `left` may lie behind the last share
     for (int first = first_column(warp, cols); first < end; first += warp_size * group) {
       const int col = first + lane * group, count = end - col < group ? end - col : group;
       double weights[group] = {}, sum = 0.0;

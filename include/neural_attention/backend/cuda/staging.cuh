@@ -1,6 +1,6 @@
-// How small host arrays (token ids, offsets, views of caches) reach the device without stopping the stream, and small
-// results the host. Arrays are copied into pinned memory and from there in the order of the stream. The memory has two
-// halves; the host comes back to a half only when the copies out of it are done, which they have long been.
+// How small host arrays (token ids, offsets, views of caches) reach the device, and small results the host, without
+// stopping the stream. Arrays are copied into pinned memory and from there in the order of the stream. The memory has
+// two halves; the host reuses a half only after the copies out of it are done, which is normally long before.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 
 namespace neural_attention::cuda_backend {
 
-/// Owned host memory that copies to and from the device can overlap with work.
+/// Owned pinned host memory: copies between it and the device can overlap with work.
 class PinnedMemory {
  public:
   PinnedMemory() = default;
@@ -31,7 +31,7 @@ class PinnedMemory {
   std::unique_ptr<void, Free> data_;
 };
 
-/// A T on its way from the device to the host, from start() to finish(), which waits for it. One at a time.
+/// A T on its way from the device to the host: start() begins the copy, finish() waits for it. One copy at a time.
 template <class T>
 class Reading {
  public:
@@ -55,7 +55,7 @@ class Reading {
 
 class Staging {
  public:
-  /// The values on the device, until as many bytes as half of what is staged have followed.
+  /// The values on the device. They stay there until half the staging memory's bytes have followed.
   template <class T>
   const T* on_device(std::span<const T> values, Stream stream) {
     static_assert(std::is_trivially_copyable_v<T> && alignment % alignof(T) == 0);
@@ -79,7 +79,7 @@ class Staging {
   void grow(std::size_t bytes, Stream stream) {
     wait(stream);
     const auto half = std::max(2 * bytes, smallest_half);
-    // Both or neither: there may not be as much memory, and the caller may go on with less.
+    // Allocates both or neither: memory may be short, and the caller may go on with less.
     CudaMemory device(2 * half);
     host_ = PinnedMemory(2 * half);
     device_ = std::move(device);

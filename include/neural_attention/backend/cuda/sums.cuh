@@ -1,4 +1,4 @@
-// Sums over rows, columns and everything, in a fixed order.
+// Sums over rows, over columns and over all elements, in a fixed order.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace neural_attention::cuda_backend {
 
-/// total[c] += Σ partial[r][c], in the order of r; partial's rows are `stride` apart. One thread a column.
+/// total[c] += Σ partial[r][c], in the order of r; partial's rows are `stride` apart. One thread for each column.
 template <class T>
 __global__ void add_rows_kernel(const T* partial, int rows, int cols, std::ptrdiff_t stride, T* total) {
   const int col = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -26,8 +26,8 @@ inline void add_rows(const float* partial, int rows, int cols, std::ptrdiff_t st
 
 inline constexpr int column_warps = 8;  // of a block
 
-/// partial [chunks, cols] = column sums of each `rows_of_chunk` rows of x. A warp takes 32 groups of columns and every
-/// eighth row; its block adds up its warps.
+/// partial [chunks, cols] = column sums over each `rows_of_chunk` rows of x. A warp takes 32 groups of columns and
+/// every eighth row; its block adds up the sums of its warps.
 template <class T, bool Aligned>
 __global__ void column_partials_kernel(RowsOf<T> x, int rows_of_chunk, float* partial) {
   __shared__ Group<float> of_warps[column_warps][warp_size];
@@ -48,7 +48,7 @@ __global__ void column_partials_kernel(RowsOf<T> x, int rows_of_chunk, float* pa
   store<Aligned>(partial + std::ptrdiff_t{chunk} * x.cols + col, count, sums);
 }
 
-/// Rows that bias_gradient sums at a time: a function of the shape alone.
+/// The number of rows that bias_gradient sums at a time: a function of the shape alone.
 inline int rows_of_chunk(int rows) {
   constexpr int least_rows = 64, most_chunks = 64;
   return std::max(least_rows, pieces(rows, most_chunks));
@@ -72,7 +72,7 @@ void bias_gradient(RowsOf<T> dy, RowsOf<float> db, float* workspace, Stream stre
 
 inline constexpr int sum_threads = 256;
 
-/// The sum of what the threads of a block of sum_threads give, in a fixed order, in thread 0.
+/// The sum of the threads' values in a block of sum_threads, in a fixed order, in thread 0.
 __device__ inline double block_sum(double mine) {
   __shared__ double of_threads[sum_threads];
   of_threads[threadIdx.x] = mine;

@@ -1,4 +1,4 @@
-// Tokens chosen from logits x [n, vocabulary]; what is chosen comes to the host, so each of these waits.
+// Choose tokens from logits x [n, vocabulary]. The results come to the host, so each of these operations waits.
 #pragma once
 
 #include <span>
@@ -22,9 +22,10 @@ struct LogSumExpOf {
 template <class B>
 using LogSumExp = LogSumExpOf<typename B::Scalar>;
 
-/// The k ≤ vocabulary largest elements of each row and their columns, the largest first and of equals the first:
-/// values, columns [n, k] row after row. Elements that are -inf do not count; in place of what is missing stand -inf
-/// and the column -1. Of a row with NaN or +inf all are missing: LogSumExp tells it from one that is ruled out.
+/// The k ≤ vocabulary largest elements of each row and their columns, in descending order, equal elements by column:
+/// values, columns [n, k], row after row. Elements that are -inf do not count; missing entries have the value -inf and
+/// the column -1. In a row with NaN or +inf, all entries are missing: LogSumExp distinguishes it from a row that is all
+/// -inf.
 template <class T>
 struct TopKOf {
   static constexpr std::string_view name = "top_k";
@@ -42,9 +43,9 @@ struct TopKOf {
 template <class B>
 using TopK = TopKOf<typename B::Scalar>;
 
-/// A column of each row, drawn from softmax(x) as `how` says: in the order of columns, each has a share of [0, 1) as
-/// large as its probability, and the row takes the column in whose share uniforms_i lies. -1 where all is -inf, or
-/// something is NaN or +inf.
+/// Draws a column of each row from softmax(x), as `how` says. In the order of columns, each column owns a part of [0,
+/// 1) as large as its probability; the row takes the column whose part holds uniforms_i. -1 if all elements are -inf,
+/// or one is NaN or +inf.
 template <class T>
 struct SampleOf {
   static constexpr std::string_view name = "sample";

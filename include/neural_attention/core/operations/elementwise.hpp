@@ -1,4 +1,4 @@
-// Element-wise operations: all matrices of one have the same shape.
+// Element-wise operations. All matrices of one operation have the same shape.
 #pragma once
 
 #include "neural_attention/core/operations/operation.hpp"

@@ -7,10 +7,10 @@
 
 namespace neural_attention::ops {
 
-/// Label-smoothed cross-entropy of logits [n, vocabulary] + bias [1, vocabulary] (or none):
-/// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]) with ε the smoothing. Where gradient_scale is not zero,
-/// the logits are replaced by gradient_scale · ∂losses_i/∂logits. losses [n, 2] holds the smoothed loss and the plain
-/// -log p[target].
+/// Label-smoothed cross-entropy of logits [n, vocabulary] + bias [1, vocabulary] (or no bias):
+/// losses_i = (1-ε)·(-log p[target_i]) + ε·mean_j(-log p[j]), where ε is the smoothing. If gradient_scale is not zero,
+/// gradient_scale · ∂losses_i/∂logits replaces the logits. losses [n, 2] holds the smoothed loss and the plain -log
+/// p[target].
 template <class T>
 struct CrossEntropyOf {
   static constexpr std::string_view name = "cross_entropy";

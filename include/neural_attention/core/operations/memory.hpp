@@ -1,4 +1,4 @@
-// Operations that move numbers: between host and backend, from place to place, from type to type.
+// Operations that move numbers: between host and backend, from place to place, and from type to type.
 #pragma once
 
 #include <span>
@@ -7,7 +7,7 @@
 
 namespace neural_attention::ops {
 
-/// y = x, where y may overlap x if both are contiguous.
+/// y = x. y may overlap x if both are contiguous.
 template <class T>
 struct CopyOf {
   static constexpr std::string_view name = "copy";
@@ -22,7 +22,7 @@ struct CopyOf {
 template <class B>
 using Copy = CopyOf<typename B::Scalar>;
 
-/// y_i = x_i for many pairs of matrices at once, of which no y overlaps another or an x. The spans lie on the host.
+/// y_i = x_i for many pairs of matrices at once. No y may overlap another y or an x. The spans lie on the host.
 template <class T>
 struct CopyPairsOf {
   static constexpr std::string_view name = "copy_pairs";
@@ -37,7 +37,7 @@ struct CopyPairsOf {
 template <class B>
 using CopyPairs = CopyPairsOf<typename B::Scalar>;
 
-/// x = value, everywhere.
+/// Sets every element of x to value.
 template <class T>
 struct FillOf {
   static constexpr std::string_view name = "fill";
@@ -49,7 +49,7 @@ struct FillOf {
 template <class B>
 using Fill = FillOf<typename B::Scalar>;
 
-/// From the host: x = values, row after row. `values` holds x.size() numbers and may go when the call returns.
+/// From the host: x = values, row after row. `values` holds x.size() numbers and may be freed when the call returns.
 template <class T>
 struct UploadOf {
   static constexpr std::string_view name = "upload";
@@ -64,7 +64,7 @@ struct UploadOf {
 template <class B>
 using Upload = UploadOf<typename B::Scalar>;
 
-/// To the host: values = x, row after row. Waits for it.
+/// To the host: values = x, row after row. Waits for the copy.
 template <class T>
 struct DownloadOf {
   static constexpr std::string_view name = "download";
@@ -79,7 +79,7 @@ struct DownloadOf {
 template <class B>
 using Download = DownloadOf<typename B::Scalar>;
 
-/// y = x, from the type of parameters to that of activations: rounded where these differ.
+/// y = x, from the type of parameters to the type of activations; rounds if these differ.
 template <class T>
 struct ConvertOf {
   static constexpr std::string_view name = "convert";
@@ -112,7 +112,7 @@ struct GatherOf {
 template <class B>
 using Gather = GatherOf<typename B::Scalar>;
 
-/// y_{rows[i]} += x_i; no row is named twice.
+/// y_{rows[i]} += x_i; no row may occur twice.
 template <class T>
 struct ScatterAddOf {
   static constexpr std::string_view name = "scatter_add";
@@ -130,7 +130,7 @@ struct ScatterAddOf {
 template <class B>
 using ScatterAdd = ScatterAddOf<typename B::Scalar>;
 
-/// x[rows_i][cols_i] = value. A place may be named twice.
+/// x[rows_i][cols_i] = value. An element may occur twice.
 template <class T>
 struct AssignOf {
   static constexpr std::string_view name = "assign";

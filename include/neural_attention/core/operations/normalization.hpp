@@ -5,7 +5,7 @@
 
 namespace neural_attention::ops {
 
-/// y = (x - mean) · rstd · gain + bias per row, then ReLU where `relu` says so. stats [n, 2] receives the mean and
+/// y = (x - mean) · rstd · gain + bias for each row, then ReLU if `relu` is set. stats [n, 2] receives the mean and
 /// rstd = 1/sqrt(variance + epsilon). y may be x.
 template <class T>
 struct LayerNormOf {
@@ -29,9 +29,9 @@ struct LayerNormOf {
 template <class B>
 using LayerNorm = LayerNormOf<typename B::Scalar>;
 
-/// With x̂ = (x - mean) · rstd and g = dy · gain, where dy counts only where y > 0 with `relu`:
+/// With x̂ = (x - mean) · rstd and g = dy · gain, where `relu` sets dy to 0 wherever y ≤ 0:
 /// dx = rstd · (g - mean(g) - x̂ · mean(g · x̂)), or dx += …; dgain += Σ dy · x̂; dbias += Σ dy.
-/// y is what forward wrote, read only with `relu`. dx may be dy.
+/// y is the result of forward, read only with `relu`. dx may be dy.
 template <class T>
 struct LayerNormBackwardOf {
   static constexpr std::string_view name = "layer_norm_backward";
@@ -60,7 +60,7 @@ struct LayerNormBackwardOf {
 template <class B>
 using LayerNormBackward = LayerNormBackwardOf<typename B::Scalar>;
 
-/// y = x · rstd · gain per row, then ReLU where `relu` says so. stats [n, 1] receives rstd = 1/sqrt(mean(x²) +
+/// y = x · rstd · gain for each row, then ReLU if `relu` is set. stats [n, 1] receives rstd = 1/sqrt(mean(x²) +
 /// epsilon). y may be x.
 template <class T>
 struct RmsNormOf {
@@ -82,7 +82,7 @@ struct RmsNormOf {
 template <class B>
 using RmsNorm = RmsNormOf<typename B::Scalar>;
 
-/// As LayerNormBackwardOf, without mean(g) and dbias, and with x̂ = x · rstd.
+/// Like LayerNormBackwardOf, but without mean(g) and dbias, and with x̂ = x · rstd.
 template <class T>
 struct RmsNormBackwardOf {
   static constexpr std::string_view name = "rms_norm_backward";

@@ -1,6 +1,6 @@
-// What an operation of a backend is: a struct whose named fields are its operands and settings, which a backend runs as
-// backend(op). Each says its name, and lists its operands once with their roles, so that a wrapper of a backend can
-// treat all operations alike, those of later versions too.
+// An operation of a backend is a struct whose named fields are its operands and settings; a backend runs it as
+// backend(op). It says its name and lists each operand once with its role, so that a wrapper of a backend can treat all
+// operations alike, including later additions.
 //
 // ops::Linear<B> is ops::LinearOf<typename B::Scalar>, as Rows<B> is RowsOf<typename B::Scalar>. Operands named d… are
 // gradients. Matrices lie in memory of the backend, spans of numbers on the host; {} is no matrix.
@@ -17,16 +17,16 @@
 
 namespace neural_attention {
 
-/// The numbers of parameters, their gradients, statistics and losses where activations are numbers T.
+/// The type of parameters, their gradients, statistics and losses if activations are numbers of type T.
 template <class T>
 using RealOf = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 
-/// Whether an operation writes over what its result had before, or adds to it.
+/// Whether an operation overwrites its result or adds to it.
 enum class Into { Write, Add };
 
 namespace ops {
 
-/// What an operation does with an operand: it reads it, writes all of it, or does both, as where it adds to it.
+/// What an operation does with an operand: read it, write all of it, or both (for example, add to it).
 enum class Role { Read, Write, Update };
 
 constexpr Role role(Into into) { return into == Into::Write ? Role::Write : Role::Update; }
@@ -59,7 +59,7 @@ inline double operand_bytes(const StepOutcome*) { return sizeof(StepOutcome); }
 
 }  // namespace detail
 
-/// What backend(op) returns: Op::Result where the operation has one, else nothing.
+/// The return type of backend(op): Op::Result if the operation has one, otherwise void.
 template <class Op>
 struct ResultType {
   using type = void;
@@ -72,8 +72,8 @@ struct ResultType<Op> {
 template <class Op>
 using ResultOf = typename ResultType<Op>::type;
 
-/// The bytes that an operation reads and writes at least, each operand once. An operation that touches part of an
-/// operand says so by a member bytes().
+/// The least number of bytes that an operation reads and writes, counting each operand once. An operation that touches
+/// only part of an operand has a member bytes().
 template <class Op>
 double bytes(const Op& op) {
   if constexpr (requires { op.bytes(); }) {
@@ -87,8 +87,8 @@ double bytes(const Op& op) {
   }
 }
 
-/// The floating point operations of the products of matrices in an operation, two for each multiplication and its
-/// addition; an operation without such products has none.
+/// The floating-point operations in the matrix products of an operation: two for each multiplication and its addition,
+/// 0 for an operation without such products.
 template <class Op>
 double flop(const Op& op) {
   if constexpr (requires { op.flop(); })

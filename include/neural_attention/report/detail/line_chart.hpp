@@ -1,5 +1,5 @@
-// The body of line_chart (declared in svg_chart.hpp): bands, lines with gaps, and names that do not collide at the
-// ends.
+// The body of line_chart (declared in svg_chart.hpp): bands, lines with gaps, and names at the line ends that do not
+// collide.
 #pragma once
 
 #include "neural_attention/report/svg_chart.hpp"
@@ -22,7 +22,7 @@ inline std::vector<std::pair<std::size_t, std::size_t>> runs(const ChartOptions&
   return found;
 }
 
-/// Long runs are thinned to first, lowest, highest and last point of each half pixel, which looks the same.
+/// Thins long runs to the first, lowest, highest and last point of each half pixel, which looks the same.
 inline std::string path_of(const Frame& frame, std::span<const Point> points) {
   std::string path;
   const auto put = [&](const Point& point) {
@@ -81,7 +81,7 @@ struct EndLabel {
 };
 
 /// Moves labels apart to at least `gap` pixels with the least sum of squared moves (isotonic regression of y - i·gap),
-/// then inside [top, bottom] as far as there is room.
+/// then into [top, bottom] as far as there is room.
 inline void spread(std::vector<EndLabel>& labels, double gap, double top, double bottom) {
   struct Block {
     double sum;
@@ -168,7 +168,7 @@ inline std::string line_chart(const ChartOptions& options, std::span<const Serie
   }
   svg += straight(frame.left, frame.bottom, frame.right, frame.bottom, "axis");
 
-  // An inner <svg> clips what lies outside the caller's limits, without an id that two charts on a page would share.
+  // An inner <svg> clips what lies outside the caller's limits. It needs no id, which two charts on a page would share.
   constexpr double room = 5;
   const std::string x = pixels(frame.left - room), y = pixels(frame.top - room);
   const std::string w = pixels(frame.right - frame.left + 2 * room), h = pixels(frame.bottom - frame.top + 2 * room);

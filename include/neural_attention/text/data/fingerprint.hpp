@@ -1,4 +1,4 @@
-// Fingerprint: a short word for sequences of token ids, by which a run knows its text again.
+// Fingerprint: a short text that identifies sequences of token ids, so that a run recognises its data.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace neural_attention::text {
 
-/// FNV-1a over ids and lengths, 64 bits: it tells texts apart, but not an adversary's.
+/// FNV-1a over ids and lengths, 64 bits: distinguishes texts, but does not resist an adversary.
 class Fingerprint {
  public:
   void add(std::span<const int> ids) {

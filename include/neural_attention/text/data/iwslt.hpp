@@ -1,5 +1,5 @@
-// The two layouts in which IWSLT gives TED talks away. Test sets are XML, <doc docid="767"> … <seg id="1"> text </seg>.
-// Training files (train.tags.de-en.de) hold a sentence a line, between lines of metadata that begin with "<".
+// The two layouts of IWSLT's TED talks. Test sets are XML, <doc docid="767"> … <seg id="1"> text </seg>. Training files
+// (train.tags.de-en.de) hold one sentence per line, between lines of metadata that begin with "<".
 #pragma once
 
 #include <algorithm>
@@ -26,10 +26,10 @@ struct IwsltSegment {
   long line = 0;             ///< where it begins, from 1
 };
 
-/// Reads the segments of a plain or gzip-compressed XML file in their order; all else (titles, keywords, …) is passed
-/// over. Throws what read_text_bytes throws, FileError for a file without segments, and LineError for broken UTF-8, for
-/// XML that is not well-formed, for a segment without an id, outside a document, with elements inside, or whose id its
-/// document has had before.
+/// Reads the segments of a plain or gzip-compressed XML file in their order, and skips everything else (titles,
+/// keywords, …). Throws as read_text_bytes does, FileError for a file without segments, and LineError for broken UTF-8,
+/// for XML that is not well-formed, and for a segment that has no id, lies outside a document, contains elements, or
+/// repeats an id of its document.
 inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
   const std::string bytes = read_text_bytes(path);
   const auto content = without_byte_order_mark(bytes);
@@ -91,8 +91,8 @@ inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
   return segments;
 }
 
-/// Reads both sides of a test set. Throws as above, and LineError where a segment of the target is not opposite the
-/// same segment of the same document, or FileError where one side has more.
+/// Reads both sides of a test set. Throws as above, LineError if a segment of the target does not match the segment and
+/// document of the source, and FileError if one side has more segments.
 inline ParallelCorpus load_iwslt_xml(const std::string& source_path, const std::string& target_path) {
   auto source = read_iwslt_segments(source_path), target = read_iwslt_segments(target_path);
   const auto describe = [](const IwsltSegment& segment) {
@@ -111,8 +111,8 @@ inline ParallelCorpus load_iwslt_xml(const std::string& source_path, const std::
 }
 
 /// The sentences of a training file, without outer white space; lines that begin with "<" are metadata. These files are
-/// no XML: an entity is decoded, and an & that begins none stays. Throws what read_lines throws, and FileError for a
-/// file without sentences.
+/// not XML: an entity is decoded, and an & that begins none stays. Throws as read_lines does, and FileError for a file
+/// without sentences.
 inline std::vector<std::string> read_iwslt_tags(const std::string& path) {
   std::vector<std::string> sentences;
   for (const auto& line : read_lines(path)) {

@@ -1,5 +1,5 @@
-// MaskedLmData: sequences of token ids, masked, as the batches that a Trainer asks for. The masks are those of
-// TokenMasker for a sequence's number and the epoch, so an epoch is a pure function of (seeds, epoch).
+// MaskedLmData: masked sequences of token ids, as the batches of a Trainer. TokenMasker draws the masks from a
+// sequence's number and the epoch, so an epoch is a pure function of (seeds, epoch).
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ class MaskedLmData {
  public:
   using Batch = MaskedBatch;
 
-  /// Sequences in which nothing can be masked are left out. `options.epoch` is set by begin_epoch. Throws ConfigError
-  /// for options that make no sense or an id outside of the vocabulary, and TextError where all sequences are left out.
+  /// Leaves out sequences in which nothing can be masked. begin_epoch sets `options.epoch`. Throws ConfigError if the
+  /// options make no sense or an id is outside the vocabulary, and TextError if no sequence remains.
   MaskedLmData(const TokenSequences& blocks, MaskingVocabulary vocabulary, const BatchOptions& options,
                const MaskingOptions& masking)
       : options_(options), masker_(std::move(vocabulary), masking) {
@@ -55,7 +55,7 @@ class MaskedLmData {
   std::size_t batches() const { return plan_.size(); }
   Batch empty_batch() const { return Batch(masker_.vocabulary().pad_id); }
 
-  /// Where chance chooses no token of a batch, the first one that may be chosen is: a mean needs a label.
+  /// If chance chooses no token of a batch, the first token that may be chosen is: a mean needs a label.
   void fill(std::size_t index, Batch& batch) const {
     fill(index, batch, false);
     if (batch.labels.empty()) fill(index, batch, true);
@@ -63,7 +63,7 @@ class MaskedLmData {
 
   /// Sequences in the batches before `index` of this epoch, index ≤ batches().
   std::size_t sequences_before(std::size_t index) const { return plan_.sentences_before(index); }
-  /// What these sequences are told apart by from others, in words.
+  /// Text that distinguishes these sequences from others.
   std::string fingerprint() const {
     Fingerprint print;
     for (std::size_t i = 0; i < blocks_.size(); ++i) print.add(blocks_[i]);

@@ -1,7 +1,7 @@
-// Masks of a masked language model, as BERT and Hugging Face's data collator draw them: each token that is not special
-// is chosen with a probability of 15%; of the chosen ones 80% become <mask>, 10% a random piece of the whole vocabulary
-// and 10% stay. A token's draw is a pure function of (seed, epoch, number of its sequence, place): neither the order of
-// the data nor the size of batches changes it.
+// Masks of a masked language model, drawn like BERT's and Hugging Face's data collator: each token that is not special
+// is chosen with a probability of 15%; of the chosen ones, 80% become <mask>, 10% a random piece of the whole
+// vocabulary, and 10% stay. A token's draw is a pure function of (seed, epoch, number of its sequence, place): neither
+// the order of the data nor the batch size changes it.
 #pragma once
 
 #include <array>
@@ -40,7 +40,7 @@ struct MaskingOptions {
   }
 };
 
-/// What masking needs to know of a vocabulary.
+/// The properties of a vocabulary that masking needs.
 struct MaskingVocabulary {
   std::vector<bool> special;  ///< by id: never chosen
   int mask_id = 0;
@@ -50,8 +50,8 @@ struct MaskingVocabulary {
   int size() const { return static_cast<int>(special.size()); }
 };
 
-/// That of `tokenizer`, which has vocab_size, has_piece, is_special, mask_id and pad_id, as ByteBpe. Throws ConfigError
-/// where it has no <mask> or <pad>.
+/// The properties of `tokenizer`'s vocabulary; it has vocab_size, has_piece, is_special, mask_id and pad_id, like
+/// ByteBpe. Throws ConfigError if it has no <mask> or <pad>.
 template <class Tokenizer>
 MaskingVocabulary masking_vocabulary(const Tokenizer& tokenizer) {
   MaskingVocabulary vocabulary{{}, tokenizer.mask_id(), tokenizer.pad_id()};
@@ -64,7 +64,7 @@ MaskingVocabulary masking_vocabulary(const Tokenizer& tokenizer) {
   return vocabulary;
 }
 
-/// A sequence as the model sees it, where it was changed or is to be predicted, and what stood there.
+/// A sequence as the model sees it, its masked places, and the original tokens there.
 struct MaskedSequence {
   std::vector<int> ids, places, originals;
 };
@@ -83,7 +83,7 @@ class TokenMasker {
 
   const MaskingVocabulary& vocabulary() const { return vocabulary_; }
 
-  /// Whether `id` may be chosen. Throws ConfigError where it is not in the vocabulary.
+  /// Whether `id` may be chosen. Throws ConfigError if it is not in the vocabulary.
   bool can_mask(int id) const {
     if (id < 0 || id >= vocabulary_.size())
       throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " +
@@ -91,8 +91,8 @@ class TokenMasker {
     return !vocabulary_.special[static_cast<std::size_t>(id)];
   }
 
-  /// The masks of sequence number `index` in `epoch`; `result` is replaced. With `at_least_one` the first token that
-  /// may be chosen is, where chance chose none.
+  /// The masks of sequence number `index` in `epoch`; replaces `result`. With `at_least_one`, if chance chooses none,
+  /// the first token that may be chosen is chosen.
   void mask(std::span<const int> ids, int epoch, std::uint32_t index, bool at_least_one, MaskedSequence& result) const {
     result.ids.assign(ids.begin(), ids.end());
     result.places.clear();

@@ -1,4 +1,4 @@
-// TranslationData: tokenized sentence pairs as the batches that a Trainer asks for.
+// TranslationData: tokenized sentence pairs, as the batches of a Trainer.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,7 @@ class TranslationData {
 
   /// Pairs in the batches before `index` of this epoch, index ≤ batches().
   std::size_t sequences_before(std::size_t index) const { return plan_.sentences_before(index); }
-  /// What these pairs are told apart by from others, in words.
+  /// Text that distinguishes these pairs from others.
   std::string fingerprint() const {
     Fingerprint print;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {

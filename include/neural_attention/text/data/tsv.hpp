@@ -1,5 +1,5 @@
-// Tab-separated sentence pairs: one pair a line, in two columns that the caller chooses. Further columns, such as the
-// attributions in the files of Tatoeba (English, German, licence), are left alone. There is no quoting: a tab
+// Tab-separated sentence pairs: one pair per line, in two columns that the caller chooses. Further columns, such as the
+// attributions in the files of Tatoeba (English, German, licence), are ignored. There is no quoting: a tab always
 // separates.
 #pragma once
 
@@ -13,12 +13,12 @@
 
 namespace neural_attention::text {
 
-/// Which columns hold the two sides, counted from 1.
+/// The columns of the two sides, counted from 1.
 struct TsvColumns {
   int source = 1, target = 2;
 };
 
-/// Column `wanted` (from 1) of `line`. Throws LineError where the line has fewer.
+/// Column `wanted` (from 1) of `line`. Throws LineError if the line has fewer.
 inline std::string_view tsv_column(const std::string& path, long line_number, std::string_view line, int wanted) {
   auto rest = line;
   for (int column = 1; column < wanted; ++column) {

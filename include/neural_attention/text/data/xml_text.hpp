@@ -1,4 +1,4 @@
-// The little of XML that test sets need: a scanner that gives tags and text in turn and refuses what is not
+// The part of XML that test sets need: a scanner that returns tags and text in turn and refuses text that is not
 // well-formed. Entities are the five that XML defines and character numbers; documents that define their own are
 // refused.
 #pragma once
@@ -19,7 +19,7 @@
 
 namespace neural_attention::text {
 
-/// Appends the UTF-8 form of `code`; false where XML does not allow that character.
+/// Appends the UTF-8 form of `code`; false if XML does not allow that character.
 inline bool append_xml_character(std::uint32_t code, std::string& text) {
   const bool control = code < 0x20 && code != '\t' && code != '\n' && code != '\r';
   if (control || (code >= 0xD800 && code < 0xE000) || code == 0xFFFE || code == 0xFFFF || code > 0x10FFFF) return false;
@@ -42,8 +42,8 @@ inline bool append_xml_character(std::uint32_t code, std::string& text) {
   return true;
 }
 
-/// Decodes the entity that `rest` begins with ("&amp;…", "&#228;…", "&#xE4;…"), appends it to `text` and returns its
-/// length; 0, and nothing appended, where there is none that XML knows.
+/// Decodes the entity at the beginning of `rest` ("&amp;…", "&#228;…", "&#xE4;…"), appends it to `text` and returns its
+/// length. If there is no entity of XML, appends nothing and returns 0.
 inline std::size_t append_xml_entity(std::string_view rest, std::string& text) {
   using Entity = std::pair<std::string_view, char>;
   constexpr std::array<Entity, 5> named = {Entity{"&amp;", '&'}, Entity{"&lt;", '<'}, Entity{"&gt;", '>'},
@@ -82,7 +82,7 @@ class XmlScanner {
  public:
   XmlScanner(const std::string& path, std::string_view bytes) : path_(path), rest_(bytes) {}
 
-  /// The decoded text up to the next tag or the end. Comments and processing instructions are passed over.
+  /// The decoded text up to the next tag or the end. Skips comments and processing instructions.
   std::string text() {
     std::string result;
     while (!rest_.empty()) {
@@ -108,7 +108,7 @@ class XmlScanner {
     return result;
   }
 
-  /// The tag that follows, or nothing at the end. To be called after `text`.
+  /// The next tag, or nothing at the end. Call it after `text`.
   std::optional<XmlTag> tag() {
     if (rest_.empty()) return std::nullopt;
     XmlTag result;
@@ -143,7 +143,7 @@ class XmlScanner {
 
   [[noreturn]] void fail(const std::string& what) const { throw LineError(path_, line_, "there is " + what); }
 
-  /// Of what comes next, from 1.
+  /// The line of the next character, from 1.
   long line() const { return line_; }
 
  private:
@@ -174,7 +174,7 @@ class XmlScanner {
             (length > 0 && ((rest_[length] >= '0' && rest_[length] <= '9') || rest_[length] == '-' ||
                             rest_[length] == '.' || rest_[length] == ':'))))
       ++length;
-    if (length == 0 || length > longest_name) fail(std::string("no name where that of a ") + what + " should stand");
+    if (length == 0 || length > longest_name) fail(std::string("no name for this ") + what);
     return std::string(take(length));
   }
 

@@ -1,5 +1,5 @@
 // A model's embedding may have more rows than its tokenizer has pieces: ids without a piece inside the vocabulary, and
-// rows behind it that make their number a multiple of 8 or 64. They are trained as they come, but never chosen.
+// rows after it that make their number a multiple of 8 or 64. They are trained like others, but never chosen.
 #pragma once
 
 #include <string>
@@ -9,14 +9,14 @@
 
 namespace neural_attention::text {
 
-/// Throws ConfigError where a tokenizer has ids that a model has no rows for.
+/// Throws ConfigError if a tokenizer has ids without rows in the model.
 inline void require_rows(int rows, int vocabulary) {
   if (rows < vocabulary)
     throw ConfigError("the model has a vocabulary of " + std::to_string(rows) + ", but its tokenizer one of " +
                       std::to_string(vocabulary));
 }
 
-/// The ids of a model's `rows` that `tokenizer` has no piece for, ascending.
+/// The ids of a model's `rows` for which `tokenizer` has no piece, ascending.
 template <class Tokenizer>
 std::vector<int> ids_without_piece(const Tokenizer& tokenizer, int rows) {
   std::vector<int> ids;

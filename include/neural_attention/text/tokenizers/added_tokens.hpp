@@ -1,8 +1,8 @@
-// Tokens that are cut out of a text before it is split into words, as "<mask>" in "Paris is <mask>.": Hugging Face's
-// AddedToken. Where several begin at one place the longest wins. A token with lstrip takes the white space on its left
-// along, one with rstrip that on its right (Unicode's White_Space); a token that is a single word is not found beside
-// a character of words. Tokens that are not normalized are looked for first; then the rest of the text is normalized,
-// which is the caller's business, and those that are normalized are looked for in it.
+// Tokens that are cut out of a text before it is split into words, such as "<mask>" in "Paris is <mask>.": Hugging
+// Face's AddedToken. If several begin at one place, the longest wins. A token with lstrip includes the white space on
+// its left, one with rstrip the white space on its right (Unicode's White_Space); a token that is a single word is not
+// found next to a word character. Tokens that are not normalized are searched first; then the caller normalizes the
+// rest of the text, and normalized tokens are searched in it.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ struct TokenStretch {
   int id = -1;
 };
 
-/// Bytes of the character of Unicode's White_Space that `text` begins with, 0 where it begins with none.
+/// The length in bytes of the Unicode White_Space character at the beginning of `text`; 0 if there is none.
 inline std::size_t leading_white_space(std::string_view text) {
   return !text.empty() && text[0] >= 0x1C && text[0] <= 0x1F ? 0 : leading_space(text);  // these are Python's alone
 }
@@ -62,7 +62,7 @@ class AddedTokens {
     return second;
   }
 
-  /// Appends the stretches of `text`, as far as the tokens that are `normalized` or not make them.
+  /// Appends the stretches of `text` that the tokens which are `normalized`, or those which are not, make of it.
   void cut(std::string_view text, bool normalized, std::vector<TokenStretch>& result) const {
     const auto& begins = normalized ? begins_normalized_ : begins_;
     std::size_t done = 0;

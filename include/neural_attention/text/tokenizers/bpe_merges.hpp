@@ -1,6 +1,6 @@
-// Applying byte pair encoding's merges to one word: of all neighbours that a merge could join, the earliest merge
-// takes its own, the leftmost first, until none is left. A heap of candidates makes that n log n in the length of the
-// word.
+// Applies the merges of byte pair encoding to one word: of all neighbours that a merge could join, the earliest merge
+// goes first, at its leftmost place, until none is left. With a heap of candidates, this takes n log n in the length of
+// the word.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,7 @@ class BpeMergeTable {
     }
   }
 
-  /// The place of the merge that joins these ids, -1 where there is none.
+  /// The rank of the merge that joins these ids, -1 if there is none.
   int rank(int left, int right) const {
     const auto pair = bpe_pair(left, right);
     for (auto at = start(pair); slots_[at].rank >= 0; at = (at + 1) & (slots_.size() - 1))
@@ -52,7 +52,7 @@ class BpeMergeTable {
     return -1;
   }
 
-  /// What merge `rank` makes.
+  /// The id that merge `rank` makes.
   int id(int rank) const { return ids_[static_cast<std::size_t>(rank)]; }
 
  private:
@@ -69,7 +69,7 @@ class BpeMergeTable {
   std::vector<int> ids_;
 };
 
-/// Merges words, one after another; it keeps its memory between them and serves one thread.
+/// Merges words, one after another; keeps its memory between them and serves one thread.
 class BpeMerger {
  public:
   explicit BpeMerger(const BpeMergeTable& table) : table_(table) {}
@@ -110,7 +110,7 @@ class BpeMerger {
 
   struct Symbol {
     int id;
-    int rank;  // of the merge with the next symbol, -1 where there is none
+    int rank;  // of the merge with the next symbol, -1 if there is none
     std::size_t previous, next;
   };
 

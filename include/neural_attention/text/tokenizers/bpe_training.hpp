@@ -1,6 +1,6 @@
-// Learning byte pair encoding: the symbols are the 256 bytes, and the most frequent pair of neighbours becomes a new
-// one, again and again. Words are merged by their counts, and counts of pairs are kept up to date by what each merge
-// changes. The result is that of Hugging Face's BpeTrainer 0.14, merge by merge: of equally frequent pairs the one with
+// Learns byte pair encoding: the first symbols are the 256 bytes, and the most frequent pair of neighbours becomes a
+// new symbol, again and again. Words are weighted by their counts, and each merge updates the counts of pairs that it
+// changes. The result equals Hugging Face's BpeTrainer 0.14, merge by merge: among equally frequent pairs, the one with
 // the smaller ids comes first.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace neural_attention::text {
 
-/// Lets a hash map with std::string keys be asked for views.
+/// Lets callers look up string views in a hash map with std::string keys.
 struct StringHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
@@ -166,7 +166,7 @@ class BpeLearner {
 
 }  // namespace detail
 
-/// Learns until there are `size` pieces (the 256 bytes count) or no pair occurs at least `min_count` times. Depends
+/// Learns until there are `size` pieces (including the 256 bytes) or no pair occurs at least `min_count` times. Depends
 /// only on the arguments, not on the order of the words.
 inline LearnedBpe learn_bpe(const WordCounts& counts, std::size_t size, std::int64_t min_count) {
   return detail::BpeLearner(counts, size, min_count).take();

@@ -1,5 +1,5 @@
-// GPT-2's spelling of bytes. Each of the 256 bytes has a printable character, so that pieces of any bytes can stand in
-// vocab.json and merges.txt: the printable characters of Latin-1 stand for their own bytes, and U+0100, U+0101, … for
+// GPT-2's spelling of bytes. Each of the 256 bytes has a printable character, so that vocab.json and merges.txt can
+// hold pieces of any bytes. The printable characters of Latin-1 stand for their own bytes, and U+0100, U+0101, … for
 // the other 68 in their order. So " the" is spelled "Ġthe", and "é" (bytes C3 A9) is spelled "Ã©".
 #pragma once
 
@@ -30,7 +30,7 @@ constexpr std::array<int, 256> byte_characters() {
   return characters;
 }
 
-/// The byte of each character, -1 for code points in between that stand for none.
+/// The byte of each character; -1 for code points in between that represent no byte.
 constexpr std::array<int, spelling_characters> character_bytes() {
   std::array<int, spelling_characters> bytes{};
   bytes.fill(-1);
@@ -66,7 +66,7 @@ inline std::string spell_bytes(std::string_view bytes) {
   return spelled;
 }
 
-/// The bytes that `spelled` stands for; nothing where one of its characters is no byte's.
+/// The bytes that `spelled` represents; nothing if one of its characters represents no byte.
 inline std::optional<std::string> unspell_bytes(std::string_view spelled) {
   static constexpr auto bytes = detail::character_bytes();
   std::string result;

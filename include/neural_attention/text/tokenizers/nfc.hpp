@@ -1,4 +1,4 @@
-// Unicode's normalization form C: characters that look the same become the same, "e" with U+0301 becomes "é".
+// Unicode's normalization form C: gives characters that look the same one representation: "e" with U+0301 becomes "é".
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ auto find_row(const Table& table, char32_t character) {
   return found != table.end() && found->character == character ? found : table.end();
 }
 
-/// Appends what `character` stands for, at most four characters.
+/// Appends the decomposition of `character`, at most four characters.
 inline void decompose(char32_t character, std::vector<Symbol>& symbols) {
   if (character - syllables < leading_count * vowel_count * trailing_count) {
     const auto index = character - syllables;
@@ -54,7 +54,7 @@ inline void decompose(char32_t character, std::vector<Symbol>& symbols) {
   }
 }
 
-/// The character that the two make together, 0 where they make none.
+/// The character that the two compose, 0 if there is none.
 inline char32_t compose(char32_t first, char32_t second) {
   if (first - leading < leading_count && second - vowels < vowel_count)
     return syllables + ((first - leading) * vowel_count + (second - vowels)) * trailing_count;
@@ -77,7 +77,7 @@ inline char32_t compose(char32_t first, char32_t second) {
   return found != table.end() && found->first == first && found->second == second ? found->character : 0;
 }
 
-/// Puts decomposed characters together; characters of class 0 keep their places, marks between them are ordered.
+/// Composes decomposed characters; characters of class 0 keep their places, and the marks between them are ordered.
 inline void recompose(std::vector<Symbol>& symbols) {
   for (auto begin = symbols.begin(); begin != symbols.end();) {
     auto end = begin;
@@ -125,7 +125,7 @@ inline void append_character(char32_t c, std::string& text) {
 
 }  // namespace nfc_detail
 
-/// `text` in form C. A byte that begins no UTF-8 character stays, and so does what stands on its two sides apart.
+/// `text` in form C. A byte that begins no UTF-8 character stays, and separates the text on its two sides.
 inline std::string nfc(std::string_view text) {
   // All below U+0300 is in form C already, and none of it joins what stands before it.
   if (std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xCC; }))
