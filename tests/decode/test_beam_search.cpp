@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(is_settled_when_its_config_says_so) {
     how.max_length = 9;
     how.early_stopping = when;
     how.length_penalty = length_penalty;
-    FinishedBeams finished(how);
+    FinishedBeams finished(how, 1);
     BOOST_TEST(!finished.settled(-100.0, 4));  // nothing is finished yet
     finished.add(Ids{1}, eos, -1.0);
     return finished.settled(log_probability, 4);

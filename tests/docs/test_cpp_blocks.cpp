@@ -8,7 +8,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/models/bodies.hpp"
 #include "neural_attention/neural_attention.hpp"
+#include "neural_attention/nn/cross_entropy.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
 
@@ -48,6 +50,24 @@ Rows<B> Module<B>::backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved,
   return linear_.backward(pass, dy, saved.linear, dx);
 }
 
+// A head as model_of_your_own.md shows it, of a model.
+#include "model_of_your_own_2.inc"
+template <class B, class P>
+class Lengths : public na::Model<Lengths<B, P>, na::MarianConfig, na::DecoderBody<B, P, na::LearnedInput<B>>,
+                                 LengthHead<B>, na::CausalBatch> {
+  using Base = typename Lengths::Model;
+
+ public:
+  using Base::Base;
+  static typename Base::Parts parts(const na::MarianConfig& config) {
+    const auto table = [&](int rows) { return na::Embedding<B>(rows, config.d_model, -1, na::Initial::normal(0.5)); };
+    return {"body",
+            {{table(config.vocab_size), table(config.max_position_embeddings)}, 1, config.decoder_layer()},
+            "head",
+            LengthHead<B>(config.d_model)};
+  }
+};
+
 // An operation as architecture.md shows it.
 template <class B>
 void run_linear(B& backend, Rows<B> x, Rows<B> weight, Rows<B> bias, Rows<B> y) {
@@ -77,6 +97,36 @@ na::MarianConfig tiny_config() {
 BOOST_AUTO_TEST_SUITE(architecture)
 
 BOOST_AUTO_TEST_CASE(a_module_has_the_two_functions) { BOOST_TEST(proved<Module>("Module")); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(model_of_your_own)
+
+BOOST_AUTO_TEST_CASE(a_head_has_right_gradients) {
+  using B = na::testing::Poisoned<na::Cpu<double>>;
+  B backend(1);
+  auto config = tiny_config();
+  config.d_model = 4;
+  config.encoder_attention_heads = config.decoder_attention_heads = 2;
+  config.max_position_embeddings = 6;
+  config.dropout = 0.0;
+  Lengths<B, na::LinearProjections> model(backend, config, 1);
+  typename Lengths<B, na::LinearProjections>::Saved saved;
+  na::CausalBatch batch;
+  batch.push(std::vector{1, 3, 2, 5});
+  na::testing::GradientOptions options;
+  options.zero = {"*k_proj.bias"};
+  const auto report = na::testing::check_loss(
+      backend, model.parameters(),
+      [&](const na::Pass<B>& pass) { return model.loss(pass, batch, 0.1, saved).smoothed; },
+      [&](const na::Pass<B>& pass) {
+        na::StepOutcome sums;
+        model.loss_and_gradient(pass, batch, 0.1, 1.0, na::Into::Write, &sums, saved);
+        return sums.smoothed_loss;
+      },
+      options);
+  BOOST_TEST(report.ok(), report.text());
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 

@@ -71,10 +71,10 @@ class MarianSubject : public GoldenSubject<na::Marian<B, P>> {
     model.check(batch);
     const auto encoded = model.encode(pass, batch, saved);
     const auto decoded = model.decode(pass, batch, encoded, saved);
-    keep(results, "output.encoder_embedding", saved.source_embedding);
-    keep(results, "output.decoder_embedding", saved.target_embedding);
-    keep(results, "output.encoder_layer.", saved.encoder.outputs);
-    keep(results, "output.decoder_layer.", saved.decoder.outputs);
+    keep(results, "output.encoder_embedding", saved.body.encoder.input);
+    keep(results, "output.decoder_embedding", saved.body.decoder.input);
+    keep(results, "output.encoder_layer.", saved.body.encoder.outputs);
+    keep(results, "output.decoder_layer.", saved.body.decoder.outputs);
     keep(results, "output.encoder", encoded);
     keep(results, "output.decoder", decoded);
     keep_logits(results, pass, decoded);

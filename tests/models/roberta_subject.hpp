@@ -58,8 +58,8 @@ class RobertaSubject : public GoldenSubject<na::Roberta<B, P>> {
     const auto pass = memory.begin(true);
     model.check(batch);
     const auto hidden = model.encode(pass, batch, saved);
-    keep(results, "output.embedding", saved.embedding);
-    keep(results, "output.layer.", saved.encoder.outputs);
+    keep(results, "output.embedding", saved.body.layers.input);
+    keep(results, "output.layer.", saved.body.layers.outputs);
     const auto states = model.masked_states(pass, hidden, batch, saved);
     keep(results, "output.masked_states", states);
     keep_logits(results, pass, states);

@@ -50,7 +50,8 @@ void check(bool recompute) {
       BOOST_TEST_REQUIRE(map.queries == int(target.size()));
       BOOST_TEST_REQUIRE(map.keys == int(source.size()));
       BOOST_TEST_REQUIRE(map.probabilities.size() == target.size() * source.size());
-      const auto& attention = std::get<cross_sublayer>(saved.decoder.layers[std::size_t(map.layer)].inner.of).branch;
+      const auto& attention =
+          std::get<cross_sublayer>(saved.body.decoder.layers[std::size_t(map.layer)].inner.of).branch;
       const auto q = on_host(backend, attention.q), k = on_host(backend, attention.k);
       for (int i = 0; i < map.queries; ++i) {
         std::vector<double> row;

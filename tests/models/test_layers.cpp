@@ -38,11 +38,12 @@ void check_decoding(const Stack& stack, const Pass<B>& pass, Rows<B> x, Rows<B> 
   auto caches = stack.begin_decoding(pass, start);
   BOOST_TEST(caches.of.size() == std::size_t{layers});
   double largest = 0.0;
+  const Ragged ones(std::vector<int>(static_cast<std::size_t>(start.rows), 1));
   for (int t = 0; t < length; ++t) {
     const auto newest = pass.saved.rows(start.rows, width);
     for (int s = 0; s < start.rows; ++s)
       pass.backend(ops::Copy<B>{.x = x.slice(s * length + t, 1), .y = newest.slice(s, 1)});
-    const auto found = download(pass.backend, stack.decode(pass, newest, caches));
+    const auto found = download(pass.backend, stack.decode(pass, newest, caches, ones));
     for (int s = 0; s < start.rows; ++s) {
       const auto expected = download(pass.backend, y.slice(s * length + t, 1));
       for (int c = 0; c < width; ++c)

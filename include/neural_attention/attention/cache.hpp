@@ -59,7 +59,24 @@ template <class B>
 struct KeyValueViews {
   std::vector<Rows<B>> keys, values;
   std::vector<int> lengths;
+
+  /// What the tokens of `runs` attend to, run i being the newest tokens of row i of `rows`. Where `growing`, a token
+  /// sees those of its own run up to itself only.
+  void assign(const KeyValueViews& rows, const Ragged& runs, bool growing) {
+    keys.clear();
+    values.clear();
+    lengths.clear();
+    for (int i = 0; i < runs.sequences(); ++i)
+      for (int left = runs.length(i) - 1; left >= 0; --left) {
+        keys.push_back(rows.keys[static_cast<std::size_t>(i)]);
+        values.push_back(rows.values[static_cast<std::size_t>(i)]);
+        lengths.push_back(rows.lengths[static_cast<std::size_t>(i)] - (growing ? left : 0));
+      }
+  }
 };
+
+/// Whether each row has one new token, as in most steps of decoding.
+inline bool one_each(const Ragged& runs) { return runs.longest() <= 1 && runs.total() == runs.sequences(); }
 
 /// Keys and values of packed sequences, computed once. Row i begins as sequence i.
 template <class B>
@@ -76,6 +93,12 @@ class MemoryCache {
   /// All rows, [offsets.total(), d], to be filled.
   const KeyValueMemory<B>& memory() const { return memory_; }
   const KeyValueViews<B>& views() const { return views_; }
+  /// The same for each token of `runs`, run i being tokens of row i; valid until the next call.
+  const KeyValueViews<B>& views(const Ragged& runs) {
+    if (one_each(runs)) return views_;
+    of_tokens_.assign(views_, runs, false);
+    return of_tokens_;
+  }
 
   /// Row i sees what row parents[i] saw. Nothing is copied.
   void reorder(B&, std::span<const int> parents) {
@@ -91,7 +114,7 @@ class MemoryCache {
 
  private:
   KeyValueMemory<B> memory_;
-  KeyValueViews<B> views_, next_;
+  KeyValueViews<B> views_, next_, of_tokens_;
 };
 
 /// Keys and values of the tokens so far. It has room for `slots` rows at once and begins with `rows` empty ones.
@@ -111,15 +134,29 @@ class KeyValueCache {
   }
 
   const KeyValueViews<B>& views() const { return views_; }
+  /// The same for each token of `runs`, run i being the newest tokens of row i; valid until the next call.
+  const KeyValueViews<B>& views(const Ragged& runs) {
+    if (one_each(runs)) return views_;
+    of_tokens_.assign(views_, runs, true);
+    return of_tokens_;
+  }
+  /// Whether no row holds a token.
+  bool empty() const {
+    return std::all_of(views_.lengths.begin(), views_.lengths.end(), [](int length) { return length == 0; });
+  }
 
-  /// Appends row i of k and v [n, d] to row i.
-  void append(B& backend, Rows<B> k, Rows<B> v) {
-    if (std::find(views_.lengths.begin(), views_.lengths.end(), capacity_) != views_.lengths.end()) grow(backend);
-    for (int i = 0; i < k.rows; ++i) {
+  /// Appends sequence i of k and v [runs.total(), d] to row i.
+  void append(B& backend, Rows<B> k, Rows<B> v, const Ragged& runs) {
+    int needed = 0;
+    for (int i = 0; i < runs.sequences(); ++i) needed = std::max(needed, views_.lengths[i] + runs.length(i));
+    if (needed > capacity_) grow(backend, needed);
+    for (int i = 0; i < runs.sequences(); ++i) {
+      const int count = runs.length(i);
+      if (count == 0) continue;
       int& length = views_.lengths[i];
-      copies_.add(k.slice(i, 1), views_.keys[i].slice(length, 1));
-      copies_.add(v.slice(i, 1), views_.values[i].slice(length, 1));
-      ++length;
+      copies_.add(k.slice(runs.begin(i), count), views_.keys[i].slice(length, count));
+      copies_.add(v.slice(runs.begin(i), count), views_.values[i].slice(length, count));
+      length += count;
     }
     copies_.run(backend);
   }
@@ -168,15 +205,16 @@ class KeyValueCache {
     }
   }
 
-  void grow(B& backend) {
-    assert(capacity_ < limit_);
+  void grow(B& backend, int needed) {
+    assert(needed <= limit_);
     const auto before = views_;
-    capacity_ = std::min(limit_, 2 * capacity_);
+    capacity_ = std::max(needed, std::min(limit_, 2 * capacity_));
     KeyValueMemory<B> larger(backend, std::ptrdiff_t{slots_} * capacity_, memory_.keys().cols);
     std::swap(memory_, larger);
     look();
     for (std::size_t i = 0; i < slot_.size(); ++i) {
       const int length = views_.lengths[i];
+      if (length == 0) continue;
       copies_.add(before.keys[i].slice(0, length), views_.keys[i].slice(0, length));
       copies_.add(before.values[i].slice(0, length), views_.values[i].slice(0, length));
     }
@@ -185,7 +223,7 @@ class KeyValueCache {
 
   int slots_, limit_, capacity_;
   KeyValueMemory<B> memory_;
-  KeyValueViews<B> views_;
+  KeyValueViews<B> views_, of_tokens_;
   PendingCopies<B> copies_;
   std::vector<int> slot_, next_slot_, next_lengths_;
   std::vector<bool> taken_;

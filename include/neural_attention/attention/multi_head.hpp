@@ -120,19 +120,37 @@ class MultiHeadAttention {
     pass.backend(ops::Copy<B>{.x = value_.forward(pass, memory, value), .y = v});
   }
 
-  /// Self-attention of the next tokens: x [n, d] holds the newest token of each live row; its key and value are
-  /// appended to the cache.
-  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache) const {
+  /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i those of
+  /// row i; their keys and values are appended to the cache. Runs that are the first of all rows are computed as
+  /// forward computes them; later ones query by query, as if they came one by one.
+  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, const Ragged& runs) const {
+    const bool first = runs.longest() > 1 && cache.empty();
     Saved saved;
     const auto k = key_.forward(pass, x, saved.key);
     const auto v = value_.forward(pass, x, saved.value);
-    cache.append(pass.backend, k, v);
-    return decode(pass, x, cache.views());
+    cache.append(pass.backend, k, v, runs);
+    if (!first) return decode(pass, x, cache.views(runs));
+    const auto q = query_.forward(pass, x, saved.query);
+    const auto context = pass.saved.rows(x.rows, x.cols);
+    pass.backend(ops::Attention<B>{.q = q,
+                                   .k = k,
+                                   .v = v,
+                                   .queries = runs,
+                                   .keys = runs,
+                                   .shape = shape(true),
+                                   .out = context,
+                                   .log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads)});
+    // A token alone sees itself, which decode() finds without rounding. So a row does not depend on the other runs.
+    PendingCopies<B> copies;
+    for (int i = 0; i < runs.sequences(); ++i)
+      if (runs.length(i) == 1) copies.add(v.slice(runs.begin(i), 1), context.slice(runs.begin(i), 1));
+    copies.run(pass.backend);
+    return output_.forward(pass, context, saved.output);
   }
 
   /// Attention of the next tokens to the encoder's output.
-  Rows<B> decode_cross(const Pass<B>& pass, Rows<B> x, const MemoryCache<B>& cache) const {
-    return decode(pass, x, cache.views());
+  Rows<B> decode_cross(const Pass<B>& pass, Rows<B> x, MemoryCache<B>& cache, const Ragged& runs) const {
+    return decode(pass, x, cache.views(runs));
   }
 
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds

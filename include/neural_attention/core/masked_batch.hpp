@@ -5,19 +5,16 @@
 #include <span>
 #include <vector>
 
-#include "neural_attention/core/packed_tokens.hpp"
+#include "neural_attention/core/encoder_batch.hpp"
 
 namespace neural_attention {
 
-class MaskedBatch {
+class MaskedBatch : public EncoderBatch {
  public:
-  /// `pad` is the id that has no position: Hugging Face's RoBERTa counts positions over the other tokens, from pad + 1.
-  explicit MaskedBatch(int pad) : pad_(pad) {}
+  using EncoderBatch::EncoderBatch;
 
   void clear() {
-    tokens.clear();
-    position_rows.clear();
-    token_types.clear();
+    EncoderBatch::clear();
     masked_rows.clear();
     labels.clear();
   }
@@ -27,26 +24,11 @@ class MaskedBatch {
     const int first = tokens.total();
     for (const int place : places) masked_rows.push_back(first + place);
     labels.insert(labels.end(), originals.begin(), originals.end());
-    int position = pad_;
-    for (const int id : ids) position_rows.push_back(id == pad_ ? pad_ : ++position);
-    token_types.resize(token_types.size() + ids.size(), 0);
-    tokens.push(ids);
+    EncoderBatch::push(ids);
   }
-  int sequences() const { return tokens.offsets().sequences(); }
-  /// What the speed of training is measured in: all tokens, not only the masked ones.
-  long counted_tokens() const { return tokens.total(); }
 
-  /// Makes this batch the continuation of `before` in one optimizer step.
-  void follow(const MaskedBatch& before) { tokens.follow(before.tokens); }
-
-  PackedTokens tokens;
-  std::vector<int> position_rows;  ///< of the table of positions, for each token
-  std::vector<int> token_types;    ///< all 0: RoBERTa has one type
-  std::vector<int> masked_rows;    ///< rows of `tokens` that are to be predicted, rising
-  std::vector<int> labels;         ///< what stood there
-
- private:
-  int pad_;
+  std::vector<int> masked_rows;  ///< rows of `tokens` that are to be predicted, rising
+  std::vector<int> labels;       ///< what stood there
 };
 
 }  // namespace neural_attention

@@ -26,6 +26,9 @@ class PackedTokens {
   }
 
   std::span<const int> ids() const { return ids_; }
+  std::span<const int> sequence(int s) const {
+    return ids().subspan(static_cast<std::size_t>(offsets_.begin(s)), static_cast<std::size_t>(offsets_.length(s)));
+  }
   std::span<const int> positions() const { return positions_; }
   const Ragged& offsets() const { return offsets_; }
   int total() const { return offsets_.total(); }

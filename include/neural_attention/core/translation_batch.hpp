@@ -18,6 +18,7 @@ class TranslationBatch {
     source.clear();
     decoder_input.clear();
     labels.clear();
+    prefixes.clear();
   }
   /// Both sides end with their end-of-sentence token.
   void push(std::span<const int> source_ids, std::span<const int> target_ids) {
@@ -29,6 +30,12 @@ class TranslationBatch {
     }
     decoder_input.push(shifted_);
     labels.insert(labels.end(), target_ids.begin(), target_ids.end());
+  }
+  /// A source to be translated, by a result that begins with `prefix` behind the start token. Such batches do not
+  /// train.
+  void push_source(std::span<const int> source_ids, std::span<const int> prefix) {
+    push(source_ids, {});
+    prefixes.push(prefix);
   }
   int sentences() const { return source.offsets().sequences(); }
   /// What the speed of training is measured in: target tokens.
@@ -43,6 +50,7 @@ class TranslationBatch {
   PackedTokens source;
   PackedTokens decoder_input;
   std::vector<int> labels;
+  PackedTokens prefixes;  ///< none, or one a source
 
  private:
   int decoder_start_;

@@ -1,6 +1,7 @@
 // Beam search for one sentence, as Hugging Face 5.24 defines it: the live beams, the best finished results, and what is
-// done with the candidates of a step. It knows no model; a history is a start token and what followed.
-// A result of n tokens, the start not counted and the end counted, scores Σ log p / n^length_penalty.
+// done with the candidates of a step. It knows no model; a history is a prompt, often a start token
+// alone, and what followed. A result of n tokens, the prompt not counted and the end counted, scores Σ log p /
+// n^length_penalty.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +18,14 @@ namespace neural_attention {
 /// The num_beams best finished results.
 class FinishedBeams {
  public:
-  explicit FinishedBeams(const GenerationConfig& how)
+  /// Results have `prompt` tokens in front, which do not count.
+  FinishedBeams(const GenerationConfig& how, int prompt)
       : capacity_(static_cast<std::size_t>(how.num_beams)),
         length_penalty_(how.length_penalty),
         early_stopping_(how.early_stopping),
-        longest_(how.max_length - 1) {}
+        longest_(how.max_length - prompt) {}
 
-  /// `ids` is without start and end, `end` the token that ended it, or -1.
+  /// `ids` is without prompt and end, `end` the token that ended it, or -1.
   void add(std::span<const int> ids, int end, double log_probability) {
     const double score = scored(log_probability, static_cast<int>(ids.size()) + (end >= 0 ? 1 : 0));
     const auto better = [](double a, const Hypothesis& b) { return a > b.score; };
@@ -78,20 +80,28 @@ class BeamSearch {
   };
 
   /// `how` is resolved: it has the ids of a model. It must outlive the search.
-  explicit BeamSearch(const GenerationConfig& how)
-      : how_(&how), width_(static_cast<std::size_t>(how.num_beams)), finished_(how) {
+  explicit BeamSearch(const GenerationConfig& how) : BeamSearch(how, std::span(&how.decoder_start_token_id, 1)) {}
+  /// All results begin with `prompt`, which has fewer than max_length tokens.
+  BeamSearch(const GenerationConfig& how, std::span<const int> prompt)
+      : how_(&how),
+        width_(static_cast<std::size_t>(how.num_beams)),
+        prompt_(prompt.size()),
+        finished_(how, static_cast<int>(prompt.size())) {
     // All beams begin alike; all but the first begin so unlikely that they live on only where it has too few
     // successors.
     constexpr double hopeless = -1e9;
     for (std::size_t b = 0; b < width_; ++b)
-      beams_.push_back({{how.decoder_start_token_id}, b == 0 ? 0.0 : hopeless, static_cast<int>(b)});
+      beams_.push_back({{prompt.begin(), prompt.end()}, b == 0 ? 0.0 : hopeless, static_cast<int>(b)});
   }
 
   explicit BeamSearch(const GenerationConfig&&) = delete;
+  BeamSearch(const GenerationConfig&&, std::span<const int>) = delete;
 
   /// The live beams, the likeliest first.
   std::span<const Beam> beams() const { return beams_; }
   bool done() const { return done_; }
+  /// Tokens of each live beam's history.
+  int length() const { return static_cast<int>(beams_.front().history.size()); }
   /// How many candidates a step looks at, so that width of them go on even where the likeliest ones all end; more need
   /// not be offered, of one beam neither.
   static int wanted(const GenerationConfig& how) {
@@ -114,8 +124,8 @@ class BeamSearch {
                         if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
                         return a.beam != b.beam ? a.beam < b.beam : a.token < b.token;
                       });
-    const auto length = std::ssize(beams_.front().history);  // without the start: that of the successors
-    const bool last = length + 1 == how_->max_length;
+    const bool last = length() + 1 == how_->max_length;
+    const int of_successors = length() + 1 - static_cast<int>(prompt_);
     next_.resize(width_);
     std::size_t alive = 0;
     for (std::size_t rank = 0; rank < count && alive < width_; ++rank) {
@@ -135,14 +145,14 @@ class BeamSearch {
     }
     next_.resize(alive);
     beams_.swap(next_);
-    if (last || beams_.empty() || finished_.settled(beams_.front().log_probability, static_cast<int>(length))) end();
+    if (last || beams_.empty() || finished_.settled(beams_.front().log_probability, of_successors)) end();
   }
 
   /// The best results, when it is done.
   std::vector<Hypothesis> results(int count) const { return finished_.best(count); }
 
  private:
-  static std::span<const int> ids_of(std::span<const int> history) { return history.subspan(1); }
+  std::span<const int> ids_of(std::span<const int> history) const { return history.subspan(prompt_); }
   void end() {
     beams_.clear();
     done_ = true;
@@ -150,6 +160,7 @@ class BeamSearch {
 
   const GenerationConfig* how_;
   std::size_t width_;
+  std::size_t prompt_;  ///< its tokens
   FinishedBeams finished_;
   std::vector<Beam> beams_, next_;
   bool done_ = false;

@@ -1,6 +1,7 @@
-// Generator: translations of a batch as Hugging Face's generate finds them: greedily, by beam search, or drawn at
-// random. Sources are encoded once; all live rows (sentences, beams or samples) go through the decoder together with
-// cached keys and values, and a sentence that is done leaves with all its rows.
+// Generator: continuations of prompts as Hugging Face's generate finds them: greedily, by beam search, or drawn at
+// random. Sources are encoded once, prompts of any lengths are read in one pass; then all live rows (sequences, beams
+// or samples) go through the decoder together with cached keys and values, and a sequence that is done leaves with all
+// its rows. It knows no model but the contract Decodable.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/core/pass.hpp"
-#include "neural_attention/core/translation_batch.hpp"
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/decode/beam_search.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/decode/live_rows.hpp"
@@ -33,69 +33,94 @@ class KeepWeights {
 /// Serves one thread at a time. Several generators may use one const model at once, each with a backend of its own.
 template <class Model>
 class Generator {
+  static_assert(sizeof(CheckDecodable<Model>));
+
  public:
   using B = typename Model::Backend;
+  using Prompts = typename Model::Prompts;
   using Results = std::vector<std::vector<Hypothesis>>;
 
   Generator(B& backend, const Model& model) : model_(&model), memory_(backend) {}
 
-  /// num_return_sequences results of each sentence, or fewer, but at least one, where the rules leave no more: those of
-  /// a beam search with the best first, samples in the order of their draws. A result to which the rules leave no token
-  /// ends there. `batch` needs sources only. Throws ConfigError where `how`
-  /// makes no sense, ShapeError where the batch does not fit the model, and NumericError where the model's output is
-  /// not finite.
-  Results operator()(const TranslationBatch& batch, const GenerationConfig& how) {
+  /// num_return_sequences results of each prompt, or fewer, but at least one, where the rules leave no more: those of a
+  /// beam search with the best first, samples in the order of their draws. A result to which the rules leave no token
+  /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError where `how` makes no
+  /// sense, ShapeError where the prompts do not fit the model or are as long as results may be, and NumericError where
+  /// the model's output is not finite.
+  Results operator()(const Prompts& prompts, const GenerationConfig& how) {
     const auto config = resolved(how, model_->config());
-    model_->check(batch);
-    for (int s = 0; s < batch.sentences(); ++s)
-      if (batch.source.offsets().length(s) == 0)
-        throw ShapeError("source sentence " + std::to_string(s) + " of a batch has no tokens");
-    if (batch.sentences() == 0) return {};
-    check_rows(batch.sentences(), config);
-    return config.num_beams > 1 ? search(batch, config) : extend(batch, config);
+    model_->check_prompts(prompts);
+    const PackedTokens histories = model_->histories(prompts, config.decoder_start_token_id);
+    const int sequences = histories.offsets().sequences();
+    if (sequences == 0) return {};
+    check_lengths(histories.offsets(), config);
+    check_rows(sequences, config);
+    return config.num_beams > 1 ? search(prompts, histories, config) : extend(prompts, histories, config);
   }
 
  private:
-  /// Throws ConfigError where there are more rows and tokens than caches can count.
-  void check_rows(int sentences, const GenerationConfig& how) const {
-    const auto& config = model_->config();
-    const int rows = how.num_beams > 1 ? how.num_beams : how.num_return_sequences;
-    const auto bytes =
-        sizes::product(2 * sizeof(typename B::Scalar), sizes::product(config.decoder_layers, config.d_model));
-    sizes::checked("decoding " + std::to_string(sentences) + (sentences == 1 ? " sentence" : " sentences together") +
-                       " with " + std::to_string(rows) + " beams or samples each",
-                   sizes::product(sizes::product(sentences, rows), how.max_length), "tokens to remember", bytes);
+  static void check_lengths(const Ragged& histories, const GenerationConfig& how) {
+    for (int s = 0; s < histories.sequences(); ++s) {
+      if (histories.length(s) == 0) throw ShapeError("prompt " + std::to_string(s) + " of a batch has no tokens");
+      if (histories.length(s) >= how.max_length)
+        throw ShapeError("prompt " + std::to_string(s) + " of a batch has " + std::to_string(histories.length(s)) +
+                         " tokens, which leaves no room: a result has at most " + std::to_string(how.max_length) +
+                         " with its prompt");
+    }
   }
 
-  Results search(const TranslationBatch& batch, const GenerationConfig& how) {
+  /// Throws ConfigError where there are more rows and tokens than caches can count.
+  void check_rows(int sentences, const GenerationConfig& how) const {
+    const int rows = how.num_beams > 1 ? how.num_beams : how.num_return_sequences;
+    sizes::checked("decoding " + std::to_string(sentences) + (sentences == 1 ? " sentence" : " sentences together") +
+                       " with " + std::to_string(rows) + " beams or samples each",
+                   sizes::product(sizes::product(sentences, rows), how.max_length), "tokens to remember",
+                   model_->cache_bytes());
+  }
+
+  /// What one token more of all live rows needs.
+  struct Turn {
+    bool chooses = false;  ///< some rows may go on with several tokens
+    bool goes_on = false;  ///< some rows have room for further tokens
+
+    void add(int forced, int length, const GenerationConfig& how) {
+      chooses = chooses || forced < 0;
+      goes_on = goes_on || length + 1 < how.max_length;
+    }
+    bool decodes() const { return chooses || goes_on; }
+  };
+
+  Results search(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how) {
     const auto pass = memory_.begin(false);
-    LiveRows<Model> rows(pass, *model_, batch, how, how.num_beams, saved_);
-    const KeepWeights keep(pass.backend);  // the encoder has used its own once
-    Results results(static_cast<std::size_t>(batch.sentences()));
+    LiveRows<Model> rows(pass, *model_, prompts, histories, how, how.num_beams, saved_);
+    const KeepWeights keep(pass.backend);  // an encoder has used its own once
+    Results results(static_cast<std::size_t>(histories.offsets().sequences()));
     struct Live {
       std::size_t sentence;
       BeamSearch beams;
     };
     std::vector<Live> live;
-    for (std::size_t s = 0; s < results.size(); ++s) live.push_back({s, BeamSearch(how)});
+    const auto prompt = [&](std::size_t s) { return histories.sequence(static_cast<int>(s)); };
+    for (std::size_t s = 0; s < results.size(); ++s) live.push_back({s, BeamSearch(how, prompt(s))});
     std::vector<BeamCandidate> candidates;
     std::vector<int> parents;
     const auto wanted = static_cast<std::size_t>(std::min(BeamSearch::wanted(how), model_->config().vocab_size));
 
-    for (int length = 1; length < how.max_length && !live.empty(); ++length) {
+    for (bool first = true; !live.empty(); first = false) {
       const ArenaScope scope(pass.scratch);
       // At first all beams of a sentence are alike and share one row.
-      const auto rows_of = [&](const BeamSearch& beams) { return length == 1 ? 1 : beams.beams().size(); };
-      const int forced = rows.forced(length);
+      const auto rows_of = [&](const BeamSearch& beams) { return first ? 1 : beams.beams().size(); };
+      Turn turn;
+      for (const auto& [sentence, beams] : live) turn.add(rows.forced(beams.length()), beams.length(), how);
       std::span<const double> log_sums;
       std::span<const int> tokens;
-      if (forced < 0 || length + 1 < how.max_length) {
+      if (turn.decodes()) {
         rows.clear();
         for (const auto& [sentence, beams] : live)
-          for (const auto& beam : beams.beams().first(rows_of(beams))) rows.push(beam.history);
+          for (const auto& beam : beams.beams().first(rows_of(beams))) rows.push(beam.history, prompt(sentence).size());
         rows.decode();  // behind a forced token as well: later ones look back at all
       }
-      if (forced < 0) {
+      if (turn.chooses) {
         if (!how.renormalize_logits) log_sums = rows.log_sum_exp();
         rows.rule_out();
         if (how.renormalize_logits) log_sums = rows.log_sum_exp();
@@ -107,11 +132,12 @@ class Generator {
       for (std::size_t i = 0; i < live.size(); ++i) {
         auto& beams = live[i].beams;
         const auto count = rows_of(beams);
+        const int forced = rows.forced(beams.length());
         const auto row_of = [&](std::size_t beam) { return first_row + std::min(beam, count - 1); };
         candidates.clear();
         for (std::size_t b = 0; b < beams.beams().size(); ++b) {
           // At first the other beams are copies of the first, which rank behind all that it offers.
-          if (length == 1 && std::ssize(candidates) >= BeamSearch::wanted(how)) break;
+          if (first && std::ssize(candidates) >= BeamSearch::wanted(how)) break;
           const double so_far = beams.beams()[b].log_probability;
           const auto beam = static_cast<int>(b);
           if (forced >= 0) {
@@ -140,43 +166,47 @@ class Generator {
   }
 
   /// Greedy decoding, or samples: each row goes its own way.
-  Results extend(const TranslationBatch& batch, const GenerationConfig& how) {
-    const int samples = how.num_return_sequences;
+  Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how) {
+    const int samples = how.num_return_sequences, sequences = histories.offsets().sequences();
     const auto pass = memory_.begin(false);
-    LiveRows<Model> rows(pass, *model_, batch, how, samples, saved_);
+    LiveRows<Model> rows(pass, *model_, prompts, histories, how, samples, saved_);
     const KeepWeights keep(pass.backend);
-    Results results(static_cast<std::size_t>(batch.sentences()),
-                    std::vector<Hypothesis>(static_cast<std::size_t>(samples)));
+    Results results(static_cast<std::size_t>(sequences), std::vector<Hypothesis>(static_cast<std::size_t>(samples)));
     struct Live {
       int sentence, sample;
       std::vector<int> history;
+
+      int length() const { return static_cast<int>(history.size()); }
     };
     std::vector<Live> live;
     std::vector<int> parents;
-    for (int s = 0; s < batch.sentences(); ++s)
+    const auto prompt_length = [&](int s) { return static_cast<std::size_t>(histories.offsets().length(s)); };
+    for (int s = 0; s < sequences; ++s)
       for (int i = 0; i < samples; ++i) {
-        live.push_back({s, i, {how.decoder_start_token_id}});
+        const auto prompt = histories.sequence(s);
+        live.push_back({s, i, {prompt.begin(), prompt.end()}});
         parents.push_back(s);
       }
     rows.reorder(parents);
 
     std::vector<double> uniforms;
-    for (int length = 1; length < how.max_length && !live.empty(); ++length) {
+    while (!live.empty()) {
       const ArenaScope scope(pass.scratch);
-      const int forced = rows.forced(length);
+      Turn turn;
+      for (const auto& one : live) turn.add(rows.forced(one.length()), one.length(), how);
       std::span<const int> tokens;
-      if (forced < 0 || length + 1 < how.max_length) {
+      if (turn.decodes()) {
         rows.clear();
         uniforms.clear();
         for (const auto& one : live) {
-          rows.push(one.history);
+          rows.push(one.history, prompt_length(one.sentence));
           if (how.do_sample)
             uniforms.push_back(
-                uniform(how.seed, batch.source.place().first_sequence + one.sentence, one.sample, length));
+                uniform(how.seed, histories.place().first_sequence + one.sentence, one.sample, one.length()));
         }
         rows.decode();
       }
-      if (forced < 0) {
+      if (turn.chooses) {
         rows.rule_out();
         tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p, how.min_p}, uniforms)
                                : rows.likeliest(1);
@@ -187,12 +217,13 @@ class Generator {
       parents.clear();
       for (std::size_t i = 0; i < live.size(); ++i) {
         auto& [sentence, sample, history] = live[i];
+        const int length = live[i].length(), forced = rows.forced(length);
         const int token = forced >= 0 ? forced : tokens[i];
         const bool ends = how.ends(token) || token < 0;  // -1: the rules leave nothing
         if (!ends) history.push_back(token);
         if (ends || length + 1 == how.max_length) {
           auto& result = results[static_cast<std::size_t>(sentence)][static_cast<std::size_t>(sample)];
-          result.ids.assign(history.begin() + 1, history.end());
+          result.ids.assign(history.begin() + static_cast<std::ptrdiff_t>(prompt_length(sentence)), history.end());
           result.end = ends ? token : -1;
           continue;
         }

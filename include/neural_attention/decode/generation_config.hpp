@@ -32,8 +32,8 @@ enum class EarlyStopping {
   Never       ///< no live beam can beat the worst result kept, however long it grows
 };
 
-/// Lengths count tokens of a result, the start token and the end token too. Token ids that are not given (-1) are the
-/// model's own.
+/// Lengths count tokens of a result, those of its prompt (often a start token alone) and the end token too. Token ids
+/// that are not given (-1) are the model's own.
 struct GenerationConfig {
   int num_beams = 1;             ///< 1: greedy, or sampling with do_sample
   int num_return_sequences = 1;  ///< results a sentence, the best first; at most num_beams unless sampled
@@ -229,7 +229,7 @@ GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& mode
   return how;
 }
 
-/// One result: its tokens without start and end, its score (0 without beams), and the token that ended it (-1: none
+/// One result: its tokens without prompt and end, its score (0 without beams), and the token that ended it (-1: none
 /// did).
 struct Hypothesis {
   std::vector<int> ids;

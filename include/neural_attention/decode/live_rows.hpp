@@ -1,4 +1,4 @@
-// The live rows of a batch in decoding: sentences, or beams and samples of sentences. Each turn takes a history for
+// The live rows of a batch in decoding: sequences, or beams and samples of sequences. Each turn takes a history for
 // each row and leaves logits [rows, vocabulary] on the scratch stack, from which tokens can be ruled out and chosen.
 #pragma once
 
@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "neural_attention/core/pass.hpp"
-#include "neural_attention/core/translation_batch.hpp"
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/decode/logits_processors.hpp"
 
 namespace neural_attention {
@@ -19,30 +18,39 @@ class LiveRows {
   using B = typename Model::Backend;
   using Scalar = typename B::Scalar;
 
-  /// `how` is resolved: it has the ids of a model. Row i is sentence i at first; there may be up to `rows_per_sentence`
-  /// times as many.
-  LiveRows(const Pass<B>& pass, const Model& model, const TranslationBatch& batch, const GenerationConfig& how,
-           int rows_per_sentence, typename Model::Saved& saved)
+  /// `how` is resolved: it has the ids of a model. Row i is prompt i at first, and `histories` has what its results
+  /// begin with: all but the last token of each are read here, in one pass. There may be up to `rows_per_prompt` times
+  /// as many rows.
+  LiveRows(const Pass<B>& pass, const Model& model, const typename Model::Prompts& prompts,
+           const PackedTokens& histories, const GenerationConfig& how, int rows_per_prompt,
+           typename Model::Saved& saved)
       : pass_(&pass),
         model_(&model),
         processors_(how),
-        state_(model.begin_decoding(pass, batch, how.max_length - 1, rows_per_sentence, saved)) {}
+        state_(model.begin_decoding(pass, prompts, how.max_length - 1, rows_per_prompt, saved)) {
+    PackedTokens before;
+    for (int s = 0; s < histories.offsets().sequences(); ++s) {
+      const auto history = histories.sequence(s);
+      before.push(history.first(history.size() - 1));
+    }
+    if (before.total() > 0) model.append(pass, before, state_);
+  }
 
   /// The one token that may follow histories of `length` tokens, or -1.
   int forced(int length) const { return processors_.forced(length); }
 
   void clear() {
     newest_.clear();
-    positions_.clear();
+    lengths_.clear();
     forbidden_.clear();
     forbidden_rows_.clear();
   }
-  /// Adds the next row, the start token and what followed it. All but its last token have been decoded.
-  void push(std::span<const int> history) {
+  /// Adds the next row: a prompt of `prompt` tokens and what followed it. All but its last token have been decoded.
+  void push(std::span<const int> history, std::size_t prompt) {
     const auto row = static_cast<int>(newest_.size());
     newest_.push_back(history.back());
-    positions_.push_back(static_cast<int>(history.size()) - 1);
-    processors_.forbid(history, forbidden_);
+    lengths_.push_back(history.size());
+    processors_.forbid(history, prompt, forbidden_);
     forbidden_rows_.resize(forbidden_.size(), row);
   }
   std::size_t size() const { return newest_.size(); }
@@ -50,7 +58,7 @@ class LiveRows {
   /// Decodes the newest tokens: new logits on the scratch stack.
   void decode() {
     logits_ = pass_->scratch.aligned_rows(static_cast<int>(size()), model_->config().vocab_size);
-    model_->decode_next(*pass_, newest_, positions_, state_, logits_);
+    model_->decode_next(*pass_, newest_, state_, logits_);
   }
   void rule_out() {
     pass_->backend(ops::Assign<B>{
@@ -63,8 +71,8 @@ class LiveRows {
     pass_->backend(ops::LogSumExp<B>{.x = logits_, .sums = sums_});
     for (std::size_t row = 0; row < size(); ++row)
       if (!(sums_[row] < std::numeric_limits<double>::infinity()))
-        throw NumericError("the model's logits at position " + std::to_string(positions_[row]) +
-                           " of a translation are not finite");
+        throw NumericError("the model's logits at position " + std::to_string(lengths_[row] - 1) +
+                           " of a result are not finite");
     return sums_;
   }
 
@@ -93,7 +101,8 @@ class LiveRows {
   LogitsProcessors processors_;
   typename Model::DecoderState state_;
   Rows<B> logits_;
-  std::vector<int> newest_, positions_, forbidden_, forbidden_rows_, tokens_;
+  std::vector<int> newest_, forbidden_, forbidden_rows_, tokens_;
+  std::vector<std::size_t> lengths_;  ///< of the histories
   std::vector<double> sums_;
   std::vector<Scalar> values_;
 };

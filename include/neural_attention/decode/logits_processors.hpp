@@ -1,7 +1,7 @@
 // Which tokens may follow a history, by Hugging Face's logits processors: no_repeat_ngram_size, bad_words_ids,
 // min_length, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All of them only
 // rule tokens out, so their order does not matter, except for the forced tokens, which overrule the others. A history
-// begins with the start token, which counts as any other.
+// begins with a prompt, often a start token alone, whose tokens count as any other.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,7 @@ namespace neural_attention {
 class LogitsProcessors {
  public:
   /// `how` is resolved: it has the ids of a model. It must outlive the processors.
-  explicit LogitsProcessors(const GenerationConfig& how)
-      : how_(&how), first_free_(how.forced_bos_token_id >= 0 ? 2 : 1) {
+  explicit LogitsProcessors(const GenerationConfig& how) : how_(&how) {
     for (const auto& word : how.bad_words_ids)
       if (word.size() != 1 || !how.ends(word.front())) bad_words_.push_back(word);  // an end alone cannot be a bad word
   }
@@ -27,15 +26,17 @@ class LogitsProcessors {
     return length == 1 ? how_->forced_bos_token_id : -1;
   }
 
-  /// Appends the tokens that may not follow `history`; one may be named twice.
-  void forbid(std::span<const int> history, std::vector<int>& tokens) const {
+  /// Appends the tokens that may not follow `history`, which begins with a prompt of `prompt` tokens; one may be named
+  /// twice.
+  void forbid(std::span<const int> history, std::size_t prompt, std::vector<int>& tokens) const {
     const auto append = [&](const std::vector<int>& all) { tokens.insert(tokens.end(), all.begin(), all.end()); };
     if (std::ssize(history) < how_->min_length) {
       tokens.push_back(how_->eos_token_id);
       append(how_->further_eos_token_ids);
     }
     append(how_->suppress_tokens);
-    if (std::ssize(history) == first_free_) append(how_->begin_suppress_tokens);
+    const bool forced_first = prompt == 1 && how_->forced_bos_token_id >= 0;
+    if (history.size() == prompt + (forced_first ? 1 : 0)) append(how_->begin_suppress_tokens);
     forbid_repeated(history, tokens);
     for (const auto& word : bad_words_) {
       const auto before = word.size() - 1;
@@ -58,7 +59,6 @@ class LogitsProcessors {
   }
 
   const GenerationConfig* how_;
-  int first_free_;  ///< tokens of the first history that begin_suppress_tokens looks at
   std::vector<std::vector<int>> bad_words_;
 };
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 
@@ -121,6 +122,7 @@ struct LoadPlan {
 /// Checks all that load_model checks, for which the model needs no memory.
 template <class Model>
 LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions& options) {
+  static_assert(sizeof(CheckStored<Model>));
   using B = typename Model::Backend;
   using Projections = LoadOptions::Projections;
   const auto& store = std::as_const(model).parameters();

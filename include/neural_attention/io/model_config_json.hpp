@@ -23,6 +23,16 @@ namespace neural_attention::io {
 template <class Config>
 struct ConfigKeys;
 
+/// For the ConfigKeys of a model that nobody else has: no key follows from others, and nothing is refused. It leaves
+/// the two kinds to them.
+template <class Config>
+struct OwnConfigKeys {
+  static nlohmann::ordered_json derived(const Config&) { return nlohmann::ordered_json::object(); }
+  static nlohmann::ordered_json of_a_new_model(const Config&) { return nlohmann::ordered_json::object(); }
+  static void refuse_unsupported(const nlohmann::json&, const std::string&) {}
+  static Config hugging_face_defaults(bool) { return {}; }
+};
+
 /// What a config.json says that its model is.
 struct ModelKind {
   const char* model_type;

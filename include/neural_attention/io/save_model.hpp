@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/model_config_json.hpp"
@@ -89,12 +90,13 @@ inline std::vector<std::filesystem::path> replaced_files(const std::filesystem::
 /// in place of -1. Without `generation` it writes generation_defaults.
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
+  static_assert(sizeof(CheckStored<Model>));
   auto config = to_json(model.config());
   // Of the tensors beside it. Older versions of Hugging Face know the second key only.
   for (const char* key : {"dtype", "torch_dtype"})
     config[key] = std::is_same_v<typename Model::Backend::Real, double> ? "float64" : "float32";
   files.add_json("config.json", config);
-  if constexpr (requires { typename Model::DecoderState; }) {
+  if constexpr (Decodable<Model>) {
     if (!generation) generation = generation_defaults(model.config());
     files.add_json("generation_config.json", to_json(with_token_ids(*generation, model.config())));
   }

@@ -1,7 +1,8 @@
 // The branches of a transformer layer's sublayers, x and y [n, d]: attention to the sequence itself, attention to an
 // encoder's output, and the feed-forward network. All have one interface:
 //   forward(pass, x, saved, context), backward(pass, dy, saved, dx, context), which adds to dx,
-//   begin_decoding(pass, start), which makes a Cache, and decode(pass, x, cache) for the next token of each live row.
+//   begin_decoding(pass, start), which makes a Cache, and decode(pass, x, cache, runs) for the next tokens of each live
+//   row: x [runs.total(), d], run i being those of row i.
 // `context` says how x is packed: a Ragged, or a DecoderContext.
 #pragma once
 
@@ -67,7 +68,9 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
     static_assert(causal, "only causal attention decodes token by token");
     return Cache(pass.backend, start.rows, start.slots, start.limit, this->width());
   }
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const { return this->decode_self(pass, x, cache); }
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
+    return this->decode_self(pass, x, cache, runs);
+  }
 };
 
 /// Attention to the encoder's output.
@@ -98,8 +101,8 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
     this->project_memory(pass, start.memory, cache.memory().keys(), cache.memory().values());
     return cache;
   }
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, const Cache& cache) const {
-    return this->decode_cross(pass, x, cache);
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
+    return this->decode_cross(pass, x, cache, runs);
   }
 };
 
@@ -132,7 +135,7 @@ class FeedForwardBranch : public FeedForward<B, Names> {
   }
 
   Cache begin_decoding(const Pass<B>&, const DecodingStart<B>&) const { return {}; }
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache&) const {
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache&, const Ragged&) const {
     Saved saved;
     return Network::forward(pass, x, saved);
   }

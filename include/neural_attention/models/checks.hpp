@@ -8,6 +8,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::checks {
@@ -67,6 +68,13 @@ inline void length(const char* what, int tokens, int positions) {
   if (tokens > positions)
     throw ShapeError(std::string("a ") + what + " of " + std::to_string(tokens) +
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
+}
+
+/// Throws ShapeError where sequences of token ids do not fit a model with so many words and positions. `side` and
+/// `sequence` name them in messages.
+inline void tokens(const PackedTokens& tokens, int vocabulary, int positions, const char* side, const char* sequence) {
+  length(sequence, tokens.offsets().longest(), positions);
+  ids(side, tokens.ids(), vocabulary);
 }
 
 }  // namespace neural_attention::checks

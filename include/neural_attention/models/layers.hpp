@@ -60,9 +60,9 @@ class Layer {
         sublayers_);
   }
 
-  /// The next token of each live row: x [n, d] holds the newest ones.
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const {
-    each([&]<std::size_t I>() { x = sublayer<I>().decode(pass, x, std::get<I>(cache.of)); });
+  /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
+    each([&]<std::size_t I>() { x = sublayer<I>().decode(pass, x, std::get<I>(cache.of), runs); });
     return x;
   }
 
@@ -92,12 +92,14 @@ inline constexpr std::size_t cross_sublayer = 1;  ///< of a DecoderLayer
 template <class B, class P, class Names = BartNames>
 using CausalLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
-/// Equal layers in a row and, where they are pre-norm, a LayerNorm behind the last one. Outside training the
-/// activations of a layer are dropped as soon as the next one has its input.
+/// Dropout of the input, equal layers in a row and, where they are pre-norm, a LayerNorm behind the last one. Outside
+/// training the activations of a layer are dropped as soon as the next one has its input.
 template <class B, class Element, class Names = BartNames>
 class LayerStack {
  public:
   struct Saved {
+    typename Dropout<B>::Saved dropout;
+    Rows<B> input;  ///< of the first layer
     std::vector<typename Recompute<B, Element>::Saved> layers;
     std::vector<Rows<B>> outputs;  ///< of each layer; only the last outside training
     typename LayerNorm<B>::Saved norm;
@@ -113,7 +115,7 @@ class LayerStack {
   };
 
   /// Throws ConfigError where there are none or too many.
-  LayerStack(int count, const LayerConfig& config, bool recompute) {
+  LayerStack(int count, const LayerConfig& config, bool recompute) : dropout_(config.dropout) {
     if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
       throw ConfigError(fault);
     layers_.reserve(static_cast<std::size_t>(count));
@@ -122,11 +124,13 @@ class LayerStack {
   }
 
   static void visit(auto& self, auto&& visitor) {
+    visitor(Names::input_dropout, self.dropout_);
     visitor(Names::layers, self.layers_);
     if (self.norm_) visitor(Names::stack_norm, *self.norm_);
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
+    x = begin(pass, x, saved);
     saved.layers.resize(layers_.size());
     saved.outputs.resize(layers_.size());
     const auto mark = pass.saved.mark();
@@ -138,12 +142,18 @@ class LayerStack {
     return normed(pass, x, saved.norm);
   }
 
-  /// dy lies above `mark`, the scratch stack's position before it was made; the result lies at the mark.
+  /// What the first layer sees of x.
+  Rows<B> begin(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    return saved.input = dropout_.forward(pass, x, saved.dropout);
+  }
+
+  /// The gradient of x, at `mark` on the scratch stack. Where dy lies above the mark, its memory is used again.
   Rows<B> backward(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved,
                    const auto& context) {
     if (norm_) dy = pass.scratch.rewind_keeping(mark, norm_->backward(pass, dy, saved.norm));
     for (std::size_t i = layers_.size(); i > 0; --i)
       dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, context));
+    pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.dropout.mask, .y = dy});
     return dy;
   }
 
@@ -154,9 +164,14 @@ class LayerStack {
     return caches;
   }
 
-  /// The next token of each live row: x [n, d] holds the newest ones.
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches) const {
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].module().decode(pass, x, caches.of[i]);
+  /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches, const Ragged& runs) const {
+    const bool many = !one_each(runs);  // then a layer's activations take as much memory as in forward
+    const auto mark = pass.saved.mark();
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      x = layers_[i].module().decode(pass, x, caches.of[i], runs);
+      if (many) x = pass.saved.rewind_keeping(mark, x);
+    }
     typename LayerNorm<B>::Saved saved;
     return normed(pass, x, saved);
   }
@@ -169,6 +184,7 @@ class LayerStack {
     return norm_ ? norm_->forward(pass, x, saved) : x;
   }
 
+  Dropout<B> dropout_;
   std::vector<Recompute<B, Element>> layers_;
   std::optional<LayerNorm<B>> norm_;
 };

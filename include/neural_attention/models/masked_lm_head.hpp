@@ -4,6 +4,9 @@
 
 #include <span>
 
+#include "neural_attention/core/masked_batch.hpp"
+#include "neural_attention/models/checks.hpp"
+#include "neural_attention/nn/embedding.hpp"
 #include "neural_attention/nn/sequential.hpp"
 #include "neural_attention/nn/tied_output.hpp"
 
@@ -43,7 +46,30 @@ class MaskedLmHead {
         ops::ScatterAdd<B>{.x = transform_.backward(pass, dstates, saved.transform), .rows = rows, .y = dhidden});
   }
 
-  const Output& output() const { return output_; }
+  void check(const MaskedBatch& batch) const { checks::ids("masked", batch.labels, output_.bias.cols); }
+
+  /// logits [n, vocabulary] of states [n, d].
+  void logits(const Pass<B>& pass, const Embedding<B>& words, Rows<B> states, Rows<B> logits) const {
+    output_.logits(pass, words.weight, states, logits);
+  }
+
+  /// As TiedLmHead's: the masked rows count, the other ones get no gradient.
+  LossSum loss(const Pass<B>& pass, const Embedding<B>& words, Rows<B> hidden, const MaskedBatch& batch,
+               double smoothing, Saved& saved) const {
+    const auto states = forward(pass, hidden, batch.masked_rows, saved);
+    return output_.loss(pass, words.weight, states, batch.labels, smoothing);
+  }
+  void loss_and_gradient(const Pass<B>& pass, Embedding<B>& words, Rows<B> hidden, const MaskedBatch& batch,
+                         double smoothing, double gradient_scale, Rows<B> dhidden, Into into, StepOutcome* outcome,
+                         Saved& saved) {
+    const auto states = forward(pass, hidden, batch.masked_rows, saved);
+    const ArenaScope scope(pass.scratch);
+    pass.backend(ops::Fill<B>{.x = dhidden, .value = typename B::Scalar(0)});
+    const auto dstates = pass.scratch.rows(states.rows, states.cols);
+    output_.loss_and_gradient(pass, words.weight, states, batch.labels, smoothing, gradient_scale, dstates, into,
+                              outcome);
+    backward(pass, dstates, batch.masked_rows, saved, dhidden);
+  }
 
  private:
   Transform transform_;

@@ -74,10 +74,10 @@ class Sublayer {
     return dx;
   }
 
-  /// The next token of each live row: x [n, d] holds the newest ones.
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache) const {
+  /// The next tokens of each live row: x [runs.total(), d].
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
     Saved saved;
-    return around(pass, x, saved, [&](Rows<B> in) { return branch_.decode(pass, in, cache); });
+    return around(pass, x, saved, [&](Rows<B> in) { return branch_.decode(pass, in, cache, runs); });
   }
 
   const Branch& branch() const { return branch_; }

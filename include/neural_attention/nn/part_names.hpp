@@ -8,6 +8,11 @@ namespace neural_attention {
 
 /// As Hugging Face's Marian and its pre-norm relative Pegasus, which follow BART.
 struct BartNames {
+  static constexpr const char* embeddings = "";
+  static constexpr const char* words = "embed_tokens";
+  static constexpr const char* positions = "embed_positions";
+  static constexpr const char* input_dropout = "dropout";
+
   static constexpr const char* query = "q_proj";
   static constexpr const char* key = "k_proj";
   static constexpr const char* value = "v_proj";
@@ -31,6 +36,11 @@ struct BartNames {
 
 /// As Hugging Face's RoBERTa, which follows BERT, and its RobertaPreLayerNorm.
 struct BertNames {
+  static constexpr const char* embeddings = "embeddings";
+  static constexpr const char* words = "word_embeddings";
+  static constexpr const char* positions = "position_embeddings";
+  static constexpr const char* input_dropout = "embeddings.dropout";
+
   static constexpr const char* query = "self.query";
   static constexpr const char* key = "self.key";
   static constexpr const char* value = "self.value";

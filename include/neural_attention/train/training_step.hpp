@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
-#include "neural_attention/core/loss_sum.hpp"
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/number_text.hpp"
-#include "neural_attention/core/pass.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
 
@@ -116,6 +116,7 @@ TrainingStep<Model, O>::TrainingStep(B& backend, Model& model, StepOptions optio
 template <class Model, class O>
 template <class Batch>
 void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
+  static_assert(sizeof(CheckTrainable<Model, std::remove_const_t<Batch>>));
   if (waiting_) result();
   long tokens = 0;
   for (const auto& part : parts) {
@@ -165,6 +166,7 @@ StepResult TrainingStep<Model, O>::run(std::span<Batch> parts) {
 template <class Model, class O>
 template <class Batch>
 LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smoothing) {
+  static_assert(sizeof(CheckTrainable<Model, Batch>));
   if (waiting_) result();
   check_targets(batch);
   const auto pass = memory_.begin(false);

@@ -20,6 +20,8 @@ namespace neural_attention {
 
 template <class Model, TrainingData Data, class O = Adam<typename Model::Backend>>
 class Trainer {
+  static_assert(sizeof(CheckTrainable<Model, typename Data::Batch>));
+
  public:
   using B = typename Model::Backend;
 

@@ -11,8 +11,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/masked_batch.hpp"
-#include "neural_attention/core/pass.hpp"
+#include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/text/services/vocabulary_rows.hpp"
@@ -36,6 +35,8 @@ struct MaskFillerOptions {
 /// Model as Roberta, Tokenizer as ByteBpe. Both must outlive it, and the model must not change during a request.
 template <class Model, class Tokenizer>
 class MaskFiller {
+  static_assert(sizeof(CheckFillsMasks<Model>));
+
  public:
   using B = typename Model::Backend;
 
@@ -72,10 +73,7 @@ class MaskFiller {
 
     const auto worker = workers_.lease();
     const auto pass = worker->memory.begin(false);
-    model_->check(batch);
-    const auto states = model_->masked_states(pass, model_->encode(pass, batch, worker->saved), batch, worker->saved);
-    const auto logits = pass.scratch.aligned_rows(states.rows, model_->config().vocab_size);
-    model_->logits(pass, states, logits);
+    const auto logits = model_->masked_logits(pass, batch, worker->saved);
     std::vector<std::vector<MaskCandidate>> results;
     std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));
     for (std::size_t i = 0; i < places.size(); ++i) {

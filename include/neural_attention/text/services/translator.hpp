@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/core/worker_pool.hpp"
@@ -62,6 +64,10 @@ struct TranslationProgress {
 /// model must not change during a request.
 template <class Model, class Tokenizer>
 class Translator {
+  static_assert(sizeof(CheckDecodable<Model>));
+  static_assert(std::same_as<typename Model::Prompts, TranslationBatch>,
+                "a Translator needs a model whose Prompts are a TranslationBatch");
+
  public:
   using B = typename Model::Backend;
 

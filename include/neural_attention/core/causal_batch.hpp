@@ -1,0 +1,29 @@
+// A packed batch for a causal language model on the host: sequences without their last token, and for each token the
+// one behind it. No padding.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "neural_attention/core/packed_tokens.hpp"
+
+namespace neural_attention {
+
+class CausalBatch : public PackedTokens {
+ public:
+  void clear() {
+    PackedTokens::clear();
+    labels.clear();
+  }
+  /// A sequence of n ids, of which n - 1 are predicted: those behind the first one.
+  void push(std::span<const int> ids) {
+    PackedTokens::push(ids.first(ids.empty() ? 0 : ids.size() - 1));
+    if (!ids.empty()) labels.insert(labels.end(), ids.begin() + 1, ids.end());
+  }
+  /// What the speed of training is measured in: tokens that are predicted.
+  long counted_tokens() const { return static_cast<long>(labels.size()); }
+
+  std::vector<int> labels;
+};
+
+}  // namespace neural_attention

@@ -1,0 +1,21 @@
+// expect: a stored model needs static void inspect(const Config&, auto&& use)
+// A model that cannot be looked at before it has memory is refused in one sentence.
+#include <neural_attention/neural_attention.hpp>
+
+#include "neural_attention/models/any_model.hpp"
+
+namespace na = neural_attention;
+
+struct NoInspect {
+  using Backend = na::Cpu<float>;
+  using Config = na::MarianConfig;
+  struct Saved {};
+  static constexpr std::array<std::array<std::string_view, 2>, 0> aliases = {};
+  static constexpr std::array<std::string_view, 0> optional_names = {}, ignored_names = {};
+  static void visit(auto&, auto&&) {}
+  na::ParameterStore<Backend>& parameters();
+  const na::ParameterStore<Backend>& parameters() const;
+  const Config& config() const;
+};
+
+static_assert(sizeof(na::AnyModel<NoInspect>));
