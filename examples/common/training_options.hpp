@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -41,20 +42,29 @@ template <>
 inline na::Schedule::Kind named(const std::string& word) {
   using Kind = na::Schedule::Kind;
   if (word == "constant_with_warmup") return Kind::Constant;
-  for (const auto kind : {Kind::Linear, Kind::Cosine, Kind::Constant, Kind::InverseSquareRoot})
-    if (word == na::name_of(kind)) return kind;
-  throw na::ConfigError("there is no schedule '" + word + "'; known are linear, cosine, constant, inverse_sqrt");
+  std::string known;
+  for (const auto& one : na::named_schedules) {
+    if (word == one.name) return one.kind;
+    known.append(known.empty() ? "" : ", ").append(one.name);
+  }
+  throw na::ConfigError("there is no schedule '" + word + "'; known are " + known);
+}
+
+/// "linear, cosine or constant", of the names in a list.
+std::string names_in_words(const auto& list) {
+  std::string text;
+  for (const auto& one : list)
+    text.append(text.empty() ? "" : &one == &*std::prev(std::end(list)) ? " or " : ", ").append(one.name);
+  return text;
 }
 
 /// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", of those that there are.
 inline std::string optimizers_in_words() {
-  std::string names, coupled;
   const auto all = na::named_optimizers();
-  for (const auto& one : all) {
-    names.append(names.empty() ? "" : &one == &all.back() ? " or " : ", ").append(one.name);
+  std::string coupled;
+  for (const auto& one : all)
     if (!one.decoupled_decay) coupled.append(coupled.empty() ? "" : ", ").append(one.name);
-  }
-  return names + " (weight decay as an L2 term in " + coupled + ")";
+  return names_in_words(all) + " (weight decay as an L2 term in " + coupled + ")";
 }
 
 inline na::OptionsOfAll<> usual_optimizers() {
@@ -76,7 +86,7 @@ struct TrainingOptions : Flags {
   const bool& overwrite_output_dir =
       flag("overwrite_output_dir", false, "Begin anew where --output_dir holds checkpoints or a model");
   const na::Schedule::Kind& lr_scheduler_type =
-      flag("lr_scheduler_type", na::Schedule::Kind::Linear, "linear, cosine, constant or inverse_sqrt");
+      flag("lr_scheduler_type", na::Schedule::Kind::Linear, names_in_words(na::named_schedules));
   const std::optional<long>& warmup_steps =
       flag("warmup_steps", std::optional<long>(), "Steps from 0 to the peak [400, or as --warmup_ratio says]",
            {.range = at_least(0)});

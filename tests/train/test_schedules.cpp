@@ -3,6 +3,9 @@
 #define BOOST_TEST_MODULE train_schedules
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <iterator>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "neural_attention/train/schedules.hpp"
@@ -43,6 +46,17 @@ BOOST_AUTO_TEST_CASE(may_be_as_long_as_the_run_or_longer) {
         BOOST_TEST((schedule.factor(step) >= 0.0 && schedule.factor(step) <= 1.0));
       }
     }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(names)
+
+BOOST_AUTO_TEST_CASE(each_schedule_has_one) {
+  std::set<std::string> all;
+  for (const auto kind : kinds) BOOST_TEST(all.insert(name_of(kind)).second);
+  BOOST_TEST(!all.contains(""));
+  BOOST_TEST(all.size() == std::size(neural_attention::named_schedules));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

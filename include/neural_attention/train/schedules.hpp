@@ -47,18 +47,21 @@ struct Schedule {
   }
 };
 
-/// As get_scheduler of Hugging Face's calls it.
+/// A schedule as Hugging Face's get_scheduler calls it.
+struct NamedSchedule {
+  const char* name;
+  Schedule::Kind kind;
+};
+
+/// All schedules: flags, their help and messages follow from this list.
+inline constexpr NamedSchedule named_schedules[] = {{"linear", Schedule::Kind::Linear},
+                                                    {"cosine", Schedule::Kind::Cosine},
+                                                    {"constant", Schedule::Kind::Constant},
+                                                    {"inverse_sqrt", Schedule::Kind::InverseSquareRoot}};
+
 inline const char* name_of(Schedule::Kind kind) {
-  switch (kind) {
-    case Schedule::Kind::Constant:
-      return "constant";
-    case Schedule::Kind::Linear:
-      return "linear";
-    case Schedule::Kind::Cosine:
-      return "cosine";
-    case Schedule::Kind::InverseSquareRoot:
-      return "inverse_sqrt";
-  }
+  for (const auto& one : named_schedules)
+    if (one.kind == kind) return one.name;
   return "";
 }
 

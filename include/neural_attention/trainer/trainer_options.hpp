@@ -43,7 +43,7 @@ struct TrainerOptions {
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
     StepOptions::knobs(use, options.step...);
-    use(Knob("lr_scheduler_type", "linear, cosine, constant or inverse_sqrt").kept(), options.step.schedule.kind...);
+    use(Knob("lr_scheduler_type", "How the rate goes on behind the warm-up").kept(), options.step.schedule.kind...);
     use(Knob("warmup_steps", "Steps from 0 to the peak", at_least(0)).kept(), options.step.schedule.warmup_steps...);
     use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
