@@ -186,8 +186,8 @@ void check_not_finite(const std::string& name, double bad, const std::string& ex
   backend(ops::Fill<B>{.x = tensor.slice(tensor.rows - 1, 1).columns(tensor.cols - 1, 1), .value = bad});
 
   const auto moments = [&] {
-    const auto moments = training.optimizer().moments();
-    auto first = moments.at(0).numbers, second = moments.at(1).numbers;
+    const auto kept = training.optimizer().moments();
+    auto first = kept.at(0).numbers, second = kept.at(1).numbers;
     std::vector<double> host(static_cast<std::size_t>(first.size() + second.size()));
     backend(ops::Download<B>{.x = first, .values = std::span(host).first(static_cast<std::size_t>(first.size()))});
     backend(ops::Download<B>{.x = second, .values = std::span(host).last(static_cast<std::size_t>(second.size()))});
