@@ -24,7 +24,7 @@
 
 using namespace neural_attention;
 using B = Cpu<double>;
-using Model = Roberta<B, paper::roberta>;
+using TinyModel = Roberta<B, paper::roberta>;
 
 namespace {
 
@@ -54,7 +54,7 @@ struct Subject {
     MaskedBatch batch(model.config().pad_token_id);
     batch.push(ids, places, places);
     PassMemory<B> memory(backend);
-    Model::Saved saved;
+    TinyModel::Saved saved;
     const auto pass = memory.begin(false);
     const auto states = model.masked_states(pass, model.encode(pass, batch, saved), batch, saved);
     const auto logits = pass.scratch.rows(states.rows, tokenizer.vocab_size());
@@ -72,7 +72,7 @@ struct Subject {
 
   B backend{1};
   text::ByteBpe tokenizer;
-  Model model;
+  TinyModel model;
 };
 
 bool same(const std::vector<std::vector<text::MaskCandidate>>& a,
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(are_no_candidates) {
   Subject small;
   auto config = small.make_config();
   config.vocab_size += 7;
-  Model padded(small.backend, config, 7, Purpose::Inference);
+  TinyModel padded(small.backend, config, 7, Purpose::Inference);
   const text::MaskFiller filler(padded, small.tokenizer);
   const auto candidates = filler("the <mask> sees", 1000).at(0);
   BOOST_TEST(candidates.size() == static_cast<std::size_t>(small.tokenizer.vocab_size()));
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(are_no_candidates) {
   }
   BOOST_TEST((sum > 0.5 && sum < 1.0));  // the other rows have the rest
   config.vocab_size -= 8;
-  const Model cut(small.backend, config, 7, Purpose::Inference);
+  const TinyModel cut(small.backend, config, 7, Purpose::Inference);
   BOOST_CHECK_THROW(text::MaskFiller(cut, small.tokenizer), ConfigError);
 }
 

@@ -13,7 +13,7 @@
 
 using namespace neural_attention;
 using B = Cpu<float>;
-using Model = Marian<B, LinearProjections>;
+using TinyModel = Marian<B, LinearProjections>;
 using Masked = Roberta<B, LinearProjections>;
 
 namespace {
@@ -27,10 +27,10 @@ auto says(const std::string& what) {
 
 struct Subject {
   B backend{1};
-  Model model{backend, tiny::config(1, 8)};
+  TinyModel model{backend, tiny::config(1, 8)};
 
   void refuse(const StepOptions& options, const AdamOptions& adam, const std::string& what) {
-    BOOST_CHECK_EXCEPTION(TrainingStep<Model>(backend, model, options, adam), ConfigError, says(what));
+    BOOST_CHECK_EXCEPTION(TrainingStep<TinyModel>(backend, model, options, adam), ConfigError, says(what));
   }
 };
 
@@ -41,7 +41,7 @@ BOOST_FIXTURE_TEST_SUITE(options, Subject)
 BOOST_AUTO_TEST_CASE(not_given_leave_a_rate_that_stays) {
   const auto batch = tiny::batch(tiny::pairs());
   const auto rates = [&](const StepOptions& given) {
-    TrainingStep<Model> step(backend, model, given, {});
+    TrainingStep<TinyModel> step(backend, model, given, {});
     std::vector<double> found;
     for (int i = 0; i < 3; ++i) found.push_back(step.run(std::span(&batch, 1)).learning_rate);
     return found;
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
     refuse({}, {.weight_decay = bad}, "weight_decay must be");
     refuse({}, {.rates = {{"*", bad}}}, "a factor on the learning rate must be");
     const SgdOptions sgd{.weight_decay = bad};
-    BOOST_CHECK_THROW((TrainingStep<Model, Sgd<B>>(backend, model, {}, sgd)), ConfigError);
+    BOOST_CHECK_THROW((TrainingStep<TinyModel, Sgd<B>>(backend, model, {}, sgd)), ConfigError);
   }
   refuse({.label_smoothing = 1.0}, {}, "not 1");
   refuse({}, {.beta2 = 1.0}, "not 1");
@@ -80,11 +80,11 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
   PassMemory<B> memory(backend);
   StepOutcome outcome;
   {
-    Model model(backend, tiny::config(1, 8), 3, Purpose::Inference);
-    BOOST_CHECK_EXCEPTION(TrainingStep<Model>(backend, model, {}, {}), ConfigError, what);
-    BOOST_CHECK_EXCEPTION((TrainingStep<Model, Sgd<B>>(backend, model, {}, {})), ConfigError, what);
+    TinyModel model(backend, tiny::config(1, 8), 3, Purpose::Inference);
+    BOOST_CHECK_EXCEPTION(TrainingStep<TinyModel>(backend, model, {}, {}), ConfigError, what);
+    BOOST_CHECK_EXCEPTION((TrainingStep<TinyModel, Sgd<B>>(backend, model, {}, {})), ConfigError, what);
     const auto pass = memory.begin(true);
-    Model::Saved saved;
+    TinyModel::Saved saved;
     const auto batch = tiny::batch(tiny::pairs());
     BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, Into::Write, &outcome, saved), ConfigError,
                           what);
@@ -102,8 +102,8 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
 // Decoding starts with pad: a model that learnt with another start would be asked what it never saw.
 BOOST_AUTO_TEST_CASE(learn_only_from_the_start_token_of_decoding) {
   B backend(1);
-  Model model(backend, tiny::config(1, 8));
-  TrainingStep<Model> training(backend, model, {}, {});
+  TinyModel model(backend, tiny::config(1, 8));
+  TrainingStep<TinyModel> training(backend, model, {}, {});
   const auto right = tiny::batch(tiny::pairs()), wrong = tiny::batch(tiny::pairs(), 0);
   const auto what = says("target sentence 0 of a batch begins with token 0, but the model's decoder starts with");
   BOOST_CHECK_EXCEPTION(training.run(std::span(&wrong, 1)), ConfigError, what);

@@ -20,7 +20,7 @@ using namespace neural_attention;
 namespace {
 
 using B = Cpu<float>;
-using Model = Marian<B, LinearProjections>;
+using TinyModel = Marian<B, LinearProjections>;
 using Data = text::TranslationData;
 
 Data data(int count, int sentences, bool shuffle) {
@@ -112,8 +112,8 @@ struct SubjectWith {
   Trace trace;
   B backend{1};
   Data training = data(27, 4, true), validation = data(9, 4, false);
-  Model model;
-  Trainer<Model, Data, O> trainer;
+  TinyModel model;
+  Trainer<TinyModel, Data, O> trainer;
 };
 using Subject = SubjectWith<Adam<B>>;
 
@@ -285,9 +285,9 @@ BOOST_AUTO_TEST_CASE(must_make_sense) {
   BOOST_CHECK_THROW(build([](TrainerOptions& options) { options.epochs = std::numeric_limits<double>::quiet_NaN(); }),
                     ConfigError);
   B backend(1);
-  Model model(backend, tiny::config());
+  TinyModel model(backend, tiny::config());
   auto nothing = data(0, 4, true), validation = data(3, 4, false);
-  using Training = Trainer<Model, Data>;
+  using Training = Trainer<TinyModel, Data>;
   BOOST_CHECK_THROW(Training(backend, model, nothing, validation, options_for(), {}, {}), ConfigError);
 }
 
@@ -399,10 +399,10 @@ BOOST_AUTO_TEST_CASE(tells_of_an_evaluation_before_it_saves) {
 }
 
 BOOST_AUTO_TEST_CASE(needs_no_validation_data) {
-  using Training = Trainer<Model, Data>;
+  using Training = Trainer<TinyModel, Data>;
   const auto train = [](const TrainerOptions& options) {
     B backend(1);
-    Model model(backend, tiny::config(1, 8, 0.1), 5);
+    TinyModel model(backend, tiny::config(1, 8, 0.1), 5);
     auto training = data(27, 4, true);
     TrainerCallbacks callbacks;
     callbacks.on_evaluation = [](const EvaluationEvent&) { BOOST_ERROR("nothing can be evaluated"); };
@@ -508,9 +508,9 @@ BOOST_AUTO_TEST_CASE(with_another_seed_is_refused) {
 template <class Use>
 void with_data(Data training, const TrainerOptions& options, Use&& use) {
   B backend(1);
-  Model model(backend, tiny::config(1, 8, 0.1), 6);
+  TinyModel model(backend, tiny::config(1, 8, 0.1), 6);
   auto validation = data(9, 4, false);
-  Trainer<Model, Data> trainer(backend, model, training, validation, options, optimizer_options<Adam<B>>(), {});
+  Trainer<TinyModel, Data> trainer(backend, model, training, validation, options, optimizer_options<Adam<B>>(), {});
   const auto before = tiny::values(backend, model.parameters());
   use(trainer);
   BOOST_TEST((tiny::values(backend, model.parameters()) == before));
@@ -600,7 +600,7 @@ struct Recorded : Data {
 // So that a device does not wait for the host.
 BOOST_AUTO_TEST_CASE(of_the_next_step_are_made_before_a_result_is_asked_for) {
   B backend(1);
-  Model model(backend, tiny::config(1, 8, 0.1), 5);
+  TinyModel model(backend, tiny::config(1, 8, 0.1), 5);
   Recorded training(data(27, 4, true)), validation(data(9, 4, false));
   std::vector<std::size_t> made;
   TrainerCallbacks callbacks;
@@ -610,7 +610,7 @@ BOOST_AUTO_TEST_CASE(of_the_next_step_are_made_before_a_result_is_asked_for) {
   };
   auto options = options_for();
   options.epochs = 2;
-  Trainer<Model, Recorded> trainer(backend, model, training, validation, options, {}, callbacks);
+  Trainer<TinyModel, Recorded> trainer(backend, model, training, validation, options, {}, callbacks);
   trainer.run();
   BOOST_TEST(made == (std::vector<std::size_t>{4, 6, 7, 7, 4, 6, 7, 7}), boost::test_tools::per_element());
   BOOST_TEST(training.filled == (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6}), boost::test_tools::per_element());
