@@ -2,6 +2,9 @@
 # than thirty times slower without, and it is seldom they that are debugged. NEURAL_ATTENTION_OPTIMISE_COMPILED=OFF leaves
 # its flags to the build type; NEURAL_ATTENTION_COMPILED_OPTIONS come later and win.
 #
+# neural_attention_compile_component(<component> <stub directory>): adds io or text, whose target must be defined, to what
+# `compiled` holds.
+#
 # neural_attention_optimisation_note(): says once per configuration that header-only kernels are slow in such a build.
 
 option(NEURAL_ATTENTION_OPTIMISE_COMPILED "Optimise neural_attention::compiled also where the build type does not" ON)
@@ -39,6 +42,18 @@ function(neural_attention_optimise_compiled target)
   else()
     target_compile_options(${target} PRIVATE -O2)
   endif()
+endfunction()
+
+function(neural_attention_compile_component component stub_dir)
+  get_target_property(held neural_attention_compiled NEURAL_ATTENTION_COMPONENTS)
+  if(component IN_LIST held)  # find_package was called before
+    return()
+  endif()
+  set_property(TARGET neural_attention_compiled APPEND PROPERTY NEURAL_ATTENTION_COMPONENTS "${component}")
+  file(GLOB sources CONFIGURE_DEPENDS "${stub_dir}/${component}/*.cpp")
+  target_sources(neural_attention_compiled PRIVATE ${sources})
+  # Private: who links `compiled` alone gets none of the packages' headers.
+  target_link_libraries(neural_attention_compiled PRIVATE neural_attention::${component})
 endfunction()
 
 function(neural_attention_optimisation_note)

@@ -14,6 +14,7 @@ install(EXPORT neural_attention-core NAMESPACE neural_attention:: DESTINATION "$
 
 foreach(component IN ITEMS io text)
   if(TARGET neural_attention_${component})
+    install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/${component}" DESTINATION "${stub_dir}")
     set_target_properties(neural_attention_${component} PROPERTIES EXPORT_NAME ${component})
     install(TARGETS neural_attention_${component} EXPORT neural_attention-${component})
     install(EXPORT neural_attention-${component} NAMESPACE neural_attention:: DESTINATION "${package_dir}")

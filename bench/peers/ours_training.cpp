@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "serve.hpp"

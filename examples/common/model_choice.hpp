@@ -9,6 +9,7 @@
 #include "common/any_model.hpp"
 #include "common/model_options.hpp"
 #include "common/standard_streams.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 

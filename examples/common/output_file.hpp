@@ -2,6 +2,8 @@
 // a whole, and what is no regular file (a device, a pipe, /dev/stdout) is written to.
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>

@@ -1,7 +1,9 @@
 // demo: trains two translators side by side, stock linear projections against the paper's neural ones, and compares
 // them.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <span>
 
 #include "common/charts.hpp"

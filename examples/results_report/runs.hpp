@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/json_lines.hpp"
 #include "neural_attention/text/data/lines.hpp"

@@ -1,6 +1,7 @@
 // translation translate: lines in, translations out, in the order of the lines and as soon as they are there.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>

@@ -1,7 +1,9 @@
 // The reference page docs/flags.md, made of what the programs say of their flags and the library of its settings.
 #pragma once
 
+#include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -2,6 +2,7 @@
 // page is written instead.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE flags_page
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <string>

@@ -2,6 +2,7 @@
 // end, to be compared with an undisturbed one.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>

@@ -13,6 +13,7 @@
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 #include "neural_attention/text/tokenizers/byte_bpe.hpp"
+#include "neural_attention/text/tokenizers/byte_level.hpp"
 
 namespace fuzz {
 

@@ -1,9 +1,12 @@
 // AtomicFile: the old file or the whole new one, whatever fails.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE atomic_file
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <filesystem>
 
 #include "neural_attention/io/atomic_file.hpp"
 #if defined(__linux__)

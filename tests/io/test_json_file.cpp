@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE json_file
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <vector>
 

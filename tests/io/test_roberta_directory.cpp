@@ -12,6 +12,7 @@
 #include "io/model_tensors.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "scratch.hpp"
 

@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE safetensors
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <filesystem>
 
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/io/safetensors.hpp"

@@ -1,6 +1,7 @@
 // Marian of tests/golden/marian, its batch, and the searches that were made of it.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

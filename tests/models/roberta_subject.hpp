@@ -1,6 +1,7 @@
 // RoBERTa of tests/golden/roberta, and its batch.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -19,6 +19,7 @@
 #include <type_traits>
 
 #include "common/any_model.hpp"
+#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 
 namespace {

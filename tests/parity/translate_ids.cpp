@@ -13,6 +13,7 @@
 
 #include "common/any_model.hpp"
 #include "neural_attention/decode/generate.hpp"
+#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/text/data/batches.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"

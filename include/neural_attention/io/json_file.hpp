@@ -26,15 +26,7 @@ namespace neural_attention::io {
 inline constexpr std::size_t largest_json_file = 100'000'000;  // bytes
 
 /// Reads a JSON file of at most `largest` bytes. Throws FileError.
-inline nlohmann::json read_json(const std::filesystem::path& path, std::size_t largest = largest_json_file) {
-  const MappedFile file(path);
-  const auto bytes = file.bytes();
-  if (bytes.size() > largest) {
-    throw FileError(path.string(), "has " + std::to_string(bytes.size()) +
-                                       " bytes, too many for a JSON file (at most " + std::to_string(largest) + ")");
-  }
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
-}
+nlohmann::json read_json(const std::filesystem::path& path, std::size_t largest = largest_json_file);
 
 namespace detail {
 
@@ -75,9 +67,7 @@ std::string json_text(const Json& value, const std::filesystem::path& path, int 
 }
 
 /// Writes `value` as json_text, indented by two spaces and ended by a newline, through AtomicFile. Throws FileError.
-inline void write_json(const std::filesystem::path& path, const nlohmann::json& value) {
-  write_file_atomically(path, json_text(value, path, 2) + '\n');
-}
+void write_json(const std::filesystem::path& path, const nlohmann::json& value);
 
 namespace detail {
 
@@ -193,3 +183,7 @@ T get_or(const Json& object, const std::string& key, T fallback, const std::file
 }
 
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/json_file.hpp"
+#endif

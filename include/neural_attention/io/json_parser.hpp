@@ -2,7 +2,6 @@
 // while parsing. A fault names the file, line, column and byte.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -27,25 +26,8 @@ namespace detail {
 using neural_attention::in_quotes;
 
 /// Throws the FileError for nlohmann's complaint about `text` at its byte `position` (from 1; 0: unknown).
-[[noreturn]] inline void throw_json_fault(const std::filesystem::path& path, std::string_view text,
-                                          std::size_t position, std::string_view complaint) {
-  // "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error while parsing value - …"
-  if (const auto end = complaint.find("] "); end != std::string_view::npos) complaint.remove_prefix(end + 2);
-  if (complaint.starts_with("parse error")) {
-    if (const auto end = complaint.find(": "); end != std::string_view::npos) complaint.remove_prefix(end + 2);
-  }
-  if (const auto end = complaint.find("; last read: "); end != std::string_view::npos) {
-    complaint = complaint.substr(0, end);  // what was read may be megabytes, and need not be UTF-8
-  }
-  std::string reason(complaint.substr(0, 200));
-  if (position == 0) throw FileError(path.string(), "is not valid JSON: " + reason);
-  const auto before = text.substr(0, std::min(position - 1, text.size()));
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const auto column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
-  throw FileError(path.string(), "is not valid JSON at line " + std::to_string(line) + ", column " +
-                                     std::to_string(column) + " (byte " + std::to_string(before.size() + 1) +
-                                     "): " + reason);
-}
+[[noreturn]] void throw_json_fault(const std::filesystem::path& path, std::string_view text, std::size_t position,
+                                   std::string_view complaint);
 
 /// Makes a value of nlohmann's parse events (its SAX interface, by duck typing). nlohmann's own parser with a callback
 /// looks at all elements of a list again behind each one, and its parser without one knows no limits.
@@ -150,3 +132,7 @@ Json parse_json(std::string_view text, const std::filesystem::path& path) {
 }
 
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/json_parser.hpp"
+#endif

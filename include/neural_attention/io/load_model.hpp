@@ -18,6 +18,10 @@
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 
+#if defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/models/paper.hpp"
+#endif
+
 namespace neural_attention::io {
 
 struct LoadOptions {
@@ -67,24 +71,7 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
 }
 
 /// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing where the files have another projector.
-inline std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix) {
-  std::size_t tensors = 0;
-  files.for_each([&](const std::string& name, const TensorInfo&) { tensors += name.starts_with(prefix); });
-  for (const std::string infix : {"", "0."}) {
-    const auto* const weight = files.find(prefix + infix + "weight");
-    const auto* const bias = files.find(prefix + infix + "bias");
-    if (tensors != 2 || !weight || !bias || weight->shape.size() != 2 || bias->shape.size() != 1) continue;
-    constexpr std::int64_t widest = 1 << 20;
-    if (weight->shape[0] > widest || weight->shape[1] > widest) continue;
-    LinearMap map{static_cast<int>(weight->shape[1]), static_cast<int>(weight->shape[0]), {}, {}};
-    map.weight.resize(static_cast<std::size_t>(map.in) * static_cast<std::size_t>(map.out));
-    map.bias.resize(static_cast<std::size_t>(bias->shape[0]));
-    files.file_of(weight->name).read(*weight, map.weight.data());
-    files.file_of(bias->name).read(*bias, map.bias.data());
-    return map;
-  }
-  return std::nullopt;
-}
+std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
 /// Throws FileError where a table of positions in the files is not the one that the model computes.
 template <class Model>
@@ -216,4 +203,15 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
   return report;
 }
 
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template void check_model_files<paper::Marian>(const std::string&, const MarianConfig&, const LoadOptions&);
+extern template LoadReport load_model(const std::string&, Cpu<float>&, paper::Marian&, const LoadOptions&);
+extern template void check_model_files<paper::Roberta>(const std::string&, const RobertaConfig&, const LoadOptions&);
+extern template LoadReport load_model(const std::string&, Cpu<float>&, paper::Roberta&, const LoadOptions&);
+#endif
+
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/load_model.hpp"
+#endif

@@ -1,27 +1,16 @@
-// What the config.json files of all models have in common. A Config lists its keys (knobs); keys that Hugging Face does
-// not know stand with the projectors in the object "neural_attention", which it ignores. ConfigKeys<Config> knows the
-// rest:
-//   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
-//   derived(config)                 keys that follow from others
-//   of_a_new_model(config)          further keys of a model that was not read from a file
-//   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
-//   hugging_face_defaults(pre_norm) the config whose values Hugging Face takes for keys that a file lacks
+// Definitions of what io/config_keys.hpp declares, for the config.json of any model.
 #pragma once
 
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/projector_config.hpp"
+#include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/json_file.hpp"
-#include "neural_attention/nn/activation.hpp"
 #include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention::io {
-
-template <class Config>
-struct ConfigKeys;
 
 /// For the ConfigKeys of a model that nobody else has: no key follows from others, and nothing is refused. It leaves
 /// the two kinds to them.
@@ -33,52 +22,18 @@ struct OwnConfigKeys {
   static Config hugging_face_defaults(bool) { return {}; }
 };
 
-/// What a config.json says that its model is.
-struct ModelKind {
-  const char* model_type;
-  const char* architecture;
-};
-
 /// Throws ConfigError listing the known names. "swish" and "silu" are the same.
-inline Activation activation_named(const std::string& name) {
-  if (name == "swish" || name == "silu") return Activation::Silu;
-  if (name == "relu") return Activation::Relu;
-  if (name == "gelu") return Activation::Gelu;
-  if (name == "mish") return Activation::Mish;
-  throw ConfigError("there is no activation function " + detail::in_quotes(name) +
-                    "; known are swish, relu, gelu, mish");
-}
+Activation activation_named(const std::string& name);
 
-inline std::string name_of(Activation f) {
-  switch (f) {
-    case Activation::Relu:
-      return "relu";
-    case Activation::Gelu:
-      return "gelu";
-    case Activation::Mish:
-      return "mish";
-    case Activation::Silu:
-      return "swish";
-    case Activation::Identity:
-      break;
-  }
-  return "linear";
-}
+std::string name_of(Activation f);
 
 namespace detail {
 
 /// Throws FileError where a flag is not what models here are. `meaning` says what is supported.
-inline void require_flag(const nlohmann::json& json, const std::string& path, const char* key, bool supported,
-                         const char* meaning) {
-  if (get_or<bool>(json, key, supported, path) != supported)
-    throw FileError(path, "has \"" + std::string(key) + "\": " + (supported ? "false" : "true") + "; supported is " +
-                              (supported ? "true" : "false") + ": " + meaning);
-}
+void require_flag(const nlohmann::json& json, const std::string& path, const char* key, bool supported,
+                  const char* meaning);
 
-inline bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path) {
-  return json.is_object() && json.contains("model_type") &&
-         get<std::string>(json, "model_type", path) == kind.model_type;
-}
+bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path);
 
 /// The keys of a config.json that to_json does not make itself, as text.
 template <class Config>
@@ -121,8 +76,6 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
 
 }  // namespace detail
 
-/// The content of a config.json. What a loaded one said beyond our keys comes first and unchanged; what it left out
-/// stays left out.
 template <class Config>
 requires requires { ConfigKeys<Config>::post_norm; }
 nlohmann::ordered_json to_json(const Config& config) {
@@ -159,8 +112,6 @@ nlohmann::ordered_json to_json(const Config& config) {
   return json;
 }
 
-/// Reads a config.json's content; `path` names it in errors. Keys that the file lacks keep the value of `config`, so a
-/// file may hold a few sizes only. Throws FileError for a value of the wrong type or one that is not supported.
 template <class Config>
 Config model_config(const nlohmann::json& json, const std::string& path, Config config) {
   using Keys = ConfigKeys<Config>;
@@ -186,7 +137,6 @@ Config model_config(const nlohmann::json& json, const std::string& path, Config 
   return config;
 }
 
-/// The config.json of a model directory.
 template <class Config>
 Config load_config(const std::string& path) {
   using Keys = ConfigKeys<Config>;
@@ -194,4 +144,19 @@ Config load_config(const std::string& path) {
   return model_config(json, path, Keys::hugging_face_defaults(detail::names(json, Keys::pre_norm, path)));
 }
 
+namespace detail {
+
+template <class Config>
+void stage_config(StagedFiles& files, const Config& config, const char* dtype) {
+  auto json = to_json(config);
+  for (const char* key : {"dtype", "torch_dtype"}) json[key] = dtype;  // older versions of Hugging Face know the second
+  files.add_json("config.json", json);
+}
+
+}  // namespace detail
+
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/model_config_json.hpp"
+#endif

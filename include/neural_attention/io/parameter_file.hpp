@@ -9,12 +9,12 @@
 #include <map>
 #include <set>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/core/parameters.hpp"
+#include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 
 namespace neural_attention::io {
@@ -131,22 +131,12 @@ void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& bac
 }
 
 /// A tensor's name from a file: as it is where it is one that models have, else in quotes.
-inline std::string told(const std::string& name) {
-  constexpr std::string_view usual = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
-  return !name.empty() && name.size() <= 200 && name.find_first_not_of(usual) == std::string::npos ? name
-                                                                                                   : in_quotes(name);
-}
+std::string told(const std::string& name);
 
 /// What does not fit, a line each; the first twenty of each kind are told.
 class FaultTable {
  public:
-  void add(const std::string& kind, const std::string& what) {
-    constexpr std::size_t most = 20, width = 13;
-    if (++counts_[kind] <= most)
-      text_ += "\n  " + kind + std::string(width - std::min(kind.size(), width), ' ') + what;
-    else
-      ++more_;
-  }
+  void add(const std::string& kind, const std::string& what);
   bool empty() const { return counts_.empty(); }
   std::string text() const { return more_ == 0 ? text_ : text_ + "\n  … and " + std::to_string(more_) + " more"; }
 
@@ -158,21 +148,7 @@ class FaultTable {
 
 /// Which tensor of the files each name of the store is: its own or an alias. Adds to `faults` what is wrong with
 /// aliases.
-inline std::map<std::string, std::string> alias_names(const TensorFiles& files, const LoadRules& rules,
-                                                      FaultTable& faults) {
-  std::map<std::string, std::string> found;
-  for (const auto& [alias, name] : rules.aliases) {
-    const auto* const tensor = files.find(alias);
-    if (!tensor) continue;
-    const auto& other = files.find(name) ? name : found.try_emplace(name, alias).first->second;
-    if (other == alias) continue;
-    const auto& twin = *files.find(other);
-    const auto bytes = files.file_of(alias).data(*tensor), twin_bytes = files.file_of(other).data(twin);
-    if (tensor->dtype != twin.dtype || tensor->shape != twin.shape || !std::ranges::equal(bytes, twin_bytes))
-      faults.add("not equal", alias + " and " + other + ", which are one tensor of the model");
-  }
-  return found;
-}
+std::map<std::string, std::string> alias_names(const TensorFiles& files, const LoadRules& rules, FaultTable& faults);
 
 /// The files' tensor for each name of a store.
 class TensorNames {
@@ -182,10 +158,7 @@ class TensorNames {
       : files_(&files), aliases_(alias_names(files, rules, faults)) {}
 
   /// Null where the files have none.
-  const TensorInfo* operator()(const std::string& name) const {
-    const auto alias = aliases_.find(name);
-    return files_->find(alias == aliases_.end() ? name : alias->second);
-  }
+  const TensorInfo* operator()(const std::string& name) const;
 
  private:
   const TensorFiles* files_;
@@ -257,3 +230,7 @@ void load_parameters(const std::string& path, B& backend, const ParameterStore<B
 }
 
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/parameter_file.hpp"
+#endif

@@ -1,10 +1,10 @@
 // RobertaConfig to and from Hugging Face's config.json.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <utility>
 
-#include "neural_attention/io/model_config_json.hpp"
+#include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/models/roberta_config.hpp"
 
 namespace neural_attention::io {
@@ -14,40 +14,30 @@ struct ConfigKeys<RobertaConfig> {
   static constexpr ModelKind post_norm = {"roberta", "RobertaForMaskedLM"};
   static constexpr ModelKind pre_norm = {"roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM"};
 
-  static nlohmann::ordered_json of_a_new_model(const RobertaConfig&) {
-    return {{"position_embedding_type", "absolute"}, {"use_cache", true}};
-  }
-  static nlohmann::ordered_json derived(const RobertaConfig&) { return nlohmann::ordered_json::object(); }
+  static nlohmann::ordered_json of_a_new_model(const RobertaConfig&);
+  static nlohmann::ordered_json derived(const RobertaConfig&);
 
-  static void refuse_unsupported(const nlohmann::json& json, const std::string& path) {
-    const auto must_be = [&](const char* key, bool supported, const char* meaning) {
-      detail::require_flag(json, path, key, supported, meaning);
-    };
-    must_be("tie_word_embeddings", true, "an output layer that shares the embedding's matrix");
-    must_be("is_decoder", false, "tokens that see both sides");
-    must_be("add_cross_attention", false, "an encoder alone");
-    const auto positions = get_or<std::string>(json, "position_embedding_type", "absolute", path);
-    if (positions != "absolute")
-      throw FileError(path, "has \"position_embedding_type\": " + detail::in_quotes(positions) +
-                                "; supported is \"absolute\": a table with a row for each position");
-  }
+  static void refuse_unsupported(const nlohmann::json& json, const std::string& path);
 
   /// What Hugging Face's RobertaConfig takes for keys that a config.json lacks; roberta-base's own says otherwise.
-  static RobertaConfig hugging_face_defaults(bool) {
-    RobertaConfig config;
-    config.max_position_embeddings = 512;
-    config.type_vocab_size = 2;
-    config.layer_norm_eps = 1e-12;
-    return config;
-  }
+  static RobertaConfig hugging_face_defaults(bool);
 };
 
 /// As model_config.
-inline RobertaConfig roberta_config(const nlohmann::json& json, const std::string& path, RobertaConfig config = {}) {
-  return model_config(json, path, std::move(config));
-}
+RobertaConfig roberta_config(const nlohmann::json& json, const std::string& path, RobertaConfig config = {});
 
 /// The config.json of a model directory.
-inline RobertaConfig load_roberta_config(const std::string& path) { return load_config<RobertaConfig>(path); }
+RobertaConfig load_roberta_config(const std::string& path);
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template nlohmann::ordered_json to_json(const RobertaConfig&);
+extern template RobertaConfig model_config(const nlohmann::json&, const std::string&, RobertaConfig);
+extern template RobertaConfig load_config(const std::string&);
+extern template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*);
+#endif
 
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/roberta_config_json.hpp"
+#endif

@@ -11,10 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +20,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 #include "neural_attention/io/safetensors_header.hpp"
@@ -75,52 +73,19 @@ class SafetensorsFile {
  public:
   using Tensor = TensorInfo;
 
-  explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-    const auto bytes = file_.bytes();
-    constexpr std::size_t prefix = sizeof(std::uint64_t);
-    if (bytes.size() < prefix) {
-      throw FileError(path.string(),
-                      "is not a safetensors file: it has only " + std::to_string(bytes.size()) + " bytes");
-    }
-    std::uint64_t length = 0;
-    std::memcpy(&length, bytes.data(), prefix);
-    if (length > detail::largest_safetensors_header) {
-      throw FileError(path.string(), "is not a safetensors file: it claims a header of " + std::to_string(length) +
-                                         " bytes (at most " + std::to_string(detail::largest_safetensors_header) + ")");
-    }
-    if (length > bytes.size() - prefix) {
-      throw FileError(path.string(), "is truncated: its header should have " + std::to_string(length) +
-                                         " bytes, but only " + std::to_string(bytes.size() - prefix) + " follow");
-    }
-    data_begin_ = prefix + static_cast<std::size_t>(length);
-    auto header = detail::parse_safetensors_header(
-        {reinterpret_cast<const char*>(bytes.data()) + prefix, static_cast<std::size_t>(length)},
-        bytes.size() - data_begin_, path);
-    tensors_ = std::move(header.tensors);
-    metadata_ = std::move(header.metadata);
-    for (const auto& tensor : tensors_) index_.emplace(tensor.name, &tensor);
-  }
+  explicit SafetensorsFile(const std::filesystem::path& path);
 
   /// In the order of their data.
   const std::vector<Tensor>& tensors() const noexcept { return tensors_; }
 
   /// Null where the file has no such tensor. The pointer lives as long as the file object, also through moves.
-  const Tensor* find(std::string_view name) const {
-    const auto found = index_.find(name);
-    return found == index_.end() ? nullptr : found->second;
-  }
+  const Tensor* find(std::string_view name) const;
 
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
   const std::filesystem::path& path() const noexcept { return file_.path(); }
 
   /// The tensor's bytes, row-major and little-endian; they need not be aligned.
-  std::span<const std::byte> data(const Tensor& tensor) const {
-    const auto all = file_.bytes().subspan(data_begin_);
-    if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset) {
-      throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " is not of this file");
-    }
-    return all.subspan(tensor.offset, tensor.bytes);
-  }
+  std::span<const std::byte> data(const Tensor& tensor) const;
 
   /// Copies product(shape) elements to `destination` and gives the file's pages back on the way, so that a model is not
   /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers go to
@@ -133,74 +98,11 @@ class SafetensorsFile {
 
   /// The same for `count` elements from element `first` on.
   template <class T>
-  void read(const Tensor& tensor, std::size_t first, std::size_t count, T* destination) const {
-    const auto copied = [&]<class Stored>(Stored, auto decode) {
-      copy<Stored>(tensor, first, count, destination, decode);
-    };
-    const auto plain = [](auto value) { return value; };
-    switch (tensor.dtype) {
-      case DType::F64:
-        return copied(double{}, plain);
-      case DType::F32:
-        return copied(float{}, plain);
-      case DType::F16:
-        return copied(std::uint16_t{}, detail::half_to_float);
-      case DType::BF16:
-        return copied(std::uint16_t{}, detail::bfloat16_to_float);
-      case DType::I64:
-        return copied(std::int64_t{}, plain);
-      case DType::U64:
-        return copied(std::uint64_t{}, plain);
-      case DType::I32:
-        return copied(std::int32_t{}, plain);
-      case DType::U32:
-        return copied(std::uint32_t{}, plain);
-      case DType::I16:
-        return copied(std::int16_t{}, plain);
-      case DType::U16:
-        return copied(std::uint16_t{}, plain);
-      case DType::I8:
-        return copied(std::int8_t{}, plain);
-      case DType::U8:
-        return copied(std::uint8_t{}, plain);
-      case DType::BOOL:
-      case DType::F8_E4M3:
-      case DType::F8_E5M2:
-        throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " holds " +
-                                             std::string(dtype_name(tensor.dtype)) + ", which is not read as numbers");
-    }
-  }
+  void read(const Tensor& tensor, std::size_t first, std::size_t count, T* destination) const;
 
  private:
   template <class Stored, class T, class Decode>
-  void copy(const Tensor& tensor, std::size_t first, std::size_t count, T* destination, Decode decode) const {
-    using Value = decltype(decode(Stored{}));
-    const auto bytes = data(tensor).subspan(first * sizeof(Stored), count * sizeof(Stored));
-    if constexpr (std::floating_point<Value> && std::integral<T>) {
-      throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " holds " +
-                                           std::string(dtype_name(tensor.dtype)) + ", but integers are wanted");
-    } else {
-      constexpr std::size_t chunk = std::size_t{1} << 20;  // elements between two releases
-      for (std::size_t begin = 0; begin < count; begin += chunk) {
-        const std::size_t end = std::min(count, begin + chunk);
-        if constexpr (std::same_as<Stored, T> && std::same_as<Value, T>) {
-          std::memcpy(destination + begin, bytes.data() + begin * sizeof(T), (end - begin) * sizeof(T));
-        } else {
-          bool exact = true;
-          for (std::size_t i = begin; i < end; ++i) {
-            Stored stored;
-            std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
-            exact &= detail::convert_element(decode(stored), destination[i]);
-          }
-          if (!exact) {
-            throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) +
-                                                 " holds an integer that the wanted type cannot");
-          }
-        }
-        file_.release(data_begin_ + tensor.offset + (first + begin) * sizeof(Stored), (end - begin) * sizeof(Stored));
-      }
-    }
-  }
+  void copy(const Tensor& tensor, std::size_t first, std::size_t count, T* destination, Decode decode) const;
 
   MappedFile file_;
   std::size_t data_begin_ = 0;
@@ -208,6 +110,81 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
   std::unordered_map<std::string_view, const Tensor*> index_;  // into tensors_, which never changes
 };
+
+template <class T>
+void SafetensorsFile::read(const Tensor& tensor, std::size_t first, std::size_t count, T* destination) const {
+  const auto copied = [&]<class Stored>(Stored, auto decode) {
+    copy<Stored>(tensor, first, count, destination, decode);
+  };
+  const auto plain = [](auto value) { return value; };
+  switch (tensor.dtype) {
+    case DType::F64:
+      return copied(double{}, plain);
+    case DType::F32:
+      return copied(float{}, plain);
+    case DType::F16:
+      return copied(std::uint16_t{}, detail::half_to_float);
+    case DType::BF16:
+      return copied(std::uint16_t{}, detail::bfloat16_to_float);
+    case DType::I64:
+      return copied(std::int64_t{}, plain);
+    case DType::U64:
+      return copied(std::uint64_t{}, plain);
+    case DType::I32:
+      return copied(std::int32_t{}, plain);
+    case DType::U32:
+      return copied(std::uint32_t{}, plain);
+    case DType::I16:
+      return copied(std::int16_t{}, plain);
+    case DType::U16:
+      return copied(std::uint16_t{}, plain);
+    case DType::I8:
+      return copied(std::int8_t{}, plain);
+    case DType::U8:
+      return copied(std::uint8_t{}, plain);
+    case DType::BOOL:
+    case DType::F8_E4M3:
+    case DType::F8_E5M2:
+      throw FileError(path().string(), "tensor " + in_quotes(tensor.name) + " holds " +
+                                           std::string(dtype_name(tensor.dtype)) + ", which is not read as numbers");
+  }
+}
+
+template <class Stored, class T, class Decode>
+void SafetensorsFile::copy(const Tensor& tensor, std::size_t first, std::size_t count, T* destination,
+                           Decode decode) const {
+  using Value = decltype(decode(Stored{}));
+  const auto bytes = data(tensor).subspan(first * sizeof(Stored), count * sizeof(Stored));
+  if constexpr (std::floating_point<Value> && std::integral<T>) {
+    throw FileError(path().string(), "tensor " + in_quotes(tensor.name) + " holds " +
+                                         std::string(dtype_name(tensor.dtype)) + ", but integers are wanted");
+  } else {
+    constexpr std::size_t chunk = std::size_t{1} << 20;  // elements between two releases
+    for (std::size_t begin = 0; begin < count; begin += chunk) {
+      const std::size_t end = std::min(count, begin + chunk);
+      if constexpr (std::same_as<Stored, T> && std::same_as<Value, T>) {
+        std::memcpy(destination + begin, bytes.data() + begin * sizeof(T), (end - begin) * sizeof(T));
+      } else {
+        bool exact = true;
+        for (std::size_t i = begin; i < end; ++i) {
+          Stored stored;
+          std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
+          exact &= detail::convert_element(decode(stored), destination[i]);
+        }
+        if (!exact) {
+          throw FileError(path().string(),
+                          "tensor " + in_quotes(tensor.name) + " holds an integer that the wanted type cannot");
+        }
+      }
+      file_.release(data_begin_ + tensor.offset + (first + begin) * sizeof(Stored), (end - begin) * sizeof(Stored));
+    }
+  }
+}
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template void SafetensorsFile::read(const TensorInfo&, std::size_t, std::size_t, float*) const;
+extern template void SafetensorsFile::read(const TensorInfo&, std::size_t, std::size_t, double*) const;
+#endif
 
 /// A tensor in the caller's memory: product(shape) elements, contiguous, row-major.
 struct TensorToWrite {
@@ -220,53 +197,12 @@ struct TensorToWrite {
 namespace detail {
 
 /// Throws where `tensors` cannot be one safetensors file.
-inline void check_writable(std::span<const TensorToWrite> tensors) {
-  std::set<std::string_view> names;
-  for (const auto& tensor : tensors) {
-    const auto name = "tensor " + in_quotes(tensor.name);
-    if (tensor.name == metadata_key) throw ConfigError(name + " has the name that safetensors files keep for metadata");
-    if (!names.insert(tensor.name).second) throw ConfigError(name + " is given twice for one safetensors file");
-    const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
-    if (!bytes || tensor.shape.size() > most_dimensions) {
-      throw ShapeError(name + " has the impossible shape " + format_shape(tensor.shape));
-    }
-  }
-}
+void check_writable(std::span<const TensorToWrite> tensors);
 
 /// The header with its eight bytes of length, padded with spaces so that the data begins at a multiple of eight.
 /// `tensors` are in the order of their data.
-inline std::string safetensors_header(std::span<const TensorToWrite* const> tensors,
-                                      const std::map<std::string, std::string>& metadata,
-                                      const std::filesystem::path& path) {
-  std::string json = "{";
-  const auto add = [&json](const std::string& key, const std::string& value) {
-    if (json.size() > 1) json += ',';
-    json += nlohmann::json(key).dump() + ':' + value;
-  };
-  try {
-    if (!metadata.empty()) add(std::string(metadata_key), nlohmann::json(metadata).dump());
-    std::size_t offset = 0;
-    for (const auto* tensor : tensors) {
-      const auto end = offset + *tensor_bytes(tensor->dtype, tensor->shape);
-      add(tensor->name, "{\"dtype\":\"" + std::string(dtype_name(tensor->dtype)) +
-                            "\",\"shape\":" + nlohmann::json(tensor->shape).dump() + ",\"data_offsets\":[" +
-                            std::to_string(offset) + ',' + std::to_string(end) + "]}");
-      offset = end;
-    }
-  } catch (const nlohmann::json::exception&) {
-    throw FileError(path.string(), "cannot hold a tensor's name or metadata that is not UTF-8");
-  }
-  json += '}';
-  json.append((8 - json.size() % 8) % 8, ' ');
-  if (json.size() > largest_safetensors_header) {
-    throw FileError(path.string(), "would need a header of " + std::to_string(json.size()) + " bytes (at most " +
-                                       std::to_string(largest_safetensors_header) + ")");
-  }
-  const auto length = static_cast<std::uint64_t>(json.size());
-  std::string prefix(sizeof(length), '\0');
-  std::memcpy(prefix.data(), &length, sizeof(length));
-  return prefix + json;
-}
+std::string safetensors_header(std::span<const TensorToWrite* const> tensors,
+                               const std::map<std::string, std::string>& metadata, const std::filesystem::path& path);
 
 }  // namespace detail
 
@@ -298,17 +234,11 @@ void stream_safetensors(AtomicFile& file, std::span<const TensorToWrite> tensors
 /// Writes `tensors` and `metadata` (for files that transformers should load: {"format", "pt"}) atomically, in the
 /// reference writer's order: by element type, then by name. Throws ConfigError or ShapeError for tensors that make no
 /// file (repeated name, impossible shape), FileError for what the system refuses; then an old file is unchanged.
-inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
-                              const std::map<std::string, std::string>& metadata = {}) {
-  detail::check_writable(tensors);
-  for (const auto& tensor : tensors)
-    if (tensor.data == nullptr && *detail::tensor_bytes(tensor.dtype, tensor.shape) > 0)
-      throw ConfigError("tensor " + detail::in_quotes(tensor.name) + " has no data");
-  AtomicFile file(path);
-  stream_safetensors(file, tensors, metadata, [](const TensorToWrite& tensor, auto&& write) {
-    write(tensor.data, *detail::tensor_bytes(tensor.dtype, tensor.shape));
-  });
-  file.commit();
-}
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/safetensors.hpp"
+#endif

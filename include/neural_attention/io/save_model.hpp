@@ -2,7 +2,6 @@
 // parameters in model.safetensors or in shards behind an index.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -15,11 +14,16 @@
 #include <vector>
 
 #include "neural_attention/core/model_contracts.hpp"
-#include "neural_attention/core/name_pattern.hpp"
-#include "neural_attention/io/generation_config_json.hpp"
-#include "neural_attention/io/model_config_json.hpp"
+#include "neural_attention/decode/generation_config.hpp"
+#include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 #include "neural_attention/io/staged_files.hpp"
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/marian_config_json.hpp"
+#include "neural_attention/io/roberta_config_json.hpp"
+#include "neural_attention/models/paper.hpp"
+#endif
 
 namespace neural_attention::io {
 
@@ -34,6 +38,9 @@ inline constexpr std::array<std::string_view, 8> tokenizer_files = {"source.spm"
                                                                     "tokenizer_config.json",
                                                                     "special_tokens_map.json",
                                                                     "added_tokens.json"};
+
+/// What ties shards together: the size of all tensors and the file that each is in.
+void stage_index(StagedFiles& files, std::uint64_t total_bytes, const std::map<std::string, std::string>& weight_map);
 
 /// model.safetensors or, where that would be larger than `largest` bytes (0: never), shards with their index, divided
 /// as Hugging Face does: tensors in the model's order until the next one would exceed the size.
@@ -65,48 +72,30 @@ void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& s
     for (const auto& tensor : shards[i].tensors) weight_map[tensor.name] = name;
     stream_tensors(files.add(name), backend, shards[i]);
   }
-  nlohmann::ordered_json index;
-  index["metadata"]["total_size"] = total;
-  index["weight_map"] = weight_map;
-  files.add_json(model_index_file, index);
+  stage_index(files, total, weight_map);
 }
 
 /// Files of a model that a folder may hold from before, and that must not stay beside another one: parameters, for a
 /// model.safetensors beside an index would be read instead of it, and with `tokenizer` all that a tokenizer is read
 /// from.
-inline std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, bool tokenizer) {
-  std::vector<std::filesystem::path> found;
-  std::error_code error;
-  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
-    const auto name = item->path().filename().string();
-    if (std::ranges::find(key_files, name) != key_files.end() || matches("model-*-of-*.safetensors", name) ||
-        (tokenizer && std::ranges::find(tokenizer_files, name) != tokenizer_files.end()))
-      found.push_back(item->path());
-  }
-  return found;
-}
+std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, bool tokenizer);
+
+void stage_generation(StagedFiles& files, const GenerationConfig& generation);
 
 /// config.json and, where the model generates, generation_config.json: lengths as they are, the model's own token ids
 /// in place of -1. Without `generation` it writes generation_defaults.
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   static_assert(sizeof(CheckStored<Model>));
-  auto config = to_json(model.config());
-  // Of the tensors beside it. Older versions of Hugging Face know the second key only.
-  for (const char* key : {"dtype", "torch_dtype"})
-    config[key] = std::is_same_v<typename Model::Backend::Real, double> ? "float64" : "float32";
-  files.add_json("config.json", config);
+  constexpr bool is_double = std::is_same_v<typename Model::Backend::Real, double>;
+  stage_config(files, model.config(), is_double ? "float64" : "float32");
   if constexpr (Decodable<Model>) {
     if (!generation) generation = generation_defaults(model.config());
-    files.add_json("generation_config.json", to_json(with_token_ids(*generation, model.config())));
+    stage_generation(files, with_token_ids(*generation, model.config()));
   }
 }
 
-inline void create_directory(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw FileError(folder.string(), "cannot be created: " + error.message());
-}
+void create_directory(const std::filesystem::path& folder);
 
 }  // namespace detail
 
@@ -138,4 +127,18 @@ void save_model(const std::string& directory, typename Model::Backend& backend, 
   files.commit(detail::replaced_files(directory, !tokenizer.empty()));
 }
 
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template void save_description(const std::string&, const paper::Marian&, const std::optional<GenerationConfig>&);
+extern template void save_model(const std::string&, Cpu<float>&, const paper::Marian&,
+                                const std::optional<GenerationConfig>&, std::uint64_t, std::span<const NamedFile>);
+extern template void save_description(const std::string&, const paper::Roberta&,
+                                      const std::optional<GenerationConfig>&);
+extern template void save_model(const std::string&, Cpu<float>&, const paper::Roberta&,
+                                const std::optional<GenerationConfig>&, std::uint64_t, std::span<const NamedFile>);
+#endif
+
 }  // namespace neural_attention::io
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/io/impl/save_model.hpp"
+#endif

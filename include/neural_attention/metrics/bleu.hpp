@@ -10,13 +10,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
@@ -41,15 +39,7 @@ struct BleuStatistics {
   std::int64_t sys_len = 0;                       ///< tokens of the hypothesis
   std::int64_t ref_len = 0;                       ///< tokens of the reference nearest in length, the shorter of two
 
-  BleuStatistics& operator+=(const BleuStatistics& other) {
-    for (std::size_t n = 0; n < counts.size(); ++n) {
-      counts[n] += other.counts[n];
-      totals[n] += other.totals[n];
-    }
-    sys_len += other.sys_len;
-    ref_len += other.ref_len;
-    return *this;
-  }
+  BleuStatistics& operator+=(const BleuStatistics& other);
 };
 
 /// A BLEU score, 0 to 100, with everything that a report should state.
@@ -73,10 +63,7 @@ struct Bleu {
 
   /// How the score was computed, in sacreBLEU's notation. The version names the sacreBLEU release that this
   /// implementation agrees with; sacreBLEU itself was not run.
-  std::string signature() const {
-    return "nrefs:" + std::to_string(references) + "|case:mixed|eff:" + (options.effective_order ? "yes" : "no") +
-           "|tok:" + std::string(bleu_tokenizer_name(options.tokenizer)) + "|smooth:exp|version:2.4.3";
-  }
+  std::string signature() const;
 };
 
 namespace detail {
@@ -87,26 +74,9 @@ using NgramCounts = std::map<std::array<int, bleu_order>, std::int64_t>;
 /// Words to numbers, so that n-grams compare as numbers.
 using Words = std::unordered_map<std::string, int>;
 
-inline std::vector<int> number_words(std::string_view segment, BleuTokenizer tokenizer, Words& words) {
-  std::vector<int> ids;
-  for (auto& token : tokenize(segment, tokenizer)) {
-    ids.push_back(words.try_emplace(std::move(token), static_cast<int>(words.size())).first->second);
-  }
-  return ids;
-}
+std::vector<int> number_words(std::string_view segment, BleuTokenizer tokenizer, Words& words);
 
-inline NgramCounts count_ngrams(const std::vector<int>& ids) {
-  NgramCounts result;
-  for (std::size_t start = 0; start < ids.size(); ++start) {
-    std::array<int, bleu_order> ngram;
-    ngram.fill(-1);
-    for (std::size_t n = 0; n < ngram.size() && start + n < ids.size(); ++n) {
-      ngram[n] = ids[start + n];
-      ++result[ngram];
-    }
-  }
-  return result;
-}
+NgramCounts count_ngrams(const std::vector<int>& ids);
 
 }  // namespace detail
 
@@ -149,88 +119,32 @@ BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text
 
 /// Statistics of each segment; `references[stream][segment]`.
 /// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
-inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
-                                                   std::span<const std::span<const std::string>> references,
-                                                   BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
-  detail::check_corpus("BLEU", hypotheses.size(), references);
-  std::vector<BleuStatistics> result;
-  result.reserve(hypotheses.size());
-  std::vector<std::string_view> of_segment(references.size());
-  for (std::size_t segment = 0; segment < hypotheses.size(); ++segment) {
-    for (std::size_t stream = 0; stream < references.size(); ++stream) of_segment[stream] = references[stream][segment];
-    result.push_back(bleu_statistics<std::string_view>(hypotheses[segment], of_segment, tokenizer));
-  }
-  return result;
-}
+std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
+                                            std::span<const std::span<const std::string>> references,
+                                            BleuTokenizer tokenizer = BleuTokenizer::Mteval13a);
 
 /// The score of summed statistics, which must have been made with the tokenizer of `options`.
-inline Bleu bleu_score(const BleuStatistics& statistics, const BleuOptions& options = {}, int references = 1) {
-  Bleu result;
-  result.sys_len = statistics.sys_len;
-  result.ref_len = statistics.ref_len;
-  result.counts = statistics.counts;
-  result.totals = statistics.totals;
-  result.options = options;
-  result.references = references;
-  result.brevity_penalty = 1;
-  if (result.sys_len < result.ref_len) {
-    const auto sys_len = static_cast<double>(result.sys_len);
-    result.brevity_penalty = result.sys_len == 0 ? 0.0 : std::exp(1.0 - static_cast<double>(result.ref_len) / sys_len);
-  }
-  const auto matches = [](std::int64_t count) { return count > 0; };
-  if (std::none_of(result.counts.begin(), result.counts.end(), matches)) return result;
-
-  double smoothing = 1, log_sum = 0;
-  int orders = 0;
-  for (std::size_t n = 0; n < result.totals.size() && result.totals[n] > 0; ++n, ++orders) {
-    const auto total = static_cast<double>(result.totals[n]);
-    if (result.counts[n] > 0) {
-      result.precisions[n] = 100.0 * static_cast<double>(result.counts[n]) / total;
-    } else {
-      smoothing *= 2;
-      result.precisions[n] = 100.0 / (smoothing * total);
-    }
-    log_sum += std::log(result.precisions[n]);
-  }
-  if (orders == bleu_order || options.effective_order)
-    result.score = result.brevity_penalty * std::exp(log_sum / orders);
-  return result;
-}
+Bleu bleu_score(const BleuStatistics& statistics, const BleuOptions& options = {}, int references = 1);
 
 /// Corpus BLEU against one or more reference streams; `references[stream][segment]`.
 /// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
-inline Bleu corpus_bleu(std::span<const std::string> hypotheses,
-                        std::span<const std::span<const std::string>> references, const BleuOptions& options = {}) {
-  BleuStatistics sum;
-  for (const auto& segment : bleu_statistics(hypotheses, references, options.tokenizer)) sum += segment;
-  return bleu_score(sum, options, static_cast<int>(references.size()));
-}
+Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::span<const std::string>> references,
+                 const BleuOptions& options = {});
 
 /// Corpus BLEU against one reference for each hypothesis. \throws as above.
-inline Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
-                        const BleuOptions& options = {}) {
-  return corpus_bleu(hypotheses, std::span<const std::span<const std::string>>(&references, 1), options);
-}
+Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
+                 const BleuOptions& options = {});
 
 /// BLEU of one sentence against its references, with effective order. \throws ConfigError without a reference.
-inline Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references,
-                          BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
-  return bleu_score(bleu_statistics(hypothesis, references, tokenizer), {tokenizer, true},
-                    static_cast<int>(references.size()));
-}
+Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references,
+                   BleuTokenizer tokenizer = BleuTokenizer::Mteval13a);
 
 /// BLEU of one sentence against one reference, with effective order.
-inline Bleu sentence_bleu(std::string_view hypothesis, std::string_view reference,
-                          BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
-  return bleu_score(bleu_statistics(hypothesis, std::span<const std::string_view>(&reference, 1), tokenizer),
-                    {tokenizer, true});
-}
-
-inline std::string Bleu::format(int digits) const {
-  std::string line = "BLEU = " + detail::fixed(score, std::clamp(digits, 0, 17));
-  for (std::size_t n = 0; n < precisions.size(); ++n) line += (n == 0 ? ' ' : '/') + detail::fixed(precisions[n], 1);
-  return line + " (BP = " + detail::fixed(brevity_penalty, 3) + " ratio = " + detail::fixed(ratio(), 3) +
-         " hyp_len = " + std::to_string(sys_len) + " ref_len = " + std::to_string(ref_len) + ")";
-}
+Bleu sentence_bleu(std::string_view hypothesis, std::string_view reference,
+                   BleuTokenizer tokenizer = BleuTokenizer::Mteval13a);
 
 }  // namespace neural_attention::metrics
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/metrics/impl/bleu.hpp"
+#endif

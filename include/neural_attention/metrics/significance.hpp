@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -42,12 +41,7 @@ struct PairedBootstrap {
 
 namespace detail {
 
-inline BootstrapEstimate estimate(double score, std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
-  const auto tail = samples.size() / 40;
-  const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
-  return {score, sum / static_cast<double>(samples.size()), samples[tail], samples[samples.size() - 1 - tail]};
-}
+BootstrapEstimate estimate(double score, std::vector<double> samples);
 
 }  // namespace detail
 
@@ -100,43 +94,27 @@ PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<co
 
 /// The same for corpus BLEU of two systems' outputs; `references[stream][segment]`. The result is a function of the
 /// texts, `options`, `samples` and `seed`. \throws as above and as corpus_bleu.
-inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::span<const std::string>> references,
-                                             const BleuOptions& options = {}, int samples = 1000,
-                                             std::uint64_t seed = 12345) {
-  const auto first_statistics = bleu_statistics(first, references, options.tokenizer);
-  const auto second_statistics = bleu_statistics(second, references, options.tokenizer);
-  const auto score = [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; };
-  return paired_bootstrap<BleuStatistics>(first_statistics, second_statistics, score, samples,
-                                          RandomStream(RandomKey{seed}));
-}
+PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                                      std::span<const std::span<const std::string>> references,
+                                      const BleuOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);
 
 /// Against one reference for each segment.
-inline PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::string> references, const BleuOptions& options = {},
-                                             int samples = 1000, std::uint64_t seed = 12345) {
-  return paired_bootstrap_bleu(first, second, std::span<const std::span<const std::string>>(&references, 1), options,
-                               samples, seed);
-}
+PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                                      std::span<const std::string> references, const BleuOptions& options = {},
+                                      int samples = 1000, std::uint64_t seed = 12345);
 
 /// The same for corpus chrF; `references[stream][segment]`.
-inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::span<const std::string>> references,
-                                             const ChrfOptions& options = {}, int samples = 1000,
-                                             std::uint64_t seed = 12345) {
-  const auto first_statistics = chrf_statistics(first, references, options);
-  const auto second_statistics = chrf_statistics(second, references, options);
-  const auto score = [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; };
-  return paired_bootstrap<ChrfStatistics>(first_statistics, second_statistics, score, samples,
-                                          RandomStream(RandomKey{seed}));
-}
+PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                                      std::span<const std::span<const std::string>> references,
+                                      const ChrfOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);
 
 /// Against one reference for each segment.
-inline PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
-                                             std::span<const std::string> references, const ChrfOptions& options = {},
-                                             int samples = 1000, std::uint64_t seed = 12345) {
-  return paired_bootstrap_chrf(first, second, std::span<const std::span<const std::string>>(&references, 1), options,
-                               samples, seed);
-}
+PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                                      std::span<const std::string> references, const ChrfOptions& options = {},
+                                      int samples = 1000, std::uint64_t seed = 12345);
 
 }  // namespace neural_attention::metrics
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/metrics/impl/significance.hpp"
+#endif

@@ -8,9 +8,6 @@
 //   checkpoint-N.abandoned   later than the checkpoint that the run was resumed from
 #pragma once
 
-#include <algorithm>
-#include <charconv>
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -18,8 +15,6 @@
 #include <system_error>
 #include <vector>
 
-#include "neural_attention/core/quoted.hpp"
-#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 
 namespace neural_attention {
@@ -39,202 +34,57 @@ struct Name {
   std::string rest;
 };
 
-inline std::optional<Name> parse_name(std::string_view name) {
-  constexpr std::string_view prefix = "checkpoint-";
-  if (!name.starts_with(prefix)) return {};
-  name.remove_prefix(prefix.size());
-  if (name.starts_with('-')) return {};
-  long step = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-  if (error != std::errc() || !name.starts_with(std::to_string(step))) return {};
-  return Name{step, std::string(end, name.data() + name.size())};
-}
+std::optional<Name> parse_name(std::string_view name);
 
 /// The folders checkpoint-N… of a directory, which need not exist.
-inline std::vector<std::pair<fs::path, Name>> folders(const fs::path& output_dir) {
-  std::vector<std::pair<fs::path, Name>> found;
-  std::error_code error;
-  for (fs::directory_iterator item(output_dir, error), end; !error && item != end; item.increment(error))
-    if (const auto name = parse_name(item->path().filename().string()); name && item->is_directory(error))
-      found.emplace_back(item->path(), *name);
-  return found;
-}
+std::vector<std::pair<fs::path, Name>> folders(const fs::path& output_dir);
 
-[[noreturn]] inline void fail(const fs::path& path, const char* action, const std::error_code& error) {
-  throw FileError(path.string(), std::string("cannot ") + action + ": " + error.message());
-}
+[[noreturn]] void fail(const fs::path& path, const char* action, const std::error_code& error);
 
-inline void rename(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) fail(to, "take its name", error);
-  io::platform::flush_folder(to);
-}
+void rename(const fs::path& from, const fs::path& to);
 
 /// Removes a folder in two steps, so that a kill between them leaves nothing that looks like a checkpoint. Returns why
 /// it still has its name, where it has.
-inline std::error_code remove(const fs::path& folder) {
-  const fs::path aside = folder.string() + std::string(removed);
-  std::error_code error, ignored;
-  fs::remove_all(aside, ignored);
-  fs::rename(folder, aside, error);
-  if (!error) fs::remove_all(aside, ignored);
-  return error;
-}
+std::error_code remove(const fs::path& folder);
 
 }  // namespace checkpoint_detail
 
 /// Lists the files of `folder`, with their sizes, in its manifest: the folder is whole from here on. Throws FileError.
-inline void write_manifest(const std::filesystem::path& folder) {
-  nlohmann::json files = nlohmann::json::object();
-  std::error_code error;
-  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
-    if (!item->is_regular_file(error) || item->path().filename() == checkpoint_detail::manifest_file) continue;
-    const auto size = item->file_size(error);
-    if (!error) files[item->path().filename().string()] = size;
-  }
-  if (error) checkpoint_detail::fail(folder, "be listed", error);
-  io::write_json(folder / checkpoint_detail::manifest_file, {{"format_version", 1}, {"files", files}});
-}
+void write_manifest(const std::filesystem::path& folder);
 
 /// Throws FileError, which names the file that is missing or has another size than the manifest says.
-inline void require_whole_checkpoint(const std::filesystem::path& folder) {
-  const auto path = folder / checkpoint_detail::manifest_file;
-  const auto json = io::read_json(path, std::size_t{1} << 20);
-  const auto files = json.find("files");
-  if (files == json.end() || !files->is_object()) throw FileError(path.string(), "lacks the object \"files\"");
-  for (const auto& [name, value] : files->items()) {
-    const auto expected = io::get<std::uint64_t>(*files, name, path);
-    if (std::filesystem::path(name).filename() != name || name == "." || name == "..")
-      throw FileError(path.string(), "lists " + in_quotes(name) + ", which is no file of its folder");
-    std::error_code error;
-    const auto size = std::filesystem::file_size(folder / name, error);
-    if (error)
-      throw FileError((folder / name).string(), "cannot be read, though the checkpoint has it: " + error.message());
-    if (size != expected)
-      throw FileError((folder / name).string(), "has " + std::to_string(size) + " bytes, but the checkpoint's " +
-                                                    checkpoint_detail::manifest_file + " says " +
-                                                    std::to_string(expected));
-  }
-}
+void require_whole_checkpoint(const std::filesystem::path& folder);
 
-inline bool is_whole_checkpoint(const std::filesystem::path& folder) {
-  try {
-    require_whole_checkpoint(folder);
-    return true;
-  } catch (const FileError&) {
-    return false;
-  }
-}
+bool is_whole_checkpoint(const std::filesystem::path& folder);
 
 /// Steps of the whole checkpoints in a directory, ascending.
-inline std::vector<long> list_checkpoints(const std::string& output_dir) {
-  std::vector<long> steps;
-  for (const auto& [path, name] : checkpoint_detail::folders(output_dir))
-    if (name.rest.empty() && is_whole_checkpoint(path)) steps.push_back(name.step);
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
+std::vector<long> list_checkpoints(const std::string& output_dir);
 
 /// Gives a whole checkpoint that was written under another name the name `target`. What had that name goes only when
 /// the new one is whole; a kill or an error between leaves one of the two, or both. Throws FileError.
-inline void place_checkpoint(const std::filesystem::path& written, const std::filesystem::path& target) {
-  namespace detail = checkpoint_detail;
-  const std::filesystem::path aside = target.string() + std::string(detail::removed);
-  std::error_code error;
-  std::filesystem::remove_all(aside, error);
-  const bool replaces = std::filesystem::exists(target, error);
-  if (replaces) {
-    io::platform::flush_folder(written);  // the new one's name, before the old one loses its own
-    std::filesystem::rename(target, aside, error);
-    if (error) detail::fail(target, "be replaced", error);
-  }
-  std::filesystem::rename(written, target, error);
-  if (error) {
-    std::error_code ignored;
-    if (replaces) std::filesystem::rename(aside, target, ignored);
-    detail::fail(target, "take its name", error);
-  }
-  io::platform::flush_folder(target);
-  std::filesystem::remove_all(aside, error);  // if it stays, recover_checkpoints removes it
-}
+void place_checkpoint(const std::filesystem::path& written, const std::filesystem::path& target);
 
 /// Puts a copy of a whole checkpoint into another directory. Throws FileError; a checkpoint of the same step that was
 /// there is then still there.
-inline void copy_checkpoint(const std::filesystem::path& checkpoint, const std::string& output_dir) {
-  namespace detail = checkpoint_detail;
-  const auto target = std::filesystem::path(output_dir) / checkpoint.filename();
-  const std::filesystem::path growing = target.string() + std::string(detail::incomplete);
-  std::error_code error;
-  std::filesystem::remove_all(growing, error);
-  std::filesystem::create_directories(growing, error);
-  if (error) detail::fail(growing, "be created", error);
-  try {
-    for (std::filesystem::directory_iterator item(checkpoint, error), end; !error && item != end; item.increment(error))
-      if (const auto name = item->path().filename(); item->is_regular_file() && name != detail::manifest_file) {
-        const io::MappedFile file(item->path());
-        const auto bytes = file.bytes();
-        io::write_file_atomically(growing / name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-      }
-    if (error) detail::fail(checkpoint, "be listed", error);
-    write_manifest(growing);
-  } catch (...) {
-    std::filesystem::remove_all(growing, error);
-    throw;
-  }
-  place_checkpoint(growing, target);
-}
+void copy_checkpoint(const std::filesystem::path& checkpoint, const std::string& output_dir);
 
 /// Tidies what a killed run left: a whole checkpoint-N.incomplete becomes checkpoint-N, a partial one goes, and so does
 /// what was being removed. Only for a directory that no other run writes to. Throws FileError.
-inline void recover_checkpoints(const std::string& output_dir) {
-  namespace detail = checkpoint_detail;
-  for (const auto& [path, name] : detail::folders(output_dir)) {
-    std::error_code ignored;  // a leftover that cannot be removed does no harm
-    if (name.rest == detail::incomplete && is_whole_checkpoint(path))
-      place_checkpoint(path, std::filesystem::path(output_dir) / checkpoint_name(name.step));
-    else if (name.rest == detail::incomplete || name.rest == detail::removed)
-      std::filesystem::remove_all(path, ignored);
-  }
-}
+void recover_checkpoints(const std::string& output_dir);
 
 /// Sets aside the checkpoints behind `step`, from which a run goes on in another way: they keep their files under the
 /// name checkpoint-N.abandoned and count no longer. Throws FileError.
-inline void abandon_checkpoints_after(const std::string& output_dir, long step) {
-  namespace detail = checkpoint_detail;
-  auto folders = detail::folders(output_dir);
-  std::erase_if(folders, [&](const auto& folder) { return !folder.second.rest.empty() || folder.second.step <= step; });
-  std::ranges::sort(folders, [](const auto& a, const auto& b) { return a.second.step > b.second.step; });
-  for (const auto& [path, name] : folders) {
-    const std::string wanted = path.string() + std::string(detail::abandoned);
-    std::filesystem::path free = wanted;
-    for (int number = 2; std::filesystem::exists(free); ++number) free = wanted + "." + std::to_string(number);
-    detail::rename(path, free);
-  }
-}
+void abandon_checkpoints_after(const std::string& output_dir, long step);
 
 /// Of the checkpoints up to `step` removes all but the last `keep` and the one of `best_step`. keep 0 keeps all.
-inline void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step) {
-  if (keep <= 0) return;
-  auto steps = list_checkpoints(output_dir);
-  std::erase_if(steps, [&](long other) { return other > step; });
-  const auto surplus = static_cast<long>(steps.size()) - keep;
-  for (long i = 0; i < surplus; ++i)  // one that cannot be removed does no harm
-    if (steps[i] != best_step) checkpoint_detail::remove(std::filesystem::path(output_dir) / checkpoint_name(steps[i]));
-}
+void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step);
 
 /// Removes every checkpoint of a directory, whole or not and under each of these names, for a run that begins anew.
 /// Throws FileError for the first that cannot be removed: the new run could be taken for it.
-inline void remove_checkpoints(const std::string& output_dir) {
-  namespace detail = checkpoint_detail;
-  for (const auto& [path, name] : detail::folders(output_dir))
-    if (name.rest.empty()) {
-      if (const auto error = detail::remove(path)) detail::fail(path, "be removed", error);
-    } else if (name.rest == detail::incomplete || name.rest == detail::removed ||
-               name.rest.starts_with(detail::abandoned)) {
-      std::error_code ignored;
-      std::filesystem::remove_all(path, ignored);
-    }
-}
+void remove_checkpoints(const std::string& output_dir);
 
 }  // namespace neural_attention
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/trainer/impl/checkpoint_folder.hpp"
+#endif

@@ -3,10 +3,7 @@
 // is evaluated, saved and logged, threads, folders) does not belong in it.
 #pragma once
 
-#include <algorithm>
-#include <charconv>
 #include <concepts>
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -15,8 +12,6 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
-#include "neural_attention/core/quoted.hpp"
-#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention {
 
@@ -26,37 +21,19 @@ class RunIdentity {
 
   /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value. Bytes that
   /// are not UTF-8, as a path may have them, become `\xHH`: a checkpoint keeps text.
-  void set(std::string_view name, std::string value) {
-    value = as_text(value);
-    for (auto& entry : entries_)
-      if (entry.first == name) {
-        entry.second = std::move(value);
-        return;
-      }
-    entries_.emplace_back(name, std::move(value));
-  }
+  void set(std::string_view name, std::string value);
   void set(std::string_view name, const char* value) { set(name, std::string(value)); }
   void set(std::string_view name, bool value) { set(name, value ? "true" : "false"); }
   void set(std::string_view name, std::integral auto value) { set(name, std::to_string(value)); }
 
   /// The shortest digits that give the number back.
-  void set(std::string_view name, double value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    set(name, std::string(digits, end));
-  }
+  void set(std::string_view name, double value);
 
   /// Adds all of `other`.
-  void set(const RunIdentity& other) {
-    for (const auto& [name, value] : other.entries_) set(name, value);
-  }
+  void set(const RunIdentity& other);
 
   /// Null where there is no such name.
-  const std::string* find(std::string_view name) const {
-    for (const auto& entry : entries_)
-      if (entry.first == name) return &entry.second;
-    return nullptr;
-  }
+  const std::string* find(std::string_view name) const;
 
   /// In the order in which they were set.
   const std::vector<Entry>& entries() const { return entries_; }
@@ -64,22 +41,7 @@ class RunIdentity {
   bool operator==(const RunIdentity&) const = default;
 
  private:
-  static std::string as_text(const std::string& value) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string text;
-    for (std::string_view rest = value; !rest.empty();) {
-      const auto length = utf8_length(rest);
-      if (length == 0) {
-        const auto byte = static_cast<unsigned char>(rest.front());
-        (text += "\\x") += digits[byte / 16];
-        text += digits[byte % 16];
-      } else {
-        text += rest.substr(0, length);
-      }
-      rest.remove_prefix(std::max<std::size_t>(length, 1));
-    }
-    return text;
-  }
+  static std::string as_text(const std::string& value);
 
   std::vector<Entry> entries_;
 };
@@ -102,17 +64,10 @@ RunIdentity kept_settings(const Config& config) {
 
 /// Throws ConfigError for the first name of `now` whose value is another one in `stored`, that of `checkpoint`. A name
 /// that only one of them has contradicts nothing.
-inline void require_same_run(const RunIdentity& stored, const RunIdentity& now, const std::string& checkpoint) {
-  const auto shown = [](const std::string& value) {
-    const bool plain = !value.empty() && value.size() <= 40 &&
-                       value.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-/") ==
-                           std::string::npos;
-    return plain ? value : in_quotes(value);
-  };
-  for (const auto& [name, value] : now.entries())
-    if (const auto* const before = stored.find(name); before && *before != value)
-      throw ConfigError(checkpoint + " was made with " + name + " " + shown(*before) + ", not " + shown(value) +
-                        ": a run is resumed as it was begun");
-}
+void require_same_run(const RunIdentity& stored, const RunIdentity& now, const std::string& checkpoint);
 
 }  // namespace neural_attention
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/trainer/impl/run_identity.hpp"
+#endif

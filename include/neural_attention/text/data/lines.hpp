@@ -2,211 +2,39 @@
 // the name does not matter. A byte order mark and the carriage returns of Windows line ends are taken away.
 #pragma once
 
-#include <zlib.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/utf8.hpp"
-#include "neural_attention/io/mapped_file.hpp"
 
 namespace neural_attention::text {
 
 /// Throws LineError, naming the byte and its place (from 1) in the line, unless `line` is well-formed UTF-8.
-inline void require_utf8(const std::string& path, long line_number, std::string_view line) {
-  if (const auto fault = utf8_fault(line); !fault.empty()) throw LineError(path, line_number, fault);
-}
+void require_utf8(const std::string& path, long line_number, std::string_view line);
 
 inline constexpr std::size_t longest_line = std::size_t{1} << 20;    // bytes; a longer one is no text
 inline constexpr std::uint64_t most_text = std::uint64_t{16} << 30;  // bytes in memory of one file
 
-namespace lines_detail {
-
-/// Takes the bytes of a gzip file piece by piece, member after member, and appends what they hold to a text.
-class Gunzip {
- public:
-  explicit Gunzip(const std::string& path) : path_(path) {
-    constexpr int gzip_alone = 15 + 16;  // the largest window, and no other format
-    if (inflateInit2(&stream_, gzip_alone) != Z_OK) throw FileError(path_, "cannot be decompressed: no memory");
-  }
-  Gunzip(const Gunzip&) = delete;
-  Gunzip& operator=(const Gunzip&) = delete;
-  ~Gunzip() { inflateEnd(&stream_); }
-
-  void take(std::span<char> bytes, std::string& text) {
-    stream_.next_in = reinterpret_cast<Bytef*>(bytes.data());
-    stream_.avail_in = static_cast<uInt>(bytes.size());
-    for (bool held_back = false; stream_.avail_in > 0 || held_back;) {
-      if (between_ && !begins_member()) return;
-      stream_.next_out = reinterpret_cast<Bytef*>(output_.data());
-      stream_.avail_out = static_cast<uInt>(output_.size());
-      const int status = inflate(&stream_, Z_NO_FLUSH);
-      const auto count = output_.size() - stream_.avail_out;
-      text.append(output_.data(), count);
-      total_ += count;
-      held_back = stream_.avail_out == 0 && status == Z_OK;
-      if (status == Z_STREAM_END) {
-        inflateReset(&stream_);
-        between_ = true;
-      } else if (status != Z_OK && status != Z_BUF_ERROR) {
-        throw FileError(path_,
-                        std::string("the gzip stream is corrupt (") + (stream_.msg ? stream_.msg : "zlib") + ")");
-      }
-    }
-  }
-
-  void finish() const {
-    if (!between_)
-      throw FileError(path_, "the gzip stream ends early, after " + std::to_string(total_) + " bytes of text");
-  }
-
- private:
-  /// Whether a further member begins here. Zeros to the end of the file are padding, as from a tape.
-  bool begins_member() {
-    constexpr Bytef magic = 0x1F;
-    if (*stream_.next_in == magic && !padded_) {
-      between_ = false;
-      return true;
-    }
-    const auto* const end = stream_.next_in + stream_.avail_in;
-    padded_ = true;
-    if (std::all_of(const_cast<const Bytef*>(stream_.next_in), end, [](Bytef byte) { return byte == 0; })) return false;
-    throw FileError(path_, "has bytes behind its gzip data that are no gzip data; " + std::to_string(total_) +
-                               " bytes of text come before them");
-  }
-
-  const std::string& path_;
-  z_stream stream_{};
-  std::vector<char> output_ = std::vector<char>(std::size_t{1} << 18);
-  std::uint64_t total_ = 0;
-  bool between_ = false, padded_ = false;
-};
-
-/// A plain or gzip-compressed file, block by block. Functions throw FileError.
-class TextFile {
- public:
-  explicit TextFile(const std::string& path) : path_(path), file_(nullptr, std::fclose) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) throw FileError(path, "is a folder, not a text file");
-    file_.reset(std::fopen(path.c_str(), "rb"));
-    if (!file_) throw FileError(path, "cannot be opened: " + std::generic_category().message(errno));
-  }
-
-  /// Appends the next block to `text`; false at the end.
-  bool read(std::string& text) {
-    const auto count = std::fread(block_.data(), 1, block_.size(), file_.get());
-    if (std::ferror(file_.get())) throw FileError(path_, "cannot be read: " + std::generic_category().message(errno));
-    if (count == 0) {
-      if (gunzip_) gunzip_->finish();
-      return false;
-    }
-    if (size_ == 0) {
-      if (count >= 2 && block_[0] == '\x1F' && block_[1] == '\x8B') gunzip_.emplace(path_);
-      io::refuse_lfs_pointer({block_.data(), count}, path_);
-    }
-    size_ += count;
-    gunzip_ ? gunzip_->take(std::span(block_).first(count), text)
-            : static_cast<void>(text.append(block_.data(), count));
-    return true;
-  }
-
-  /// Throws where `held`, the bytes in memory for what was read so far, is too much: beyond every bound, or out of all
-  /// proportion to the file, as for a gzip file that was made to fill the memory. `line` is the last one.
-  void require_room(std::uint64_t held, std::size_t line) const {
-    constexpr std::uint64_t harmless = std::uint64_t{64} << 20, largest_ratio = 500;
-    const auto up_to = " (up to line " + std::to_string(line) + ")";
-    if (held > most_text)
-      throw FileError(path_, "holds more text than " + std::to_string(most_text) + " bytes of memory" + up_to);
-    if (held > harmless && held / largest_ratio > size_)
-      throw FileError(path_, "is no text: it takes more than " + std::to_string(largest_ratio) +
-                                 " times its size in memory" + up_to);
-  }
-
- private:
-  const std::string& path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-  std::optional<Gunzip> gunzip_;
-  std::vector<char> block_ = std::vector<char>(std::size_t{1} << 14);  // 16 MiB at most when decompressed
-  std::uint64_t size_ = 0;                                             // of what was read, compressed
-};
-
-}  // namespace lines_detail
-
 /// All bytes of a plain or gzip-compressed file. Throws FileError where it cannot be opened, cannot be read, is a gzip
 /// file that is truncated, corrupt, or followed by something else, is a pointer of Git LFS, or is too large.
-inline std::string read_text_bytes(const std::string& path) {
-  lines_detail::TextFile file(path);
-  std::string bytes;
-  for (std::size_t lines = 0, before = 0; file.read(bytes); before = bytes.size()) {
-    lines +=
-        static_cast<std::size_t>(std::count(bytes.begin() + static_cast<std::ptrdiff_t>(before), bytes.end(), '\n'));
-    file.require_room(bytes.size(), lines);
-  }
-  return bytes;
-}
+std::string read_text_bytes(const std::string& path);
 
 /// `text` without the byte order mark that it may begin with.
-inline std::string_view without_byte_order_mark(std::string_view text) {
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  return text;
-}
+std::string_view without_byte_order_mark(std::string_view text);
 
 /// The lines of a plain or gzip-compressed UTF-8 file, without line ends. A last line may lack its line end.
 /// Throws what read_text_bytes throws, FileError for a file without a line, LineError for broken UTF-8 and for a line
 /// longer than 1 MiB.
-inline std::vector<std::string> read_lines(const std::string& path) {
-  lines_detail::TextFile file(path);
-  std::vector<std::string> lines;
-  std::string text;  // read, but not cut into lines yet
-  std::uint64_t held = 0;
-  const auto add = [&](std::string_view line) {
-    const auto number = static_cast<long>(lines.size()) + 1;
-    if (lines.empty()) line = without_byte_order_mark(line);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.size() > longest_line)
-      throw LineError(path, number, "is longer than " + std::to_string(longest_line) + " bytes");
-    require_utf8(path, number, line);
-    held += sizeof(std::string) + line.size();
-    lines.emplace_back(line);
-  };
-  while (file.read(text)) {
-    std::string_view rest(text);
-    for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
-      add(rest.substr(0, end));
-      rest.remove_prefix(end + 1);
-    }
-    if (rest.size() > longest_line + 2) add(rest);  // throws
-    file.require_room(held, lines.size());
-    text.erase(0, text.size() - rest.size());
-  }
-  if (lines.empty() && without_byte_order_mark(text).empty())
-    throw FileError(path, "is empty, at least one line was expected");
-  if (!text.empty()) add(text);
-  return lines;
-}
+std::vector<std::string> read_lines(const std::string& path);
 
 /// `directory`/`name` where it exists, else `directory`/`name`.gz. Throws FileError that names both where neither does.
-inline std::string find_text_file(const std::string& directory, const std::string& name) {
-  const auto plain = (std::filesystem::path(directory) / name).string();
-  std::error_code ignored;
-  for (const auto& candidate : {plain, plain + ".gz"})
-    if (std::filesystem::exists(candidate, ignored)) return candidate;
-  throw FileError(plain, "does not exist, and neither does " + plain + ".gz");
-}
+std::string find_text_file(const std::string& directory, const std::string& name);
 
 }  // namespace neural_attention::text
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/text/data/impl/lines.hpp"
+#endif

@@ -25,6 +25,11 @@
 #include "neural_attention/text/data/batches.hpp"
 #include "neural_attention/text/services/vocabulary_rows.hpp"
 
+#if defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/models/paper.hpp"
+#include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
+#endif
+
 namespace neural_attention::text {
 
 struct TranslatorOptions {
@@ -72,20 +77,7 @@ class Translator {
   using B = typename Model::Backend;
 
   /// `how` is what requests use that bring no config of their own. Throws ConfigError where an option makes no sense.
-  Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how, TranslatorOptions options = {})
-      : model_(&model),
-        tokenizer_(&tokenizer),
-        how_(std::move(how)),
-        options_(options),
-        workers_(workers(model, options)) {
-    if (options.batch_size < 1) throw ConfigError("a batch needs at least one sentence");
-    if (options.batch_tokens < 1) throw ConfigError("a batch needs at least one token");
-    if (options.max_source_tokens < 0 || options.max_source_tokens == 1)
-      throw ConfigError("a source needs room for a token and its end");
-    require_rows(model.config().vocab_size, tokenizer.vocab_size());
-    never_ = ids_without_piece(tokenizer, model.config().vocab_size);
-    resolved(how_, model.config());
-  }
+  Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how, TranslatorOptions options = {});
   /// A temporary would be gone before the first request.
   Translator(const Model&, const Tokenizer&&, GenerationConfig, TranslatorOptions = {}) = delete;
   Translator(const Model&&, const Tokenizer&, GenerationConfig, TranslatorOptions = {}) = delete;
@@ -96,46 +88,22 @@ class Translator {
   /// Translates one line. Throws ConfigError where `how` makes no sense, TextError where the line is not UTF-8, and
   /// NumericError where the model's output is not finite.
   Translation translate(std::string_view line) const { return translate(line, how_); }
-  Translation translate(std::string_view line, const GenerationConfig& how) const {
-    require_utf8(line, 1);
-    std::vector<Translation> results = {encoded(line)};
-    run(results, how, 0, {});
-    return std::move(results.front());
-  }
+  Translation translate(std::string_view line, const GenerationConfig& how) const;
 
   /// One result a line. Random draws depend on the number of a line, which counts from `first_line`: a text that is
   /// translated piece by piece gives what it gives as a whole.
   std::vector<Translation> translate(std::span<const std::string> lines) const { return translate(lines, how_); }
   std::vector<Translation> translate(std::span<const std::string> lines, const GenerationConfig& how,
                                      std::size_t first_line = 0,
-                                     const std::function<void(const TranslationProgress&)>& on_batch = {}) const {
-    for (std::size_t i = 0; i < lines.size(); ++i) require_utf8(lines[i], first_line + i + 1);
-    std::vector<Translation> results;
-    results.reserve(lines.size());
-    for (const auto& line : lines) results.push_back(encoded(line));
-    run(results, how, first_line, on_batch);
-    return results;
-  }
+                                     const std::function<void(const TranslationProgress&)>& on_batch = {}) const;
 
   /// What each head of each decoder layer looked at in the source while the candidate was written: query i is the
   /// position that gave token i of the candidate, the last one that which gave </s>. Throws ShapeError for a candidate
   /// that is longer than the model's positions.
-  std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const {
-    auto target = translation.candidates.at(candidate).ids;
-    target.push_back(tokenizer_->eos_id());
-    TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
-    pair.push(translation.source_ids, target);
-    const auto worker = workers_.lease();
-    const auto pass = worker->memory.begin(false);
-    return model_->cross_attention(pass, pair, worker->saved);
-  }
+  std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const;
 
   /// The pieces of `ids`, as attention maps are labelled.
-  std::vector<std::string> pieces(std::span<const int> ids) const {
-    std::vector<std::string> result;
-    for (const int id : ids) result.push_back(tokenizer_->vocabulary().piece(id));
-    return result;
-  }
+  std::vector<std::string> pieces(std::span<const int> ids) const;
 
  private:
   struct Worker {
@@ -148,93 +116,23 @@ class Translator {
     typename Model::Saved saved;
   };
 
-  static WorkerPool<Worker> workers(const Model& model, const TranslatorOptions& options) {
-    const int threads = threads_of_each(options.workers, options.threads);
-    return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
-  }
+  static WorkerPool<Worker> workers(const Model& model, const TranslatorOptions& options);
 
-  static void require_utf8(std::string_view line, std::size_t number) {
-    if (const auto fault = utf8_fault(line); !fault.empty())
-      throw TextError("line " + std::to_string(number) + ": " + fault);
-  }
+  static void require_utf8(std::string_view line, std::size_t number);
 
-  Translation encoded(std::string_view line) const {
-    Translation result;
-    // White space alone is no text, even where the tokenizer has a piece for it.
-    result.source_ids = tokenizer_->source_ids(strip(line).empty() ? std::string_view() : line);
-    result.source_tokens = static_cast<int>(result.source_ids.size());
-    const int positions = model_->config().max_position_embeddings;
-    const int limit = options_.max_source_tokens > 0 ? std::min(options_.max_source_tokens, positions) : positions;
-    truncate(result.source_ids, limit, tokenizer_->eos_id());
-    result.truncated = result.source_tokens > limit;
-    return result;
-  }
+  Translation encoded(std::string_view line) const;
 
   void run(std::vector<Translation>& results, const GenerationConfig& how, std::size_t first_line,
-           const std::function<void(const TranslationProgress&)>& on_batch) const {
-    auto config = resolved(how, model_->config());
-    config.suppress_tokens.insert(config.suppress_tokens.end(), never_.begin(), never_.end());
-    std::vector<std::size_t> order;
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      if (results[i].source_ids.size() > 1)
-        order.push_back(i);
-      else
-        results[i].candidates.emplace_back();
-    }
-    // Draws are functions of a sentence's place in its batch, so lines that are sampled stay in their order.
-    if (!config.do_sample)
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return results[a].source_ids.size() > results[b].source_ids.size();
-      });
-    TranslationProgress progress{results.size() - order.size(), 0};
-    TranslationBatch batch(config.decoder_start_token_id);
-    for (std::span<const std::size_t> rest(order); !rest.empty();) {
-      const auto sentences = rest.first(batch_length(results, rest, config));
-      rest = rest.subspan(sentences.size());
-      batch.clear();
-      batch.source.begin_at({0, static_cast<int>(first_line + sentences.front())});
-      for (const auto i : sentences) batch.push(results[i].source_ids, {});
-      auto found = workers_.lease()->generator(batch, config);
-      for (std::size_t s = 0; s < sentences.size(); ++s) {
-        auto& candidates = results[sentences[s]].candidates;
-        for (auto& hypothesis : found[s])
-          candidates.push_back({decoded(hypothesis), hypothesis.score, std::move(hypothesis.ids)});
-        if (candidates.empty()) candidates.emplace_back();
-        progress.tokens += candidates.front().ids.size();
-      }
-      progress.lines += sentences.size();
-      if (on_batch) on_batch(progress);
-    }
-  }
+           const std::function<void(const TranslationProgress&)>& on_batch) const;
 
   /// The text of a result. An end that is an ordinary piece, a full stop for example, belongs to it, as in Hugging
   /// Face.
-  std::string decoded(const Hypothesis& hypothesis) const {
-    const auto text = [&](std::span<const int> ids) {
-      return options_.clean_up_spaces ? tokenizer_->decode(ids, *options_.clean_up_spaces) : tokenizer_->decode(ids);
-    };
-    if (hypothesis.end < 0 || hypothesis.end == tokenizer_->eos_id()) return text(hypothesis.ids);
-    auto ids = hypothesis.ids;
-    ids.push_back(hypothesis.end);
-    return text(ids);
-  }
+  std::string decoded(const Hypothesis& hypothesis) const;
 
   /// How many of the first sentences of `order` make the next batch; the results of a sampled one stand one behind
   /// another.
   std::size_t batch_length(const std::vector<Translation>& results, std::span<const std::size_t> order,
-                           const GenerationConfig& how) const {
-    const auto rows = static_cast<std::size_t>(how.do_sample ? how.num_return_sequences : how.num_beams);
-    std::size_t count = 0, tokens = 0;
-    for (const auto i : order) {
-      tokens += rows * results[i].source_ids.size();
-      const bool full = count == static_cast<std::size_t>(options_.batch_size) ||
-                        tokens > static_cast<std::size_t>(options_.batch_tokens) ||
-                        (how.do_sample && i != order.front() + count);
-      if (count > 0 && full) break;
-      ++count;
-    }
-    return count;
-  }
+                           const GenerationConfig& how) const;
 
   const Model* model_;
   const Tokenizer* tokenizer_;
@@ -243,5 +141,158 @@ class Translator {
   std::vector<int> never_;  // rows of the model without a piece
   WorkerPool<Worker> workers_;
 };
+
+template <class Model, class Tokenizer>
+Translator<Model, Tokenizer>::Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how,
+                                         TranslatorOptions options)
+    : model_(&model),
+      tokenizer_(&tokenizer),
+      how_(std::move(how)),
+      options_(options),
+      workers_(workers(model, options)) {
+  if (options.batch_size < 1) throw ConfigError("a batch needs at least one sentence");
+  if (options.batch_tokens < 1) throw ConfigError("a batch needs at least one token");
+  if (options.max_source_tokens < 0 || options.max_source_tokens == 1)
+    throw ConfigError("a source needs room for a token and its end");
+  require_rows(model.config().vocab_size, tokenizer.vocab_size());
+  never_ = ids_without_piece(tokenizer, model.config().vocab_size);
+  resolved(how_, model.config());
+}
+
+template <class Model, class Tokenizer>
+Translation Translator<Model, Tokenizer>::translate(std::string_view line, const GenerationConfig& how) const {
+  require_utf8(line, 1);
+  std::vector<Translation> results = {encoded(line)};
+  run(results, how, 0, {});
+  return std::move(results.front());
+}
+
+template <class Model, class Tokenizer>
+std::vector<Translation> Translator<Model, Tokenizer>::translate(
+    std::span<const std::string> lines, const GenerationConfig& how, std::size_t first_line,
+    const std::function<void(const TranslationProgress&)>& on_batch) const {
+  for (std::size_t i = 0; i < lines.size(); ++i) require_utf8(lines[i], first_line + i + 1);
+  std::vector<Translation> results;
+  results.reserve(lines.size());
+  for (const auto& line : lines) results.push_back(encoded(line));
+  run(results, how, first_line, on_batch);
+  return results;
+}
+
+template <class Model, class Tokenizer>
+std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Translation& translation,
+                                                                        std::size_t candidate) const {
+  auto target = translation.candidates.at(candidate).ids;
+  target.push_back(tokenizer_->eos_id());
+  TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
+  pair.push(translation.source_ids, target);
+  const auto worker = workers_.lease();
+  const auto pass = worker->memory.begin(false);
+  return model_->cross_attention(pass, pair, worker->saved);
+}
+
+template <class Model, class Tokenizer>
+std::vector<std::string> Translator<Model, Tokenizer>::pieces(std::span<const int> ids) const {
+  std::vector<std::string> result;
+  for (const int id : ids) result.push_back(tokenizer_->vocabulary().piece(id));
+  return result;
+}
+
+template <class Model, class Tokenizer>
+WorkerPool<typename Translator<Model, Tokenizer>::Worker> Translator<Model, Tokenizer>::workers(
+    const Model& model, const TranslatorOptions& options) {
+  const int threads = threads_of_each(options.workers, options.threads);
+  return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
+}
+
+template <class Model, class Tokenizer>
+void Translator<Model, Tokenizer>::require_utf8(std::string_view line, std::size_t number) {
+  if (const auto fault = utf8_fault(line); !fault.empty())
+    throw TextError("line " + std::to_string(number) + ": " + fault);
+}
+
+template <class Model, class Tokenizer>
+Translation Translator<Model, Tokenizer>::encoded(std::string_view line) const {
+  Translation result;
+  // White space alone is no text, even where the tokenizer has a piece for it.
+  result.source_ids = tokenizer_->source_ids(strip(line).empty() ? std::string_view() : line);
+  result.source_tokens = static_cast<int>(result.source_ids.size());
+  const int positions = model_->config().max_position_embeddings;
+  const int limit = options_.max_source_tokens > 0 ? std::min(options_.max_source_tokens, positions) : positions;
+  truncate(result.source_ids, limit, tokenizer_->eos_id());
+  result.truncated = result.source_tokens > limit;
+  return result;
+}
+
+template <class Model, class Tokenizer>
+void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const GenerationConfig& how,
+                                       std::size_t first_line,
+                                       const std::function<void(const TranslationProgress&)>& on_batch) const {
+  auto config = resolved(how, model_->config());
+  config.suppress_tokens.insert(config.suppress_tokens.end(), never_.begin(), never_.end());
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].source_ids.size() > 1)
+      order.push_back(i);
+    else
+      results[i].candidates.emplace_back();
+  }
+  // Draws are functions of a sentence's place in its batch, so lines that are sampled stay in their order.
+  if (!config.do_sample)
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return results[a].source_ids.size() > results[b].source_ids.size();
+    });
+  TranslationProgress progress{results.size() - order.size(), 0};
+  TranslationBatch batch(config.decoder_start_token_id);
+  for (std::span<const std::size_t> rest(order); !rest.empty();) {
+    const auto sentences = rest.first(batch_length(results, rest, config));
+    rest = rest.subspan(sentences.size());
+    batch.clear();
+    batch.source.begin_at({0, static_cast<int>(first_line + sentences.front())});
+    for (const auto i : sentences) batch.push(results[i].source_ids, {});
+    auto found = workers_.lease()->generator(batch, config);
+    for (std::size_t s = 0; s < sentences.size(); ++s) {
+      auto& candidates = results[sentences[s]].candidates;
+      for (auto& hypothesis : found[s])
+        candidates.push_back({decoded(hypothesis), hypothesis.score, std::move(hypothesis.ids)});
+      if (candidates.empty()) candidates.emplace_back();
+      progress.tokens += candidates.front().ids.size();
+    }
+    progress.lines += sentences.size();
+    if (on_batch) on_batch(progress);
+  }
+}
+
+template <class Model, class Tokenizer>
+std::string Translator<Model, Tokenizer>::decoded(const Hypothesis& hypothesis) const {
+  const auto text = [&](std::span<const int> ids) {
+    return options_.clean_up_spaces ? tokenizer_->decode(ids, *options_.clean_up_spaces) : tokenizer_->decode(ids);
+  };
+  if (hypothesis.end < 0 || hypothesis.end == tokenizer_->eos_id()) return text(hypothesis.ids);
+  auto ids = hypothesis.ids;
+  ids.push_back(hypothesis.end);
+  return text(ids);
+}
+
+template <class Model, class Tokenizer>
+std::size_t Translator<Model, Tokenizer>::batch_length(const std::vector<Translation>& results,
+                                                       std::span<const std::size_t> order,
+                                                       const GenerationConfig& how) const {
+  const auto rows = static_cast<std::size_t>(how.do_sample ? how.num_return_sequences : how.num_beams);
+  std::size_t count = 0, tokens = 0;
+  for (const auto i : order) {
+    tokens += rows * results[i].source_ids.size();
+    const bool full = count == static_cast<std::size_t>(options_.batch_size) ||
+                      tokens > static_cast<std::size_t>(options_.batch_tokens) ||
+                      (how.do_sample && i != order.front() + count);
+    if (count > 0 && full) break;
+    ++count;
+  }
+  return count;
+}
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template class Translator<paper::Marian, MarianTokenizer>;
+#endif
 
 }  // namespace neural_attention::text

@@ -3,26 +3,13 @@
 // model behind a ByteLevel pre-tokenizer with GPT-2's pattern, with the normalizer NFC or none; every other is refused.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
-#include <filesystem>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
-#include <system_error>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/quoted.hpp"
-#include "neural_attention/io/json_file.hpp"
-#include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/tokenizers/added_tokens.hpp"
 #include "neural_attention/text/tokenizers/bpe_merges.hpp"
-#include "neural_attention/text/tokenizers/bpe_training.hpp"
-#include "neural_attention/text/tokenizers/byte_level.hpp"
 #include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
@@ -40,316 +27,34 @@ struct ByteBpeModel : PieceTable {
 
 namespace detail {
 
-/// Collects merges that are spelled as pieces.
-class MergeReader {
- public:
-  explicit MergeReader(const PieceTable& table) {
-    for (std::size_t id = 0; id < table.pieces.size(); ++id)
-      if (table.has(static_cast<int>(id))) ids_.emplace(table.pieces[id], static_cast<int>(id));
-  }
-
-  /// Adds a merge. Gives back what is wrong with it, or an empty string.
-  std::string add(std::string_view left, std::string_view right, std::vector<BpeMerge>& merges) {
-    const auto joined = std::string(left) + std::string(right);
-    if (left.empty() || right.empty() || !unspell_bytes(joined))
-      return "is not of pieces in GPT-2's spelling: " + in_quotes(joined);
-    for (const auto piece : {left, right, std::string_view(joined)})
-      if (!ids_.contains(piece)) return "needs the piece " + in_quotes(piece) + ", which has no id";
-    const BpeMerge merge{ids_.find(left)->second, ids_.find(right)->second, ids_.find(joined)->second};
-    if (!seen_.insert(merge.pair()).second)
-      return "joins " + in_quotes(left) + " and " + in_quotes(right) + " a second time";
-    merges.push_back(merge);
-    return {};
-  }
-
-  /// As above, from a pair with one space in between.
-  std::string add(std::string_view pair, std::vector<BpeMerge>& merges) {
-    const auto space = pair.find(' ');
-    if (space == std::string_view::npos || pair.find(' ', space + 1) != std::string_view::npos)
-      return "is not two pieces with a space in between: " + in_quotes(pair);
-    return add(pair.substr(0, space), pair.substr(space + 1), merges);
-  }
-
- private:
-  StringMap<int> ids_;
-  std::unordered_set<BpePair> seen_;
-};
-
-/// Throws FileError unless `value`, called `name`, is one of `allowed` (as JSON) or not there.
-inline void require_json(const nlohmann::json& object, const std::string& key, const nlohmann::json& allowed,
-                         const std::string& name, const std::string& path) {
-  const auto found = object.find(key);
-  if (found == object.end() || std::find(allowed.begin(), allowed.end(), *found) != allowed.end()) return;
-  throw FileError(path,
-                  name + " with " + in_quotes(key) + ": " + io::detail::describe_json(*found) + " is not supported");
-}
-
-/// The part `key` of a tokenizer.json, null where there is none. A Sequence of one part, which lies under the key
-/// `parts`, is that part.
-inline const nlohmann::json& part(const nlohmann::json& document, const char* key, const char* parts) {
-  static const nlohmann::json none;
-  const auto found = document.find(key);
-  if (found == document.end()) return none;
-  if (!found->is_object() || found->value("type", nlohmann::json()) != "Sequence") return *found;
-  const auto list = found->find(parts);
-  return list != found->end() && list->is_array() && list->size() == 1 ? list->front() : *found;
-}
-
-/// The "type" of a part; empty where it is null.
-inline std::string type_of(const nlohmann::json& part, const std::string& path) {
-  return part.is_null() ? std::string() : io::get<std::string>(part, "type", path);
-}
-
-inline FileError unsupported_part(const std::string& path, const std::string& key, const std::string& type,
-                                  const std::string& supported) {
-  return FileError(path, "a " + key + (type.empty() ? " that is missing" : " of type " + in_quotes(type)) +
-                             " is not supported, only " + supported + " is");
-}
-
-/// What a TemplateProcessing puts around a text A, such as "<s> A </s>".
-inline std::string template_of(const nlohmann::json& processor) {
-  std::string form;
-  const auto single = processor.find("single");
-  if (single == processor.end() || !single->is_array()) return form;
-  for (const auto& item : *single) {
-    if (!item.is_object() || item.size() != 1 || !item.begin().value().is_object()) return {};
-    const auto id = item.begin().value().value("id", nlohmann::json());
-    if (!id.is_string()) return {};
-    form += (form.empty() ? "" : " ") + id.get<std::string>();
-  }
-  return form;
-}
-
-/// Throws FileError unless what a post_processor puts around a text is <s> and </s>, or nothing.
-inline void require_processor(const nlohmann::json& processor, const std::string& path) {
-  const auto type = type_of(processor, path);
-  if (type.empty() || type == "ByteLevel") return;  // changes only the offsets of tokens
-  if (type == "Sequence") {
-    // ByteLevel beside one other is as good as that one alone.
-    const auto parts = processor.value("processors", nlohmann::json());
-    if (!parts.is_array() || parts.size() != 2 || type_of(parts[0], path) != "ByteLevel")
-      throw FileError(path,
-                      "a post_processor that is a sequence of others than ByteLevel and one more is not supported");
-    if (type_of(parts[1], path) != "Sequence") return require_processor(parts[1], path);
-  }
-  if (type == "RobertaProcessing") {
-    for (const auto& [key, token] : {std::pair("cls", "<s>"), std::pair("sep", "</s>")}) {
-      const auto found = processor.find(key);
-      if (found == processor.end() || !found->is_array() || found->empty() || found->front() != token)
-        throw FileError(path,
-                        "a post_processor whose \"" + std::string(key) + "\" is not " + token + " is not supported");
-    }
-    return;
-  }
-  if (type != "TemplateProcessing")
-    throw unsupported_part(path, "post_processor", type, "RobertaProcessing, TemplateProcessing or ByteLevel");
-  if (const auto form = template_of(processor); form != "<s> A </s>")
-    throw FileError(
-        path, "a post_processor with the template " + in_quotes(form) + " is not supported, only \"<s> A </s>\" is");
-}
-
-/// Throws FileError for what is not supported, and takes over what is told of the parts.
-inline void read_parts(const nlohmann::json& document, const std::string& path, ByteBpeModel& model) {
-  using nlohmann::json;
-  if (!document.is_object()) throw FileError(path, "is not a JSON object");
-  if (const auto type = type_of(part(document, "normalizer", "normalizers"), path); !type.empty()) {
-    if (type != "NFC") throw unsupported_part(path, "normalizer", type, "NFC");
-    model.nfc = true;
-  }
-  const auto& splitter = part(document, "pre_tokenizer", "pretokenizers");
-  if (const auto type = type_of(splitter, path); type != "ByteLevel")
-    throw unsupported_part(path, "pre_tokenizer", type, "ByteLevel");
-  require_json(splitter, "use_regex", json::array({true}), "a pre_tokenizer", path);
-  model.add_prefix_space = io::get<bool>(splitter, "add_prefix_space", path);
-  if (const auto type = type_of(part(document, "decoder", "decoders"), path); type != "ByteLevel")
-    throw unsupported_part(path, "decoder", type, "ByteLevel");
-  require_processor(part(document, "post_processor", "processors"), path);
-
-  const auto found = document.find("model");
-  if (found == document.end() || !found->is_object()) throw FileError(path, "lacks the object \"model\"");
-  require_json(*found, "type", json::array({"BPE"}), "a model", path);
-  require_json(*found, "dropout", json::array({nullptr, 0.0}), "a model", path);
-  for (const auto* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    require_json(*found, key, json::array({nullptr, ""}), "a model", path);
-  require_json(*found, "byte_fallback", json::array({nullptr, false}), "a model", path);
-  model.unk_token = io::get_or<std::string>(*found, "unk_token", "", path);
-  model.fuse_unk = io::get_or<bool>(*found, "fuse_unk", false, path);
-  model.ignore_merges = io::get_or<bool>(*found, "ignore_merges", false, path);
-}
-
-inline AddedToken added_token(const nlohmann::json& object, const std::string& path) {
-  AddedToken token{
-      io::get<std::string>(object, "content", path),       io::get<int>(object, "id", path),
-      io::get_or<bool>(object, "lstrip", false, path),     io::get_or<bool>(object, "rstrip", false, path),
-      io::get_or<bool>(object, "normalized", true, path),  io::get_or<bool>(object, "special", false, path),
-      io::get_or<bool>(object, "single_word", false, path)};
-  if (token.content.empty()) throw FileError(path, "has an added token without characters");
-  if (token.id < 0) throw FileError(path, "the id of the added token " + in_quotes(token.content) + " is negative");
-  return token;
-}
-
 /// Special tokens that a folder describes beside vocab.json take white space along as it says: in tokenizer_config.json
 /// under added_tokens_decoder, else in special_tokens_map.json, else in tokenizer_config.json by their names; without
 /// all of these they take none.
-inline void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens) {
-  const auto read = [&](const char* name) {
-    const auto path = (std::filesystem::path(directory) / name).string();
-    std::error_code ignored;
-    auto json = std::filesystem::exists(path, ignored) ? io::read_json(path) : nlohmann::json::object();
-    if (!json.is_object()) throw FileError(path, "is not a JSON object");
-    return std::pair{std::move(json), path};
-  };
-  const auto take = [&](const nlohmann::json& described, const std::string& path) {
-    for (const auto& one : described) {
-      if (!one.is_object() || !one.contains("content")) continue;
-      for (auto& token : tokens) {
-        if (one["content"] != token.content) continue;
-        token.lstrip = io::get_or<bool>(one, "lstrip", false, path);
-        token.rstrip = io::get_or<bool>(one, "rstrip", false, path);
-      }
-    }
-  };
-  for (auto& token : tokens) token.lstrip = token.rstrip = false;
-  const auto [config, config_path] = read("tokenizer_config.json");
-  const auto [map, map_path] = read("special_tokens_map.json");
-  take(config, config_path);
-  take(map, map_path);
-  if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end() && decoder->is_object())
-    take(*decoder, config_path);
-}
+void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens);
 
 }  // namespace detail
 
 /// Whether each of the 256 bytes has a piece; else `missing` is one that has none.
-inline bool has_all_bytes(const PieceTable& table, int& missing) {
-  const std::unordered_set<std::string_view> pieces(table.pieces.begin(), table.pieces.end());
-  for (missing = 0; missing < 256; ++missing)
-    if (!pieces.contains(spell_bytes(std::string(1, static_cast<char>(missing))))) return false;
-  return true;
-}
+bool has_all_bytes(const PieceTable& table, int& missing);
 
 /// Reads vocab.json and merges.txt; there are no added tokens yet. Bytes without a piece are <unk>, as they were in
 /// Hugging Face's tokenizers until version 5, which leaves them out. Throws FileError for files that are missing or no
 /// such files, and where such a byte finds no <unk>; LineError for a merge that is broken, occurs twice, or joins or
 /// makes what has no id.
-inline ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_path, const std::string& merges_path) {
-  ByteBpeModel model;
-  static_cast<PieceTable&>(model) = pieces_by_id(io::read_json(vocabulary_path), vocabulary_path);
-  if (int byte = 0; !has_all_bytes(model, byte)) {
-    model.unk_token = "<unk>";
-    if (std::find(model.pieces.begin(), model.pieces.end(), model.unk_token) == model.pieces.end())
-      throw FileError(vocabulary_path, "lacks the piece " +
-                                           in_quotes(spell_bytes(std::string(1, static_cast<char>(byte)))) +
-                                           " of byte " + std::to_string(byte) + ", and <unk> in its place");
-  }
-  detail::MergeReader reader(model);
-  const auto lines = read_lines(merges_path);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (i == 0 && lines[i].starts_with("#version")) continue;
-    if (const auto fault = reader.add(lines[i], model.merges); !fault.empty())
-      throw LineError(merges_path, static_cast<long>(i) + 1, "the merge " + fault);
-  }
-  return model;
-}
+ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_path, const std::string& merges_path);
 
 /// What a tokenizer.json holds; `path` is the file that it came from. Truncation and padding, which it may hold, are
 /// ignored. Throws FileError for what is broken and for what is not supported.
-inline ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& path) {
-  ByteBpeModel model;
-  detail::read_parts(document, path, model);
-
-  const auto list = [&](nlohmann::json& object, const char* key) -> nlohmann::json& {
-    auto& value = object[key];
-    if (value.is_null()) value = nlohmann::json::array();
-    if (!value.is_array()) throw FileError(path, "\"" + std::string(key) + "\" is not a list");
-    return value;
-  };
-  auto& vocabulary = document["model"]["vocab"];
-  if (!vocabulary.is_object()) throw FileError(path, "the model's \"vocab\" is not a JSON object of pieces and ids");
-  for (const auto& object : list(document, "added_tokens")) {
-    auto token = detail::added_token(object, path);
-    const auto [place, is_new] = vocabulary.emplace(token.content, static_cast<unsigned>(token.id));
-    if (!is_new && *place != token.id)
-      throw FileError(path, "the added token " + in_quotes(token.content) + " has id " + std::to_string(token.id) +
-                                ", but " + io::detail::describe_json(*place) + " in the model's \"vocab\"");
-    model.added_tokens.push_back(std::move(token));
-  }
-  static_cast<PieceTable&>(model) = pieces_by_id(vocabulary, path);
-  if (!model.unk_token.empty() && !vocabulary.contains(model.unk_token))
-    throw FileError(path, "the \"unk_token\" " + in_quotes(model.unk_token) + " is not in the model's \"vocab\"");
-
-  detail::MergeReader reader(model);
-  std::size_t number = 0;
-  for (const auto& merge : list(document["model"], "merges")) {
-    ++number;
-    std::string fault = "is neither a string nor a pair of strings";
-    if (merge.is_string())
-      fault = reader.add(merge.get_ref<const std::string&>(), model.merges);
-    else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
-      fault = reader.add(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), model.merges);
-    if (!fault.empty()) throw FileError(path, "merge " + std::to_string(number) + " " + fault);
-  }
-  return model;
-}
+ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& path);
 
 /// Writes merges.txt, all or nothing. Throws FileError.
-inline void write_merges(const ByteBpeModel& model, const std::string& path) {
-  std::string text = "#version: 0.2\n";
-  for (const auto& merge : model.merges)
-    text += model.pieces[static_cast<std::size_t>(merge.left)] + " " +
-            model.pieces[static_cast<std::size_t>(merge.right)] + "\n";
-  io::write_file_atomically(path, text);
-}
+void write_merges(const ByteBpeModel& model, const std::string& path);
 
 /// The tokenizer.json of `model`, with RoBERTa's post-processor where it has <s> and </s>.
-inline nlohmann::json to_json(const ByteBpeModel& model) {
-  using nlohmann::json;
-  json vocabulary = json::object(), merges = json::array(), added_tokens = json::array(), processor;
-  for (std::size_t id = 0; id < model.pieces.size(); ++id)
-    if (model.has(static_cast<int>(id))) vocabulary[model.pieces[id]] = id;
-  for (const auto& merge : model.merges)
-    merges.push_back(model.pieces[static_cast<std::size_t>(merge.left)] + " " +
-                     model.pieces[static_cast<std::size_t>(merge.right)]);
-  for (const auto& token : model.added_tokens)
-    added_tokens.push_back({{"id", token.id},
-                            {"content", token.content},
-                            {"single_word", token.single_word},
-                            {"lstrip", token.lstrip},
-                            {"rstrip", token.rstrip},
-                            {"normalized", token.normalized},
-                            {"special", token.special}});
-  const auto id_of = [&](std::string_view content) -> std::optional<int> {
-    for (const auto& token : model.added_tokens)
-      if (token.content == content) return token.id;
-    return std::nullopt;
-  };
-  if (const auto bos = id_of("<s>"), eos = id_of("</s>"); bos && eos)
-    processor = {{"type", "RobertaProcessing"},
-                 {"cls", json::array({"<s>", *bos})},
-                 {"sep", json::array({"</s>", *eos})},
-                 {"trim_offsets", true},
-                 {"add_prefix_space", model.add_prefix_space}};
-  const json byte_level = {
-      {"type", "ByteLevel"}, {"add_prefix_space", model.add_prefix_space}, {"trim_offsets", true}, {"use_regex", true}};
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", added_tokens},
-          {"normalizer", model.nfc ? json{{"type", "NFC"}} : json()},
-          {"pre_tokenizer", byte_level},
-          {"post_processor", processor},
-          {"decoder", byte_level},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", model.unk_token.empty() ? json() : json(model.unk_token)},
-            {"continuing_subword_prefix", ""},
-            {"end_of_word_suffix", ""},
-            {"fuse_unk", model.fuse_unk},
-            {"byte_fallback", false},
-            {"ignore_merges", model.ignore_merges},
-            {"vocab", vocabulary},
-            {"merges", merges}}}};
-}
+nlohmann::json to_json(const ByteBpeModel& model);
 
 }  // namespace neural_attention::text
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/text/tokenizers/impl/byte_bpe_files.hpp"
+#endif

@@ -2,7 +2,6 @@
 // not the translation model's; this file ties pieces to rows of the embedding.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -10,7 +9,6 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
@@ -23,22 +21,10 @@ class MarianVocabulary {
   /// `pieces[i]` gets id i. Throws FileError, naming `path`, where a piece occurs twice or a special one is missing.
   MarianVocabulary(std::vector<std::string> pieces, const std::string& path)
       : MarianVocabulary(PieceTable{std::move(pieces), {}}, path) {}
-  MarianVocabulary(PieceTable table, const std::string& path) : table_(std::move(table)) {
-    ids_.reserve(table_.pieces.size());
-    for (int id = 0; id < size(); ++id) {
-      const auto& piece = table_.pieces[static_cast<std::size_t>(id)];
-      if (has_piece(id) && !ids_.emplace(piece, id).second)
-        throw FileError(path, "piece " + in_quotes(piece) + " occurs more than once");
-    }
-    eos_id_ = special(eos, path);
-    unk_id_ = special(unk, path);
-    pad_id_ = special(pad, path);
-  }
+  MarianVocabulary(PieceTable table, const std::string& path);
 
   /// Reads vocab.json. Throws FileError where it is no object of integers, or a piece or an id occurs twice.
-  static MarianVocabulary load(const std::string& path) {
-    return MarianVocabulary(pieces_by_id(io::read_json(path), path), path);
-  }
+  static MarianVocabulary load(const std::string& path);
 
   /// Writes vocab.json in the order of the ids, ASCII only as HF does, all or nothing.
   void save(const std::string& path) const { write_vocabulary(table_, path); }
@@ -52,24 +38,13 @@ class MarianVocabulary {
   bool is_special(int id) const { return id == eos_id_ || id == unk_id_ || id == pad_id_; }
 
   /// The id of `piece`, that of `<unk>` where it has none.
-  int id(const std::string& piece) const {
-    const auto found = ids_.find(piece);
-    return found == ids_.end() ? unk_id_ : found->second;
-  }
+  int id(const std::string& piece) const;
 
   /// The piece with this id. Throws ConfigError where it has none.
-  const std::string& piece(int id) const {
-    if (!has_piece(id))
-      throw ConfigError("token id " + std::to_string(id) + " is not in the vocabulary of " + std::to_string(size()));
-    return table_.pieces[static_cast<std::size_t>(id)];
-  }
+  const std::string& piece(int id) const;
 
  private:
-  int special(std::string_view piece, const std::string& path) const {
-    const auto found = ids_.find(std::string(piece));
-    if (found == ids_.end()) throw FileError(path, "lacks the special piece " + std::string(piece));
-    return found->second;
-  }
+  int special(std::string_view piece, const std::string& path) const;
 
   PieceTable table_;
   std::unordered_map<std::string, int> ids_;
@@ -77,3 +52,7 @@ class MarianVocabulary {
 };
 
 }  // namespace neural_attention::text
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/text/tokenizers/impl/marian_vocabulary.hpp"
+#endif

@@ -1,12 +1,20 @@
 // The body of bar_chart (declared in svg_chart.hpp): groups of bars on a zero line, whiskers, values above the bars.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/compiled.hpp"
 #include "neural_attention/report/svg_chart.hpp"
 
 namespace neural_attention::report {
 
-inline std::string bar_chart(const ChartOptions& options, std::span<const std::string> categories,
-                             std::span<const BarSeries> series) {
+NEURAL_ATTENTION_INLINE std::string bar_chart(const ChartOptions& options, std::span<const std::string> categories,
+                                              std::span<const BarSeries> series) {
   using namespace detail;
   check_size(options);
   if (options.log_y) throw ConfigError("a bar chart cannot have a logarithmic axis, its bars start at zero");

@@ -2,9 +2,20 @@
 // collide.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/compiled.hpp"
 #include "neural_attention/report/svg_chart.hpp"
 
 namespace neural_attention::report {
+
 namespace detail {
 
 inline bool drawable(const ChartOptions& options, double x, double y) {
@@ -117,7 +128,7 @@ inline void spread(std::vector<EndLabel>& labels, double gap, double top, double
 
 }  // namespace detail
 
-inline std::string line_chart(const ChartOptions& options, std::span<const Series> series) {
+NEURAL_ATTENTION_INLINE std::string line_chart(const ChartOptions& options, std::span<const Series> series) {
   using namespace detail;
   check_size(options);
   Range xs, ys;

@@ -1,0 +1,10 @@
+// Compiles metrics and charts once, for programs that link neural_attention::compiled.
+#include "neural_attention/metrics/impl/bleu.hpp"
+#include "neural_attention/metrics/impl/chrf.hpp"
+#include "neural_attention/metrics/impl/significance.hpp"
+#include "neural_attention/metrics/impl/tokenizers.hpp"
+#include "neural_attention/report/impl/attention_svg.hpp"
+#include "neural_attention/report/impl/bar_chart.hpp"
+#include "neural_attention/report/impl/line_chart.hpp"
+#include "neural_attention/report/impl/svg.hpp"
+#include "neural_attention/report/impl/svg_chart.hpp"

@@ -1,0 +1,50 @@
+// What the config.json files of all models have in common, declared; io/model_config_json.hpp has the definitions, for
+// configs of other models. A Config lists its keys (knobs); keys that Hugging Face does not know stand with the
+// projectors in the object "neural_attention", which it ignores. ConfigKeys<Config> knows the rest:
+//   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
+//   derived(config)                 keys that follow from others
+//   of_a_new_model(config)          further keys of a model that was not read from a file
+//   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here
+//   hugging_face_defaults(pre_norm) the config whose values Hugging Face takes for keys that a file lacks
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "neural_attention/io/staged_files.hpp"
+
+namespace neural_attention::io {
+
+template <class Config>
+struct ConfigKeys;
+
+/// What a config.json says that its model is.
+struct ModelKind {
+  const char* model_type;
+  const char* architecture;
+};
+
+/// The content of a config.json. What a loaded one said beyond our keys comes first and unchanged; what it left out
+/// stays left out.
+template <class Config>
+requires requires { ConfigKeys<Config>::post_norm; }
+nlohmann::ordered_json to_json(const Config& config);
+
+/// Reads a config.json's content; `path` names it in errors. Keys that the file lacks keep the value of `config`, so a
+/// file may hold a few sizes only. Throws FileError for a value of the wrong type or one that is not supported.
+template <class Config>
+Config model_config(const nlohmann::json& json, const std::string& path, Config config);
+
+/// The config.json of a model directory.
+template <class Config>
+Config load_config(const std::string& path);
+
+namespace detail {
+
+/// config.json; `dtype` is that of the tensors beside it.
+template <class Config>
+void stage_config(StagedFiles& files, const Config& config, const char* dtype);
+
+}  // namespace detail
+
+}  // namespace neural_attention::io

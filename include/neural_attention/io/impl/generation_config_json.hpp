@@ -1,0 +1,174 @@
+// Definitions of what io/generation_config_json.hpp declares.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/decode/generation_config.hpp"
+#include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/json_file.hpp"
+
+namespace neural_attention::io {
+
+namespace detail {
+
+/// Settings of generate() that change results and are not supported. What a value leaves as it is does not count.
+inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::json& json) {
+  using enum UnsupportedSetting::Matters;
+  std::vector<UnsupportedSetting> found;
+  const auto given = [&](const char* key) -> const nlohmann::json* {
+    const auto at = json.find(key);
+    return at == json.end() || at->is_null() ? nullptr : &*at;
+  };
+  const auto note = [&](UnsupportedSetting::Matters when, const char* key, const std::string& supported) {
+    found.push_back({when, in_quotes(key) + " is " + describe_json(*given(key)) + "; supported is " + supported});
+  };
+  // Numbers that change nothing in a range, which may be a single one.
+  const auto neutral = [&](UnsupportedSetting::Matters when, const char* key, const char* supported, auto&& changes) {
+    const auto* const value = given(key);
+    if (value && (!value->is_number() || changes(value->template get<double>()))) note(when, key, supported);
+  };
+  const auto not_one = [](double x) { return x != 1.0; };
+  const auto positive = [](double x) { return x > 0.0; };
+  const auto inside = [](double x) { return x > 0.0 && x < 1.0; };
+  for (const char* key : {"repetition_penalty", "encoder_repetition_penalty", "guidance_scale"})
+    neutral(Always, key, "1", not_one);
+  neutral(Always, "encoder_no_repeat_ngram_size", "0", positive);
+  neutral(Beams, "num_beam_groups", "1", [](double x) { return x > 1.0; });
+  neutral(Contrastive, "penalty_alpha", "0", positive);
+  neutral(Sampling, "typical_p", "1", [](double x) { return x < 1.0; });
+  for (const char* key : {"epsilon_cutoff", "eta_cutoff"}) neutral(Sampling, key, "0", inside);
+  for (const char* key : {"force_words_ids", "constraints", "exponential_decay_length_penalty", "forced_decoder_ids",
+                          "sequence_bias", "max_time", "stop_strings", "watermarking_config"})
+    if (given(key)) note(Always, key, "null");
+  if (given("top_h")) note(Sampling, "top_h", "null");
+  if (given("dola_layers")) note(OneBeam, "dola_layers", "null");
+  if (const auto* const value = given("token_healing"); value && *value != false)
+    note(Always, "token_healing", "false");
+  if (const auto* const value = given("cache_implementation"); value && *value == "quantized")
+    note(Always, "cache_implementation", "one that does not round");
+  return found;
+}
+
+/// Keeps `value` where the key is missing or null. A list of one token is as good as the token; further tokens go to
+/// `more`, once each, where that is not null.
+inline void read_token(const nlohmann::json& json, const char* key, int& value, const std::string& path,
+                       std::vector<int>* more = nullptr) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_array()) {
+    value = get_or<int>(json, key, value, path);
+    return;
+  }
+  const auto tokens = get<std::vector<int>>(json, key, path);
+  if (tokens.empty()) throw FileError(path, in_quotes(key) + " is an empty list");
+  if (tokens.size() > 1 && !more)
+    throw FileError(
+        path, in_quotes(key) + " is a list of " + std::to_string(tokens.size()) + " tokens; supported is one token");
+  value = tokens.front();
+  if (!more) return;
+  more->clear();
+  for (const int token : tokens)
+    if (token != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
+}
+
+/// Keeps `value` where the key is missing or null. "New" tokens are those behind the start token.
+inline void read_new_tokens(const nlohmann::json& json, const char* key, int& value, const std::string& path) {
+  const int tokens = get_or<int>(json, key, -1, path);
+  if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
+}
+
+/// As a file has it: false, true or "never". Keeps `value` where the key is missing or null.
+inline void read_early_stopping(const nlohmann::json& json, const char* key, EarlyStopping& value,
+                                const std::string& path) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return;
+  if (found->is_boolean())
+    value = found->get<bool>() ? EarlyStopping::Always : EarlyStopping::Heuristic;
+  else if (found->is_string() && found->get<std::string>() == "never")
+    value = EarlyStopping::Never;
+  else
+    throw FileError(path, std::string(key) + " must be true, false or \"never\"");
+}
+
+inline nlohmann::ordered_json in_json(EarlyStopping value) {
+  if (value == EarlyStopping::Never) return "never";
+  return value == EarlyStopping::Always;
+}
+
+/// What to_json does not write itself, as text.
+inline std::string other_generation_keys(nlohmann::json json) {
+  GenerationConfig::knobs([&](const Knob& knob) {
+    if (knob.in_file) json.erase(knob.name);
+  });
+  for (const char* key : {"max_new_tokens", "min_new_tokens"}) json.erase(key);
+  return json.empty() ? std::string() : json.dump();
+}
+
+NEURAL_ATTENTION_INLINE nlohmann::ordered_json all_generation_keys(const GenerationConfig& config) {
+  nlohmann::ordered_json json;
+  GenerationConfig::knobs(
+      [&]<class T>(const Knob& knob, const T& value) {
+        if (!knob.in_file) return;
+        if constexpr (std::is_same_v<T, EarlyStopping>)
+          json[knob.name] = in_json(value);
+        else
+          json[knob.name] = value;
+      },
+      config);
+  if (!config.further_eos_token_ids.empty()) {
+    json["eos_token_id"] = std::vector<int>{config.eos_token_id};
+    for (const int token : config.further_eos_token_ids) json["eos_token_id"].push_back(token);
+  }
+  return json;
+}
+
+}  // namespace detail
+
+NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json& json, const std::string& path,
+                                                           GenerationConfig config) {
+  if (!json.is_object()) throw FileError(path, "must hold a JSON object");
+  GenerationConfig::knobs(
+      [&]<class T>(const Knob& knob, T& value) {
+        if (!knob.in_file) return;
+        if constexpr (std::is_same_v<T, EarlyStopping>) {
+          detail::read_early_stopping(json, knob.name, value, path);
+        } else if constexpr (std::is_same_v<T, int>) {
+          const bool several = static_cast<void*>(&value) == &config.eos_token_id;
+          if (knob.token)
+            detail::read_token(json, knob.name, value, path, several ? &config.further_eos_token_ids : nullptr);
+          else
+            value = get_or<int>(json, knob.name, value, path);
+        } else {
+          value = get_or<T>(json, knob.name, value, path);
+        }
+      },
+      config);
+  detail::read_new_tokens(json, "max_new_tokens", config.max_length, path);
+  detail::read_new_tokens(json, "min_new_tokens", config.min_length, path);
+  config.unsupported = detail::unsupported_generation(json);
+  config.other_keys = detail::other_generation_keys(json);
+  config.file = path;
+  return config;
+}
+
+NEURAL_ATTENTION_INLINE void check_generation(const GenerationConfig& how, const GenerationConfig& read) {
+  const auto fault = how.fault();
+  if (!fault.empty() && !read.file.empty() && fault == read.fault()) throw FileError(read.file, fault);
+  how.validate();
+}
+
+NEURAL_ATTENTION_INLINE nlohmann::ordered_json to_json(const GenerationConfig& config) {
+  const auto others = parse_json(config.other_keys.empty() ? "{}" : config.other_keys, "other_keys of a config");
+  nlohmann::ordered_json json;
+  for (const auto& [key, value] : others.items()) json[key] = value;
+  const auto all = detail::all_generation_keys(config), usual = detail::all_generation_keys({});
+  for (const auto& [key, value] : all.items())
+    if (key == "max_length" || value != usual.at(key)) json[key] = value;
+  return json;
+}
+
+}  // namespace neural_attention::io

@@ -1,0 +1,30 @@
+// Definitions of what io/model_directory.hpp declares.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/load_model.hpp"
+#include "neural_attention/io/model_directory.hpp"
+
+namespace neural_attention::io {
+
+NEURAL_ATTENTION_INLINE GenerationConfig load_generation_config(const std::string& directory,
+                                                                const MarianConfig& config) {
+  const auto path = (std::filesystem::path(directory) / "generation_config.json").string();
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) return generation_config(read_json(path), path);
+  const auto model_path = (std::filesystem::path(directory) / "config.json").string();
+  const auto json = read_json(model_path);
+  auto how = generation_config(json, model_path, generation_defaults(config));
+  if (get_or<bool>(json, "force_bos_token_to_be_generated", false, model_path) && how.forced_bos_token_id < 0)
+    how.forced_bos_token_id = get_or<int>(json, "bos_token_id", config.eos_token_id, model_path);
+  how.other_keys.clear();  // those of the model
+  return how;
+}
+
+}  // namespace neural_attention::io

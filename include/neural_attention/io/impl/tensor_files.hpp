@@ -1,0 +1,70 @@
+// Definitions of what io/tensor_files.hpp declares.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/safetensors.hpp"
+#include "neural_attention/io/tensor_files.hpp"
+
+namespace neural_attention::io {
+
+NEURAL_ATTENTION_INLINE TensorFiles TensorFiles::in_directory(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  if (std::filesystem::exists(directory / model_file, ignored)) return TensorFiles(directory / model_file);
+  if (std::filesystem::exists(directory / model_index_file, ignored)) return TensorFiles(directory, model_index_file);
+  const bool pickled = std::filesystem::exists(directory / "pytorch_model.bin", ignored) ||
+                       std::filesystem::exists(directory / "pytorch_model.bin.index.json", ignored);
+  throw FileError((directory / model_file).string(),
+                  pickled ? "does not exist; make it of pytorch_model.bin with convert_pytorch_model.py"
+                          : "does not exist, and neither does " + std::string(model_index_file));
+}
+
+NEURAL_ATTENTION_INLINE const TensorInfo* TensorFiles::find(std::string_view name) const {
+  const auto found = places_.find(name);
+  return found == places_.end() ? nullptr : found->second.tensor;
+}
+
+NEURAL_ATTENTION_INLINE TensorFiles::TensorFiles(const std::filesystem::path& directory, std::string_view index)
+    : path_(directory / index) {
+  const auto json = read_json(path_);
+  const auto fault = [&](const std::string& what) { throw FileError(path_.string(), what); };
+  if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
+    fault("must hold an object with the object weight_map");
+  constexpr std::size_t longest_name = 255;
+  std::map<std::string, std::set<std::string>> shards;
+  for (const auto& [name, shard] : json.at("weight_map").items()) {
+    if (!shard.is_string()) fault("weight_map names no file for the tensor " + detail::in_quotes(name));
+    const auto file = shard.get<std::string>();
+    const bool plain = in_quotes(file, longest_name) == '"' + file + '"';  // neither long nor with control characters
+    if (file.empty() || !plain || std::filesystem::path(file).filename() != file || file == "." || file == "..")
+      fault("weight_map names " + detail::in_quotes(file) + ", which is not a file of the directory itself");
+    shards[file].insert(name);
+  }
+  if (shards.empty()) fault("weight_map is empty");
+  for (const auto& [file, names] : shards) {
+    SafetensorsFile shard(directory / file);
+    for (const auto& name : names)
+      if (!shard.find(name))
+        fault("weight_map says that " + file + " holds " + detail::in_quotes(name) + ", but it does not");
+    for (const auto& tensor : shard.tensors())
+      if (!names.contains(tensor.name))
+        fault("the shard " + file + " holds " + detail::in_quotes(tensor.name) +
+              ", which weight_map does not name for it");
+    add(std::move(shard));
+  }
+}
+
+NEURAL_ATTENTION_INLINE void TensorFiles::add(SafetensorsFile file) {
+  files_.push_back(std::move(file));  // a file's tensors stay where they are when it moves
+  for (const auto& tensor : files_.back().tensors()) places_[tensor.name] = {files_.size() - 1, &tensor};
+}
+
+}  // namespace neural_attention::io
