@@ -11,6 +11,7 @@
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
 #include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/text/services/mask_filler.hpp"
 
 namespace examples {

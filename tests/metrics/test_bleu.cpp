@@ -21,6 +21,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/significance.hpp"
 #include "neural_attention/metrics/tokenizers.hpp"

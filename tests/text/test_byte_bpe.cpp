@@ -22,6 +22,8 @@
 
 #include "golden_file.hpp"
 #include "golden_hash.hpp"
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/masking.hpp"
 #include "neural_attention/text/tokenizers/byte_bpe.hpp"

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <vector>
 
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/load_corpus.hpp"
 #include "scratch.hpp"
