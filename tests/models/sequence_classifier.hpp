@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/io/model_config_json.hpp"
 #include "neural_attention/io/roberta_config_json.hpp"
 #include "neural_attention/models/roberta.hpp"
 #include "neural_attention/nn/cross_entropy.hpp"
