@@ -42,7 +42,7 @@ if(NOT read_files MATCHES "neural_attention[.]hpp")
 endif()
 # nlohmann's forward declarations and what names their namespace may be read.
 string(REGEX REPLACE "[^ ]*/nlohmann/(json_fwd|detail/abi_macros)[.]hpp" "" read_files "${read_files}")
-foreach(package IN ITEMS "/Eigen/" "/nlohmann/" "sentencepiece[a-z_]*[.]h" "/zlib[.]h" "/pcre2[.]h")
+foreach(package IN ITEMS "/Eigen/" "/nlohmann/" "/sentencepiece_[a-z]+[.]h" "/zlib[.]h" "/pcre2[.]h")
   if(read_files MATCHES "[^ ]*${package}[^ ]*")
     message(FATAL_ERROR "${SOURCE} includes ${CMAKE_MATCH_0}")
   endif()
