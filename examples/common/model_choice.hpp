@@ -130,7 +130,7 @@ void require_same_model(const ModelOptions& options, const typename Family::Conf
   const auto described = described_config<Family>(options, stored);
   const auto differs = [&](const std::string& name, const std::string& before, const std::string& now) {
     throw na::ConfigError(checkpoint + " was made with " + name + " " + before + ", not " + now +
-                          ": a run is resumed as it was begun");
+                          ": a run must be resumed with its own settings");
   };
   const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
     if (before.type != now.type) differs("a " + std::string(role) + " projector of the type", before.type, now.type);

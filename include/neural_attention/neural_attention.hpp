@@ -1,6 +1,6 @@
-// NeuralAttention: transformers whose query, key, value and output projections are small neural networks.
-// This header brings the core on the CPU. Components that need other libraries are included by name: io/…, trainer/…,
-// text/….
+// NeuralAttention: transformers whose query, key, value and output projections are small neural networks. This header
+// includes the component `core` with the CPU backend. Headers of the other components are included by name: io/…,
+// trainer/…, text/….
 #pragma once
 
 // clang-format off

@@ -1,5 +1,5 @@
-// The paper's models and their training steps. neural_attention::compiled holds their code: a program that uses them
-// does not compile it again.
+// The paper's models and their training steps. neural_attention::compiled holds their code, so programs that use them
+// do not compile it again.
 #pragma once
 
 #include "neural_attention/models/paper.hpp"

@@ -236,18 +236,18 @@ const GenerationConfig two_beams = [] {
 // An end ranked behind the first num_beams candidates is dropped, and the live beams stay num_beams.
 BOOST_AUTO_TEST_CASE(ends_count_only_among_the_first) {
   BeamSearch search(two_beams);
-  std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-3.0, 0, eos}, {-4.0, 0, 7}};
-  search.advance(step);
+  std::vector<BeamCandidate> candidates = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-3.0, 0, eos}, {-4.0, 0, 7}};
+  search.advance(candidates);
   BOOST_TEST_REQUIRE(search.beams().size() == 2u);
   BOOST_TEST((search.beams()[0].history == Ids{9, 5}));
   BOOST_TEST((search.beams()[1].history == Ids{9, 6}));
-  step = {{-2.5, 0, eos}, {-2.6, 1, 4}, {-2.7, 1, eos}, {-2.8, 0, 4}, {-9.0, 0, 8}};
-  search.advance(step);
+  candidates = {{-2.5, 0, eos}, {-2.6, 1, 4}, {-2.7, 1, eos}, {-2.8, 0, 4}, {-9.0, 0, 8}};
+  search.advance(candidates);
   BOOST_TEST_REQUIRE(search.beams().size() == 2u);
   BOOST_TEST(search.beams()[0].parent == 1);
   BOOST_TEST(search.beams()[1].parent == 0);
-  step.clear();  // the rules leave nothing: the live beams end as they are
-  search.advance(step);
+  candidates.clear();  // the rules leave nothing: the live beams end as they are
+  search.advance(candidates);
   const auto results = search.results(2);
   BOOST_TEST_REQUIRE(results.size() == 2u);
   BOOST_TEST((results[0] == Hypothesis{{5}, -2.5 / 2, eos}));
@@ -259,11 +259,11 @@ BOOST_AUTO_TEST_CASE(at_the_limit_the_first_end) {
   auto how = two_beams;
   how.max_length = 3;
   BeamSearch search(how);
-  std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-4.0, 0, 7}};
-  search.advance(step);
+  std::vector<BeamCandidate> candidates = {{-1.0, 0, 5}, {-2.0, 0, 6}, {-4.0, 0, 7}};
+  search.advance(candidates);
   BOOST_TEST(!search.done());
-  step = {{-2.5, 0, 3}, {-2.6, 1, eos}, {-2.7, 1, 4}, {-2.8, 0, 4}};
-  search.advance(step);
+  candidates = {{-2.5, 0, 3}, {-2.6, 1, eos}, {-2.7, 1, 4}, {-2.8, 0, 4}};
+  search.advance(candidates);
   BOOST_TEST(search.done());
   const auto results = search.results(2);
   BOOST_TEST_REQUIRE(results.size() == 2u);
@@ -273,12 +273,12 @@ BOOST_AUTO_TEST_CASE(at_the_limit_the_first_end) {
 
 BOOST_AUTO_TEST_CASE(of_equal_candidates_the_earlier_beam_and_the_smaller_token_come_first) {
   BeamSearch search(two_beams);
-  std::vector<BeamCandidate> step = {{-1.0, 0, 8}, {-1.0, 0, 3}, {-1.0, 0, 5}};
-  search.advance(step);
+  std::vector<BeamCandidate> candidates = {{-1.0, 0, 8}, {-1.0, 0, 3}, {-1.0, 0, 5}};
+  search.advance(candidates);
   BOOST_TEST((search.beams()[0].history == Ids{9, 3}));
   BOOST_TEST((search.beams()[1].history == Ids{9, 5}));
-  step = {{-2.0, 1, 2}, {-2.0, 0, 4}, {-2.0, 1, 1}};
-  search.advance(step);
+  candidates = {{-2.0, 1, 2}, {-2.0, 0, 4}, {-2.0, 1, 1}};
+  search.advance(candidates);
   BOOST_TEST((search.beams()[0].history == Ids{9, 3, 4}));
   BOOST_TEST((search.beams()[1].history == Ids{9, 5, 1}));
 }
@@ -313,10 +313,10 @@ BOOST_AUTO_TEST_CASE(is_settled_when_its_config_says_so) {
 
 BOOST_AUTO_TEST_CASE(without_successors_ends_as_it_is) {
   BeamSearch search(two_beams);
-  std::vector<BeamCandidate> step = {{-1.0, 0, 5}, {-2.0, 0, 6}};
-  search.advance(step);
-  step.clear();
-  search.advance(step);
+  std::vector<BeamCandidate> candidates = {{-1.0, 0, 5}, {-2.0, 0, 6}};
+  search.advance(candidates);
+  candidates.clear();
+  search.advance(candidates);
   BOOST_TEST(search.done());
   BOOST_TEST(search.beams().empty());
   const auto results = search.results(2);

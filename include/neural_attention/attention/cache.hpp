@@ -1,6 +1,7 @@
-// The keys and values that one attention of a decoder keeps between steps, seen as one matrix a live row of the batch.
-// MemoryCache: those of the encoder's output, which rows may share. KeyValueCache: those of the tokens so far, which
-// grow; a row that goes on alone keeps its place, and only further children of one row copy what it holds.
+// The keys and values that one attention of a decoder keeps between rounds, seen as one matrix for each live row of the
+// batch. MemoryCache holds the keys and values of the encoder's output, which rows may share. KeyValueCache holds those
+// of the tokens so far and grows; a row that goes on alone keeps its place, and only further children of one row copy
+// its content.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +36,7 @@ class KeyValueMemory {
   Rows<B> keys_, values_;
 };
 
-/// Copies that are gathered to be made at once.
+/// Collects copies, to make them all at once.
 template <class B>
 class PendingCopies {
  public:
@@ -43,7 +44,7 @@ class PendingCopies {
     from_.push_back(x);
     to_.push_back(y);
   }
-  /// Makes all that were added, and forgets them.
+  /// Makes all copies that were added, and forgets them.
   void run(B& backend) {
     backend(ops::CopyPairs<B>{.x = from_, .y = to_});
     from_.clear();
@@ -54,7 +55,7 @@ class PendingCopies {
   std::vector<Rows<B>> from_, to_;
 };
 
-/// What a row of the batch attends to: the first lengths[i] rows of keys[i] and values[i].
+/// What each row of the batch attends to: the first lengths[i] rows of keys[i] and values[i].
 template <class B>
 struct KeyValueViews {
   std::vector<Rows<B>> keys, values;
@@ -117,11 +118,11 @@ class MemoryCache {
   KeyValueViews<B> views_, next_, of_tokens_;
 };
 
-/// Keys and values of the tokens so far. It has room for `slots` rows at once and begins with `rows` empty ones.
+/// Keys and values of the tokens so far. It has room for `slots` rows at once, and begins with `rows` empty ones.
 template <class B>
 class KeyValueCache {
  public:
-  /// At most `limit` tokens follow; memory for them is taken as they come.
+  /// At most `limit` tokens follow; memory for them is allocated as they come.
   KeyValueCache(B& backend, int rows, int slots, int limit, int width)
       : slots_(slots),
         limit_(std::max(limit, 1)),
@@ -161,7 +162,7 @@ class KeyValueCache {
     copies_.run(backend);
   }
 
-  /// Row i becomes what row parents[i] was; rows that are no one's parent leave. At most `slots` rows.
+  /// Row i continues row parents[i]; rows without children leave. At most `slots` rows.
   void reorder(B& backend, std::span<const int> parents) {
     assert(std::ssize(parents) <= slots_);
     constexpr int none = -1;

@@ -1,5 +1,5 @@
-// A packed batch for a masked language model on the host: sequences in which some tokens are masked, and which tokens
-// stood there. No padding.
+// A packed batch for a masked language model on the host: sequences with some masked tokens, and the original tokens.
+// No padding.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ class MaskedBatch : public EncoderBatch {
     labels.clear();
   }
 
-  /// A sequence as the model sees it; places[i], in rising order, was `originals[i]` before it was masked.
+  /// A sequence as the model sees it; places[i], in ascending order, held `originals[i]` before masking.
   void push(std::span<const int> ids, std::span<const int> places, std::span<const int> originals) {
     const int first = tokens.total();
     for (const int place : places) masked_rows.push_back(first + place);

@@ -39,7 +39,7 @@ concept HasLabels = requires(const Batch& batch) {
   { batch.labels.size() } -> std::convertible_to<std::size_t>;
 };
 
-/// Sums of the loss over a batch, label-smoothed and not, without gradients. Throws ShapeError where the batch does not
+/// Sums of the loss over a batch, label-smoothed and not, without gradients. Throws ShapeError if the batch does not
 /// fit.
 template <class M, class Batch>
 concept HasLoss = requires(const M m, const Pass<typename M::Backend>& pass, const Batch& batch,
@@ -56,7 +56,7 @@ concept HasLossAndGradient = requires(M m, const Pass<typename M::Backend>& pass
 };
 
 /// A model that a TrainingStep can train on such batches. It may have check_targets(batch), which throws ConfigError
-/// where a batch would teach it what it is never asked.
+/// if a batch would teach it what it is never asked.
 template <class M, class Batch>
 concept Trainable =
     HasModelTypes<M> && HasParameters<M> && HasLabels<Batch> && HasLoss<M, Batch> && HasLossAndGradient<M, Batch>;
@@ -129,7 +129,7 @@ concept HasDecodingTypes = requires {
   typename M::DecoderState;
 };
 
-/// check_prompts throws ShapeError where prompts do not fit; histories gives the tokens that each result begins with,
+/// check_prompts throws ShapeError if prompts do not fit; histories gives the tokens that each result begins with,
 /// where `start` begins those whose prompts are something else.
 template <class M>
 concept HasHistories = requires(const M m, const typename M::Prompts& prompts, int start) {
@@ -201,7 +201,7 @@ struct CheckDecodable {
   static_assert(HasCacheBytes<M>, "a decodable model needs std::int64_t cache_bytes() const");
 };
 
-/// logits [masked tokens, vocabulary] of a batch on the scratch stack. Throws ShapeError where the batch does not fit.
+/// logits [masked tokens, vocabulary] of a batch on the scratch stack. Throws ShapeError if the batch does not fit.
 template <class M>
 concept HasMaskedLogits = requires(const M m, const Pass<typename M::Backend>& pass, const MaskedBatch& batch,
                                    typename M::Saved& saved) {

@@ -35,7 +35,7 @@ class PackedTokens {
 
   const Place& place() const { return place_; }
   void begin_at(const Place& place) { place_ = place; }
-  /// Begins where `before` ends: both are parts of one optimizer step.
+  /// Begins where `before` ends, if both are parts of one optimizer step.
   void follow(const PackedTokens& before) {
     place_ = {before.place_.first_row + before.total(), before.place_.first_sequence + before.offsets_.sequences()};
   }

@@ -11,7 +11,7 @@ namespace neural_attention {
 /// Source sentences, the decoder's input (labels shifted right behind the start token), and the labels.
 class TranslationBatch {
  public:
-  /// `decoder_start` is what decoding starts with: Marian's pad_token_id.
+  /// `decoder_start` is the first token in decoding: Marian's pad_token_id.
   explicit TranslationBatch(int decoder_start) : decoder_start_(decoder_start) {}
 
   void clear() {
@@ -38,7 +38,7 @@ class TranslationBatch {
     prefixes.push(prefix);
   }
   int sentences() const { return source.offsets().sequences(); }
-  /// What the speed of training is measured in: target tokens.
+  /// The unit of training speed: target tokens.
   long counted_tokens() const { return static_cast<long>(labels.size()); }
 
   /// Makes this batch the continuation of `before` in one optimizer step.

@@ -1,5 +1,5 @@
 // Beam search for one sentence, as Hugging Face 5.24 defines it: the live beams, the best finished results, and what is
-// done with the candidates of a step. It knows no model; a history is a prompt, often a start token
+// done with the candidates of a round. It knows no model; a history is a prompt, often a start token
 // alone, and what followed. A result of n tokens, the prompt not counted and the end counted, scores Σ log p /
 // n^length_penalty.
 #pragma once
@@ -35,17 +35,16 @@ class FinishedBeams {
     if (results_.size() > capacity_) results_.pop_back();
   }
 
-  /// Whether nothing that is still alive is worth waiting for: the likeliest live beam has `log_probability` and
-  /// `length` tokens.
+  /// Whether waiting for the live beams is pointless: the likeliest has `log_probability` and `length` tokens.
   bool settled(double log_probability, int length) const {
     if (!full()) return false;
     if (early_stopping_ == EarlyStopping::Always) return true;
-    // Where length helps, the best that a beam can become is as long as can be without losing probability.
+    // If length helps, a beam does best by growing as long as possible without losing probability.
     const bool longest = early_stopping_ == EarlyStopping::Never && length_penalty_ > 0.0;
     return results_.back().score >= scored(log_probability, longest ? longest_ : length);
   }
 
-  /// The `count` best, or all where there are fewer; of equals the one that was finished first.
+  /// The `count` best, or all if there are fewer; among equal results, the one that finished first.
   std::vector<Hypothesis> best(int count) const {
     const auto found = std::min(results_.size(), static_cast<std::size_t>(count));
     return {results_.begin(), results_.begin() + static_cast<std::ptrdiff_t>(found)};
@@ -64,7 +63,7 @@ class FinishedBeams {
   std::vector<Hypothesis> results_;  // the best first
 };
 
-/// A beam that could be: a live one and a token behind it, with the log-probability of the whole.
+/// A possible beam: a live one and the token after it, with the log-probability of the whole.
 struct BeamCandidate {
   double log_probability;
   int beam;
@@ -76,7 +75,7 @@ class BeamSearch {
   struct Beam {
     std::vector<int> history;
     double log_probability;
-    int parent;  ///< the beam that it was before the last step
+    int parent;  ///< the beam that it was before the last round
   };
 
   /// `how` is resolved: it has the ids of a model. It must outlive the search.
@@ -87,7 +86,7 @@ class BeamSearch {
         width_(static_cast<std::size_t>(how.num_beams)),
         prompt_(prompt.size()),
         finished_(how, static_cast<int>(prompt.size())) {
-    // All beams begin alike; all but the first begin so unlikely that they live on only where it has too few
+    // All beams begin alike. All except the first begin so unlikely that they survive only if the first has too few
     // successors.
     constexpr double hopeless = -1e9;
     for (std::size_t b = 0; b < width_; ++b)
@@ -102,19 +101,19 @@ class BeamSearch {
   bool done() const { return done_; }
   /// Tokens of each live beam's history.
   int length() const { return static_cast<int>(beams_.front().history.size()); }
-  /// How many candidates a step looks at, so that width of them go on even where the likeliest ones all end; more need
-  /// not be offered, of one beam neither.
+  /// How many candidates a round looks at, so that `width` of them go on even if the likeliest ones all end. Callers
+  /// need not offer more, also not of one beam.
   static int wanted(const GenerationConfig& how) {
     return static_cast<int>(
         std::min(sizes::product(std::ssize(how.further_eos_token_ids) + 2, how.num_beams), sizes::most));
   }
 
-  /// One step: `candidates` are the likeliest successors of the live beams, in any order; they are left sorted. Of
-  /// equals the one of the earlier beam, then the smaller token, comes first. Without candidates the live beams end as
-  /// they are, and with max_length tokens all end.
+  /// One round: `candidates` are the likeliest successors of the live beams, in any order; sorts them. Among equal
+  /// candidates, the earlier beam comes first, then the smaller token. Without candidates, the live beams end as they
+  /// are, and with max_length tokens all end.
   void advance(std::vector<BeamCandidate>& candidates) {
     const auto count = std::min(candidates.size(), static_cast<std::size_t>(wanted(*how_)));
-    if (count == 0) {  // the rules leave nothing
+    if (count == 0) {  // the rules exclude all tokens
       for (const auto& beam : beams_) finished_.add(ids_of(beam.history), -1, beam.log_probability);
       end();
       return;

@@ -17,7 +17,7 @@
 
 namespace neural_attention {
 
-/// While it lives, the backend may keep what it makes of the weights of linear maps, which do not change.
+/// While it lives, the backend may keep packed copies of the weights of linear maps, which do not change.
 template <class B>
 class KeepWeights {
  public:
@@ -30,7 +30,7 @@ class KeepWeights {
   B& backend_;
 };
 
-/// Serves one thread at a time. Several generators may use one const model at once, each with a backend of its own.
+/// Serves one thread at a time. Several generators may share one const model, each with its own backend.
 template <class Model>
 class Generator {
   static_assert(sizeof(CheckDecodable<Model>));
@@ -44,8 +44,8 @@ class Generator {
 
   /// num_return_sequences results of each prompt, or fewer, but at least one, where the rules leave no more: those of a
   /// beam search with the best first, samples in the order of their draws. A result to which the rules leave no token
-  /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError where `how` makes no
-  /// sense, ShapeError where the prompts do not fit the model or are as long as results may be, and NumericError where
+  /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError if `how` makes no
+  /// sense, ShapeError if the prompts do not fit the model or are as long as results may be, and NumericError if
   /// the model's output is not finite.
   Results operator()(const Prompts& prompts, const GenerationConfig& how) {
     const auto config = resolved(how, model_->config());
@@ -69,7 +69,7 @@ class Generator {
     }
   }
 
-  /// Throws ConfigError where there are more rows and tokens than caches can count.
+  /// Throws ConfigError if there are more rows and tokens than caches can count.
   void check_rows(int sentences, const GenerationConfig& how) const {
     const int rows = how.num_beams > 1 ? how.num_beams : how.num_return_sequences;
     sizes::checked("decoding " + std::to_string(sentences) + (sentences == 1 ? " sentence" : " sentences together") +
@@ -108,7 +108,7 @@ class Generator {
 
     for (bool first = true; !live.empty(); first = false) {
       const ArenaScope scope(pass.scratch);
-      // At first all beams of a sentence are alike and share one row.
+      // At first, all beams of a sentence are alike and share one row.
       const auto rows_of = [&](const BeamSearch& beams) { return first ? 1 : beams.beams().size(); };
       Turn turn;
       for (const auto& [sentence, beams] : live) turn.add(rows.forced(beams.length()), beams.length(), how);
@@ -136,7 +136,7 @@ class Generator {
         const auto row_of = [&](std::size_t beam) { return first_row + std::min(beam, count - 1); };
         candidates.clear();
         for (std::size_t b = 0; b < beams.beams().size(); ++b) {
-          // At first the other beams are copies of the first, which rank behind all that it offers.
+          // At first, the other beams are copies of the first, and rank behind all that it offers.
           if (first && std::ssize(candidates) >= BeamSearch::wanted(how)) break;
           const double so_far = beams.beams()[b].log_probability;
           const auto beam = static_cast<int>(b);
@@ -210,7 +210,7 @@ class Generator {
         rows.rule_out();
         tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p, how.min_p}, uniforms)
                                : rows.likeliest(1);
-        // Nothing was chosen: the rules leave nothing, or a logit is NaN or +inf, for which this throws.
+        // Nothing was chosen: the rules exclude all tokens, or a logit is NaN or +inf, for which this throws.
         if (std::find(tokens.begin(), tokens.end(), -1) != tokens.end()) rows.log_sum_exp();
       }
 
@@ -237,7 +237,7 @@ class Generator {
     return results;
   }
 
-  /// In [0, 1), a function of its arguments.
+  /// A number in [0, 1) that depends only on the arguments.
   static double uniform(std::uint64_t seed, int sentence, int sample, int length) {
     static constexpr auto site = name_hash("sample");
     const RandomKey key{seed, static_cast<std::uint32_t>(length), site};

@@ -1,4 +1,4 @@
-// How a translation is searched for, under the names of Hugging Face's generation_config.json.
+// The settings of a search for translations, under the names of Hugging Face's generation_config.json.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace neural_attention {
 
-/// A setting of a file that changes results, is not supported, and matters for some searches only.
+/// A setting in a file that changes results, is not supported, and matters only for some searches.
 struct UnsupportedSetting {
   enum class Matters {
     Always,
@@ -62,9 +62,9 @@ struct GenerationConfig {
 
   std::string file = {};                             ///< where the settings were read; empty: nowhere
   std::vector<UnsupportedSetting> unsupported = {};  ///< of that file
-  std::string other_keys = {};  ///< what a file says beyond these, as a JSON object: written again when it is saved
+  std::string other_keys = {};  ///< a file's further keys, as a JSON object; saving writes them again
 
-  /// How --help of programs calls the flags of a search, and those of how tokens are drawn.
+  /// The groups of flags in --help: those of a search, and those of drawing tokens.
   static constexpr const char* search = "Search, as in generate(); what is not given: generation_config.json";
   static constexpr const char* sampling = "Sampling";
 
@@ -115,8 +115,8 @@ struct GenerationConfig {
 
   bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }
 
-  /// The first value that makes no sense or is not supported, as a sentence; empty where there is none. What the search
-  /// does not use is not judged.
+  /// The first value that makes no sense or is not supported, as a sentence; empty if there is none. Ignores settings
+  /// that the search does not use.
   std::string fault() const {
     if (auto fault = fault_of_ranges(); !fault.empty()) return fault;
     if (!do_sample && num_return_sequences > num_beams)
@@ -134,10 +134,10 @@ struct GenerationConfig {
     return {};
   }
 
-  /// Throws ConfigError for a fault, naming the file that the settings come from.
+  /// Throws ConfigError for a fault; the error names the file that the settings come from.
   void validate() const {
     if (const auto what = fault(); !what.empty())
-      throw ConfigError(file.empty() ? what : what + " (what was not given is as " + file + " says)");
+      throw ConfigError(file.empty() ? what : what + " (settings that were not given come from " + file + ")");
   }
 
  private:
@@ -182,8 +182,8 @@ struct GenerationConfig {
   }
 };
 
-/// What a model with this config is decoded with where no generation_config.json says otherwise: greedily, never pad,
-/// to the last position, where the sentence must end.
+/// How a model with this config decodes without a generation_config.json: greedily, never pad, up to the last position,
+/// where the sentence must end.
 template <class ModelConfig>
 GenerationConfig generation_defaults(const ModelConfig& model) {
   GenerationConfig how;
@@ -203,8 +203,8 @@ GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) 
   return how;
 }
 
-/// The same with its max_length cut to what the model has positions for, as a search takes it. Throws ConfigError where
-/// a value makes no sense or a token is outside the vocabulary.
+/// The same, with max_length limited to the model's positions, as a search needs it. Throws ConfigError if a value
+/// makes no sense or a token is outside the vocabulary.
 template <class ModelConfig>
 GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& model) {
   given.validate();

@@ -65,7 +65,7 @@ class LiveRows {
         .x = logits_, .rows = forbidden_rows_, .cols = forbidden_, .value = -std::numeric_limits<Scalar>::infinity()});
   }
 
-  /// log Σ exp of each row's logits. Throws NumericError where that is neither finite nor -inf.
+  /// log Σ exp of each row's logits. Throws NumericError if that is neither finite nor -inf.
   std::span<const double> log_sum_exp() {
     sums_.resize(size());
     pass_->backend(ops::LogSumExp<B>{.x = logits_, .sums = sums_});
@@ -85,14 +85,14 @@ class LiveRows {
   }
   std::span<const Scalar> likeliest_logits() const { return values_; }
 
-  /// A token of each row, drawn by one uniform number each; -1 as in B::sample.
+  /// A token of each row, drawn with one uniform number each; -1 as in ops::Sample.
   std::span<const int> sample(const SamplingShape& shape, std::span<const double> uniforms) {
     tokens_.resize(size());
     pass_->backend(ops::Sample<B>{.x = logits_, .how = shape, .uniforms = uniforms, .columns = tokens_});
     return tokens_;
   }
 
-  /// Row i becomes what row parents[i] was.
+  /// Row i continues row parents[i].
   void reorder(std::span<const int> parents) { state_.reorder(pass_->backend, parents); }
 
  private:

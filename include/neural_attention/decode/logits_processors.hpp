@@ -20,7 +20,7 @@ class LogitsProcessors {
       if (word.size() != 1 || !how.ends(word.front())) bad_words_.push_back(word);  // an end alone cannot be a bad word
   }
 
-  /// The one token that may follow a history of `length` tokens, with probability 1; -1: several may.
+  /// The only token that may follow a history of `length` tokens, with probability 1; -1 if several may.
   int forced(int length) const {
     if (length == how_->max_length - 1 && how_->forced_eos_token_id >= 0) return how_->forced_eos_token_id;
     return length == 1 ? how_->forced_bos_token_id : -1;
@@ -47,7 +47,7 @@ class LogitsProcessors {
   }
 
  private:
-  /// The last n-1 tokens may not be followed by what followed them before.
+  /// What followed the last n-1 tokens before may not follow them again.
   void forbid_repeated(std::span<const int> history, std::vector<int>& tokens) const {
     const int ngram = how_->no_repeat_ngram_size;
     if (ngram == 0 || std::ssize(history) < ngram) return;

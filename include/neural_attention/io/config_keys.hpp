@@ -18,14 +18,13 @@ namespace neural_attention::io {
 template <class Config>
 struct ConfigKeys;
 
-/// What a config.json says that its model is.
+/// The kind of model that a config.json names.
 struct ModelKind {
   const char* model_type;
   const char* architecture;
 };
 
-/// The content of a config.json. What a loaded one said beyond our keys comes first and unchanged; what it left out
-/// stays left out.
+/// The content of a config.json. Further keys of a loaded file come first, unchanged; keys that it left out stay out.
 template <class Config>
 requires requires { ConfigKeys<Config>::post_norm; }
 nlohmann::ordered_json to_json(const Config& config);

@@ -21,11 +21,11 @@ nlohmann::ordered_json all_generation_keys(const GenerationConfig& config);
 /// Whether the values make sense and are supported depends on what else is set: GenerationConfig::fault() tells.
 GenerationConfig generation_config(const nlohmann::json& json, const std::string& path, GenerationConfig config = {});
 
-/// Throws where the settings cannot be searched with: FileError where `read`, as the file has them, is at fault in the
-/// same way, else ConfigError.
+/// Throws if the settings do not allow a search: FileError if `read`, the settings in the file, has the same fault,
+/// otherwise ConfigError.
 void check_generation(const GenerationConfig& how, const GenerationConfig& read);
 
-/// What differs from Hugging Face's defaults, and the keys that every Marian model has.
+/// The settings that differ from Hugging Face's defaults, and the keys that every Marian model has.
 nlohmann::ordered_json to_json(const GenerationConfig& config);
 
 }  // namespace neural_attention::io

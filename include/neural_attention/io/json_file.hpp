@@ -76,7 +76,7 @@ struct IsVector : std::false_type {};
 template <class T>
 struct IsVector<std::vector<T>> : std::true_type {};
 
-/// What `get<T>` asks for, in words.
+/// The type that `get<T>` expects, in words.
 template <class T>
 std::string json_type_name() {
   if constexpr (std::same_as<T, bool>) {
@@ -94,7 +94,7 @@ std::string json_type_name() {
   }
 }
 
-/// Sets `result` where `word` is what json_text writes for a number that is not finite; false otherwise.
+/// Sets `result` if `word` is json_text's spelling of a number that is not finite; otherwise returns false.
 template <std::floating_point T>
 bool named_number(std::string_view word, T& result) {
   constexpr auto infinity = std::numeric_limits<T>::infinity();
@@ -103,7 +103,7 @@ bool named_number(std::string_view word, T& result) {
   return true;
 }
 
-/// Sets `result` where `value` is exactly a T; false otherwise.
+/// Sets `result` if `value` is exactly a T; otherwise returns false.
 template <class T, class Json>
 bool convert_json(const Json& value, T& result) {
   if constexpr (std::same_as<T, bool>) {
@@ -172,7 +172,7 @@ T get(const Json& object, const std::string& key, const std::filesystem::path& p
   return result;
 }
 
-/// As `get`, with `fallback` where the key is missing or null.
+/// Like `get`, but returns `fallback` if the key is missing or null.
 template <class T, class Json>
 T get_or(const Json& object, const std::string& key, T fallback, const std::filesystem::path& path) {
   if (object.is_object()) {

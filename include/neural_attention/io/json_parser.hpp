@@ -29,8 +29,8 @@ using neural_attention::in_quotes;
 [[noreturn]] void throw_json_fault(const std::filesystem::path& path, std::string_view text, std::size_t position,
                                    std::string_view complaint);
 
-/// Makes a value of nlohmann's parse events (its SAX interface, by duck typing). nlohmann's own parser with a callback
-/// looks at all elements of a list again behind each one, and its parser without one knows no limits.
+/// Builds a value from nlohmann's parse events (its SAX interface, by duck typing). nlohmann's own parser with a
+/// callback visits all elements of a list again after each one, and its parser without a callback has no limits.
 template <class Json>
 class JsonBuilder {
  public:
@@ -82,7 +82,8 @@ class JsonBuilder {
     throw FileError(path_.string(), "has the key " + in_quotes(key) + " twice in the same JSON object");
   }
 
-  /// Puts `value` where the text has it and gives back its place, which holds while what is around it is open.
+  /// Puts `value` in its place in the text's structure and returns that place, which stays valid while the value around
+  /// it is open.
   Json* place(Json value) {
     if (++values_ > most_json_values)
       throw FileError(path_.string(), "is JSON of more than " + std::to_string(most_json_values) + " values");

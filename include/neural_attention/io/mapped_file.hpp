@@ -1,6 +1,6 @@
-// A whole file as a span of bytes, read-only and by memory map: pages come when touched, and go again when released.
-// Replacing the file by rename (as AtomicFile does) is harmless to a mapping. Shortening it in place is not: the system
-// answers a read beyond the new end with a signal, as for every memory map.
+// A whole file as a span of bytes, read-only and by memory map: pages are read when touched, and freed when released.
+// Replacing the file by rename (as AtomicFile does) does not affect a mapping. Shortening it in place does: for every
+// memory map, the system answers a read beyond the new end with a signal.
 #pragma once
 
 #include <cstddef>
@@ -15,11 +15,11 @@
 
 namespace neural_attention::io {
 
-/// Throws FileError where `bytes`, with which a file begins, are the few lines that Git LFS keeps in place of a file
-/// that was not downloaded.
+/// Throws FileError if `bytes`, the beginning of a file, is the short text that Git LFS keeps in place of a file that
+/// was not downloaded.
 void refuse_lfs_pointer(std::string_view bytes, const std::string& path);
 
-/// Maps `path`. Throws FileError where it is missing, unreadable, not a regular file or a pointer of Git LFS. An empty
+/// Maps `path`. Throws FileError if it is missing, unreadable, not a regular file or a pointer of Git LFS. An empty
 /// file gives no bytes.
 class MappedFile {
  public:
@@ -33,8 +33,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const noexcept { return {mapping_.data, mapping_.size}; }
   const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// Gives the memory of bytes [offset, offset + size) back after they were copied. They stay readable.
-  /// Throws FileError where the range is not inside the file.
+  /// Frees the memory of bytes [offset, offset + size) after they were copied. They stay readable. Throws FileError if
+  /// the range is not inside the file.
   void release(std::size_t offset, std::size_t size) const;
 
  private:

@@ -29,13 +29,13 @@ std::string name_of(Activation f);
 
 namespace detail {
 
-/// Throws FileError where a flag is not what models here are. `meaning` says what is supported.
+/// Throws FileError if a flag has another value than the models here. `meaning` says what is supported.
 void require_flag(const nlohmann::json& json, const std::string& path, const char* key, bool supported,
                   const char* meaning);
 
 bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path);
 
-/// The keys of a config.json that to_json does not make itself, as text.
+/// The keys of a config.json that to_json does not write itself, as text.
 template <class Config>
 std::string other_config_keys(nlohmann::json json, const Config& config) {
   Config::knobs(

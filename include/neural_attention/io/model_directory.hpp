@@ -12,8 +12,8 @@
 
 namespace neural_attention::io {
 
-/// How a directory's model translates: as generation_config.json says or, where there is none, as older models have it,
-/// the generation keys of config.json on top of generation_defaults.
+/// How the model of a directory translates: as generation_config.json says. Without that file, as in older models, the
+/// generation keys of config.json apply on top of generation_defaults.
 GenerationConfig load_generation_config(const std::string& directory, const MarianConfig& config);
 
 }  // namespace neural_attention::io

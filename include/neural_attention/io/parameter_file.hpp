@@ -1,5 +1,5 @@
-// Parameters to and from safetensors files, by name. Loading is strict: a file that lacks a tensor, has one too many or
-// one of another shape is refused with a table that names them all, before any parameter is touched.
+// Parameters to and from safetensors files, by name. Loading is strict: if a file lacks a tensor, or has one too many
+// or one of another shape, it is refused with a table that names them all, before any parameter changes.
 #pragma once
 
 #include <algorithm>
@@ -104,13 +104,13 @@ void save_tensors(const std::string& path, B& backend, const ParameterStore<B>& 
   file.commit();
 }
 
-/// What a file may have otherwise than the store.
+/// How a file may differ from the store.
 struct LoadRules {
   /// Other names of tensors in files, and the store's. Where a file has both, their values must agree.
   std::vector<std::pair<std::string, std::string>> aliases = {};
   /// Tensors that a file may lack; they stay as they are.
   std::vector<std::string> optional = {};
-  /// Names that are none of this loading's business: the store's tensors stay as they are, a file's are no surprise.
+  /// Names that this loading ignores: tensors of the store stay as they are, and a file may have them.
   std::function<bool(const std::string&)> left_out = [](const std::string&) { return false; };
 };
 
@@ -130,10 +130,10 @@ void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& bac
   }
 }
 
-/// A tensor's name from a file: as it is where it is one that models have, else in quotes.
+/// A tensor's name from a file: unchanged if models have such names, otherwise in quotes.
 std::string told(const std::string& name);
 
-/// What does not fit, a line each; the first twenty of each kind are told.
+/// What does not fit, one line each; lists the first twenty of each kind.
 class FaultTable {
  public:
   void add(const std::string& kind, const std::string& what);
@@ -146,8 +146,8 @@ class FaultTable {
   std::size_t more_ = 0;
 };
 
-/// Which tensor of the files each name of the store is: its own or an alias. Adds to `faults` what is wrong with
-/// aliases.
+/// Maps each name of the store to a tensor of the files: the name itself or an alias. Adds faults of aliases to
+/// `faults`.
 std::map<std::string, std::string> alias_names(const TensorFiles& files, const LoadRules& rules, FaultTable& faults);
 
 /// The files' tensor for each name of a store.
@@ -157,7 +157,7 @@ class TensorNames {
   TensorNames(const TensorFiles& files, const LoadRules& rules, FaultTable& faults)
       : files_(&files), aliases_(alias_names(files, rules, faults)) {}
 
-  /// Null where the files have none.
+  /// Null if the files do not have it.
   const TensorInfo* operator()(const std::string& name) const;
 
  private:
@@ -165,7 +165,7 @@ class TensorNames {
   std::map<std::string, std::string> aliases_;
 };
 
-/// Throws FileError with a table of all tensors that do not fit the groups, whose numbers are not looked at.
+/// Throws FileError with a table of all tensors that do not fit the groups. Does not look at the numbers.
 template <class B, class Real>
 TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& store,
                              const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules) {
@@ -191,7 +191,7 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
   return tensor_for;
 }
 
-/// Copies what matching_tensors found.
+/// Copies the tensors that matching_tensors found.
 template <class B, class Real>
 void upload_tensors(const TensorFiles& files, const TensorNames& tensor_for, B& backend, const ParameterStore<B>& store,
                     const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules) {

@@ -30,7 +30,7 @@ class FileHandle {
   bool is_open() const noexcept { return descriptor_ >= 0; }
   int descriptor() const noexcept { return descriptor_; }
 
-  /// Closes and reports what the destructor would swallow (network file systems write late).
+  /// Closes the file and reports errors that the destructor would hide (network file systems write late).
   void close(const Path& path);
 
  private:
@@ -39,7 +39,7 @@ class FileHandle {
 
 std::string process_id();
 
-/// Creates `file` for writing; a closed handle where it exists already.
+/// Creates `file` for writing; returns a closed handle if it exists already.
 FileHandle create_new(const Path& file, const Path& path);
 
 /// Opens `file` for writing, following links: a regular file is emptied or made, anything else is written through.
@@ -51,26 +51,26 @@ bool may_write(const Path& path) noexcept;
 /// Whether `path` leads to the file behind an open descriptor.
 bool is_open_at(const Path& path, int descriptor) noexcept;
 
-/// Writes all of `data`. A descriptor that does not wait by itself is waited for.
+/// Writes all of `data`. Waits if the descriptor is not blocking.
 void write_all(int descriptor, const void* data, std::size_t size, const Path& path);
 
 void write_all(const FileHandle& file, const void* data, std::size_t size, const Path& path);
 
-/// Reads at most `size` bytes and returns how many; 0 is the end. Waits where the descriptor does not by itself.
+/// Reads at most `size` bytes and returns their number; 0 is the end. Waits if the descriptor is not blocking.
 std::size_t read_some(int descriptor, void* to, std::size_t size, const Path& path);
 
 /// Returns when the file's bytes are on the device.
 void flush_to_device(const FileHandle& file, const Path& path);
 
-/// Gives `temporary` the name `path`, replacing what had it, in one step.
+/// Renames `temporary` to `path` in one step, replacing an older file.
 void rename_over(const Path& temporary, const Path& path);
 
 /// Makes a rename in the folder of `path` survive a power failure. Folders that cannot be opened for reading, and file
 /// systems that cannot flush a folder, are left alone: the file itself is complete and in place.
 void flush_folder(const Path& path);
 
-/// Takes a folder for this process until the handle closes, which the end of the process does as well; a closed handle
-/// where another one has it. A file system without locks gives it to everyone. Throws FileError where it cannot be
+/// Locks a folder for this process until the handle closes or the process ends. Returns a closed handle if another
+/// process has the lock. A file system without locks gives it to everyone. Throws FileError if the folder cannot be
 /// opened.
 FileHandle lock_folder(const Path& folder);
 
@@ -89,9 +89,9 @@ Mapping map_read_only(const Path& path);
 
 void unmap(const Mapping& mapping) noexcept;
 
-/// Lets the system take back the pages of bytes [offset, offset + size), which must lie in the mapping. The page that
-/// the end falls into stays (its rest is likely to be read next) unless it is the file's last. The bytes remain
-/// readable; it is a hint, so a failure is ignored.
+/// Lets the system reclaim the pages of bytes [offset, offset + size), which must lie in the mapping. The page in which
+/// the range ends stays (its rest is likely to be read next) unless it is the file's last page. The bytes remain
+/// readable. This is only a hint, so failures are ignored.
 void release_pages(const Mapping& mapping, std::size_t offset, std::size_t size) noexcept;
 
 }  // namespace neural_attention::io::platform

@@ -78,7 +78,7 @@ class SafetensorsFile {
   /// In the order of their data.
   const std::vector<Tensor>& tensors() const noexcept { return tensors_; }
 
-  /// Null where the file has no such tensor. The pointer lives as long as the file object, also through moves.
+  /// Null if the file has no such tensor. The pointer lives as long as the file object, also through moves.
   const Tensor* find(std::string_view name) const;
 
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
@@ -87,10 +87,10 @@ class SafetensorsFile {
   /// The tensor's bytes, row-major and little-endian; they need not be aligned.
   std::span<const std::byte> data(const Tensor& tensor) const;
 
-  /// Copies product(shape) elements to `destination` and gives the file's pages back on the way, so that a model is not
-  /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers go to
-  /// any number type that holds the value exactly. Throws FileError for an integer that does not fit, and for floats
-  /// asked for as integers.
+  /// Copies product(shape) elements to `destination` and releases the file's pages on the way, so that a model is never
+  /// in memory twice. Floats become float or double, rounded to nearest (beyond the range: infinite). Integers convert
+  /// to any number type that holds the value exactly. Throws FileError for an integer that does not fit, and for floats
+  /// requested as integers.
   template <class T>
   void read(const Tensor& tensor, T* destination) const {
     read(tensor, 0, tensor.bytes / dtype_bytes(tensor.dtype), destination);
@@ -196,7 +196,7 @@ struct TensorToWrite {
 
 namespace detail {
 
-/// Throws where `tensors` cannot be one safetensors file.
+/// Throws if `tensors` cannot be one safetensors file.
 void check_writable(std::span<const TensorToWrite> tensors);
 
 /// The header with its eight bytes of length, padded with spaces so that the data begins at a multiple of eight.
@@ -206,9 +206,9 @@ std::string safetensors_header(std::span<const TensorToWrite* const> tensors,
 
 }  // namespace detail
 
-/// Writes a file whose data is made piece by piece: `produce(tensor, write)` is called for each of `tensors`, in the
-/// order of the file, and calls write(data, bytes) until it has written the tensor; `tensor.data` is not used. The file
-/// has to be committed by the caller. Throws as write_safetensors.
+/// Writes a file whose data is produced piece by piece: calls `produce(tensor, write)` for each of `tensors`, in the
+/// order of the file; it must call write(data, bytes) until the tensor is complete. Ignores `tensor.data`. The caller
+/// commits the file. Throws as write_safetensors does.
 template <class Produce>
 void stream_safetensors(AtomicFile& file, std::span<const TensorToWrite> tensors,
                         const std::map<std::string, std::string>& metadata, Produce&& produce) {

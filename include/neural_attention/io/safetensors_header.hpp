@@ -1,7 +1,7 @@
 // The header of a safetensors file: 8 bytes of length (little endian), then JSON
 //   {"__metadata__":{key:text,…}, name:{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}, …}
-// then the tensors' bytes, which must cover the rest without overlap or hole. Nothing in it is believed unchecked: the
-// parser builds the tensor list directly, so a hostile header costs no more memory than its own size suggests.
+// then the tensors' bytes, which must cover the rest without overlap or hole. Everything in it is checked. The parser
+// builds the tensor list directly, so a hostile header costs no more memory than its own size suggests.
 #pragma once
 
 #include <array>
@@ -18,8 +18,7 @@
 
 namespace neural_attention::io {
 
-/// The element types that files may hold. Those that are no numbers here (BOOL and the 8-bit floats) are known but not
-/// read.
+/// The element types that files may hold. BOOL and the 8-bit floats are recognised but cannot be read.
 enum class DType { U64, I64, F64, F32, U32, I32, BF16, F16, U16, I16, F8_E4M3, F8_E5M2, I8, U8, BOOL };
 
 struct DTypeInfo {
@@ -71,7 +70,7 @@ inline constexpr std::string_view metadata_key = "__metadata__";
 inline constexpr std::size_t largest_safetensors_header = 100'000'000;  // bytes, as the reference reader has it
 inline constexpr std::size_t most_dimensions = 32;
 
-/// product(shape) * element size, or nothing where a dimension is negative or the product leaves 63 bits.
+/// product(shape) * element size, or nothing if a dimension is negative or the product leaves 63 bits.
 std::optional<std::size_t> tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape);
 
 std::string format_shape(const std::vector<std::int64_t>& shape);

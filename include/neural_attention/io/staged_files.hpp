@@ -1,6 +1,6 @@
-// StagedFiles: files of one folder that appear together. Each is complete and on the device before the first one takes
-// its name, and a reader that comes, or a kill that falls, in the middle of it finds no weights at all rather than
-// weights with the vocabulary of another model: these leave first and come last.
+// StagedFiles: files of one folder that appear together. Each is complete and on the device before the first one gets
+// its name. A reader, or a kill, in the middle of the change finds no weights at all rather than weights with the
+// vocabulary of another model: the weights leave first and come last.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ namespace detail {
 /// Without one of these a directory holds no model.
 inline constexpr std::array<std::string_view, 2> key_files = {"model.safetensors", "model.safetensors.index.json"};
 
-/// Files that leave their names: back they come, as long as this lives and forget() was not called.
+/// Files that give up their names, and get them back if this object dies before forget() was called.
 class FilesAside {
  public:
   FilesAside() = default;
@@ -38,10 +38,10 @@ class FilesAside {
   FilesAside& operator=(const FilesAside&) = delete;
   ~FilesAside();
 
-  /// Throws FileError where it cannot leave.
+  /// Throws FileError if the file cannot be moved.
   void take(const std::filesystem::path& path);
 
-  /// Removes them: there is no way back.
+  /// Removes the files for good.
   void forget();
 
  private:
@@ -56,14 +56,14 @@ class StagedFiles {
   void add(const NamedFile& file) { add(file.name).write(file.bytes); }
   void add_json(std::string_view name, const nlohmann::ordered_json& value);
 
-  /// Removes also the files of `stale`, those that nothing was staged for: they are of what the folder held before.
-  /// Throws FileError; where one of the old files cannot be removed, all of them are still there.
+  /// Also removes the files of `stale` that nothing was staged for: they belong to the folder's old content. Throws
+  /// FileError; if one of the old files cannot be removed, all of them stay.
   void commit(std::span<const std::filesystem::path> stale = {});
 
  private:
   bool contains(const std::filesystem::path& path) const;
   static bool is_key(const std::filesystem::path& path);
-  /// Whether the folder holds the same bytes under the name.
+  /// Whether the folder holds the same bytes under this name.
   static bool is_there_already(const AtomicFile& file);
 
   std::filesystem::path folder_;

@@ -21,11 +21,11 @@ class TensorFiles {
  public:
   explicit TensorFiles(const std::filesystem::path& file) : path_(file) { add(SafetensorsFile(file)); }
 
-  /// model.safetensors or, where the directory has none, the shards of its index. Throws FileError where there is
-  /// neither, where the index is malformed, and where a shard is missing or holds other tensors than the index says.
+  /// model.safetensors or, if the directory has none, the shards of its index. Throws FileError if there is neither, if
+  /// the index is malformed, and if a shard is missing or holds other tensors than the index says.
   static TensorFiles in_directory(const std::filesystem::path& directory);
 
-  /// Null where there is no such tensor. The pointer lives as long as this.
+  /// Null if there is no such tensor. The pointer lives as long as this.
   const TensorInfo* find(std::string_view name) const;
 
   /// The file that holds `name`, which must be there.
@@ -36,7 +36,7 @@ class TensorFiles {
     for (const auto& [name, place] : places_) use(name, *place.tensor);
   }
 
-  /// What errors name: the file, or the index of several.
+  /// The name in errors: the file, or the index of several files.
   const std::filesystem::path& path() const { return path_; }
 
  private:

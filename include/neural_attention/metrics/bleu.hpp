@@ -32,7 +32,7 @@ struct BleuOptions {
   bool effective_order = false;
 };
 
-/// What BLEU needs to know of a segment or of a sum of segments. Index n-1 holds the n-grams' numbers.
+/// The BLEU statistics of a segment or of a sum of segments. Index n-1 holds the counts of n-grams.
 struct BleuStatistics {
   std::array<std::int64_t, bleu_order> counts{};  ///< n-grams of the hypothesis that a reference has too (clipped)
   std::array<std::int64_t, bleu_order> totals{};  ///< n-grams of the hypothesis
@@ -61,17 +61,17 @@ struct Bleu {
   /// `digits` are the decimals of the score. The process's locale has no influence.
   std::string format(int digits = 2) const;
 
-  /// How the score was computed, in sacreBLEU's notation. The version names the sacreBLEU release that this
+  /// The settings of the score, in sacreBLEU's notation. The version names the sacreBLEU release that this
   /// implementation agrees with; sacreBLEU itself was not run.
   std::string signature() const;
 };
 
 namespace detail {
 
-/// Counts of the n-grams of one segment; shorter n-grams are filled up with -1.
+/// Counts of the n-grams of one segment; shorter n-grams are padded with -1.
 using NgramCounts = std::map<std::array<int, bleu_order>, std::int64_t>;
 
-/// Words to numbers, so that n-grams compare as numbers.
+/// Maps words to numbers, so that n-grams compare as numbers.
 using Words = std::unordered_map<std::string, int>;
 
 std::vector<int> number_words(std::string_view segment, BleuTokenizer tokenizer, Words& words);
@@ -81,7 +81,7 @@ NgramCounts count_ngrams(const std::vector<int>& ids);
 }  // namespace detail
 
 /// Statistics of one segment against all of its references (at least one).
-/// \throws ConfigError without a reference.
+/// Throws ConfigError without a reference.
 template <class Text>
 BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text> references,
                                BleuTokenizer tokenizer = BleuTokenizer::Mteval13a) {
@@ -118,7 +118,7 @@ BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text
 }
 
 /// Statistics of each segment; `references[stream][segment]`.
-/// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
+/// Throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
                                             std::span<const std::span<const std::string>> references,
                                             BleuTokenizer tokenizer = BleuTokenizer::Mteval13a);
@@ -127,15 +127,15 @@ std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypothe
 Bleu bleu_score(const BleuStatistics& statistics, const BleuOptions& options = {}, int references = 1);
 
 /// Corpus BLEU against one or more reference streams; `references[stream][segment]`.
-/// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
+/// Throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::span<const std::string>> references,
                  const BleuOptions& options = {});
 
-/// Corpus BLEU against one reference for each hypothesis. \throws as above.
+/// Corpus BLEU against one reference for each hypothesis. Throws as above.
 Bleu corpus_bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
                  const BleuOptions& options = {});
 
-/// BLEU of one sentence against its references, with effective order. \throws ConfigError without a reference.
+/// BLEU of one sentence against its references, with effective order. Throws ConfigError without a reference.
 Bleu sentence_bleu(std::string_view hypothesis, std::span<const std::string> references,
                    BleuTokenizer tokenizer = BleuTokenizer::Mteval13a);
 

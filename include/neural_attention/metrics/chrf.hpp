@@ -34,7 +34,7 @@ struct ChrfOptions {
 /// words.
 struct ChrfStatistics {
   using Counts = std::array<std::int64_t, chrf_character_order + chrf_largest_word_order>;
-  Counts hypothesis{};  ///< n-grams of the hypothesis, 0 where the reference has none of this order
+  Counts hypothesis{};  ///< n-grams of the hypothesis, 0 if the reference has none of this order
   Counts reference{};   ///< n-grams of the reference
   Counts matches{};     ///< n-grams of the hypothesis that the reference has too (clipped)
 
@@ -50,14 +50,14 @@ struct Chrf {
   /// `chrF2 = 55.12`, `chrF2++ = 53.40`. The process's locale has no influence.
   std::string format(int digits = 2) const;
 
-  /// How the score was computed, in sacreBLEU's notation. The version names the sacreBLEU release that this
+  /// The settings of the score, in sacreBLEU's notation. The version names the sacreBLEU release that this
   /// implementation agrees with; sacreBLEU itself was not run.
   std::string signature() const;
 };
 
 namespace detail {
 
-/// The n-grams of one order. N-grams of words are joined by spaces, which no word contains.
+/// The n-grams of one order. Spaces, which no word contains, join the words of an n-gram.
 using ChrfNgrams = std::unordered_map<std::string, std::int64_t>;
 
 /// The n-grams of every order, in the order of ChrfStatistics.
@@ -70,8 +70,8 @@ ChrfStatistics match_ngrams(const std::vector<ChrfNgrams>& hypothesis, const std
 /// The score of summed statistics, which must have been made with the same `options`.
 Chrf chrf_score(const ChrfStatistics& statistics, const ChrfOptions& options = {}, int references = 1);
 
-/// Statistics of one segment against that of its references (at least one) which gives it the best score.
-/// \throws ConfigError without a reference.
+/// Statistics of one segment against the reference that gives it the best score; needs at least one reference.
+/// Throws ConfigError without a reference.
 template <class Text>
 ChrfStatistics chrf_statistics(std::string_view hypothesis, std::span<const Text> references,
                                const ChrfOptions& options = {}) {
@@ -91,20 +91,20 @@ ChrfStatistics chrf_statistics(std::string_view hypothesis, std::span<const Text
 }
 
 /// Statistics of each segment; `references[stream][segment]`.
-/// \throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
+/// Throws ConfigError for an empty corpus or no stream, ShapeError for unequal numbers of segments.
 std::vector<ChrfStatistics> chrf_statistics(std::span<const std::string> hypotheses,
                                             std::span<const std::span<const std::string>> references,
                                             const ChrfOptions& options = {});
 
-/// Corpus chrF; `references[stream][segment]`. \throws as above.
+/// Corpus chrF; `references[stream][segment]`. Throws as above.
 Chrf corpus_chrf(std::span<const std::string> hypotheses, std::span<const std::span<const std::string>> references,
                  const ChrfOptions& options = {});
 
-/// Corpus chrF against one reference for each hypothesis. \throws as above.
+/// Corpus chrF against one reference for each hypothesis. Throws as above.
 Chrf corpus_chrf(std::span<const std::string> hypotheses, std::span<const std::string> references,
                  const ChrfOptions& options = {});
 
-/// chrF of one sentence against its references. \throws ConfigError without a reference.
+/// chrF of one sentence against its references. Throws ConfigError without a reference.
 Chrf sentence_chrf(std::string_view hypothesis, std::span<const std::string> references,
                    const ChrfOptions& options = {});
 

@@ -1,7 +1,7 @@
 // Paired bootstrap resampling (Koehn, "Statistical Significance Tests for Machine Translation Evaluation", 2004): draw
 // segments with replacement, the same ones for both systems, and score each sample from summed statistics.
-// The p value is that of a two-sided test of "no difference": the share of samples whose difference lies at least as
-// far from the mean difference as the observed one lies from 0, (c + 1) / (samples + 1).
+// The p value belongs to a two-sided test of "no difference". If c samples have a difference at least as far from the
+// mean difference as the observed difference is from 0, p is (c + 1) / (samples + 1).
 #pragma once
 
 #include <algorithm>
@@ -33,8 +33,8 @@ struct PairedBootstrap {
   BootstrapEstimate first;
   BootstrapEstimate second;
   BootstrapEstimate difference;  ///< second - first
-  /// In (0, 1]; 1 for equal systems. sacreBLEU's paired test centres absolute differences instead, so that its p is
-  /// usually smaller, and least where two systems are equal.
+  /// In (0, 1]; 1 for equal systems. sacreBLEU's paired test centres absolute differences instead, so its p is usually
+  /// smaller, and smallest for equal systems.
   double p_value = 1;
   int samples = 0;
 };
@@ -47,7 +47,7 @@ BootstrapEstimate estimate(double score, std::vector<double> samples);
 
 /// Compares two systems by the statistics of their segments; segment i of both belongs to the same source.
 /// `Statistics` starts at zero and has `+=`; `score(statistics)` is a number.
-/// \throws ShapeError for unequal numbers of segments, ConfigError for none or for fewer than one sample.
+/// Throws ShapeError for unequal numbers of segments, ConfigError for none or for fewer than one sample.
 template <class Statistics, class Score>
 PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<const Statistics> second, Score score,
                                  int samples, RandomStream random) {
@@ -93,7 +93,7 @@ PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<co
 }
 
 /// The same for corpus BLEU of two systems' outputs; `references[stream][segment]`. The result is a function of the
-/// texts, `options`, `samples` and `seed`. \throws as above and as corpus_bleu.
+/// texts, `options`, `samples` and `seed`. Throws as above and as corpus_bleu.
 PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
                                       std::span<const std::span<const std::string>> references,
                                       const BleuOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);

@@ -1,5 +1,5 @@
-// The tokenizers with which sacreBLEU 2.4.3 cuts a segment before BLEU counts its n-grams. Input is UTF-8; white space
-// is what Python's str.split() takes for it.
+// The tokenizers with which sacreBLEU 2.4.3 splits a segment before BLEU counts its n-grams. Input is UTF-8; white
+// space is the same as for Python's str.split().
 //
 // 13a, zh and intl are chained regular expressions over the whole segment. They amount to a local rule for each
 // character (see split_tokens), so one pass suffices.
@@ -38,11 +38,11 @@ constexpr std::string_view bleu_tokenizer_name(BleuTokenizer tokenizer) {
   return {};
 }
 
-/// The tokenizer of that name. \throws ConfigError where there is none.
+/// The tokenizer with that name. Throws ConfigError if there is none.
 BleuTokenizer bleu_tokenizer(std::string_view name);
 
-/// The tokens of one segment, white space at its end aside. Joined by single spaces and stripped they are what
-/// sacreBLEU's tokenizer of that name returns. Bytes that are not UTF-8 are letters.
+/// The tokens of one segment, apart from white space at its end. Joined by single spaces and stripped, they equal the
+/// result of sacreBLEU's tokenizer of that name. Bytes that are not UTF-8 count as letters.
 std::vector<std::string> tokenize(std::string_view segment, BleuTokenizer tokenizer);
 
 }  // namespace neural_attention::metrics

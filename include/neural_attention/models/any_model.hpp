@@ -1,5 +1,5 @@
-// AnyModel: one of several instantiated model types, picked by the names of the projectors in a config. Where none
-// fits, the error prints the type to instantiate. A role that is a Choice fits whenever its names have the wanted one.
+// AnyModel: one of several instantiated model types, picked by the names of the projectors in a config. If none fits,
+// the error names the type to instantiate. A role that is a Choice fits if the Choice offers the wanted projector.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,7 @@ constexpr bool offers(std::string_view name) {
     return false;
 }
 
-/// How C++ spells type T, without namespaces: `Cpu<float>`.
+/// The C++ spelling of type T, without namespaces: `Cpu<float>`.
 template <class T>
 std::string spelling() {
   std::string_view text = __PRETTY_FUNCTION__;  // "… [with T = neural_attention::…::Cpu<float>; …]"
@@ -48,15 +48,15 @@ std::string spelling() {
   return std::string(text);
 }
 
-/// How C++ spells the template of T: `Marian`.
+/// The C++ spelling of the template of T: `Marian`.
 template <class T>
 std::string template_name() {
   const auto text = spelling<T>();
   return text.substr(0, text.find('<'));
 }
 
-/// The template that a projector's name belongs to. A name that is not the library's is taken to be the type's in
-/// snake_case.
+/// The template that a projector's name belongs to. A name that the library does not know is assumed to be the type's
+/// name in snake_case.
 template <class B>
 std::string projector_template(std::string_view name) {
   std::string type;
@@ -79,7 +79,7 @@ std::string projector_template(std::string_view name) {
   return camel;
 }
 
-/// How C++ spells the projectors that `config` names.
+/// The C++ spelling of the projectors that `config` names.
 template <class B>
 std::string projections_text(const Roles<ProjectorConfig>& config) {
   std::string text;
@@ -104,7 +104,8 @@ inline std::string roles_text(const Roles<ProjectorConfig>& config) {
 
 }  // namespace any_model_detail
 
-/// Whether `Model` can be made of `config`: each of its projectors is, or can become, the one that the config names.
+/// Whether `config` can construct `Model`: each of the model's projectors is, or can become, the one that the config
+/// names.
 template <class Model>
 bool fits(const typename Model::Config& config) {
   bool all = true;
@@ -114,7 +115,7 @@ bool fits(const typename Model::Config& config) {
   return all;
 }
 
-/// Holds a model of the first of its types that fits a config. All have one backend and one kind of config.
+/// Holds a model of the first of its types that fits a config. All types have one backend and one config type.
 template <class First, class... More>
 class AnyModel {
  public:
@@ -124,7 +125,7 @@ class AnyModel {
   static_assert((std::same_as<Backend, typename More::Backend> && ...), "the models of an AnyModel share one backend");
   static_assert((std::same_as<Config, typename More::Config> && ...), "the models of an AnyModel are of one kind");
 
-  /// As its models are made. Throws ConfigError with the C++ type to instantiate where none of the types fits.
+  /// Constructed like its models. Throws ConfigError with the C++ type to instantiate if none of the types fits.
   AnyModel(Backend& backend, const Config& config, std::optional<std::uint64_t> seed = 42,
            Purpose purpose = Purpose::Training) {
     const auto make = [&]<class Model>(std::type_identity<Model>) {
@@ -139,7 +140,7 @@ class AnyModel {
                       any_model_detail::projections_text<Backend>(config) + ">");
   }
 
-  /// use(model) with the model's exact type.
+  /// Calls use(model) with the model's exact type.
   decltype(auto) visit(auto&& use) {
     return std::visit([&](auto& model) -> decltype(auto) { return use(*model); }, model_);
   }
@@ -147,7 +148,7 @@ class AnyModel {
     return std::visit([&](const auto& model) -> decltype(auto) { return use(std::as_const(*model)); }, model_);
   }
 
-  /// The model where it is of type `Model`, else null.
+  /// The model if it has type `Model`, otherwise null.
   template <class Model>
   Model* get() {
     const auto* const held = std::get_if<std::unique_ptr<Model>>(&model_);

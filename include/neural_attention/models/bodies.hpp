@@ -3,7 +3,7 @@
 //   Tokens                        the batch that it reads, and place(tokens), where the hidden states lie in their step
 //   forward(pass, tokens, saved), and backward(pass, dhidden, tokens, saved), which leaves dhidden as it is
 //   words()                       the embedding, whose matrix a tied head shares
-//   check(tokens)                 throws ShapeError where the tokens do not fit
+//   check(tokens)                 throws ShapeError if the tokens do not fit
 //   allocate(backend)             makes what is no parameter
 // EncoderBody reads whole sequences, DecoderBody sees the tokens up to the own one and generates. EncoderDecoderBody
 // has a header of its own.
@@ -27,13 +27,13 @@ class StackBody {
   using Tokens = typename Input::Tokens;
   using Layers = LayerStack<B, Element, Names>;
 
-  /// What forward keeps for backward. Kept between steps: its vectors do not grow again.
+  /// What forward keeps for backward. It lives from step to step, so that its vectors stop growing.
   struct Saved {
     typename Input::Saved input;
     typename Layers::Saved layers;
   };
 
-  /// Throws ConfigError where there are no layers or too many.
+  /// Throws ConfigError if there are no layers or too many.
   StackBody(Input input, int layers, const LayerConfig& layer, bool recompute = false)
       : input_(std::move(input)), layers_(layers, layer, recompute) {}
 
@@ -83,7 +83,7 @@ class DecoderBody : public StackBody<B, P, Input, CausalLayer<B, P, Names>, Name
   using Prompts = PackedTokens;
   using State = DecoderState<B, typename Base::Layers>;
 
-  /// Throws ShapeError where a prompt does not fit the model.
+  /// Throws ShapeError if a prompt does not fit the model.
   void check_prompts(const PackedTokens& prompts) const { this->input_.check(prompts, "prompt's", "prompt"); }
   static PackedTokens histories(const PackedTokens& prompts, int) { return prompts; }
 

@@ -13,8 +13,8 @@
 
 namespace neural_attention {
 
-/// What all layers of a decoder see: the packing of both sides and the encoder's output [source tokens, d] with its
-/// gradient, to which every layer adds.
+/// The input of all layers of a decoder: the packing of both sides, and the encoder's output [source tokens, d] with
+/// its gradient, to which every layer adds.
 template <class B>
 struct DecoderContext {
   const Ragged& target;
@@ -23,8 +23,8 @@ struct DecoderContext {
   Rows<B> dmemory;
 };
 
-/// What caches begin with: `rows` live rows that may become `slots`, at most `limit` tokens in each, and the encoder's
-/// output [source tokens, d], row i seeing sequence i of it.
+/// The start of decoding: `rows` live rows, which may become `slots`, at most `limit` tokens in each, and the encoder's
+/// output [source tokens, d], whose sequence i row i attends to.
 template <class B>
 struct DecodingStart {
   int rows;
@@ -40,7 +40,7 @@ const Ragged& own_sequences(const DecoderContext<B>& context) {
   return context.target;
 }
 
-/// Attention to the sequence itself; with `causal` to the tokens up to the own one.
+/// Attention to the sequence itself; with `causal`, only to the tokens up to the query's own.
 template <class B, class P, class Names, bool causal>
 class SelfAttention : public MultiHeadAttention<B, P, Names> {
   using Attention = MultiHeadAttention<B, P, Names>;
@@ -106,7 +106,7 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
   }
 };
 
-/// What a branch remembers that looks at one token alone.
+/// The empty cache of a branch that looks at one token alone.
 template <class B>
 struct NoCache {
   void reorder(B&, std::span<const int>) {}

@@ -1,4 +1,4 @@
-// What all models check in their configs and batches, with messages that name the value.
+// Checks of configs and batches that all models share, with messages that name the value.
 #pragma once
 
 #include <span>
@@ -13,12 +13,12 @@
 
 namespace neural_attention::checks {
 
-/// Of how many layers there are: each takes memory on the host, too.
+/// Limits the number of layers, because each takes memory on the host, too.
 inline constexpr Interval layers = from_to(1, 4096);
 /// Of dropout.
 inline constexpr Interval rate = from_below(0, 1);
 
-/// Throws ConfigError where a token is not in the vocabulary.
+/// Throws ConfigError if a token is not in the vocabulary.
 inline void token(const char* name, int id, int vocabulary) {
   if (id < 0 || id >= vocabulary)
     throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
@@ -38,7 +38,7 @@ void knobs(const Config& config) {
       config);
 }
 
-/// Throws ConfigError where the hidden width of a projector of width `d` is none or too large.
+/// Throws ConfigError if the hidden width of a projector of width `d` is not positive or is too large.
 void expansions(const auto& config, int d) {
   for_each_role(
       [&](const char*, auto projector) {
@@ -48,14 +48,14 @@ void expansions(const auto& config, int d) {
       config);
 }
 
-/// Throws ConfigError where attention cannot split its width.
+/// Throws ConfigError if the heads cannot divide the width of attention.
 inline void heads(std::string_view name, int d, int count) {
   if (count <= 0 || d % count != 0)
     throw ConfigError("a width of " + std::to_string(d) + " cannot be split into " + std::to_string(count) +
                       " attention heads (" + std::string(name) + ")");
 }
 
-/// Throws ShapeError where an id of a batch is not in the vocabulary.
+/// Throws ShapeError if an id of a batch is not in the vocabulary.
 inline void ids(const char* what, std::span<const int> ids, int vocabulary) {
   for (const int id : ids)
     if (id < 0 || id >= vocabulary)
@@ -63,14 +63,14 @@ inline void ids(const char* what, std::span<const int> ids, int vocabulary) {
                        ", but the model's vocabulary has " + std::to_string(vocabulary) + " entries");
 }
 
-/// Throws ShapeError where a sequence of a batch has more tokens than the model has positions.
+/// Throws ShapeError if a sequence of a batch has more tokens than the model has positions.
 inline void length(const char* what, int tokens, int positions) {
   if (tokens > positions)
     throw ShapeError(std::string("a ") + what + " of " + std::to_string(tokens) +
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
 }
 
-/// Throws ShapeError where sequences of token ids do not fit a model with so many words and positions. `side` and
+/// Throws ShapeError if sequences of token ids do not fit a model with so many words and positions. `side` and
 /// `sequence` name them in messages.
 inline void tokens(const PackedTokens& tokens, int vocabulary, int positions, const char* side, const char* sequence) {
   length(sequence, tokens.offsets().longest(), positions);

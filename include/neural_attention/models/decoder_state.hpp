@@ -44,7 +44,7 @@ class DecoderState {
     return ones_;
   }
 
-  /// Row i has run i of tokens more: the positions of these. Throws ShapeError where there are not as many runs as rows
+  /// Row i has run i of tokens more: the positions of these. Throws ShapeError if there are not as many runs as rows
   /// or a row would have more tokens than it has room for.
   std::span<const int> extend(const Ragged& runs) {
     if (runs.sequences() != rows())

@@ -26,7 +26,7 @@ class EncoderDecoderBody {
   using Decoder = LayerStack<B, DecoderLayer<B, P, Names>, Names>;
   using State = DecoderState<B, Decoder>;
 
-  /// What forward keeps for backward. Kept between steps: its vectors do not grow again.
+  /// What forward keeps for backward. It lives from step to step, so that its vectors stop growing.
   struct Saved {
     typename Input::Saved source, target;
     typename Encoder::Saved encoder;
@@ -89,7 +89,7 @@ class EncoderDecoderBody {
   Embedding<B>& words() { return input_.words(); }
   const Embedding<B>& words() const { return input_.words(); }
 
-  /// Throws ShapeError where a source or a prefix does not fit the model, for a source without tokens, and where some
+  /// Throws ShapeError if a source or a prefix does not fit the model, for a source without tokens, and where some
   /// sources have a prefix and others have none.
   void check_prompts(const TranslationBatch& batch) const {
     check(batch);

@@ -24,7 +24,7 @@ class GenerativeModel : public Model<Derived, ConfigType, BodyType, HeadType, Ba
   /// What the decoder remembers of the tokens so far. A row is a sequence or, of several of one sequence, a beam.
   using DecoderState = typename Body::State;
 
-  /// Throws ShapeError where the prompts do not fit the model.
+  /// Throws ShapeError if the prompts do not fit the model.
   void check_prompts(const Prompts& prompts) const { body().check_prompts(prompts); }
 
   /// The tokens that each result begins with. `start` is what decoders begin with whose prompts are something else.

@@ -2,7 +2,7 @@
 //   Tokens                         the batch that it reads
 //   words()                        the embedding, whose matrix a tied head shares
 //   forward(pass, tokens, saved), backward(pass, dx, tokens, saved)
-//   check(tokens)                  throws ShapeError where tokens do not fit
+//   check(tokens)                  throws ShapeError if tokens do not fit
 // and, for decoders, next(pass, ids, positions), which is forward of any tokens. `allocate`, where there is one, makes
 // what is no parameter.
 #pragma once
@@ -27,7 +27,7 @@ class SinusoidalInput {
   using Tokens = PackedTokens;
   struct Saved {};
 
-  /// Throws ConfigError where the table of positions would have too many numbers.
+  /// Throws ConfigError if the table of positions would have too many numbers.
   SinusoidalInput(Embedding<B> words, double factor, int positions, int width)
       : words_(std::move(words)), factor_(factor), position_count_(positions), width_(width) {
     SinusoidalPositions<B>::size(positions, width);

@@ -1,6 +1,6 @@
-// Transformer layers as lists of sublayers, and stacks of equal layers. An encoder's layer is self-attention and a
-// feed-forward network; a decoder's is causal and attends to the encoder's output between them; a causal layer is that
-// of a language model without an encoder.
+// Transformer layers as lists of sublayers, and stacks of equal layers. An encoder layer has self-attention and a
+// feed-forward network; a decoder layer is causal and attends to the encoder's output between the two; a causal layer
+// is a layer of a language model without an encoder.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@
 
 namespace neural_attention {
 
-/// Sublayers one after another, x and y [tokens, d]. `context` is what their branches take.
+/// Sublayers one after another, x and y [tokens, d]. `context` is the context of their branches.
 template <class B, class... Sublayers>
 class Layer {
  public:
@@ -23,11 +23,11 @@ class Layer {
     std::tuple<typename Sublayers::Saved...> of;
   };
 
-  /// What the layer remembers while it decodes. A row is a sequence or, of several of one sequence, a beam.
+  /// The layer's decoding state. A row is a sequence or, if a sequence has several rows, a beam.
   struct Cache {
     std::tuple<typename Sublayers::Cache...> of;
 
-    /// Row i becomes what row parents[i] was; the children of a row share its source.
+    /// Row i continues row parents[i]; the children of a row share its source.
     void reorder(B& backend, std::span<const int> parents) {
       std::apply([&](auto&... caches) { (caches.reorder(backend, parents), ...); }, of);
     }
@@ -105,7 +105,7 @@ class LayerStack {
     typename LayerNorm<B>::Saved norm;
   };
 
-  /// What the layers remember while they decode.
+  /// The decoding state of the layers.
   struct Caches {
     std::vector<typename Element::Cache> of;
 
@@ -114,7 +114,7 @@ class LayerStack {
     }
   };
 
-  /// Throws ConfigError where there are none or too many.
+  /// Throws ConfigError if there are no layers or too many.
   LayerStack(int count, const LayerConfig& config, bool recompute) : dropout_(config.dropout) {
     if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
       throw ConfigError(fault);

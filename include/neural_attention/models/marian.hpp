@@ -1,4 +1,4 @@
-// Marian: the encoder-decoder of Hugging Face's MarianMTModel with projectors of one's choice.
+// Marian: the encoder-decoder of Hugging Face's MarianMTModel with any projectors.
 // x = √d · E[ids] + sinusoid[position], dropout; layers; logits = h Eᵀ + final_logits_bias. Packed batches.
 #pragma once
 
@@ -25,8 +25,8 @@ class Marian : public GenerativeModel<Marian<B, P>, MarianConfig, EncoderDecoder
  public:
   using typename Base::Body, typename Base::Parts, typename Base::Saved;
 
-  /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
-  /// where the sizes make no sense.
+  /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError if
+  /// the sizes make no sense.
   Marian(B& backend, const MarianConfig& config, std::optional<std::uint64_t> seed = 42,
          Purpose purpose = Purpose::Training);
 
@@ -46,8 +46,8 @@ class Marian : public GenerativeModel<Marian<B, P>, MarianConfig, EncoderDecoder
             TiedLmHead<B>(Buffer<B>(1, config.vocab_size, Initial::constant(0.0)))};
   }
 
-  /// What files of Hugging Face's may hold otherwise: {other name, name} of the tied matrix, a buffer that may be
-  /// missing, what is not a parameter (patterns), and the table of positions, which is computed here.
+  /// How Hugging Face's files may differ: {other name, name} of the tied matrix, a buffer that may be missing, entries
+  /// that are not parameters (patterns), and the table of positions, which is computed here.
   static constexpr std::array<std::array<std::string_view, 2>, 3> aliases = {
       {{"lm_head.weight", "model.shared.weight"},
        {"model.encoder.embed_tokens.weight", "model.shared.weight"},
@@ -60,7 +60,7 @@ class Marian : public GenerativeModel<Marian<B, P>, MarianConfig, EncoderDecoder
     return SinusoidalPositions<B>::value(position, column, this->config().d_model);
   }
 
-  /// Throws ConfigError where a target does not begin with pad_token_id, which decoding starts with: a model that
+  /// Throws ConfigError if a target does not begin with pad_token_id, which decoding starts with: a model that
   /// learnt another start would be asked what it never saw. TrainingStep asks; other functions take any start.
   void check_targets(const TranslationBatch& batch) const;
 
@@ -70,8 +70,8 @@ class Marian : public GenerativeModel<Marian<B, P>, MarianConfig, EncoderDecoder
   /// The decoder's output [target tokens, d].
   Rows<B> decode(const Pass<B>& pass, const TranslationBatch& batch, Rows<B> memory, Saved& saved) const;
 
-  /// What each head of each decoder layer attends to in the source when the target is given: query i is the position
-  /// that predicts label i. `pair` holds one sentence with its target; else throws ShapeError.
+  /// What each head of each decoder layer attends to in the source for a given target: query i is the position that
+  /// predicts label i. Throws ShapeError unless `pair` holds one sentence with its target.
   std::vector<AttentionMap> cross_attention(const Pass<B>& pass, const TranslationBatch& pair, Saved& saved) const;
 };
 

@@ -32,7 +32,7 @@ class MaskedLmHead {
     visitor("bias", self.output_);
   }
 
-  /// The states [n, d] of rows `rows` of `hidden` that the output layer sees.
+  /// The states [n, d] of the rows `rows` of `hidden`, the input of the output layer.
   Rows<B> forward(const Pass<B>& pass, Rows<B> hidden, std::span<const int> rows, Saved& saved) const {
     const auto gathered = pass.saved.rows(static_cast<int>(rows.size()), hidden.cols);
     pass.backend(ops::Gather<B>{.x = hidden, .rows = rows, .y = gathered});

@@ -37,7 +37,7 @@ class Model {
   using Projections = typename Body::Projections;
   using B = Backend;
 
-  /// What forward keeps for backward. Kept between steps: its vectors do not grow again.
+  /// What forward keeps for backward. It lives from step to step, so that its vectors stop growing.
   struct Saved {
     typename Body::Saved body;
     typename Head::Saved head;
@@ -51,14 +51,14 @@ class Model {
   };
 
   /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
-  /// where the sizes make no sense.
+  /// if the sizes make no sense.
   Model(B& backend, const Config& config, std::optional<std::uint64_t> seed = 42, Purpose purpose = Purpose::Training);
 
   /// Without memory: all that it can do is to say its config and its parameters' names and shapes.
   explicit Model(const Config& config);
 
   /// use(model) with a model of such sizes that has no memory: to look whether a file has its parameters, or whether
-  /// they are too many, before anything is allocated. Throws ConfigError where the sizes make no sense.
+  /// they are too many, before anything is allocated. Throws ConfigError if the sizes make no sense.
   static void inspect(const Config& config, auto&& use) {
     Derived outline(config);
     use(outline);
@@ -81,14 +81,14 @@ class Model {
   const Body& body() const { return parts_.body; }
   const Head& head() const { return parts_.head; }
 
-  /// Throws ShapeError where the batch does not fit the model: ids beyond the vocabulary, sequences beyond the
+  /// Throws ShapeError if the batch does not fit the model: ids beyond the vocabulary, sequences beyond the
   /// positions, labels that the head does not know.
   void check(const Batch& batch) const {
     body().check(batch);
     head().check(batch);
   }
 
-  /// Sums of the loss over a batch, without gradients: waits for them. Throws ShapeError where the batch does not fit
+  /// The sums of the loss over a batch, without gradients. Waits for them. Throws ShapeError if the batch does not fit
   /// the model.
   LossSum loss(const Pass<B>& pass, const Batch& batch, double smoothing, Saved& saved) const;
 

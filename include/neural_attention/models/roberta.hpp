@@ -1,4 +1,4 @@
-// RoBERTa: the masked language model of Hugging Face's RobertaForMaskedLM with projectors of one's choice.
+// RoBERTa: the masked language model of Hugging Face's RobertaForMaskedLM with any projectors.
 // x = drop(LN(E[ids] + T[types] + P[positions])); layers; the head sees the masked rows. Packed batches.
 #pragma once
 
@@ -22,8 +22,8 @@ class Roberta : public Model<Roberta<B, P>, RobertaConfig, EncoderBody<B, P, Ber
  public:
   using typename Base::Parts, typename Base::Saved;
 
-  /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
-  /// where the sizes make no sense.
+  /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError if
+  /// the sizes make no sense.
   Roberta(B& backend, const RobertaConfig& config, std::optional<std::uint64_t> seed = 42,
           Purpose purpose = Purpose::Training);
 
@@ -46,8 +46,8 @@ class Roberta : public Model<Roberta<B, P>, RobertaConfig, EncoderBody<B, P, Ber
             {config.hidden_size, config.vocab_size, config.layer_norm_eps, config.layer().initial}};
   }
 
-  /// What files of Hugging Face's may hold otherwise: {other name, name} of tied tensors, and what does not belong to
-  /// the masked language model (patterns).
+  /// How Hugging Face's files may differ: {other name, name} of tied tensors, and entries that do not belong to the
+  /// masked language model (patterns).
   static constexpr std::array<std::array<std::string_view, 2>, 3> aliases = {
       {{"lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight"},
        {"lm_head.decoder.weight", "roberta_prelayernorm.embeddings.word_embeddings.weight"},
@@ -59,13 +59,13 @@ class Roberta : public Model<Roberta<B, P>, RobertaConfig, EncoderBody<B, P, Ber
   /// The encoder's output [tokens, d].
   Rows<B> encode(const Pass<B>& pass, const EncoderBatch& batch, Saved& saved) const;
 
-  /// What the output layer sees of the masked rows [masked tokens, d].
+  /// The input of the output layer for the masked rows [masked tokens, d].
   Rows<B> masked_states(const Pass<B>& pass, Rows<B> hidden, const MaskedBatch& batch, Saved& saved) const;
 
   /// logits [n, vocabulary] of states [n, d].
   void logits(const Pass<B>& pass, Rows<B> states, Rows<B> logits) const;
 
-  /// logits [masked tokens, vocabulary] on the scratch stack. Throws ShapeError where the batch does not fit the model.
+  /// logits [masked tokens, vocabulary] on the scratch stack. Throws ShapeError if the batch does not fit the model.
   Rows<B> masked_logits(const Pass<B>& pass, const MaskedBatch& batch, Saved& saved) const;
 };
 

@@ -11,7 +11,7 @@
 
 namespace neural_attention {
 
-/// Where a sublayer has its LayerNorm: behind the residual sum, or in front of the branch. A stack of pre-norm layers
+/// Where a sublayer has its LayerNorm: after the residual sum, or in front of the branch. A stack of pre-norm layers
 /// ends with a LayerNorm of its own.
 enum class NormPlace { Post, Pre };
 
@@ -55,10 +55,10 @@ class Sublayer {
     return around(pass, x, saved, [&](Rows<B> in) { return branch_.forward(pass, in, saved.branch, context); });
   }
 
-  /// The gradient of x in new rows, the lowest that this puts on the scratch stack.
+  /// The gradient of x in new rows, the lowest that this pushes on the scratch stack.
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const auto& context) {
     if (place_ == NormPlace::Post) {
-      const auto dx = norm_.backward(pass, dy, saved.norm);  // of the sum, and so of both that were added
+      const auto dx = norm_.backward(pass, dy, saved.norm);  // the gradient of the sum, and so of both summands
       const ArenaScope scope(pass.scratch);
       branch_.backward(pass, of_branch(pass, dx, saved), saved.branch, dx, context);
       return dx;

@@ -1,5 +1,5 @@
-// Attention maps as one standalone SVG picture: a panel for each head, before them their mean. In a panel the columns
-// are the source's pieces and the rows the target's, and the strength of a cell's colour is the probability [0, 1]:
+// Attention maps as one standalone SVG picture: a panel with the mean of all heads, then a panel for each head. Columns
+// are the source's pieces, rows the target's, and the strength of a cell's colour is the probability [0, 1]:
 // panels[h].probabilities is [targets, sources], row after row.
 #pragma once
 
@@ -23,8 +23,8 @@ struct AttentionMapOptions {
   bool mean = true;     ///< a first panel with the mean of all others, where there are several
 };
 
-/// The picture. Throws ConfigError where there is nothing to draw or an option makes no sense, ShapeError where a panel
-/// has not targets · sources probabilities, NumericError where one is not a number from 0 to 1.
+/// The picture. Throws ConfigError if there is nothing to draw or an option makes no sense, ShapeError if a panel does
+/// not have targets · sources probabilities, NumericError if one is not a number from 0 to 1.
 std::string attention_map(const AttentionMapOptions& options, std::span<const std::string> sources,
                           std::span<const std::string> targets, std::span<const AttentionPanel> heads);
 

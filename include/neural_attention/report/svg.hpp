@@ -1,5 +1,5 @@
-// Small parts for writing charts as SVG: escaped text, numbers that do not depend on the locale, round ticks on linear
-// and logarithmic axes, and one style sheet readable on light and dark backgrounds.
+// Parts for writing charts as SVG: escaped text, numbers that do not depend on the locale, round ticks on linear and
+// logarithmic axes, and one style sheet for light and dark backgrounds.
 #pragma once
 
 #include <string>
@@ -34,7 +34,8 @@ double round_step(double span, int count);
 /// Ticks inside [low, high], low < high.
 std::vector<Tick> linear_ticks(double low, double high, int count);
 
-/// Ticks inside [low, high], 0 < low < high: decades, with 2 and 5 or round steps between where there are few.
+/// Ticks inside [low, high], 0 < low < high: powers of ten; if these are few, also 2 and 5 times them, or round steps
+/// between.
 std::vector<Tick> log_ticks(double low, double high, int count);
 
 /// The colours of the series repeat after these; line charts then change the dashes.

@@ -87,12 +87,12 @@ Frame margins(const ChartOptions& options, double legend_height, std::span<const
 
 }  // namespace detail
 
-/// A line chart. Throws ConfigError where there is nothing to draw or the options make no sense, ShapeError where a
-/// band has another number of values than its line has points.
+/// A line chart. Throws ConfigError if there is nothing to draw or the options make no sense, ShapeError if a line and
+/// its band have different numbers of points.
 std::string line_chart(const ChartOptions& options, std::span<const Series> series);
 
 /// Grouped bars from a zero line: series[s].values[c] stands at categories[c]; a value that is not finite has no bar.
-/// Throws as line_chart; log_y is refused, since bars compare lengths from zero.
+/// Throws as line_chart does, and ConfigError for log_y, because bars compare lengths from zero.
 std::string bar_chart(const ChartOptions& options, std::span<const std::string> categories,
                       std::span<const BarSeries> series);
 

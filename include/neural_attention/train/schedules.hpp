@@ -18,7 +18,7 @@ struct Schedule {
   long warmup_steps = 0;
   long total_steps = 0;  ///< of the whole run; constant and inverse square root ignore it
 
-  /// Throws ConfigError where a number of steps makes no sense, or a falling rate has no end.
+  /// Throws ConfigError if a number of steps makes no sense, or a falling rate has no end.
   void validate() const {
     if (warmup_steps < 0) throw ConfigError("a warm-up cannot have " + std::to_string(warmup_steps) + " steps");
     if ((kind == Kind::Linear || kind == Kind::Cosine) && total_steps < 1)
@@ -27,7 +27,7 @@ struct Schedule {
                         std::to_string(total_steps));
   }
 
-  /// The factor for the update number `step`, counted from 0.
+  /// The factor for update number `step`, counted from 0.
   double factor(long step) const {
     if (step < warmup_steps) return double(step) / double(std::max(1L, warmup_steps));
     const double done = double(step - warmup_steps) / double(std::max(1L, total_steps - warmup_steps));

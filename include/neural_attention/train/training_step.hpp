@@ -1,6 +1,6 @@
-// One optimizer step: gradients of the mean loss over all target tokens of its parts, clipping by the global norm,
+// One optimizer step: gradients of the mean loss over all target tokens of its parts, clipping by the global norm, and
 // Adam or another optimizer. A step cut into parts (gradient accumulation) has the same gradient as the undivided
-// batch. Nothing waits for the device until the result is asked for.
+// batch. Nothing waits for the device until the caller asks for the result.
 #pragma once
 
 #include <cassert>
@@ -38,7 +38,7 @@ struct StepOptions {
     use(Knob("seed", "Of initial weights, data order and dropout").flag(group), options.seed...);
   }
 
-  /// Throws ConfigError naming the first value that makes no sense.
+  /// Throws ConfigError, which names the first value that makes no sense.
   void validate() const {
     require_ranges(*this);
     schedule.validate();
@@ -57,25 +57,25 @@ class TrainingStep {
   using B = typename Model::Backend;
   static_assert(Optimizer<O, B>);
 
-  /// Throws ConfigError where an option makes no sense, and for a model that was made for inference.
+  /// Throws ConfigError if an option makes no sense or the model was made for inference.
   TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer);
 
-  /// Starts a step and returns; a device may go on working at it. `parts` is an array of batches whose places
-  /// say where each begins; they may change afterwards.
+  /// Starts a step and returns; a device may still be working on it. `parts` is an array of batches whose places say
+  /// where each begins; they may change after the call.
   template <class Batch>
   void launch(std::span<Batch> parts);
 
-  /// Waits for what was launched, once a launch; the next launch or evaluation does so where nobody asked. Throws
-  /// NumericError, and the step has left parameters and moments as they were, where the loss or a gradient is not
-  /// finite. A device may still be at the new parameters: operations of this backend find them made, those of another
-  /// one, such as a Translator's, only after evaluate() or a download here.
+  /// Waits for the step that was launched, once for each launch; if nobody asks, the next launch or evaluation waits.
+  /// If the loss or a gradient is not finite, throws NumericError, and the step has not changed parameters and moments.
+  /// A device may still be updating the parameters: operations of this backend see the new ones, operations of another
+  /// backend, such as a Translator's, only after evaluate() or a download here.
   StepResult result();
 
   /// Both in one.
   template <class Batch>
   StepResult run(std::span<Batch> parts);
 
-  /// Sums of the loss over one batch: waits for them. Parameters and gradients are left alone.
+  /// The sums of the loss over one batch. Waits for them. Changes neither parameters nor gradients.
   template <class Batch>
   LossSum evaluate(const Batch& batch, double label_smoothing = 0.0);
 

@@ -1,5 +1,6 @@
-// The output directory of a training run as its trainer sees it: what of an earlier run goes aside, and where the
-// checkpoint of the best evaluation lies, which may be older than a run that was resumed into another folder.
+// The output directory of a training run, as its trainer uses it: which old checkpoints are set aside, and where the
+// checkpoint of the best evaluation lies. That one may be older than the run, if the run was resumed into another
+// folder.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +9,7 @@
 
 namespace neural_attention {
 
-/// Without a path, "", nothing is kept.
+/// An empty path keeps nothing.
 class RunFolder {
  public:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
@@ -16,22 +17,23 @@ class RunFolder {
   bool keeps() const { return !path_.empty(); }
   const std::string& path() const { return path_; }
 
-  /// The run goes on with `checkpoint`, that of `step`.
+  /// The run continues from `checkpoint`, which belongs to `step`.
   void resume(const std::filesystem::path& checkpoint, long step);
 
-  /// Sets later checkpoints than the one that the run goes on with aside: for the time when it has something to leave,
-  /// a first step or an evaluation. Further calls do nothing. Throws FileError.
+  /// Sets aside the checkpoints that are later than the one the run continues from. Called when the run has a first
+  /// result of its own, a step or an evaluation; further calls do nothing. Throws FileError.
   void begin();
 
-  /// The whole checkpoint of `best_step`, here or beside the one that the run was resumed from; empty where it is gone.
+  /// The whole checkpoint of `best_step`, here or beside the checkpoint that the run was resumed from; empty if it is
+  /// gone.
   std::filesystem::path best(long best_step) const;
 
-  /// Copies that checkpoint here where it lies elsewhere: the run may be resumed from here into a third folder.
+  /// Copies that checkpoint here if it lies elsewhere: the run may be resumed from here into a third folder.
   void bring_best(long best_step) const;
 
  private:
   std::string path_;
-  std::filesystem::path origin_;  ///< of the checkpoint that was resumed from
+  std::filesystem::path origin_;  ///< the folder of the checkpoint that the run was resumed from
   long resumed_step_ = 0;
   bool begun_ = false;
 };

@@ -1,6 +1,6 @@
-// RunIdentity: what defines a training run, as names and values in words. A checkpoint keeps it, so that nothing else
-// is taken for the same run when it is resumed. What may change in between (the number of steps and epochs, how often
-// is evaluated, saved and logged, threads, folders) does not belong in it.
+// RunIdentity: what defines a training run, as names with values in words. A checkpoint keeps it, so that a resumed run
+// cannot be confused with another. Settings that may change when a run is resumed do not belong in it: the number of
+// steps and epochs, the intervals of evaluating, saving and logging, threads, folders.
 #pragma once
 
 #include <concepts>
@@ -19,20 +19,20 @@ class RunIdentity {
  public:
   using Entry = std::pair<std::string, std::string>;
 
-  /// Names are the options' names, Hugging Face's where it has one. Setting a name again replaces its value. Bytes that
-  /// are not UTF-8, as a path may have them, become `\xHH`: a checkpoint keeps text.
+  /// Names are the options' names, Hugging Face's if it has one. Setting a name again replaces its value. Bytes that
+  /// are not UTF-8, which a path may contain, become `\xHH`, because a checkpoint keeps text.
   void set(std::string_view name, std::string value);
   void set(std::string_view name, const char* value) { set(name, std::string(value)); }
   void set(std::string_view name, bool value) { set(name, value ? "true" : "false"); }
   void set(std::string_view name, std::integral auto value) { set(name, std::to_string(value)); }
 
-  /// The shortest digits that give the number back.
+  /// The shortest digits that read back as the same number.
   void set(std::string_view name, double value);
 
-  /// Adds all of `other`.
+  /// Adds all entries of `other`.
   void set(const RunIdentity& other);
 
-  /// Null where there is no such name.
+  /// Null if there is no such name.
   const std::string* find(std::string_view name) const;
 
   /// In the order in which they were set.
@@ -46,7 +46,7 @@ class RunIdentity {
   std::vector<Entry> entries_;
 };
 
-/// The settings of a config that define a run, as its knobs say.
+/// The settings of a config that define a run, according to its knobs.
 template <class Config>
 RunIdentity kept_settings(const Config& config) {
   RunIdentity run;
@@ -62,7 +62,7 @@ RunIdentity kept_settings(const Config& config) {
   return run;
 }
 
-/// Throws ConfigError for the first name of `now` whose value is another one in `stored`, that of `checkpoint`. A name
+/// Throws ConfigError for the first name in `now` whose value differs in `stored`, the identity in `checkpoint`. A name
 /// that only one of them has contradicts nothing.
 void require_same_run(const RunIdentity& stored, const RunIdentity& now, const std::string& checkpoint);
 

@@ -1,4 +1,4 @@
-// What a Trainer is told, and what it tells.
+// The options of a Trainer, and the events and results that it reports.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 
 namespace neural_attention {
 
-/// Batches of training or validation text. `sequences_before(index)` and `fingerprint()`, where there are such, say how
-/// far an epoch is and which text this is: a checkpoint keeps both.
+/// Batches of training or validation text. The optional members `sequences_before(index)` and `fingerprint()` say how
+/// far an epoch is and which text this is; a checkpoint keeps both.
 template <class D>
 concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t index, int epoch) {
   data.begin_epoch(epoch);
@@ -26,19 +26,19 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
 };
 
 struct TrainerOptions {
-  StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< schedule.total_steps is filled in where it is 0
+  StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< if schedule.total_steps is 0, Trainer fills it in
   double epochs = 3.0;
-  double warmup_ratio = 0.0;  ///< where positive, the share of all steps that warms up; step.schedule's own is not used
-  long max_steps = 0;         ///< where positive, it decides instead of the epochs
-  int accumulation = 1;       ///< batches of one optimizer step
-  long eval_steps = 0;        ///< 0: at the end of each epoch
-  long save_steps = 0;        ///< 0: at every evaluation or, where nothing is evaluated, at the end of each epoch
-  int save_total_limit = 2;   ///< last checkpoints kept, beside the best; 0 keeps all
-  int patience = 0;           ///< evaluations without a better metric before the run ends; 0: never
-  bool load_best = true;      ///< end with the parameters of the best evaluation
+  double warmup_ratio = 0.0;    ///< if positive, the warm-up's share of all steps; replaces step.schedule's own
+  long max_steps = 0;           ///< if positive, replaces the number of epochs
+  int accumulation = 1;         ///< batches of one optimizer step
+  long eval_steps = 0;          ///< 0: at the end of each epoch
+  long save_steps = 0;          ///< 0: at every evaluation or, without evaluations, at the end of each epoch
+  int save_total_limit = 2;     ///< last checkpoints kept, beside the best; 0 keeps all
+  int patience = 0;             ///< evaluations without a better metric before the run ends; 0: never
+  bool load_best = true;        ///< end with the parameters of the best evaluation
   bool eval_on_start = false;   ///< also before the first step; not saved, and never the best
   std::string output_dir = {};  ///< empty: nothing is saved
-  RunIdentity run = {};         ///< what defines the run beside these options, to be kept in its checkpoints
+  RunIdentity run = {};         ///< what else defines the run; its checkpoints keep it
 
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
@@ -71,7 +71,7 @@ struct StepEvent {
   long total_steps = 0;
   double epoch = 0.0;
   StepResult result;
-  double tokens_per_second = 0.0;  ///< those that the batches count, over the whole run so far, evaluation left out
+  double tokens_per_second = 0.0;  ///< as the batches count them, over the whole run so far, without evaluation
 };
 
 struct EvaluationEvent {
@@ -84,9 +84,9 @@ struct EvaluationEvent {
 
 struct TrainerCallbacks {
   std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
-  std::function<double()> metric;                 ///< at evaluations; without one it is -loss
-  /// Comes before the checkpoint of the evaluation, so that a kill between the two loses nothing: without the
-  /// checkpoint the evaluation is made again.
+  std::function<double()> metric;                 ///< at evaluations; the default is -loss
+  /// Called before the checkpoint of the evaluation is written, so that a kill between the two loses nothing: without
+  /// the checkpoint, the evaluation is repeated.
   std::function<void(const EvaluationEvent&)> on_evaluation;
   std::function<void(const std::string& directory)> write_more;  ///< adds files to a checkpoint
 };
@@ -95,15 +95,16 @@ struct TrainingSummary {
   long steps = 0;
   bool cancelled = false;
   bool stopped_early = false;
-  bool best_is_gone = false;  ///< load_best was asked for, but that checkpoint is no longer there: these are the last
-  double valid_loss = 0.0;    ///< of the parameters that the model now has; 0 without validation data
+  bool best_is_gone = false;  ///< load_best was set, but the best checkpoint is gone: the model has the last parameters
+  double valid_loss = 0.0;    ///< of the model's current parameters; 0 without validation data
   double valid_metric = 0.0;  ///< likewise
   double seconds = 0.0;       ///< in training steps
   double tokens_per_second = 0.0;
 };
 
-/// Optimizer steps of `epochs` passes over the data. Epochs may have different numbers of batches: the first hundred
-/// are counted, the rest taken to be like them. Throws ConfigError where there is no such number.
+/// The optimizer steps of `epochs` passes over the data. Epochs may have different numbers of batches: the first
+/// hundred are counted, and the others are assumed to be similar. Throws ConfigError if the number is too large to
+/// count.
 template <TrainingData Data>
 long planned_steps(Data& data, double epochs, int accumulation) {
   constexpr int counted_epochs = 100;
@@ -122,7 +123,7 @@ long planned_steps(Data& data, double epochs, int accumulation) {
   return total + static_cast<long>(rest);
 }
 
-/// What of the options changes a run's numbers, and what `options.run` adds.
+/// The options that change a run's numbers, and the entries of `options.run`.
 inline RunIdentity identity_of(const TrainerOptions& options) {
   auto run = kept_settings(options);
   if (options.warmup_ratio > 0.0)
@@ -131,7 +132,7 @@ inline RunIdentity identity_of(const TrainerOptions& options) {
   return run;
 }
 
-/// What defines a run: the same, and its text, where the data can tell it from others. `validation` may be null.
+/// The same, and the text of the run, if the data can identify it. `validation` may be null.
 template <TrainingData Data>
 RunIdentity identity_of(const TrainerOptions& options, const Data& training, const Data* validation) {
   auto run = identity_of(options);

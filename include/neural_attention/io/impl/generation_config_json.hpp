@@ -16,7 +16,7 @@ namespace neural_attention::io {
 
 namespace detail {
 
-/// Settings of generate() that change results and are not supported. What a value leaves as it is does not count.
+/// Settings of generate() that change results and are not supported. A value that changes nothing is accepted.
 inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::json& json) {
   using enum UnsupportedSetting::Matters;
   std::vector<UnsupportedSetting> found;
@@ -54,8 +54,8 @@ inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::js
   return found;
 }
 
-/// Keeps `value` where the key is missing or null. A list of one token is as good as the token; further tokens go to
-/// `more`, once each, where that is not null.
+/// Keeps `value` if the key is missing or null. A list of one token counts as the token; further tokens go to `more`,
+/// once each, unless that is null.
 inline void read_token(const nlohmann::json& json, const char* key, int& value, const std::string& path,
                        std::vector<int>* more = nullptr) {
   const auto found = json.find(key);
@@ -75,13 +75,13 @@ inline void read_token(const nlohmann::json& json, const char* key, int& value, 
     if (token != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
 }
 
-/// Keeps `value` where the key is missing or null. "New" tokens are those behind the start token.
+/// Keeps `value` if the key is missing or null. "New" tokens are the tokens after the start token.
 inline void read_new_tokens(const nlohmann::json& json, const char* key, int& value, const std::string& path) {
   const int tokens = get_or<int>(json, key, -1, path);
   if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
 }
 
-/// As a file has it: false, true or "never". Keeps `value` where the key is missing or null.
+/// Reads false, true or "never". Keeps `value` if the key is missing or null.
 inline void read_early_stopping(const nlohmann::json& json, const char* key, EarlyStopping& value,
                                 const std::string& path) {
   const auto found = json.find(key);
@@ -99,7 +99,7 @@ inline nlohmann::ordered_json in_json(EarlyStopping value) {
   return value == EarlyStopping::Always;
 }
 
-/// What to_json does not write itself, as text.
+/// The keys that to_json does not write itself, as text.
 inline std::string other_generation_keys(nlohmann::json json) {
   GenerationConfig::knobs([&](const Knob& knob) {
     if (knob.in_file) json.erase(knob.name);

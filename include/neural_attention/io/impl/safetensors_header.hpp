@@ -217,7 +217,8 @@ inline void check_coverage(const std::vector<TensorInfo>& tensors, std::size_t d
 
 NEURAL_ATTENTION_INLINE SafetensorsHeader parse_safetensors_header(std::string_view text, std::size_t data_size,
                                                                    const std::filesystem::path& path) {
-  if (!text.starts_with('{')) throw FileError(path.string(), "is not a safetensors file: its header is no JSON object");
+  if (!text.starts_with('{'))
+    throw FileError(path.string(), "is not a safetensors file: its header is not a JSON object");
   // nlohmann takes a zero byte for the end of the text and would ignore what follows.
   if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
     throw_json_fault(path, text, zero + 1, "a zero byte");

@@ -44,7 +44,7 @@ NEURAL_ATTENTION_INLINE std::string Chrf::signature() const {
 
 namespace detail {
 
-/// One segment taken apart: its characters without white space, and its words where they count.
+/// One segment taken apart: its characters without white space and, if they count, its words.
 struct ChrfText {
   std::string characters;
   std::vector<std::size_t> starts;  // of each character, then the end
@@ -55,7 +55,7 @@ constexpr bool is_ascii_punctuation(char c) {
   return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
 }
 
-/// One punctuation mark at a word's end, else one at its beginning, becomes a word of its own.
+/// A punctuation mark at the end of a word, or else one at its beginning, becomes a word of its own.
 inline void add_chrf_word(std::string_view word, std::size_t characters, std::vector<std::string>& words) {
   if (characters > 1 && is_ascii_punctuation(word.back())) {
     words.emplace_back(word.substr(0, word.size() - 1));

@@ -31,13 +31,13 @@ namespace detail {
 
 enum class TokenKind { Letter, Digit, Stop, Symbol, Dash };
 
-/// What the character is that a text begins with, and how many bytes it has.
+/// The kind of the character at the beginning of a text, and its length in bytes.
 struct TokenCharacter {
   TokenKind kind;
   std::size_t bytes;
 };
 
-/// Of 13a: printable ASCII that is neither letter nor digit is a symbol, except the apostrophe.
+/// For 13a: printable ASCII that is neither letter nor digit is a symbol, except the apostrophe.
 constexpr TokenKind kind_13a(char c) {
   if (c >= '0' && c <= '9') return TokenKind::Digit;
   if (c == '.' || c == ',') return TokenKind::Stop;
@@ -49,8 +49,8 @@ constexpr TokenKind kind_13a(char c) {
 
 inline TokenCharacter classify_13a(std::string_view text) { return {kind_13a(text[0]), 1}; }
 
-/// sacreBLEU means to have U+20000 … U+2A6D6 here, but writes '\u20000' and '\u2a6d6', two characters each: what lies
-/// between these are the characters U+2001 … U+2A6D, dashes and quotation marks among them.
+/// sacreBLEU intends U+20000 … U+2A6D6 here, but writes '\u20000' and '\u2a6d6', two characters each. The range between
+/// these is U+2001 … U+2A6D, which includes dashes and quotation marks.
 inline constexpr CharacterRange chinese_ranges[] = {
     {0x2001, 0x2A6D}, {0x2E80, 0x2EFF}, {0x2F00, 0x2FDF}, {0x2FF0, 0x2FFF}, {0x3000, 0x303F}, {0x3100, 0x312F},
     {0x31A0, 0x31BF}, {0x31C0, 0x31EF}, {0x3200, 0x33FF}, {0x3400, 0x4DB5}, {0x4E00, 0x9FBB}, {0xF900, 0xFA2D},
@@ -72,14 +72,14 @@ inline TokenCharacter classify_international(std::string_view text) {
   return {is_within(symbol_ranges, character) ? TokenKind::Symbol : TokenKind::Letter, bytes};
 }
 
-/// A symbol stands alone, and so does a dash after a digit. So does each stop of a run, except where the last one is
-/// bound to a digit that follows.
+/// A symbol stands alone, and so does a dash after a digit. So does each stop of a run, unless the last one belongs to
+/// a digit that follows.
 ///
-/// The originals take stops in pairs that do not overlap, (non-digit, stop), then (stop, non-digit). For a run of k
-/// stops this means: the last one escapes the first rule when k is even after a non-digit or odd after a digit, and the
-/// second when a digit follows; then it stays with that digit ("a..5" gives a . .5), and a lone one, which has a digit
-/// before it too, with both ("1,000.5"). At the ends of a text that is not `padded` with a space there is nothing to
-/// make a pair with, so they are as digits are.
+/// The originals take stops in pairs that do not overlap, (non-digit, stop), then (stop, non-digit). In a run of k
+/// stops, the last one escapes the first rule if k is even after a non-digit or odd after a digit. If a digit follows,
+/// it escapes the second rule too and stays with that digit ("a..5" gives a . .5); a single stop with a digit on both
+/// sides stays with both ("1,000.5"). At the ends of a text that is not `padded` with a space there is nothing to pair
+/// with, so the ends act like digits.
 template <class Classify>
 std::vector<std::string> split_tokens(std::string_view text, bool padded, const Classify& classify) {
   std::vector<std::string> tokens;
@@ -134,7 +134,7 @@ std::vector<std::string> split_tokens(std::string_view text, bool padded, const 
   return tokens;
 }
 
-/// The markup of old test sets goes first, in this order: <skipped>, hyphenation at a line break, four entities (so
+/// First removes the markup of old test sets, in this order: <skipped>, hyphenation at a line break, four entities (so
 /// `&amp;lt;` becomes `<`).
 inline std::vector<std::string> tokenize_13a(std::string_view segment) {
   if (segment.find_first_of("<-&") == std::string_view::npos) return split_tokens(segment, true, classify_13a);
@@ -151,7 +151,7 @@ inline TokenCharacter classify_characters(std::string_view text) {
   return {TokenKind::Symbol, std::max<std::size_t>(1, utf8_length(text))};
 }
 
-/// Nothing is cut but at white space.
+/// Splits only at white space.
 inline TokenCharacter classify_none(std::string_view) { return {TokenKind::Letter, 1}; }
 
 }  // namespace detail

@@ -26,7 +26,7 @@ struct AttentionLayout {
   double height() const { return top + cell * static_cast<double>(rows); }
 };
 
-/// At most this many characters of a piece stand beside a panel; the cells' tooltips have it whole.
+/// At most this many characters of a piece appear beside a panel; the cells' tooltips show the whole piece.
 inline std::string short_piece(std::string_view piece) {
   constexpr std::size_t most = 14;
   std::size_t end = 0, count = 0;
@@ -44,7 +44,7 @@ inline AttentionLayout attention_layout(std::span<const std::string> sources, st
   AttentionLayout layout{};
   layout.columns = std::min(sources.size(), most);
   layout.rows = std::min(targets.size(), most);
-  // Long sentences get smaller cells: a panel stays near 300 pixels wide as long as its text can be read.
+  // Long sentences get smaller cells: a panel stays near 300 pixels wide as long as its text is readable.
   layout.cell = std::clamp(300.0 / static_cast<double>(std::max(layout.columns, layout.rows)), 10.0, 18.0);
   layout.font = std::min(11.0, layout.cell - 1.0);
   const auto widest = [&](std::span<const std::string> pieces) {

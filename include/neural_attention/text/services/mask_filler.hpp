@@ -1,5 +1,5 @@
-// MaskFiller: a text with <mask> in, the likeliest tokens in its place out, each <mask> by itself as Hugging Face's
-// fill-mask does. On one const model and for any number of threads at once.
+// MaskFiller: takes a text with <mask> and returns the likeliest tokens in its place, for each <mask> by itself, like
+// Hugging Face's fill-mask. Works on one const model, for any number of threads at once.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@
 
 namespace neural_attention::text {
 
-/// What may stand in the place of one <mask>.
+/// A candidate for the place of one <mask>.
 struct MaskCandidate {
   int id = 0;
   double probability = 0.0;
@@ -37,7 +37,8 @@ struct MaskFillerOptions {
   Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
 };
 
-/// Model as Roberta, Tokenizer as ByteBpe. Both must outlive it, and the model must not change during a request.
+/// Model is a type like Roberta, Tokenizer like ByteBpe. Both must outlive it, and the model must not change during a
+/// request.
 template <class Model, class Tokenizer>
 class MaskFiller {
   static_assert(sizeof(CheckFillsMasks<Model>));
@@ -45,16 +46,15 @@ class MaskFiller {
  public:
   using B = typename Model::Backend;
 
-  /// Throws ConfigError where an option makes no sense, the vocabulary has no <mask>, or it has more ids than the
-  /// model.
+  /// Throws ConfigError if an option makes no sense, the vocabulary has no <mask>, or it has more ids than the model.
   MaskFiller(const Model& model, const Tokenizer& tokenizer, MaskFillerOptions options = {});
   /// A temporary would be gone before the first request.
   MaskFiller(const Model&, const Tokenizer&&, MaskFillerOptions = {}) = delete;
   MaskFiller(const Model&&, const Tokenizer&, MaskFillerOptions = {}) = delete;
 
-  /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError
-  /// where the text has no <mask> or more tokens than the model reads, and for a count below 1, TextError where it is
-  /// not UTF-8, and NumericError where the model's output is not finite.
+  /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError if
+  /// the text has no <mask> or more tokens than the model reads, or if the count is below 1; TextError if it is not
+  /// UTF-8; and NumericError if the model's output is not finite.
   std::vector<std::vector<MaskCandidate>> operator()(std::string_view text, int count = 5) const;
 
  private:

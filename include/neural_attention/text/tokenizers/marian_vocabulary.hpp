@@ -1,5 +1,5 @@
-// HF Marian's vocab.json: one JSON object, piece → id; an id may have no piece. The ids of a SentencePiece model are
-// not the translation model's; this file ties pieces to rows of the embedding.
+// HF Marian's vocab.json: one JSON object, piece → id; an id may have no piece. The ids of a SentencePiece model differ
+// from the translation model's; this file maps pieces to rows of the embedding.
 #pragma once
 
 #include <string>
@@ -23,7 +23,7 @@ class MarianVocabulary {
       : MarianVocabulary(PieceTable{std::move(pieces), {}}, path) {}
   MarianVocabulary(PieceTable table, const std::string& path);
 
-  /// Reads vocab.json. Throws FileError where it is no object of integers, or a piece or an id occurs twice.
+  /// Reads vocab.json. Throws FileError if it is no object of integers, or a piece or an id occurs twice.
   static MarianVocabulary load(const std::string& path);
 
   /// Writes vocab.json in the order of the ids, ASCII only as HF does, all or nothing.
@@ -37,10 +37,10 @@ class MarianVocabulary {
   int pad_id() const { return pad_id_; }
   bool is_special(int id) const { return id == eos_id_ || id == unk_id_ || id == pad_id_; }
 
-  /// The id of `piece`, that of `<unk>` where it has none.
+  /// The id of `piece`, or of `<unk>` if it has none.
   int id(const std::string& piece) const;
 
-  /// The piece with this id. Throws ConfigError where it has none.
+  /// The piece with this id. Throws ConfigError if it has none.
   const std::string& piece(int id) const;
 
  private:

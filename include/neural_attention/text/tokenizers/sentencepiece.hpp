@@ -27,12 +27,12 @@ struct SentencePieceOptions {
   int unk_id = 0, bos_id = -1, eos_id = 1, pad_id = 2;  ///< ids inside the model, -1: not present
 };
 
-/// The library's default; it would leave out longer lines without a word. With a larger limit it ends the process where
-/// a word is a million characters long.
+/// The library's default: it would silently skip longer lines. With a larger limit, it ends the process if a word is a
+/// million characters long.
 inline constexpr std::size_t longest_training_line = 4192;  // bytes
 
-/// Calls use(stretch) for stretches of `text` of at most `longest` bytes, which end at a space where there is one, else
-/// between characters of UTF-8. The space is left out.
+/// Calls use(stretch) for stretches of `text` of at most `longest` bytes, which end at a space if there is one,
+/// otherwise between UTF-8 characters. The space is left out.
 template <class Use>
 void for_each_stretch(std::string_view text, std::size_t longest, Use use) {
   while (text.size() > longest) {
@@ -46,10 +46,10 @@ void for_each_stretch(std::string_view text, std::size_t longest, Use use) {
   use(text);
 }
 
-/// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Lines longer than 4,192 bytes are
-/// learned from in stretches of that size, cut at spaces. Small texts may give fewer pieces than asked for. Throws
-/// ConfigError for options out of range and FileError where the library refuses (no text, more distinct characters than
-/// pieces) or the file cannot be written.
+/// Learns a model from `lines` (UTF-8) and writes it to `path`, all or nothing. Lines longer than 4,192 bytes are cut
+/// into stretches of that size, at spaces. Small texts may give fewer pieces than requested. Throws ConfigError for
+/// options out of range and FileError if the library refuses (no text, more distinct characters than pieces) or the
+/// file cannot be written.
 void train_sentencepiece(std::span<const std::string> lines, const std::string& path,
                          const SentencePieceOptions& options);
 
@@ -63,7 +63,7 @@ class SentencePiece {
 
   std::vector<int> ids(std::string_view text) const;
 
-  /// The text of `pieces`. A piece that the model does not know stands for itself.
+  /// The text of `pieces`. A piece that the model does not know is taken literally.
   std::string decode(const std::vector<std::string>& pieces) const;
 
   int size() const;

@@ -1,4 +1,4 @@
-// vocab.json, as Hugging Face's tokenizers write it: one JSON object, piece → id.
+// vocab.json in the form of Hugging Face's tokenizers: one JSON object, piece → id.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -9,7 +9,7 @@
 
 namespace neural_attention::text {
 
-/// The pieces of a vocabulary by id. Some ids may have none: "" stands in their places.
+/// The pieces of a vocabulary by id. Ids without a piece hold "".
 struct PieceTable {
   std::vector<std::string> pieces;
   std::vector<int> holes;  ///< the ids without a piece, ascending
@@ -18,7 +18,7 @@ struct PieceTable {
 };
 
 /// The pieces of `document`, an object of pieces and their ids; `path` is the file that it came from. Throws FileError
-/// where it is no object of integers or is empty, two pieces have the same id, or more than a million ids have none.
+/// if it is no object of integers or is empty, two pieces have the same id, or more than a million ids have none.
 PieceTable pieces_by_id(const nlohmann::json& document, const std::string& path);
 
 /// Writes vocab.json in the order of the ids, ASCII only, all or nothing. Throws FileError.

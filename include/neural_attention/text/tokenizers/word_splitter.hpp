@@ -1,7 +1,7 @@
-// GPT-2's way to cut text into words before byte pair encoding, by PCRE2:
+// GPT-2's rule for cutting text into words before byte pair encoding, with PCRE2:
 //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-// \s is Unicode's White_Space, as in Hugging Face's tokenizers; PCRE2's own \s has U+180E in addition. The words joined
-// are the text. Letters and numbers follow PCRE2's Unicode version (14 in PCRE2 10.40 to 10.42, as in tokenizers
+// \s is Unicode's White_Space, as in Hugging Face's tokenizers; PCRE2's own \s also has U+180E. The words together make
+// up the whole text. Letters and numbers follow PCRE2's Unicode version (14 in PCRE2 10.40 to 10.42, as in tokenizers
 // 0.14; 15 or later in newer ones). A byte that begins no valid UTF-8 character is no letter, number or space.
 #pragma once
 
@@ -16,14 +16,13 @@ struct pcre2_real_code_8;  // PCRE2's pcre2_code
 
 namespace neural_attention::text {
 
-/// The characters that words are made of, as \w of Rust's regular expressions in Hugging Face's tokenizers: those that
-/// are Alphabetic, marks, decimal digits, connecting punctuation and joiners. Const functions may be called from
-/// several threads at once.
+/// Word characters, \w in the Rust regular expressions of Hugging Face's tokenizers: Alphabetic characters, marks,
+/// decimal digits, connecting punctuation and joiners. Const functions may be called from several threads at once.
 class WordCharacters {
  public:
   WordCharacters();
 
-  /// Whether `text` begins with one.
+  /// Whether `text` begins with a word character.
   bool matches(std::string_view text) const;
 
  private:

@@ -85,7 +85,7 @@ NEURAL_ATTENTION_INLINE void require_whole_checkpoint(const std::filesystem::pat
   for (const auto& [name, value] : files->items()) {
     const auto expected = io::get<std::uint64_t>(*files, name, path);
     if (std::filesystem::path(name).filename() != name || name == "." || name == "..")
-      throw FileError(path.string(), "lists " + in_quotes(name) + ", which is no file of its folder");
+      throw FileError(path.string(), "lists " + in_quotes(name) + ", which is not a file in its folder");
     std::error_code error;
     const auto size = std::filesystem::file_size(folder / name, error);
     if (error)

@@ -71,7 +71,7 @@ NEURAL_ATTENTION_INLINE void require_same_run(const RunIdentity& stored, const R
   for (const auto& [name, value] : now.entries())
     if (const auto* const before = stored.find(name); before && *before != value)
       throw ConfigError(checkpoint + " was made with " + name + " " + shown(*before) + ", not " + shown(value) +
-                        ": a run is resumed as it was begun");
+                        ": a run must be resumed with its own settings");
 }
 
 }  // namespace neural_attention

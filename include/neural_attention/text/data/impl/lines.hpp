@@ -31,7 +31,7 @@ NEURAL_ATTENTION_INLINE void require_utf8(const std::string& path, long line_num
 
 namespace lines_detail {
 
-/// Takes the bytes of a gzip file piece by piece, member after member, and appends what they hold to a text.
+/// Takes the bytes of a gzip file piece by piece, member after member, and appends their content to a text.
 class Gunzip {
  public:
   explicit Gunzip(const std::string& path) : path_(path) {
@@ -70,7 +70,7 @@ class Gunzip {
   }
 
  private:
-  /// Whether a further member begins here. Zeros to the end of the file are padding, as from a tape.
+  /// Whether another member begins here. Zeros up to the end of the file are padding, as on a tape.
   bool begins_member() {
     constexpr Bytef magic = 0x1F;
     if (*stream_.next_in == magic && !padded_) {
@@ -80,7 +80,7 @@ class Gunzip {
     const auto* const end = stream_.next_in + stream_.avail_in;
     padded_ = true;
     if (std::all_of(const_cast<const Bytef*>(stream_.next_in), end, [](Bytef byte) { return byte == 0; })) return false;
-    throw FileError(path_, "has bytes behind its gzip data that are no gzip data; " + std::to_string(total_) +
+    throw FileError(path_, "has bytes after its gzip data that are not gzip data; " + std::to_string(total_) +
                                " bytes of text come before them");
   }
 
@@ -119,15 +119,15 @@ class TextFile {
     return true;
   }
 
-  /// Throws where `held`, the bytes in memory for what was read so far, is too much: beyond every bound, or out of all
-  /// proportion to the file, as for a gzip file that was made to fill the memory. `line` is the last one.
+  /// Throws if `held`, the bytes in memory for what was read so far, is too much: beyond every bound, or out of all
+  /// proportion to the file, as for a gzip file that was made to fill the memory. `line` is the last line.
   void require_room(std::uint64_t held, std::size_t line) const {
     constexpr std::uint64_t harmless = std::uint64_t{64} << 20, largest_ratio = 500;
     const auto up_to = " (up to line " + std::to_string(line) + ")";
     if (held > most_text)
       throw FileError(path_, "holds more text than " + std::to_string(most_text) + " bytes of memory" + up_to);
     if (held > harmless && held / largest_ratio > size_)
-      throw FileError(path_, "is no text: it takes more than " + std::to_string(largest_ratio) +
+      throw FileError(path_, "is not text: it takes more than " + std::to_string(largest_ratio) +
                                  " times its size in memory" + up_to);
   }
 

@@ -119,7 +119,7 @@ NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::train(std::span<const std::string> line
   const WordSplitter split;
   WordCounts counts;
   std::string copy;
-  // A merge walks through the words that it changes, so a word of a million letters would be walked through for each.
+  // A merge walks through the words that it changes, so each merge would walk through a word of a million letters.
   constexpr std::size_t longest_word = 1024;
   for (const auto& line : lines)
     split(prefixed(line, options.add_prefix_space, copy), [&](std::string_view word) {

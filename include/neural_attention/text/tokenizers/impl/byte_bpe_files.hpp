@@ -74,7 +74,7 @@ inline void require_json(const nlohmann::json& object, const std::string& key, c
                   name + " with " + in_quotes(key) + ": " + io::detail::describe_json(*found) + " is not supported");
 }
 
-/// The part `key` of a tokenizer.json, null where there is none. A Sequence of one part, which lies under the key
+/// The part `key` of a tokenizer.json, null if there is none. A Sequence of one part, which lies under the key
 /// `parts`, is that part.
 inline const nlohmann::json& part(const nlohmann::json& document, const char* key, const char* parts) {
   static const nlohmann::json none;
@@ -85,7 +85,7 @@ inline const nlohmann::json& part(const nlohmann::json& document, const char* ke
   return list != found->end() && list->is_array() && list->size() == 1 ? list->front() : *found;
 }
 
-/// The "type" of a part; empty where it is null.
+/// The "type" of a part; empty if it is null.
 inline std::string type_of(const nlohmann::json& part, const std::string& path) {
   return part.is_null() ? std::string() : io::get<std::string>(part, "type", path);
 }

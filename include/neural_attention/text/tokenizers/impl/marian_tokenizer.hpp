@@ -50,7 +50,7 @@ NEURAL_ATTENTION_INLINE MarianTokenizer MarianTokenizer::train(std::span<const s
   std::filesystem::create_directories(folder, error);
   if (error) throw FileError(directory, "cannot be created: " + error.message());
 
-  // The model must see what it will be asked to encode: text without the literal special pieces.
+  // The model must see the same kind of text as in encoding: text without the literal special pieces.
   std::vector<std::string> lines;
   lines.reserve(source.size() + target.size());
   for (const auto side : {source, target})

@@ -27,7 +27,7 @@
 
 namespace neural_attention::text {
 
-/// Hands lines in memory to the trainer. The library prescribes the virtual functions.
+/// Passes lines in memory to the trainer. The library prescribes the virtual functions.
 class LineIterator final : public sentencepiece::SentenceIterator {
  public:
   explicit LineIterator(std::span<const std::string> lines) : lines_(lines) {}
@@ -42,7 +42,7 @@ class LineIterator final : public sentencepiece::SentenceIterator {
   std::size_t next_ = 0;
 };
 
-/// The library's message, which may hold text of a file.
+/// The library's message, which may contain text of a file.
 inline std::string message_of(const sentencepiece::util::Status& status) {
   const auto quoted = in_quotes(status.error_message(), 300);
   return quoted.substr(1, quoted.size() - 2);
@@ -53,7 +53,7 @@ inline void require_ok(const sentencepiece::util::Status& status, const std::str
   if (!status.ok()) throw FileError(path, std::string("cannot ") + action + ": " + message_of(status));
 }
 
-/// The library reads numbers from streams, which follow std::locale's global locale: so must what it is given.
+/// The library reads numbers from streams in the global locale (std::locale), so numbers must be written in it.
 inline std::string text_for_library(double value) {
   std::ostringstream text;
   text.precision(std::numeric_limits<double>::max_digits10);
@@ -106,13 +106,14 @@ NEURAL_ATTENTION_INLINE SentencePiece::SentencePiece(const std::string& path) : 
   const auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
   try {
     const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
-    if (!status.ok()) throw FileError(path, "is no SentencePiece model: " + message_of(status));
+    if (!status.ok()) throw FileError(path, "is not a SentencePiece model: " + message_of(status));
   } catch (const FileError&) {
     throw;
   } catch (const std::exception& error) {  // of the double array that the library makes of the pieces
-    throw FileError(path, "is no SentencePiece model: the library cannot load it (" + std::string(error.what()) + ")");
+    throw FileError(path,
+                    "is not a SentencePiece model: the library cannot load it (" + std::string(error.what()) + ")");
   }
-  if (processor->GetPieceSize() == 0) throw FileError(path, "is no SentencePiece model: it has no pieces");
+  if (processor->GetPieceSize() == 0) throw FileError(path, "is not a SentencePiece model: it has no pieces");
   processor_ = processor;
 }
 

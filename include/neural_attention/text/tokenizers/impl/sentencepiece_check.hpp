@@ -57,7 +57,7 @@ class ProtoFields {
 
  private:
   [[noreturn]] void damaged() const {
-    throw FileError(path_, "is no SentencePiece model: it is not a protocol buffer of one");
+    throw FileError(path_, "is not a SentencePiece model: it is not a protocol buffer of one");
   }
 
   std::uint64_t read_varint() {
@@ -96,7 +96,7 @@ class CharsMapTrie {
     for (std::size_t i = 0; i < units_.size(); ++i) units_[i] = little_endian(trie.substr(4 * i, 4));
   }
 
-  /// What is wrong with it; empty where nothing is.
+  /// What is wrong with it; empty if nothing is.
   std::string fault() {
     if (units_.size() < 256) return "has too few units";
     group_by_state();
@@ -228,10 +228,10 @@ inline std::string_view checked_piece(std::string_view piece, const std::string&
 }  // namespace detail
 
 NEURAL_ATTENTION_INLINE void check_sentencepiece_model(std::string_view model, const std::string& path) {
-  if (model.empty()) throw FileError(path, "is no SentencePiece model: it is empty");
+  if (model.empty()) throw FileError(path, "is not a SentencePiece model: it is empty");
   if (model.size() > largest_sentencepiece_model)
-    throw FileError(path, "is no SentencePiece model: it has " + std::to_string(model.size()) + " bytes, more than " +
-                              std::to_string(largest_sentencepiece_model));
+    throw FileError(path, "is not a SentencePiece model: it has " + std::to_string(model.size()) +
+                              " bytes, more than " + std::to_string(largest_sentencepiece_model));
   std::vector<std::string_view> user_defined;
   detail::ProtoFields fields(model, path);
   while (fields.next()) {
@@ -244,7 +244,7 @@ NEURAL_ATTENTION_INLINE void check_sentencepiece_model(std::string_view model, c
       detail::check_normalizer(fields.value, path);
     }
   }
-  // The library keeps at most 64 of the user's pieces that a text begins with, and does not check their number.
+  // The library keeps at most 64 user-defined pieces that begin a text, and does not check their number.
   std::sort(user_defined.begin(), user_defined.end());
   std::vector<std::string_view> prefixes;
   for (const auto piece : user_defined) {
