@@ -31,14 +31,15 @@ void masked_lm_step(benchmark::State& state) {
   const bool base = state.range(0) != 0;
   auto config = base ? na::roberta_base() : na::roberta_small(16000);
   config.gradient_checkpointing = state.range(2) != 0;
-  peak_gibibytes();
   Backend backend(static_cast<int>(state.range(1)));
   na::Roberta<Backend, P> model(backend, config);
   na::TrainingStep<decltype(model)> step(backend, model, {}, {});
   std::vector<na::MaskedBatch> parts = {base ? bench::random_blocks(8, 512, config)
                                              : bench::random_blocks(16, 128, config)};
+  const auto flops = bench::step_flops(backend, model, parts.front());
+  peak_gibibytes();
   for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
-  bench::report_flops<float>(state, bench::weight_flops(model, parts.front()), backend.threads());
+  bench::report_flops<float>(state, flops.weights, backend.threads());
   state.counters["tokens/s"] =
       benchmark::Counter(double(parts.front().tokens.total()), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["activation_MB"] = double(step.memory().capacity()) / 1e6;

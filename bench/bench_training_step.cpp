@@ -22,8 +22,9 @@ void training_step(benchmark::State& state) {
   na::TrainingStep<decltype(model)> step(backend, model, {.label_smoothing = 0.1}, {});
   std::vector<na::TranslationBatch> parts = {
       bench::random_pairs(static_cast<int>(state.range(0)), vocabulary, bench::caption_length)};
+  const auto flops = bench::step_flops(backend, model, parts.front());
   for (auto _ : state) benchmark::DoNotOptimize(step.run(std::span(parts)));
-  bench::report_flops<float>(state, bench::weight_flops(model, parts.front()), backend.threads());
+  bench::report_flops<float>(state, flops.weights, backend.threads());
   state.counters["target_tokens/s"] =
       benchmark::Counter(double(parts.front().labels.size()), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["activation_MB"] = double(step.memory().capacity()) / 1e6;

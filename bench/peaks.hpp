@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include "neural_attention/backend/cpu/cpu.hpp"
 #include "rates.hpp"
 
 namespace bench {
@@ -28,7 +29,7 @@ double cached(std::map<int, double>& known, int threads, Measure&& measure) {
 template <class T = float>
 double fma_peak_gflops(int threads) {
   static std::map<int, double> known;
-  return cached(known, threads, [threads] { return measure_fma_gflops<T>(threads); });
+  return cached(known, threads, [threads] { return neural_attention::Cpu<T>(threads).peak_gflops(); });
 }
 
 /// Bytes read plus bytes written by plain copies of 64 MiB for each thread, in 10⁹ bytes a second.

@@ -28,6 +28,7 @@ void measure(const char* work, const char* numbers, const Config& config, Batch 
   B backend;
   device::Stopwatch<B> watch(backend, {});
   Model model(backend, config);
+  const auto flops = bench::step_flops(backend, model, batch);
   na::TrainingStep<Model> step(backend, model, {.label_smoothing = 0.1}, {});
   double loss = 0.0;
   const auto run = [&](int count) {
@@ -38,10 +39,10 @@ void measure(const char* work, const char* numbers, const Config& config, Batch 
   const auto start = std::chrono::steady_clock::now();
   run(steps);
   const double seconds = bench::seconds_since(start) / steps;
-  const double weights = bench::weight_flops(model, batch), all = weights + bench::attention_flops(model, batch);
+  const double all = flops.weights + flops.attention;
   const auto tokens = batch.counted_tokens();
   std::printf("| %s | %s | %ld | %.1f | %.0f | %.4g | %.4g | %.0f%% | %.2f | %.4f |\n", work, numbers,
-              static_cast<long>(tokens), 1e3 * seconds, double(tokens) / seconds, weights / seconds / 1e12,
+              static_cast<long>(tokens), 1e3 * seconds, double(tokens) / seconds, flops.weights / seconds / 1e12,
               all / seconds / 1e12, 100.0 * all / seconds / 1e12 / product_tflops,
               double(step.memory().capacity()) / double(1 << 30), loss / double(batch.labels.size()));
   std::fflush(stdout);

@@ -9,7 +9,6 @@
 #include "neural_attention/core/bfloat16.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/cuda.hpp"
-#include "rates.hpp"
 
 namespace peers {
 
@@ -38,7 +37,7 @@ void on_backend(const BackendOptions& options, Run&& run) {
   };
   if (options.device == "cpu") {
     na::Cpu<float> backend(options.threads, bfloat16 ? na::Precision::BFloat16 : na::Precision::Float32);
-    run(backend, [&] { return bench::measure_fma_gflops(options.threads); });
+    run(backend, [&] { return backend.peak_gflops(); });
   } else if constexpr (!built_with_cuda) {
     throw na::ConfigError("this program was built without CUDA, so it has only --device cpu");
   } else if (bfloat16) {

@@ -66,8 +66,9 @@ void train(const Options& options, typename Model::Backend& backend, typename Mo
   for (const auto& json : peers::read_batches(options.batches)) {
     const auto& added = batches.emplace_back(batch(config, json));
     tokens += double(added.counted_tokens());
-    weight_flops += bench::weight_flops(model, added);
-    attention_flops += bench::attention_flops(model, added);
+    const auto flops = bench::step_flops(backend, model, added);
+    weight_flops += flops.weights;
+    attention_flops += flops.attention;
   }
 
   na::TrainingStep<Model> step(backend, model, {.schedule = {na::Schedule::Kind::Constant}}, {});

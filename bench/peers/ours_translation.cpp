@@ -13,7 +13,6 @@
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/any_model.hpp"
 #include "neural_attention/neural_attention.hpp"
-#include "rates.hpp"
 #include "serve.hpp"
 
 namespace {
@@ -53,7 +52,7 @@ void run(const Options& options) {
       return nlohmann::json{{"outputs", outputs}, {"scores", scores}};
     };
     peers::serve(
-        nlohmann::json::object(), [&] { return bench::measure_fma_gflops(options.threads); }, repetition);
+        nlohmann::json::object(), [&] { return na::Cpu<float>(options.threads).peak_gflops(); }, repetition);
   });
 }
 

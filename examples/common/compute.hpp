@@ -1,10 +1,12 @@
-// --device, --dtype and --threads: on what a command computes, and in which numbers. Each command is a template of the
-// backend; programs that are built with CUDA have it for both, and the others say how to build them.
+// --device, --dtype, --threads and --profile: on what a command computes, in which numbers, and what it costs. Each
+// command is a template of the backend; programs that are built with CUDA have it for both, and the others say how to
+// build them.
 #pragma once
 
 #include <string>
 
 #include "common/flags.hpp"
+#include "common/profiled_run.hpp"
 #include "common/ranges.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/errors.hpp"
@@ -31,6 +33,10 @@ struct Compute : Flags {
   const int& threads =
       flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use",
            {.range = from_to(0, most_threads)});
+  const std::string& profile =
+      flag("profile", "",
+           "Measure every operation, print the 20 most expensive ones, and write all to this file, which Perfetto and "
+           "chrome://tracing show");
 
   bool bfloat16() const { return dtype == "bfloat16"; }
   na::Precision precision() const { return bfloat16() ? na::Precision::BFloat16 : na::Precision::Float32; }
@@ -46,12 +52,16 @@ B make_backend(const Compute& compute) {
 /// there is too little. Throws ConfigError where this program was built without CUDA.
 template <class Run>
 int on_device(const Compute& compute, const std::string& less_memory, Run&& run) {
+  const auto run_on = [&]<class B>() {
+    return profiled(
+        compute.profile, [&] { return run.template operator()<B>(); }, [&] { return make_backend<B>(compute); });
+  };
   try {
-    if (compute.device == "cpu") return run.template operator()<na::Cpu<float>>();
+    if (compute.device == "cpu") return run_on.template operator()<na::Cpu<float>>();
     if constexpr (built_with_cuda) {
       try {
-        return compute.bfloat16() ? run.template operator()<na::Cuda<na::bfloat16>>()
-                                  : run.template operator()<na::Cuda<float>>();
+        return compute.bfloat16() ? run_on.template operator()<na::Cuda<na::bfloat16>>()
+                                  : run_on.template operator()<na::Cuda<float>>();
       } catch (const na::OutOfMemory&) {
         throw;
       } catch (const na::DeviceError& error) {

@@ -32,7 +32,10 @@ int evaluate(const EvaluateOptions& options) {
   Progress progress(static_cast<std::int64_t>(data.batches()), "evaluating");
   long tokens = 0, predicted = 0;
   for (std::size_t i = 0; i < data.batches(); ++i) {
-    data.fill(i, batch);
+    {
+      const na::HostWork work("making batches");
+      data.fill(i, batch);
+    }
     const auto pass = memory.begin(false);
     const auto loss = loaded.model.loss(pass, batch, 0.0, saved);
     if (!std::isfinite(loss.negative_log_likelihood))

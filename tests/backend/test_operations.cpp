@@ -11,6 +11,8 @@
 #include "backend/backends.hpp"
 #include "models/perturbed.hpp"
 #include "models/stored_bfloat16.hpp"
+#include "neural_attention/core/arena.hpp"
+#include "neural_attention/report/profile.hpp"
 #include "neural_attention/testing/fenced.hpp"
 #include "neural_attention/testing/poisoned.hpp"
 
@@ -132,6 +134,27 @@ BOOST_AUTO_TEST_CASE(a_wrapper_with_one_template_runs_them_all) {
   BOOST_TEST((backend.calls == std::map<std::string, int>{{"fill", 2}, {"linear", 1}, {"squared_norm", 1}}));
   BOOST_TEST(backend.flop == 2.0 * 3 * 4 * 5);
   BOOST_TEST(backend.bytes == 4.0 * (12 + 20 + (12 + 20 + 15) + 15));
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_profile_sees_them_on_every_backend, B, Backends) {
+  report::Profile profile;
+  B backend(1);
+  Arena<B> arena(backend);
+  const auto x = arena.rows(3, 4), y = arena.rows(3, 5), w = arena.rows(5, 4);
+  backend(ops::Fill<B>{.x = x, .value = typename B::Scalar(2.0f)});
+  backend(ops::Fill<B>{.x = w, .value = typename B::Scalar(1.0f)});
+  backend(ops::Linear<B>{.x = x, .w = w, .y = y});
+  typename B::Scalar one(0.0f);
+  backend(ops::Download<B>{.x = y.slice(2, 1).columns(4, 1), .values = std::span(&one, 1)});
+  BOOST_TEST(float(one) == 8.0f);
+  std::map<std::string, report::ProfileRow> rows;
+  for (const auto& row : profile.rows()) rows[row.operation] = row;
+  BOOST_TEST(rows.size() == 3u);
+  BOOST_TEST(rows["fill"].calls == 2);
+  BOOST_TEST(rows["linear"].calls == 1);
+  BOOST_TEST(rows["linear"].flop == 2.0 * 3 * 4 * 5);
+  BOOST_TEST(rows["linear"].bytes == sizeof(typename B::Scalar) * (12.0 + 20 + 15));
+  BOOST_TEST(rows["download"].calls == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -228,6 +228,25 @@ BOOST_AUTO_TEST_CASE(in_hugging_faces_mode_batches_count_alike) {
   BOOST_TEST(by_sequences == by_tokens, boost::test_tools::tolerance(0.05));
 }
 
+BOOST_AUTO_TEST_CASE(a_profile_is_written_by_every_command) {
+  const auto model = path("model"), trace = path("trace.json");
+  const auto rows = [&](const Arguments& arguments, const std::string& expected) {
+    const auto outcome = succeed(arguments);
+    BOOST_TEST(contains(outcome.err, "profile: "), outcome.err);
+    const auto json = nlohmann::json::parse(content(trace));
+    bool found = false;
+    for (const auto& row : json.at("rows")) found = found || row.at("module") == expected;
+    BOOST_TEST(found, expected << " is in no row after " << arguments.front());
+    return outcome.out;
+  };
+  rows(training("model", "4", {"--profile", trace}), "roberta.encoder.layer.0.attention.self.query.0");
+  const Arguments evaluating = {"evaluate", "--model", model, "--text", path("data/valid.txt"), "--profile", trace};
+  BOOST_TEST(rows(evaluating, "lm_head.dense") == evaluate(model).out);
+  rows({"fill", "--model", model, "The <mask> sleeps.", "--profile", trace}, "roberta.encoder.layer.0.attention.self");
+  refused(1, {"fill", "--model", model, "The <mask>.", "--profile", model + "/config.json"},
+          {"config.json", "no profile"});
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(filling, Workplace)

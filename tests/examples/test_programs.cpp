@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -371,6 +372,88 @@ BOOST_AUTO_TEST_CASE(what_a_program_reads_it_does_not_write_to) {
             {"--hypotheses", read});
     BOOST_TEST((content(read) == before), read);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_profile_shows_where_the_time_goes_and_changes_nothing) {
+  const Arguments together = {
+      "--gradient_accumulation_steps", "2", "--gradient_checkpointing", "--threads", "2", "--dtype", "bfloat16"};
+  auto profiled = together;
+  profiled.insert(profiled.end(), {"--profile", path("train.json")});
+  for (const auto& [output, more] : {std::pair{"with", profiled}, {"without", together}}) {
+    const auto outcome = run("translation", training(output, "6", more));
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    BOOST_TEST(contains(outcome.err, "profile: ") == (output == std::string("with")), outcome.err);
+    BOOST_TEST(!contains(outcome.out, "profile"));
+  }
+  BOOST_TEST((content(folder / "with/model.safetensors") == content(folder / "without/model.safetensors")));
+
+  const auto operations = [&](const std::string& file) {
+    const auto json = nlohmann::json::parse(content(folder / file));
+    std::set<std::string> found;
+    double seconds = 0.0;
+    for (const auto& row : json.at("rows")) {
+      seconds += row.at("seconds").get<double>();
+      found.insert(row.at("operation").get<std::string>());
+      found.insert(row.at("module").get<std::string>());
+    }
+    BOOST_TEST(!json.at("traceEvents").empty());
+    BOOST_TEST(seconds > 0.0);
+    BOOST_TEST(seconds <= json.at("otherData").at("wall_seconds").get<double>());
+    return found;
+  };
+  auto found = operations("train.json");
+  for (const std::string name : {"linear_weight_gradient", "adam", "making batches", "writing checkpoints",
+                                 "model.decoder.layers.0.encoder_attn.q_proj.0"})
+    BOOST_TEST(found.count(name) == 1u, name);
+
+  const Arguments translating = {"translate", "--model", path("with"), "--max_length", "8"};
+  auto measured = translating;
+  measured.insert(measured.end(), {"--profile", path("train.json")});  // an older profile is replaced
+  const auto source = content(folder / "data/valid.de");
+  const auto translated = run("translation", measured, source);
+  BOOST_REQUIRE_MESSAGE(translated.code == 0, translated.err);
+  BOOST_TEST(contains(translated.err, "attention_step"));
+  BOOST_TEST(contains(translated.err, "% of "));
+  BOOST_TEST(translated.out == run("translation", translating, source).out);
+  found = operations("train.json");
+  for (const std::string name : {"attention_step", "searching", "model.decoder.layers.0.self_attn"})
+    BOOST_TEST(found.count(name) == 1u, name);
+
+  const Arguments evaluating = {"evaluate",
+                                "--model",
+                                path("with"),
+                                "--source",
+                                path("data/valid.de"),
+                                "--reference",
+                                path("data/valid.en"),
+                                "--max_length",
+                                "8",
+                                "--profile",
+                                path("evaluate.json")};
+  const auto evaluated = run("translation", evaluating);
+  BOOST_REQUIRE_MESSAGE(evaluated.code == 0, evaluated.err);
+  BOOST_TEST(operations("evaluate.json").count("tokenizing") == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_profile_that_cannot_be_written_is_refused_before_the_work) {
+  refuses(1, "translation", training("refused", "2", {"--profile", path("no_such_folder/trace.json")}),
+          {"no_such_folder/trace.json"});
+  refuses(1, "translation", training("refused", "2", {"--profile", path("data")}), {"data", "folder"});
+  // Neither does it replace a file that the command reads.
+  const auto text = content(folder / "data/train.de");
+  refuses(1, "translation", training("refused", "2", {"--profile", path("data/train.de")}),
+          {"data/train.de", "no profile"});
+  BOOST_TEST((content(folder / "data/train.de") == text));
+  BOOST_TEST(!fs::exists(folder / "refused"));
+  // Nor one that it wrote.
+  const auto model = small_model();
+  const auto outcome =
+      run("translation",
+          {"translate", "--model", model, "--max_length", "5", "--output", path("lines"), "--profile", path("lines")},
+          "Der Hund.\n");
+  BOOST_TEST(outcome.code == 1);
+  BOOST_TEST(contains(outcome.err, "no profile"), outcome.err);
+  BOOST_TEST(lines_of(content(folder / "lines")).size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(files_go_in_and_out) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <ranges>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/operations.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/core/sizes.hpp"
@@ -142,6 +144,7 @@ class ParameterStore {
   }
   /// The same for those that are `chosen`.
   void initialise(std::uint64_t seed, auto&& chosen) {
+    const HostWork work("drawing initial values");
     std::vector<Real> host;
     for (const auto& entry : entries_) {
       if (!chosen(entry)) continue;
@@ -229,10 +232,14 @@ class ParameterStore {
   /// What one walk finds: more walks would cost every user of a model compile time. Random sites get their numbers.
   struct Leaves {
     std::vector<Leaf> trained, buffers;
+    std::vector<NamedSite> sites;
 
     void operator()(const std::string& name, Parameter<B>& tensor) { trained.push_back({name, &tensor}); }
     void operator()(const std::string& name, Buffer<B>& tensor) { buffers.push_back({name, &tensor}); }
-    void operator()(const std::string& name, RandomSite& site) { site.id = name_hash(name); }
+    void operator()(const std::string& name, RandomSite& site) {
+      site.id = name_hash(name);
+      sites.push_back({name, site.id});
+    }
   };
 
   template <class Model>
@@ -268,6 +275,21 @@ class ParameterStore {
     auto entry = entries_.cbegin();
     for (const auto* const group : {&leaves.trained, &leaves.buffers})
       for (const auto& leaf : *group) bind(*leaf.tensor, *entry++);
+    if (auto* const observer = active_observer()) name_memory(*observer, leaves.sites);
+  }
+
+  /// Without gradients nothing is said of masters apart from the rounded copies: their memory may be given back.
+  void name_memory(OperationObserver& observer, std::span<const NamedSite> sites) {
+    using Holds = NamedMemory::Holds;
+    std::vector<NamedMemory> tensors;
+    for (const auto& entry : entries_) {
+      tensors.push_back({entry.name, range_of(at(rounded_, entry)), Holds::Values});
+      if (!has_gradients_) continue;
+      if constexpr (!std::is_same_v<Scalar, Real>)
+        tensors.push_back({entry.name, range_of(value(entry)), Holds::Values});
+      if (entry.trained) tensors.push_back({entry.name, range_of(gradient(entry)), Holds::Gradients});
+    }
+    named_ = observer.know(tensors, sites);
   }
 
   /// Returns how many numbers are laid out.
@@ -302,6 +324,7 @@ class ParameterStore {
   Rows<B> rounded_;
   RowsOf<Real> gradients_;
   bool released_ = false;
+  std::shared_ptr<void> named_;  ///< what an observer was told
 };
 
 }  // namespace neural_attention

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "neural_attention/trainer/checkpoint.hpp"
 #include "neural_attention/trainer/run_folder.hpp"
@@ -156,6 +157,7 @@ class Trainer {
 
   /// Makes the batches of the step that begins with batch `first`; how many these are: none behind the last one.
   long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
+    const HostWork work("making batches");
     const auto count = std::min<long>(options_.accumulation, batches - first);
     for (long i = 0; i < count; ++i) {
       if (i == std::ssize(parts)) parts.push_back(training_->empty_batch());
@@ -191,7 +193,10 @@ class Trainer {
     LossSum sum;
     validation_->begin_epoch(0);
     for (std::size_t i = 0; i < validation_->batches(); ++i) {
-      validation_->fill(i, validation_batch_);
+      {
+        const HostWork work("making batches");
+        validation_->fill(i, validation_batch_);
+      }
       sum += step_.evaluate(validation_batch_);
     }
     if (!std::isfinite(sum.negative_log_likelihood))
@@ -229,6 +234,7 @@ class Trainer {
 
   void save() {
     if (!folder_.keeps()) return;
+    const HostWork work("writing checkpoints");
     folder_.bring_best(position_.best_step);
     save_checkpoint(folder_.path(), *backend_, model_->parameters(), step_.optimizer(), resting_position(),
                     [this](const std::string& directory) {

@@ -137,6 +137,9 @@ class Cpu {
   Precision precision() const { return engine_.precision; }
   /// What computes the large products, for people: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3".
   static std::string engine();
+  /// The multiply-adds of the threads in registers, in 10⁹ floating point operations a second, measured now: what
+  /// products of matrices can reach at most. Takes about a second.
+  double peak_gflops();
 
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
   /// Between keep_weights(true) and keep_weights(false) the values of all w that ops::Linear gets stay as they are, and

@@ -9,13 +9,16 @@
 #include "neural_attention/backend/cpu/loss.hpp"
 #include "neural_attention/backend/cpu/normalization.hpp"
 #include "neural_attention/backend/cpu/optimizer.hpp"
+#include "neural_attention/backend/cpu/peak.hpp"
+#include "neural_attention/core/observer.hpp"
 
 namespace neural_attention {
 
 template <class T>
 template <class Op>
 ops::ResultOf<Op> Cpu<T>::run(const Op& op) {
-  return compute(engine_, op);
+  return observed(
+      op, [&] { return compute(engine_, op); }, [] {});
 }
 
 }  // namespace neural_attention

@@ -21,6 +21,7 @@
 #include "neural_attention/backend/cuda/optimizer.cuh"
 #include "neural_attention/backend/cuda/products.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
+#include "neural_attention/core/observer.hpp"
 
 namespace neural_attention {
 
@@ -231,7 +232,8 @@ StepOutcome Cuda<T>::finish_reading() {
 template <class T>
 template <class Op>
 ops::ResultOf<Op> Cuda<T>::run(const Op& op) {
-  return compute(*device_, op);
+  return observed(
+      op, [&] { return compute(*device_, op); }, [&] { cuda_backend::wait(device_->stream); });
 }
 
 }  // namespace neural_attention

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/white_space.hpp"
@@ -213,6 +214,7 @@ void Translator<Model, Tokenizer>::require_utf8(std::string_view line, std::size
 
 template <class Model, class Tokenizer>
 Translation Translator<Model, Tokenizer>::encoded(std::string_view line) const {
+  const HostWork work("tokenizing");
   Translation result;
   // White space alone is no text, even where the tokenizer has a piece for it.
   result.source_ids = tokenizer_->source_ids(strip(line).empty() ? std::string_view() : line);
@@ -250,7 +252,11 @@ void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const 
     batch.clear();
     batch.source.begin_at({0, static_cast<int>(first_line + sentences.front())});
     for (const auto i : sentences) batch.push(results[i].source_ids, {});
-    auto found = workers_.lease()->generator(batch, config);
+    const auto worker = workers_.lease();
+    auto found = [&] {
+      const HostWork work("searching");
+      return worker->generator(batch, config);
+    }();
     for (std::size_t s = 0; s < sentences.size(); ++s) {
       auto& candidates = results[sentences[s]].candidates;
       for (auto& hypothesis : found[s])
@@ -265,6 +271,7 @@ void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const 
 
 template <class Model, class Tokenizer>
 std::string Translator<Model, Tokenizer>::decoded(const Hypothesis& hypothesis) const {
+  const HostWork work("joining tokens");
   const auto text = [&](std::span<const int> ids) {
     return options_.clean_up_spaces ? tokenizer_->decode(ids, *options_.clean_up_spaces) : tokenizer_->decode(ids);
   };

@@ -1,0 +1,170 @@
+// Who watches the operations of every backend of the process: a profiler, or nobody, as a rule. Where nobody does, an
+// operation costs one more branch, which the processor always predicts. Module code knows nothing of it: an operation
+// says what it is and where its operands lie, and a ParameterStore says which tensors lie where.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/operations/operation.hpp"
+
+namespace neural_attention {
+
+/// Addresses from the first number of a matrix to behind its last one. They are compared, never read.
+struct MemoryRange {
+  const std::byte* first = nullptr;
+  const std::byte* last = nullptr;
+};
+
+template <class T>
+MemoryRange range_of(RowsOf<T> x) {
+  if (x.size() == 0) return {};
+  return {reinterpret_cast<const std::byte*>(x.data), reinterpret_cast<const std::byte*>(x.row(x.rows - 1) + x.cols)};
+}
+
+/// What an observer learns of an operation that has run.
+struct OperationFacts {
+  struct Operand {
+    ops::Role role;
+    MemoryRange memory;
+  };
+
+  std::string_view name;  ///< lives as long as the program
+  double flop = 0.0;
+  double bytes = 0.0;
+  std::uint32_t site = 0;                  ///< the RandomSite that it draws from; 0: none
+  std::span<const Operand> operands = {};  ///< its matrices; of many at once the first
+};
+
+/// A tensor of a model in memory of a backend.
+struct NamedMemory {
+  enum class Holds { Values, Gradients };
+  std::string_view name;
+  MemoryRange memory;
+  Holds holds;
+};
+
+/// A RandomSite of a model.
+struct NamedSite {
+  std::string name;
+  std::uint32_t id;
+};
+
+class OperationObserver {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  virtual ~OperationObserver() = default;
+
+  /// An operation ran in this thread. Backends that only start their operations have waited for it.
+  virtual void ran(const OperationFacts& facts, Clock::time_point begin, Clock::time_point end) = 0;
+  /// Work of the host begins and ends in this thread; it nests. `work` lives as long as the program.
+  virtual void enter(std::string_view work) = 0;
+  virtual void leave() noexcept = 0;
+  /// A model's tensors and sites have these names, until the result goes.
+  virtual std::shared_ptr<void> know(std::span<const NamedMemory> tensors, std::span<const NamedSite> sites) = 0;
+};
+
+namespace detail {
+
+inline std::atomic<OperationObserver*> watching{nullptr};
+
+}  // namespace detail
+
+/// Null as a rule.
+inline OperationObserver* active_observer() { return detail::watching.load(std::memory_order_acquire); }
+
+/// Lets `observer` watch while this lives. No operation may run while this is made or goes. Throws ConfigError where
+/// another one watches already.
+class Observation {
+ public:
+  explicit Observation(OperationObserver& observer) {
+    OperationObserver* none = nullptr;
+    if (!detail::watching.compare_exchange_strong(none, &observer))
+      throw ConfigError("the operations of this process are being profiled already");
+  }
+  Observation(const Observation&) = delete;
+  Observation& operator=(const Observation&) = delete;
+  ~Observation() { detail::watching.store(nullptr); }
+};
+
+/// Work of the host from here to the end of the scope, for who watches. `work` is a literal.
+class HostWork {
+ public:
+  explicit HostWork(std::string_view work) : observer_(active_observer()) {
+    if (observer_) observer_->enter(work);
+  }
+  HostWork(const HostWork&) = delete;
+  HostWork& operator=(const HostWork&) = delete;
+  ~HostWork() {
+    if (observer_) observer_->leave();
+  }
+
+ private:
+  OperationObserver* observer_;
+};
+
+namespace detail {
+
+/// Takes what an operation's visit says of its matrices.
+class Operands {
+ public:
+  template <class T>
+  void operator()(std::string_view, ops::Role role, const RowsOf<T>& x) {
+    if (x.size() > 0 && count_ < all_.size()) all_[count_++] = {role, range_of(x)};
+  }
+  template <class T>
+  void operator()(std::string_view name, ops::Role role, std::span<const RowsOf<T>> matrices) {
+    if (!matrices.empty()) (*this)(name, role, matrices.front());
+  }
+  void operator()(std::string_view, ops::Role, const auto&) {}  // numbers of the host
+
+  std::span<const OperationFacts::Operand> all() const { return {all_.data(), count_}; }
+
+ private:
+  std::array<OperationFacts::Operand, 16> all_;
+  std::size_t count_ = 0;
+};
+
+template <class Op>
+[[gnu::noinline]] void tell(OperationObserver& observer, const Op& op, OperationObserver::Clock::time_point begin) {
+  const auto end = OperationObserver::Clock::now();
+  Operands operands;
+  Op::visit(op, operands);
+  OperationFacts facts{.name = Op::name, .flop = ops::flop(op), .bytes = ops::bytes(op), .operands = operands.all()};
+  if constexpr (requires { op.mask.key.site; }) facts.site = op.mask.key.site;
+  observer.ran(facts, begin, end);
+}
+
+}  // namespace detail
+
+/// run(), which computes `op`, under the eyes of who watches. wait() returns when all of it is done.
+template <class Op, class Run, class Wait>
+ops::ResultOf<Op> observed(const Op& op, Run&& run, Wait&& wait) {
+  auto* const observer = active_observer();
+  if (!observer) [[likely]]
+    return run();
+  const auto begin = OperationObserver::Clock::now();
+  if constexpr (std::is_void_v<ops::ResultOf<Op>>) {
+    run();
+    wait();
+    detail::tell(*observer, op, begin);
+  } else {
+    auto result = run();
+    wait();
+    detail::tell(*observer, op, begin);
+    return result;
+  }
+}
+
+}  // namespace neural_attention
