@@ -25,7 +25,7 @@ using report::Phase;
 using report::Profile;
 using report::ProfileRow;
 using B = Cpu<float>;
-using Model = Marian<B, LinearProjections>;
+using TinyMarian = Marian<B, LinearProjections>;
 
 namespace {
 
@@ -65,8 +65,8 @@ struct Trained {
     B backend(options.threads);
     auto config = tiny::config(1, 4, options.dropout);
     config.gradient_checkpointing = options.checkpointing;
-    Model model(backend, config);
-    TrainingStep<Model> step(backend, model, {.learning_rate = 0.1, .label_smoothing = 0.1}, {});
+    TinyMarian model(backend, config);
+    TrainingStep<TinyMarian> step(backend, model, {.learning_rate = 0.1, .label_smoothing = 0.1}, {});
     const auto all = tiny::pairs();
     const auto each = all.size() / static_cast<std::size_t>(options.parts);
     std::vector<TranslationBatch> parts;
@@ -212,15 +212,15 @@ BOOST_AUTO_TEST_CASE(of_a_sequential_projector_and_a_roberta) {
 BOOST_AUTO_TEST_CASE(of_decoding_are_named) {
   Profile profile;
   B backend(1);
-  const Model model(backend, tiny::config(), 42, Purpose::Inference);
+  const TinyMarian model(backend, tiny::config(), 42, Purpose::Inference);
   PassMemory<B> memory(backend);
-  Model::Saved saved;
+  TinyMarian::Saved saved;
   const auto batch = tiny::batch(tiny::pairs());
   const auto pass = memory.begin(false);
   auto state = model.begin_decoding(pass, batch, 4, 1, saved);
-  const std::vector<int> ids(4, 8), positions(4, 0);
+  const std::vector<int> ids(4, 8);
   const auto logits = pass.scratch.rows(4, 9);
-  model.decode_next(pass, ids, positions, state, logits);
+  model.decode_next(pass, ids, state, logits);
   const auto rows = profile.rows();
   BOOST_TEST(modules(rows, "attention_step", Phase::Forward) ==
              (std::set<std::string>{"model.decoder.layers.0.self_attn", "model.decoder.layers.0.encoder_attn"}));
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(of_a_model_that_has_gone_are_forgotten) {
   B backend(1);
   Rows<B> where;
   {
-    const Model model(backend, tiny::config());
+    const TinyMarian model(backend, tiny::config());
     where = model.parameters().values();
     backend(ops::Scale<B>{.x = where.columns(0, 4), .factor = 1.0});
     BOOST_TEST(modules(profile.rows(), "scale", Phase::Update) == std::set<std::string>{"model.shared"});
@@ -313,8 +313,8 @@ BOOST_AUTO_TEST_CASE(and_operations_account_for_the_time_of_a_step) {
   config.pad_token_id = 999;
   config.encoder_ffn_dim = config.decoder_ffn_dim = 384;
   config.max_position_embeddings = 64;
-  Model model(backend, config);
-  TrainingStep<Model> step(backend, model, {}, {});
+  TinyMarian model(backend, config);
+  TrainingStep<TinyMarian> step(backend, model, {}, {});
   TranslationBatch batch(999);
   for (int i = 0; i < 12; ++i) batch.push(std::vector<int>(30, i + 1), std::vector<int>(32, i + 2));
   const auto accounted = [&] { return sum(profile.rows(), [](const auto& row) { return row.seconds; }); };
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(is_off_where_there_is_no_profile) {
     profile.stop();
     BOOST_TEST(active_observer() == nullptr);
     B backend(1);
-    Model model(backend, tiny::config());
+    TinyMarian model(backend, tiny::config());
     BOOST_TEST(profile.rows().empty());
     const auto wall = profile.wall_seconds();
     BOOST_TEST(profile.wall_seconds() == wall);
@@ -358,12 +358,12 @@ BOOST_AUTO_TEST_CASE(is_off_where_there_is_no_profile) {
 BOOST_AUTO_TEST_CASE(leaves_models_that_live_longer_alone) {
   B backend(1);
   std::optional<Profile> profile(std::in_place);
-  auto model = std::make_unique<Model>(backend, tiny::config());
+  auto model = std::make_unique<TinyMarian>(backend, tiny::config());
   profile.reset();
   model.reset();
   // A store may move, and its names with it.
   profile.emplace();
-  Model other(backend, tiny::config());
+  TinyMarian other(backend, tiny::config());
   const auto store = std::move(other.parameters());
   backend(ops::Scale<B>{.x = store.values().columns(0, 4), .factor = 1.0});
   BOOST_TEST(modules(profile->rows(), "scale", Phase::Update) == std::set<std::string>{"model.shared"});
@@ -387,8 +387,8 @@ BOOST_AUTO_TEST_SUITE(traces)
 BOOST_AUTO_TEST_CASE(are_complete_events_that_any_json_reader_takes) {
   Profile profile(30);
   B backend(1);
-  Model model(backend, tiny::config());
-  TrainingStep<Model> step(backend, model, {}, {});
+  TinyMarian model(backend, tiny::config());
+  TrainingStep<TinyMarian> step(backend, model, {}, {});
   const auto batch = tiny::batch(tiny::pairs());
   { const HostWork scope("making batches"); }
   step.run(std::span(&batch, 1));

@@ -176,8 +176,13 @@ class MultiHeadAttention {
     typename Output::Saved output;
     const auto q = query_.forward(pass, x, query);
     const auto context = pass.saved.rows(x.rows, x.cols);
-    pass.backend(ops::AttentionStep<B>{
-        .q = q, .keys = on.keys, .values = on.values, .lengths = on.lengths, .shape = shape(false), .out = context});
+    pass.backend(ops::AttentionStep<B>{.q = q,
+                                       .keys = on.keys,
+                                       .values = on.values,
+                                       .lengths = on.lengths,
+                                       .shape = shape(false),
+                                       .site = dropout_site_.id,
+                                       .out = context});
     return output_.forward(pass, context, output);
   }
 

@@ -143,6 +143,7 @@ template <class Op>
   Op::visit(op, operands);
   OperationFacts facts{.name = Op::name, .flop = ops::flop(op), .bytes = ops::bytes(op), .operands = operands.all()};
   if constexpr (requires { op.mask.key.site; }) facts.site = op.mask.key.site;
+  if constexpr (requires { op.site; }) facts.site = op.site;
   observer.ran(facts, begin, end);
 }
 

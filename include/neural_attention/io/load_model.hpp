@@ -16,6 +16,7 @@
 #include "neural_attention/attention/warm_start.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
@@ -175,6 +176,7 @@ template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {
   using B = typename Model::Backend;
+  const HostWork work("loading a model");
   const auto files = TensorFiles::in_directory(directory);
   const auto plan = detail::plan_loading(files, model, options);
   auto& store = model.parameters();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "neural_attention/core/model_contracts.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/parameter_file.hpp"
@@ -119,6 +120,7 @@ template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
                 const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0,
                 std::span<const NamedFile> tokenizer = {}) {
+  const HostWork work("writing a model");
   detail::create_directory(directory);
   detail::StagedFiles files(directory);
   detail::stage_parameters(files, backend, model.parameters(), largest_shard);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -107,6 +106,7 @@ class Profile final : public OperationObserver {
       row.bytes += sum.bytes;
     }
     std::vector<ProfileRow> result;
+    result.reserve(sums.size());
     for (auto& [key, row] : sums) result.push_back(std::move(row));
     std::stable_sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
     return result;
@@ -246,7 +246,9 @@ class Profile final : public OperationObserver {
   struct Key {
     std::int32_t operation, module;
     Phase phase;
-    auto operator<=>(const Key&) const = default;
+    bool operator<(const Key& other) const {
+      return std::tie(operation, module, phase) < std::tie(other.operation, other.module, other.phase);
+    }
   };
   struct Sum {
     long calls = 0;

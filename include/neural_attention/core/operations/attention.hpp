@@ -2,6 +2,7 @@
 // q, out [queries.total(), d]; k, v [keys.total(), d]; log_sum_exp [queries.total(), heads].
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "neural_attention/core/operations/operation.hpp"
@@ -98,6 +99,7 @@ struct AttentionStepOf {
   std::span<const RowsOf<T>> values;
   std::span<const int> lengths;
   AttentionShape shape;
+  std::uint32_t site = 0;  ///< the RandomSite of the attention, by which observers know it; nothing is drawn
   RowsOf<T> out;
 
   static void visit(auto& self, auto&& operand) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/text/data/parallel_corpus.hpp"
 
@@ -71,6 +72,7 @@ inline void truncate(std::vector<int>& ids, int limit, int eos_id) {
 /// source_ids, target_ids and eos_id, as MarianTokenizer.
 template <class Tokenizer>
 TokenizedPairs tokenize(const ParallelCorpus& corpus, const Tokenizer& tokenizer, int max_source, int max_target) {
+  const HostWork work("tokenizing");
   if (corpus.source.size() != corpus.target.size())
     throw ShapeError("the corpus has " + std::to_string(corpus.source.size()) + " source and " +
                      std::to_string(corpus.target.size()) + " target sentences");

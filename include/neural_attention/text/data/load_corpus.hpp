@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/text/data/iwslt.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/parallel_corpus.hpp"
@@ -39,6 +40,7 @@ inline CorpusFormat corpus_format(const std::string& path) {
 /// the name is free). Throws what the readers throw, and ConfigError for two files of different formats or two .tsv.
 inline ParallelCorpus load_corpus(const std::string& source_path, const std::string& target_path,
                                   const TsvColumns& columns = {}) {
+  const HostWork work("reading text");
   if (target_path.empty()) return load_tsv(source_path, columns);
   const auto format = corpus_format(source_path);
   if (format != corpus_format(target_path))

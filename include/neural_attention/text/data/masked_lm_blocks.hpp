@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/data/batches.hpp"
 
@@ -26,6 +27,7 @@ struct TextOptions {
 template <class Tokenizer>
 TokenSequences masked_lm_blocks(std::span<const std::string> lines, const Tokenizer& tokenizer,
                                 const TextOptions& options) {
+  const HostWork work("tokenizing");
   if (options.block_size < 3)
     throw ConfigError("a block of " + std::to_string(options.block_size) +
                       " tokens has no room for <s>, a token and </s>");

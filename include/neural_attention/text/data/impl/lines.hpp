@@ -19,6 +19,7 @@
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/mapped_file.hpp"
 #include "neural_attention/text/data/lines.hpp"
@@ -159,6 +160,7 @@ NEURAL_ATTENTION_INLINE std::string_view without_byte_order_mark(std::string_vie
 }
 
 NEURAL_ATTENTION_INLINE std::vector<std::string> read_lines(const std::string& path) {
+  const HostWork work("reading text");
   lines_detail::TextFile file(path);
   std::vector<std::string> lines;
   std::string text;  // read, but not cut into lines yet

@@ -16,6 +16,7 @@
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/text/tokenizers/added_tokens.hpp"
 #include "neural_attention/text/tokenizers/bpe_merges.hpp"
@@ -112,6 +113,7 @@ NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::load_json(const std::string& path) {
 }
 
 NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::train(std::span<const std::string> lines, const ByteBpeOptions& options) {
+  const HostWork work("learning a vocabulary");
   constexpr int specials = 5;
   if (options.vocab_size < specials + 256)
     throw ConfigError("a byte-level vocabulary needs at least " + std::to_string(specials + 256) + " pieces, not " +

@@ -14,6 +14,7 @@
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -45,6 +46,7 @@ NEURAL_ATTENTION_INLINE MarianTokenizer MarianTokenizer::train(std::span<const s
                                                                std::span<const std::string> target, int vocab_size,
                                                                const std::string& directory,
                                                                const MarianTokenizerOptions& options) {
+  const HostWork work("learning a vocabulary");
   const std::filesystem::path folder(directory);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
