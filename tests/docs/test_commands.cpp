@@ -40,8 +40,8 @@ const std::set<std::string> other_programs = {"sudo",  "git",   "mkdir",      "c
                                               "unzip", "awk",   "echo",       "my_projector"};
 
 /// Flags of CMake and pkg-config that the prose names.
-const std::set<std::string> other_flags = {"--workflow", "--preset", "--build",  "--target",
-                                           "--install",  "--prefix", "--cflags", "--libs"};
+const std::set<std::string> other_flags = {"--workflow", "--preset", "--build", "--target",  "--install",
+                                           "--prefix",   "--cflags", "--libs",  "--test_dir"};
 
 /// `-` and `_` are alike.
 std::string normalised(std::string flag) {

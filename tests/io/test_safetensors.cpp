@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_SUITE(distrust)
 BOOST_AUTO_TEST_CASE(lengths) {
   refuse("", {"0 bytes"});
   refuse("1234567", {"7 bytes"});
-  refuse(std::string(8, '\0'), {"no JSON object"});
+  refuse(std::string(8, '\0'), {"not a JSON object"});
   refuse(std::string(8, '\xff') + "{}", {"claims a header of 18446744073709551615"});
   const auto claim = [](std::uint64_t length) { return std::string(reinterpret_cast<const char*>(&length), 8) + "{}"; };
   refuse(claim(100'000'001), {"claims a header of 100000001 bytes", "at most 100000000"});
@@ -301,8 +301,8 @@ BOOST_AUTO_TEST_CASE(lengths) {
 }
 
 BOOST_AUTO_TEST_CASE(headers_that_are_no_header) {
-  refuse(with_length("[]"), {"no JSON object"});
-  refuse(with_length(" {}"), {"no JSON object"});
+  refuse(with_length("[]"), {"not a JSON object"});
+  refuse(with_length(" {}"), {"not a JSON object"});
   refuse(with_length("{} x"), {"not valid JSON at line 1, column 4"});
   refuse(with_length(std::string("{}\0\0", 4)), {"zero byte"});
   refuse(with_length("{}{}"), {"not valid JSON"});

@@ -189,11 +189,11 @@ BOOST_AUTO_TEST_CASE(what_follows_gzip_data_is_not_passed_over) {
        {std::string("three\n"), std::string(1, '\0') + "x", std::string("\x1F\x8Bno gzip")})
     for (const auto& before : {packed, packed + packed})
       BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("more.gz", before + garbage)), FileError,
-                            says(garbage[0] == '\x1F' ? "corrupt" : "no gzip data"));
+                            says(garbage[0] == '\x1F' ? "corrupt" : "not gzip data"));
   // Zeros to the end are padding.
   check_lines(text::read_lines(folder.write("padded.gz", packed + std::string(70'000, '\0'))), {"one", "two"});
   BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("late.gz", packed + std::string(300'000, '\0') + packed)),
-                        FileError, says("no gzip data"));
+                        FileError, says("not gzip data"));
 }
 
 BOOST_AUTO_TEST_CASE(texts_as_large_as_the_buffers_come_whole) {

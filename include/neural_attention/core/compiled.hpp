@@ -3,6 +3,8 @@
 // library once, and a program reads declarations only.
 #pragma once
 
+#include "neural_attention/core/language.hpp"
+
 /// Stands in front of a definition that lies in a folder impl/.
 #if defined(NEURAL_ATTENTION_COMPILED)
 #define NEURAL_ATTENTION_INLINE
