@@ -1,7 +1,7 @@
 // Beam search for one sentence, as Hugging Face 5.24 defines it: the live beams, the best finished results, and what is
-// done with the candidates of a round. It knows no model; a history is a prompt, often a start token
-// alone, and what followed. A result of n tokens, the prompt not counted and the end counted, scores Σ log p /
-// n^length_penalty.
+// done with the candidates of a round. It knows no model. A history is a prompt, often a start token alone, and what
+// followed. The score of a result is Σ log p / n^length_penalty, where n counts its tokens with the end and without the
+// prompt.
 #pragma once
 
 #include <algorithm>
