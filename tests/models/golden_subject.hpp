@@ -10,11 +10,13 @@
 #include <set>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "backend/cpu_support.hpp"
 #include "golden_file.hpp"
 #include "models/perturbed.hpp"
+#include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/train/training_step.hpp"
@@ -150,6 +152,20 @@ Results run(Subject& subject) {
   subject.forward(results);
   subject.gradients(results);
   return results;
+}
+
+template <class B>
+using ChosenProjector =
+    na::Choice<B, na::Linear, na::SequentialLinear, na::Neural, na::PlainNeural, na::ResidualNeural>;
+
+/// Runs `check` for the same presets with the projectors that their configs choose at run time. One model type serves
+/// all presets, which compiles several times faster where a test has many backends.
+template <class Check>
+auto chosen_at_run_time(Check&& check) {
+  using Chosen = na::Projections<ChosenProjector, ChosenProjector, ChosenProjector, ChosenProjector>;
+  return [check = std::forward<Check>(check)]<class P>(const std::string& name) {
+    check.template operator()<Chosen>(name);
+  };
 }
 
 }  // namespace golden

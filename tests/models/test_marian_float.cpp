@@ -38,15 +38,15 @@ void check_greedy(const std::string& preset) {
 BOOST_AUTO_TEST_SUITE(in_float)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, B, cpu_support::FloatBackends) {
-  golden::each_marian_preset([]<class P>(const std::string& name) {
+  golden::each_marian_preset(golden::chosen_at_run_time([]<class P>(const std::string& name) {
     BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::MarianSubject, P, B>(name, 81);
-  });
+  }));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(greedy_searches, B, cpu_support::FloatBackends) {
-  golden::each_marian_preset([]<class P>(const std::string& name) {
+  golden::each_marian_preset(golden::chosen_at_run_time([]<class P>(const std::string& name) {
     BOOST_TEST_CONTEXT(name) check_greedy<B, P>(name);
-  });
+  }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -55,11 +55,11 @@ BOOST_AUTO_TEST_SUITE(in_bfloat16)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, Check, golden::BFloat16Checks) {
   Check check;
-  golden::each_marian_preset([&]<class P>(const std::string& name) {
+  golden::each_marian_preset(golden::chosen_at_run_time([&]<class P>(const std::string& name) {
     // A ReLU of it is so near its kink that in every tenth run gradients jump by as much as they are.
     if (name == "mixed") return;
     BOOST_TEST_CONTEXT(name) check.template check_preset<golden::MarianSubject, P>(name, 81);
-  });
+  }));
   check.check_size();
 }
 

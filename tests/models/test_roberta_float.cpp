@@ -13,9 +13,9 @@
 BOOST_AUTO_TEST_SUITE(in_float)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, B, cpu_support::FloatBackends) {
-  golden::each_roberta_preset([]<class P>(const std::string& name) {
+  golden::each_roberta_preset(golden::chosen_at_run_time([]<class P>(const std::string& name) {
     BOOST_TEST_CONTEXT(name) golden::check_in_float<golden::RobertaSubject, P, B>(name, 100);
-  });
+  }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -24,9 +24,9 @@ BOOST_AUTO_TEST_SUITE(in_bfloat16)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(tensors, Check, golden::BFloat16Checks) {
   Check check;
-  golden::each_roberta_preset([&]<class P>(const std::string& name) {
+  golden::each_roberta_preset(golden::chosen_at_run_time([&]<class P>(const std::string& name) {
     BOOST_TEST_CONTEXT(name) check.template check_preset<golden::RobertaSubject, P>(name, 100);
-  });
+  }));
   check.check_size();
 }
 

@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(of_a_model_that_has_gone_are_forgotten) {
   }
   const auto memory = backend.allocate(1 << 20);
   OperationFacts::Operand operand{ops::Role::Update, range_of(where.columns(0, 4))};
-  const auto now = Profile::Clock::now();
+  const auto now = profile.now();
   profile.ran({.name = "late", .operands = {&operand, 1}}, now, now);
   BOOST_TEST(modules(profile.rows(), "late", Phase::Update).empty());
 }
@@ -265,8 +265,8 @@ BOOST_AUTO_TEST_CASE(does_not_count_what_is_inside_of_it) {
     {
       const HostWork inner("inner");
       wait(30);
-      const auto begin = Profile::Clock::now();
-      profile.ran({.name = "operation"}, begin, begin + milliseconds(25));
+      const auto begin = profile.now();
+      profile.ran({.name = "operation"}, begin, begin + 25'000'000);
     }
   }
   profile.stop();
@@ -436,7 +436,7 @@ BOOST_AUTO_TEST_CASE(escape_names) {
                            NamedMemory::Holds::Values};
   const auto known = profile.know({&tensor, 1}, {});
   const OperationFacts::Operand operand{ops::Role::Read, tensor.memory};
-  const auto now = Profile::Clock::now();
+  const auto now = profile.now();
   profile.ran({.name = "read", .operands = {&operand, 1}}, now, now);
   const auto json = io::parse_json(report::chrome_trace(profile), "trace.json");
   BOOST_TEST(json.at("traceEvents")[0].at("args").at("module") == "a\"b\\c\n?\u00E4");

@@ -2,46 +2,18 @@
 // CPU that this process may use, but no more than its control group (a container's limit) allows.
 #pragma once
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <limits>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <thread>
 
 #include "neural_attention/core/language.hpp"
-
-#if defined(__linux__)
-#include <sched.h>
-
-#include <vector>
-#endif
 
 namespace neural_attention {
 
 /// `text` as a number above 0; nothing if it is anything else.
-inline std::optional<int> positive_integer(const char* text) {
-  if (!text || *text < '0' || *text > '9') return std::nullopt;
-  char* end = nullptr;
-  const long number = std::strtol(text, &end, 10);
-  if (*end != '\0' || number < 1 || number > std::numeric_limits<int>::max()) return std::nullopt;
-  return static_cast<int>(number);
-}
+std::optional<int> positive_integer(const char* text);
 
 /// The number of CPUs in the process's affinity mask, which taskset sets.
-inline int allowed_cpus() {
-#if defined(__linux__)
-  // One element of the mask has room for 1024 CPUs; the kernel refuses a mask that is too short for the machine.
-  for (std::size_t size = 1; size <= 64; size *= 2) {
-    std::vector<cpu_set_t> mask(size);
-    if (sched_getaffinity(0, size * sizeof(cpu_set_t), mask.data()) == 0)
-      return std::max(1, CPU_COUNT_S(size * sizeof(cpu_set_t), mask.data()));
-  }
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+int allowed_cpus();
 
 /// The files in which Linux names a process's control groups.
 struct ControlGroupFiles {
@@ -50,87 +22,17 @@ struct ControlGroupFiles {
   std::string mount = "/sys/fs/cgroup";
 };
 
-namespace available_threads_detail {
-
-/// The first line of a file without its line end; nothing if the file cannot be read.
-inline std::optional<std::string> first_line(const std::string& path) {
-  std::FILE* const file = std::fopen(path.c_str(), "r");
-  if (!file) return std::nullopt;
-  char line[256];
-  const bool read = std::fgets(line, sizeof line, file) != nullptr;
-  std::fclose(file);
-  if (!read) return std::nullopt;
-  std::string text = line;
-  if (text.ends_with('\n')) text.pop_back();
-  return text;
-}
-
-/// quota / period, rounded up; nothing if the quota is "max" or -1.
-inline std::optional<int> share(const std::string& quota, const std::string& period) {
-  const auto of = positive_integer(quota.c_str()), in = positive_integer(period.c_str());
-  if (!of || !in) return std::nullopt;
-  return *of / *in + (*of % *in > 0);
-}
-
-/// The limit that a group's folder sets, in the files of either version.
-inline std::optional<int> limit_in(const std::string& folder) {
-  if (const auto line = first_line(folder + "/cpu.max")) {  // "<quota> <period>"
-    const auto space = std::min(line->find(' '), line->size());
-    return share(line->substr(0, space), line->substr(std::min(space + 1, line->size())));
-  }
-  const auto quota = first_line(folder + "/cpu.cfs_quota_us"), period = first_line(folder + "/cpu.cfs_period_us");
-  return quota && period ? share(*quota, *period) : std::nullopt;
-}
-
-/// The group's name and the folder where its tree is mounted, from one line of the membership file. Nothing if the
-/// group cannot limit CPU time.
-struct Group {
-  std::string tree, name;
-};
-inline std::optional<Group> group_of(std::string_view line, const std::string& mount) {
-  const auto first = line.find(':');
-  const auto second = first == std::string_view::npos ? std::string_view::npos : line.find(':', first + 1);
-  if (second == std::string_view::npos) return std::nullopt;
-  const std::string controllers(line.substr(first + 1, second - first - 1)), name(line.substr(second + 1));
-  if (controllers.empty()) return Group{mount, name};  // version 2
-  if (("," + controllers + ",").find(",cpu,") == std::string::npos) return std::nullopt;
-  return Group{mount + "/cpu", name};
-}
-
-}  // namespace available_threads_detail
-
 /// The number of CPUs that the control groups of this process allow, rounded up; nothing if there is no limit. Groups
 /// are nested, and the limits of all outer groups apply. A container may see its own group at the top of the tree but
 /// read the name that it has outside, so missing folders are ignored.
-inline std::optional<int> control_group_cpus(const ControlGroupFiles& files = {}) {
-  namespace detail = available_threads_detail;
-  std::optional<int> least;
-  std::FILE* const membership = std::fopen(files.membership.c_str(), "r");
-  if (!membership) return least;
-  char line[4096];
-  while (std::fgets(line, sizeof line, membership)) {
-    std::string_view text = line;
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    auto group = detail::group_of(text, files.mount);
-    if (!group) continue;
-    for (auto& name = group->name;; name.resize(name.rfind('/'))) {
-      while (name.ends_with('/')) name.pop_back();
-      const auto limit = detail::limit_in(group->tree + name);
-      if (limit && (!least || *limit < *least)) least = limit;
-      if (name.rfind('/') == std::string::npos) break;
-    }
-  }
-  std::fclose(membership);
-  return least;
-}
+std::optional<int> control_group_cpus(const ControlGroupFiles& files = {});
 
 /// At least 1. Ignores a value of OMP_NUM_THREADS that is not a number above 0.
-inline int available_threads(const char* requested, int cpus, std::optional<int> limit) {
-  if (const auto number = positive_integer(requested)) return *number;
-  return std::max(1, limit ? std::min(cpus, *limit) : cpus);
-}
-inline int available_threads() {
-  return available_threads(std::getenv("OMP_NUM_THREADS"), allowed_cpus(), control_group_cpus());
-}
+int available_threads(const char* requested, int cpus, std::optional<int> limit);
+int available_threads();
 
 }  // namespace neural_attention
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/core/impl/available_threads.hpp"
+#endif

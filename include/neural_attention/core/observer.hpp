@@ -5,7 +5,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -62,12 +61,13 @@ struct NamedSite {
 
 class OperationObserver {
  public:
-  using Clock = std::chrono::steady_clock;
-
   virtual ~OperationObserver() = default;
 
+  /// Nanoseconds, of a clock that never goes back.
+  virtual std::int64_t now() const = 0;
+
   /// An operation ran in this thread. Backends that only start their operations have waited for it.
-  virtual void ran(const OperationFacts& facts, Clock::time_point begin, Clock::time_point end) = 0;
+  virtual void ran(const OperationFacts& facts, std::int64_t begin, std::int64_t end) = 0;
   /// Work of the host begins and ends in this thread; it nests. `work` lives as long as the program.
   virtual void enter(std::string_view work) = 0;
   virtual void leave() noexcept = 0;
@@ -137,8 +137,8 @@ class Operands {
 };
 
 template <class Op>
-[[gnu::noinline]] void tell(OperationObserver& observer, const Op& op, OperationObserver::Clock::time_point begin) {
-  const auto end = OperationObserver::Clock::now();
+[[gnu::noinline]] void tell(OperationObserver& observer, const Op& op, std::int64_t begin) {
+  const auto end = observer.now();
   Operands operands;
   Op::visit(op, operands);
   OperationFacts facts{.name = Op::name, .flop = ops::flop(op), .bytes = ops::bytes(op), .operands = operands.all()};
@@ -155,7 +155,7 @@ ops::ResultOf<Op> observed(const Op& op, Run&& run, Wait&& wait) {
   auto* const observer = active_observer();
   if (!observer) [[likely]]
     return run();
-  const auto begin = OperationObserver::Clock::now();
+  const auto begin = observer->now();
   if constexpr (std::is_void_v<ops::ResultOf<Op>>) {
     run();
     wait();

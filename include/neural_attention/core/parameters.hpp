@@ -7,8 +7,8 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -88,7 +88,7 @@ void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) 
     using Member = std::remove_cvref_t<decltype(member)>;
     if constexpr (requires { leaf(full, member); }) {
       leaf(full, member);
-    } else if constexpr (std::ranges::range<Member>) {
+    } else if constexpr (requires { std::begin(member); }) {
       int index = 0;
       for (auto& element : member) for_each_leaf(element, leaf, member_name(full, std::to_string(index++)));
     } else if constexpr (requires { Member::visit(member, [](std::string_view, auto&) {}); }) {
