@@ -30,9 +30,9 @@ class Gated {
   };
 
   explicit Gated(const na::ProjectorConfig& config)
-      : gate_(config.d_in, config.expansion * config.d_in, config.initial),
-        value_(config.d_in, config.expansion * config.d_in, config.initial),
-        output_(config.expansion * config.d_in, config.d_out, config.initial) {}
+      : gate_(config.d_in, config.hidden_columns(), config.initial),
+        value_(config.d_in, config.hidden_columns(), config.initial),
+        output_(config.hidden_columns(), config.d_out, config.initial) {}
 
   // Names the members; parameters are then found, initialised, saved and trained without further code.
   static void visit(auto& self, auto&& visitor) {

@@ -3,7 +3,9 @@
 //   arrangement(projector), what --projector means for each role.
 #pragma once
 
+#include <charconv>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "common/any_model.hpp"
@@ -15,18 +17,45 @@
 
 namespace examples {
 
+/// The hidden width that the flags ask for. Throws ConfigError.
+inline std::optional<na::HiddenWidth> given_width(const ModelOptions& options) {
+  if (options.expansion > 0) return na::HiddenWidth::times(options.expansion);
+  if (options.width.empty()) return {};
+  if (options.width == "match") return na::HiddenWidth::matched();
+  int columns = 0;
+  const auto* const end = options.width.data() + options.width.size();
+  const auto [rest, error] = std::from_chars(options.width.data(), end, columns);
+  if (error != std::errc() || rest != end || columns < 1)
+    throw na::ConfigError("--projector_width must be a number of columns or match, not " +
+                          na::in_quotes(options.width));
+  return na::HiddenWidth::columns(columns);
+}
+
+/// How the flags say a hidden width.
+inline std::string width_flag(const na::HiddenWidth& width) {
+  return width.kind() == na::HiddenWidth::Kind::Times ? "projector_expansion" : "projector_width";
+}
+inline std::string width_value(const na::HiddenWidth& width) {
+  return width.kind() == na::HiddenWidth::Kind::Matched ? "match" : na::number_text(width.number());
+}
+
 /// Sets what the flags say of projectors; roles that they leave open stay as they are. `arrangement` is what
 /// --projector means for query, key, value and output.
 template <class Config>
 void choose_projectors(const ModelOptions& options, const na::Roles<std::string>& arrangement, Config& config) {
   na::for_each_role(
       [&](const char*, const std::string& alone, const std::string& arranged, na::ProjectorConfig& projector) {
+        const auto before = projector.type;
         if (!alone.empty())
           projector.type = alone;
         else if (!options.projector.empty())
           projector.type = arranged;
-        if (options.expansion > 0) projector.expansion = options.expansion;
-        const AnyProjector<Backend> known(projector);  // throws where there is no such type
+        const auto usual =
+            na::usual_width<AnyProjector<Backend>>(projector.type);  // throws where there is no such type
+        if (const auto given = given_width(options))
+          projector.hidden = *given;
+        else if (projector.type != before || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
+          projector.hidden = usual;
       },
       options.roles, arrangement, config);
 }
@@ -84,7 +113,7 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
   } catch (const na::ConfigError& error) {
     const bool named = options.config == "small" || options.config == "base";
     const auto file = !options.model.empty() ? options.model + "/config.json" : named ? std::string() : options.config;
-    if (file.empty() || options.expansion > 0) throw;
+    if (file.empty() || given_width(options)) throw;
     throw na::FileError(file, error.what());
   }
   return config;
@@ -134,8 +163,10 @@ void require_same_model(const ModelOptions& options, const typename Family::Conf
   };
   const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
     if (before.type != now.type) differs("a " + std::string(role) + " projector of the type", before.type, now.type);
-    if (before.expansion != now.expansion)
-      differs("projector_expansion", std::to_string(before.expansion), std::to_string(now.expansion));
+    if (before.hidden != now.hidden) {
+      const auto name = width_flag(before.hidden), other = width_flag(now.hidden);
+      differs(name, width_value(before.hidden), (other == name ? "" : other + " ") + width_value(now.hidden));
+    }
   };
   na::for_each_role(check, stored, described);
   const auto before = na::io::to_json(stored), now = na::io::to_json(described);
@@ -151,7 +182,7 @@ template <class Config>
 void require_init_projections(const ModelOptions& options, const Config& of_file, const Config& config) {
   if (!options.init_projections.empty()) return;
   const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
-    if (before.type != now.type || before.expansion != now.expansion)
+    if (before.type != now.type || before.hidden != now.hidden)
       throw na::ConfigError(std::string("the ") + role + " projection of " + options.model + " is " +
                             na::in_quotes(before.type) + " and the new one is " + na::in_quotes(now.type) +
                             ": say how the new ones begin, with --init_projections fresh (at random, the paper's "

@@ -72,11 +72,15 @@ struct ModelOptions : Flags {
                                       texts.projected + " projections: " + projectors_in_words() + ". " +
                                           texts.not_projected + " [linear, or as --model or --config says]");
   const na::Roles<std::string>& roles = role_flags();  ///< empty: as `projector` says
-  /// 0: as the model or the config says.
-  const int& expansion =
-      flag("projector_expansion", 0,
-           "Hidden width of a neural projector in units of " + texts.width + " [2, or as --model or --config says]",
-           {.range = at_least(1), .shown = ""});
+  /// 0: as the model or the config says, or the projector's usual one.
+  const double& expansion = flag("projector_expansion", 0.0,
+                                 "Hidden width of a projector in units of " + texts.width +
+                                     ", also below 1 [as --model or --config says, or what is usual for the projector]",
+                                 {.range = above(0), .excludes = {"projector_width"}, .shown = ""});
+  /// Empty: as `expansion` says.
+  const std::string& width =
+      flag("projector_width", "",
+           "Hidden width of a projector in columns, or match: so that its matrices are as large as a linear map's");
   /// None: as the config says.
   const std::optional<double>& dropout =
       flag("dropout", std::optional<double>(), "Dropout rate [as the config says]", {.range = from_below(0, 1)});

@@ -73,7 +73,14 @@ struct Pair {
 
 MarianConfig with_expansion(int expansion) {
   auto config = tiny::config(2, width);
-  for_each_role([&](const char*, ProjectorConfig& projector) { projector.expansion = expansion; }, config);
+  for_each_role([&](const char*, ProjectorConfig& projector) { projector.hidden = HiddenWidth::times(expansion); },
+                config);
+  return config;
+}
+
+MarianConfig with_columns(int columns) {
+  auto config = tiny::config(2, width);
+  for_each_role([&](const char*, ProjectorConfig& of) { of.hidden = HiddenWidth::columns(columns); }, config);
   return config;
 }
 
@@ -208,9 +215,51 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(behind_a_choice, B, Backends) {
                projector.prefix);
 }
 
+BOOST_AUTO_TEST_CASE(products_of_two_matrices) {
+  for (const int hidden : {6, 9}) {
+    Single<DeepLinear> deep({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::columns(hidden)});
+    BOOST_TEST((deep.start().form == WarmStartForm::Exact));
+    BOOST_TEST(golden::difference(deep.outputs(), deep.expected()) <= 1e-13);
+  }
+  Single<LowRank> wider({.d_in = 6, .d_out = 9, .hidden = HiddenWidth::columns(7)});
+  BOOST_TEST((wider.start().form == WarmStartForm::Exact));
+  BOOST_TEST(golden::difference(wider.outputs(), wider.expected()) <= 1e-13);
+}
+
+// The bottleneck keeps the largest singular values, so no matrix of its rank is nearer; the error is what it says.
+BOOST_AUTO_TEST_CASE(a_bottleneck) {
+  Single<LowRank> narrow({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::columns(3)});
+  const auto start = narrow.start();
+  BOOST_TEST((start.form == WarmStartForm::Near));
+  BOOST_TEST(start.expected_error > 0.01);
+  BOOST_TEST(start.expected_error < 0.9);
+  const auto relative = [&](const std::vector<double>& found, const std::vector<double>& expected) {
+    double difference = 0.0, size = 0.0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      difference += (found[i] - expected[i]) * (found[i] - expected[i]);
+      size += expected[i] * expected[i];
+    }
+    return std::sqrt(difference / size);
+  };
+  Single<LowRank> wide({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::columns(5)});
+  const double five = wide.start().expected_error;
+  BOOST_TEST(five < start.expected_error);
+  BOOST_TEST(relative(narrow.outputs(), narrow.expected()) > 0.2 * start.expected_error);
+  BOOST_TEST(relative(narrow.outputs(), narrow.expected()) < 3.0 * start.expected_error);
+}
+
+BOOST_AUTO_TEST_CASE(gated_networks) {
+  Single<GatedSilu> silu({.d_in = 6, .d_out = 5, .hidden = HiddenWidth::columns(5)});
+  Single<GatedGelu> gelu({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::columns(8)});
+  BOOST_TEST((silu.start().form == WarmStartForm::Exact));
+  BOOST_TEST((gelu.start().form == WarmStartForm::Exact));
+  BOOST_TEST(golden::difference(silu.outputs(), silu.expected()) <= 1e-14);
+  BOOST_TEST(golden::difference(gelu.outputs(), gelu.expected()) <= 1e-14);
+}
+
 // Units that the map does not need keep their first layer: they can learn, but have no say yet.
 BOOST_AUTO_TEST_CASE(further_units_can_learn) {
-  Single<PlainNeural> subject({.d_in = 6, .d_out = 6, .expansion = 3});
+  Single<PlainNeural> subject({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::times(3)});
   const auto before = download(subject.backend, subject.projector.get<0>().weight.value);
   subject.start();
   const auto first = download(subject.backend, subject.projector.get<0>().weight.value);
@@ -222,7 +271,8 @@ BOOST_AUTO_TEST_CASE(further_units_can_learn) {
 }
 
 BOOST_AUTO_TEST_CASE(another_output_width) {
-  Single<PlainNeural> narrower({.d_in = 6, .d_out = 5, .expansion = 2}), wider({.d_in = 6, .d_out = 9, .expansion = 3});
+  Single<PlainNeural> narrower({.d_in = 6, .d_out = 5, .hidden = HiddenWidth::times(2)}),
+      wider({.d_in = 6, .d_out = 9, .hidden = HiddenWidth::times(3)});
   for (auto* const subject : {&narrower, &wider}) {
     subject->start();
     BOOST_TEST(golden::difference(subject->outputs(), subject->expected()) <= 1e-14);
@@ -265,9 +315,10 @@ BOOST_AUTO_TEST_CASE(layer_norm_form_is_off_as_predicted) {
 
 // Further units and an odd width change the variance, which the gain allows for.
 BOOST_AUTO_TEST_CASE(other_widths) {
-  for (const auto& config : {ProjectorConfig{.d_in = 12, .d_out = 12, .expansion = 3, .initial = {true}},
-                             ProjectorConfig{.d_in = 9, .d_out = 7, .expansion = 2, .initial = {true}},
-                             ProjectorConfig{.d_in = 9, .d_out = 13, .expansion = 3, .initial = {true}}}) {
+  for (const auto& config :
+       {ProjectorConfig{.d_in = 12, .d_out = 12, .hidden = HiddenWidth::times(3), .initial = {true}},
+        ProjectorConfig{.d_in = 9, .d_out = 7, .hidden = HiddenWidth::times(2), .initial = {true}},
+        ProjectorConfig{.d_in = 9, .d_out = 13, .hidden = HiddenWidth::times(3), .initial = {true}}}) {
     Single<Neural> subject(config);
     const auto start = subject.start({.layer_norm_shift = 100.0});
     double mean = 0.0;
@@ -396,14 +447,19 @@ void require_refused(const MarianConfig& config, const std::string& prefix, cons
 BOOST_AUTO_TEST_CASE(too_few_hidden_units) {
   require_refused<All<PlainNeural>>(with_expansion(1), "k_proj", "at least 16 hidden units");
   require_refused<All<Neural>>(with_expansion(1), "k_proj", "but has 8");
-  BOOST_CHECK_THROW(Single<PlainNeural>({.d_in = 6, .d_out = 7, .expansion = 2}).start(), ConfigError);
-  BOOST_CHECK_THROW(Single<Neural>({.d_in = 1, .d_out = 1, .expansion = 2}).start(), ConfigError);
+  BOOST_CHECK_THROW(Single<PlainNeural>({.d_in = 6, .d_out = 7, .hidden = HiddenWidth::times(2)}).start(), ConfigError);
+  BOOST_CHECK_THROW(Single<Neural>({.d_in = 1, .d_out = 1, .hidden = HiddenWidth::times(2)}).start(), ConfigError);
 }
 
 // What was planned for the keys and values before is not written either.
 BOOST_AUTO_TEST_CASE(forms_without_a_linear_start) {
   require_refused<Projections<MishNeural, Linear, Linear, Linear>>(with_expansion(2), "q_proj", "ReLU, GELU and SiLU");
   require_refused<Projections<Linear, Linear, Linear, sources::Odd>>(with_expansion(2), "out_proj", "start_from");
+  require_refused<published::identity_query>(with_expansion(2), "q_proj", "no weights");
+  require_refused<published::karbevski2026_query>(with_expansion(2), "q_proj", "no matrix");
+  require_refused<published::tokenformer>(with_expansion(2), "k_proj", "normalises its scores");
+  require_refused<published::hstu>(with_expansion(2), "k_proj", "'linear_silu' has no warm start");
+  require_refused<All<GatedSilu>>(with_columns(7), "k_proj", "at least 8 hidden units, the width of its output");
 }
 
 BOOST_AUTO_TEST_CASE(maps_that_do_not_fit) {

@@ -197,6 +197,39 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(one_column, B, Backends) {
   }
 }
 
+// A bias of zeros adds nothing, and no gradient depends on it.
+BOOST_AUTO_TEST_CASE_TEMPLATE(without_a_bias, B, Backends) {
+  using T = typename B::Scalar;
+  for (const bool relu : {false, true}) {
+    for (const auto [rows, cols] : shapes) {
+      B backend(1);
+      Case<T> zero(rows, cols);
+      zero.bias = Matrix<T>(1, cols);
+      auto none = zero;
+      zero.forward(backend, relu);
+      backend(ops::LayerNormOf<T>{.x = none.x.view(),
+                                  .gain = none.gain.view(),
+                                  .epsilon = epsilon,
+                                  .relu = relu,
+                                  .y = none.y.view(),
+                                  .stats = none.stats.view()});
+      require_same_bits<T>("y without a bias", none.y, zero.y);
+      zero.backward(backend, relu, true);
+      backend(ops::LayerNormBackwardOf<T>{.dy = none.dy.view(),
+                                          .x = none.x.view(),
+                                          .y = none.y.view(),
+                                          .gain = none.gain.view(),
+                                          .stats = none.stats.view(),
+                                          .relu = relu,
+                                          .into = Into::Add,
+                                          .dx = none.dx.view(),
+                                          .dgain = none.dgain.view()});
+      require_same_bits<T>("dx without a bias", none.dx, zero.dx);
+      require_same_bits("dgain without a bias", none.dgain, zero.dgain);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(backward_is_the_derivative) {
   constexpr double h = 1e-6, bound = 1e-7;
   for (const bool relu : {false, true}) {

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(an_expansion_that_wraps_is_refused) {
   // In 32 bits the hidden widths would be -4, 0 and 4.
   for (const int expansion : {largest_int, 1 << 30, (1 << 30) + 1, 536870912}) {
     auto config = tiny::config();
-    config.query.expansion = expansion;
+    config.query.hidden = HiddenWidth::times(expansion);
     const auto message = refused<Marian>(config);
     check_holds(message, "hidden columns, which need");
     check_holds(message, std::to_string(std::int64_t{4} * expansion));
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(an_expansion_that_wraps_is_refused) {
 
 BOOST_AUTO_TEST_CASE(a_parameter_that_is_too_large_is_named_with_its_bytes) {
   auto config = tiny::config();
-  config.output.expansion = 100'000'000;
+  config.output.hidden = HiddenWidth::times(100'000'000);
   const auto message = refused<Marian>(config);
   check_holds(message,
               "whose largest parameter is model.encoder.layers.0.self_attn.out_proj.mlp.0.weight [400000000, 4]");
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(every_size_of_roberta_is_bounded) {
   check([](auto& c) { c.max_position_embeddings = largest_int; });
   check([](auto& c) { c.type_vocab_size = largest_int; });
   check([](auto& c) { c.num_hidden_layers = largest_int; });
-  check([](auto& c) { c.value.expansion = largest_int; });
+  check([](auto& c) { c.value.hidden = HiddenWidth::times(largest_int); });
 }
 
 BOOST_AUTO_TEST_CASE(an_outline_has_names_and_shapes_and_no_memory) {

@@ -65,7 +65,8 @@ BOOST_AUTO_TEST_CASE(rms_norm) {
 
 BOOST_AUTO_TEST_CASE(residual) {
   require_correct(ResidualNeural<B>(ProjectorConfig{4, 4}), 6, 4, 9);
-  require_correct(ResidualPlainNeural<B>(ProjectorConfig{.d_in = 5, .d_out = 3, .expansion = 3}), 7, 5, 7);
+  require_correct(ResidualPlainNeural<B>(ProjectorConfig{.d_in = 5, .d_out = 3, .hidden = HiddenWidth::times(3)}), 7, 5,
+                  7);
   require_correct(Residual<B, ResidualPlainNeural>(ProjectorConfig{4, 4}), 6, 4, 9);
 }
 

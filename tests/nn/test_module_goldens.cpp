@@ -148,6 +148,9 @@ Values values_of_steps(const std::string& name, B& backend, OneTensor& model, Pa
   return values;
 }
 
+using Published = std::tuple<Identity<B>, LowRank<B>, DeepLinear<B>, LinearSilu<B>, LinearGelu<B>, GatedSilu<B>,
+                             GatedGelu<B>, NonlinearQuery<B>, Pattention<B>>;
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(modules)
@@ -176,6 +179,7 @@ BOOST_AUTO_TEST_CASE(layer_norm) {
   const double epsilon = number("layer_norm.constants.eps");
   for (const std::string name : {"layer_norm.basic", "layer_norm.hard"})
     check(name, LayerNorm<B>(columns(name + ".x"), epsilon));
+  check("layer_norm.no_bias", LayerNorm<B>(columns("layer_norm.no_bias.x"), epsilon, false));
 }
 
 BOOST_AUTO_TEST_CASE(layer_norm_relu) { check("layer_norm_relu.basic", FusedNorm<LayerNorm<B>>()); }
@@ -196,7 +200,7 @@ BOOST_AUTO_TEST_CASE(projectors) {
   const auto config = [](const std::string& name) {
     ProjectorConfig result;
     result.d_in = result.d_out = columns(name + ".x");
-    result.expansion = integer(name + ".expansion");
+    result.hidden = HiddenWidth::times(integer(name + ".expansion"));
     return result;
   };
   check("projector.neural", Neural<B>(config("projector.neural")));
@@ -205,6 +209,14 @@ BOOST_AUTO_TEST_CASE(projectors) {
   check("projector.residual", ResidualNeural<B>(config("projector.residual")));
   check("projector.plain_residual", ResidualPlainNeural<B>(config("projector.plain_residual")));
   check("projector.rms_mish", Stack<B, Linear, RmsNorm, Mish, Linear>(config("projector.rms_mish")));
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(published_projectors, P, Published) {
+  const auto name = "projector." + std::string(projector_name<P>());
+  ProjectorConfig config;
+  config.d_in = config.d_out = columns(name + ".x");
+  config.hidden = HiddenWidth::times(number(name + ".expansion"));
+  check(name, P(config));
 }
 
 BOOST_AUTO_TEST_CASE(embedding) {

@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_SUITE(stacks)
 // Every projector may stand in a Stack, and then maps widths itself.
 BOOST_AUTO_TEST_CASE(of_projectors) {
   const auto check = [&]<class P>(std::type_identity<P>, const std::vector<int>& outs) {
-    const ProjectorConfig config{.d_in = width, .d_out = 2, .expansion = 3, .type = "neural"};
+    const ProjectorConfig config{.d_in = width, .d_out = 2, .hidden = HiddenWidth::times(3), .type = "neural"};
     P stack(config);
     std::vector<int> found;
     for_each_leaf(stack, [&](const std::string&, Parameter<B>& tensor) {

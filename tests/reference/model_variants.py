@@ -19,7 +19,8 @@ from torch import nn
 from neural_projections import projector
 
 ROLES = ("query", "key", "value", "output")
-KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual")
+KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual", "identity", "low_rank",
+         "deep_linear", "linear_silu", "linear_gelu", "gated_silu", "gated_gelu", "nonlinear_query", "pattention")
 # Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
 KEY_BIASES = {
     "linear": ("bias",),
@@ -28,6 +29,15 @@ KEY_BIASES = {
     "plain_neural": ("2.bias",),
     "residual": ("linear.bias", "mlp.3.bias"),
     "plain_residual": ("linear.bias", "mlp.2.bias"),
+    "identity": (),
+    "low_rank": ("0.bias", "1.bias"),
+    "deep_linear": ("0.bias", "1.bias"),
+    "linear_silu": (),
+    "linear_gelu": (),
+    "gated_silu": ("output.bias",),
+    "gated_gelu": ("output.bias",),
+    "nonlinear_query": (),
+    "pattention": (),
 }
 
 

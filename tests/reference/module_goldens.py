@@ -62,11 +62,12 @@ class Goldens:
 
 def randomise(goldens: Goldens, module: nn.Module) -> nn.Module:
     for part in module.modules():
-        if isinstance(part, RmsNorm):
+        if isinstance(part, (RmsNorm, nn.RMSNorm)):
             part.weight.data = 1 + goldens.normal(*part.weight.shape, scale=0.3)
         elif isinstance(part, nn.LayerNorm):
             part.weight.data = 1 + goldens.normal(*part.weight.shape, scale=0.3)
-            part.bias.data = goldens.normal(*part.bias.shape, scale=0.3)
+            if part.bias is not None:
+                part.bias.data = goldens.normal(*part.bias.shape, scale=0.3)
         elif isinstance(part, nn.Linear):
             part.weight.data = goldens.normal(*part.weight.shape, scale=part.in_features**-0.5)
             if part.bias is not None:
@@ -153,6 +154,19 @@ def further_modules(g: Goldens) -> None:
     g.put("projector.rms_mish", expansion=2)
     momentum = dict(lr=0.05, momentum=0.9, weight_decay=0.1, nesterov=True)
     optimize(g, "sgd.nesterov_l2", torch.optim.SGD, momentum)
+
+
+def published_projectors(g: Goldens) -> None:
+    g.put_module("layer_norm.no_bias", randomise(g, nn.LayerNorm(7, bias=False)), g.normal(5, 7))
+    widths = {"low_rank": 0.5, "deep_linear": 2, "gated_silu": 1.5, "gated_gelu": 0.5, "nonlinear_query": 0.5,
+              "pattention": 2, "identity": 1, "linear_silu": 1, "linear_gelu": 1}
+    for kind, expansion in widths.items():
+        module = randomise(g, projector(6, kind, expansion))
+        for name, parameter in module.named_parameters():
+            if name.endswith("tokens"):
+                parameter.data = g.normal(*parameter.shape)
+        g.put_module(f"projector.{kind}", module, g.normal(5, 6))
+        g.put(f"projector.{kind}", expansion=float(expansion))
 
 
 def attend(q, k, v, q_offsets, k_offsets, heads: int, scale: float, causal: bool) -> torch.Tensor:
@@ -418,6 +432,7 @@ def main() -> None:
     lion = Goldens(20242, goldens.tensors)
     optimize(lion, "lion.decay", Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1))
     optimize(lion, "lion.no_decay", Lion, dict(lr=0.003, betas=(0.95, 0.98), weight_decay=0.0))
+    published_projectors(Goldens(20243, goldens.tensors))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "modules.safetensors"
     save_file(goldens.tensors, str(path))

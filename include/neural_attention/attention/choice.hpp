@@ -25,6 +25,22 @@ class Choice {
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
+  /// The index of the type of that name. Throws ConfigError, which lists the names, if there is none.
+  static std::size_t index_of(const std::string& type) {
+    std::string known;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == type) return i;
+      known += (i == 0 ? "" : ", ") + std::string(names[i]);
+    }
+    throw ConfigError("there is no projector " + in_quotes(type) + "; known are " + known);
+  }
+
+  /// The usual hidden width of the type of that name. Throws ConfigError as index_of does.
+  static HiddenWidth usual_width_of(const std::string& type) {
+    const std::array widths = {usual_width<Projectors<B>>(type)...};
+    return widths[index_of(type)];
+  }
+
   /// Calls use.operator()<Projector>() for each of the types.
   static void for_each_type(auto&& use) { (use.template operator()<Projectors<B>>(), ...); }
 
@@ -66,12 +82,7 @@ class Choice {
     using Make = Variant (*)(const ProjectorConfig&);
     constexpr std::array<Make, sizeof...(I)> makers = {
         [](const ProjectorConfig& c) { return Variant(std::in_place_index<I>, c); }...};
-    std::string known;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (names[i] == config.type) return makers[i](config);
-      known += (i == 0 ? "" : ", ") + std::string(names[i]);
-    }
-    throw ConfigError("there is no projector " + in_quotes(config.type) + "; known are " + known);
+    return makers[index_of(config.type)](config);
   }
 
   Variant projector_;
@@ -80,7 +91,9 @@ class Choice {
 /// All projectors of the library. The programs offer these: their flags, help, files and documentation take the names
 /// from this list.
 template <class B>
-using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural>;
+using AnyProjector =
+    Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural, Identity, LowRank,
+           DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery, Pattention>;
 
 /// Each role makes its own choice when the model is made.
 using AnyProjections = Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;

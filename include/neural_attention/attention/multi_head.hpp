@@ -6,6 +6,7 @@
 #include <span>
 
 #include "neural_attention/attention/cache.hpp"
+#include "neural_attention/attention/hidden_widths.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
@@ -49,10 +50,10 @@ class MultiHeadAttention {
   };
 
   explicit MultiHeadAttention(const AttentionConfig& config)
-      : query_(with_widths(config.query, config)),
-        key_(with_widths(config.key, config)),
-        value_(with_widths(config.value, config)),
-        output_(with_widths(config.output, config)),
+      : query_(with_widths<Query>(config.query, config)),
+        key_(with_widths<Key>(config.key, config)),
+        value_(with_widths<Value>(config.value, config)),
+        output_(with_widths<Output>(config.output, config)),
         width_(config.d_model),
         shape_{config.heads, 1.0 / std::sqrt(double(config.d_model) / config.heads), false},
         dropout_(config.dropout) {}
@@ -163,12 +164,13 @@ class MultiHeadAttention {
   int width() const { return width_; }
 
  private:
+  template <class Projector>
   static ProjectorConfig with_widths(ProjectorConfig projector, const AttentionConfig& config) {
     if (config.d_model <= 0 || config.heads <= 0 || config.d_model % config.heads != 0)
       throw ConfigError("d_model " + std::to_string(config.d_model) + " cannot be split into " +
                         std::to_string(config.heads) + " attention heads");
     projector.d_in = projector.d_out = config.d_model;
-    return projector;
+    return with_hidden_width<Projector>(std::move(projector));
   }
 
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, const KeyValueViews<B>& on) const {

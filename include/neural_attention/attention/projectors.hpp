@@ -1,19 +1,25 @@
-// The projectors of the paper (arXiv 2310.11398), and types that assign projectors to the four roles of attention.
-// Neural: Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d). PlainNeural: the same without LayerNorm. Residual adds
-// either of them to a linear map. ProjectorName gives their names in files and programs.
+// The projectors of the paper (arXiv 2310.11398), projectors of other works and controls for both, and types that assign
+// projectors to the four roles of attention. ProjectorName gives their names in files and programs.
 #pragma once
 
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/attention/gated.hpp"
+#include "neural_attention/attention/hidden_widths.hpp"
+#include "neural_attention/attention/identity.hpp"
+#include "neural_attention/attention/identity_residual.hpp"
+#include "neural_attention/attention/pattention.hpp"
 #include "neural_attention/attention/residual.hpp"
 #include "neural_attention/nn/roles.hpp"
 #include "neural_attention/nn/sequential.hpp"
 
 namespace neural_attention {
 
+/// Linear(d, 2d) → LayerNorm(2d) → ReLU → Linear(2d, d)
 template <class B>
 using Neural = Stack<B, Linear, LayerNorm, Relu, Linear>;
+/// Linear(d, 2d) → ReLU → Linear(2d, d)
 template <class B>
 using PlainNeural = Stack<B, Linear, Relu, Linear>;
 /// A linear map with the parameter names of a sequence (`k_proj.0.weight`), as in the authors' baseline.
@@ -25,6 +31,46 @@ using ResidualNeural = Residual<B, Neural>;
 /// W x + b + PlainNeural(x)
 template <class B>
 using ResidualPlainNeural = Residual<B, PlainNeural>;
+
+/// W₂ W₁ x through a bottleneck, with biases: a control for forms that have one.
+template <class B>
+struct LowRank : Stack<B, Linear, Linear> {
+  using Stack<B, Linear, Linear>::Stack;
+  static constexpr HiddenWidth usual_width = HiddenWidth::times(0.5);
+};
+/// W₂ W₁ x through twice the width, with biases: the parameters of PlainNeural without its non-linearity.
+template <class B>
+struct DeepLinear : Stack<B, Linear, Linear> {
+  using Stack<B, Linear, Linear>::Stack;
+  static constexpr HiddenWidth usual_width = HiddenWidth::times(2.0);
+};
+/// f(W x + b); SiLU is arXiv 2402.17152's.
+template <class B>
+using LinearSilu = Stack<B, Linear, Silu>;
+template <class B>
+using LinearGelu = Stack<B, Linear, Gelu>;
+template <class B>
+using GatedSilu = Gated<B, Activation::Silu>;
+template <class B>
+using GatedGelu = Gated<B, Activation::Gelu>;
+
+/// LayerNorm(W₂ gelu(W₁ rmsnorm(x))) through half the width, without biases: as many elements as a matrix [d, d].
+template <class B>
+struct NonlinearBranch : Stack<B, RmsNorm, Linear, Gelu, Linear, LayerNorm> {
+  using Base = Stack<B, RmsNorm, Linear, Gelu, Linear, LayerNorm>;
+  explicit NonlinearBranch(ProjectorConfig config) : Base(without_bias(std::move(config))) {}
+  static ProjectorConfig without_bias(ProjectorConfig config) {
+    config.bias = false;
+    return config;
+  }
+};
+/// (x + NonlinearBranch(x)) / 2, arXiv 2603.13381. The authors' code halves the scale of the attention instead: as a
+/// query, that is the same function with the same weights.
+template <class B>
+struct NonlinearQuery : IdentityResidual<B, NonlinearBranch, 2> {
+  using IdentityResidual<B, NonlinearBranch, 2>::IdentityResidual;
+  static constexpr HiddenWidth usual_width = HiddenWidth::times(0.5);
+};
 
 /// The name of a projector type. Specialise it for types of your own that a Choice offers; they need only `value`.
 ///   value    the name in config files and flags
@@ -60,6 +106,47 @@ struct ProjectorName<ResidualPlainNeural<B>> {
                                     formula = "W x + b + plain_neural(x)";
 };
 
+template <class B>
+struct ProjectorName<Identity<B>> {
+  static constexpr std::string_view value = "identity", type = "Identity", formula = "x";
+};
+template <class B>
+struct ProjectorName<LowRank<B>> {
+  static constexpr std::string_view value = "low_rank", type = "LowRank", formula = "W2 (W1 x + b1) + b2, a bottleneck";
+};
+template <class B>
+struct ProjectorName<DeepLinear<B>> {
+  static constexpr std::string_view value = "deep_linear", type = "DeepLinear", formula = "W2 (W1 x + b1) + b2";
+};
+template <class B>
+struct ProjectorName<LinearSilu<B>> {
+  static constexpr std::string_view value = "linear_silu", type = "LinearSilu", formula = "silu(W x + b)";
+};
+template <class B>
+struct ProjectorName<LinearGelu<B>> {
+  static constexpr std::string_view value = "linear_gelu", type = "LinearGelu", formula = "gelu(W x + b)";
+};
+template <class B>
+struct ProjectorName<GatedSilu<B>> {
+  static constexpr std::string_view value = "gated_silu", type = "GatedSilu",
+                                    formula = "W3 (silu(W1 x + b1) * (W2 x + b2)) + b3";
+};
+template <class B>
+struct ProjectorName<GatedGelu<B>> {
+  static constexpr std::string_view value = "gated_gelu", type = "GatedGelu",
+                                    formula = "W3 (gelu(W1 x + b1) * (W2 x + b2)) + b3";
+};
+template <class B>
+struct ProjectorName<NonlinearQuery<B>> {
+  static constexpr std::string_view value = "nonlinear_query", type = "NonlinearQuery",
+                                    formula = "(x + LayerNorm(W2 gelu(W1 RmsNorm(x)))) / 2";
+};
+template <class B>
+struct ProjectorName<Pattention<B>> {
+  static constexpr std::string_view value = "pattention", type = "Pattention",
+                                    formula = "gelu(K x / |K x| sqrt(n)) V, n learned tokens";
+};
+
 /// The name of projector type P, for a Choice.
 template <class P>
 consteval std::string_view projector_name() {
@@ -74,13 +161,15 @@ consteval std::string_view projector_name() {
     return {};
 }
 
-/// Writes the name of projector type P into the config that constructs it. A Choice has its name there already.
+/// Writes the name of projector type P into the config that constructs it, and the type's usual hidden width if the config
+/// gives none. A Choice has its name there already.
 template <class P>
 void set_type_name(ProjectorConfig& config) {
   if constexpr (requires { ProjectorName<P>::value; })
     config.type = ProjectorName<P>::value;
   else if constexpr (!requires { P::names; })
     config.type = "unnamed";
+  if (config.hidden.kind() == HiddenWidth::Kind::Usual) config.hidden = usual_width<P>(config.type);
 }
 
 /// The projector type of each role of an attention.
@@ -124,5 +213,17 @@ using marian_baseline = Projections<SequentialLinear, SequentialLinear, Linear, 
 using roberta = Projections<PlainNeural, PlainNeural, PlainNeural, Linear>;
 using roberta_baseline = Projections<SequentialLinear, SequentialLinear, SequentialLinear, Linear>;
 }  // namespace paper
+
+/// The arrangements of other works; docs/projectors.md has what each of them claims.
+namespace published {
+/// arXiv 2603.13381 (Karbevski 2026): the query alone bends.
+using karbevski2026_query = Projections<NonlinearQuery, Linear, Linear, Linear>;
+/// arXiv 2510.23912: the query's matrix left out.
+using identity_query = Projections<Identity, Linear, Linear, Linear>;
+/// arXiv 2410.23168 (TokenFormer): all four maps are attention to learned tokens.
+using tokenformer = Projections<Pattention, Pattention, Pattention, Pattention>;
+/// arXiv 2402.17152 (HSTU): SiLU behind query, key and value.
+using hstu = Projections<LinearSilu, LinearSilu, LinearSilu, Linear>;
+}  // namespace published
 
 }  // namespace neural_attention

@@ -4,6 +4,7 @@
 // about rms(y)² / (2 C²).
 #pragma once
 
+#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -58,6 +59,22 @@ struct WarmStartReport {
 /// Whether f(x) - f(-x) = x.
 constexpr bool splits_identity(Activation f) {
   return f == Activation::Relu || f == Activation::Gelu || f == Activation::Silu;
+}
+
+/// f(1), where a gate stands at first.
+inline double activation_at_one(Activation f) {
+  switch (f) {
+    case Activation::Gelu:
+      return 0.5 * (1.0 + std::erf(std::sqrt(0.5)));
+    case Activation::Silu:
+      return 1.0 / (1.0 + std::exp(-1.0));
+    case Activation::Mish:
+      return std::tanh(std::log1p(std::exp(1.0)));
+    case Activation::Relu:
+    case Activation::Identity:
+      break;
+  }
+  return 1.0;
 }
 
 /// Finds the values that turn projectors into linear maps. Only commit() writes them, so a projector that cannot start
@@ -128,7 +145,7 @@ class WarmStarter {
   WarmStart plan(Linear<B>& linear, const LinearMap& map) {
     require_widths(linear.weight.cols, linear.weight.rows, map);
     set(linear.weight.master, map.weight);
-    set(linear.bias.master, map.bias);
+    set_bias(linear, map.bias);
     return {WarmStartForm::Copied};
   }
 
@@ -164,6 +181,54 @@ class WarmStarter {
     return {WarmStartForm::Near, squares / hidden / (2.0 * variance)};
   }
 
+  // W = W₂ W₁ by the singular values of W, shared equally between both. A bottleneck keeps the largest.
+  WarmStart plan(Sequential<B, Linear<B>, Linear<B>>& stack, const LinearMap& map) {
+    auto& first = stack.template get<0>();
+    auto& last = stack.template get<1>();
+    require_widths(first.weight.cols, last.weight.rows, map);
+    const auto halves = factored(map, first.weight.rows);
+    const int used = std::min({first.weight.rows, map.in, map.out});
+    set(first.weight.master.slice(0, used), halves.first);
+    if (first.has_bias()) fill(first.bias.master, 0.0);
+    set(last.weight.master, halves.last);
+    set_bias(last, map.bias);
+    if (halves.left_out == 0.0) return {WarmStartForm::Exact};
+    return {WarmStartForm::Near, halves.left_out};
+  }
+
+  // Gates stand open at f(1) for every input, and the last layer divides by it.
+  template <Activation F>
+  WarmStart plan(Gated<B, F>& gated, const LinearMap& map) {
+    const int hidden = gated.value.weight.rows, used = map.out;
+    require_widths(gated.value.weight.cols, gated.output.weight.rows, map);
+    if (hidden < used) fail_narrow("gated network", used, "the width of its output", hidden);
+    if (!gated.gate.has_bias()) fail("a gated network without biases cannot begin as a linear map");
+    const double open = activation_at_one(F);
+    fill(gated.gate.weight.master.slice(0, used), 0.0);
+    fill(gated.gate.bias.master.columns(0, used), 1.0);
+    set(gated.value.weight.master.slice(0, used), map.weight);
+    set(gated.value.bias.master.columns(0, used), map.bias);
+    std::vector<double> last(static_cast<std::size_t>(used) * static_cast<std::size_t>(hidden), 0.0);
+    for (int i = 0; i < used; ++i)
+      last[static_cast<std::size_t>(i) * static_cast<std::size_t>(hidden) + static_cast<std::size_t>(i)] = 1.0 / open;
+    set(gated.output.weight.master, last);
+    fill(gated.output.bias.master, 0.0);
+    return {WarmStartForm::Exact};
+  }
+
+  WarmStart plan(Identity<B>&, const LinearMap&) {
+    return refused("an identity has no weights that could hold a linear map");
+  }
+
+  template <template <class> class Inner, int Divisor>
+  WarmStart plan(IdentityResidual<B, Inner, Divisor>&, const LinearMap&) {
+    return refused("a network beside x itself has no matrix that could hold a linear map");
+  }
+
+  WarmStart plan(Pattention<B>&, const LinearMap&) {
+    return refused("attention to learned tokens normalises its scores, so it cannot begin as a linear map");
+  }
+
   template <template <class> class Inner>
   WarmStart plan(Residual<B, Inner>& residual, const LinearMap& map) {
     plan(residual.linear, map);
@@ -182,15 +247,50 @@ class WarmStarter {
            std::to_string(map.in) + " to " + std::to_string(map.out));
   }
 
+  [[noreturn]] WarmStart refused(const std::string& why) const { fail(why); }
+
+  /// The bias of a layer that may lack one.
+  void set_bias(Linear<B>& linear, const std::vector<double>& bias) {
+    if (linear.has_bias())
+      set(linear.bias.master, bias);
+    else if (std::ranges::any_of(bias, [](double b) { return b != 0.0; }))
+      fail("the projector has no bias for that of the linear map");
+  }
+
+  [[noreturn]] void fail_narrow(const std::string& what, int needed, const std::string& which, int hidden) const {
+    fail("a " + what + " that begins as a linear map needs at least " + std::to_string(needed) + " hidden units, " +
+         which + ", but has " + std::to_string(hidden) + " (its hidden width must be larger)");
+  }
+
+  struct Halves {
+    std::vector<double> first, last;  ///< [min(hidden, in, out), in] and [out, hidden], row after row
+    double left_out = 0.0;            ///< relative, of what a bottleneck cannot hold
+  };
+
+  static Halves factored(const LinearMap& map, int hidden) {
+    using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const Eigen::Map<const Matrix> weight(map.weight.data(), map.out, map.in);
+    const Eigen::BDCSVD<Matrix> svd(weight, Eigen::ComputeThinU | Eigen::ComputeThinV);
+    const auto& values = svd.singularValues();
+    const Eigen::Index used = std::min<Eigen::Index>(hidden, values.size());
+    const Eigen::VectorXd root = values.head(used).cwiseSqrt();
+    Halves halves;
+    const Matrix first = root.asDiagonal() * svd.matrixV().leftCols(used).transpose();
+    Matrix last = Matrix::Zero(map.out, hidden);
+    last.leftCols(used) = svd.matrixU().leftCols(used) * root.asDiagonal();
+    halves.first.assign(first.data(), first.data() + first.size());
+    halves.last.assign(last.data(), last.data() + last.size());
+    const double all = values.squaredNorm(), lost = values.tail(values.size() - used).squaredNorm();
+    if (all > 0.0) halves.left_out = std::sqrt(lost / all);
+    return halves;
+  }
+
   /// The first layer becomes [W; -W] x + [b; -b] + [c s; c s]; further units stay as they are. Returns the expected sum
   /// of the squares of both halves, without c s.
   double set_mirrored(Linear<B>& first, const LinearMap& map, double c) {
     const int hidden = first.weight.rows, used = 2 * map.out;
     require_widths(first.weight.cols, map.out, map);
-    if (hidden < used)
-      fail("a network that begins as a linear map needs at least " + std::to_string(used) +
-           " hidden units, twice its output's width, but has " + std::to_string(hidden) +
-           " (its expansion must be larger)");
+    if (hidden < used) fail_narrow("network", used, "twice its output's width", hidden);
     std::vector<double> weight, bias;
     double squares = 0.0;
     for (const double sign : {1.0, -1.0}) {

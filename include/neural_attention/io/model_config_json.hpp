@@ -1,6 +1,8 @@
 // Definitions of what io/config_keys.hpp declares, for the config.json of any model.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <string>
 #include <type_traits>
 
@@ -49,6 +51,44 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
   return json.empty() ? std::string() : json.dump();
 }
 
+/// "expansion": a factor; or "hidden_width": a number of columns, or "match". Neither: the projector's usual width.
+inline HiddenWidth read_hidden_width(const nlohmann::json& described, const std::string& path) {
+  if (!described.contains("hidden_width")) {
+    if (!described.contains("expansion")) return {};
+    return HiddenWidth::times(get<double>(described, "expansion", path));
+  }
+  if (described.contains("expansion"))
+    throw FileError(path, "has both \"expansion\" and \"hidden_width\" for a projector; one of them is its width");
+  const auto& width = described.at("hidden_width");
+  if (width.is_string() && width == "match") return HiddenWidth::matched();
+  if (width.is_string())
+    throw FileError(path, "has \"hidden_width\": " + in_quotes(width.get<std::string>()) +
+                              " for a projector; it must be a number of columns or \"match\"");
+  return HiddenWidth::columns(get<int>(described, "hidden_width", path));
+}
+
+/// A number that is whole is written as an integer.
+inline nlohmann::ordered_json whole_or_real(double number) {
+  if (number == std::round(number) && std::abs(number) < 1e15) return static_cast<std::int64_t>(number);
+  return number;
+}
+
+inline void write_hidden_width(const HiddenWidth& width, nlohmann::ordered_json& described) {
+  switch (width.kind()) {
+    case HiddenWidth::Kind::Times:
+      described["expansion"] = whole_or_real(width.number());
+      break;
+    case HiddenWidth::Kind::Columns:
+      described["hidden_width"] = whole_or_real(width.number());
+      break;
+    case HiddenWidth::Kind::Matched:
+      described["hidden_width"] = "match";
+      break;
+    case HiddenWidth::Kind::Usual:
+      break;
+  }
+}
+
 template <class Config>
 void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
   const auto nothing = nlohmann::json::object();
@@ -69,7 +109,7 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
         if (!own.at("projectors").contains(role)) return;
         const auto& described = own.at("projectors").at(role);
         projector.type = get<std::string>(described, "type", path);
-        projector.expansion = get<int>(described, "expansion", path);
+        projector.hidden = read_hidden_width(described, path);
       },
       config);
 }
@@ -105,7 +145,8 @@ nlohmann::ordered_json to_json(const Config& config) {
   json.update(Keys::derived(config));
   for_each_role(
       [&](const char* role, const ProjectorConfig& projector) {
-        own["projectors"][role] = {{"type", projector.type}, {"expansion", projector.expansion}};
+        own["projectors"][role] = {{"type", projector.type}};
+        detail::write_hidden_width(projector.hidden, own["projectors"][role]);
       },
       config);
   json["neural_attention"] = own;

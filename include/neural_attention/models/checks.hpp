@@ -39,11 +39,11 @@ void knobs(const Config& config) {
 }
 
 /// Throws ConfigError if the hidden width of a projector of width `d` is not positive or is too large.
-void expansions(const auto& config, int d) {
+void hidden_widths(const auto& config, int d) {
   for_each_role(
       [&](const char*, auto projector) {
         projector.d_in = d;
-        projector.hidden();
+        if (projector.hidden.kind() != HiddenWidth::Kind::Matched) projector.hidden_columns();
       },
       config);
 }

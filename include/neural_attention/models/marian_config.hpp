@@ -10,7 +10,7 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their expansion, and the type where the projector is a Choice.
+/// The roles are its projectors: their hidden width, and the type where the projector is a Choice.
 struct MarianConfig : Roles<ProjectorConfig> {
   int vocab_size = 0;
   int d_model = 512;
@@ -68,7 +68,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
     checks::knobs(*this);
     checks::heads("encoder_attention_heads", d_model, encoder_attention_heads);
     checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
-    checks::expansions(*this, d_model);
+    checks::hidden_widths(*this, d_model);
   }
 
   Initial embedding_initial() const {

@@ -9,7 +9,7 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their expansion, and the type where the projector is a Choice.
+/// The roles are its projectors: their hidden width, and the type where the projector is a Choice.
 struct RobertaConfig : Roles<ProjectorConfig> {
   int vocab_size = 50265;
   int hidden_size = 768;
@@ -61,7 +61,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   void validate() const {
     checks::knobs(*this);
     checks::heads("num_attention_heads", hidden_size, num_attention_heads);
-    checks::expansions(*this, hidden_size);
+    checks::hidden_widths(*this, hidden_size);
     if (longest_sequence() < 1)
       throw ConfigError("max_position_embeddings is " + std::to_string(max_position_embeddings) +
                         ", but the first position is row " + std::to_string(pad_token_id + 1));

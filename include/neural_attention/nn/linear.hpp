@@ -1,5 +1,5 @@
-// Linear: y = x Wᵀ + b, x [n, in], W [out, in], b [out], y [n, out]. dx = dy W, dW = dyᵀ x, db = Σ_rows dy.
-// In a Sequential, the same operation computes a ReLU that follows.
+// Linear: y = x Wᵀ + b, x [n, in], W [out, in], b [out], y [n, out], or without b. dx = dy W, dW = dyᵀ x,
+// db = Σ_rows dy. In a Sequential, the same operation computes a ReLU that follows.
 #pragma once
 
 #include "neural_attention/core/pass.hpp"
@@ -18,13 +18,13 @@ class Linear {
     Rows<B> y;  // read only when a ReLU is fused
   };
 
-  explicit Linear(const ProjectorConfig& config) : Linear(config.d_in, config.d_out, config.initial) {}
-  Linear(int in, int out, WeightInitial initial = {})
-      : weight(out, in, initial(in, out)), bias(out, Initial::constant(0.0)) {}
+  explicit Linear(const ProjectorConfig& config) : Linear(config.d_in, config.d_out, config.initial, config.bias) {}
+  Linear(int in, int out, WeightInitial initial = {}, bool with_bias = true)
+      : weight(out, in, initial(in, out)), bias(with_bias ? out : 0, Initial::constant(0.0)) {}
 
   static void visit(auto& self, auto&& visitor) {
     visitor("weight", self.weight);
-    visitor("bias", self.bias);
+    if (self.has_bias()) visitor("bias", self.bias);
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const { return forward_fused(pass, x, saved, {}); }
@@ -48,13 +48,15 @@ class Linear {
     return backward_into(pass, inner, saved, target);
   }
 
+  bool has_bias() const { return bias.cols > 0; }
+
   Parameter<B> weight;
-  Parameter<B> bias;
+  Parameter<B> bias;  ///< of no columns where the map has none
 
  private:
   Rows<B> backward_into(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {
     pass.backend(ops::LinearWeightGradient<B>{.dy = dy, .x = saved.x, .dw = weight.gradient});
-    pass.backend(ops::BiasGradient<B>{.dy = dy, .db = bias.gradient});
+    if (has_bias()) pass.backend(ops::BiasGradient<B>{.dy = dy, .db = bias.gradient});
     pass.backend(ops::LinearInputGradient<B>{.dy = dy, .w = weight.value, .into = dx.into, .dx = dx.rows});
     return dx.rows;
   }

@@ -1,5 +1,5 @@
-// LayerNorm: y = (x - mean) / sqrt(var + eps) · gain + bias over each row, x and y [n, d] (Ba et al. 2016).
-// RmsNorm: y = x / sqrt(mean(x²) + eps) · gain (Zhang & Sennrich 2019).
+// LayerNorm: y = (x - mean) / sqrt(var + eps) · gain + bias over each row, x and y [n, d] (Ba et al. 2016), or without
+// bias. RmsNorm: y = x / sqrt(mean(x²) + eps) · gain (Zhang & Sennrich 2019).
 // In a Sequential, the same operation computes a ReLU that follows.
 #pragma once
 
@@ -19,13 +19,13 @@ class LayerNorm {
     RowsOf<typename B::Real> stats;
   };
 
-  explicit LayerNorm(const ProjectorConfig& config) : LayerNorm(config.d_in, config.norm_eps) {}
-  explicit LayerNorm(int width, double eps = 1e-5)
-      : gain(width, Initial::constant(1.0)), bias(width, Initial::constant(0.0)), eps_(eps) {}
+  explicit LayerNorm(const ProjectorConfig& config) : LayerNorm(config.d_in, config.norm_eps, config.bias) {}
+  explicit LayerNorm(int width, double eps = 1e-5, bool with_bias = true)
+      : gain(width, Initial::constant(1.0)), bias(with_bias ? width : 0, Initial::constant(0.0)), eps_(eps) {}
 
   static void visit(auto& self, auto&& visitor) {
     visitor("weight", self.gain);
-    visitor("bias", self.bias);
+    if (self.bias.cols > 0) visitor("bias", self.bias);
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
@@ -66,7 +66,7 @@ class LayerNorm {
   double epsilon() const { return eps_; }
 
   Parameter<B> gain;
-  Parameter<B> bias;
+  Parameter<B> bias;  ///< of no columns where the norm has none
 
  private:
   double eps_;

@@ -92,7 +92,7 @@ template <class M>
 concept MapsWidth = M::maps_width;
 
 /// A projector made of modules that a ProjectorConfig constructs. The first module that maps widths starts from d_in,
-/// the last one ends at d_out, and between them the width is expansion · d_in.
+/// the last one ends at d_out, and between them the width is the hidden one.
 template <class B, template <class> class... Modules>
 class Stack : public Sequential<B, Modules<B>...> {
  public:
@@ -117,7 +117,7 @@ class Stack : public Sequential<B, Modules<B>...> {
     const int after = before + maps[index];
     const auto width = [&](int maps_done) {
       if (maps_done == 0) return config.d_in;
-      return maps_done == mapping ? config.d_out : config.hidden();
+      return maps_done == mapping ? config.d_out : config.hidden_columns();
     };
     const int in = width(before), out = width(after);
     config.d_in = in;

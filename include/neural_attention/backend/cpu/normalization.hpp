@@ -93,6 +93,7 @@ void norm_backward(CpuEngine<T>& cpu, const Op& op) {
                 const T* const gain_sum = sums + std::ptrdiff_t{vectors} * chunk * cols + first;
                 cpu_blocks::store(to_gain, count, [&](auto at) -> Block<T> { return at(to_gain) + at(gain_sum); });
                 if constexpr (Centred) {
+                  if (!op.dbias) continue;
                   T* const to_bias = op.dbias.data + first;
                   const T* const bias_sum = gain_sum + cols;
                   cpu_blocks::store(to_bias, count, [&](auto at) -> Block<T> { return at(to_bias) + at(bias_sum); });
@@ -106,7 +107,7 @@ void norm_backward(CpuEngine<T>& cpu, const Op& op) {
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::LayerNormOf<T>& op) {
   const auto x = op.x, gain = op.gain, bias = op.bias, y = op.y, stats = op.stats;
-  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && bias.cols == x.cols);
+  assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && (!bias || bias.cols == x.cols));
   assert(stats.rows == x.rows && stats.cols == 2);
   using Block = cpu_blocks::Block<T>;
   cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
@@ -117,11 +118,16 @@ void compute(CpuEngine<T>& cpu, const ops::LayerNormOf<T>& op) {
       const T mean = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return at(row); }) / n;
       const T variance = cpu_blocks::sum<T>(x.cols, [&](auto at) -> Block { return (at(row) - mean).square(); }) / n;
       const T rstd = T(1) / std::sqrt(variance + static_cast<T>(op.epsilon));
-      const auto line = [&](auto at) -> Block { return (at(row) - mean) * rstd * at(g) + at(b); };
-      if (op.relu)
-        cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
+      const auto write = [&](auto&& line) {
+        if (op.relu)
+          cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> Block { return cpu_elementwise::relu<T>(line(at)); });
+        else
+          cpu_blocks::store(y.row(r), x.cols, line);
+      };
+      if (bias)
+        write([&](auto at) -> Block { return (at(row) - mean) * rstd * at(g) + at(b); });
       else
-        cpu_blocks::store(y.row(r), x.cols, line);
+        write([&](auto at) -> Block { return (at(row) - mean) * rstd * at(g); });
       stats.row(r)[0] = mean;
       stats.row(r)[1] = rstd;
     }
@@ -152,7 +158,7 @@ void compute(CpuEngine<T>& cpu, const ops::RmsNormOf<T>& op) {
 
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::LayerNormBackwardOf<T>& op) {
-  assert(op.dbias.cols == op.x.cols && op.stats.cols == 2);
+  assert((!op.dbias || op.dbias.cols == op.x.cols) && op.stats.cols == 2);
   cpu_normalization::norm_backward<true>(cpu, op);
 }
 

@@ -68,7 +68,7 @@ void compute(CudaDevice<T>& device, const ops::BiasGradientOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::LayerNormOf<T>& op) {
-  cuda_backend::norm(op.x, op.gain, op.bias, op.epsilon, op.relu, op.y, op.stats, device.stream);
+  cuda_backend::norm(op.x, op.gain, op.bias, op.epsilon, true, op.relu, op.y, op.stats, device.stream);
 }
 
 template <class T>
@@ -81,7 +81,7 @@ void compute(CudaDevice<T>& device, const ops::LayerNormBackwardOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::RmsNormOf<T>& op) {
-  cuda_backend::norm(op.x, op.gain, {}, op.epsilon, op.relu, op.y, op.stats, device.stream);
+  cuda_backend::norm(op.x, op.gain, {}, op.epsilon, false, op.relu, op.y, op.stats, device.stream);
 }
 
 template <class T>

@@ -48,7 +48,8 @@ __global__ void norm_kernel(RowsOf<T> x, const T* gain, const T* bias, float eps
     auto values = load<Aligned>(from + col, count);
     const auto gains = load<Aligned>(gain + col, count);
     Group<float> biases{};
-    if constexpr (Centred) biases = load<Aligned>(bias + col, count);
+    if constexpr (Centred)
+      if (bias != nullptr) biases = load<Aligned>(bias + col, count);
     for (int i = 0; i < group; ++i) {
       const float value = (values.at[i] - mean) * rstd * gains.at[i] + biases.at[i];
       values.at[i] = Relu && value < 0.0f ? 0.0f : value;
@@ -122,18 +123,18 @@ __global__ void norm_backward_kernel(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, con
   });
 }
 
-/// y = norm(x); LayerNorm if there is a bias, otherwise RMSNorm.
+/// y = norm(x): LayerNorm if `centred`, with or without a bias, otherwise RMSNorm.
 template <class T>
-void norm(RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, bool relu, RowsOf<T> y, RowsOf<float> stats,
-          Stream stream) {
+void norm(RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, bool centred, bool relu, RowsOf<T> y,
+          RowsOf<float> stats, Stream stream) {
   assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && (!bias || bias.cols == x.cols));
-  assert(stats.rows == x.rows && stats.cols == (bias ? 2 : 1));
+  assert(stats.rows == x.rows && stats.cols == (centred ? 2 : 1));
   const bool whole = aligned(x) && aligned(y) && aligned(gain) && (!bias || aligned(bias));
   const auto run = [&]<bool Centred, bool Relu, bool Aligned>() {
     launch("norm", norm_kernel<T, Centred, Relu, Aligned>, dim3(static_cast<unsigned>(pieces(x.rows, norm_warps))),
            dim3(norm_warps * warp_size), 0, stream, x, gain.data, bias.data, static_cast<float>(epsilon), y, stats);
   };
-  with_bools(run, static_cast<bool>(bias), relu, whole);
+  with_bools(run, centred, relu, whole);
 }
 
 /// The rows of partial sums that norm_backward needs: its workspace has norm_partials(rows) · 2 · cols floats.
@@ -142,7 +143,7 @@ inline int norm_partials(int rows) {
   return std::min(most_blocks, pieces(rows, norm_warps)) * norm_warps;
 }
 
-/// The gradients of `norm`; dgain and, if `centred`, dbias accumulate.
+/// The gradients of `norm`; dgain and, if there is a bias, dbias accumulate.
 template <class T>
 void norm_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsOf<float> stats, bool centred, bool relu,
                    bool accumulate, RowsOf<T> dx, RowsOf<float> dgain, RowsOf<float> dbias, float* workspace,
@@ -163,7 +164,7 @@ void norm_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsO
   with_bools(run, centred, relu, accumulate, whole);
   const auto stride = std::ptrdiff_t{vectors} * x.cols;
   add_rows(workspace, partials, x.cols, stride, dgain.data, stream);
-  if (centred) add_rows(workspace + x.cols, partials, x.cols, stride, dbias.data, stream);
+  if (centred && dbias) add_rows(workspace + x.cols, partials, x.cols, stride, dbias.data, stream);
 }
 
 }  // namespace neural_attention::cuda_backend

@@ -1,4 +1,4 @@
-// LayerNorm and RMSNorm of rows x [n, d] with gain and bias [1, d], and their gradients.
+// LayerNorm and RMSNorm of rows x [n, d] with gain and bias [1, d], and their gradients. LayerNorm may lack a bias.
 #pragma once
 
 #include "neural_attention/core/operations/operation.hpp"
@@ -12,7 +12,7 @@ struct LayerNormOf {
   static constexpr std::string_view name = "layer_norm";
   RowsOf<T> x;
   RowsOf<T> gain;
-  RowsOf<T> bias;
+  RowsOf<T> bias = {};
   double epsilon;
   bool relu = false;
   RowsOf<T> y;
@@ -30,7 +30,7 @@ template <class B>
 using LayerNorm = LayerNormOf<typename B::Scalar>;
 
 /// With x̂ = (x - mean) · rstd and g = dy · gain, where `relu` sets dy to 0 wherever y ≤ 0:
-/// dx = rstd · (g - mean(g) - x̂ · mean(g · x̂)), or dx += …; dgain += Σ dy · x̂; dbias += Σ dy.
+/// dx = rstd · (g - mean(g) - x̂ · mean(g · x̂)), or dx += …; dgain += Σ dy · x̂; dbias += Σ dy, if there is a bias.
 /// y is the result of forward, read only with `relu`. dx may be dy.
 template <class T>
 struct LayerNormBackwardOf {
@@ -44,7 +44,7 @@ struct LayerNormBackwardOf {
   Into into = Into::Write;
   RowsOf<T> dx;
   RowsOf<RealOf<T>> dgain;
-  RowsOf<RealOf<T>> dbias;
+  RowsOf<RealOf<T>> dbias = {};
 
   static void visit(auto& self, auto&& operand) {
     operand("dy", Role::Read, self.dy);
