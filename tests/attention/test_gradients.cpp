@@ -127,6 +127,13 @@ BOOST_AUTO_TEST_CASE(choice) {
     config.type = Chosen<B>::names[i];
     check_projector<Chosen<B>>(config, tensors[i]);
   }
+  for (const std::string_view name : AnyProjector<B>::names) {
+    config.type = name;
+    B backend(1);
+    AnyProjector<B> projector(with_hidden_width<AnyProjector<B>>(config));
+    const auto report = check_module(backend, projector, 6, 4);
+    BOOST_TEST(report.ok(), name << ": " << report.text());
+  }
 }
 BOOST_AUTO_TEST_CASE(of_other_works) {
   check_projector<Identity<B>>({4, 4}, 0);

@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -54,21 +55,13 @@ class Choice {
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    return std::visit(
-        [&](const auto& projector) {
-          using Kept = typename std::remove_cvref_t<decltype(projector)>::Saved;
-          return projector.forward(pass, x, saved.of.template emplace<Kept>());
-        },
-        projector_);
+    return at_index(
+        [&](auto index) { return std::get<index>(projector_).forward(pass, x, saved.of.template emplace<index>()); });
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return std::visit(
-        [&](auto& projector) {
-          using Kept = typename std::remove_cvref_t<decltype(projector)>::Saved;
-          return projector.backward(pass, dy, std::get<Kept>(saved.of), dx);
-        },
-        projector_);
+    return at_index(
+        [&](auto index) { return std::get<index>(projector_).backward(pass, dy, std::get<index>(saved.of), dx); });
   }
 
   /// Calls use(projector) with the projector that was picked.
@@ -83,6 +76,16 @@ class Choice {
     constexpr std::array<Make, sizeof...(I)> makers = {
         [](const ProjectorConfig& c) { return Variant(std::in_place_index<I>, c); }...};
     return makers[index_of(config.type)](config);
+  }
+
+  /// use(index) with the place of the one that was picked, as a constant: two types may have one type Saved.
+  Rows<B> at_index(auto&& use) const {
+    Rows<B> result;
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      ((projector_.index() == I ? void(result = use(std::integral_constant<std::size_t, I>())) : void()), ...);
+    }
+    (std::index_sequence_for<Projectors<B>...>());
+    return result;
   }
 
   Variant projector_;
