@@ -12,7 +12,7 @@
 
 namespace na = neural_attention;
 
-// Sequential: widths follow from the role, d -> 2d -> d; the hidden width is MarianConfig::query.expansion and so on.
+// Sequential: widths follow from the role, d -> 2d -> d; the hidden width is MarianConfig::query.hidden and so on.
 template <class B>
 using Deep = na::Stack<B, na::Linear, na::Gelu, na::Linear>;
 template <class B>

@@ -246,6 +246,27 @@ BOOST_AUTO_TEST_CASE(that_are_given_twice_count_as_the_last_says) {
               {"no.such.one"});
 }
 
+BOOST_AUTO_TEST_CASE(that_say_hidden_widths_or_leave_them_to_the_projector) {
+  const auto key = [&](const Arguments& more) {
+    const auto outcome = run("translation", joined({"train", "--dump_config"}, more));
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return nlohmann::json::parse(outcome.out).at("neural_attention").at("projectors").at("key").dump();
+  };
+  const std::string neural = R"({"type":"neural",)", gated = R"({"type":"gated_silu",)";
+  BOOST_TEST(key({"--projector", "neural"}) == neural + R"("expansion":2})");
+  BOOST_TEST(key({"--projector", "neural", "--projector_expansion", "0.5"}) == neural + R"("expansion":0.5})");
+  BOOST_TEST(key({"--projector", "neural", "--projector_width", "96"}) == neural + R"("hidden_width":96})");
+  BOOST_TEST(key({"--projector", "neural", "--projector_width", "match"}) == neural + R"("hidden_width":"match"})");
+  BOOST_TEST(key({"--projector", "gated_silu"}) == gated + R"("hidden_width":"match"})");
+  BOOST_TEST(key({"--projector_k", "gated_silu", "--projector_expansion", "1"}) == gated + R"("expansion":1})");
+  for (const std::string width : {"many", "0", "-3", "1.5", "99999999999", "96 "})
+    refuses(2, "translation", {"train", "--dump_config", "--projector_width", width},
+            {"--projector_width must be a number of columns or match", width});
+  refuses(2, "translation", {"train", "--dump_config", "--projector_width", "96", "--projector_expansion", "2"},
+          {"--projector_width", "--projector_expansion"});
+  refuses(2, "translation", {"train", "--dump_config", "--projector_expansion", "0"}, {"--projector_expansion"});
+}
+
 BOOST_AUTO_TEST_CASE(that_are_empty_are_not_as_if_they_were_not_given) {
   for (const std::string flag : {"--model", "--data", "--output_dir", "--projector", "--config", "--freeze", "--seed"})
     for (const Arguments& empty : {Arguments{flag, ""}, Arguments{flag + "="}})

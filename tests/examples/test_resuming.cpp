@@ -94,6 +94,7 @@ BOOST_AUTO_TEST_CASE(that_is_another_one_is_refused_by_name) {
   refused("--projector", "linear", {"checkpoint-6", "query projector", "neural, not linear"});
   refused("--projector_v", "neural", {"value projector", "linear, not neural"});
   refused("--projector_expansion", "3", {"projector_expansion 2, not 3"});
+  refused("--projector_width", "match", {"projector_expansion 2, not projector_width match"});
   refused("--dropout", "0.5", {"dropout 0.1, not 0.5"});
   refused("--learning_rate", "0.1", {"learning_rate 0.001, not 0.1"});
   refused("--weight_decay", "0.1", {"weight_decay 0.01, not 0.1"});

@@ -8,18 +8,60 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/quoted.hpp"
 
+#if defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/backend/cpu/cpu.hpp"
+#endif
+
 namespace neural_attention {
+
+/// A leaf of a module, with its name there.
+template <class B>
+struct NamedLeaf {
+  std::string name;
+  std::variant<Parameter<B>*, Buffer<B>*, RandomSite*> leaf;
+};
+
+/// What a Choice does with the projector that it holds: the only code that grows with the number of its types, and none
+/// of it depends on who calls. A program of several files instantiates it once:
+///   extern template struct ChoiceCode<MyChoice<MyBackend>>;
+template <class Chooser>
+struct ChoiceCode {
+  using B = typename Chooser::Backend;
+  using Held = typename Chooser::Held;
+  using Saved = typename Chooser::Saved;
+
+  static Held make(std::size_t index, const ProjectorConfig& config);
+  static Rows<B> forward(const Held& held, const Pass<B>& pass, Rows<B> x, Saved& saved);
+  static Rows<B> backward(Held& held, const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx);
+  static std::vector<NamedLeaf<B>> leaves(Held& held);
+
+ private:
+  /// use(index) with the index as a constant: two types may have one type Saved.
+  template <class Result>
+  static Result at(std::size_t index, auto&& use) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      using Use = std::remove_reference_t<decltype(use)>;
+      constexpr std::array<Result (*)(Use&), sizeof...(I)> calls = {
+          [](Use& of_index) -> Result { return of_index(std::integral_constant<std::size_t, I>()); }...};
+      return calls[index](use);
+    }
+    (std::make_index_sequence<std::variant_size_v<Held>>());
+  }
+};
 
 template <class B, template <class> class... Projectors>
 class Choice {
  public:
   static constexpr bool maps_width = true;
 
+  using Backend = B;
+  using Held = std::variant<Projectors<B>...>;
   struct Saved {
     std::variant<typename Projectors<B>::Saved...> of;
   };
@@ -46,50 +88,67 @@ class Choice {
   static void for_each_type(auto&& use) { (use.template operator()<Projectors<B>>(), ...); }
 
   /// Throws ConfigError, which lists the names, if config.type is none of them.
-  explicit Choice(const ProjectorConfig& config)
-      : projector_(make(config, std::index_sequence_for<Projectors<B>...>{})) {}
+  explicit Choice(const ProjectorConfig& config) : projector_(Code::make(index_of(config.type), config)) {}
 
+  /// Names the leaves of the projector that was picked, without the modules in between.
   static void visit(auto& self, auto&& visitor) {
-    std::visit([&](auto& projector) { std::remove_cvref_t<decltype(projector)>::visit(projector, visitor); },
-               self.projector_);
+    using Self = std::remove_reference_t<decltype(self)>;
+    for (const auto& named : Code::leaves(const_cast<Choice&>(self).projector_)) {
+      const auto show = [&]<class Leaf>(Leaf* leaf) {
+        visitor(named.name, static_cast<std::conditional_t<std::is_const_v<Self>, const Leaf, Leaf>&>(*leaf));
+      };
+      std::visit(show, named.leaf);
+    }
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    return at_index(
-        [&](auto index) { return std::get<index>(projector_).forward(pass, x, saved.of.template emplace<index>()); });
+    return Code::forward(projector_, pass, x, saved);
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return at_index(
-        [&](auto index) { return std::get<index>(projector_).backward(pass, dy, std::get<index>(saved.of), dx); });
+    return Code::backward(projector_, pass, dy, saved, dx);
   }
 
   /// Calls use(projector) with the projector that was picked.
   decltype(auto) with_chosen(auto&& use) { return std::visit(use, projector_); }
 
  private:
-  using Variant = std::variant<Projectors<B>...>;
+  using Code = ChoiceCode<Choice>;
 
-  template <std::size_t... I>
-  static Variant make(const ProjectorConfig& config, std::index_sequence<I...>) {
-    using Make = Variant (*)(const ProjectorConfig&);
-    constexpr std::array<Make, sizeof...(I)> makers = {
-        [](const ProjectorConfig& c) { return Variant(std::in_place_index<I>, c); }...};
-    return makers[index_of(config.type)](config);
-  }
-
-  /// use(index) with the place of the one that was picked, as a constant: two types may have one type Saved.
-  Rows<B> at_index(auto&& use) const {
-    Rows<B> result;
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((projector_.index() == I ? void(result = use(std::integral_constant<std::size_t, I>())) : void()), ...);
-    }
-    (std::index_sequence_for<Projectors<B>...>());
-    return result;
-  }
-
-  Variant projector_;
+  Held projector_;
 };
+
+template <class Chooser>
+typename Chooser::Held ChoiceCode<Chooser>::make(std::size_t index, const ProjectorConfig& config) {
+  return at<Held>(index, [&](auto i) { return Held(std::in_place_index<i>, config); });
+}
+
+template <class Chooser>
+Rows<typename Chooser::Backend> ChoiceCode<Chooser>::forward(const Held& held, const Pass<B>& pass, Rows<B> x,
+                                                             Saved& saved) {
+  return at<Rows<B>>(held.index(),
+                     [&](auto i) { return std::get<i>(held).forward(pass, x, saved.of.template emplace<i>()); });
+}
+
+template <class Chooser>
+Rows<typename Chooser::Backend> ChoiceCode<Chooser>::backward(Held& held, const Pass<B>& pass, Rows<B> dy,
+                                                              const Saved& saved, Rows<B> dx) {
+  return at<Rows<B>>(held.index(),
+                     [&](auto i) { return std::get<i>(held).backward(pass, dy, std::get<i>(saved.of), dx); });
+}
+
+template <class Chooser>
+std::vector<NamedLeaf<typename Chooser::Backend>> ChoiceCode<Chooser>::leaves(Held& held) {
+  struct Collector {
+    std::vector<NamedLeaf<B>> all = {};
+
+    void operator()(const std::string& name, Parameter<B>& tensor) { all.push_back({name, &tensor}); }
+    void operator()(const std::string& name, Buffer<B>& tensor) { all.push_back({name, &tensor}); }
+    void operator()(const std::string& name, RandomSite& site) { all.push_back({name, &site}); }
+  } collector;
+  at<void>(held.index(), [&](auto i) { for_each_leaf(std::get<i>(held), collector); });
+  return std::move(collector.all);
+}
 
 /// All projectors of the library. The programs offer these: their flags, help, files and documentation take the names
 /// from this list.
@@ -97,6 +156,10 @@ template <class B>
 using AnyProjector =
     Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural, Identity, LowRank,
            DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery, Pattention>;
+
+#if defined(NEURAL_ATTENTION_COMPILED)
+extern template struct ChoiceCode<AnyProjector<Cpu<float>>>;
+#endif
 
 /// Each role makes its own choice when the model is made.
 using AnyProjections = Projections<AnyProjector, AnyProjector, AnyProjector, AnyProjector>;

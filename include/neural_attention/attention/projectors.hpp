@@ -1,5 +1,5 @@
-// The projectors of the paper (arXiv 2310.11398), projectors of other works and controls for both, and types that assign
-// projectors to the four roles of attention. ProjectorName gives their names in files and programs.
+// The projectors of the paper (arXiv 2310.11398), projectors of other works and controls for both, and types that
+// assign projectors to the four roles of attention. ProjectorName gives their names in files and programs.
 #pragma once
 
 #include <string_view>
@@ -161,8 +161,8 @@ consteval std::string_view projector_name() {
     return {};
 }
 
-/// Writes the name of projector type P into the config that constructs it, and the type's usual hidden width if the config
-/// gives none. A Choice has its name there already.
+/// Writes the name of projector type P into the config that constructs it, and the type's usual hidden width if the
+/// config gives none. A Choice has its name there already.
 template <class P>
 void set_type_name(ProjectorConfig& config) {
   if constexpr (requires { ProjectorName<P>::value; })
