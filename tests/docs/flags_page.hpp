@@ -137,8 +137,8 @@ inline std::string projectors() {
   std::string text = "| name | type | formula |\n|---|---|---|\n";
   na::AnyProjector<na::Cpu<float>>::for_each_type([&]<class P>() {
     using Name = na::ProjectorName<P>;
-    text += "| `" + std::string(Name::value) + "` | `" + std::string(Name::type) + "` | " + std::string(Name::formula) +
-            " |\n";
+    text += "| `" + std::string(Name::value) + "` | `" + std::string(Name::type) + "` | " +
+            cell(std::string(Name::formula)) + " |\n";
   });
   return text + "\n";
 }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/hidden_width.hpp"
 #include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/nn/roles.hpp"
