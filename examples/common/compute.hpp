@@ -24,14 +24,13 @@ inline constexpr bool built_with_cuda = false;
 struct Compute : Flags {
   using Flags::Flags;
 
-  const std::string& device = flag("device", "cpu", "cpu, or cuda: a GPU of NVIDIA's", {.among = {"cpu", "cuda"}});
-  const std::string& dtype =
-      flag("dtype", "float32",
-           "bfloat16: on the CPU operands of products are rounded to it; on a GPU activations and what products read "
-           "are stored so; sums, parameters and their gradients stay float",
-           {.among = {"float32", "bfloat16"}, .kept = true});
+  const std::string& device = flag("device", "cpu", "cpu, or cuda: an NVIDIA GPU", {.among = {"cpu", "cuda"}});
+  const std::string& dtype = flag("dtype", "float32",
+                                  "bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and "
+                                  "the operands of products in it; sums, parameters and their gradients stay float32",
+                                  {.among = {"float32", "bfloat16"}, .kept = true});
   const int& threads =
-      flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, where that is not set, as many as this process may use",
+      flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, if that is not set, as many as this process may use",
            {.range = from_to(0, most_threads)});
   const std::string& profile =
       flag("profile", "",

@@ -16,7 +16,7 @@ namespace examples {
 struct ModelDirectory : Flags {
   explicit ModelDirectory(const std::string& kind)
       : path(flag("model", "",
-                  "Model directory as Hugging Face lays it out: an --output_dir of train, a checkpoint, or " + kind +
+                  "Model directory in Hugging Face's layout: an --output_dir of train, a checkpoint, or " + kind +
                       " with model.safetensors",
                   {.required = true})) {}
 
@@ -47,17 +47,17 @@ struct ModelOptions : Flags {
 
   const ModelFlagTexts texts;
   /// Empty: a new model.
-  const std::string& model = flag(
-      "model", "", "Begin with this model directory, as Hugging Face lays it out: its sizes, vocabulary and weights");
+  const std::string& model =
+      flag("model", "", "Start from this model directory in Hugging Face's layout: its sizes, vocabulary and weights");
   /// Empty: as the file has them.
   const std::string& init_projections =
       flag("init_projections", "",
-           "With --model, for projectors other than its own: fresh (random, the paper's procedure) or warm (they "
-           "start as the linear maps that they replace)",
+           "With --model and projectors other than its own: fresh starts them at random, as in the paper; warm starts "
+           "them as the linear maps that they replace",
            {.among = {"fresh", "warm"}, .needs = {"model"}});
   const std::vector<std::string>& reinitialise =
       flag("reinitialise", std::vector<std::string>(),
-           "With --model, parameters that start at random values nevertheless: a pattern with * and ?, may be repeated",
+           "With --model: parameters that start at random values, as a pattern with * and ?; may be repeated",
            {.needs = {"model"}, .one_at_a_time = true});
   /// Empty: not given, which is small.
   const std::string& config = flag("config", "", "Sizes: small, base, or a JSON file with Hugging Face's keys",

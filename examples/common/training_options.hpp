@@ -79,34 +79,31 @@ struct TrainingOptions : Flags {
 
   const double label_smoothing;  ///< where the flag is not given
   const std::string& output_dir = flag("output_dir", "", "Where the model, checkpoints, metrics and curves go");
-  const std::string& resume_from_checkpoint =
-      flag("resume_from_checkpoint", "",
-           "A checkpoint directory; 'last': the newest one in --output_dir; 'auto': the same where there is one, else "
-           "a new run");
+  const std::string& resume_from_checkpoint = flag("resume_from_checkpoint", "",
+                                                   "A checkpoint directory; 'last': the newest one in --output_dir; "
+                                                   "'auto': the same if there is one, otherwise a new run");
   const bool& overwrite_output_dir =
-      flag("overwrite_output_dir", false, "Begin anew where --output_dir holds checkpoints or a model");
+      flag("overwrite_output_dir", false, "Start anew even if --output_dir holds checkpoints or a model");
   const na::Schedule::Kind& lr_scheduler_type =
       flag("lr_scheduler_type", na::Schedule::Kind::Linear, names_in_words(na::named_schedules));
   const std::optional<long>& warmup_steps =
-      flag("warmup_steps", std::optional<long>(), "Steps from 0 to the peak [400, or as --warmup_ratio says]",
+      flag("warmup_steps", std::optional<long>(), "Warm-up steps from 0 to the peak [400, or as --warmup_ratio says]",
            {.range = at_least(0)});
-  const std::optional<double>& warmup_ratio =
-      flag("warmup_ratio", std::optional<double>(),
-           "Share of all steps from 0 to the peak, rounded up; --warmup_steps above 0 counts before it",
-           {.range = from_to(0, 1)});
+  const std::optional<double>& warmup_ratio = flag(
+      "warmup_ratio", std::optional<double>(),
+      "Warm-up as a share of all steps, rounded up; --warmup_steps above 0 overrides it", {.range = from_to(0, 1)});
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
   const std::string& optim = flag("optim", "adamw", optimizers_in_words(), {.kept = true});
   const na::OptionsOfAll<>& optimizers = knobs(usual_optimizers(), {.narrower = {{"adam_epsilon", above(0)}}});
-  const std::string& eval_strategy =
-      flag("eval_strategy", "",
-           "no: train without validation text, to the last step; epoch or steps: evaluate so often [as --eval_steps "
-           "says]",
-           {.among = {"no", "epoch", "steps"}});
-  const bool& no_eval_on_start = flag(
-      "no_eval_on_start", false, "With --model: do not evaluate before the first step, as such a run does otherwise",
-      {.excludes = {"eval_on_start"}});
+  const std::string& eval_strategy = flag("eval_strategy", "",
+                                          "no: train to the last step without validation text; epoch or steps: how "
+                                          "often to evaluate [as --eval_steps says]",
+                                          {.among = {"no", "epoch", "steps"}});
+  const bool& no_eval_on_start =
+      flag("no_eval_on_start", false, "Do not evaluate before the first step, as runs with --model do by default",
+           {.excludes = {"eval_on_start"}});
   const long& logging_steps =
       flag("logging_steps", 50L, "Steps between lines of metrics.jsonl; 0: none", {.range = at_least(0)});
   const std::vector<std::string>& freeze =

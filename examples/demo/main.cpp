@@ -143,7 +143,7 @@ int main(int argc, char** argv) {
   app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")
       ->transform(examples::integer(1))
       ->capture_default_str();
-  app.add_option("--seed", options.settings.seed, "Of initial weights, data order and dropout")
+  app.add_option("--seed", options.settings.seed, "Seed of initial weights, data order and dropout")
       ->transform(examples::seed_number())
       ->capture_default_str();
   options.settings.compute.add_to(app);

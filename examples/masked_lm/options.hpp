@@ -21,11 +21,10 @@ struct MaskedTextOptions : Flags {
   const int& max_seq_length =
       flag("max_seq_length", 0, "Tokens of a sequence, <s> and </s> included [as many as the model reads]",
            {.range = at_least(1), .kept = true, .shown = ""});
-  const bool& line_by_line =
-      flag("line_by_line", false,
-           "Each line that is not empty is a sequence of its own; no padding is made of it. Else lines are joined and "
-           "cut into equal blocks",
-           {.kept = true});
+  const bool& line_by_line = flag("line_by_line", false,
+                                  "Each line that is not empty becomes a sequence, without padding. Otherwise lines "
+                                  "are joined and cut into equal blocks",
+                                  {.kept = true});
   const double& mlm_probability = flag("mlm_probability", 0.15, "Share of the tokens that are predicted",
                                        {.range = above_up_to(0, 1), .kept = true});
 };
@@ -35,9 +34,10 @@ struct TrainOptions : Flags {
 
   const std::string& data = flag("data", "", "Directory with train.txt[.gz] and valid.txt[.gz]");
   const std::string& train_file = flag("train_file", "", "Text to train on, plain or gzip");
-  const std::string& validation_file = flag("validation_file", "", "Text to judge by, plain or gzip");
+  const std::string& validation_file = flag("validation_file", "", "Text to evaluate on, plain or gzip");
   MaskedTextOptions text;
-  BatchSizeOptions batch{"Sequences a batch", "Tokens a batch instead, from sequences of similar length [2048]"};
+  BatchSizeOptions batch{"Sequences per batch",
+                         "Tokens per batch instead; a batch has sequences of similar length [2048]"};
   ModelOptions model{{16000, "Pieces of the byte-level BPE that is learned, at most", "Query, key and value",
                       "The output projection stays linear, as in the paper", "hidden_size"}};
   TrainingOptions training;
@@ -57,12 +57,12 @@ struct EvaluateOptions : Flags {
   MaskedTextOptions text;
   const std::string& mode =
       flag("mode", "reproducible",
-           "reproducible: masks that depend on --seed and the text alone, each predicted token counts alike. "
-           "hugging_face: as run_mlm, each sequence counts alike, with the mean loss of its batch",
+           "reproducible: masks depend only on --seed and the text, and each predicted token has the same weight. "
+           "hugging_face: as run_mlm, each sequence has the same weight, with the mean loss of its batch",
            {.among = {"reproducible", "hugging_face"}});
   const int& per_device_eval_batch_size =
-      flag("per_device_eval_batch_size", 8, "Sequences a batch", {.range = at_least(1)});
-  const std::uint64_t& seed = flag("seed", std::uint64_t{42}, "Of the masks");
+      flag("per_device_eval_batch_size", 8, "Sequences per batch", {.range = at_least(1)});
+  const std::uint64_t& seed = flag("seed", std::uint64_t{42}, "Seed of the masks");
   Compute compute;
 
   void add_to(CLI::App& app) const {

@@ -37,8 +37,9 @@ struct DataOptions : Flags {
       flag("max_source_length", 128, "Longer sources are cut", {.range = at_least(1), .kept = true});
   const int& max_target_length =
       flag("max_target_length", 128, "Longer targets are cut", {.range = at_least(2), .kept = true});
-  BatchSizeOptions batch{"Sentence pairs a batch",
-                         "Tokens a batch instead, the longer side counted, from sentences of similar length [1200]"};
+  BatchSizeOptions batch{
+      "Sentence pairs per batch",
+      "Tokens per batch instead, counting the longer side; a batch has sentences of similar length [1200]"};
 
   void add_to(CLI::App& app) const {
     Flags::add_to(app);
@@ -50,11 +51,10 @@ struct DataOptions : Flags {
 struct TokenizeOptions : Flags {
   using Flags::Flags;
 
-  const std::string& tokenize =
-      flag("tokenize", "13a",
-           "How BLEU cuts lines into tokens, as sacreBLEU does: zh for Chinese, char for other scripts without spaces, "
-           "none for text that is cut already",
-           {.among = tokenizers(), .kept = true});
+  const std::string& tokenize = flag("tokenize", "13a",
+                                     "BLEU's tokenizer, as in sacreBLEU: zh for Chinese, char for other scripts "
+                                     "without spaces, none for text that is already tokenized",
+                                     {.among = tokenizers(), .kept = true});
 
  private:
   static std::vector<std::string> tokenizers() {
@@ -103,14 +103,14 @@ struct DecodingOptions : Flags {
   /// What is not given is as the model directory's generation_config.json says.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
       {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}}});
-  const std::string& bad_words =
-      flag("bad_words", "", "A file with words that never occur, one a line", {.group = na::GenerationConfig::search});
+  const std::string& bad_words = flag("bad_words", "", "A file with words that must not occur, one per line",
+                                      {.group = na::GenerationConfig::search});
   const std::optional<bool>& clean_up_tokenization_spaces =
       flag("clean_up_tokenization_spaces", std::optional<bool>(),
-           "true: spaces in front of English punctuation marks and contractions go; false: they stay [as "
-           "tokenizer_config.json says, else false]",
+           "true: remove spaces in front of English punctuation marks and contractions; false: keep them [as "
+           "tokenizer_config.json says, otherwise false]",
            {.type = "true|false"});
-  const int& batch_size = flag("batch_size", 64, "Sentences decoded together, at most", {.range = at_least(1)});
+  const int& batch_size = flag("batch_size", 64, "Most sentences decoded together", {.range = at_least(1)});
   Compute compute;
 
   void add_to(CLI::App& app) const {
@@ -141,14 +141,13 @@ struct EvaluateOptions : Flags {
 struct TranslateOptions : Flags {
   const std::string& input = flag("input", "", "Translate this file, plain or gzip, instead of standard input");
   const std::string& output = flag("output", "", "Write the translations here instead of to standard output");
-  const std::string& on_error =
-      flag("on_error", "stop",
-           "At a line that is not UTF-8 or longer than 1 MiB: stop behind the lines before it, or skip it: its "
-           "translation is an empty line",
-           {.among = {"stop", "skip"}});
+  const std::string& on_error = flag("on_error", "stop",
+                                     "At a line that is not UTF-8 or is longer than 1 MiB: stop after the lines before "
+                                     "it, or skip it and write an empty line",
+                                     {.among = {"stop", "skip"}});
   DecodingOptions decoding;
   const std::string& attention =
-      flag("attention", "", "Draw what the heads looked at in the source while they wrote one sentence: an SVG file",
+      flag("attention", "", "Draw where the heads attend in the source while one sentence is translated: an SVG file",
            {.group = "Attention"});
   /// 0: the first that has text.
   const long& attention_line = flag("attention_line", 0L, "The line of that sentence, from 1 [the first that has text]",

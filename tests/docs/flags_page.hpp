@@ -146,16 +146,15 @@ inline std::string projectors() {
 /// `helps` has what each command prints with --help.
 inline std::string page(const std::vector<std::pair<std::string, std::string>>& helps) {
   std::string text =
-      "# Flags and keys\n\n"
-      "<!-- Made by the target flags-page; a test compares it with the programs. Do not edit it. -->\n\n"
-      "Every flag of the programs, every key of the files that describe a model, and the projectors. `-` and `_` are "
-      "alike in\nflags; of a flag that is given twice the last one counts. Where no default stands, the text says what "
-      "holds without the\nflag.\n\n";
+      "# Flags and keys\n\n<!-- Made by the target flags-page; a test compares it with the programs. Do not edit it. "
+      "-->\n\nEvery flag of the programs, every key of the files that describe a model, and the projectors. `-` and "
+      "`_` are\ninterchangeable in flags. If a flag is given twice, the last one counts. Without a default, the text "
+      "says what happens\nwithout the flag.\n\n";
   for (const auto& [command, help] : helps)
     text += "## " + command + "\n\n" + cell(programs::lines_of(help).front()) + "\n\n" + table_of(groups_of(help));
   text +=
-      "## Keys of config.json: Marian\n\nThe defaults are those of a new model of the size base. The last "
-      "keys stand in the object `neural_attention`,\nwith the projectors.\n\n";
+      "## Keys of config.json: Marian\n\nThe defaults belong to a new model of the size base. The last keys are in the "
+      "object `neural_attention`,\nwith the projectors.\n\n";
   text += keys_of<na::MarianConfig>(na::io::to_json(na::marian_base(58101)));
   text += "## Keys of config.json: RoBERTa\n\n" + keys_of<na::RobertaConfig>(na::io::to_json(na::roberta_base()));
   text +=

@@ -21,7 +21,7 @@ struct AttentionConfig : Roles<ProjectorConfig> {
   double dropout = 0.0;  ///< of the probabilities
 };
 
-/// The projectors as in `roles`, whose matrices begin as `initial` says.
+/// The projectors of `roles`, with matrices that begin as `initial` says.
 inline AttentionConfig attention_config(int d_model, int heads, double dropout, const Roles<ProjectorConfig>& roles,
                                         WeightInitial initial) {
   AttentionConfig config{roles, d_model, heads, dropout};
@@ -155,7 +155,7 @@ class MultiHeadAttention {
   }
 
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
-  /// those of query i.
+  /// the probabilities of query i.
   void probabilities(const Pass<B>& pass, const Saved& saved, bool causal, Rows<B> out) const {
     pass.backend(ops::AttentionProbabilities<B>{.q = saved.q, .k = saved.k, .shape = shape(causal), .out = out});
   }

@@ -24,10 +24,10 @@
 
 namespace neural_attention {
 
-/// What a model is made for: training needs gradients, inference does not.
+/// The purpose of a model: training needs gradients, inference does not.
 enum class Purpose { Training, Inference };
 
-/// How a tensor gets its first values: N(0, scale²), uniform in ±scale, or the constant scale.
+/// The distribution of a tensor's initial values: N(0, scale²), uniform in ±scale, or the constant scale.
 struct Initial {
   enum class Kind { Normal, Uniform, Constant };
   Kind kind = Kind::Constant;
@@ -52,7 +52,7 @@ struct Parameter {
   Initial initial;
   Rows<B> value;                      ///< what modules read
   RowsOf<typename B::Real> master;    ///< what is trained, saved and loaded; the same memory where Scalar is Real
-  RowsOf<typename B::Real> gradient;  ///< empty where the store holds no gradients
+  RowsOf<typename B::Real> gradient;  ///< empty if the store holds no gradients
 };
 
 /// A tensor that is saved but not trained.
@@ -73,7 +73,8 @@ constexpr std::uint32_t name_hash(std::string_view name) {
   return hash;
 }
 
-/// The name of a member of what is called `prefix`. Not inlined: a walk has a copy of its code for each type of module.
+/// The name of a member of the module called `prefix`. Not inlined: a walk has a copy of its code for each type of
+/// module.
 [[gnu::noinline]] inline std::string member_name(const std::string& prefix, std::string_view name) {
   std::string full = prefix;
   if (!prefix.empty() && !name.empty()) full += '.';
@@ -119,20 +120,20 @@ class ParameterStore {
     std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
   };
 
-  /// Lays out and binds the leaves of `model`. Without `gradients` the model can only infer. Throws ConfigError where
+  /// Lays out and binds the leaves of `model`. Without `gradients`, the model can only infer. Throws ConfigError if
   /// they are too many.
   template <class Model>
   ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(outline(model)) {
     allocate(backend, model, gradients);
   }
 
-  /// A store that knows the leaves of `model` and has no memory for them: entries(), find() and count() are all that
-  /// may be called until allocate().
+  /// A store that knows the leaves of `model` but has no memory for them: before allocate(), only entries(), find() and
+  /// count() may be called.
   template <class Model>
   static ParameterStore outline(Model& model) {
     return ParameterStore(leaves_of(model));
   }
-  /// Gives the leaves of `model`, from which outline() made this store, their memory.
+  /// Allocates memory for the leaves of `model`, from which outline() made this store.
   template <class Model>
   void allocate(B& backend, Model& model, bool gradients) {
     allocate(backend, leaves_of(model), gradients);
@@ -142,7 +143,7 @@ class ParameterStore {
   void initialise(std::uint64_t seed) {
     initialise(seed, [](const Entry&) { return true; });
   }
-  /// The same for those that are `chosen`.
+  /// The same for the tensors that are `chosen`.
   void initialise(std::uint64_t seed, auto&& chosen) {
     const HostWork work("drawing initial values");
     std::vector<Real> host;
@@ -175,7 +176,7 @@ class ParameterStore {
       throw ConfigError("the masters of the parameters were released; their rounded copies serve inference alone");
     return values_;
   }
-  /// Throws ConfigError where there are no gradients: for who is about to train.
+  /// Throws ConfigError if there are no gradients: for code that is about to train.
   void require_gradients() const {
     if (has_gradients_) return;
     throw ConfigError("the model was made for inference and has no gradients: make it with Purpose::Training");
@@ -189,14 +190,14 @@ class ParameterStore {
     return at(gradients_, entry);
   }
 
-  /// Lets modules see the values as they are now: for who changes them, as optimizers and loaders do.
+  /// Makes changed values visible to modules: for code that changes values, such as optimizers and loaders.
   void refresh() const {
     if constexpr (!std::is_same_v<Scalar, Real>) (*backend_)(ops::Convert<B>{.x = values(), .y = rounded_});
   }
 
-  /// Gives back the memory of the values where modules read rounded copies of them, two thirds of what a model takes
-  /// for inference. Until then it can be loaded; afterwards values(), value() and refresh() throw ConfigError, and no
-  /// one may use the master of a Parameter. Throws ConfigError where there are gradients.
+  /// Frees the memory of the values if modules read rounded copies of them; it is two thirds of a model's memory for
+  /// inference. Until then the model can be loaded; afterwards values(), value() and refresh() throw ConfigError, and
+  /// the master of a Parameter must not be used. Throws ConfigError if there are gradients.
   void release_masters() {
     if (has_gradients_) throw ConfigError("a model that is trained needs its parameters as they are, not only rounded");
     if constexpr (!std::is_same_v<Scalar, Real>) {
@@ -229,7 +230,8 @@ class ParameterStore {
     Parameter<B>* tensor;
   };
 
-  /// What one walk finds: more walks would cost every user of a model compile time. Random sites get their numbers.
+  /// The results of one walk, because more walks would cost every user of a model compile time. Random sites get their
+  /// numbers.
   struct Leaves {
     std::vector<Leaf> trained, buffers;
     std::vector<NamedSite> sites;

@@ -65,52 +65,55 @@ struct GenerationConfig {
   std::string other_keys = {};  ///< a file's further keys, as a JSON object; saving writes them again
 
   /// The groups of flags in --help: those of a search, and those of drawing tokens.
-  static constexpr const char* search = "Search, as in generate(); what is not given: generation_config.json";
+  static constexpr const char* search = "Search, as in generate(); defaults from generation_config.json";
   static constexpr const char* sampling = "Sampling";
 
   /// Every key of generation_config.json that is a member here, and the seed.
   static void knobs(auto&& use, auto&... configs) {
     use(Knob("num_beams", "Beams of the search; 1: greedy", at_least(1)).flag(search), configs.num_beams...);
-    use(Knob("length_penalty", "A result scores sum of log p / length^this: above 0 for longer ones").flag(search),
+    use(Knob("length_penalty",
+             "The score of a result is its sum of log p / length^this; above 0 favours longer results")
+            .flag(search),
         configs.length_penalty...);
-    use(Knob("min_length", "Tokens before a result may end, the start token counted", at_least(0)).flag(search),
+    use(Knob("min_length", "Tokens before a result may end, including the start token", at_least(0)).flag(search),
         configs.min_length...);
-    use(Knob("max_length", "Tokens of a result at most, start and end counted", at_least(2)).flag(search),
+    use(Knob("max_length", "Most tokens of a result, including start and end", at_least(2)).flag(search),
         configs.max_length...);
     use(Knob("early_stopping",
              "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none "
              "can become better")
             .flag(search),
         configs.early_stopping...);
-    use(Knob("no_repeat_ngram_size", "No run of this many tokens occurs twice; 0: any may", at_least(0)).flag(search),
+    use(Knob("no_repeat_ngram_size", "No run of this many tokens occurs twice; 0: no limit", at_least(0)).flag(search),
         configs.no_repeat_ngram_size...);
     use(Knob(
             "num_return_sequences",
-            "Results a sentence. Above 1 each is a line of its own, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0",
+            "Results per sentence. Above 1, each gets its own line, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0",
             at_least(1))
             .flag(search),
         configs.num_return_sequences...);
     use(Knob("bad_words_ids", "Sequences of tokens that never occur"), configs.bad_words_ids...);
     use(Knob("suppress_tokens", "Tokens that never occur"), configs.suppress_tokens...);
     use(Knob("begin_suppress_tokens", "Tokens that are never the first"), configs.begin_suppress_tokens...);
-    use(Knob("renormalize_logits", "Probabilities sum to 1 again after tokens were ruled out"),
+    use(Knob("renormalize_logits", "Renormalize probabilities after tokens are ruled out"),
         configs.renormalize_logits...);
-    use(token_knob("decoder_start_token_id", "What a result begins with"), configs.decoder_start_token_id...);
-    use(token_knob("eos_token_id", "What ends a result: a token, or a list of which each one does"),
-        configs.eos_token_id...);
+    use(token_knob("decoder_start_token_id", "The token that a result begins with"), configs.decoder_start_token_id...);
+    use(token_knob("eos_token_id", "The token that ends a result, or a list of such tokens"), configs.eos_token_id...);
     use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(token_knob("forced_bos_token_id", "The first token behind the start"), configs.forced_bos_token_id...);
     use(token_knob("forced_eos_token_id", "The only token allowed at the length limit"),
         configs.forced_eos_token_id...);
     use(Knob("do_sample", "Draw tokens at random instead of searching").flag(sampling), configs.do_sample...);
-    use(Knob("temperature", "Above 1: more even odds", above(0)).flag(sampling), configs.temperature...);
-    use(Knob("top_k", "Among the likeliest tokens only; 0: among all", at_least(0)).flag(sampling), configs.top_k...);
-    use(Knob("top_p", "Among the fewest tokens that have this probability together", above_up_to(0, 1)).flag(sampling),
+    use(Knob("temperature", "Above 1: flatter probabilities", above(0)).flag(sampling), configs.temperature...);
+    use(Knob("top_k", "Draw among this many likeliest tokens; 0: among all", at_least(0)).flag(sampling),
+        configs.top_k...);
+    use(Knob("top_p", "Draw among the fewest tokens that together have this probability", above_up_to(0, 1))
+            .flag(sampling),
         configs.top_p...);
-    use(Knob("min_p", "Among tokens with at least this share of the likeliest one's probability", from_to(0, 1))
+    use(Knob("min_p", "Draw among tokens with at least this share of the highest probability", from_to(0, 1))
             .flag(sampling),
         configs.min_p...);
-    use(Knob("seed", "Of the draws").flag_alone(sampling), configs.seed...);
+    use(Knob("seed", "Seed of the draws").flag_alone(sampling), configs.seed...);
   }
 
   bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }

@@ -1,4 +1,4 @@
-// The parameters of a model directory into a model. Loading can give the model other projectors than the files have.
+// Loads the parameters of a model directory into a model, which may have other projectors than the files.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,7 @@ struct LoadOptions {
     /// Initial values for all but plain Linear ones, also where the files have the same. With SequentialLinear in the
     /// linear arm this is the paper's way: there too a replaced projection begins anew, and one that stays is loaded.
     Fresh,
-    Warm  ///< where the files have a linear map instead, the projector begins as that map
+    Warm  ///< if the files have a linear map instead, the projector begins as that map
   };
 
   Projections projections = Projections::AsFile;
@@ -48,7 +48,7 @@ struct LoadReport {
 
 namespace detail {
 
-/// Whether a projector is, or as a Choice holds, a plain Linear.
+/// Whether a projector is a plain Linear, or a Choice that holds one.
 template <class B, class P>
 bool is_linear(P& projector) {
   if constexpr (requires { projector.with_chosen([](auto&) { return true; }); })
@@ -57,7 +57,7 @@ bool is_linear(P& projector) {
     return std::is_same_v<P, Linear<B>>;
 }
 
-/// Whether the files hold just the tensors that the store has below `prefix`, in the same shapes.
+/// Whether the files hold exactly the store's tensors below `prefix`, in the same shapes.
 template <class B>
 bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, const std::string& prefix) {
   std::size_t of_store = 0, of_files = 0;
@@ -71,10 +71,10 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
   return of_store == of_files;
 }
 
-/// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing where the files have another projector.
+/// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing if the files have another projector.
 std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
-/// Throws FileError where a table of positions in the files is not the one that the model computes.
+/// Throws FileError if a table of positions in the files differs from the model's.
 template <class Model>
 void check_position_tables(const TensorFiles& files, const Model& model) {
   for (const auto name : Model::position_tables) {
@@ -107,7 +107,7 @@ struct LoadPlan {
   std::optional<TensorNames> tensors;
 };
 
-/// Checks all that load_model checks, for which the model needs no memory.
+/// Makes all checks of load_model that need no memory for the model.
 template <class Model>
 LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions& options) {
   static_assert(sizeof(CheckStored<Model>));
@@ -150,9 +150,9 @@ LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions&
 
 }  // namespace detail
 
-/// Throws as load_model does where the files of a directory do not fit a model of such a config, before there is one: a
-/// config.json may claim any size, and this allocates nothing for it. Throws FileError, too, where such a model would
-/// be too large.
+/// Throws as load_model does if the files of a directory do not fit a model with this config, before there is one: a
+/// config.json may claim any size, and this allocates nothing for it. Also throws FileError if such a model would be
+/// too large.
 template <class Model>
 void check_model_files(const std::string& directory, const typename Model::Config& config,
                        const LoadOptions& options = {}) {
@@ -170,8 +170,8 @@ void check_model_files(const std::string& directory, const typename Model::Confi
 }
 
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
-/// FileError with a table of what is missing, unexpected or of another shape; ConfigError where a pattern matches no
-/// parameter or a projector has no warm start. The model is unchanged then, except for initial values.
+/// FileError with a table of tensors that are missing, unexpected or of another shape, and ConfigError if a pattern
+/// matches no parameter or a projector has no warm start. The model is then unchanged, except for initial values.
 template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {

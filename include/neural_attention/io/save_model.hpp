@@ -30,7 +30,7 @@ namespace neural_attention::io {
 
 namespace detail {
 
-/// Of the tokenizers that Hugging Face's Marian and RoBERTa have.
+/// The files of the tokenizers of Hugging Face's Marian and RoBERTa.
 inline constexpr std::array<std::string_view, 8> tokenizer_files = {"source.spm",
                                                                     "target.spm",
                                                                     "vocab.json",
@@ -43,8 +43,8 @@ inline constexpr std::array<std::string_view, 8> tokenizer_files = {"source.spm"
 /// What ties shards together: the size of all tensors and the file that each is in.
 void stage_index(StagedFiles& files, std::uint64_t total_bytes, const std::map<std::string, std::string>& weight_map);
 
-/// model.safetensors or, where that would be larger than `largest` bytes (0: never), shards with their index, divided
-/// as Hugging Face does: tensors in the model's order until the next one would exceed the size.
+/// model.safetensors or, if that would be larger than `largest` bytes (0: never), shards with their index. Divided as
+/// in Hugging Face: tensors in the model's order, until the next one would exceed the size.
 template <class B>
 void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& store, std::uint64_t largest) {
   using Real = typename B::Real;
@@ -76,15 +76,14 @@ void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& s
   stage_index(files, total, weight_map);
 }
 
-/// Files of a model that a folder may hold from before, and that must not stay beside another one: parameters, for a
-/// model.safetensors beside an index would be read instead of it, and with `tokenizer` all that a tokenizer is read
-/// from.
+/// Old files of a model in a folder that must not stay beside a new one: parameters, because a model.safetensors would
+/// be read instead of an index beside it, and, with `tokenizer`, all files that a tokenizer is read from.
 std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, bool tokenizer);
 
 void stage_generation(StagedFiles& files, const GenerationConfig& generation);
 
-/// config.json and, where the model generates, generation_config.json: lengths as they are, the model's own token ids
-/// in place of -1. Without `generation` it writes generation_defaults.
+/// config.json and, for a model that generates, generation_config.json: lengths as they are, the model's own token ids
+/// in place of -1. Without `generation`, writes generation_defaults.
 template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   static_assert(sizeof(CheckStored<Model>));
@@ -100,8 +99,8 @@ void create_directory(const std::filesystem::path& folder);
 
 }  // namespace detail
 
-/// Writes config.json alone, of a model that generates generation_config.json as well: what a checkpoint needs beside
-/// its parameters. Throws FileError.
+/// Writes only config.json and, for a model that generates, generation_config.json: what a checkpoint needs besides its
+/// parameters. Throws FileError.
 template <class Model>
 void save_description(const std::string& directory, const Model& model,
                       const std::optional<GenerationConfig>& generation = {}) {
@@ -111,11 +110,11 @@ void save_description(const std::string& directory, const Model& model,
   files.commit();
 }
 
-/// Writes config.json, of a model that generates generation_config.json, and the parameters: model.safetensors or,
-/// where these exceed `largest_shard` bytes (0: never), shards. `tokenizer`, where there is one, takes the place of the
-/// tokenizer that the directory holds. Every file is complete before the first one replaces an older one, so a save
-/// that fails leaves the directory as it was; all of them appear together, as StagedFiles says. Keys of the config.json
-/// that the model was made of are kept. Throws FileError.
+/// Writes config.json, generation_config.json for a model that generates, and the parameters: model.safetensors or, if
+/// these exceed `largest_shard` bytes (0: never), shards. `tokenizer`, if given, replaces the tokenizer in the
+/// directory. Every file is complete before the first one replaces an older one, so a failed save leaves the directory
+/// as it was; all of them appear together, as StagedFiles says. Keeps the keys of the config.json that the model was
+/// made of. Throws FileError.
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
                 const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0,

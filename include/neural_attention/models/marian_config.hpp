@@ -40,26 +40,25 @@ struct MarianConfig : Roles<ProjectorConfig> {
     use(Knob("d_model", "Width of the model", at_least(1)), configs.d_model...);
     use(Knob("encoder_layers", "Layers of the encoder", checks::layers), configs.encoder_layers...);
     use(Knob("decoder_layers", "Layers of the decoder", checks::layers), configs.decoder_layers...);
-    use(Knob("encoder_attention_heads", "Heads of an attention of the encoder", at_least(1)),
+    use(Knob("encoder_attention_heads", "Attention heads of each encoder layer", at_least(1)),
         configs.encoder_attention_heads...);
-    use(Knob("decoder_attention_heads", "Heads of an attention of the decoder", at_least(1)),
+    use(Knob("decoder_attention_heads", "Attention heads of each decoder layer", at_least(1)),
         configs.decoder_attention_heads...);
-    use(Knob("encoder_ffn_dim", "Hidden width of the encoder's feed-forward parts", at_least(1)),
+    use(Knob("encoder_ffn_dim", "Hidden width of the encoder's feed-forward networks", at_least(1)),
         configs.encoder_ffn_dim...);
-    use(Knob("decoder_ffn_dim", "Hidden width of the decoder's feed-forward parts", at_least(1)),
+    use(Knob("decoder_ffn_dim", "Hidden width of the decoder's feed-forward networks", at_least(1)),
         configs.decoder_ffn_dim...);
-    use(Knob("max_position_embeddings", "Tokens of a sentence at most", at_least(1)),
-        configs.max_position_embeddings...);
-    use(Knob("activation_function", "Of the feed-forward parts: swish, relu, gelu or mish"),
+    use(Knob("max_position_embeddings", "Most tokens of a sentence", at_least(1)), configs.max_position_embeddings...);
+    use(Knob("activation_function", "Activation of the feed-forward networks: swish, relu, gelu or mish"),
         configs.activation_function...);
     use(Knob("dropout", "Dropout of sums, embeddings included", checks::rate), configs.dropout...);
-    use(Knob("attention_dropout", "Dropout of attention's probabilities", checks::rate), configs.attention_dropout...);
+    use(Knob("attention_dropout", "Dropout of attention probabilities", checks::rate), configs.attention_dropout...);
     use(Knob("activation_dropout", "Dropout behind the activation", checks::rate), configs.activation_dropout...);
     use(Knob("scale_embedding", "Multiply embeddings by the root of d_model"), configs.scale_embedding...);
-    use(Knob("init_std", "Standard deviation of first weights", at_least(0)), configs.init_std...);
+    use(Knob("init_std", "Standard deviation of initial weights", at_least(0)), configs.init_std...);
     use(token_knob("pad_token_id", "Padding; the decoder starts with it"), configs.pad_token_id...);
     use(token_knob("eos_token_id", "The end of a sentence"), configs.eos_token_id...);
-    use(Knob("xavier_init", "Begin Xavier-uniform, embeddings as N(0, 1/d_model)").not_of_hugging_face(),
+    use(Knob("xavier_init", "Initial weights are Xavier-uniform, embeddings N(0, 1/d_model)").not_of_hugging_face(),
         configs.xavier_init...);
   }
 

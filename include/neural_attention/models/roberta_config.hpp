@@ -38,20 +38,22 @@ struct RobertaConfig : Roles<ProjectorConfig> {
     use(Knob("vocab_size", "Entries of the vocabulary", at_least(1)), configs.vocab_size...);
     use(Knob("hidden_size", "Width of the model", at_least(1)), configs.hidden_size...);
     use(Knob("num_hidden_layers", "Layers", checks::layers), configs.num_hidden_layers...);
-    use(Knob("num_attention_heads", "Heads of an attention", at_least(1)), configs.num_attention_heads...);
-    use(Knob("intermediate_size", "Hidden width of the feed-forward parts", at_least(1)), configs.intermediate_size...);
+    use(Knob("num_attention_heads", "Attention heads of each layer", at_least(1)), configs.num_attention_heads...);
+    use(Knob("intermediate_size", "Hidden width of the feed-forward networks", at_least(1)),
+        configs.intermediate_size...);
     use(Knob("max_position_embeddings",
-             "Rows of the table of positions: pad_token_id + 1 more than a sequence may have", at_least(1)),
+             "Rows of the position table: the most tokens of a sequence plus pad_token_id + 1", at_least(1)),
         configs.max_position_embeddings...);
     use(Knob("type_vocab_size", "Rows of the table of token types, of which the first is used", at_least(1)),
         configs.type_vocab_size...);
-    use(Knob("hidden_act", "Of the feed-forward parts and the head: swish, relu, gelu or mish"), configs.hidden_act...);
+    use(Knob("hidden_act", "Activation of the feed-forward networks and the head: swish, relu, gelu or mish"),
+        configs.hidden_act...);
     use(Knob("hidden_dropout_prob", "Dropout of sums, embeddings included", checks::rate),
         configs.hidden_dropout_prob...);
-    use(Knob("attention_probs_dropout_prob", "Dropout of attention's probabilities", checks::rate),
+    use(Knob("attention_probs_dropout_prob", "Dropout of attention probabilities", checks::rate),
         configs.attention_probs_dropout_prob...);
     use(Knob("layer_norm_eps", "Added to the variance in LayerNorm", at_least(0)), configs.layer_norm_eps...);
-    use(Knob("initializer_range", "Standard deviation of first weights", at_least(0)), configs.initializer_range...);
+    use(Knob("initializer_range", "Standard deviation of initial weights", at_least(0)), configs.initializer_range...);
     use(token_knob("bos_token_id", "The beginning of a sequence"), configs.bos_token_id...);
     use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(token_knob("eos_token_id", "The end of a sequence"), configs.eos_token_id...);

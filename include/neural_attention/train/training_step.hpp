@@ -35,7 +35,7 @@ struct StepOptions {
         options.label_smoothing...);
     use(Knob("max_grad_norm", "Clip gradients to this global norm; 0: never", at_least(0)).flag(group).kept(),
         options.max_gradient_norm...);
-    use(Knob("seed", "Of initial weights, data order and dropout").flag(group), options.seed...);
+    use(Knob("seed", "Seed of initial weights, data order and dropout").flag(group), options.seed...);
   }
 
   /// Throws ConfigError, which names the first value that makes no sense.

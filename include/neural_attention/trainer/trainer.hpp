@@ -31,7 +31,7 @@ class Trainer {
       : Trainer(backend, model, training, &validation, std::move(options), std::move(optimizer), std::move(callbacks)) {
   }
 
-  /// Without validation data, null, nothing is evaluated: there is no best checkpoint, and the last parameters stay.
+  /// Without validation data (null), nothing is evaluated: there is no best checkpoint, and the last parameters stay.
   Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
           typename O::Options optimizer, TrainerCallbacks callbacks)
       : backend_(&backend),
@@ -53,8 +53,8 @@ class Trainer {
   TrainingStep<Model, O>& training_step() { return step_; }
   TrainerCallbacks& callbacks() { return callbacks_; }
 
-  /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's, and ConfigError where the
-  /// checkpoint is another run's: with another seed, other options, other data or other batches.
+  /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's checkpoint, and ConfigError
+  /// if the checkpoint belongs to another run: another seed, other options, other data or other batches.
   void resume(const std::string& checkpoint) {
     const auto stored = read_position(checkpoint + "/" + checkpoint_detail::position_file);
     if (stored.seed != options_.step.seed)
@@ -155,7 +155,8 @@ class Trainer {
     return position_.epoch + (batches > 0 ? double(position_.batch) / double(batches) : 0.0);
   }
 
-  /// Makes the batches of the step that begins with batch `first`; how many these are: none behind the last one.
+  /// Makes the batches of the step that begins with batch `first`, and returns their number: none behind the last
+  /// batch.
   long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
     const HostWork work("making batches");
     const auto count = std::min<long>(options_.accumulation, batches - first);
@@ -167,8 +168,8 @@ class Trainer {
     return count;
   }
 
-  /// The host makes the next step's batches while a device works at this step. It waits for the result before it
-  /// launches the next one: a callback that cancels must find the parameters behind the step that it was told of.
+  /// The host makes the next step's batches while a device works on this step. It waits for the result before it
+  /// launches the next one: a callback that cancels must find the parameters as of the step that it saw.
   bool one_step(long batches) {
     const auto begin = Clock::now();
     const auto count = filled_ > 0 ? filled_ : fill(parts_, position_.batch, batches);
@@ -254,7 +255,7 @@ class Trainer {
     return position;
   }
 
-  /// Sequences in the first `batches` batches of this epoch; 0 where the data do not count them, -1 where it has fewer.
+  /// Sequences in the first `batches` batches of this epoch; 0 if the data do not count them, -1 if it has fewer.
   long sequences_before(long batches) const {
     if (batches > static_cast<long>(training_->batches())) return -1;
     if constexpr (requires { training_->sequences_before(std::size_t{0}); })
@@ -298,7 +299,7 @@ class Trainer {
   TrainingStep<Model, O> step_;
   RunFolder folder_;
   std::vector<typename Data::Batch> parts_, next_parts_;
-  long filled_ = 0;  ///< how many of parts_ are those of the next step
+  long filled_ = 0;  ///< how many of parts_ belong to the next step
   typename Data::Batch validation_batch_;
   TrainingPosition position_;
   EvaluationEvent last_, best_;

@@ -48,17 +48,19 @@ struct TrainerOptions {
     use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
     use(Knob("num_train_epochs", "Passes over the data", at_least(0)).flag(group), options.epochs...);
-    use(Knob("max_steps", "Optimizer steps instead; 0 or -1: epochs count").flag(group), options.max_steps...);
+    use(Knob("max_steps", "Optimizer steps instead of epochs; 0 or -1: epochs count").flag(group),
+        options.max_steps...);
     use(Knob("gradient_accumulation_steps", "Batches of one optimizer step", at_least(1)).flag(group).kept(),
         options.accumulation...);
     use(Knob("eval_steps", "Steps between evaluations; 0: each epoch", at_least(0)).flag(group), options.eval_steps...);
     use(Knob("eval_on_start", "Evaluate before the first step as well").flag(group), options.eval_on_start...);
     use(Knob("save_steps",
-             "Steps between checkpoints beside those of the evaluations; 0: none or, without evaluations, each epoch",
+             "Steps between checkpoints, in addition to one at each evaluation; 0: none or, without evaluations, each "
+             "epoch",
              at_least(0))
             .flag(group),
         options.save_steps...);
-    use(Knob("save_total_limit", "Checkpoints kept beside the best; 0 or -1: all", at_least(-1)).flag(group),
+    use(Knob("save_total_limit", "Checkpoints kept besides the best; 0 or -1: all", at_least(-1)).flag(group),
         options.save_total_limit...);
     use(Knob("early_stopping_patience", "Evaluations without gain before the run ends; 0: never", at_least(0))
             .flag(group),

@@ -1,4 +1,4 @@
-// The CPU backend: it runs the operations of core/operations/ over Eigen and own threads. T is float for work and
+// The CPU backend: runs the operations of core/operations/ with Eigen and its own threads. T is float for work and
 // double for gradient checks.
 #pragma once
 
@@ -32,8 +32,8 @@ inline namespace compiled {
 inline namespace header_only {
 #endif
 
-/// Owned memory of a CPU backend, 64-byte aligned. Large blocks are whole huge pages where the system has them: a step
-/// touches gigabytes, and with small pages waits for their addresses. Throws OutOfMemory.
+/// Owned memory of a CPU backend, 64-byte aligned. Large blocks are whole huge pages if the system has them: a step
+/// touches gigabytes, and with small pages it waits for address translation. Throws OutOfMemory.
 class CpuMemory {
  public:
   CpuMemory() = default;
@@ -60,7 +60,7 @@ class CpuMemory {
   std::unique_ptr<void, Free> data_;
 };
 
-/// What the operations of a Cpu<T> compute with: compute(engine, operation) is defined for each in backend/cpu/.
+/// What the operations of a Cpu<T> compute with: backend/cpu/ defines compute(engine, operation) for each of them.
 template <class T>
 struct CpuEngine {
   CpuEngine(int thread_count, Precision of_products)
@@ -82,8 +82,8 @@ struct CpuEngine {
     std::size_t size = 0;
   };
 
-  /// Runs body(tile, worker) for every tile, then gives every worker as much temporary memory as the one with the most
-  /// has: which worker meets the largest tile is chance, and a worker must not allocate long after the first epoch.
+  /// Runs body(tile, worker) for every tile, then gives every worker as much temporary memory as the largest worker
+  /// has. Chance decides which worker meets the largest tile, and no worker may allocate long after the first epoch.
   template <class Body>
   void run_tiles(int tiles, Body&& body) {
     threads.run(tiles, body);
@@ -125,9 +125,8 @@ class Cpu {
   using Memory = CpuMemory;
   using Matrix = RowsOf<T>;
 
-  /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16 the operands of all products are rounded to
-  /// bfloat16 and summed in float; everything else stays in float. Throws ConfigError for BFloat16 where T is not
-  /// float.
+  /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16, products round their operands to bfloat16
+  /// and sum in float; everything else stays in float. Throws ConfigError for BFloat16 unless T is float.
   explicit Cpu(int threads = 0, Precision precision = Precision::Float32) : engine_(threads, precision) {
     if (precision != Precision::Float32 && !std::is_same_v<T, float>)
       throw ConfigError("products of bfloat16 numbers need the backend Cpu<float>");
@@ -135,22 +134,22 @@ class Cpu {
 
   int threads() const { return engine_.threads.threads(); }
   Precision precision() const { return engine_.precision; }
-  /// What computes the large products, for people: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3".
+  /// The engine of the large products, for display: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3".
   static std::string engine();
   /// The multiply-adds of the threads in registers, in 10⁹ floating point operations a second, measured now: what
   /// products of matrices can reach at most. Takes about a second.
   double peak_gflops();
 
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
-  /// Between keep_weights(true) and keep_weights(false) the values of all w that ops::Linear gets stay as they are, and
+  /// Between keep_weights(true) and keep_weights(false), the values of all w that ops::Linear gets must not change, and
   /// the backend keeps packed copies of them, which take as much memory again.
   void keep_weights(bool kept) { engine_.kept_weights.keep(kept); }
-  /// Begins to bring `outcome`, as the operations before have left it, to the host, and waits until it is there. One at
-  /// a time.
+  /// start_reading begins to copy `outcome`, as the previous operations leave it, to the host; finish_reading waits for
+  /// the copy. One copy at a time.
   void start_reading(const StepOutcome* outcome) { read_ = *outcome; }
   StepOutcome finish_reading() { return read_; }
 
-  /// Runs an operation; core/operations/ says what each computes.
+  /// Runs an operation; core/operations/ describes what each computes.
   template <ops::OperationOf<T> Op>
   ops::ResultOf<Op> operator()(const Op& op) {
     return run(op);

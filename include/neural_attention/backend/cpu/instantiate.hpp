@@ -1,4 +1,5 @@
-// The definitions of all operations of Cpu<T>. Included by cpu.hpp when header-only; else by the one compiled unit.
+// The definitions of all operations of Cpu<T>. cpu.hpp includes them when header-only; otherwise the one compiled unit
+// does.
 #pragma once
 
 #include "neural_attention/backend/cpu/attention.hpp"

@@ -26,8 +26,8 @@ inline double seen_pairs(const Ragged& queries, const Ragged& keys, bool causal)
 
 }  // namespace detail
 
-/// out = softmax(scale · q kᵀ) v, whose probabilities `mask` drops. They are never stored: the backward pass makes them
-/// anew, tile by tile, from log_sum_exp, the log Σ exp of each query's scores.
+/// out = softmax(scale · q kᵀ) v, with `mask` dropping probabilities. Probabilities are never stored: the backward pass
+/// recomputes them tile by tile from log_sum_exp, the log Σ exp of each query's scores.
 template <class T>
 struct AttentionOf {
   static constexpr std::string_view name = "attention";
@@ -54,7 +54,7 @@ template <class B>
 using Attention = AttentionOf<typename B::Scalar>;
 
 /// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
-/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q. All are written.
+/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q. Writes all three.
 template <class T>
 struct AttentionBackwardOf {
   static constexpr std::string_view name = "attention_backward";
@@ -83,14 +83,14 @@ struct AttentionBackwardOf {
     operand("dk", Role::Write, self.dk);
     operand("dv", Role::Write, self.dv);
   }
-  /// Of four products, and a fifth that makes the scores again.
+  /// Of four products, and of a fifth that recomputes the scores.
   double flop() const { return 10.0 * detail::seen_pairs(queries, keys, shape.causal) * q.cols; }
 };
 template <class B>
 using AttentionBackward = AttentionBackwardOf<typename B::Scalar>;
 
-/// One query a sequence, for decoding: q, out [n, d]; sequence i attends to the first lengths[i] rows of keys[i] and
-/// values[i], each [capacity, d]. The spans lie on the host.
+/// Attention of one query per sequence, for decoding: q, out [n, d]; sequence i attends to the first lengths[i] rows of
+/// keys[i] and values[i], each [capacity, d]. The spans lie on the host.
 template <class T>
 struct AttentionStepOf {
   static constexpr std::string_view name = "attention_step";
@@ -122,8 +122,8 @@ struct AttentionStepOf {
 template <class B>
 using AttentionStep = AttentionStepOf<typename B::Scalar>;
 
-/// The probabilities of attention within one sequence, for looking at: q [n, d], k [m, d]; row head · n + i of
-/// out [heads · n, m] holds those of query i. Keys that it does not see have 0.
+/// The attention probabilities within one sequence, for display: q [n, d], k [m, d]. Row head · n + i of out [heads ·
+/// n, m] holds the probabilities of query i; keys that it does not see have 0.
 template <class T>
 struct AttentionProbabilitiesOf {
   static constexpr std::string_view name = "attention_probabilities";

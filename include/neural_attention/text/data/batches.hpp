@@ -1,7 +1,7 @@
-// Tokenized sequences or sentence pairs and the order in which an epoch visits them. There is no padding, so a batch is
-// a list of sentences and its cost is its number of tokens, of pairs that of the longer side: max(Σ source tokens,
-// Σ target tokens). An epoch's order is a pure function of (seed, epoch): nothing needs to be saved to resume in the
-// middle of it.
+// Tokenized sequences or sentence pairs, and the order in which an epoch visits them. There is no padding, so a batch
+// is a list of sentences, and its cost is its number of tokens; for pairs, of the longer side: max(Σ source tokens, Σ
+// target tokens). An epoch's order is a pure function of (seed, epoch), so resuming in the middle of it needs no saved
+// state.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ class TokenSequences {
   std::span<const int> operator[](std::size_t i) const {
     return {ids_.data() + offsets_[i], offsets_[i + 1] - offsets_[i]};
   }
-  /// What sequence `i` costs: plan_batches sorts by it and adds it up.
+  /// The cost of sequence `i`, by which plan_batches sorts and which it adds up.
   std::array<std::size_t, 1> costs(std::size_t i) const { return {offsets_[i + 1] - offsets_[i]}; }
 
  private:
@@ -53,7 +53,7 @@ class TokenizedPairs {
   std::span<const int> target(std::size_t i) const { return target_[i]; }
   std::size_t source_tokens() const { return source_.tokens(); }
   std::size_t target_tokens() const { return target_.tokens(); }
-  /// What pair `i` costs on each side: plan_batches sorts by it and adds it up.
+  /// The cost of pair `i` on each side, by which plan_batches sorts and which it adds up.
   std::array<std::size_t, 2> costs(std::size_t i) const { return {target_[i].size(), source_[i].size()}; }
 
  private:
@@ -131,9 +131,9 @@ std::size_t sentences_within(const Sentences& sentences, std::span<const int> or
   return count;
 }
 
-/// The batches of one epoch; every sentence is in exactly one. By sentences: the (shuffled) order cut into pieces. By
-/// tokens: the (shuffled) order is cut into maxi-batches, each is sorted by length and cut at the budget, and the
-/// batches are shuffled. `Sentences` are TokenizedPairs or TokenSequences. Throws ConfigError for options that make no
+/// The batches of one epoch; every sentence is in exactly one. By sentences: the (shuffled) order is cut into pieces.
+/// By tokens: the (shuffled) order is cut into maxi-batches, each is sorted by length and cut at the budget, and the
+/// batches are shuffled. `Sentences` is TokenizedPairs or TokenSequences. Throws ConfigError if the options make no
 /// sense.
 template <class Sentences>
 BatchPlan plan_batches(const Sentences& sentences, const BatchOptions& options) {

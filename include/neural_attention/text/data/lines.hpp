@@ -1,5 +1,5 @@
-// Lines of a text file, plain or gzip-compressed, checked to be UTF-8. Gzip is recognised by its first bytes, so
-// the name does not matter. A byte order mark and the carriage returns of Windows line ends are taken away.
+// Lines of a text file, plain or gzip-compressed, checked to be UTF-8. The first bytes identify gzip, so the name does
+// not matter. A byte order mark and the carriage returns of Windows line ends are removed.
 #pragma once
 
 #include <cstddef>
@@ -18,19 +18,20 @@ void require_utf8(const std::string& path, long line_number, std::string_view li
 inline constexpr std::size_t longest_line = std::size_t{1} << 20;    // bytes; a longer one is no text
 inline constexpr std::uint64_t most_text = std::uint64_t{16} << 30;  // bytes in memory of one file
 
-/// All bytes of a plain or gzip-compressed file. Throws FileError where it cannot be opened, cannot be read, is a gzip
+/// All bytes of a plain or gzip-compressed file. Throws FileError if it cannot be opened, cannot be read, is a gzip
 /// file that is truncated, corrupt, or followed by something else, is a pointer of Git LFS, or is too large.
 std::string read_text_bytes(const std::string& path);
 
-/// `text` without the byte order mark that it may begin with.
+/// `text` without a byte order mark at its beginning.
 std::string_view without_byte_order_mark(std::string_view text);
 
-/// The lines of a plain or gzip-compressed UTF-8 file, without line ends. A last line may lack its line end.
-/// Throws what read_text_bytes throws, FileError for a file without a line, LineError for broken UTF-8 and for a line
-/// longer than 1 MiB.
+/// The lines of a plain or gzip-compressed UTF-8 file, without line ends. The last line may lack its line end. Throws
+/// as read_text_bytes does, FileError for a file without a line, and LineError for broken UTF-8 and for a line longer
+/// than 1 MiB.
 std::vector<std::string> read_lines(const std::string& path);
 
-/// `directory`/`name` where it exists, else `directory`/`name`.gz. Throws FileError that names both where neither does.
+/// `directory`/`name` if it exists, otherwise `directory`/`name`.gz. Throws FileError, which names both, if neither
+/// exists.
 std::string find_text_file(const std::string& directory, const std::string& name);
 
 }  // namespace neural_attention::text

@@ -1,4 +1,4 @@
-// One entry for every file format of parallel text, chosen by the files' names.
+// One function for every file format of parallel text; the files' names choose the format.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,8 @@
 
 namespace neural_attention::text {
 
-/// Reads two plain or gzip-compressed files. Throws what read_lines throws, and FileError that names both files and
-/// both counts where they have different numbers of lines.
+/// Reads two plain or gzip-compressed files. Throws as read_lines does, and FileError, with both files and both counts,
+/// if they have different numbers of lines.
 inline ParallelCorpus load_parallel(const std::string& source_path, const std::string& target_path) {
   ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
   require_same_size(corpus.source.size(), source_path, corpus.target.size(), target_path, "lines");
@@ -36,8 +36,9 @@ inline CorpusFormat corpus_format(const std::string& path) {
   return CorpusFormat::Lines;
 }
 
-/// Sentence pairs from two files, or from one that holds both sides separated by tabs (then `target_path` is empty and
-/// the name is free). Throws what the readers throw, and ConfigError for two files of different formats or two .tsv.
+/// Sentence pairs from two files, or from one file with both sides separated by tabs (then `target_path` is empty and
+/// the file may have any name). Throws as the readers do, and ConfigError for two files of different formats or two
+/// .tsv.
 inline ParallelCorpus load_corpus(const std::string& source_path, const std::string& target_path,
                                   const TsvColumns& columns = {}) {
   const HostWork work("reading text");

@@ -1,6 +1,6 @@
-// Text as the sequences of a masked language model, as Hugging Face's run_mlm cuts it. Usually every line, an empty one
-// too, becomes <s> … </s>; of each 1,000 lines the tokens are joined and cut into blocks of equal size, and the rest is
-// dropped. Line by line, each line that is not white space is a sequence of its own, cut off at the block size.
+// Text as the sequences of a masked language model, cut like Hugging Face's run_mlm. Usually every line, also an empty
+// one, becomes <s> … </s>; the tokens of each 1,000 lines are joined and cut into blocks of equal size, and the rest is
+// dropped. With line_by_line, each line that is not white space is its own sequence, cut at the block size.
 #pragma once
 
 #include <algorithm>
@@ -22,8 +22,8 @@ struct TextOptions {
   int chunk_lines = 1000;     ///< blocks do not reach over the borders of so many lines
 };
 
-/// The sequences of `lines`. `Tokenizer` has encode_sequence and eos_id, as ByteBpe. Throws ConfigError for options
-/// that make no sense, and TextError where the text gives not one sequence.
+/// The sequences of `lines`. `Tokenizer` has encode_sequence and eos_id, like ByteBpe. Throws ConfigError if the
+/// options make no sense, and TextError if the text gives no sequence.
 template <class Tokenizer>
 TokenSequences masked_lm_blocks(std::span<const std::string> lines, const Tokenizer& tokenizer,
                                 const TextOptions& options) {

@@ -1,6 +1,6 @@
 // Translator: string in, string out, on one const model and for any number of threads at once. A request tokenizes its
-// lines, sorts them by length and cuts them into batches; each batch borrows a worker, which has a backend with threads
-// and memory of its own, and waits where none is free. Nothing is kept for a backward pass and there are no gradients.
+// lines, sorts them by length and cuts them into batches. Each batch borrows a worker, which has its own backend with
+// threads and memory, and waits if none is free. Nothing is kept for a backward pass, and there are no gradients.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +44,7 @@ struct TranslatorOptions {
   std::optional<bool> clean_up_spaces = {};
 };
 
-/// What became of one line. A line without any text has one empty candidate.
+/// The result of one line. A line without any text has one empty candidate.
 struct Translation {
   struct Candidate {
     std::string text;
@@ -60,7 +60,7 @@ struct Translation {
   const std::string& text() const { return candidates.front().text; }
 };
 
-/// How far a request is, after each of its batches.
+/// The progress of a request, after each of its batches.
 struct TranslationProgress {
   std::size_t lines = 0;   ///< done, with those that needed no work
   std::size_t tokens = 0;  ///< of their best candidates
@@ -77,7 +77,7 @@ class Translator {
  public:
   using B = typename Model::Backend;
 
-  /// `how` is what requests use that bring no config of their own. Throws ConfigError where an option makes no sense.
+  /// `how` is the config of requests that bring none. Throws ConfigError if an option makes no sense.
   Translator(const Model& model, const Tokenizer& tokenizer, GenerationConfig how, TranslatorOptions options = {});
   /// A temporary would be gone before the first request.
   Translator(const Model&, const Tokenizer&&, GenerationConfig, TranslatorOptions = {}) = delete;
@@ -86,24 +86,24 @@ class Translator {
   const GenerationConfig& generation() const { return how_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
-  /// Translates one line. Throws ConfigError where `how` makes no sense, TextError where the line is not UTF-8, and
-  /// NumericError where the model's output is not finite.
+  /// Translates one line. Throws ConfigError if `how` makes no sense, TextError if the line is not UTF-8, and
+  /// NumericError if the model's output is not finite.
   Translation translate(std::string_view line) const { return translate(line, how_); }
   Translation translate(std::string_view line, const GenerationConfig& how) const;
 
-  /// One result a line. Random draws depend on the number of a line, which counts from `first_line`: a text that is
-  /// translated piece by piece gives what it gives as a whole.
+  /// One result for each line. Random draws depend on the number of a line, which counts from `first_line`, so
+  /// translating a text piece by piece gives the same results as translating it at once.
   std::vector<Translation> translate(std::span<const std::string> lines) const { return translate(lines, how_); }
   std::vector<Translation> translate(std::span<const std::string> lines, const GenerationConfig& how,
                                      std::size_t first_line = 0,
                                      const std::function<void(const TranslationProgress&)>& on_batch = {}) const;
 
-  /// What each head of each decoder layer looked at in the source while the candidate was written: query i is the
-  /// position that gave token i of the candidate, the last one that which gave </s>. Throws ShapeError for a candidate
-  /// that is longer than the model's positions.
+  /// What each head of each decoder layer attended to in the source while the candidate was written: query i is the
+  /// position that produced token i of the candidate, the last one the position that produced </s>. Throws ShapeError
+  /// if the candidate is longer than the model's positions.
   std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const;
 
-  /// The pieces of `ids`, as attention maps are labelled.
+  /// The pieces of `ids`, as labels of attention maps.
   std::vector<std::string> pieces(std::span<const int> ids) const;
 
  private:
@@ -126,12 +126,11 @@ class Translator {
   void run(std::vector<Translation>& results, const GenerationConfig& how, std::size_t first_line,
            const std::function<void(const TranslationProgress&)>& on_batch) const;
 
-  /// The text of a result. An end that is an ordinary piece, a full stop for example, belongs to it, as in Hugging
-  /// Face.
+  /// The text of a result. An end token that is an ordinary piece, such as a full stop, belongs to the text, as in
+  /// Hugging Face.
   std::string decoded(const Hypothesis& hypothesis) const;
 
-  /// How many of the first sentences of `order` make the next batch; the results of a sampled one stand one behind
-  /// another.
+  /// The number of sentences of `order` in the next batch; the results of a sampled sentence follow one another.
   std::size_t batch_length(const std::vector<Translation>& results, std::span<const std::size_t> order,
                            const GenerationConfig& how) const;
 
@@ -216,7 +215,7 @@ template <class Model, class Tokenizer>
 Translation Translator<Model, Tokenizer>::encoded(std::string_view line) const {
   const HostWork work("tokenizing");
   Translation result;
-  // White space alone is no text, even where the tokenizer has a piece for it.
+  // White space alone is no text, even if the tokenizer has a piece for it.
   result.source_ids = tokenizer_->source_ids(strip(line).empty() ? std::string_view() : line);
   result.source_tokens = static_cast<int>(result.source_ids.size());
   const int positions = model_->config().max_position_embeddings;
@@ -239,7 +238,7 @@ void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const 
     else
       results[i].candidates.emplace_back();
   }
-  // Draws are functions of a sentence's place in its batch, so lines that are sampled stay in their order.
+  // Draws are functions of a sentence's place in its batch, so sampled lines keep their order.
   if (!config.do_sample)
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return results[a].source_ids.size() > results[b].source_ids.size();

@@ -1,7 +1,7 @@
 // Byte-level byte pair encoding, the tokenizer of GPT-2 and RoBERTa: text → added tokens and words (AddedTokens,
-// WordSplitter) → bytes → pieces, by merges of neighbours. Where every byte is a piece, as in what `train` learns, any
-// bytes come back from their ids:
-//   decode(encode_ordinary(bytes)) = bytes, where add_prefix_space and nfc are off.
+// WordSplitter) → bytes → pieces, by merges of neighbours. If every byte is a piece, as after `train`, ids decode to
+// the original bytes:
+//   decode(encode_ordinary(bytes)) = bytes, if add_prefix_space and nfc are off.
 // A folder holds tokenizer.json, or vocab.json and merges.txt, and tokenizer_config.json, as HF writes and reads them.
 #pragma once
 
@@ -35,20 +35,19 @@ class ByteBpe {
 
   explicit ByteBpe(ByteBpeModel model);
 
-  /// Reads a folder as RobertaTokenizerFast does: tokenizer.json where it exists, else vocab.json and merges.txt, whose
-  /// special tokens are RoBERTa's, where they have ids, or GPT-2's <|endoftext|>, and take white space along where
-  /// tokenizer_config.json or special_tokens_map.json says so. Whether a text is given a space in
-  /// front is what tokenizer_config.json says, false where it says nothing. Throws FileError for what is missing,
-  /// broken or not supported.
+  /// Reads a folder as RobertaTokenizerFast does: tokenizer.json if it exists, otherwise vocab.json and merges.txt. The
+  /// special tokens of the latter are RoBERTa's if they have ids, otherwise GPT-2's <|endoftext|>; they include white
+  /// space if tokenizer_config.json or special_tokens_map.json says so. tokenizer_config.json also says whether a text
+  /// gets a space in front; the default is no. Throws FileError for files that are missing, broken or not supported.
   static ByteBpe load(const std::string& directory);
 
   /// Reads one tokenizer.json as Hugging Face's Tokenizer.from_file does. Throws as above.
   static ByteBpe load_json(const std::string& path);
 
-  /// Learns from `lines`, of any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256 bytes, what was
-  /// learned, <mask> last. A small text gives fewer pieces. Special tokens in the text are text, and
-  /// words longer than 1,024 bytes are learned from in stretches of that size. Throws ConfigError
-  /// where `vocab_size` leaves no room for the bytes, or there is no text.
+  /// Learns from `lines`, which may hold any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256
+  /// bytes, the learned pieces, and <mask> last. A small text gives fewer pieces. Special tokens in the text count as
+  /// ordinary text, and words longer than 1,024 bytes are cut into stretches of that size. Throws ConfigError if
+  /// `vocab_size` leaves no room for the bytes, or if there is no text.
   static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {});
 
   /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created where missing.
@@ -62,7 +61,7 @@ class ByteBpe {
   /// Ids of `text` as ordinary text, "<mask>" too. Throws as above.
   std::vector<int> encode_ordinary(std::string_view text) const;
 
-  /// <s>, the ids of `text`, </s>. Throws ConfigError where the vocabulary lacks one of the two.
+  /// <s>, the ids of `text`, </s>. Throws ConfigError if the vocabulary lacks one of the two.
   std::vector<int> encode_sequence(std::string_view text) const;
 
   /// The bytes of `ids`, which may end in the middle of a character. Special tokens are left out or stand as they are
@@ -74,10 +73,10 @@ class ByteBpe {
   bool has_piece(int id) const { return model_.has(id); }
   bool is_special(int id) const { return special_[checked(id)]; }
 
-  /// The piece with this id in GPT-2's spelling. Throws ConfigError where it has none.
+  /// The piece with this id in GPT-2's spelling. Throws ConfigError if it has none.
   const std::string& piece(int id) const { return model_.pieces[checked(id)]; }
 
-  /// Ids of RoBERTa's special tokens. Throw ConfigError where they are no added tokens of this vocabulary.
+  /// Ids of RoBERTa's special tokens. Throw ConfigError if they are no added tokens of this vocabulary.
   int bos_id() const { return special_id(bos); }
   int pad_id() const { return special_id(pad); }
   int eos_id() const { return special_id(eos); }
@@ -92,16 +91,16 @@ class ByteBpe {
   /// RoBERTa's special tokens, as far as they have ids; GPT-2's where <s> has none.
   static std::vector<AddedToken> usual_special_tokens(const std::vector<std::string>& pieces);
 
-  /// `text` with a space in front where asked for and there is none; `copy` may hold it.
+  /// `text` with a space in front if the settings ask for one and it is missing; `copy` may hold the result.
   static std::string_view prefixed(std::string_view text, bool add_space, std::string& copy);
 
-  /// The tokens as they are looked for: those that are normalized, in form C where the text is.
+  /// The tokens as they are searched for: normalized tokens in form C if the text is in form C.
   static std::vector<AddedToken> looked_for(const ByteBpeModel& model);
 
-  /// Ordinary text as the pieces expect it; `copy` may hold it.
+  /// Ordinary text in the form that the pieces expect; `copy` may hold the result.
   std::string_view in_form(std::string_view text, std::string& copy) const;
 
-  /// Most words of a text are one piece. Which pieces can be such words is found here, so that they are not merged.
+  /// Finds pieces that are whole words, because most words of a text are one piece and then need no merging.
   void find_whole_words();
 
   int find(std::string_view content) const;

@@ -15,7 +15,7 @@
 
 namespace neural_attention::text {
 
-/// What `MarianTokenizer::train` writes into tokenizer_config.json, and how its model is trained.
+/// The settings that `MarianTokenizer::train` writes into tokenizer_config.json, and those of its training.
 struct MarianTokenizerOptions {
   std::string source_lang = "de", target_lang = "en";
   std::string model_type = "unigram";
@@ -24,8 +24,8 @@ struct MarianTokenizerOptions {
   int model_max_length = 512;  ///< for HF's truncation
 };
 
-/// What tokenizer_config.json says of clean_up_tokenization_spaces, false where nothing. Throws FileError for a broken
-/// file and for one that asks for separate vocabularies.
+/// The value of clean_up_tokenization_spaces in tokenizer_config.json; false if there is none. Throws FileError for a
+/// broken file and for one that asks for separate vocabularies.
 bool read_clean_up_spaces(const std::string& path);
 
 /// All const functions may be called from several threads at once.
@@ -35,9 +35,9 @@ class MarianTokenizer {
   /// that lacks a special piece, and for separate vocabularies.
   static MarianTokenizer load(const std::string& directory);
 
-  /// Learns one joint model from both languages and writes the folder, which is created where missing. `vocab_size`
-  /// counts the special pieces; a text too small for it gives fewer pieces, then a multiple of 8 where possible.
-  /// Throws what train_sentencepiece throws.
+  /// Learns one joint model from both languages and writes the folder, which is created if missing. `vocab_size`
+  /// includes the special pieces; a text that is too small gives fewer pieces, then a multiple of 8 if possible. Throws
+  /// as train_sentencepiece does.
   static MarianTokenizer train(std::span<const std::string> source, std::span<const std::string> target, int vocab_size,
                                const std::string& directory, const MarianTokenizerOptions& options = {});
 
@@ -52,11 +52,10 @@ class MarianTokenizer {
   std::string decode(std::span<const int> ids, bool clean_up) const;
   std::string decode(std::span<const int> ids) const { return decode(ids, clean_up_spaces_); }
 
-  /// Takes away the spaces that English tokenizers put before punctuation marks and contractions, in HF's order.
+  /// Removes the spaces that English tokenizers put before punctuation marks and contractions, in HF's order.
   static std::string clean_up_english(std::string text);
 
-  /// HF's setting clean_up_tokenization_spaces: what the folder says, and false where it says nothing. HF 4 took true
-  /// for that.
+  /// HF's setting clean_up_tokenization_spaces: the value in the folder, or false if it has none. HF 4 took true then.
   bool clean_up_spaces() const { return clean_up_spaces_; }
   void set_clean_up_spaces(bool value) { clean_up_spaces_ = value; }
 
@@ -81,7 +80,7 @@ class MarianTokenizer {
 
   static std::string_view special_at(std::string_view text);
 
-  /// The language code at the very beginning of `text`, from `>>` to the first `<<`; empty where there is none. It is a
+  /// The language code at the very beginning of `text`, from `>>` to the first `<<`; empty if there is none. It is a
   /// token of its own, and `<unk>` if the vocabulary lacks it.
   static std::string_view language_code(std::string_view text);
 
