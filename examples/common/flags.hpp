@@ -23,16 +23,12 @@
 
 #include "common/ranges.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/trainer/run_identity.hpp"
 
 namespace examples {
 
 namespace na = neural_attention;
-
-/// The value of an enumeration that a flag's word means; specialised for each. Throws ConfigError naming those there
-/// are.
-template <class E>
-E named(const std::string& word);
 
 /// What else there is to say of a flag.
 struct FlagRules {
@@ -41,6 +37,7 @@ struct FlagRules {
   const char* group = nullptr;             ///< in --help; null: that of the other flags
   std::vector<const char*> needs = {};     ///< flags
   std::vector<const char*> excludes = {};  ///< flags
+  const char* environment = nullptr;       ///< the variable that counts without the flag
   bool required = false;
   bool kept = false;            ///< a run is resumed with the same value
   bool one_at_a_time = false;   ///< of a list: --flag A --flag B, never --flag A B
@@ -52,6 +49,7 @@ struct FlagRules {
 struct KnobChanges {
   std::vector<std::string> except = {};                             ///< no flags
   std::vector<std::pair<std::string, na::Interval>> narrower = {};  ///< ranges
+  std::vector<std::pair<std::string, const char*>> excludes = {};   ///< flags
 
   bool takes(const na::Knob& knob) const {
     return knob.group && std::find(except.begin(), except.end(), knob.name) == except.end();
@@ -192,6 +190,7 @@ class Flags {
           });
         },
         given.values_);
+    for (const auto& [name, other] : changes.excludes) relate(name, {.excludes = {other}});
     return given;
   }
 
@@ -211,16 +210,12 @@ class Flags {
       auto* const option = add(app, name, value, help, rules);
       show_default(option, value, rules);
       if (group) option->group(group);
+      if (rules.environment) option->envname(rules.environment);
       if (rules.required) option->required();
       if (rules.type) option->type_name(rules.type);
       if (!rules.among.empty()) option->check(CLI::IsMember(rules.among));
     });
-    if (!rules.needs.empty() || !rules.excludes.empty())
-      relations_.push_back([name, rules](CLI::App& app) {
-        auto* const option = app.get_option("--" + std::string(name));
-        for (const auto* const other : rules.needs) option->needs(app.get_option("--" + std::string(other)));
-        for (const auto* const other : rules.excludes) option->excludes(app.get_option("--" + std::string(other)));
-      });
+    relate(name, rules);
     if (rules.kept) kept_.push_back([name, &value](na::RunIdentity& run) { keep(run, name, value); });
   }
 
@@ -235,7 +230,7 @@ class Flags {
       return app.add_flag(flag, value, help);
     } else if constexpr (std::is_enum_v<Value>) {
       return app.add_option_function<std::string>(
-          flag, [&value](const std::string& word) { value = named<Value>(word); }, help);
+          flag, [&value, flag](const std::string& word) { value = na::value_named<Value>(word, flag); }, help);
     } else {
       auto* const option = app.add_option(flag, value, help);
       if constexpr (na::is_number<Value>)
@@ -246,6 +241,16 @@ class Flags {
       }
       return option;
     }
+  }
+
+  /// The flags that `name` needs and excludes; they may be declared later.
+  void relate(const std::string& name, const FlagRules& rules) {
+    if (rules.needs.empty() && rules.excludes.empty()) return;
+    relations_.push_back([name, rules](CLI::App& app) {
+      auto* const option = app.get_option("--" + name);
+      for (const auto* const other : rules.needs) option->needs(app.get_option("--" + std::string(other)));
+      for (const auto* const other : rules.excludes) option->excludes(app.get_option("--" + std::string(other)));
+    });
   }
 
   template <class T>
@@ -269,7 +274,7 @@ class Flags {
     } else if constexpr (requires { value.begin(); } && !std::is_same_v<T, std::string>) {
       run.set(name, flags_detail::joined(value));
     } else if constexpr (std::is_enum_v<T>) {
-      run.set(name, name_of(value));
+      run.set(name, std::string(name_of(value)));
     } else {
       run.set(name, value);
     }

@@ -101,13 +101,13 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
 
 /// The config of a run: of --model or a new one, with what the flags change.
 template <class Family>
-typename Family::Config run_config(const ModelOptions& options, int vocabulary) {
+typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
   auto config = options.model.empty() ? new_config<Family>(options, vocabulary)
                                       : na::io::load_config<typename Family::Config>(options.model + "/config.json");
   if (!options.model.empty()) require_known_projectors(config, options.model + "/config.json");
   choose_projectors(options, Family::arrangement(options.projector), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
-  config.gradient_checkpointing = options.gradient_checkpointing;
+  options.given.apply(config);
   try {
     Family::Model::inspect(config, [](const auto&) {});  // throws where the sizes make no sense or are too large
   } catch (const na::ConfigError& error) {
@@ -121,7 +121,7 @@ typename Family::Config run_config(const ModelOptions& options, int vocabulary) 
 
 /// Prints the config of a run with the vocabulary that the flags ask for. Returns the exit code.
 template <class Family>
-int dump_config(const ModelOptions& options) {
+int dump_config(const ModelOptionsOf<typename Family::Config>& options) {
   print(na::io::to_json(run_config<Family>(options, wanted_vocabulary(options))).dump(2) + "\n");
   return 0;
 }
@@ -143,18 +143,20 @@ std::string label_of(const typename Family::Config& config) {
 
 /// The config that the flags describe for the run that `stored` is of: what they leave open is as it was.
 template <class Family>
-typename Family::Config described_config(const ModelOptions& options, const typename Family::Config& stored) {
+typename Family::Config described_config(const ModelOptionsOf<typename Family::Config>& options,
+                                         const typename Family::Config& stored) {
   if (!options.config.empty() || !options.model.empty()) return run_config<Family>(options, stored.vocab_size);
   auto config = stored;
   choose_projectors(options, Family::arrangement(options.projector), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
+  options.given.apply(config);
   return config;
 }
 
 /// Throws ConfigError where the flags describe another model than the one whose config is `stored`, that of
 /// `checkpoint`. Recomputing activations changes no number, and may.
 template <class Family>
-void require_same_model(const ModelOptions& options, const typename Family::Config& stored,
+void require_same_model(const ModelOptionsOf<typename Family::Config>& options, const typename Family::Config& stored,
                         const std::string& checkpoint) {
   const auto described = described_config<Family>(options, stored);
   const auto differs = [&](const std::string& name, const std::string& before, const std::string& now) {
@@ -169,6 +171,17 @@ void require_same_model(const ModelOptions& options, const typename Family::Conf
     }
   };
   na::for_each_role(check, stored, described);
+  Family::Config::knobs(
+      [&]<class T>(const na::Knob& knob, const T& was, const T& is) {
+        const auto text = [](const T& value) {
+          if constexpr (na::HasNames<T>)
+            return std::string(na::name_of(value));
+          else
+            return nlohmann::json(value).dump();
+        };
+        if (knob.in_file && was != is) differs(knob.name, text(was), text(is));
+      },
+      stored, described);
   const auto before = na::io::to_json(stored), now = na::io::to_json(described);
   for (const auto& [name, value] : now.items()) {
     const auto found = before.find(name);

@@ -84,9 +84,6 @@ struct ModelOptions : Flags {
   /// None: as the config says.
   const std::optional<double>& dropout =
       flag("dropout", std::optional<double>(), "Dropout rate [as the config says]", {.range = from_below(0, 1)});
-  const bool& gradient_checkpointing =
-      flag("gradient_checkpointing", false,
-           "Recompute each layer in the backward pass: less memory, about a third more time");
 
  private:
   const na::Roles<std::string>& role_flags() {
@@ -98,6 +95,15 @@ struct ModelOptions : Flags {
         na::Roles<const char*>{"projector_q", "projector_k", "projector_v", "projector_out"}, projectors);
     return projectors;
   }
+};
+
+/// The same, and the flags of the knobs of `Config`, a model's config.
+template <class Config>
+struct ModelOptionsOf : ModelOptions {
+  using ModelOptions::ModelOptions;
+
+  /// What is not given is as the model or the config says.
+  const Given<Config>& given = overrides<Config>({.excludes = {{"normalize_before", "model"}}});
 };
 
 }  // namespace examples

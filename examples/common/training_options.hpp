@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -12,7 +11,7 @@
 
 #include "common/compute.hpp"
 #include "common/flags.hpp"
-#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/trainer/trainer_options.hpp"
 
@@ -38,33 +37,13 @@ inline constexpr const char* less_memory_in_training =
     "take smaller batches (--mini_batch_words, --per_device_train_batch_size) or recompute activations "
     "(--gradient_checkpointing)";
 
-template <>
-inline na::Schedule::Kind named(const std::string& word) {
-  using Kind = na::Schedule::Kind;
-  if (word == "constant_with_warmup") return Kind::Constant;
-  std::string known;
-  for (const auto& one : na::named_schedules) {
-    if (word == one.name) return one.kind;
-    known.append(known.empty() ? "" : ", ").append(one.name);
-  }
-  throw na::ConfigError("there is no schedule '" + word + "'; known are " + known);
-}
-
-/// "linear, cosine or constant", of the names in a list.
-std::string names_in_words(const auto& list) {
-  std::string text;
-  for (const auto& one : list)
-    text.append(text.empty() ? "" : &one == &*std::prev(std::end(list)) ? " or " : ", ").append(one.name);
-  return text;
-}
-
 /// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", of those that there are.
 inline std::string optimizers_in_words() {
   const auto all = na::named_optimizers();
   std::string coupled;
   for (const auto& one : all)
     if (!one.decoupled_decay) coupled.append(coupled.empty() ? "" : ", ").append(one.name);
-  return names_in_words(all) + " (weight decay as an L2 term in " + coupled + ")";
+  return na::names_in_words(all) + " (weight decay as an L2 term in " + coupled + ")";
 }
 
 inline na::OptionsOfAll<> usual_optimizers() {
@@ -85,7 +64,7 @@ struct TrainingOptions : Flags {
   const bool& overwrite_output_dir =
       flag("overwrite_output_dir", false, "Start anew even if --output_dir holds checkpoints or a model");
   const na::Schedule::Kind& lr_scheduler_type =
-      flag("lr_scheduler_type", na::Schedule::Kind::Linear, names_in_words(na::named_schedules));
+      flag("lr_scheduler_type", na::Schedule::Kind::Linear, na::names_in_words(na::named_schedules));
   const std::optional<long>& warmup_steps =
       flag("warmup_steps", std::optional<long>(), "Warm-up steps from 0 to the peak [400, or as --warmup_ratio says]",
            {.range = at_least(0)});
@@ -95,7 +74,8 @@ struct TrainingOptions : Flags {
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
-  const std::string& optim = flag("optim", "adamw", optimizers_in_words(), {.kept = true});
+  const std::string& optim =
+      flag("optim", std::string(na::named_optimizers().front().name), optimizers_in_words(), {.kept = true});
   const na::OptionsOfAll<>& optimizers = knobs(usual_optimizers(), {.narrower = {{"adam_epsilon", above(0)}}});
   const std::string& eval_strategy = flag("eval_strategy", "",
                                           "no: train to the last step without validation text; epoch or steps: how "

@@ -55,8 +55,8 @@ inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
 
 /// `identity` is what defines the run beside the flags that all programs have.
 template <class Family>
-RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, const na::text::BatchOptions& batches,
-                 const na::RunIdentity& identity) {
+RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const TrainingOptions& training,
+                 const na::text::BatchOptions& batches, const na::RunIdentity& identity) {
   if (training.output_dir.empty()) throw na::ConfigError("--output_dir is required: the model is written there");
   auto trainer = trainer_options(training);
   trainer.eval_on_start = trainer.eval_on_start || (!model.model.empty() && !training.no_eval_on_start);
@@ -85,11 +85,12 @@ RunPlan plan_run(const ModelOptions& model, const TrainingOptions& training, con
 
 /// The config of the model that is trained with this tokenizer.
 template <class Family, class Tokenizer>
-typename Family::Config planned_config(const ModelOptions& options, const RunPlan& plan, const Tokenizer& tokenizer) {
+typename Family::Config planned_config(const ModelOptionsOf<typename Family::Config>& options, const RunPlan& plan,
+                                       const Tokenizer& tokenizer) {
   auto config = plan.checkpoint.empty()
                     ? run_config<Family>(options, tokenizer.vocab_size())
                     : na::io::load_config<typename Family::Config>(plan.checkpoint + "/config.json");
-  config.gradient_checkpointing = options.gradient_checkpointing;
+  options.given.apply(config);
   if (!plan.origin.empty()) require_fitting(config, tokenizer, plan.origin);
   return config;
 }

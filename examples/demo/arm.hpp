@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/compute.hpp"
+#include "common/flags.hpp"
 #include "common/tokenizer_files.hpp"
 #include "demo/corpus.hpp"
 #include "neural_attention/models/marian_config.hpp"
@@ -17,16 +18,22 @@
 
 namespace examples {
 
-/// What both arms share: sizes and training. Chosen for some thousand short sentences and about a minute an arm.
-struct DemoSettings {
-  long max_steps = 1200;
-  int evaluations = 8;
-  int vocab_size = 1500;
-  int longest = 64;  ///< tokens of a sentence
-  int batch_tokens = 500;
-  double learning_rate = 2e-3;
-  std::uint64_t seed = 42;
+/// The sizes and the training of both arms, chosen for some thousand short sentences and about a minute an arm.
+struct DemoSettings : Flags {
+  static constexpr int evaluations = 8;
+  static constexpr int vocab_size = 1500;
+  static constexpr int longest = 64;  ///< tokens of a sentence
+  static constexpr int batch_tokens = 500;
+  static constexpr double learning_rate = 2e-3;
+
+  const long& max_steps = flag("max_steps", 1200L, "Optimizer steps of each arm", {.range = at_least(1)});
+  const std::uint64_t& seed = flag("seed", std::uint64_t{42}, "Seed of initial weights, data order and dropout");
   Compute compute;
+
+  void add_to(CLI::App& app) const {
+    Flags::add_to(app);
+    compute.add_to(app);
+  }
 
   na::MarianConfig model(int vocabulary) const {
     auto config = na::marian_small(vocabulary);

@@ -9,9 +9,9 @@
 #include "common/charts.hpp"
 #include "common/command_line.hpp"
 #include "common/compute.hpp"
+#include "common/flags.hpp"
 #include "common/interruption.hpp"
 #include "common/output_directory.hpp"
-#include "common/ranges.hpp"
 #include "common/table.hpp"
 #include "demo/arm.hpp"
 #include "neural_attention/paper.hpp"
@@ -21,9 +21,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct DemoOptions {
-  std::string data, source_lang = "de", target_lang = "en", output_dir = "demo-results";
+struct DemoOptions : Flags {
+  const std::string& data =
+      flag("data", "",
+           "Own pairs: a folder with train.de, train.en, valid.de, valid.en, each plain or .gz. Without it, sentences "
+           "from a grammar",
+           {.environment = "NEURAL_ATTENTION_DEMO_DATA"});
+  const std::string& source_lang = flag("source_lang", "de", "Ending of the source files");
+  const std::string& target_lang = flag("target_lang", "en", "Ending of the target files");
+  const std::string& output_dir = flag("output_dir", "demo-results", "Where models, metrics and curves go");
   DemoSettings settings;
+
+  void add_to(CLI::App& app) const {
+    Flags::add_to(app);
+    settings.add_to(app);
+  }
 };
 
 DemoTokenizer learn_tokenizer(const DemoCorpus& corpus, const DemoOptions& options, const fs::path& folder) {
@@ -132,21 +144,8 @@ int run_demo(const DemoOptions& options) {
 int main(int argc, char** argv) {
   CLI::App app("Trains two German-English translators, with linear and with neural projections, and compares them.",
                "demo");
-  examples::DemoOptions options;
-  app.add_option("--data", options.data,
-                 "Own pairs: a folder with train.de, train.en, valid.de, valid.en, each plain or .gz. Without it, "
-                 "sentences from a grammar")
-      ->envname("NEURAL_ATTENTION_DEMO_DATA");
-  app.add_option("--source_lang", options.source_lang, "Ending of the source files")->capture_default_str();
-  app.add_option("--target_lang", options.target_lang, "Ending of the target files")->capture_default_str();
-  app.add_option("--output_dir", options.output_dir, "Where models, metrics and curves go")->capture_default_str();
-  app.add_option("--max_steps", options.settings.max_steps, "Optimizer steps of each arm")
-      ->transform(examples::integer(1))
-      ->capture_default_str();
-  app.add_option("--seed", options.settings.seed, "Seed of initial weights, data order and dropout")
-      ->transform(examples::seed_number())
-      ->capture_default_str();
-  options.settings.compute.add_to(app);
+  const examples::DemoOptions options;
+  options.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
     return examples::on_device(options.settings.compute, "the demo needs little: other programs hold the rest",
                                [&]<class B>() { return examples::run_demo<B>(options); });

@@ -10,6 +10,7 @@
 #include "common/model_options.hpp"
 #include "common/ranges.hpp"
 #include "common/training_options.hpp"
+#include "neural_attention/models/roberta_config.hpp"
 
 namespace examples {
 
@@ -38,8 +39,9 @@ struct TrainOptions : Flags {
   MaskedTextOptions text;
   BatchSizeOptions batch{"Sequences per batch",
                          "Tokens per batch instead; a batch has sequences of similar length [2048]"};
-  ModelOptions model{{16000, "Pieces of the byte-level BPE that is learned, at most", "Query, key and value",
-                      "The output projection stays linear, as in the paper", "hidden_size"}};
+  ModelOptionsOf<na::RobertaConfig> model{{16000, "Pieces of the byte-level BPE that is learned, at most",
+                                           "Query, key and value",
+                                           "The output projection stays linear, as in the paper", "hidden_size"}};
   TrainingOptions training;
 
   void add_to(CLI::App& app) const {

@@ -14,6 +14,7 @@
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/tokenizers.hpp"
+#include "neural_attention/models/marian_config.hpp"
 
 namespace examples {
 
@@ -66,8 +67,9 @@ struct TokenizeOptions : Flags {
 
 struct TrainOptions : Flags {
   DataOptions data;
-  ModelOptions model{{4000, "Pieces of the joint SentencePiece model that is trained", "Query, key and output",
-                      "The value projection stays linear, as in the paper, except with the plain ones", "d_model"}};
+  ModelOptionsOf<na::MarianConfig> model{
+      {4000, "Pieces of the joint SentencePiece model that is trained", "Query, key and output",
+       "The value projection stays linear, as in the paper, except with the plain ones", "d_model"}};
   const double& character_coverage =
       flag("character_coverage", 1.0,
            "Share of the text's characters that the SentencePiece model learns; the rarest ones become <unk>. Below 1 "
@@ -89,14 +91,6 @@ struct TrainOptions : Flags {
 
 /// Of beams and of results, each of which takes memory for every sentence that is decoded.
 inline constexpr int most_results = 10'000;
-
-template <>
-inline na::EarlyStopping named(const std::string& word) {
-  if (word == "true" || word == "True") return na::EarlyStopping::Always;
-  if (word == "false" || word == "False") return na::EarlyStopping::Heuristic;
-  if (word == "never") return na::EarlyStopping::Never;
-  throw na::ConfigError("--early_stopping is true, false or never, not '" + word + "'");
-}
 
 struct DecodingOptions : Flags {
   ModelDirectory model{"a Marian model"};

@@ -122,7 +122,8 @@ std::string keys_of(const Json& of) {
   Config::knobs(
       [&]<class T>(const na::Knob& knob, const T&) {
         if (!knob.in_file) return;
-        const auto& value = knob.own ? of.at("neural_attention").at(knob.name) : of.at(knob.name);
+        const auto& object = knob.own ? of.at("neural_attention") : of;
+        const Json value = object.value(knob.name, Json(false));  // normalize_before may be missing
         std::string kind = knob.token ? "a token's id" : std::is_same_v<T, bool> ? "true or false" : "";
         if (na::is_number<T> && kind.empty())
           kind = (std::is_integral_v<T> ? "an integer, " : "a number, ") + knob.range.words();

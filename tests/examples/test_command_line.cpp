@@ -14,6 +14,7 @@
 #include <regex>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -613,6 +614,28 @@ BOOST_AUTO_TEST_CASE(say_how_many_pieces_a_vocabulary_has) {
       write(folder / "sized.json", config.dump());
       refuses(1, program, dump, {path("sized.json"), std::to_string(wrong)});
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(give_way_to_flags) {
+  for (const auto& [program, text, kind] :
+       {std::tuple{"translation", marian, "pegasus"}, std::tuple{"masked_lm", roberta, "roberta-prelayernorm"}}) {
+    auto config = nlohmann::json::parse(text);
+    config["normalize_before"] = config["add_final_layer_norm"] = false;
+    write(folder / "post_norm.json", config.dump());
+    const Arguments arguments = {"train", "--config", path("post_norm.json"), "--normalize_before"};
+    const auto dumped = run(program, joined(arguments, {"--dump_config"}));
+    BOOST_REQUIRE_MESSAGE(dumped.code == 0, dumped.err);
+    const auto json = nlohmann::json::parse(dumped.out);
+    BOOST_TEST(json.at("normalize_before") == true);
+    BOOST_TEST(json.at("model_type") == kind);
+
+    const auto trained = run(program, joined(arguments, {"--data", path("data"), "--vocab_size", "280", "--max_steps",
+                                                         "1", "--output_dir", path(program)}));
+    BOOST_REQUIRE_MESSAGE(trained.code == 0, trained.err);
+    const auto again = run(program, {"train", "--dump_config", "--model", path(program)});
+    BOOST_REQUIRE_MESSAGE(again.code == 0, again.err);
+    BOOST_TEST(nlohmann::json::parse(again.out).at("model_type") == kind);
   }
 }
 

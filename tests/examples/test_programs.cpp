@@ -267,6 +267,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_begun_is_refused) {
   refused(2, {"--projector", "neural"}, {"--init_projections", "fresh", "warm"});
   refused(2, {"--projector", "quadratic", "--init_projections", "fresh"}, {"quadratic", "plain_neural"});
   refused(2, {"--config", path("tiny.json")}, {"--model", "--config"});
+  refused(2, {"--normalize_before"}, {"--model", "--normalize_before"});
   refused(2, {"--reinitialise", "no.such.tensor"}, {"no.such.tensor"});
   refuses(2, "translation", training("refused", "2", {"--init_projections", "warm"}), {"--model"});
   const auto missing = continuing("refused", {});
@@ -550,7 +551,7 @@ BOOST_AUTO_TEST_CASE(searches_that_make_no_sense_are_refused) {
   refused({"--min_p", "0.1"}, {"--min_p", "--do_sample"});
   refused({"--do_sample", "--min_p", "1.5"}, {"--min_p", "1.5"});
   refused({"--clean_up_tokenization_spaces", "maybe"}, {"--clean_up_tokenization_spaces", "maybe"});
-  refused({"--early_stopping", "maybe"}, {"true, false or never", "maybe"});
+  refused({"--early_stopping", "maybe"}, {"--early_stopping must be true, false or never, not \"maybe\""});
   refused({"--on_error", "panic"}, {"panic", "stop", "skip"});
   refused({"--batch_size", "0"}, {"--batch_size"});
 }

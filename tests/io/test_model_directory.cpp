@@ -162,6 +162,10 @@ BOOST_AUTO_TEST_CASE(of_pre_norm_is_hugging_faces_pegasus) {
   BOOST_CHECK_EXCEPTION(read(), FileError, says({"config.json", "add_final_layer_norm", "supported is true"}));
   described["normalize_before"] = false;
   BOOST_TEST(!read().normalize_before);
+  auto turned = read();
+  turned.normalize_before = true;
+  for (const char* const key : {"model_type", "architectures", "normalize_before", "add_final_layer_norm"})
+    BOOST_TEST(nlohmann::json(io::to_json(turned)).at(key) == json.at(key));
   described["model_type"] = "pegasus";
   BOOST_CHECK_EXCEPTION(read(), FileError, says({"config.json", "normalize_before", "supported is true"}));
 }

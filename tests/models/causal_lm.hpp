@@ -39,6 +39,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
     use(na::Knob("init_std", "Standard deviation of first weights", na::at_least(0)), configs.init_std...);
     use(na::token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(na::token_knob("eos_token_id", "The end of a text"), configs.eos_token_id...);
+    use(na::Knob("normalize_before", "Pre-norm layers"), configs.normalize_before...);
   }
   void validate() const {
     na::checks::knobs(*this);

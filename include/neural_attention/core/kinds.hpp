@@ -2,12 +2,21 @@
 // found out.
 #pragma once
 
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/core/random.hpp"
 
 namespace neural_attention {
 
 /// Element-wise functions. Gelu is the exact one, x·Φ(x); Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
 enum class Activation { Identity, Relu, Gelu, Silu, Mish };
+
+/// The activation functions that a config may name.
+inline constexpr Named<Activation> named_activations[] = {{"swish", Activation::Silu},
+                                                          {"relu", Activation::Relu},
+                                                          {"gelu", Activation::Gelu},
+                                                          {"mish", Activation::Mish},
+                                                          {"silu", Activation::Silu}};
+constexpr const auto& names_of(Activation) { return named_activations; }
 
 /// The number type of operands in products of matrices. Sums and everything else have the backend's own type.
 enum class Precision { Float32, BFloat16 };

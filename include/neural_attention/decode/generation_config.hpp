@@ -9,6 +9,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 
 namespace neural_attention {
 
@@ -31,6 +32,14 @@ enum class EarlyStopping {
   Always,     ///< num_beams results are finished
   Never       ///< no live beam can beat the worst result kept, however long it grows
 };
+
+/// The choices as files and flags call them; JSON has the words true and false for the first two.
+inline constexpr Named<EarlyStopping> named_early_stopping[] = {{"true", EarlyStopping::Always},
+                                                                {"false", EarlyStopping::Heuristic},
+                                                                {"never", EarlyStopping::Never},
+                                                                {"True", EarlyStopping::Always},
+                                                                {"False", EarlyStopping::Heuristic}};
+constexpr const auto& names_of(EarlyStopping) { return named_early_stopping; }
 
 /// Lengths count tokens of a result, those of its prompt (often a start token alone) and the end token too. Token ids
 /// that are not given (-1) are the model's own.

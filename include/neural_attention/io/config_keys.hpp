@@ -2,6 +2,7 @@
 // configs of other models. A Config lists its keys (knobs); keys that Hugging Face does not know stand with the
 // projectors in the object "neural_attention", which it ignores. ConfigKeys<Config> knows the rest:
 //   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
+//   pre_norm_keys                   optional: keys that say the same as the model_type, and are true for pre_norm
 //   derived(config)                 keys that follow from others
 //   of_a_new_model(config)          further keys of a model that was not read from a file
 //   refuse_unsupported(json, path)  throws FileError for what such models may be elsewhere, but not here

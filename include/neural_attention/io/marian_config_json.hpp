@@ -1,6 +1,7 @@
 // MarianConfig to and from Hugging Face's config.json.
 #pragma once
 
+#include <array>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -13,6 +14,7 @@ template <>
 struct ConfigKeys<MarianConfig> {
   static constexpr ModelKind post_norm = {"marian", "MarianMTModel"};
   static constexpr ModelKind pre_norm = {"pegasus", "PegasusForConditionalGeneration"};
+  static constexpr std::array pre_norm_keys = {"add_final_layer_norm", "normalize_before"};
 
   static nlohmann::ordered_json of_a_new_model(const MarianConfig& config);
   static nlohmann::ordered_json derived(const MarianConfig& config);

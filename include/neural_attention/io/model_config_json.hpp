@@ -4,9 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
-#include <type_traits>
+#include <string_view>
 
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -24,11 +25,6 @@ struct OwnConfigKeys {
   static Config hugging_face_defaults(bool) { return {}; }
 };
 
-/// Throws ConfigError listing the known names. "swish" and "silu" are the same.
-Activation activation_named(const std::string& name);
-
-std::string name_of(Activation f);
-
 namespace detail {
 
 /// Throws FileError if a flag has another value than the models here. `meaning` says what is supported.
@@ -37,12 +33,21 @@ void require_flag(const nlohmann::json& json, const std::string& path, const cha
 
 bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path);
 
+/// Whether a key says the same as the model_type, which is then enough: such a key is written where it was read.
+template <class Config>
+bool says_kind(std::string_view key) {
+  if constexpr (requires { ConfigKeys<Config>::pre_norm_keys; })
+    for (const std::string_view one : ConfigKeys<Config>::pre_norm_keys)
+      if (one == key) return true;
+  return false;
+}
+
 /// The keys of a config.json that to_json does not write itself, as text.
 template <class Config>
 std::string other_config_keys(nlohmann::json json, const Config& config) {
   Config::knobs(
       [&](const Knob& knob, const auto&) {
-        if (!knob.own) json.erase(knob.name);
+        if (knob.in_file && !knob.own && !says_kind<Config>(knob.name)) json.erase(knob.name);
       },
       config);
   const auto derived = ConfigKeys<Config>::derived(config);
@@ -96,9 +101,9 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
   Config::knobs(
       [&]<class T>(const Knob& knob, T& member) {
         const auto& object = knob.own ? own : json;
-        if (!object.contains(knob.name)) return;
-        if constexpr (std::is_same_v<T, Activation>)
-          member = activation_named(get<std::string>(object, knob.name, path));
+        if (!knob.in_file || !object.contains(knob.name)) return;
+        if constexpr (HasNames<T>)
+          member = value_named<T>(get<std::string>(object, knob.name, path), knob.name);
         else
           member = get<T>(object, knob.name, path);
       },
@@ -132,11 +137,14 @@ nlohmann::ordered_json to_json(const Config& config) {
       json["architectures"] = {kind.architecture};
     }
   }
+  for (auto& [key, value] : json.items())
+    if (detail::says_kind<Config>(key)) value = config.normalize_before;
   auto own = nlohmann::ordered_json::object();
   Config::knobs(
       [&]<class T>(const Knob& knob, const T& member) {
+        if (!knob.in_file || detail::says_kind<Config>(knob.name)) return;
         auto& value = (knob.own ? own : json)[knob.name];
-        if constexpr (std::is_same_v<T, Activation>)
+        if constexpr (HasNames<T>)
           value = name_of(member);
         else
           value = member;
@@ -166,7 +174,6 @@ Config model_config(const nlohmann::json& json, const std::string& path, Config 
     if (config.normalize_before)
       detail::require_flag(json, path, "normalize_before", true, "LayerNorm in front of each sublayer of such a model");
   }
-  config.normalize_before = get_or<bool>(json, "normalize_before", config.normalize_before, path);
   Keys::refuse_unsupported(json, path);
   try {
     detail::read_config_keys(json, path, config);

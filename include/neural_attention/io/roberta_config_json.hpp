@@ -1,6 +1,7 @@
 // RobertaConfig to and from Hugging Face's config.json.
 #pragma once
 
+#include <array>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -13,6 +14,7 @@ template <>
 struct ConfigKeys<RobertaConfig> {
   static constexpr ModelKind post_norm = {"roberta", "RobertaForMaskedLM"};
   static constexpr ModelKind pre_norm = {"roberta-prelayernorm", "RobertaPreLayerNormForMaskedLM"};
+  static constexpr std::array pre_norm_keys = {"normalize_before"};
 
   static nlohmann::ordered_json of_a_new_model(const RobertaConfig&);
   static nlohmann::ordered_json derived(const RobertaConfig&);

@@ -34,7 +34,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   std::string other_keys = {};          ///< a config.json's further keys, as a JSON object; saving writes them again
 
-  /// Every key of config.json that is a member here.
+  /// Every key of config.json that is a member here, and gradient_checkpointing.
   static void knobs(auto&& use, auto&... configs) {
     use(Knob("vocab_size", "Entries of the joint vocabulary", at_least(1)), configs.vocab_size...);
     use(Knob("d_model", "Width of the model", at_least(1)), configs.d_model...);
@@ -60,6 +60,13 @@ struct MarianConfig : Roles<ProjectorConfig> {
     use(token_knob("eos_token_id", "The end of a sentence"), configs.eos_token_id...);
     use(Knob("xavier_init", "Initial weights are Xavier-uniform, embeddings N(0, 1/d_model)").not_of_hugging_face(),
         configs.xavier_init...);
+    use(Knob("normalize_before", "Pre-norm: LayerNorm in front of each sublayer, and one more behind the last layer")
+            .flag("Model"),
+        configs.normalize_before...);
+    use(Knob("gradient_checkpointing",
+             "Recompute each layer in the backward pass: less memory, about a third more time")
+            .flag_alone("Model"),
+        configs.gradient_checkpointing...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.

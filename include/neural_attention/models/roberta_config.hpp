@@ -33,7 +33,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   /// The most tokens of a sequence, <s> and </s> included.
   int longest_sequence() const { return max_position_embeddings - pad_token_id - 1; }
 
-  /// Every key of config.json that is a member here.
+  /// Every key of config.json that is a member here, and gradient_checkpointing.
   static void knobs(auto&& use, auto&... configs) {
     use(Knob("vocab_size", "Entries of the vocabulary", at_least(1)), configs.vocab_size...);
     use(Knob("hidden_size", "Width of the model", at_least(1)), configs.hidden_size...);
@@ -57,6 +57,13 @@ struct RobertaConfig : Roles<ProjectorConfig> {
     use(token_knob("bos_token_id", "The beginning of a sequence"), configs.bos_token_id...);
     use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(token_knob("eos_token_id", "The end of a sequence"), configs.eos_token_id...);
+    use(Knob("normalize_before", "Pre-norm: LayerNorm in front of each sublayer, and one more behind the last layer")
+            .flag("Model"),
+        configs.normalize_before...);
+    use(Knob("gradient_checkpointing",
+             "Recompute each layer in the backward pass: less memory, about a third more time")
+            .flag_alone("Model"),
+        configs.gradient_checkpointing...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.

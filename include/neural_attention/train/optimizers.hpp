@@ -11,6 +11,7 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/core/update_rules.hpp"
 #include "neural_attention/train/rule_optimizer.hpp"
 
@@ -162,15 +163,13 @@ struct OptionsOfAll<std::variant<O...>> {
 
   /// Those of the optimizer that programs call `name`. Throws ConfigError if there is none.
   std::variant<O...> of(std::string_view name) const {
-    std::string known;
-    for (auto& one : named_optimizers()) {
+    auto all = named_optimizers();
+    for (auto& one : all)
       if (one.name == name) {
         std::visit([&](auto& chosen) { write_to(chosen); }, one.options);
         return one.options;
       }
-      known.append(known.empty() ? "" : ", ").append(one.name);
-    }
-    throw ConfigError("there is no optimizer '" + std::string(name) + "'; known are " + known);
+    refuse_name(all, "the optimizer", name);
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/named.hpp"
 
 namespace neural_attention {
 
@@ -19,13 +20,7 @@ struct Schedule {
   long total_steps = 0;  ///< of the whole run; constant and inverse square root ignore it
 
   /// Throws ConfigError if a number of steps makes no sense, or a falling rate has no end.
-  void validate() const {
-    if (warmup_steps < 0) throw ConfigError("a warm-up cannot have " + std::to_string(warmup_steps) + " steps");
-    if ((kind == Kind::Linear || kind == Kind::Cosine) && total_steps < 1)
-      throw ConfigError(std::string("a ") + (kind == Kind::Linear ? "linear" : "cosine") +
-                        " schedule needs total_steps, the number of steps of the whole run, not " +
-                        std::to_string(total_steps));
-  }
+  void validate() const;
 
   /// The factor for update number `step`, counted from 0.
   double factor(long step) const {
@@ -47,22 +42,21 @@ struct Schedule {
   }
 };
 
-/// A schedule as Hugging Face's get_scheduler calls it.
-struct NamedSchedule {
-  const char* name;
-  Schedule::Kind kind;
-};
+/// The schedules as Hugging Face's get_scheduler calls them.
+inline constexpr Named<Schedule::Kind> named_schedules[] = {{"linear", Schedule::Kind::Linear},
+                                                            {"cosine", Schedule::Kind::Cosine},
+                                                            {"constant", Schedule::Kind::Constant},
+                                                            {"inverse_sqrt", Schedule::Kind::InverseSquareRoot},
+                                                            {"constant_with_warmup", Schedule::Kind::Constant}};
 
-/// All schedules: flags, their help and messages follow from this list.
-inline constexpr NamedSchedule named_schedules[] = {{"linear", Schedule::Kind::Linear},
-                                                    {"cosine", Schedule::Kind::Cosine},
-                                                    {"constant", Schedule::Kind::Constant},
-                                                    {"inverse_sqrt", Schedule::Kind::InverseSquareRoot}};
+constexpr const auto& names_of(Schedule::Kind) { return named_schedules; }
 
-inline const char* name_of(Schedule::Kind kind) {
-  for (const auto& one : named_schedules)
-    if (one.kind == kind) return one.name;
-  return "";
+inline void Schedule::validate() const {
+  if (warmup_steps < 0) throw ConfigError("a warm-up cannot have " + std::to_string(warmup_steps) + " steps");
+  if ((kind == Kind::Linear || kind == Kind::Cosine) && total_steps < 1)
+    throw ConfigError("a " + std::string(name_of(kind)) +
+                      " schedule needs total_steps, the number of steps of the whole run, not " +
+                      std::to_string(total_steps));
 }
 
 }  // namespace neural_attention

@@ -6,12 +6,12 @@
 #include <concepts>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 
 namespace neural_attention {
 
@@ -53,8 +53,8 @@ RunIdentity kept_settings(const Config& config) {
   Config::knobs(
       [&]<class T>(const Knob& knob, const T& value) {
         if (!knob.defines_the_run) return;
-        if constexpr (std::is_enum_v<T>)
-          run.set(knob.name, name_of(value));
+        if constexpr (HasNames<T>)
+          run.set(knob.name, std::string(name_of(value)));
         else
           run.set(knob.name, value);
       },

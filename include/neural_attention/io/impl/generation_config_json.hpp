@@ -81,22 +81,25 @@ inline void read_new_tokens(const nlohmann::json& json, const char* key, int& va
   if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
 }
 
-/// Reads false, true or "never". Keeps `value` if the key is missing or null.
+/// true, false or "never".
+inline nlohmann::ordered_json in_json(EarlyStopping value) {
+  const auto name = name_of(value);
+  if (name == "true" || name == "false") return name == "true";
+  return name;
+}
+
+/// Keeps `value` if the key is missing or null.
 inline void read_early_stopping(const nlohmann::json& json, const char* key, EarlyStopping& value,
                                 const std::string& path) {
   const auto found = json.find(key);
   if (found == json.end() || found->is_null()) return;
-  if (found->is_boolean())
-    value = found->get<bool>() ? EarlyStopping::Always : EarlyStopping::Heuristic;
-  else if (found->is_string() && found->get<std::string>() == "never")
-    value = EarlyStopping::Never;
-  else
-    throw FileError(path, std::string(key) + " must be true, false or \"never\"");
-}
-
-inline nlohmann::ordered_json in_json(EarlyStopping value) {
-  if (value == EarlyStopping::Never) return "never";
-  return value == EarlyStopping::Always;
+  for (const auto& one : named_early_stopping)
+    if (nlohmann::json(in_json(one.value)) == *found) {
+      value = one.value;
+      return;
+    }
+  throw FileError(
+      path, std::string(key) + " must be " + names_in_words(named_early_stopping) + ", not " + describe_json(*found));
 }
 
 /// The keys that to_json does not write itself, as text.

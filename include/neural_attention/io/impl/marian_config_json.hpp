@@ -12,13 +12,13 @@
 namespace neural_attention::io {
 
 NEURAL_ATTENTION_INLINE nlohmann::ordered_json ConfigKeys<MarianConfig>::of_a_new_model(const MarianConfig& config) {
-  nlohmann::ordered_json keys = {{"bos_token_id", config.eos_token_id},
-                                 {"forced_eos_token_id", config.eos_token_id},
-                                 {"is_encoder_decoder", true},
-                                 {"share_encoder_decoder_embeddings", true},
-                                 {"use_cache", true}};
-  if (config.normalize_before) keys.update({{"add_final_layer_norm", true}, {"normalize_before", true}});
-  return keys;
+  return {{"add_final_layer_norm", config.normalize_before},
+          {"bos_token_id", config.eos_token_id},
+          {"forced_eos_token_id", config.eos_token_id},
+          {"is_encoder_decoder", true},
+          {"normalize_before", config.normalize_before},
+          {"share_encoder_decoder_embeddings", true},
+          {"use_cache", true}};
 }
 
 NEURAL_ATTENTION_INLINE nlohmann::ordered_json ConfigKeys<MarianConfig>::derived(const MarianConfig& config) {
