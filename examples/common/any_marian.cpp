@@ -1,8 +1,9 @@
 #include "common/any_model.hpp"
 
 template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
-template class neural_attention::Model<examples::AnyMarian, neural_attention::MarianConfig, examples::AnyMarian::Body,
-                                       examples::AnyMarian::Head, neural_attention::TranslationBatch>;
+template class neural_attention::ModelBase<examples::AnyMarian, neural_attention::MarianConfig,
+                                           examples::AnyMarian::Body, examples::AnyMarian::Head,
+                                           neural_attention::TranslationBatch>;
 template class neural_attention::GenerativeModel<examples::AnyMarian, neural_attention::MarianConfig,
                                                  examples::AnyMarian::Body, examples::AnyMarian::Head,
                                                  neural_attention::TranslationBatch>;

@@ -29,9 +29,9 @@ using AnyRoberta = RobertaOn<Backend>;
 
 // Their code is in any_marian.cpp and any_roberta.cpp, once for all files of all programs.
 extern template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
-extern template class neural_attention::Model<examples::AnyMarian, neural_attention::MarianConfig,
-                                              examples::AnyMarian::Body, examples::AnyMarian::Head,
-                                              neural_attention::TranslationBatch>;
+extern template class neural_attention::ModelBase<examples::AnyMarian, neural_attention::MarianConfig,
+                                                  examples::AnyMarian::Body, examples::AnyMarian::Head,
+                                                  neural_attention::TranslationBatch>;
 extern template class neural_attention::GenerativeModel<examples::AnyMarian, neural_attention::MarianConfig,
                                                         examples::AnyMarian::Body, examples::AnyMarian::Head,
                                                         neural_attention::TranslationBatch>;
@@ -44,9 +44,9 @@ extern template void neural_attention::io::check_model_files<examples::AnyMarian
                                                                                   const neural_attention::MarianConfig&,
                                                                                   const LoadOptions&);
 extern template class neural_attention::Roberta<examples::Backend, examples::AnyProjections>;
-extern template class neural_attention::Model<examples::AnyRoberta, neural_attention::RobertaConfig,
-                                              examples::AnyRoberta::Body, examples::AnyRoberta::Head,
-                                              neural_attention::MaskedBatch>;
+extern template class neural_attention::ModelBase<examples::AnyRoberta, neural_attention::RobertaConfig,
+                                                  examples::AnyRoberta::Body, examples::AnyRoberta::Head,
+                                                  neural_attention::MaskedBatch>;
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
                                                                                   examples::Backend&,
                                                                                   examples::AnyRoberta&,

@@ -53,9 +53,9 @@ Rows<B> Module<B>::backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved,
 // A head as model_of_your_own.md shows it, of a model.
 #include "model_of_your_own_2.inc"
 template <class B, class P>
-class Lengths : public na::Model<Lengths<B, P>, na::MarianConfig, na::DecoderBody<B, P, na::LearnedInput<B>>,
-                                 LengthHead<B>, na::CausalBatch> {
-  using Base = typename Lengths::Model;
+class Lengths : public na::ModelBase<Lengths<B, P>, na::MarianConfig, na::DecoderBody<B, P, na::LearnedInput<B>>,
+                                     LengthHead<B>, na::CausalBatch> {
+  using Base = typename Lengths::ModelBase;
 
  public:
   using Base::Base;

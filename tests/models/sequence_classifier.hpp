@@ -103,9 +103,9 @@ class ClassifierHead {
 
 template <class B, class P>
 class SequenceClassifier
-    : public na::Model<SequenceClassifier<B, P>, ClassifierConfig,
-                       na::EncoderBody<B, P, na::BertInput<B>, na::BertNames>, ClassifierHead<B>, LabelledBatch> {
-  using Base = typename SequenceClassifier::Model;
+    : public na::ModelBase<SequenceClassifier<B, P>, ClassifierConfig,
+                           na::EncoderBody<B, P, na::BertInput<B>, na::BertNames>, ClassifierHead<B>, LabelledBatch> {
+  using Base = typename SequenceClassifier::ModelBase;
 
  public:
   using Base::Base;

@@ -1,9 +1,9 @@
 #include "common/cuda/any_model.hpp"
 
 template class neural_attention::Marian<examples::Gpu, examples::AnyProjections>;
-template class neural_attention::Model<examples::MarianOn<examples::Gpu>, neural_attention::MarianConfig,
-                                       examples::MarianOn<examples::Gpu>::Body, examples::MarianOn<examples::Gpu>::Head,
-                                       neural_attention::TranslationBatch>;
+template class neural_attention::ModelBase<examples::MarianOn<examples::Gpu>, neural_attention::MarianConfig,
+                                           examples::MarianOn<examples::Gpu>::Body,
+                                           examples::MarianOn<examples::Gpu>::Head, neural_attention::TranslationBatch>;
 template class neural_attention::GenerativeModel<
     examples::MarianOn<examples::Gpu>, neural_attention::MarianConfig, examples::MarianOn<examples::Gpu>::Body,
     examples::MarianOn<examples::Gpu>::Head, neural_attention::TranslationBatch>;
@@ -12,9 +12,9 @@ template neural_attention::io::LoadReport neural_attention::io::load_model(const
                                                                            examples::MarianOn<examples::Gpu>&,
                                                                            const LoadOptions&);
 template class neural_attention::Marian<examples::GpuBf16, examples::AnyProjections>;
-template class neural_attention::Model<examples::MarianOn<examples::GpuBf16>, neural_attention::MarianConfig,
-                                       examples::MarianOn<examples::GpuBf16>::Body,
-                                       examples::MarianOn<examples::GpuBf16>::Head, neural_attention::TranslationBatch>;
+template class neural_attention::ModelBase<
+    examples::MarianOn<examples::GpuBf16>, neural_attention::MarianConfig, examples::MarianOn<examples::GpuBf16>::Body,
+    examples::MarianOn<examples::GpuBf16>::Head, neural_attention::TranslationBatch>;
 template class neural_attention::GenerativeModel<
     examples::MarianOn<examples::GpuBf16>, neural_attention::MarianConfig, examples::MarianOn<examples::GpuBf16>::Body,
     examples::MarianOn<examples::GpuBf16>::Head, neural_attention::TranslationBatch>;

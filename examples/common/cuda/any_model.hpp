@@ -12,7 +12,7 @@ using GpuBf16 = na::Cuda<na::bfloat16>;
 }  // namespace examples
 
 extern template class neural_attention::Marian<examples::Gpu, examples::AnyProjections>;
-extern template class neural_attention::Model<
+extern template class neural_attention::ModelBase<
     examples::MarianOn<examples::Gpu>, neural_attention::MarianConfig, examples::MarianOn<examples::Gpu>::Body,
     examples::MarianOn<examples::Gpu>::Head, neural_attention::TranslationBatch>;
 extern template class neural_attention::GenerativeModel<
@@ -23,7 +23,7 @@ extern template neural_attention::io::LoadReport neural_attention::io::load_mode
                                                                                   examples::MarianOn<examples::Gpu>&,
                                                                                   const LoadOptions&);
 extern template class neural_attention::Marian<examples::GpuBf16, examples::AnyProjections>;
-extern template class neural_attention::Model<
+extern template class neural_attention::ModelBase<
     examples::MarianOn<examples::GpuBf16>, neural_attention::MarianConfig, examples::MarianOn<examples::GpuBf16>::Body,
     examples::MarianOn<examples::GpuBf16>::Head, neural_attention::TranslationBatch>;
 extern template class neural_attention::GenerativeModel<
@@ -33,16 +33,16 @@ extern template class neural_attention::Generator<examples::MarianOn<examples::G
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(
     const std::string&, examples::GpuBf16&, examples::MarianOn<examples::GpuBf16>&, const LoadOptions&);
 extern template class neural_attention::Roberta<examples::Gpu, examples::AnyProjections>;
-extern template class neural_attention::Model<examples::RobertaOn<examples::Gpu>, neural_attention::RobertaConfig,
-                                              examples::RobertaOn<examples::Gpu>::Body,
-                                              examples::RobertaOn<examples::Gpu>::Head, neural_attention::MaskedBatch>;
+extern template class neural_attention::ModelBase<
+    examples::RobertaOn<examples::Gpu>, neural_attention::RobertaConfig, examples::RobertaOn<examples::Gpu>::Body,
+    examples::RobertaOn<examples::Gpu>::Head, neural_attention::MaskedBatch>;
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Gpu&,
                                                                                   examples::RobertaOn<examples::Gpu>&,
                                                                                   const LoadOptions&);
 extern template class neural_attention::Roberta<examples::GpuBf16, examples::AnyProjections>;
-extern template class neural_attention::Model<examples::RobertaOn<examples::GpuBf16>, neural_attention::RobertaConfig,
-                                              examples::RobertaOn<examples::GpuBf16>::Body,
-                                              examples::RobertaOn<examples::GpuBf16>::Head,
-                                              neural_attention::MaskedBatch>;
+extern template class neural_attention::ModelBase<
+    examples::RobertaOn<examples::GpuBf16>, neural_attention::RobertaConfig,
+    examples::RobertaOn<examples::GpuBf16>::Body, examples::RobertaOn<examples::GpuBf16>::Head,
+    neural_attention::MaskedBatch>;
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(
     const std::string&, examples::GpuBf16&, examples::RobertaOn<examples::GpuBf16>&, const LoadOptions&);

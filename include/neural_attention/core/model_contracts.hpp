@@ -3,8 +3,8 @@
 //   Stored          load_model, save_model, AnyModel
 //   Decodable       Generator, Translator
 //   FillsMasks      MaskFiller
-// Each has a check that says in one sentence what a type lacks. Model and GenerativeModel (models/) fulfil them for any
-// body and head. The contract of a module stands in concepts.hpp.
+// Each has a check that says in one sentence what a type lacks. ModelBase and GenerativeModel (models/) fulfil them for
+// any body and head. The contract of a module stands in concepts.hpp.
 #pragma once
 
 #include <concepts>

@@ -1,4 +1,4 @@
-// GenerativeModel: a Model whose body decodes, so that a Generator can ask it. Its prompts are what it reads before it
+// GenerativeModel: a model whose body decodes, so that a Generator can ask it. Its prompts are what it reads before it
 // writes: sources for an encoder-decoder, the beginnings of texts for a decoder alone.
 #pragma once
 
@@ -14,8 +14,8 @@
 namespace neural_attention {
 
 template <class Derived, class ConfigType, class BodyType, class HeadType, class BatchType>
-class GenerativeModel : public Model<Derived, ConfigType, BodyType, HeadType, BatchType> {
-  using Base = Model<Derived, ConfigType, BodyType, HeadType, BatchType>;
+class GenerativeModel : public ModelBase<Derived, ConfigType, BodyType, HeadType, BatchType> {
+  using Base = ModelBase<Derived, ConfigType, BodyType, HeadType, BatchType>;
 
  public:
   using Base::Base, Base::body, Base::head;

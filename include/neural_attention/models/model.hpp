@@ -1,10 +1,11 @@
-// Model: a body, which makes hidden states of a batch, and a head, which makes a loss of these; with their config and
-// their parameters. A model class derives from it and says which parts it has and what they are called:
+// ModelBase: a body, which makes hidden states of a batch, and a head, which makes a loss of these; with their config
+// and their parameters. A model class derives from it and says which parts it has and what they are called:
 //
 //   template <class B, class P>
-//   class Tagger : public Model<Tagger<B, P>, TaggerConfig, EncoderBody<B, P, LearnedInput<B>>, TagHead<B>, TagBatch> {
+//   class Tagger
+//       : public ModelBase<Tagger<B, P>, TaggerConfig, EncoderBody<B, P, LearnedInput<B>>, TagHead<B>, TagBatch> {
 //    public:
-//     using Tagger::Model::Model;
+//     using Tagger::ModelBase::ModelBase;
 //     static auto parts(const TaggerConfig& config) { return typename Tagger::Parts{"encoder", …, "head", …}; }
 //   };
 //
@@ -27,7 +28,7 @@ namespace neural_attention {
 /// `BatchType` is what it is trained on: what the body reads, and the labels that the head wants. `Derived` has a
 /// static function parts(config), which makes a Parts without memory.
 template <class Derived, class ConfigType, class BodyType, class HeadType, class BatchType>
-class Model {
+class ModelBase {
  public:
   using Config = ConfigType;
   using Body = BodyType;
@@ -52,10 +53,11 @@ class Model {
 
   /// Initial weights follow from `seed`; without one (std::nullopt) they are zero, to be loaded. Throws ConfigError
   /// if the sizes make no sense.
-  Model(B& backend, const Config& config, std::optional<std::uint64_t> seed = 42, Purpose purpose = Purpose::Training);
+  ModelBase(B& backend, const Config& config, std::optional<std::uint64_t> seed = 42,
+            Purpose purpose = Purpose::Training);
 
   /// Without memory: all that it can do is to say its config and its parameters' names and shapes.
-  explicit Model(const Config& config);
+  explicit ModelBase(const Config& config);
 
   /// use(model) with a model of such sizes that has no memory: to look whether a file has its parameters, or whether
   /// they are too many, before anything is allocated. Throws ConfigError if the sizes make no sense.
@@ -105,32 +107,32 @@ class Model {
 };
 
 template <class Derived, class Config, class Body, class Head, class Batch>
-Model<Derived, Config, Body, Head, Batch>::Model(const Config& config)
+ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(const Config& config)
     : config_((config.validate(), with_type_names<B, Projections>(config))),
       parts_(Derived::parts(config)),
       parameters_(ParameterStore<B>::outline(*this)) {}
 
 template <class Derived, class Config, class Body, class Head, class Batch>
-Model<Derived, Config, Body, Head, Batch>::Model(B& backend, const Config& config, std::optional<std::uint64_t> seed,
-                                                 Purpose purpose)
-    : Model(config) {
+ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(B& backend, const Config& config,
+                                                         std::optional<std::uint64_t> seed, Purpose purpose)
+    : ModelBase(config) {
   parameters_.allocate(backend, *this, purpose == Purpose::Training);
   parts_.body.allocate(backend);
   if (seed) parameters_.initialise(*seed);
 }
 
 template <class Derived, class Config, class Body, class Head, class Batch>
-LossSum Model<Derived, Config, Body, Head, Batch>::loss(const Pass<B>& pass, const Batch& batch, double smoothing,
-                                                        Saved& saved) const {
+LossSum ModelBase<Derived, Config, Body, Head, Batch>::loss(const Pass<B>& pass, const Batch& batch, double smoothing,
+                                                            Saved& saved) const {
   check(batch);
   const auto hidden = body().forward(pass, batch, saved.body);
   return head().loss(pass.at(Body::place(batch)), body().words(), hidden, batch, smoothing, saved.head);
 }
 
 template <class Derived, class Config, class Body, class Head, class Batch>
-void Model<Derived, Config, Body, Head, Batch>::loss_and_gradient(const Pass<B>& pass, const Batch& batch,
-                                                                  double smoothing, double gradient_scale, Into into,
-                                                                  StepOutcome* outcome, Saved& saved) {
+void ModelBase<Derived, Config, Body, Head, Batch>::loss_and_gradient(const Pass<B>& pass, const Batch& batch,
+                                                                      double smoothing, double gradient_scale,
+                                                                      Into into, StepOutcome* outcome, Saved& saved) {
   parameters_.require_gradients();
   check(batch);
   const auto hidden = body().forward(pass, batch, saved.body);

@@ -17,12 +17,13 @@ using Roberta = neural_attention::Roberta<Cpu<float>, roberta>;
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 extern template class Marian<Cpu<float>, paper::marian>;
-extern template class Model<paper::Marian, MarianConfig, paper::Marian::Body, paper::Marian::Head, TranslationBatch>;
+extern template class ModelBase<paper::Marian, MarianConfig, paper::Marian::Body, paper::Marian::Head,
+                                TranslationBatch>;
 extern template class GenerativeModel<paper::Marian, MarianConfig, paper::Marian::Body, paper::Marian::Head,
                                       TranslationBatch>;
 
 extern template class Roberta<Cpu<float>, paper::roberta>;
-extern template class Model<paper::Roberta, RobertaConfig, paper::Roberta::Body, paper::Roberta::Head, MaskedBatch>;
+extern template class ModelBase<paper::Roberta, RobertaConfig, paper::Roberta::Body, paper::Roberta::Head, MaskedBatch>;
 #endif
 
 }  // namespace neural_attention

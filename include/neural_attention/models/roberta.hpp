@@ -15,9 +15,9 @@
 namespace neural_attention {
 
 template <class B, class P>
-class Roberta : public Model<Roberta<B, P>, RobertaConfig, EncoderBody<B, P, BertInput<B>, BertNames>, MaskedLmHead<B>,
-                             MaskedBatch> {
-  using Base = typename Roberta::Model;
+class Roberta : public ModelBase<Roberta<B, P>, RobertaConfig, EncoderBody<B, P, BertInput<B>, BertNames>,
+                                 MaskedLmHead<B>, MaskedBatch> {
+  using Base = typename Roberta::ModelBase;
 
  public:
   using typename Base::Parts, typename Base::Saved;
