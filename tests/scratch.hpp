@@ -21,9 +21,8 @@
 inline void put(const std::filesystem::path& path, std::string_view bytes) {
   std::filesystem::remove(path);  // some file systems flush a file that is truncated and rewritten: slow in a loop
   std::ofstream out(path, std::ios::binary);
-  if (!out.write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush()) {
+  if (!out.write(bytes.data(), static_cast<std::streamsize>(bytes.size())).flush())
     throw std::runtime_error("the test cannot write " + path.string());
-  }
 }
 
 inline std::string contents(const std::filesystem::path& path) {

@@ -135,7 +135,8 @@ inline NounPhrase pronoun_for(const NounPhrase& phrase) {
   return result;
 }
 
-enum class Tense { present, past, future, shall };  // future: German present with a future time; shall: werden
+/// future: German present with a future time; shall: werden.
+enum class Tense { present, past, future, shall };
 enum class Aspect { plain, progressive, already, not_yet };
 
 struct Clause {
@@ -223,9 +224,8 @@ inline EnglishVerb english_verb(const Clause& clause, bool needs_auxiliary) {
   const std::string base(clause.verb->english);
   if (clause.modal) {
     const Modal& modal = *clause.modal;
-    if (!modal.auxiliary.empty()) {
+    if (!modal.auxiliary.empty())
       return {std::string(past ? modal.auxiliary_past : modal.auxiliary), join({modal.main, base})};
-    }
     const std::string plain = join({modal.main, base});
     return with_do(plain, past ? join({modal.main_past, base}) : third ? third_person_s(plain) : plain);
   }

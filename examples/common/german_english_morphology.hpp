@@ -145,9 +145,8 @@ inline bool starts_with_vowel_sound(Text word) {
 }
 
 inline std::string with_s(Text word) {
-  if (word.size() > 1 && word.ends_with('y') && !is_vowel(word[word.size() - 2])) {
+  if (word.size() > 1 && word.ends_with('y') && !is_vowel(word[word.size() - 2]))
     return std::string(word.substr(0, word.size() - 1)) + "ies";
-  }
   const bool hisses = ends_with_any(word, {"s", "sh", "ch", "x", "z", "go", "do", "potato", "tomato"});
   return std::string(word) + (hisses ? "es" : "s");
 }

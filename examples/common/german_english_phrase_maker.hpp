@@ -41,9 +41,8 @@ class PhraseMaker {
     const auto fitting = std::count_if(std::begin(items), std::end(items), accept);
     if (fitting == 0) throw neural_attention::ConfigError("the lexicon has no word for a place in a sentence");
     auto chosen = std::find_if(std::begin(items), std::end(items), accept);
-    for (auto left = random_.below(static_cast<std::uint32_t>(fitting)); left > 0; --left) {
+    for (auto left = random_.below(static_cast<std::uint32_t>(fitting)); left > 0; --left)
       chosen = std::find_if(std::next(chosen), std::end(items), accept);
-    }
     return *chosen;
   }
 
@@ -76,9 +75,9 @@ class PhraseMaker {
 
   Determiner determiner(const Noun& noun, bool plural, const Wish& wish) {
     const Determiner chosen = any_determiner(noun, plural, wish);
-    if (chosen == Determiner::bare && (wish.subject || plural) && (noun.plural.empty() || noun.german == noun.plural)) {
-      return Determiner::definite;  // "Kuchen" alone could be one or many
-    }
+    // "Kuchen" alone could be one or many.
+    if (chosen == Determiner::bare && (wish.subject || plural) && (noun.plural.empty() || noun.german == noun.plural))
+      return Determiner::definite;
     const bool spouse = noun.english == "man" || noun.english == "woman";  // "meine Frau" would be "my wife"
     const bool possessed = chosen == Determiner::mine || chosen == Determiner::yours || chosen == Determiner::ours ||
                            chosen == Determiner::his;
@@ -97,9 +96,7 @@ class PhraseMaker {
     seen_.push_back({&noun, plural});
     const Determiner chosen = determiner(noun, plural, wish);
     const Adjective* adjective = nullptr;
-    if (chance(0.25)) {
-      adjective = &pick_if(adjectives, [&](const Adjective& a) { return suits(a, noun); });
-    }
+    if (chance(0.25)) adjective = &pick_if(adjectives, [&](const Adjective& a) { return suits(a, noun); });
     return noun_phrase(noun, chosen, plural, adjective, chosen == Determiner::count ? pick(numbers) : Phrase{});
   }
 

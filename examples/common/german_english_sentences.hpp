@@ -24,11 +24,10 @@ inline std::size_t count_words(Text sentence) {
 
 /// First letter to upper case (ASCII and ä, ö, ü), closing mark added.
 inline std::string as_sentence(std::string words, char mark) {
-  if (words.starts_with("\xC3") && words.size() > 1) {
+  if (words.starts_with("\xC3") && words.size() > 1)
     words[1] = static_cast<char>(words[1] - 0x20);
-  } else if (!words.empty() && words[0] >= 'a' && words[0] <= 'z') {
+  else if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
     words[0] = static_cast<char>(words[0] - 0x20);
-  }
   return words += mark;
 }
 
@@ -200,9 +199,7 @@ class Generator : private ClauseMaker {
     main.subject = a_subject(person, true);
     const bool whether = chance(0.25);
     main.verb = whether ? &asking : &pick(reporting);
-    if (!whether && main.verb->german == "wissen" && chance(0.4)) {
-      main.negated = true;
-    }
+    if (!whether && main.verb->german == "wissen" && chance(0.4)) main.negated = true;
     const bool open = whether || main.negated;
     const Clause second = second_clause(main.subject, a_tense());
     return {as_sentence(german(main, Order::statement) + ", " + german(second, Order::verb_last, open ? "ob" : "dass"),

@@ -99,11 +99,10 @@ class Progress {
   void message(std::string_view text) {
     clear();
     std::fprintf(out_, "%.*s\n", static_cast<int>(text.size()), text.data());
-    if (terminal_ && drawn_ && !finished_) {
+    if (terminal_ && drawn_ && !finished_)
       draw();
-    } else {
+    else
       std::fflush(out_);
-    }
   }
 
   /// Ends the bar; what remains is `text`, or the last state where it is empty. Later calls do nothing.

@@ -95,13 +95,12 @@ inline std::string clock_time(double seconds) {
   const int hour = static_cast<int>(total / 3600 % 24);
   const long long days = total / 86400;
   char buffer[64];
-  if (days > 0) {
+  if (days > 0)
     std::snprintf(buffer, sizeof buffer, "%lldd %02d:%02d:%02d", days, hour, minute, second);
-  } else if (hour > 0) {
+  else if (hour > 0)
     std::snprintf(buffer, sizeof buffer, "%d:%02d:%02d", hour, minute, second);
-  } else {
+  else
     std::snprintf(buffer, sizeof buffer, "%d:%02d", minute, second);
-  }
   return buffer;
 }
 

@@ -156,7 +156,7 @@ struct TranslateOptions : Flags {
   }
 };
 
-// The commands on backend B. Each returns the program's exit code and throws on errors.
+/// The commands on backend B. Each returns the program's exit code and throws on errors.
 template <class B>
 int train(const TrainOptions& options);
 template <class B>
@@ -164,7 +164,7 @@ int evaluate(const EvaluateOptions& options);
 template <class B>
 int translate(const TranslateOptions& options);
 
-// The commands on what --device and --dtype say.
+/// The commands on what --device and --dtype say.
 inline int train_on_device(const TrainOptions& options) {
   return on_device(options.training.compute, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }

@@ -48,7 +48,7 @@ struct dim3 {
 
 namespace emulation {
 
-// What threads and their scheduler share is atomic, or ThreadSanitizer would find those races and not a kernel's.
+/// What threads and their scheduler share is atomic, or ThreadSanitizer would find those races and not a kernel's.
 struct Coordinate {
   std::atomic<unsigned> value{0};
   operator unsigned() const { return value.load(std::memory_order_relaxed); }
@@ -64,7 +64,7 @@ struct Place {
 
 }  // namespace emulation
 
-// Set before a thread goes on.
+/// Set before a thread goes on.
 inline emulation::Place threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulation {

@@ -104,11 +104,10 @@ inline std::vector<std::vector<std::string>> commands_of(std::string_view text) 
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (quote != 0) {
-      if (c == quote) {
+      if (c == quote)
         quote = 0;
-      } else {
+      else
         word += c;
-      }
     } else if (c == '\'' || c == '"') {
       quote = c;
       any = true;

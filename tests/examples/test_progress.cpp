@@ -78,9 +78,8 @@ BOOST_AUTO_TEST_CASE(the_line_fits_every_width) {
     BOOST_TEST(wide.find("  500/1,000") != std::string::npos);
     BOOST_TEST(wide.find("━━━━━━━━━━━━━━━───────────────") != std::string::npos);  // half of thirty cells
     BOOST_TEST(wide.find("loss 2.31  lr 4.5e-04") != std::string::npos);
-    for (std::size_t width = 0; width < 120; ++width) {
+    for (std::size_t width = 0; width < 120; ++width)
       BOOST_TEST(display_width(progress.line(width, true, false)) <= width);
-    }
   });
   BOOST_TEST(!unused.empty());
 }

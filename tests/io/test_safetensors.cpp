@@ -126,9 +126,8 @@ BOOST_AUTO_TEST_CASE(writes_the_bytes_that_python_writes) {
   BOOST_TEST((contents(scratch / "ours.safetensors") == contents(golden)));
   BOOST_TEST(scratch.entries() == 1u);
   // For a comparison with a live Python: tests/reference/safetensors_golden.py --check FILE
-  if (const char* keep = std::getenv("NEURAL_ATTENTION_KEEP_SAFETENSORS")) {
+  if (const char* keep = std::getenv("NEURAL_ATTENTION_KEEP_SAFETENSORS"))
     write_safetensors(keep, list, {{"format", "pt"}});
-  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -55,11 +55,10 @@ std::string join(const Lines& parts, std::string_view separator) {
 Lines split(const std::string& line) {
   Lines result(1);
   for (const char c : line) {
-    if (c == ' ') {
+    if (c == ' ')
       result.emplace_back();
-    } else {
+    else
       result.back() += c;
-    }
   }
   return result;
 }

@@ -237,13 +237,12 @@ namespace {
 std::string escaped(const std::string& line) {
   std::string result;
   for (const char c : line) {
-    if (c == '&') {
+    if (c == '&')
       result += "&amp;";
-    } else if (c == '<') {
+    else if (c == '<')
       result += "&lt;";
-    } else {
+    else
       result += c;
-    }
   }
   return result;
 }

@@ -9,7 +9,7 @@
 
 namespace neural_attention {
 
-// Each requirement of a module has its own name, so that a compiler's message says what is missing.
+/// Each requirement of a module has its own name, so that a compiler's message says what is missing.
 template <class M>
 concept HasSaved = requires {
   typename M::Saved;

@@ -23,7 +23,7 @@
 
 namespace neural_attention::io {
 
-inline constexpr std::size_t largest_json_file = 100'000'000;  // bytes
+inline constexpr std::size_t largest_json_file = 100'000'000;  ///< bytes
 
 /// Reads a JSON file of at most `largest` bytes. Throws FileError.
 nlohmann::json read_json(const std::filesystem::path& path, std::size_t largest = largest_json_file);

@@ -12,7 +12,7 @@
 
 namespace neural_attention::io {
 
-inline constexpr std::size_t longest_json_line = std::size_t{1} << 20;  // bytes
+inline constexpr std::size_t longest_json_line = std::size_t{1} << 20;  ///< bytes
 
 /// How to treat a last line without a line end, which a killed writer leaves.
 enum class TornLine {

@@ -124,9 +124,8 @@ template <class Json = nlohmann::json>
 Json parse_json(std::string_view text, const std::filesystem::path& path) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) throw FileError(path.string(), "is empty, not JSON");
   // nlohmann takes a zero byte for the end of the text and would ignore what follows.
-  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos)
     detail::throw_json_fault(path, text, zero + 1, "a zero byte");
-  }
   detail::JsonBuilder<Json> builder(path, text);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();

@@ -58,7 +58,7 @@ std::vector<std::int64_t> shape_of(const Entry& entry) {
 
 namespace detail {
 
-inline constexpr int elements_at_once = 1 << 18;  // of one transfer between host and device
+inline constexpr int elements_at_once = 1 << 18;  ///< of one transfer between host and device
 
 /// Tensors to write and where their numbers are.
 template <class Real>

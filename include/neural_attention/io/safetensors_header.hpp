@@ -67,7 +67,7 @@ struct TensorInfo {
 namespace detail {
 
 inline constexpr std::string_view metadata_key = "__metadata__";
-inline constexpr std::size_t largest_safetensors_header = 100'000'000;  // bytes, as the reference reader has it
+inline constexpr std::size_t largest_safetensors_header = 100'000'000;  ///< bytes, as the reference reader has it
 inline constexpr std::size_t most_dimensions = 32;
 
 /// product(shape) * element size, or nothing if a dimension is negative or the product leaves 63 bits.

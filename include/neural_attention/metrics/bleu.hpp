@@ -110,9 +110,8 @@ BleuStatistics bleu_statistics(std::string_view hypothesis, std::span<const Text
   for (const auto& [ngram, count] : detail::count_ngrams(ids)) {
     const auto order = static_cast<std::size_t>(std::find(ngram.begin(), ngram.end(), -1) - ngram.begin()) - 1;
     result.totals[order] += count;
-    if (const auto found = reference_counts.find(ngram); found != reference_counts.end()) {
+    if (const auto found = reference_counts.find(ngram); found != reference_counts.end())
       result.counts[order] += std::min(count, found->second);
-    }
   }
   return result;
 }

@@ -56,9 +56,8 @@ PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<co
                      " and " + std::to_string(second.size()));
   }
   if (first.empty()) throw ConfigError("a paired test needs segments, got 0 from both systems");
-  if (first.size() > std::numeric_limits<std::uint32_t>::max()) {
+  if (first.size() > std::numeric_limits<std::uint32_t>::max())
     throw ConfigError("a paired test takes at most 4294967295 segments, got " + std::to_string(first.size()));
-  }
   if (samples < 1) throw ConfigError("a paired test needs at least 1 sample, got " + std::to_string(samples));
 
   Statistics whole_first{}, whole_second{};

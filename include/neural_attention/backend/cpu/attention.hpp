@@ -100,8 +100,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
   });
 }
 
-// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
-// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q.
+/// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
+/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q.
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   const auto dout = op.dout, q = op.q, k = op.k, v = op.v, out = op.out, log_sum_exp = op.log_sum_exp, dq = op.dq,

@@ -10,7 +10,7 @@
 namespace neural_attention {
 namespace cpu_dropout {
 
-inline constexpr int lanes = 32;  // g++ unrolls a loop of 16 before it can vectorise it
+inline constexpr int lanes = 32;  ///< g++ unrolls a loop of 16 before it can vectorise it
 
 /// words[4 i + j] = key.words(row, first_block + i)[j] for i < 32.
 inline void philox_lanes(const RandomKey& key, std::uint32_t row, std::uint32_t first_block, std::uint32_t* words) {

@@ -49,7 +49,8 @@ inline void transpose_lanes(__m256 r0, __m256 r1, __m256 r2, __m256 r3, auto* co
   columns[3] = _mm256_blend_ps(high23, high, 0x33);
 }
 #else
-struct LaneVector {};  // for other processors: never called, but compilers look up the names
+/// For other processors: never called, but compilers look up the names.
+struct LaneVector {};
 LaneVector load_lanes(const float* b, std::ptrdiff_t step);
 void transpose_lanes(LaneVector r0, LaneVector r1, LaneVector r2, LaneVector r3, auto* columns);
 #endif

@@ -29,7 +29,7 @@ double sum_of_squares(const T* x, std::ptrdiff_t n) {
 
 }  // namespace cpu_optimizer
 
-// Pieces are cut by shape; their sums lie in the caller's workspace and are added in order.
+/// Pieces are cut by shape; their sums lie in the caller's workspace and are added in order.
 template <class T>
 double compute(CpuEngine<T>& cpu, const ops::SquaredNormOf<T>& op) {
   const auto x = op.x;

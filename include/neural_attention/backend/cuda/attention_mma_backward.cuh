@@ -9,7 +9,7 @@
 
 namespace neural_attention::cuda_backend {
 
-inline constexpr int widest_mma_backward = 64;  // what the registers hold
+inline constexpr int widest_mma_backward = 64;  ///< what the registers hold
 
 /// log_sum_exp and dots are [rows, heads], contiguous.
 template <int Width>

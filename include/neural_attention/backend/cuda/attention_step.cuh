@@ -117,7 +117,7 @@ void attention_step(RowsOf<T> q, const CachedRows<T>* sequences, bool whole, con
   });
 }
 
-inline constexpr int probability_warps = 4;  // of a block
+inline constexpr int probability_warps = 4;  ///< of a block
 
 /// A warp takes a row of out: head · n + i.
 template <class T>

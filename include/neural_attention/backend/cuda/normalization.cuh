@@ -11,7 +11,7 @@
 
 namespace neural_attention::cuda_backend {
 
-inline constexpr int norm_warps = 4;  // of a block
+inline constexpr int norm_warps = 4;  ///< of a block
 
 /// Visits the groups of a row that belong to this lane: use(col, count).
 template <class Use>

@@ -24,7 +24,7 @@ inline void add_rows(const float* partial, int rows, int cols, std::ptrdiff_t st
          stream, partial, rows, cols, stride, total);
 }
 
-inline constexpr int column_warps = 8;  // of a block
+inline constexpr int column_warps = 8;  ///< of a block
 
 /// partial [chunks, cols] = column sums over each `rows_of_chunk` rows of x. A warp takes 32 groups of columns and
 /// every eighth row; its block adds up the sums of its warps.

@@ -21,9 +21,8 @@ NEURAL_ATTENTION_INLINE void throw_json_fault(const std::filesystem::path& path,
   if (complaint.starts_with("parse error")) {
     if (const auto end = complaint.find(": "); end != std::string_view::npos) complaint.remove_prefix(end + 2);
   }
-  if (const auto end = complaint.find("; last read: "); end != std::string_view::npos) {
+  if (const auto end = complaint.find("; last read: "); end != std::string_view::npos)
     complaint = complaint.substr(0, end);  // what was read may be megabytes, and need not be UTF-8
-  }
   std::string reason(complaint.substr(0, 200));
   if (position == 0) throw FileError(path.string(), "is not valid JSON: " + reason);
   const auto before = text.substr(0, std::min(position - 1, text.size()));

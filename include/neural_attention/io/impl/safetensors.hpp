@@ -26,9 +26,8 @@ namespace neural_attention::io {
 NEURAL_ATTENTION_INLINE SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const auto bytes = file_.bytes();
   constexpr std::size_t prefix = sizeof(std::uint64_t);
-  if (bytes.size() < prefix) {
+  if (bytes.size() < prefix)
     throw FileError(path.string(), "is not a safetensors file: it has only " + std::to_string(bytes.size()) + " bytes");
-  }
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), prefix);
   if (length > detail::largest_safetensors_header) {
@@ -55,9 +54,8 @@ NEURAL_ATTENTION_INLINE const SafetensorsFile::Tensor* SafetensorsFile::find(std
 
 NEURAL_ATTENTION_INLINE std::span<const std::byte> SafetensorsFile::data(const Tensor& tensor) const {
   const auto all = file_.bytes().subspan(data_begin_);
-  if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset) {
+  if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset)
     throw FileError(path().string(), "tensor " + detail::in_quotes(tensor.name) + " is not of this file");
-  }
   return all.subspan(tensor.offset, tensor.bytes);
 }
 
@@ -70,9 +68,8 @@ NEURAL_ATTENTION_INLINE void check_writable(std::span<const TensorToWrite> tenso
     if (tensor.name == metadata_key) throw ConfigError(name + " has the name that safetensors files keep for metadata");
     if (!names.insert(tensor.name).second) throw ConfigError(name + " is given twice for one safetensors file");
     const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
-    if (!bytes || tensor.shape.size() > most_dimensions) {
+    if (!bytes || tensor.shape.size() > most_dimensions)
       throw ShapeError(name + " has the impossible shape " + format_shape(tensor.shape));
-    }
   }
 }
 

@@ -93,14 +93,11 @@ class SafetensorsHeaderParser {
 
   bool key(std::string& key) {
     if (place_ == Place::root) {
-      if (!names_.insert(key).second) {
-        throw FileError(path_.string(), "holds the tensor " + in_quotes(key) + " twice");
-      }
+      if (!names_.insert(key).second) throw FileError(path_.string(), "holds the tensor " + in_quotes(key) + " twice");
       name_ = std::move(key);
     } else {
-      if (place_ == Place::tensor && key != "dtype" && key != "shape" && key != "data_offsets") {
+      if (place_ == Place::tensor && key != "dtype" && key != "shape" && key != "data_offsets")
         fault("has the unknown field " + in_quotes(key));
-      }
       if (!seen_.insert(key).second) fault("has the field " + in_quotes(key) + " twice");
       field_ = std::move(key);
     }
@@ -169,9 +166,8 @@ class SafetensorsHeaderParser {
     const auto bytes = tensor_bytes(tensor_.dtype, tensor_.shape);
     const auto what = std::string(dtype_name(tensor_.dtype)) + format_shape(tensor_.shape);
     if (!bytes) fault("has the impossible size " + what);
-    if (!std::cmp_equal(*bytes, offsets_[1] - offsets_[0])) {
+    if (!std::cmp_equal(*bytes, offsets_[1] - offsets_[0]))
       fault("of type " + what + " needs " + std::to_string(*bytes) + " bytes, but has those from " + range);
-    }
     tensor_.name = name_;
     tensor_.offset = static_cast<std::size_t>(offsets_[0]);
     tensor_.bytes = *bytes;
@@ -220,9 +216,8 @@ NEURAL_ATTENTION_INLINE SafetensorsHeader parse_safetensors_header(std::string_v
   if (!text.starts_with('{'))
     throw FileError(path.string(), "is not a safetensors file: its header is not a JSON object");
   // nlohmann takes a zero byte for the end of the text and would ignore what follows.
-  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+  if (const auto zero = text.find('\0'); zero != std::string_view::npos)
     throw_json_fault(path, text, zero + 1, "a zero byte");
-  }
   SafetensorsHeaderParser parser(path, text);
   nlohmann::json::sax_parse(text.begin(), text.end(), &parser);
   auto header = parser.take();

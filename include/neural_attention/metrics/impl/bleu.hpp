@@ -39,9 +39,8 @@ namespace detail {
 
 NEURAL_ATTENTION_INLINE std::vector<int> number_words(std::string_view segment, BleuTokenizer tokenizer, Words& words) {
   std::vector<int> ids;
-  for (auto& token : tokenize(segment, tokenizer)) {
+  for (auto& token : tokenize(segment, tokenizer))
     ids.push_back(words.try_emplace(std::move(token), static_cast<int>(words.size())).first->second);
-  }
   return ids;
 }
 

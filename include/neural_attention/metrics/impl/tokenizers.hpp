@@ -121,11 +121,10 @@ std::vector<std::string> split_tokens(std::string_view text, bool padded, const 
       i = end;
     } else {
       const auto bytes = text.substr(i, character.bytes);
-      if (character.kind == TokenKind::Symbol || (character.kind == TokenKind::Dash && after_digit)) {
+      if (character.kind == TokenKind::Symbol || (character.kind == TokenKind::Dash && after_digit))
         alone(bytes);
-      } else {
+      else
         word += bytes;
-      }
       i += character.bytes;
     }
     after_digit = character.kind == TokenKind::Digit;

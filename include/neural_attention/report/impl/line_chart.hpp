@@ -65,12 +65,10 @@ inline std::string band_of(const ChartOptions& options, const Frame& frame, cons
   const auto close = [&] {
     if (run.size() > 1) {
       std::string shape;
-      for (const std::size_t i : run) {
+      for (const std::size_t i : run)
         shape += (shape.empty() ? "M" : "L") + pixels(frame.x(line.points[i].x)) + " " + pixels(frame.y(line.high[i]));
-      }
-      for (auto i = run.rbegin(); i != run.rend(); ++i) {
+      for (auto i = run.rbegin(); i != run.rend(); ++i)
         shape += "L" + pixels(frame.x(line.points[*i].x)) + " " + pixels(frame.y(line.low[*i]));
-      }
       path += shape + "Z";
     }
     run.clear();
@@ -216,9 +214,8 @@ NEURAL_ATTENTION_INLINE std::string line_chart(const ChartOptions& options, std:
     spread(ends, 15, frame.top, frame.bottom);
     for (const EndLabel& label : ends) {
       const bool moved = std::abs(label.at - label.y) > 4 || frame.right - label.x > 8;
-      if (moved && std::abs(label.at - label.y) < 60 && frame.right - label.x <= 8) {
+      if (moved && std::abs(label.at - label.y) < 60 && frame.right - label.x <= 8)
         svg += straight(label.x + 5, label.y, frame.right + 11, label.at, "lead " + colour_class('c', label.series));
-      }
       svg += text_at(frame.right + 13, label.at + 4, names[label.series], "end " + colour_class('f', label.series));
     }
   }

@@ -55,9 +55,8 @@ NEURAL_ATTENTION_INLINE void check_size(const ChartOptions& options) {
                       " pixels was asked for, but it needs 200 x 150 to 10000 x 10000");
   }
   for (const auto& limit : {options.y_min, options.y_max}) {
-    if (limit && (!std::isfinite(*limit) || (options.log_y && *limit <= 0))) {
+    if (limit && (!std::isfinite(*limit) || (options.log_y && *limit <= 0)))
       throw ConfigError("a chart's limit of y must be finite, and positive on a logarithmic axis");
-    }
   }
 }
 
@@ -134,9 +133,8 @@ NEURAL_ATTENTION_INLINE std::string y_axis(const ChartOptions& options, const Fr
     svg += element("text", "transform=\"translate(24 " + middle + ") rotate(-90)\" text-anchor=\"middle\"",
                    escaped(options.y_label));
   }
-  if (!options.x_label.empty()) {
+  if (!options.x_label.empty())
     svg += text_at((frame.left + frame.right) / 2, frame.bottom + 42, options.x_label, "", "middle");
-  }
   return svg;
 }
 

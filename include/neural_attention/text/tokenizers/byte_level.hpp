@@ -19,7 +19,7 @@ constexpr bool stands_for_itself(int byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
-inline constexpr int spelling_characters = 256 + 68;  // the characters in use lie below this code point
+inline constexpr int spelling_characters = 256 + 68;  ///< the characters in use lie below this code point
 
 /// The code point of each byte's character.
 constexpr std::array<int, 256> byte_characters() {

@@ -19,7 +19,7 @@ struct Symbol {
   int combining;
 };
 
-// Hangul's syllables are computed: a leading consonant, a vowel, and a trailing consonant or none.
+/// Hangul's syllables are computed: a leading consonant, a vowel, and a trailing consonant or none.
 inline constexpr char32_t syllables = 0xAC00, leading = 0x1100, vowels = 0x1161, trailing = 0x11A7;
 inline constexpr char32_t leading_count = 19, vowel_count = 21, trailing_count = 28;
 

@@ -29,7 +29,7 @@ struct SentencePieceOptions {
 
 /// The library's default: it would silently skip longer lines. With a larger limit, it ends the process if a word is a
 /// million characters long.
-inline constexpr std::size_t longest_training_line = 4192;  // bytes
+inline constexpr std::size_t longest_training_line = 4192;  ///< bytes
 
 /// Calls use(stretch) for stretches of `text` of at most `longest` bytes, which end at a space if there is one,
 /// otherwise between UTF-8 characters. The space is left out.

@@ -13,8 +13,9 @@
 
 namespace neural_attention::text {
 
-inline constexpr std::size_t largest_sentencepiece_model = std::size_t{1} << 25;  // bytes; real ones have a few million
-inline constexpr std::size_t longest_sentencepiece = 4096;                        // bytes of a piece
+/// In bytes. Real models have a few million.
+inline constexpr std::size_t largest_sentencepiece_model = std::size_t{1} << 25;
+inline constexpr std::size_t longest_sentencepiece = 4096;  ///< bytes of a piece
 
 /// Throws FileError, which names `path`, if `model` is not a SentencePiece model that the library can read safely.
 void check_sentencepiece_model(std::string_view model, const std::string& path);

@@ -12,7 +12,8 @@
 
 #include "neural_attention/core/errors.hpp"
 
-struct pcre2_real_code_8;  // PCRE2's pcre2_code
+/// PCRE2's pcre2_code.
+struct pcre2_real_code_8;
 
 namespace neural_attention::text {
 
