@@ -1,5 +1,5 @@
-// Projectors of your own: one made of the library's parts in one line, one written freely. Both prove their gradients
-// numerically, then learn to sort digits beside stock linear attention.
+// Projectors of your own: one made of the library's parts in one line, one written freely. The program checks their
+// gradients numerically, then trains them to sort digits next to stock linear attention.
 #include <algorithm>
 #include <string>
 
@@ -19,14 +19,14 @@ template <class B>
 using Normed = na::Stack<B, na::Linear, na::RmsNorm, na::Mish, na::Linear>;
 
 // Free-form: y = W₃ (silu(W₁ x) · W₂ x), a gated network (Shazeer 2020, "GLU Variants Improve Transformer"). It owns
-// nothing but its members; what the forward pass keeps for the backward pass stands in Saved.
+// only its members; Saved holds the values that forward keeps for backward.
 template <class B>
 class Gated {
  public:
   struct Saved {
     typename na::Linear<B>::Saved gate, value, output;
     typename na::Silu<B>::Saved silu;
-    na::Rows<B> opened, values;  // what is multiplied
+    na::Rows<B> opened, values;  // the factors
   };
 
   explicit Gated(const na::ProjectorConfig& config)
@@ -34,7 +34,7 @@ class Gated {
         value_(config.d_in, config.hidden_columns(), config.initial),
         output_(config.hidden_columns(), config.d_out, config.initial) {}
 
-  // Names the members; parameters are then found, initialised, saved and trained without further code.
+  // Names the members, so that the library finds, initialises, saves and trains their parameters.
   static void visit(auto& self, auto&& visitor) {
     visitor("gate", self.gate_);
     visitor("value", self.value_);
@@ -49,7 +49,7 @@ class Gated {
     return output_.forward(pass, product, saved.output);
   }
 
-  // Given a dx the members add to it; the first one makes it where there is none. `settle` drops what lies between.
+  // Members add to a given dx; otherwise the first one makes it. `settle` drops the rows in between.
   na::Rows<B> backward(const na::Pass<B>& pass, na::Rows<B> dy, const Saved& saved, na::Rows<B> dx = {}) {
     const auto mark = pass.scratch.mark();
     const auto dproduct = output_.backward(pass, dy, saved.output);
@@ -80,7 +80,7 @@ void add_example(na::TranslationBatch& batch, na::RandomStream& random) {
   batch.push(digits, sorted);
 }
 
-/// Trains one model whose query, key and output projections are `P`, and adds its row to the table.
+/// Trains one model with `P` as query, key and output projections, and adds its row to the table.
 template <template <class> class P, class B>
 void compare(const std::string& name, B& backend, examples::Table& table) {
   using Model = na::Marian<B, na::Projections<P, P, na::Linear, P>>;

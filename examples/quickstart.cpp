@@ -1,4 +1,4 @@
-// NeuralAttention on one page: a small encoder-decoder learns to sort digits. Needs no file and no data.
+// NeuralAttention on one page: a small encoder-decoder learns to sort digits. It needs no files.
 #include <algorithm>
 #include <cstdio>
 
@@ -7,7 +7,7 @@
 namespace na = neural_attention;
 
 // The paper's attention: query, key and output projections are small networks, the value projection stays linear. Any
-// other choice is one line too: using Projectors = na::Projections<na::Linear, na::Neural, na::Linear, na::Linear>;
+// other choice also takes one line: using Projectors = na::Projections<na::Linear, na::Neural, na::Linear, na::Linear>;
 using Projectors = na::paper::marian;
 // On a GPU: na::Cuda<na::bf16>, of "neural_attention/cuda.hpp" and neural_attention::cuda. Nothing else changes.
 using Backend = na::Cpu<float>;

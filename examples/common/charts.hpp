@@ -1,4 +1,4 @@
-// Curves of a run as SVG. They are decoration: a run never ends for them.
+// Curves of a run as SVG. They are optional: no fault of a curve ends a run.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// Draws the series that have a finite point; where none has, nothing. Returns what went wrong in a sentence, or "".
+/// Draws the series that have a finite point, if any. Returns a sentence about what went wrong, or "".
 inline std::string draw_chart(const std::filesystem::path& path, const na::report::ChartOptions& options,
                               std::vector<na::report::Series> series) {
   try {

@@ -1,6 +1,6 @@
-// What all programs' command lines share: - and _ are alike in flag names, of a flag that is given twice the last one
-// counts, an empty value is not the same as no flag, an unknown flag is answered with the nearest known one, usage
-// errors end with code 2 and other errors with code 1.
+// The rules of all command lines: - and _ are interchangeable in flag names; if a flag is given twice, the last one
+// counts; an empty value is an error; an error for an unknown flag names the nearest known one; usage errors end with
+// code 2 and other errors with code 1.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -17,7 +17,7 @@
 
 namespace examples {
 
-/// The arguments with every - inside a long flag's name made _; values stay as they are, also the empty one of --flag=.
+/// The arguments with _ for every - inside a long flag's name. Values do not change, nor does the empty one of --flag=.
 inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) {
@@ -34,8 +34,8 @@ inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
   return arguments;
 }
 
-/// As Python's argparse: of a flag that is given more than once the last one counts, unless it collects a list. An
-/// empty value, as of a variable that a script forgot to set, is refused.
+/// As in Python's argparse, the last of several equal flags counts, unless the flag collects a list. Refuses empty
+/// values, such as a variable that a script forgot to set.
 inline void set_common_rules(CLI::App& app) {
   const CLI::Validator not_empty([](std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
                                  "");
@@ -47,7 +47,7 @@ inline void set_common_rules(CLI::App& app) {
   for (auto* command : app.get_subcommands([](CLI::App*) { return true; })) set_common_rules(*command);
 }
 
-/// What is wrong with the command line, in a sentence.
+/// A sentence about what is wrong with the command line.
 inline std::string usage_fault(const CLI::App& app, const CLI::ParseError& error) {
   for (const auto& extra : app.remaining(true))
     if (extra.starts_with("-")) {
@@ -58,7 +58,7 @@ inline std::string usage_fault(const CLI::App& app, const CLI::ParseError& error
   return error.what();
 }
 
-/// Parses and runs. `run` is called when the command line is sound; results must go through print().
+/// Parses the command line and, if it is valid, calls `run`. Results must go through print().
 template <class Run>
 int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
   prepare_standard_streams();
@@ -87,7 +87,7 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
     return fails(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return fails("there is not enough memory", 1);
-  } catch (const std::length_error&) {  // of a container: more than there can be memory
+  } catch (const std::length_error&) {  // of a container that is larger than any memory
     return fails("a size is too large: no machine has so much memory", 1);
   } catch (const std::exception& error) {
     return fails(error.what(), 1);

@@ -1,4 +1,4 @@
-// A program with commands, such as `translation train`: each has options, the flags that set them, and what it does.
+// A program with commands, such as `translation train`. Each has options, the flags that set them, and a function.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,6 @@
-// --device, --dtype, --threads and --profile: on what a command computes, in which numbers, and what it costs. Each
-// command is a template of the backend; programs that are built with CUDA have it for both, and the others say how to
-// build them.
+// --device, --dtype, --threads and --profile: the device, number type, threads and profile of a command. Each command
+// is a template of the backend. Programs built with CUDA have both instances; the others tell the user how to build
+// them.
 #pragma once
 
 #include <string>
@@ -41,14 +41,14 @@ struct Compute : Flags {
   na::Precision precision() const { return bfloat16() ? na::Precision::BFloat16 : na::Precision::Float32; }
 };
 
-/// B as --threads and --dtype say. On the GPU --dtype is part of the type; see on_device.
+/// A backend with the values of --threads and --dtype. On the GPU, --dtype is part of the type; see on_device.
 template <class B>
 B make_backend(const Compute& compute) {
   return na::worker_backend<B>(compute.threads, compute.precision());
 }
 
-/// run.operator()<B>() with the backend B that --device and --dtype name. `less_memory` says which flags help where
-/// there is too little. Throws ConfigError where this program was built without CUDA.
+/// Calls run.operator()<B>() with the backend B of --device and --dtype. `less_memory` names the flags that help if
+/// memory runs out. Throws ConfigError for a GPU if this program was built without CUDA.
 template <class Run>
 int on_device(const Compute& compute, const std::string& less_memory, Run&& run) {
   const auto run_on = [&]<class B>() {

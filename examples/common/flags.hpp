@@ -2,8 +2,8 @@
 //   struct TrainOptions : Flags {
 //     const double& dropout = flag("dropout", 0.1, "Rate of dropout", {.range = na::from_below(0, 1)});
 //   };
-// From the line follow the check, --help, the reference page docs/flags.md and, with `kept`, that a run is resumed with
-// the same value. Settings of the library's configs are flags by what the library says of them (core/knob.hpp).
+// The check, --help, the reference page docs/flags.md and, with `kept`, the check that a run resumes with the same
+// value follow from the line. Knobs of the library's configs become flags without another declaration (core/knob.hpp).
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -30,22 +30,22 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// What else there is to say of a flag.
+/// Further properties of a flag.
 struct FlagRules {
   na::Interval range = {};                 ///< of numbers; integers end at int's largest
-  std::vector<std::string> among = {};     ///< all there is, of words
-  const char* group = nullptr;             ///< in --help; null: that of the other flags
+  std::vector<std::string> among = {};     ///< all permitted words
+  const char* group = nullptr;             ///< in --help; null: the group of the struct
   std::vector<const char*> needs = {};     ///< flags
   std::vector<const char*> excludes = {};  ///< flags
-  const char* environment = nullptr;       ///< the variable that counts without the flag
+  const char* environment = nullptr;       ///< the variable with the value if the flag is missing
   bool required = false;
-  bool kept = false;            ///< a run is resumed with the same value
-  bool one_at_a_time = false;   ///< of a list: --flag A --flag B, never --flag A B
-  const char* shown = nullptr;  ///< the default in --help, where the value does not say it
-  const char* type = nullptr;   ///< in --help, in place of TEXT and the like
+  bool kept = false;            ///< a run must resume with the same value
+  bool one_at_a_time = false;   ///< for lists: --flag A --flag B, never --flag A B
+  const char* shown = nullptr;  ///< the default in --help, if it differs from the value
+  const char* type = nullptr;   ///< in --help, instead of TEXT and so on
 };
 
-/// Where the flags of a config of the library differ from what it says.
+/// Differences between the flags of a config and its knobs.
 struct KnobChanges {
   std::vector<std::string> except = {};                             ///< no flags
   std::vector<std::pair<std::string, na::Interval>> narrower = {};  ///< ranges
@@ -61,13 +61,13 @@ struct KnobChanges {
   }
 };
 
-/// What the command line says of a config of the library, and nothing else.
+/// The values of a config that the command line gives, and no others.
 template <class Config>
 class Given {
  public:
   bool has(std::string_view name) const { return std::find(names_.begin(), names_.end(), name) != names_.end(); }
 
-  /// Writes what was given into `config`.
+  /// Writes the given values into `config`.
   void apply(Config& config) const {
     Config::knobs(
         [&](const na::Knob& knob, const auto& given, auto& value) {
@@ -115,7 +115,7 @@ CLI::Validator range_of(std::type_identity<T>, const na::Interval& range) {
                  static_cast<std::int64_t>(std::min(range.most, largest)));
 }
 
-/// Words or numbers with spaces in between.
+/// Words or numbers, separated by spaces.
 std::string joined(const auto& list) {
   std::string text;
   for (const auto& item : list) {
@@ -137,13 +137,13 @@ class Flags {
   Flags(const Flags&) = delete;
   Flags& operator=(const Flags&) = delete;
 
-  /// In the order in which they were declared.
+  /// Adds the flags in the order of their declarations.
   void add_to(CLI::App& app) const {
     for (const auto& add : adders_) add(app);
     for (const auto& relate : relations_) relate(app);
   }
 
-  /// The names and values that a run is resumed with.
+  /// The names and values with which a run must resume.
   na::RunIdentity identity() const {
     na::RunIdentity run;
     for (const auto& keep : kept_) keep(run);
@@ -151,7 +151,7 @@ class Flags {
   }
 
  protected:
-  /// Declares the flag --`name` and gives back its value, which parsing sets.
+  /// Declares the flag --`name` and returns its value, which parsing sets.
   template <class T>
   const T& flag(const char* name, T usual, const std::string& help, const FlagRules& rules = {}) {
     auto& value = store(std::move(usual));
@@ -162,7 +162,7 @@ class Flags {
     return flag(name, std::string(usual), help, rules);
   }
 
-  /// Declares the flags of a config of the library, whose defaults are those of `usual`.
+  /// Declares the flags of a config of the library, with the defaults of `usual`.
   template <class Config>
   const Config& knobs(Config usual, const KnobChanges& changes = {}) {
     auto& config = store(std::move(usual));
@@ -175,7 +175,7 @@ class Flags {
     return config;
   }
 
-  /// The same of a config whose values come from elsewhere where they are not given.
+  /// The same for a config whose other values come from elsewhere.
   template <class Config>
   const Given<Config>& overrides(const KnobChanges& changes = {}) {
     auto& given = store(Given<Config>());
@@ -203,7 +203,7 @@ class Flags {
     return reference;
   }
 
-  /// The flag that sets `value`, which is stored here.
+  /// Declares a flag that sets `value`, which this object stores.
   template <class T>
   void declare(const char* name, T& value, const std::string& help, const FlagRules& rules) {
     adders_.push_back([group = rules.group ? rules.group : group_, name, &value, help, rules](CLI::App& app) {

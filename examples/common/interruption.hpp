@@ -1,5 +1,5 @@
-// Being asked to stop: by Ctrl-C, by kill, by a terminal that goes away (SIGHUP), or by a batch system that warns
-// before the time is over (SIGUSR1, as Slurm sends it).
+// Requests to stop: Ctrl-C, kill, a terminal that goes away (SIGHUP), or a batch system that warns before the time is
+// over (SIGUSR1, as from Slurm).
 #pragma once
 
 #include <signal.h>
@@ -9,9 +9,9 @@
 
 namespace examples {
 
-/// While it lives, the first such signal asks for an orderly stop; the second ends the program at once. One at a time.
-/// A signal that the program was started to ignore, as nohup does, stays ignored. A reader of the program's messages
-/// who has gone does not end the work.
+/// During its lifetime, the first such signal requests an orderly stop, and the second ends the program at once. Make
+/// only one at a time. Signals that the program ignored at its start, as under nohup, stay ignored. The work goes on if
+/// the reader of the program's messages is gone.
 class Interruption {
  public:
   Interruption() {
@@ -21,7 +21,7 @@ class Interruption {
       if (before_[i].sa_handler == SIG_IGN) continue;
       struct sigaction action {};
       action.sa_handler = on_signal;
-      action.sa_flags = SA_RESTART;  // what is being written is written to its end
+      action.sa_flags = SA_RESTART;  // so that writes complete
       sigemptyset(&action.sa_mask);
       sigaction(signals[i], &action, nullptr);
     }
@@ -35,7 +35,7 @@ class Interruption {
   Interruption& operator=(const Interruption&) = delete;
 
   bool requested() const { return received_ != 0; }
-  /// What a program ends with that was stopped by a signal, as shells have it.
+  /// The exit code after a signal, by the convention of shells.
   int exit_code() const { return 128 + received_; }
 
  private:

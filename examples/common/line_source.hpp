@@ -1,5 +1,5 @@
-// Lines of text as they come: from a file that is read at once (plain or gzip), or from standard input, where `ready`
-// says whether there is more to take without waiting. A line that is no text says so and does not end the reading.
+// Lines of text as they arrive: from a file, read at once (plain or gzip), or from standard input, for which `ready`
+// says whether more is available without waiting. A line that is not text reports its problem; reading continues.
 #pragma once
 
 #include <poll.h>
@@ -19,15 +19,15 @@ namespace na = neural_attention;
 
 class LineSource {
  public:
-  /// Bytes of a line beyond which it is taken for something else than text.
+  /// The most bytes of a line of text.
   static constexpr std::size_t longest = na::text::longest_line;
 
-  /// Without its line end. Where `problem` is not empty, `text` is, and the line cannot be used.
+  /// Without its line end. If there is a `problem`, `text` is empty and the line cannot be used.
   struct Line {
     std::string text, problem;
   };
 
-  /// A whole file. Throws what read_text_bytes throws.
+  /// Reads a whole file. Throws as read_text_bytes does.
   static LineSource file(const std::string& path) {
     LineSource source(path, -1);
     source.buffer_ = na::text::read_text_bytes(path);
@@ -37,7 +37,7 @@ class LineSource {
   static LineSource standard_input() { return LineSource("standard input", 0); }
 
   const std::string& name() const { return name_; }
-  /// Number of the line that was taken last, from 1.
+  /// The number of the last line taken, from 1.
   long number() const { return number_; }
   /// Of a file.
   std::size_t total() const {
@@ -45,7 +45,7 @@ class LineSource {
     return ends + (!buffer_.empty() && buffer_.back() != '\n' ? 1 : 0);
   }
 
-  /// Takes the next line, waiting for it. False at the end. Throws FileError where reading fails.
+  /// Waits for the next line and takes it. False at the end. Throws FileError if reading fails.
   bool next(Line& line) {
     line = {};
     bool too_long = false;
@@ -93,7 +93,7 @@ class LineSource {
     return poll(&wait, 1, 0) > 0;
   }
 
-  /// Drops what was taken and appends a block; returns where it begins.
+  /// Drops the lines taken and appends a block; returns the offset of the block.
   std::size_t read_more() {
     buffer_.erase(0, next_);
     next_ = 0;
@@ -109,7 +109,7 @@ class LineSource {
   std::string name_;
   int descriptor_;
   std::string buffer_;
-  std::size_t next_ = 0;  // of the buffer, what was not taken yet
+  std::size_t next_ = 0;  // of the first byte not yet taken
   bool ended_ = false;
   long number_ = 0;
 };

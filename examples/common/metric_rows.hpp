@@ -1,4 +1,4 @@
-// The rows of a metrics.jsonl that a resumed run goes on with.
+// The rows of a metrics.jsonl that a resumed run continues.
 #pragma once
 
 #include <filesystem>
@@ -17,13 +17,13 @@ namespace na = neural_attention;
 
 using MetricRow = nlohmann::ordered_json;
 
-/// A row's number; NaN where it has none, or null, as rows of old have for a number that is not finite.
+/// A row's number; NaN if it has none or null, which older rows have for a number that is not finite.
 inline double number_of(const MetricRow& row, const std::string& column, const std::string& path) {
   return na::io::get_or<double>(row, column, std::numeric_limits<double>::quiet_NaN(), path);
 }
 
-/// The rows of steps up to `last_step`, whose `columns` are numbers; none where there is no file. A last line that a
-/// killed run left unfinished is left out. Throws LineError for every other line that is no such row.
+/// The rows of steps up to `last_step`, whose `columns` are numbers; none if there is no file. Leaves out a last line
+/// that a killed run did not finish. Throws LineError for every other line that is no such row.
 inline std::vector<MetricRow> read_metric_rows(const std::string& path, const std::vector<std::string>& columns,
                                                long last_step) {
   std::vector<MetricRow> rows;

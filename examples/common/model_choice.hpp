@@ -1,6 +1,6 @@
-// From the flags to a model's config and first weights. A Family says how one kind of model is configured:
+// From the flags to a model's config and first weights. A Family describes one kind of model:
 //   Config, Model; small(vocabulary), base(vocabulary); set_vocabulary(config, size), set_dropout(config, rate);
-//   arrangement(projector), what --projector means for each role.
+//   arrangement(projector), the meaning of --projector for each role.
 #pragma once
 
 #include <charconv>
@@ -39,8 +39,8 @@ inline std::string width_value(const na::HiddenWidth& width) {
   return width.kind() == na::HiddenWidth::Kind::Matched ? "match" : na::number_text(width.number());
 }
 
-/// Sets what the flags say of projectors; roles that they leave open stay as they are. `arrangement` is what
-/// --projector means for query, key, value and output.
+/// Sets the projectors of the flags; roles without a flag do not change. `arrangement` is the meaning of --projector
+/// for query, key, value and output.
 template <class Config>
 void choose_projectors(const ModelOptions& options, const na::Roles<std::string>& arrangement, Config& config) {
   na::for_each_role(
@@ -50,8 +50,7 @@ void choose_projectors(const ModelOptions& options, const na::Roles<std::string>
           projector.type = alone;
         else if (!options.projector.empty())
           projector.type = arranged;
-        const auto usual =
-            na::usual_width<AnyProjector<Backend>>(projector.type);  // throws where there is no such type
+        const auto usual = na::usual_width<AnyProjector<Backend>>(projector.type);  // throws if there is no such type
         if (const auto given = given_width(options))
           projector.hidden = *given;
         else if (projector.type != before || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
@@ -65,7 +64,7 @@ inline bool has_config_file(const ModelOptions& options) {
   return !options.config.empty() && options.config != "small" && options.config != "base";
 }
 
-/// The pieces that the vocabulary of a new model shall have.
+/// The number of pieces in the vocabulary of a new model.
 inline int wanted_vocabulary(const ModelOptions& options) {
   if (options.vocab_size) return *options.vocab_size;
   if (!has_config_file(options)) return options.texts.usual_vocab_size;
@@ -84,7 +83,7 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
   auto config = small ? Family::small(vocabulary) : Family::base(vocabulary);
   if (has_config_file(options)) {
     auto json = na::io::read_json(options.config);
-    // The tokens of a vocabulary that is still to be learned are not those of the file.
+    // The special tokens of the file do not apply to a vocabulary that this run learns.
     const auto ignore = [&](const std::string& key) {
       if (json.is_object()) json.erase(key);
     };
@@ -99,7 +98,7 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
   return config;
 }
 
-/// The config of a run: of --model or a new one, with what the flags change.
+/// The config of a run: that of --model or a new one, changed by the flags.
 template <class Family>
 typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
   auto config = options.model.empty() ? new_config<Family>(options, vocabulary)
@@ -109,7 +108,7 @@ typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>
   if (options.dropout) Family::set_dropout(config, *options.dropout);
   options.given.apply(config);
   try {
-    Family::Model::inspect(config, [](const auto&) {});  // throws where the sizes make no sense or are too large
+    Family::Model::inspect(config, [](const auto&) {});  // throws if the sizes make no sense or are too large
   } catch (const na::ConfigError& error) {
     const bool named = options.config == "small" || options.config == "base";
     const auto file = !options.model.empty() ? options.model + "/config.json" : named ? std::string() : options.config;
@@ -119,15 +118,15 @@ typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>
   return config;
 }
 
-/// Prints the config of a run with the vocabulary that the flags ask for. Returns the exit code.
+/// Prints the config of a run with the vocabulary size of the flags. Returns the exit code.
 template <class Family>
 int dump_config(const ModelOptionsOf<typename Family::Config>& options) {
   print(na::io::to_json(run_config<Family>(options, wanted_vocabulary(options))).dump(2) + "\n");
   return 0;
 }
 
-/// What a run is called: by the projectors that its model has. One name where they are what it means for this kind of
-/// model, else those of query, key, value and output.
+/// The label of a run: the projectors of its model. One name if the four roles match its arrangement for this kind of
+/// model, otherwise the names of query, key, value and output.
 template <class Family>
 std::string label_of(const typename Family::Config& config) {
   const na::Roles<std::string> types{config.query.type, config.key.type, config.value.type, config.output.type};
@@ -141,7 +140,7 @@ std::string label_of(const typename Family::Config& config) {
   return arrangement.empty() ? all : arrangement;
 }
 
-/// The config that the flags describe for the run that `stored` is of: what they leave open is as it was.
+/// The config that the flags describe for the run of `stored`; values without a flag stay the same.
 template <class Family>
 typename Family::Config described_config(const ModelOptionsOf<typename Family::Config>& options,
                                          const typename Family::Config& stored) {
@@ -153,8 +152,8 @@ typename Family::Config described_config(const ModelOptionsOf<typename Family::C
   return config;
 }
 
-/// Throws ConfigError where the flags describe another model than the one whose config is `stored`, that of
-/// `checkpoint`. Recomputing activations changes no number, and may.
+/// Throws ConfigError if the flags describe another model than the config `stored` of `checkpoint`. Recomputing
+/// activations may differ, because it changes no number.
 template <class Family>
 void require_same_model(const ModelOptionsOf<typename Family::Config>& options, const typename Family::Config& stored,
                         const std::string& checkpoint) {
@@ -190,7 +189,7 @@ void require_same_model(const ModelOptionsOf<typename Family::Config>& options, 
   }
 }
 
-/// Other projectors than those of --model have no weights in its file: the user must say how they begin.
+/// Projectors that replace those of --model have no weights in its file: the user must say how they start.
 template <class Config>
 void require_init_projections(const ModelOptions& options, const Config& of_file, const Config& config) {
   if (!options.init_projections.empty()) return;
@@ -204,7 +203,7 @@ void require_init_projections(const ModelOptions& options, const Config& of_file
   na::for_each_role(check, of_file, config);
 }
 
-/// How the flags say that --model is loaded.
+/// The options for loading --model.
 inline na::io::LoadOptions load_options(const ModelOptions& options, std::uint64_t seed) {
   using Projections = na::io::LoadOptions::Projections;
   na::io::LoadOptions how;
@@ -216,7 +215,7 @@ inline na::io::LoadOptions load_options(const ModelOptions& options, std::uint64
   return how;
 }
 
-/// The weights of --model, and a line that says what became of them.
+/// Loads the weights of --model and prints a line about them.
 template <class Model>
 void load_weights(const ModelOptions& options, std::uint64_t seed, typename Model::Backend& backend, Model& model) {
   const auto report = na::io::load_model(options.model, backend, model, load_options(options, seed));

@@ -1,4 +1,4 @@
-// The flags that say which model is trained. Names are Hugging Face's where it has one.
+// The flags that describe the model to train, with Hugging Face's names if it has them.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace examples {
 
-/// The model of a command that trains nothing. `kind` is one of Hugging Face's models.
+/// The model of a command that does not train. `kind` is one of Hugging Face's models.
 struct ModelDirectory : Flags {
   explicit ModelDirectory(const std::string& kind)
       : path(flag("model", "",
@@ -23,7 +23,7 @@ struct ModelDirectory : Flags {
   const std::string& path;
 };
 
-/// Of a vocabulary that is learned: ten times what any published one has.
+/// Limit of a learned vocabulary: ten times the size of any published one.
 inline constexpr int most_pieces = 10'000'000;
 
 /// "linear: W x + b; neural: …"
@@ -36,9 +36,9 @@ inline std::string projectors_in_words() {
   return text;
 }
 
-/// What differs between the programs.
+/// Texts and values that differ between the programs.
 struct ModelFlagTexts {
-  int usual_vocab_size;  ///< where neither --vocab_size nor the file of --config says one
+  int usual_vocab_size;  ///< without --vocab_size and without one in the file of --config
   std::string vocab_size, projected, not_projected, width;
 };
 
@@ -49,7 +49,7 @@ struct ModelOptions : Flags {
   /// Empty: a new model.
   const std::string& model =
       flag("model", "", "Start from this model directory in Hugging Face's layout: its sizes, vocabulary and weights");
-  /// Empty: as the file has them.
+  /// Empty: as in the file.
   const std::string& init_projections =
       flag("init_projections", "",
            "With --model and projectors other than its own: fresh starts them at random, as in the paper; warm starts "
@@ -59,7 +59,7 @@ struct ModelOptions : Flags {
       flag("reinitialise", std::vector<std::string>(),
            "With --model: parameters that start at random values, as a pattern with * and ?; may be repeated",
            {.needs = {"model"}, .one_at_a_time = true});
-  /// Empty: not given, which is small.
+  /// Empty: not given, the same as small.
   const std::string& config = flag("config", "", "Sizes: small, base, or a JSON file with Hugging Face's keys",
                                    {.excludes = {"model"}, .shown = "small"});
   const bool& dump_config = flag("dump_config", false, "Print the config as JSON and stop");
@@ -67,21 +67,21 @@ struct ModelOptions : Flags {
       flag("vocab_size", std::optional<int>(),
            texts.vocab_size + " [" + std::to_string(texts.usual_vocab_size) + ", or as the file of --config says]",
            {.range = from_to(1, most_pieces), .excludes = {"model"}});
-  /// Empty: as the model or the config says.
+  /// Empty: as in the model or the config.
   const std::string& projector = flag("projector", "",
                                       texts.projected + " projections: " + projectors_in_words() + ". " +
                                           texts.not_projected + " [linear, or as --model or --config says]");
-  const na::Roles<std::string>& roles = role_flags();  ///< empty: as `projector` says
-  /// 0: as the model or the config says, or the projector's usual one.
+  const na::Roles<std::string>& roles = role_flags();  ///< empty: the value of `projector`
+  /// 0: as in the model or the config, or the usual width of the projector.
   const double& expansion = flag("projector_expansion", 0.0,
                                  "Hidden width of a projector in units of " + texts.width +
                                      ", also below 1 [as --model or --config says, or what is usual for the projector]",
                                  {.range = above(0), .excludes = {"projector_width"}, .shown = ""});
-  /// Empty: as `expansion` says.
+  /// Empty: the value of `expansion`.
   const std::string& width =
       flag("projector_width", "",
            "Hidden width of a projector in columns, or match: so that its matrices are as large as a linear map's");
-  /// None: as the config says.
+  /// None: as in the config.
   const std::optional<double>& dropout =
       flag("dropout", std::optional<double>(), "Dropout rate [as the config says]", {.range = from_below(0, 1)});
 
@@ -97,12 +97,12 @@ struct ModelOptions : Flags {
   }
 };
 
-/// The same, and the flags of the knobs of `Config`, a model's config.
+/// Adds the flags of the knobs of `Config`, a model's config.
 template <class Config>
 struct ModelOptionsOf : ModelOptions {
   using ModelOptions::ModelOptions;
 
-  /// What is not given is as the model or the config says.
+  /// Values that are not given come from the model or the config.
   const Given<Config>& given = overrides<Config>({.excludes = {{"normalize_before", "model"}}});
 };
 

@@ -1,6 +1,6 @@
-// Which flag somebody may have meant who typed one that does not exist: a slip of the keys, a beginning, or a name of
-// other programs that shares its words, such as --train_batch_size for --per_device_train_batch_size or --lr for
-// --learning_rate. Where nothing is near, nothing is said.
+// The flag that a user may have meant instead of an unknown one: a typing error, a prefix, or a name from other
+// programs that shares its words, such as --train_batch_size for --per_device_train_batch_size or --lr for
+// --learning_rate. There may be none.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,7 +14,7 @@ namespace examples {
 
 namespace nearest_flag_detail {
 
-/// Number of slips from a to b: a character more, less or another, or two that changed places (optimal string
+/// Number of typing errors from a to b: an inserted, deleted or replaced character, or two swapped ones (optimal string
 /// alignment).
 inline std::size_t slips(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -41,7 +41,7 @@ inline std::vector<std::string_view> words(std::string_view name) {
   return words;
 }
 
-/// Whether two words are the same but for a plural, or one is short for the other, as eval for evaluation.
+/// Whether two words only differ by a plural s, or one is short for the other, such as eval for evaluation.
 inline bool same_word(std::string_view a, std::string_view b) {
   if (a.size() > b.size()) std::swap(a, b);
   constexpr std::size_t least = 4;
@@ -55,7 +55,7 @@ inline bool within(const std::vector<std::string_view>& some, const std::vector<
   });
 }
 
-/// How far `name` is from the unknown `typed`, both without their dashes; 1 and more: too far to be meant.
+/// The distance of `name` from the unknown `typed`, both without dashes; 1 and more: too far.
 inline double distance(const std::string& typed, const std::string& name) {
   constexpr double too_far = 1.0;
   if (typed.size() < 2) return too_far;

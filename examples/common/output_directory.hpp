@@ -1,5 +1,5 @@
-// The output directory of a run: who may write to it, what a run may begin with or go on from there, and what of an
-// earlier one goes. Nothing is removed before all that may fail has succeeded.
+// The output directory of a run: locking, the checkpoint to start or resume from, and removal of an earlier run's
+// files. Nothing is removed before everything that may fail has succeeded.
 #pragma once
 
 #include <algorithm>
@@ -19,17 +19,17 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// A directory that this process alone writes to while this lives. Throws FileError.
+/// A directory that only this process writes to during the lifetime of this object. Throws FileError.
 class OutputDirectory {
  public:
-  /// Takes the directory where it exists, and tidies what a killed run left there.
+  /// Locks the directory if it exists, and removes temporary files of a killed run.
   explicit OutputDirectory(std::filesystem::path path) : path_(std::move(path)) {
     std::error_code ignored;
     if (std::filesystem::is_directory(path_, ignored)) take();
   }
 
-  /// Makes it where it does not exist yet. Throws FileError where another run has made it in the meantime and left
-  /// something.
+  /// Creates the directory if it does not exist yet. Throws FileError if another run has created it in the meantime and
+  /// left files.
   void create() {
     if (lock_.is_open()) return;
     std::error_code error;
@@ -42,15 +42,15 @@ class OutputDirectory {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Any checkpoint, whole or not, or set aside.
+  /// Whether there is any checkpoint: complete, incomplete or abandoned.
   bool holds_checkpoints() const {
     return std::ranges::any_of(na::checkpoint_detail::folders(path_), [](const auto& folder) {
       return folder.second.rest.empty() || folder.second.rest.starts_with(na::checkpoint_detail::abandoned);
     });
   }
 
-  /// The newest of the whole checkpoints; "" where there is none at all. Throws FileError where there are some, and
-  /// none can be resumed.
+  /// The newest complete checkpoint; "" if there is no checkpoint. Throws FileError if there are some, but none that
+  /// can be resumed.
   std::string last_checkpoint() const {
     const auto whole = na::list_checkpoints(path_.string());
     if (!whole.empty()) return (path_ / na::checkpoint_name(whole.back())).string();
@@ -103,7 +103,7 @@ class OutputDirectory {
     for (const auto& path : left) std::filesystem::remove_all(path, error);
   }
 
-  /// Whether AtomicFile of a run makes such a name: NAME.tmp.PID or NAME.tmp.PID.N.
+  /// Whether AtomicFile makes such a name: NAME.tmp.PID or NAME.tmp.PID.N.
   static bool is_temporary(std::string_view name) {
     const auto at = name.rfind(".tmp.");
     if (at == std::string_view::npos) return false;
@@ -118,11 +118,11 @@ class OutputDirectory {
   na::io::platform::FileHandle lock_;
 };
 
-/// Where a run begins, as flags say.
+/// The start of a run according to the flags.
 struct Beginning {
   std::string resume_from_checkpoint;  ///< "", last, auto or a checkpoint
   bool overwrite = false;
-  std::string model;  ///< the directory to begin with, or ""
+  std::string model;  ///< the directory to start from, or ""
 };
 
 /// The checkpoint to continue from, or "" for a new run. Refuses to overwrite an earlier run unasked, and to read from

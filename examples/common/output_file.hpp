@@ -1,5 +1,5 @@
-// Files that a flag names for results. A link is followed to what it names; a file that is there already is replaced as
-// a whole, and what is no regular file (a device, a pipe, /dev/stdout) is written to.
+// Files that a flag names for results. Links are followed; an existing regular file is replaced as a whole; other files
+// (a device, a pipe, /dev/stdout) are written to.
 #pragma once
 
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// Where writing to `path` leads: behind its links, the last of which may name what does not exist yet.
+/// The target of `path` behind its links, which may not exist yet.
 inline std::filesystem::path written_path(const std::string& path) {
   namespace fs = std::filesystem;
   fs::path target = path;
@@ -36,8 +36,7 @@ inline std::filesystem::path written_path(const std::string& path) {
   return target;
 }
 
-/// Throws FileError where it is plain already that results could not be written to `path`: for the time before work
-/// begins. Empty: not asked for.
+/// Call it before work begins. Throws FileError if results cannot be written to `path`. An empty path is not checked.
 inline void require_output(const std::string& path) {
   namespace fs = std::filesystem;
   if (path.empty()) return;
@@ -66,7 +65,7 @@ inline void add_files_of(const char* flag, const std::string& folder, std::vecto
     files.push_back({flag, item->path().string()});
 }
 
-/// Throws ConfigError where `output` is one of `others`, whose content would be lost.
+/// Throws ConfigError if `output` is one of `others`, whose content would be lost.
 inline void require_another_file(const NamedFile& output, const std::vector<NamedFile>& others) {
   namespace fs = std::filesystem;
   std::error_code ignored;
@@ -80,9 +79,9 @@ inline void require_another_file(const NamedFile& output, const std::vector<Name
                             ", which would be overwritten");
 }
 
-/// Writes `text`: the old file is replaced only when all of the new one is on the device. Throws FileError.
+/// Writes `text`. Replaces an old file only when all of the new one is on the device. Throws FileError.
 inline void write_output(const std::string& path, std::string_view text) {
-  if (na::io::platform::is_open_at(path, STDOUT_FILENO)) return print(text);  // behind what is there already
+  if (na::io::platform::is_open_at(path, STDOUT_FILENO)) return print(text);  // after its present content
   const auto target = written_path(path);
   std::error_code ignored;
   if (!std::filesystem::exists(target, ignored) || std::filesystem::is_regular_file(target, ignored))
@@ -95,20 +94,20 @@ inline void write_output(const std::string& path, std::string_view text) {
 /// Standard output, or a file that grows line by line.
 class LineSink {
  public:
-  /// Throws FileError. The file is emptied.
+  /// Empties the file. Throws FileError.
   explicit LineSink(const std::string& path) : name_(path.empty() ? standard_output : path) {
     if (!path.empty() && !na::io::platform::is_open_at(path, STDOUT_FILENO))
       file_ = na::io::platform::open_to_write(path, path);
   }
 
   void write(std::string_view text) { waiting_ += text; }
-  /// Throws FileError where what was written so far cannot be.
+  /// Throws FileError if the text so far cannot be written.
   void flush() {
     const auto text = std::exchange(waiting_, {});
     const int descriptor = file_.is_open() ? file_.descriptor() : STDOUT_FILENO;
     na::io::platform::write_all(descriptor, text.data(), text.size(), name_);
   }
-  /// Throws FileError where the system says only now that something could not be written.
+  /// Throws FileError if the system reports a failed write only now.
   void close() {
     flush();
     if (file_.is_open()) file_.close(name_);

@@ -1,4 +1,4 @@
-// --profile: a command whose operations are measured, a table of the most expensive ones, and the file of all.
+// --profile: measures the operations of a command, prints a table of the most expensive ones, and writes a file of all.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,8 @@
 
 namespace examples {
 
-/// What B reaches at most, in 10⁹ floating point operations a second, measured now: the multiply-adds of the CPU's
-/// threads, or a large product of matrices on a GPU.
+/// Measures the peak of B in 10⁹ floating point operations per second: the multiply-adds of the CPU's threads, or a
+/// large product of matrices on a GPU.
 template <class B>
 double peak_gflops(B& backend) {
   if constexpr (requires { backend.peak_gflops(); })
@@ -65,8 +65,8 @@ inline std::string profile_table(const na::report::Profile& profile, double peak
   return text;
 }
 
-/// Throws FileError where results cannot be written to `path`, or a file is there that is no profile: it may be one
-/// that the command reads, or has written.
+/// Throws FileError if results cannot be written to `path`, or if it is a file other than a profile, which the command
+/// may read or have written.
 inline void require_profile_output(const std::string& path) {
   require_output(path);
   const auto target = written_path(path);
@@ -78,9 +78,9 @@ inline void require_profile_output(const std::string& path) {
     throw na::FileError(path, "is there already and is no profile, so --profile does not overwrite it");
 }
 
-/// run(), measured where `path` is not empty: then the table goes to standard error, and the file to `path`. Throws
-/// FileError: before anything runs where it is plain by then that the file could not be written. make_backend() makes
-/// one like those of the command.
+/// Calls run() and, if `path` is not empty, measures it, prints the table to standard error and writes the file to
+/// `path`. Throws FileError if it cannot write the file, before run() if possible. make_backend() makes a backend like
+/// those of the command.
 template <class Run, class MakeBackend>
 int profiled(const std::string& path, Run&& run, MakeBackend&& make_backend) {
   if (path.empty()) return run();

@@ -1,6 +1,6 @@
-// A progress line for long work. On a terminal one line is redrawn in place, at most ten times a second:
+// A progress line for long work. On a terminal, it redraws one line in place, at most ten times a second:
 //   linear  ━━━━━━━━━━────────── 512/1000  loss 2.31  lr 4.5e-04  tok/s 12.3 k  0:31 < 0:29
-// Elsewhere (a file, a pipe) a plain line is written now and then. Not for use from several threads at once.
+// Elsewhere (a file, a pipe), it writes a plain line now and then. Use it from one thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,7 @@ inline bool is_terminal(std::FILE* file) {
 #endif
 }
 
-/// Columns of the terminal behind `file`; 80 where unknown.
+/// Columns of the terminal of `file`; 80 if unknown.
 inline std::size_t terminal_width(std::FILE* file) {
 #if !defined(_WIN32)
   winsize size{};
@@ -54,7 +54,7 @@ class Progress {
     std::string value;
   };
 
-  /// `total` steps (0: unknown). On something else than a terminal a line is written every `plain_seconds`.
+  /// `total` steps (0: unknown). Without a terminal, it writes a line every `plain_seconds`.
   Progress(std::int64_t total, std::string label, std::FILE* out = stderr, double plain_seconds = 10.0)
       : total_(total), label_(std::move(label)), out_(out), plain_seconds_(plain_seconds), terminal_(is_terminal(out)) {
     const char* no_color = std::getenv("NO_COLOR");
@@ -66,7 +66,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Also on the way of an exception: the last state stays visible, the cursor is free.
+  /// Leaves the last state visible and moves the cursor to a new line, also after an exception.
   ~Progress() {
     if (finished_ || !drawn_) return;
     draw();
@@ -74,7 +74,7 @@ class Progress {
     std::fflush(out_);
   }
 
-  /// Work that an earlier run has done: it counts in the bar, not in the estimate of the time left.
+  /// Work of an earlier run: it counts in the bar, but not in the estimate of the time left.
   void start_at(std::int64_t step) { first_ = step_ = step; }
 
   /// Step `step` (of the total) is done. Draws if the last drawing is old enough.
@@ -95,7 +95,7 @@ class Progress {
     update(step, std::span<const Field>(fields.begin(), fields.size()));
   }
 
-  /// A line of its own, above the bar. `text` without a newline.
+  /// Prints `text`, without a newline, as a line above the bar.
   void message(std::string_view text) {
     clear();
     std::fprintf(out_, "%.*s\n", static_cast<int>(text.size()), text.data());
@@ -105,7 +105,7 @@ class Progress {
       std::fflush(out_);
   }
 
-  /// Ends the bar; what remains is `text`, or the last state where it is empty. Later calls do nothing.
+  /// Ends the bar and leaves `text` or, if it is empty, the last state. Later calls do nothing.
   void finish(std::string_view text = {}) {
     if (finished_) return;
     if (text.empty()) {
@@ -121,7 +121,7 @@ class Progress {
 
   double elapsed_seconds() const { return seconds_since(start_); }
 
-  /// Seconds to the end at the mean pace so far; not finite where unknown.
+  /// Seconds to the end at the mean pace so far; not finite if unknown.
   double remaining_seconds() const {
     const auto done = step_ - first_;
     if (total_ <= 0 || done <= 0) return std::numeric_limits<double>::infinity();
@@ -129,7 +129,7 @@ class Progress {
            static_cast<double>(std::max<std::int64_t>(total_ - step_, 0));
   }
 
-  /// The line as drawn at `width` columns: first the bar gives way, then the end of the line.
+  /// The line for `width` columns: shortens first the bar, then the end of the line.
   std::string line(std::size_t width, bool bar, bool color) const {
     std::string counts = with_commas(step_);
     if (total_ > 0) counts = padded(counts, with_commas(total_).size(), Align::right) + "/" + with_commas(total_);
@@ -167,7 +167,7 @@ class Progress {
 
   void draw() {
     if (terminal_) {
-      // One column stays free: some terminals wrap when the last one is written.
+      // One column stays free, because some terminals wrap after the last column.
       const std::string text = line(terminal_width(out_) - 1, true, color_);
       std::fprintf(out_, "\r\x1b[2K%s", text.c_str());
     } else {

@@ -1,6 +1,6 @@
-// Which numbers a flag takes. Every flag that holds a number is declared with a range: any other value, nan and inf
-// among them, is refused by the flag's name and its range before the program does anything. Numbers are decimal,
-// whatever the locale.
+// The ranges of flags. Every flag with a number declares a range. For any other value, including nan and inf, the
+// program ends with an error that names the flag and its range before it does anything else. Numbers are decimal in
+// every locale.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,7 +18,7 @@
 
 namespace examples {
 
-/// The number that the whole of `text` is, or none.
+/// The number in `text`, if the whole text is a number.
 template <class T>
 std::optional<T> number_in(std::string_view text) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
@@ -41,8 +41,8 @@ using neural_attention::Interval;
 
 namespace ranges_detail {
 
-/// Lets numbers pass that `contains` takes, written anew, so that what reads them next has no choice. `kind` says in a
-/// message what is expected, `range` the same in --help.
+/// Accepts numbers for which `contains` is true, and writes them in a canonical form for the next reader. `kind` is the
+/// expected value in messages, `range` the same in --help.
 template <class T, class Contains>
 CLI::Validator validator(const std::string& kind, const std::string& range, Contains contains) {
   return {[=](std::string& text) {
@@ -75,14 +75,14 @@ inline CLI::Validator number(const Interval& interval) {
                                           [interval](double value) { return interval.contains(value); });
 }
 
-/// What random numbers begin with, for ->transform().
+/// A seed of random numbers, for ->transform().
 inline CLI::Validator seed_number() {
   return ranges_detail::validator<std::uint64_t>(
       "an integer from 0 to " + std::to_string(std::numeric_limits<std::uint64_t>::max()), "at least 0",
       [](std::uint64_t) { return true; });
 }
 
-/// More than any machine has; a thread costs memory before it does anything.
+/// More threads than any machine has. Each thread takes memory before it does anything.
 inline constexpr int most_threads = 1024;
 
 }  // namespace examples

@@ -1,5 +1,5 @@
-// Standard input, output and error as the programs use them: what cannot be written is an error and never lost, a
-// descriptor that does not wait is waited for, and one that is missing does not become somebody's file.
+// Standard input, output and error of the programs: a failed write is an error, non-blocking descriptors are waited
+// for, and no file takes the place of a missing descriptor.
 #pragma once
 
 #include <fcntl.h>
@@ -23,10 +23,10 @@ namespace na = neural_attention;
 
 inline constexpr const char* standard_output = "standard output";
 
-/// Before a program opens anything. Where it was started without one of the three descriptors, the next file that it
-/// opens would take the place and, for example, receive its messages: here something takes it that refuses reading or
-/// writing, as a missing descriptor does. A file that would grow beyond the limit of the process is an error like a
-/// full disk, not the end by a signal.
+/// Call it before the program opens anything. If one of the three descriptors is missing, the next file that the
+/// program opens would take its place and, for example, receive messages. So this opens a descriptor in its place that
+/// refuses reading or writing, as a missing descriptor does. It also makes a file that exceeds the limit of the process
+/// an error, like a full disk, instead of a signal.
 inline void prepare_standard_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF)
@@ -34,7 +34,7 @@ inline void prepare_standard_streams() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-/// Results. Throws FileError where they cannot be written.
+/// Writes results. Throws FileError if it cannot.
 inline void print(std::string_view text) {
   na::io::platform::write_all(STDOUT_FILENO, text.data(), text.size(), standard_output);
 }
@@ -51,7 +51,7 @@ inline void print(std::string_view text) {
   print({text.data(), text.size() - 1});
 }
 
-/// A message, whether or not there is somebody to read it.
+/// Writes a message, whether or not anybody reads it.
 inline void tell(const std::string& line) noexcept {
   try {
     const auto text = line + "\n";
@@ -60,8 +60,8 @@ inline void tell(const std::string& line) noexcept {
   }
 }
 
-/// At the end of a program. Throws FileError where the system says only now that results could not be written, as
-/// network file systems do.
+/// Call it at the end of a program. Throws FileError if the system reports a failed write only now, as network file
+/// systems do.
 inline void finish_standard_output() {
   na::io::platform::FileHandle copy(::dup(STDOUT_FILENO));
   if (copy.is_open()) copy.close(standard_output);

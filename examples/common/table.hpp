@@ -59,7 +59,7 @@ inline std::string with_commas(std::int64_t number) {
   return number < 0 ? "-" + digits : digits;
 }
 
-/// 3.14159 with 2 places -> "3.14"; "nan", "inf", "-inf" where it is not finite.
+/// 3.14159 with 2 places -> "3.14"; "nan", "inf", "-inf" if it is not finite.
 inline std::string fixed(double number, int places = 2) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
@@ -87,7 +87,7 @@ inline std::string scientific(double number) {
   return buffer;
 }
 
-/// Seconds -> "0:07", "2:05", "1:23:45", "2d 03:04:05"; "-:--" where unknown.
+/// Seconds -> "0:07", "2:05", "1:23:45", "2d 03:04:05"; "-:--" if unknown.
 inline std::string clock_time(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e12) return "-:--";
   const auto total = static_cast<long long>(std::llround(seconds));

@@ -1,5 +1,5 @@
-// The files that make a folder a tokenizer, held in memory from the beginning of a run to its end: they go into each
-// checkpoint, and into the output directory together with the weights that belong to them.
+// The files of a tokenizer, in memory for a whole run: the run writes them into each checkpoint, and into the output
+// directory together with their weights.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@ namespace na = neural_attention;
 
 using TokenizerFiles = std::vector<na::io::NamedFile>;
 
-/// Those of `optional` may be missing. Throws FileError.
+/// Files in `optional` may be missing. Throws FileError.
 inline TokenizerFiles read_files(const std::string& folder, std::initializer_list<const char*> required,
                                  std::initializer_list<const char*> optional) {
   TokenizerFiles files;
@@ -47,15 +47,15 @@ inline void write_files(const std::string& folder, const TokenizerFiles& files) 
   for (const auto& file : files) na::io::write_file_atomically(std::filesystem::path(folder) / file.name, file.bytes);
 }
 
-/// A tokenizer and the files that it was read from.
+/// A tokenizer and its files.
 template <class Tokenizer>
 struct TokenizerWithFiles {
   Tokenizer tokenizer;
   TokenizerFiles files;
 };
 
-/// A folder for work inside a run's output directory; it goes when this does, and what a kill left of one with the
-/// first of the next run. Throws FileError.
+/// A temporary folder inside a run's output directory. The destructor removes it, and the next run removes the folder
+/// of a killed run. Throws FileError.
 class WorkFolder {
  public:
   explicit WorkFolder(const std::filesystem::path& output_dir) : path_(output_dir / "tokenizer.incomplete") {

@@ -1,4 +1,4 @@
-// The backend of a training run, as programs print it first: with the rate that its products reach.
+// The backend of a training run, which programs print first with the rate of its products.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ inline constexpr bool has_threads = requires(const B& backend) {
   backend.threads();
 };
 
-/// 10⁹ operations a second in a product of square matrices: the median of five, after one that warms up.
+/// 10⁹ operations per second in a product of square matrices: the median of five runs after a warm-up.
 template <class B>
 double product_gflops(B& backend) {
   constexpr int n = has_threads<B> ? 512 : 4096, runs = 5;

@@ -1,4 +1,4 @@
-// From the flags of a training run to the library's options, every value checked.
+// From the flags of a training run to the library's options, with checks of every value.
 #pragma once
 
 #include <optional>
@@ -30,14 +30,14 @@ inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
   return rules;
 }
 
-/// What --optim and its flags say, for any backend.
+/// The options of --optim and its flags, for any backend.
 inline na::AnyOptimizerOptions optimizer_options(const TrainingOptions& flags) {
   auto options = flags.optimizers.of(flags.optim);
   std::visit([&](auto& chosen) { chosen.rates = rate_rules(flags); }, options);
   return options;
 }
 
-/// Whether a run evaluates, and so needs validation text. Throws ConfigError where flags contradict each other.
+/// Whether a run evaluates, and so needs validation text. Throws ConfigError if flags contradict each other.
 inline bool evaluates(const TrainingOptions& flags) {
   const auto fault = [&](const std::string& flag) {
     throw na::ConfigError("--eval_strategy " + flags.eval_strategy + " and " + flag + " contradict each other");
@@ -66,7 +66,7 @@ inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
   return options;
 }
 
-/// `usual_words` where the flags leave the size open.
+/// `usual_words` if the flags do not set the size.
 inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, int usual_words, std::uint64_t seed) {
   if (flags.per_device_train_batch_size > 0 && flags.mini_batch_words > 0)
     throw na::ConfigError("give --per_device_train_batch_size or --mini_batch_words, not both");
@@ -77,7 +77,7 @@ inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, int u
   return options;
 }
 
-/// What defines a run beside what Trainer knows of: `more` is what a program adds.
+/// The values that define a run, in addition to those that Trainer knows. `more` has the program's own.
 inline na::RunIdentity run_identity(const TrainingOptions& flags, const na::text::BatchOptions& batches,
                                     const na::RunIdentity& more) {
   na::RunIdentity run;
@@ -90,7 +90,7 @@ inline na::RunIdentity run_identity(const TrainingOptions& flags, const na::text
   return run;
 }
 
-/// As batches of an evaluation: in the order of the text.
+/// The options of evaluation batches, which are in the order of the text.
 inline na::text::BatchOptions in_order(na::text::BatchOptions options) {
   options.shuffle = false;
   return options;

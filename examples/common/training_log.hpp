@@ -1,6 +1,6 @@
-// What a training run leaves for later reading: metrics.jsonl and metrics.csv with a row for each logged step and each
-// evaluation, and the curves as SVG. A resumed run continues its files. Nothing is written before begin(): until then
-// the files of an earlier run stay as they are.
+// The log of a training run: metrics.jsonl and metrics.csv with a row for each logged step and each evaluation, and the
+// curves as SVG. A resumed run continues its files. Nothing is written before begin(), so the files of an earlier run
+// do not change until then.
 #pragma once
 
 #include <cstddef>
@@ -20,17 +20,17 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// What the rows of a run call its numbers.
+/// The names of a run's numbers in its rows.
 struct LogNames {
-  std::string metric;          ///< beside the loss: valid_<metric>, <metric>.svg
-  bool at_evaluations = true;  ///< else the metric stands in the final row only
+  std::string metric;          ///< besides the loss: valid_<metric>, <metric>.svg
+  bool at_evaluations = true;  ///< otherwise only the final row has the metric
   std::string speed = "tokens_per_second";
 };
 
 class TrainingLog {
  public:
-  /// Rows of steps after `resumed_step` that an interrupted run left will be dropped, with `evaluates_again` also that
-  /// of the evaluation of this very step. Throws FileError where the rows that stay cannot be read.
+  /// Will drop an interrupted run's rows of steps after `resumed_step` and, with `evaluates_again`, the evaluation of
+  /// that step. Throws FileError if the remaining rows cannot be read.
   TrainingLog(std::string directory, std::string label, LogNames names, long resumed_step, bool evaluates_again = false)
       : directory_(std::move(directory)),
         label_(std::move(label)),
@@ -43,7 +43,7 @@ class TrainingLog {
       std::erase_if(rows_, [&](const Row& row) { return row["step"] == resumed_step && row.contains("valid_loss"); });
   }
 
-  /// Replaces the files by the rows up to now; further rows follow in them. A second call does nothing.
+  /// Replaces the files with the rows up to now; further rows follow. A second call does nothing.
   void begin() {
     if (begun_) return;
     rewrite();
@@ -60,7 +60,7 @@ class TrainingLog {
             {names_.speed, event.tokens_per_second}});
   }
 
-  /// `metric` as it is to be read, which need not be the one that the trainer maximises. Returns what went wrong with
+  /// `metric` is the value for readers, which may differ from the trainer's metric. Returns a sentence about a fault of
   /// the curves, once, or "".
   std::string add(const na::EvaluationEvent& event, double metric, double seconds) {
     nlohmann::ordered_json row = {
@@ -72,7 +72,7 @@ class TrainingLog {
     return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
   }
 
-  /// The result of the run, as a last row. `results_report` reads it. What was not evaluated is left out.
+  /// Writes the result of the run as the last row, for `results_report`, without values that were not evaluated.
   void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
               const na::TrainingSummary& summary, double metric, bool evaluated = true) {
     Row row = {{"final", true},

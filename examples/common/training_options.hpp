@@ -1,6 +1,5 @@
-// The flags of a training run: where it goes, how it learns, how often it evaluates and saves. Names are Hugging Face's
-// where it has one, Marian's for --mini_batch_words. What TrainerOptions and the optimizers' options say of themselves
-// is not said again here.
+// The flags of a training run: output, training, evaluation and saving, with Hugging Face's names if it has them and
+// Marian's for --mini_batch_words. The knobs of TrainerOptions and of the optimizers' options declare their own flags.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +16,7 @@
 
 namespace examples {
 
-/// Both 0: as the program likes.
+/// Both 0: the program's default.
 struct BatchSizeOptions : Flags {
   BatchSizeOptions(const char* by_sentences, const char* by_tokens)
       : Flags("Data"),
@@ -29,15 +28,15 @@ struct BatchSizeOptions : Flags {
   const int& mini_batch_words;
 };
 
-/// More would only be waited for: the steps of so many epochs can still be counted.
+/// Limits the epochs so that their steps can be counted.
 inline constexpr double most_epochs = 1e9;
 
-/// What makes training fit into a GPU.
+/// Advice for training that does not fit into a GPU.
 inline constexpr const char* less_memory_in_training =
     "take smaller batches (--mini_batch_words, --per_device_train_batch_size) or recompute activations "
     "(--gradient_checkpointing)";
 
-/// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", of those that there are.
+/// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", for all optimizers.
 inline std::string optimizers_in_words() {
   const auto all = na::named_optimizers();
   std::string coupled;
@@ -56,7 +55,7 @@ struct TrainingOptions : Flags {
   explicit TrainingOptions(double usual_label_smoothing = 0.0)
       : Flags("Training"), label_smoothing(usual_label_smoothing) {}
 
-  const double label_smoothing;  ///< where the flag is not given
+  const double label_smoothing;  ///< the default
   const std::string& output_dir = flag("output_dir", "", "Where the model, checkpoints, metrics and curves go");
   const std::string& resume_from_checkpoint = flag("resume_from_checkpoint", "",
                                                    "A checkpoint directory; 'last': the newest one in --output_dir; "

@@ -1,5 +1,5 @@
-// A training run as the programs make it: where it begins, the run itself with progress bar, log and signals, and the
-// line in which it ends. Its exit code is 0, or 128 + the signal that stopped it.
+// A training run of the programs: its start, the run with progress bar, log and signals, and its final line. Its exit
+// code is 0, or 128 + the signal that stopped it.
 #pragma once
 
 #include <cstdio>
@@ -20,23 +20,23 @@
 
 namespace examples {
 
-/// All that can be known, and refused, before any text is read.
+/// Everything that the program can check before it reads any text.
 struct RunPlan {
   na::TrainerOptions trainer;
   na::AnyOptimizerOptions optimizer;
   bool evaluates;
   OutputDirectory output;
-  std::string checkpoint = {};  ///< to go on with; empty: a new run
+  std::string checkpoint = {};  ///< to resume from; empty: a new run
   std::string origin = {};      ///< a model directory: the checkpoint, --model, or empty for a new model
 
   bool begins_with_model() const { return checkpoint.empty() && !origin.empty(); }
-  /// Of the weights, where they are not going to be loaded.
+  /// The seed of the weights, unless they will be loaded.
   std::optional<std::uint64_t> initial_seed() const {
     return origin.empty() ? std::optional(trainer.step.seed) : std::nullopt;
   }
 };
 
-/// What a checkpoint keeps of these flags. `resumes`: those that are not given are as they were.
+/// The values of these flags that a checkpoint keeps. If the run `resumes`, leaves out flags that are not given.
 inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
   na::RunIdentity run;
   const auto set = [&](const char* name, const std::string& value) {
@@ -53,7 +53,7 @@ inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
   return run;
 }
 
-/// `identity` is what defines the run beside the flags that all programs have.
+/// `identity` has the values that define the run, in addition to the flags of all programs.
 template <class Family>
 RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const TrainingOptions& training,
                  const na::text::BatchOptions& batches, const na::RunIdentity& identity) {
@@ -69,7 +69,7 @@ RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const Tra
   plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
   plan.trainer.run.set(model_identity(model, !plan.checkpoint.empty()));
   const auto of_origin = [&] { return na::io::load_config<typename Family::Config>(plan.origin + "/config.json"); };
-  // The weights are looked at before a model of the size that config.json claims is made.
+  // Checks the weights before it makes a model of the size that config.json claims.
   if (plan.begins_with_model()) {
     require_init_projections(model, of_origin(), wanted);
     na::io::check_model_files<typename Family::Model>(plan.origin, wanted, load_options(model, training.seed));
@@ -83,7 +83,7 @@ RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const Tra
   return plan;
 }
 
-/// The config of the model that is trained with this tokenizer.
+/// The config of the model to train with this tokenizer.
 template <class Family, class Tokenizer>
 typename Family::Config planned_config(const ModelOptionsOf<typename Family::Config>& options, const RunPlan& plan,
                                        const Tokenizer& tokenizer) {
@@ -95,21 +95,21 @@ typename Family::Config planned_config(const ModelOptionsOf<typename Family::Con
   return config;
 }
 
-/// What the evaluations of a run show beside the loss.
+/// The metric that evaluations show besides the loss.
 struct RunMetric {
   LogNames names;
   std::string title;                                ///< in messages
   std::function<double()> measure = {};             ///< larger is better
-  std::function<double(double loss)> of_loss = {};  ///< where it follows from the loss, and nothing is measured
+  std::function<double(double loss)> of_loss = {};  ///< if it follows from the loss; then nothing is measured
 };
 
-/// What makes a model directory of the run's output and of its checkpoints.
+/// Writers of the model directory and of the checkpoints.
 struct RunFiles {
-  std::function<void(const std::string& directory)> describe;  ///< writes all but the weights
+  std::function<void(const std::string& directory)> describe;  ///< writes everything except the weights
   std::function<void()> save;                                  ///< writes the model at the end
 };
 
-/// `validation` is null where the run does not evaluate.
+/// `validation` is null if the run does not evaluate.
 template <class Model, class Data>
 int run_training(typename Model::Backend& backend, Model& model, Data& training, Data* validation,
                  const TrainingOptions& options, const RunPlan& plan, const std::string& label, const RunMetric& metric,
@@ -117,12 +117,12 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   const bool shown = metric.names.at_evaluations;
   const auto value_of = [&](double loss, double measured) { return metric.of_loss ? metric.of_loss(loss) : measured; };
 
-  // The callbacks speak to the progress bar, the log and the signals, which come when nothing else can fail.
+  // The callbacks use the progress bar, the log and the signals, which are made when nothing else can fail.
   std::optional<Progress> progress;
   std::optional<TrainingLog> log;
   std::optional<Interruption> interruption;
-  // What an earlier run left in the directory, and this one does not go on with, goes when the first step is made:
-  // until then the run may still fail, by its data, its numbers or its memory.
+  // The first step removes the checkpoints of an earlier run that this run does not continue. Until then, the run may
+  // still fail because of its data, its numbers or its memory.
   bool clears = !plan.output.has_checkpoint(plan.checkpoint);
   const auto own_directory = [&] {
     if (std::exchange(clears, false)) na::remove_checkpoints(options.output_dir);

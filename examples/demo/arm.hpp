@@ -1,4 +1,4 @@
-// One arm of the demo's comparison: what it is trained with, and how well it does.
+// One arm of the demo's comparison: its settings and its results.
 #pragma once
 
 #include <algorithm>
@@ -69,7 +69,7 @@ struct ArmResult {
 };
 
 /// Trains a model with projections `P` on backend B in `folder`, which becomes a complete model folder with metrics and
-/// curves. Returns early where `stop` says so.
+/// curves. Returns early if `stop` returns true.
 template <class B, class P>
 ArmResult train_arm(B& backend, const std::string& name, const std::string& folder, const DemoCorpus& corpus,
                     const DemoTokenizer& tokenizer, const DemoSettings& settings, const std::function<bool()>& stop);

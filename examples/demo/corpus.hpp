@@ -26,7 +26,7 @@ inline void make_folder(const std::filesystem::path& folder) {
   if (error) throw na::FileError(folder.string(), "cannot be created: " + error.message());
 }
 
-/// Writes `lines` to `path`, one a line.
+/// Writes `lines` to `path`, each as a line.
 inline void write_lines(const std::filesystem::path& path, std::span<const std::string> lines) {
   std::string text;
   for (const auto& line : lines) text += line + "\n";
@@ -56,7 +56,7 @@ inline DemoCorpus generated_corpus(const std::filesystem::path& folder) {
   return corpus;
 }
 
-/// train.* and valid.* of `folder`, plain or gzip. Of a large valid part the first thousand pairs are used: the demo
+/// train.* and valid.* of `folder`, plain or gzip. Only uses the first thousand pairs of valid.*, because the demo
 /// translates them several times.
 inline DemoCorpus given_corpus(const std::string& folder, const std::string& source, const std::string& target) {
   const auto load = [&](const std::string& part) {

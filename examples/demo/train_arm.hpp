@@ -1,4 +1,4 @@
-// How an arm is trained; see arm.hpp.
+// The training of an arm; see arm.hpp.
 #pragma once
 
 #include <filesystem>

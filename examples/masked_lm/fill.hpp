@@ -16,7 +16,7 @@
 
 namespace examples {
 
-/// Bytes that are no UTF-8, and characters that steer a terminal, as \xHH: a token may be any bytes.
+/// Writes bytes that are not UTF-8, and characters that control a terminal, as \xHH: a token may be any bytes.
 inline std::string printable(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string text;

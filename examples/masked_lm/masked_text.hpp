@@ -12,7 +12,7 @@
 
 namespace examples {
 
-/// As `flags` say, for a model that reads up to `longest` tokens.
+/// The options of `flags`, for a model that reads up to `longest` tokens.
 inline na::text::TextOptions text_options(const MaskedTextOptions& flags, int longest) {
   na::text::TextOptions options;
   options.block_size = flags.max_seq_length > 0 ? flags.max_seq_length : longest;
@@ -24,7 +24,7 @@ inline na::text::TextOptions text_options(const MaskedTextOptions& flags, int lo
   return options;
 }
 
-/// Masks that are the same whenever the same text is judged.
+/// Masks that are the same in every evaluation of the same text.
 inline na::text::MaskingOptions fixed_masks(const MaskedTextOptions& flags, std::uint64_t seed) {
   na::text::MaskingOptions masking;
   masking.probability = flags.mlm_probability;

@@ -1,4 +1,4 @@
-// The flags of `masked_lm`. Names are those of Hugging Face's run_mlm where it has one.
+// The flags of `masked_lm`, with the names of Hugging Face's run_mlm if it has them.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@
 
 namespace examples {
 
-/// How a text becomes sequences, and what of them is masked.
+/// The sequences of a text and their masks.
 struct MaskedTextOptions : Flags {
   MaskedTextOptions() : Flags("Data") {}
 
-  /// 0: what the model reads.
+  /// 0: as many as the model reads.
   const int& max_seq_length =
       flag("max_seq_length", 0, "Tokens of a sequence, <s> and </s> included [as many as the model reads]",
            {.range = at_least(1), .kept = true, .shown = ""});
@@ -39,8 +39,7 @@ struct TrainOptions : Flags {
   MaskedTextOptions text;
   BatchSizeOptions batch{"Sequences per batch",
                          "Tokens per batch instead; a batch has sequences of similar length [2048]"};
-  ModelOptionsOf<na::RobertaConfig> model{{16000, "Pieces of the byte-level BPE that is learned, at most",
-                                           "Query, key and value",
+  ModelOptionsOf<na::RobertaConfig> model{{16000, "Most pieces of the learned byte-level BPE", "Query, key and value",
                                            "The output projection stays linear, as in the paper", "hidden_size"}};
   TrainingOptions training;
 
@@ -97,7 +96,7 @@ int evaluate(const EvaluateOptions& options);
 template <class B>
 int fill(const FillOptions& options);
 
-/// The commands on what --device and --dtype say.
+/// The commands on the backend of --device and --dtype.
 inline int train_on_device(const TrainOptions& options) {
   return on_device(options.training.compute, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }

@@ -1,4 +1,4 @@
-// What the code that programs share needs to know of RoBERTa.
+// RoBERTa's properties for the code that programs share.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ struct RobertaFamily {
   using Config = na::RobertaConfig;
   using Model = AnyRoberta;
 
-  /// The paper's: the output projection stays linear.
+  /// As in the paper, the output projection stays linear.
   static na::Roles<std::string> arrangement(const std::string& projector) {
     return {projector, projector, projector, "linear"};
   }
@@ -22,7 +22,7 @@ struct RobertaFamily {
   static void set_dropout(Config& config, double rate) {
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = rate;
   }
-  /// The ids of a vocabulary that ByteBpe::train learns are roberta-base's.
+  /// A vocabulary from ByteBpe::train has roberta-base's ids.
   static void set_vocabulary(Config& config, int size) {
     const Config ids;
     config.vocab_size = size;

@@ -26,7 +26,7 @@ inline std::string text_path(const TrainOptions& options, const std::string& giv
   return na::text::find_text_file(options.data, name);
 }
 
-/// The one of the run's origin, or a new one.
+/// The tokenizer of the run's origin, or a new one.
 inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
                                                            const std::vector<std::string>& lines) {
   if (!plan.origin.empty()) return {na::text::ByteBpe::load(plan.origin), byte_bpe_files(plan.origin)};

@@ -1,9 +1,9 @@
-// What runs are judged by beside the loss: translations by BLEU, masked language models by perplexity.
+// The metrics of runs besides the loss: BLEU for translations, perplexity for masked language models.
 #pragma once
 
 namespace examples {
 
-/// How the rows and the report of one kind of run call its numbers.
+/// The names of the numbers in the rows and the report of one kind of run.
 struct Metric {
   const char* key;        ///< valid_<key> in evaluations and the final row, <key> in tests and in the names of charts
   const char* title;      ///< in the report

@@ -1,4 +1,4 @@
-// From runs to a report: tables in Markdown and curves as SVG. The output is a function of the runs alone.
+// From runs to a report: tables in Markdown and curves as SVG. The output depends only on the runs.
 // Several seeds: mean ± sample standard deviation (smallest to largest); in the curves the mean and a band from
 // smallest to largest, over the part of the axis that all seeds reach.
 #pragma once
@@ -25,7 +25,7 @@ struct Spread {
   double mean, deviation, smallest, largest;
 };
 
-/// `deviation` is that of a sample (n - 1), 0 for one value. Throws ConfigError where there are no values.
+/// `deviation` is the sample deviation (n - 1), 0 for one value. Throws ConfigError if there are no values.
 inline Spread spread_of(const std::vector<double>& values) {
   if (values.empty()) throw na::ConfigError("a mean needs at least one value");
   Spread spread{0.0, 0.0, values.front(), values.front()};
@@ -48,7 +48,7 @@ inline double interpolate(const std::vector<na::report::Point>& points, double x
   return before->y + (after->y - before->y) * (x - before->x) / (after->x - before->x);
 }
 
-/// The mean of several curves with their band, at every x of any of them that all reach.
+/// The mean of several curves with their band, at each x of any curve that all curves reach.
 inline na::report::Series mean_curve(const std::string& name,
                                      const std::vector<std::vector<na::report::Point>>& curves) {
   na::report::Series series{name, {}};
@@ -97,7 +97,7 @@ inline std::string row(const std::vector<std::string>& cells) {
   return line + "\n";
 }
 
-/// What the tables of an experiment have beside the columns of every table.
+/// Optional columns of the tables of an experiment.
 struct TableColumns {
   const Metric& metric;
   std::vector<std::string> sets;
@@ -157,12 +157,12 @@ inline std::string signatures(const Experiment& experiment) {
 
 }  // namespace report_detail
 
-/// A file beside the report.
+/// A file next to the report.
 struct Chart {
   std::string name, svg, title;
 };
 
-/// Validation loss and metric over steps and over minutes. A chart without any point is left out.
+/// Charts of validation loss and metric over steps and over minutes, without charts that have no point.
 inline std::vector<Chart> charts_of(const Experiment& experiment) {
   struct Axis {
     const char *ending, *label;
@@ -205,7 +205,7 @@ inline std::vector<Chart> charts_of(const Experiment& experiment) {
   return charts;
 }
 
-/// The section of one experiment; `folder` is where its charts lie, seen from the report.
+/// The section of one experiment; `folder` is the folder of its charts, relative to the report.
 inline std::string section(const Experiment& experiment, const std::vector<Chart>& charts, const std::string& folder) {
   using namespace report_detail;
   std::string title = experiment.name, prose = experiment.about;
@@ -242,7 +242,7 @@ struct Report {
   std::vector<Chart> charts;
 };
 
-/// `command` is what the head says the report was made with.
+/// `command` is the command in the head of the report.
 inline Report make_report(const std::vector<Experiment>& experiments, const std::string& chart_folder,
                           const std::string& command) {
   Report report;
@@ -264,7 +264,7 @@ inline Report make_report(const std::vector<Experiment>& experiments, const std:
   return report;
 }
 
-/// What the head of a report names as its command.
+/// The command in the head of a report.
 inline std::string report_command(const std::string& runs, const std::string& output) {
   return "results_report --runs " + runs + " --output " + output;
 }

@@ -1,6 +1,6 @@
-// The runs that a report is made of: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as TrainingLog writes it, and
-// <runs>/<experiment>/about.md in prose. Rows are read by what they hold: valid_loss (an evaluation), "final" (the
-// result), "test" (the metric on a test set, added afterwards); rows of training steps are passed over.
+// The runs of a report: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as TrainingLog writes it, and
+// <runs>/<experiment>/about.md in prose. The keys of a row give its kind: valid_loss (an evaluation), "final" (the
+// result), "test" (the metric on a test set, added afterwards); rows of training steps are skipped.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,7 @@ struct Evaluation {
 struct TestScore {
   std::string set;
   double value = 0.0;
-  std::string signature;  ///< empty where the row has none
+  std::string signature;  ///< empty if the row has none
 };
 
 /// One training run.
@@ -72,7 +72,7 @@ struct Experiment {
   /// Of all its runs.
   const Metric& metric() const { return *arms.front().runs.front().metric; }
 
-  /// Whether a run was evaluated before its first step, as one that begins with a trained model is.
+  /// Whether a run was evaluated before its first step, as runs that start from a trained model are.
   bool evaluated_at_start() const {
     for (const auto& arm : arms)
       for (const auto& run : arm.runs)
@@ -95,8 +95,8 @@ namespace runs_detail {
 
 namespace fs = std::filesystem;
 
-/// The metric in a row, whose key there begins with `prefix`. The first row that has one decides which metric is the
-/// run's: rows of training steps and evaluations may come without.
+/// The metric in a row, whose key begins with `prefix`. The first row with a metric sets the metric of the run; rows of
+/// training steps and evaluations may have none.
 inline double score_in(const nlohmann::json& row, const std::string& prefix, const std::string& where, Run& run) {
   double score = not_measured;
   for (const auto& metric : known_metrics) {
@@ -110,7 +110,7 @@ inline double score_in(const nlohmann::json& row, const std::string& prefix, con
   return score;
 }
 
-/// Takes one row of the metrics.jsonl `where`.
+/// Reads one row of the metrics.jsonl `where`.
 inline void take_row(const nlohmann::json& row, const std::string& where, Run& run, bool& finished) {
   if (row.contains("final")) {
     if (finished) throw na::FileError(where, "is a second final row");
@@ -139,7 +139,7 @@ inline void take_row(const nlohmann::json& row, const std::string& where, Run& r
   }
 }
 
-/// Folders, or files, inside `folder`, sorted by name. Hidden ones do not count.
+/// Folders, or files, inside `folder`, sorted by name, without hidden ones.
 inline std::vector<fs::path> folders_in(const fs::path& folder) {
   std::vector<fs::path> found;
   try {
@@ -160,8 +160,8 @@ inline void check_name(const fs::path& folder) {
     throw na::FileError(folder.string(), "must be named with letters, digits, '.', '_' and '-' only");
 }
 
-/// Runs of one experiment share the metric, runs of one arm also the number of parameters and the test sets: their mean
-/// would mean nothing otherwise.
+/// Runs of one experiment must share the metric, and runs of one arm also the number of parameters and the test sets;
+/// otherwise their mean would be meaningless.
 inline void check_alike(const Experiment& experiment) {
   const auto& judged = experiment.arms.front().runs.front();
   for (const auto& arm : experiment.arms) {
@@ -184,7 +184,7 @@ inline void check_alike(const Experiment& experiment) {
 
 }  // namespace runs_detail
 
-/// Throws FileError and LineError where the file is missing, malformed, or of a run that has not ended.
+/// Throws FileError and LineError if the file is missing, malformed, or from a run that has not ended.
 inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
   Run run;
   run.path = (folder / "metrics.jsonl").string();
@@ -201,7 +201,7 @@ inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
   return run;
 }
 
-/// Reads one experiment. Throws FileError where a folder is not named <arm>-seed<N>, or where runs cannot be compared.
+/// Reads one experiment. Throws FileError if a folder is not named <arm>-seed<N>, or if runs cannot be compared.
 inline Experiment read_experiment(const std::filesystem::path& folder) {
   runs_detail::check_name(folder);
   Experiment experiment;

@@ -1,4 +1,4 @@
-// From flags to a search: what is given on the command line wins over the model directory's generation_config.json.
+// From flags to a search: flags override the model directory's generation_config.json.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,7 @@ struct LoadedTranslator : LoadedModel<MarianOn<B>, na::text::MarianTokenizer> {
   na::GenerationConfig generation;
 };
 
-/// Adds the words of a file, one a line, as sequences of target tokens.
+/// Adds the words of a file, one per line, as sequences of target tokens.
 inline void add_bad_words(const std::string& path, const na::text::MarianTokenizer& tokenizer,
                           na::GenerationConfig& how) {
   long number = 0;
@@ -41,14 +41,14 @@ inline void add_bad_words(const std::string& path, const na::text::MarianTokeniz
   }
 }
 
-/// What decoding reads: no result may be written there.
+/// The files that decoding reads; results must not replace them.
 inline std::vector<NamedFile> files_read(const DecodingOptions& flags) {
   std::vector<NamedFile> files = {{"--bad_words", flags.bad_words}};
   add_files_of("--model", flags.model.path, files);
   return files;
 }
 
-/// What a search does by the flags and, where they say nothing, by the model directory. Only then is it judged.
+/// The settings of a search from the flags and otherwise from the model directory, then checked.
 template <class B>
 na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded,
                                        std::optional<int> num_return_sequences = {}) {

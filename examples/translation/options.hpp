@@ -1,4 +1,4 @@
-// The flags of `translation`. Names are Hugging Face's where it has one.
+// The flags of `translation`, with Hugging Face's names if it has them.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@ struct DataOptions : Flags {
       flag("data", "", "Directory with train.de[.gz], train.en[.gz], valid.de[.gz], valid.en[.gz]");
   const std::string& train_source =
       flag("train_source", "",
-           "Source side of the training pairs: a sentence a line, IWSLT's train.tags.* or *.xml; or a .tsv with both "
-           "sides");
+           "Source side of the training pairs: one sentence per line, IWSLT's train.tags.* or *.xml, or a .tsv with "
+           "both sides");
   const std::string& train_target = flag("train_target", "", "Target side");
   const std::string& validation_source = flag("validation_source", "", "Source side of the validation pairs");
   const std::string& validation_target = flag("validation_target", "", "Target side");
@@ -89,12 +89,12 @@ struct TrainOptions : Flags {
   }
 };
 
-/// Of beams and of results, each of which takes memory for every sentence that is decoded.
+/// Limits beams and results, which take memory for every decoded sentence.
 inline constexpr int most_results = 10'000;
 
 struct DecodingOptions : Flags {
   ModelDirectory model{"a Marian model"};
-  /// What is not given is as the model directory's generation_config.json says.
+  /// Other values come from the model directory's generation_config.json.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
       {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}}});
   const std::string& bad_words = flag("bad_words", "", "A file with words that must not occur, one per line",
@@ -143,7 +143,7 @@ struct TranslateOptions : Flags {
   const std::string& attention =
       flag("attention", "", "Draw where the heads attend in the source while one sentence is translated: an SVG file",
            {.group = "Attention"});
-  /// 0: the first that has text.
+  /// 0: the first line with text.
   const long& attention_line = flag("attention_line", 0L, "The line of that sentence, from 1 [the first that has text]",
                                     {.range = at_least(1), .group = "Attention", .shown = ""});
   const int& attention_layer =
@@ -164,7 +164,7 @@ int evaluate(const EvaluateOptions& options);
 template <class B>
 int translate(const TranslateOptions& options);
 
-/// The commands on what --device and --dtype say.
+/// The commands on the backend of --device and --dtype.
 inline int train_on_device(const TrainOptions& options) {
   return on_device(options.training.compute, less_memory_in_training, [&]<class B>() { return train<B>(options); });
 }

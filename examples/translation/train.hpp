@@ -20,7 +20,7 @@
 
 namespace examples {
 
-/// The checkpoint's, that of --model, or a new one.
+/// The tokenizer of the checkpoint, of --model, or a new one.
 inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
                                                                    const na::text::ParallelCorpus& corpus) {
   if (!plan.origin.empty()) return {na::text::MarianTokenizer::load(plan.origin), marian_tokenizer_files(plan.origin)};
@@ -35,7 +35,7 @@ inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOp
   return {std::move(learned), marian_tokenizer_files(work.path())};
 }
 
-/// What defines a run of this program beside what all have in common.
+/// The values that define a run of this program, in addition to those of all programs.
 inline na::RunIdentity identity_of(const TrainOptions& options) {
   auto run = options.data.identity();
   run.set(options.identity());

@@ -1,4 +1,4 @@
-// Where the text lies that translation train reads, and what kind of model it makes.
+// The text files of translation train, and the kind of its model.
 #pragma once
 
 #include <string>
@@ -10,12 +10,12 @@
 
 namespace examples {
 
-/// A target is empty where its source is a .tsv with both sides.
+/// A target is empty if its source is a .tsv with both sides.
 struct CorpusPaths {
   std::string train_source, train_target, validation_source, validation_target;
 };
 
-/// Files given one by one win over those of --data. Those of the validation are empty where there is to be none.
+/// Single files override those of --data. Without validation, its files are empty.
 inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
   const auto find = [&](const std::string& given, const char* part, const std::string& language, const char* flag) {
     if (!given.empty()) return given;
@@ -38,7 +38,7 @@ inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
   return paths;
 }
 
-/// What the shared code needs to know of Marian.
+/// Marian's properties for the shared code.
 struct MarianFamily {
   using Config = na::MarianConfig;
   using Model = AnyMarian;
@@ -53,7 +53,7 @@ struct MarianFamily {
   }
   static void set_dropout(Config& config, double rate) { config.dropout = rate; }
 
-  /// The paper's: `neural` leaves the value projection linear.
+  /// As in the paper, `neural` leaves the value projection linear.
   static na::Roles<std::string> arrangement(const std::string& projector) {
     return {projector, projector, projector.starts_with("plain_") ? projector : "linear", projector};
   }

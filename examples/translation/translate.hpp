@@ -1,4 +1,4 @@
-// translation translate: lines in, translations out, in the order of the lines and as soon as they are there.
+// translation translate: reads lines and writes translations, in the order of the lines and as soon as possible.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace examples {
 
-/// Draws one translation and remembers whether it has.
+/// Draws the attention of one translation and remembers whether it has.
 class AttentionPicture {
  public:
   AttentionPicture(const TranslateOptions& options, int layers)
@@ -28,7 +28,7 @@ class AttentionPicture {
     if (layer_ < 0) layer_ += layers;
   }
 
-  /// Draws where line `number` is the one that was asked for.
+  /// Draws if line `number` is the requested one.
   template <class Translator>
   void offer(const Translator& translator, const na::text::Translation& translation, long number) {
     last_ = number;
@@ -125,8 +125,8 @@ int translate(const TranslateOptions& options) {
     lines.clear();
   };
 
-  // The first line is answered at once, and so is every one behind which nothing waits yet; of a long text more and
-  // more lines are taken together, which is faster because sentences of one length share a batch.
+  // Answers the first line at once, and every line after which no more input waits. Takes more and more lines of a long
+  // text together, which is faster because sentences of one length share a batch.
   const auto most = static_cast<std::size_t>(options.decoding.batch_size) * 16;
   std::size_t together = progress ? most : 1;
   for (LineSource::Line line; source.next(line);) {
