@@ -44,7 +44,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
   void validate() const {
     na::checks::knobs(*this);
     na::checks::heads("num_heads", d_model, heads);
-    na::checks::expansions(*this, d_model);
+    na::checks::hidden_widths(*this, d_model);
   }
 
   na::LayerConfig layer() const {
