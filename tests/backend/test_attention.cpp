@@ -25,10 +25,10 @@ const DropoutMask mask{.rate = 0.3, .key = {.seed = 77, .step = 2, .site = 4}, .
 
 template <class T>
 struct Case {
-  Case(const Lengths& lengths, int width, bool dropping)
+  Case(const Lengths& lengths, int width, bool dropping, double soft_cap = 0.0)
       : queries(std::span<const int>(lengths.queries)),
         keys(std::span<const int>(lengths.keys)),
-        shape{heads, 1.0 / std::sqrt(width), lengths.causal},
+        shape{heads, 1.0 / std::sqrt(width), lengths.causal, soft_cap},
         drops(dropping ? mask : DropoutMask{}),
         q(Matrix<T>::normal(queries.total(), heads * width, 1, gap(width))),
         k(Matrix<T>::normal(keys.total(), heads * width, 2, gap(width))),
@@ -107,7 +107,7 @@ struct Reference {
   void one_query(const Case<T>& k, int s, int head, int i, int width) {
     const int row = k.queries.begin(s) + i, seen = k.shape.causal ? i + 1 : k.keys.length(s), first = head * width;
     // A score is off by some roundings of its terms, its exponential by as much, relatively.
-    std::vector<double> p, sizes, factors, ds, ds_sizes;
+    std::vector<double> p, sizes, slopes, slope_sizes, factors, ds, ds_sizes;
     double top = -INFINITY, sum = 0.0, sum_size = 0.0;
     for (int j = 0; j < seen; ++j) {
       double score = 0.0, size = 1.0;
@@ -116,6 +116,15 @@ struct Reference {
         score += term;
         size += std::abs(term);
       }
+      double slope = 1.0, slope_size = 0.0;
+      if (const double cap = k.shape.soft_cap; cap > 0.0) {
+        score = cap * std::tanh(score / cap);
+        slope = 1.0 - score / cap * (score / cap);
+        size = slope * size + 2 * std::abs(score) + 1.0;  // tanh is off by a rounding or two
+        slope_size = 1.0 + 2 * size / cap;                // 1 - t² by twice the error of t
+      }
+      slopes.push_back(slope);
+      slope_sizes.push_back(slope_size);
       p.push_back(score);
       sizes.push_back(size);
       top = std::max(top, score);
@@ -150,8 +159,8 @@ struct Reference {
       inner_size += p[j] * up_size * sizes[j];
     }
     for (int j = 0; j < seen; ++j) {
-      const double gradient = k.shape.scale * p[j] * (ds[j] - inner);
-      const double size = k.shape.scale * p[j] * (ds_sizes[j] + inner_size) * sizes[j];
+      const double gradient = k.shape.scale * slopes[j] * p[j] * (ds[j] - inner);
+      const double size = k.shape.scale * p[j] * (ds_sizes[j] + inner_size) * (slopes[j] * sizes[j] + slope_sizes[j]);
       for (int c = first; c < first + width; ++c) {
         const double query = double(k.q(row, c)), key = double(k.k(k.keys.begin(s) + j, c));
         dq.add(row, c, gradient * key, size * std::abs(key));
@@ -184,9 +193,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
       if (width == 32 && !tensor_cores) continue;
       if (width == 64 && tensor_cores && !lengths.causal) continue;
       if (width == 128 && !(tensor_cores && lengths.causal)) continue;
-      for (const bool dropping : {false, true}) {
-        if (width == 128 && dropping) continue;
-        const Case<T> before(lengths, width, dropping);
+      for (const auto& [dropping, soft_cap] : {std::pair{false, 0.0}, {true, 0.0}, {true, 1.5}, {false, 1.5}}) {
+        if (dropping ? width == 128 : soft_cap > 0.0 && width < 128) continue;
+        if (soft_cap > 0.0 && !lengths.causal && width != 19) continue;
+        const Case<T> before(lengths, width, dropping, soft_cap);
         B one(1), two(2), seven(7);
         auto k = before, with_two = before, with_seven = before;
         k.run(one);
@@ -230,9 +240,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   using T = typename B::Scalar;
   constexpr double roundings = 8;
   const Lengths lengths{{1, 1, 1, 1, 1, 1}, {1, 5, 16, 37, 150, 2}, false};
-  for (const int width : {4, 19, 64, 200}) {
+  for (const auto& [width, soft_cap] : {std::pair{4, 0.0}, {19, 0.0}, {64, 0.0}, {200, 0.0}, {19, 1.5}, {64, 0.7}}) {
     if (NEURAL_ATTENTION_SANITIZED && width > 19) continue;  // slow there
-    const Case<T> before(lengths, width, false);
+    const Case<T> before(lengths, width, false, soft_cap);
     const Reference want(before);
     const auto compute = [&](B& backend) {
       auto k = before;
@@ -260,16 +270,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nan_shows, B, Backends) {
   using T = typename B::Scalar;
   constexpr int rows = 20;
   B backend(1);
-  for (int place = 0; place < rows; ++place) {
+  for (int place = 0; place < 2 * rows; ++place) {
+    const double soft_cap = place < rows ? 0.0 : 30.0;
     auto q = Matrix<T>::normal(1, 8, 1), k = Matrix<T>::normal(rows, 8, 2), v = Matrix<T>::normal(rows, 8, 3);
-    k(place, 5) = std::numeric_limits<T>::quiet_NaN();
+    k(place % rows, 5) = std::numeric_limits<T>::quiet_NaN();
     Matrix<T> out(1, 8);
     const std::vector<RowsOf<T>> keys = {k.view()}, values = {v.view()};
     backend(ops::AttentionStep<B>{.q = q.view(),
                                   .keys = keys,
                                   .values = values,
                                   .lengths = std::vector<int>{rows},
-                                  .shape = {2, 0.5, false},
+                                  .shape = {2, 0.5, false, soft_cap},
                                   .out = out.view()});
     BOOST_TEST(std::isfinite(double(out(0, 0))));
     BOOST_TEST(std::isnan(double(out(0, 4))));
@@ -286,11 +297,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_formula, B, Backends) {
   constexpr double roundings = 16;
   for (const bool causal : {false, true})
     for (const auto& size : {Shape{1, 1}, {5, 3}, {3, 40}, {70, 150}})
-      for (const int all_heads : {1, 3}) {
-        const int width = 8, queries = size.rows, keys = size.cols;
+      for (const auto& kind : {std::pair{1, 0.0}, {3, 0.0}, {3, 0.4}}) {
+        const int all_heads = kind.first, width = 8, queries = size.rows, keys = size.cols;
+        const double soft_cap = kind.second;
         auto q = Matrix<T>::normal(queries, all_heads * width, 1, 3),
              k = Matrix<T>::normal(keys, all_heads * width, 2, 5);
-        const AttentionShape shape{all_heads, 0.3, causal};
+        const AttentionShape shape{all_heads, 0.3, causal, soft_cap};
         const auto compute = [&](B& backend) {
           Matrix<T> out(all_heads * queries, keys, 2);
           backend(ops::AttentionProbabilities<B>{.q = q.view(), .k = k.view(), .shape = shape, .out = out.view()});
@@ -306,7 +318,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equal_the_formula, B, Backends) {
             for (int j = 0; j < keys && !(causal && j > i); ++j) {
               double score = 0.0;
               for (int c = head * width; c < (head + 1) * width; ++c) score += double(q(i, c)) * double(k(j, c));
-              sum += want(head * queries + i, j) = std::exp(shape.scale * score);
+              score *= shape.scale;
+              if (soft_cap > 0.0) score = soft_cap * std::tanh(score / soft_cap);
+              sum += want(head * queries + i, j) = std::exp(score);
             }
             double total = 0.0;
             for (int j = 0; j < keys; ++j) {

@@ -489,3 +489,59 @@ BOOST_AUTO_TEST_CASE(drops_the_share_that_was_asked_for) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(scale_groups)
+
+// y = x · f by groups of columns, and its gradients, against loops; with factors of each row and of all rows.
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
+  using T = typename B::Scalar;
+  struct Groups {
+    int rows, groups, width;
+  };
+  for (const auto& size : {Groups{1, 1, 5}, {7, 3, 1}, {5, 4, 16}, {9, 2, 33}, {40, 16, 8}, {33, 160, 1}})
+    for (const bool shared : {false, true})
+      for (const bool sigmoid : {false, true})
+        for (const int gap : {0, 3}) {
+          const int rows = size.rows, groups = size.groups, width = size.width, cols = groups * width;
+          auto x = Matrix<T>::normal(rows, cols, 1, gap), f = Matrix<T>::normal(shared ? 1 : rows, groups, 2, 2 * gap),
+               dy = Matrix<T>::normal(rows, cols, 3, gap);
+          const auto factor = [&](int r, int c) {
+            const auto value = double(f(shared ? 0 : r, c / width));
+            return sigmoid ? 1 / (1 + std::exp(-value)) : value;
+          };
+          const auto forward = [&](B& backend) {
+            Matrix<T> y(rows, cols, gap);
+            backend(ops::ScaleGroups<B>{.x = x.view(), .f = f.view(), .sigmoid = sigmoid, .y = y.view()});
+            return y;
+          };
+          Matrix<T> df(rows, groups, gap);
+          const auto backward = [&](B& backend) {
+            auto dx = dy;  // in place
+            backend(ops::ScaleGroupsBackward<B>{
+                .dy = dx.view(), .x = x.view(), .f = f.view(), .sigmoid = sigmoid, .dx = dx.view(), .df = df.view()});
+            return dx;
+          };
+          require_same_with_any_threads<B>("scale_groups", forward);
+          require_same_with_any_threads<B>("scale_groups_backward", backward);
+          B backend(1);
+          const auto y = forward(backend), dx = backward(backend);
+          const auto product = [&](const Matrix<T>& of) {
+            return [&](int r, int c) { return double(of(r, c)) * factor(r, c); };
+          };
+          const auto sizes = [](const Matrix<T>& of) {
+            return [&](int r, int c) { return std::abs(double(of(r, c))); };
+          };
+          require_close<T>("y", y, few_roundings, product(x), sizes(x));
+          require_close<T>("dx", dx, few_roundings, product(dy), sizes(dy));
+          Matrix<double> want(rows, groups), terms(rows, groups);
+          for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < cols; ++c) {
+              const double open = factor(r, c), slope = sigmoid ? open * (1 - open) : 1.0;
+              want(r, c / width) += slope * double(dy(r, c)) * double(x(r, c));
+              terms(r, c / width) += (sigmoid ? 0.25 : 1.0) * std::abs(double(dy(r, c)) * double(x(r, c)));
+            }
+          require_close<T>("df", df, few_roundings, want, terms);
+        }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

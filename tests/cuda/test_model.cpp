@@ -59,6 +59,26 @@ struct RobertaFamily {
   static MaskedBatch batch() { return tiny::masked_batch(tiny::masked_sequences()); }
 };
 
+/// All options of attention that go together.
+struct MarianWithOptions : MarianFamily {
+  static MarianConfig config() {
+    auto config = MarianFamily::config();
+    config.attention = {.learned_scale = LearnedScale::PerHead,
+                        .soft_cap = 5.0,
+                        .qk_norm = QueryKeyNorm::Rms,
+                        .gate = GateKind::PerElement};
+    return config;
+  }
+};
+
+struct RobertaWithOptions : RobertaFamily {
+  static RobertaConfig config() {
+    auto config = RobertaFamily::config();
+    config.attention = {.qk_norm = QueryKeyNorm::L2, .gate = GateKind::PerHead};
+    return config;
+  }
+};
+
 template <class Family, class B>
 Run trained(int device, int count = steps, std::uint64_t seed_of_masks = 42) {
   B backend(device);
@@ -182,11 +202,11 @@ void check_waits() {
 #endif
 
 template <class P>
-void check_decoding(const GenerationConfig& how) {
+void check_decoding(const GenerationConfig& how, const AttentionOptions& attention = {}) {
   for (const std::uint64_t seed : {1, 2}) {
     if (slow && seed > 1) break;
-    decoding::Subject<Cpu<float>, P> cpu(seed);
-    decoding::Subject<Gpu, P> cuda(seed);
+    decoding::Subject<Cpu<float>, P> cpu(seed, 31, 1.6, false, attention);
+    decoding::Subject<Gpu, P> cuda(seed, 31, 1.6, false, attention);
     const auto sources = decoding::sources(cpu.vocabulary(), 5);
     const auto expected = cpu.generate(sources, how), found = cuda.generate(sources, how);
     BOOST_TEST_REQUIRE(found.size() == expected.size());
@@ -212,6 +232,10 @@ BOOST_AUTO_TEST_SUITE(training)
 
 BOOST_AUTO_TEST_CASE(marian_follows_the_cpu) { check_training<MarianFamily>(); }
 BOOST_AUTO_TEST_CASE(roberta_follows_the_cpu) { check_training<RobertaFamily>(); }
+BOOST_AUTO_TEST_CASE(options_of_attention_follow_the_cpu) {
+  check_training<MarianWithOptions>();
+  check_training<RobertaWithOptions>();
+}
 
 BOOST_AUTO_TEST_CASE(does_not_depend_on_the_order_of_threads) {
   check_orders<MarianFamily>();
@@ -239,6 +263,11 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(decoding_of_the_same_weights)
 
 BOOST_AUTO_TEST_CASE(greedy) { check_decoding<paper::marian>(some_tokens()); }
+
+BOOST_AUTO_TEST_CASE(greedy_with_options_of_attention) {
+  check_decoding<paper::marian>(some_tokens(), MarianWithOptions::config().attention);
+  check_decoding<paper::marian>(some_tokens(), {.soft_cap = 2.0, .qk_norm = QueryKeyNorm::L2});
+}
 
 BOOST_AUTO_TEST_CASE(beams) {
   auto how = some_tokens();

@@ -16,8 +16,9 @@ using Sentences = std::vector<Ids>;
 inline constexpr int eos = 0;
 inline constexpr int positions = 24;
 
-inline na::MarianConfig config(int vocabulary, bool pre_norm = false) {
+inline na::MarianConfig config(int vocabulary, bool pre_norm = false, const na::AttentionOptions& attention = {}) {
   auto result = tiny::config(2, 16);
+  result.attention = attention;
   result.normalize_before = pre_norm;
   result.vocab_size = vocabulary;
   result.pad_token_id = vocabulary - 1;
@@ -38,8 +39,9 @@ struct Subject {
   using Model = na::Marian<B, P>;
 
   /// `end` is added to the logit of the end token: some sentences shall reach it and others not.
-  explicit Subject(std::uint64_t seed, int vocabulary = 31, double end = 1.6, bool pre_norm = false)
-      : model(backend, config(vocabulary, pre_norm), seed, na::Purpose::Inference) {
+  explicit Subject(std::uint64_t seed, int vocabulary = 31, double end = 1.6, bool pre_norm = false,
+                   const na::AttentionOptions& attention = {})
+      : model(backend, config(vocabulary, pre_norm, attention), seed, na::Purpose::Inference) {
     na::RandomStream random({seed, 7, 7});
     for (int id = 0; id < vocabulary; ++id) set_bias(id, 0.3 * random.normal() + (id == eos ? end : 0.0));
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "attention/attention_option_cases.hpp"
 #include "decode/decoding_subject.hpp"
 #include "models/causal_lm.hpp"
 #include "neural_attention/attention/projectors.hpp"
@@ -23,8 +24,9 @@ namespace {
 /// Runs that are the first ones of all rows go another way than the tokens one by one, with sums in another order.
 constexpr double rounding = 1e-12;
 
-own::CausalLmConfig config(int positions = 24) {
+own::CausalLmConfig config(int positions = 24, const AttentionOptions& attention = {}) {
   own::CausalLmConfig config;
+  config.attention = attention;
   config.vocab_size = 31;
   config.max_position_embeddings = positions;
   config.init_std = 0.4;
@@ -53,7 +55,8 @@ PackedTokens packed(const Sentences& sequences) {
 
 /// A language model without an end that comes by itself, and its decoding.
 struct Subject {
-  explicit Subject(int positions = 24) : model(backend, config(positions), 3, Purpose::Inference) {}
+  explicit Subject(int positions = 24, const AttentionOptions& attention = {})
+      : model(backend, config(positions, attention), 3, Purpose::Inference) {}
 
   using State = Causal::DecoderState;
   State begin(const Sentences& prompts, int capacity, int rows_per_prompt = 1) {
@@ -185,8 +188,7 @@ void check_refused(auto&& act, const std::string& message) {
 
 BOOST_AUTO_TEST_SUITE(runs)
 
-BOOST_AUTO_TEST_CASE(of_different_lengths_leave_what_forward_finds) {
-  Subject subject;
+void check_runs(Subject& subject) {
   auto histories = random_prompts({1, 5, 12, 3});
   auto state = subject.begin(histories, 24);
   require_close(subject.append(histories, state), subject.whole(histories));
@@ -199,6 +201,20 @@ BOOST_AUTO_TEST_CASE(of_different_lengths_leave_what_forward_finds) {
   add_each(histories, {{2}, {12}, {22}, {9}});
   require_close(next, subject.whole(histories));
   BOOST_TEST(state.length(2) == 17);
+}
+
+BOOST_AUTO_TEST_CASE(of_different_lengths_leave_what_forward_finds) {
+  Subject subject;
+  check_runs(subject);
+}
+
+BOOST_AUTO_TEST_CASE(leave_it_with_options_of_attention) {
+  for (const auto& how : attention_option_cases()) {
+    BOOST_TEST_CONTEXT(how.name) {
+      Subject subject(24, how.options);
+      check_runs(subject);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(behind_others_equal_tokens_one_by_one_to_the_bit) {
@@ -328,8 +344,7 @@ TranslationBatch with_prefixes(const Sentences& sources, const Sentences& prefix
   return batch;
 }
 
-BOOST_AUTO_TEST_CASE(are_continued_as_the_whole_decoder_would) {
-  Translating subject(2);
+void check_continued(Translating& subject) {
   const auto sources = decoding::sources(31, 4);
   const auto prefixes = random_prompts({0, 6, 2, 11});
   const auto batch = with_prefixes(sources, prefixes, subject.pad());
@@ -346,6 +361,20 @@ BOOST_AUTO_TEST_CASE(are_continued_as_the_whole_decoder_would) {
     expected.insert(expected.end(), one.begin(), one.end());
   }
   require_close(found, expected);
+}
+
+BOOST_AUTO_TEST_CASE(are_continued_as_the_whole_decoder_would) {
+  Translating subject(2);
+  check_continued(subject);
+}
+
+BOOST_AUTO_TEST_CASE(are_continued_so_with_options_of_attention) {
+  for (const auto& how : attention_option_cases()) {
+    BOOST_TEST_CONTEXT(how.name) {
+      Translating subject(2, 31, 1.6, false, how.options);
+      check_continued(subject);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(of_its_own_lead_to_the_same_translation) {

@@ -120,10 +120,13 @@ std::string keys_of(const Json& of) {
   const Config config{};
   std::string text = "| key | value | default | what it is |\n|---|---|---|---|\n";
   Config::knobs(
-      [&]<class T>(const na::Knob& knob, const T&) {
+      [&]<class T>(const na::Knob& knob, const T& usual) {
         if (!knob.in_file) return;
         const auto& object = knob.own ? of.at("neural_attention") : of;
-        const Json value = object.value(knob.name, Json(false));  // normalize_before may be missing
+        auto usually = Json(false);  // normalize_before may be missing
+        if constexpr (na::HasNames<T>) usually = name_of(usual);
+        if constexpr (na::is_number<T>) usually = usual;
+        const Json value = object.value(knob.name, usually);
         std::string kind = knob.token ? "a token's id" : std::is_same_v<T, bool> ? "true or false" : "";
         if (na::is_number<T> && kind.empty())
           kind = (std::is_integral_v<T> ? "an integer, " : "a number, ") + knob.range.words();

@@ -81,8 +81,13 @@ template void run_linear(na::Cpu<float>&, Floats, Floats, Floats, Floats);
 namespace {
 
 // Compiled only: a model of base size is too large for a test.
-[[maybe_unused]] void model_with_projectors(na::Cpu<float>& cpu, int vocabulary){
+[[maybe_unused]] void model_with_projectors(na::Cpu<float>& cpu, int vocabulary) {
 #include "projectors_1.inc"
+}
+
+// The same.
+[[maybe_unused]] void model_with_options_of_attention(){
+#include "attention_options_1.inc"
 }
 
 na::MarianConfig tiny_config() {

@@ -268,6 +268,24 @@ BOOST_AUTO_TEST_CASE(that_say_hidden_widths_or_leave_them_to_the_projector) {
   refuses(2, "translation", {"train", "--dump_config", "--projector_expansion", "0"}, {"--projector_expansion"});
 }
 
+BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
+  for (const std::string program : {"translation", "masked_lm"}) {
+    const auto outcome =
+        run(program, {"train", "--dump_config", "--attention_scale", "0.25", "--attention_learned_scale", "per_head",
+                      "--attention_soft_cap", "30", "--qk_norm", "rms", "--attention_gate", "per_element"});
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    const auto own = nlohmann::json::parse(outcome.out).at("neural_attention");
+    BOOST_TEST(own.at("attention_scale") == 0.25);
+    BOOST_TEST(own.at("attention_learned_scale") == "per_head");
+    BOOST_TEST(own.at("attention_soft_cap") == 30.0);
+    BOOST_TEST(own.at("qk_norm") == "rms");
+    BOOST_TEST(own.at("attention_gate") == "per_element");
+    refuses(2, program, {"train", "--dump_config", "--qk_norm", "layer"},
+            {"--qk_norm must be none, l2 or rms, not \"layer\""});
+    refuses(2, program, {"train", "--dump_config", "--attention_soft_cap", "-1"}, {"--attention_soft_cap"});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(that_are_empty_are_not_as_if_they_were_not_given) {
   for (const std::string flag : {"--model", "--data", "--output_dir", "--projector", "--config", "--freeze", "--seed"})
     for (const Arguments& empty : {Arguments{flag, ""}, Arguments{flag + "="}})

@@ -96,6 +96,8 @@ BOOST_AUTO_TEST_CASE(that_is_another_one_is_refused_by_name) {
   refused("--projector_expansion", "3", {"projector_expansion 2, not 3"});
   refused("--projector_width", "match", {"projector_expansion 2, not projector_width match"});
   refused("--dropout", "0.5", {"dropout 0.1, not 0.5"});
+  refused("--attention_soft_cap", "20", {"checkpoint-6", "attention_soft_cap 0.0, not 20.0"});
+  refused("--qk_norm", "rms", {"checkpoint-6", "qk_norm none, not rms"});
   refused("--learning_rate", "0.1", {"learning_rate 0.001, not 0.1"});
   refused("--weight_decay", "0.1", {"weight_decay 0.01, not 0.1"});
   refused("--optim", "sgd", {"optim adamw, not sgd"});

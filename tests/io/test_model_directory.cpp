@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "attention/attention_option_cases.hpp"
 #include "io/model_tensors.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -168,6 +169,48 @@ BOOST_AUTO_TEST_CASE(of_pre_norm_is_hugging_faces_pegasus) {
     BOOST_TEST(nlohmann::json(io::to_json(turned)).at(key) == json.at(key));
   described["model_type"] = "pegasus";
   BOOST_CHECK_EXCEPTION(read(), FileError, says({"config.json", "normalize_before", "supported is true"}));
+}
+
+BOOST_AUTO_TEST_CASE(of_options_of_attention) {
+  for (const auto& how : attention_option_cases()) {
+    auto config = tiny::config();
+    config.attention = how.options;
+    Stock with(backend, config, some_seed);
+    fill_with_noise(backend, with);
+    io::save_model(folder.path.string(), backend, with);
+    const auto again = io::load_marian_config(folder.file("config.json"));
+    BOOST_TEST((again.attention == how.options), how.name);
+    Stock loaded(backend, again, std::nullopt, Purpose::Inference);
+    io::load_model(folder.path.string(), backend, loaded);
+    BOOST_TEST((tiny::values(backend, loaded.parameters()) == tiny::values(backend, with.parameters())), how.name);
+    BOOST_TEST(loss(backend, loaded) == loss(backend, with));
+    BOOST_TEST(loss(backend, loaded) != loss(backend, model));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(without_options_of_attention_has_no_key_of_them) {
+  const auto keys = nlohmann::json::parse(folder.read("config.json")).at("neural_attention");
+  BOOST_TEST(keys.size() == 2u);  // projectors, xavier_init
+  auto config = tiny::config();
+  config.attention.soft_cap = 30;
+  config.attention.qk_norm = QueryKeyNorm::Rms;
+  const auto with = io::to_json(config).at("neural_attention");
+  BOOST_TEST(with.size() == 4u);
+  BOOST_TEST(with.at("attention_soft_cap") == 30.0);
+  BOOST_TEST(with.at("qk_norm") == "rms");
+}
+
+BOOST_AUTO_TEST_CASE(with_wrong_options_of_attention_is_refused) {
+  const auto refused = [&](const char* key, const nlohmann::json& value, std::initializer_list<std::string> parts) {
+    auto json = nlohmann::json::parse(folder.read("config.json"));
+    json["neural_attention"][key] = value;
+    folder.write("other.json", json.dump());
+    BOOST_CHECK_EXCEPTION(io::load_marian_config(folder.file("other.json")), FileError, says(parts));
+  };
+  refused("qk_norm", "layer", {"other.json", "qk_norm must be none, l2 or rms, not \"layer\""});
+  refused("qk_norm", 2, {"other.json", "qk_norm"});
+  refused("attention_soft_cap", -3, {"other.json", "attention_soft_cap must be at least 0, not -3"});
+  refused("attention_gate", "all", {"other.json", "attention_gate must be none, per_head or per_element, not \"all\""});
 }
 
 BOOST_AUTO_TEST_CASE(of_half_precision) {

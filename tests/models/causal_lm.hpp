@@ -26,6 +26,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
   int pad_token_id = 0;
   int eos_token_id = 0;
   bool normalize_before = true;
+  na::AttentionOptions attention = {};
   std::string other_keys = {};
 
   static void knobs(auto&& use, auto&... configs) {
@@ -40,6 +41,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
     use(na::token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(na::token_knob("eos_token_id", "The end of a text"), configs.eos_token_id...);
     use(na::Knob("normalize_before", "Pre-norm layers"), configs.normalize_before...);
+    na::AttentionOptions::knobs(use, configs.attention...);
   }
   void validate() const {
     na::checks::knobs(*this);
@@ -50,7 +52,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
   na::LayerConfig layer() const {
     const na::WeightInitial initial{false, init_std};
     na::LayerConfig layer;
-    layer.attention = na::attention_config(d_model, heads, dropout, *this, initial);
+    layer.attention = na::attention_config(d_model, heads, dropout, *this, initial, attention);
     layer.d_ff = d_ff;
     layer.activation = na::Activation::Gelu;
     layer.dropout = dropout;

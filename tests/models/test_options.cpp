@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "attention/attention_option_cases.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -27,6 +28,7 @@ struct Options {
   bool pre_norm = false, dropout = false, smoothing = false, bfloat16 = false, by_tokens = false, accumulation = false;
   bool checkpointing = false, misplaced = false;
   int threads = 1;
+  NamedOptions attention = {};
 
   std::string text() const {
     std::string result;
@@ -39,6 +41,7 @@ struct Options {
     add(accumulation, "accumulation");
     add(checkpointing, "checkpointing");
     add(threads > 1, "threads");
+    add(!attention.name.empty(), attention.name.c_str());
     return result;
   }
   double rate() const { return dropout ? 0.2 : 0.0; }
@@ -65,6 +68,7 @@ struct Translation {
     config.max_position_embeddings = 32;
     config.normalize_before = how.pre_norm;
     config.gradient_checkpointing = how.checkpointing;
+    config.attention = how.attention.options;
     return config;
   }
   static Data data(const Options& how) {
@@ -101,6 +105,7 @@ struct MaskedLm {
     config.max_position_embeddings = 34;
     config.normalize_before = how.pre_norm;
     config.gradient_checkpointing = how.checkpointing;
+    config.attention = how.attention.options;
     return config;
   }
   static Data data(const Options& how) {
@@ -196,9 +201,25 @@ std::vector<Options> combinations() {
   return all;
 }
 
+/// Options of attention with dropout and accumulation, some of them with the others.
+std::vector<Options> attention_combinations() {
+  std::vector<Options> all;
+  for (const auto& one : attention_option_cases())
+    for (const bool further : {false, true}) {
+      if (further && one.name != "all" && one.name != "l2") continue;
+      all.push_back({.pre_norm = further,
+                     .dropout = true,
+                     .smoothing = further,
+                     .bfloat16 = further,
+                     .accumulation = !further,
+                     .attention = one});
+    }
+  return all;
+}
+
 template <class Subject>
-void check_bits() {
-  for (const auto& how : combinations()) {
+void check_bits(const std::vector<Options>& all) {
+  for (const auto& how : all) {
     const auto plain = trained<Subject>(how);
     BOOST_REQUIRE(plain.values.size() > 1000u);
     BOOST_REQUIRE(plain.parts == (how.accumulation ? 6u : 2u));
@@ -216,9 +237,9 @@ void check_bits() {
 /// Sums in another order differ by float's rounding. With bfloat16 a rounded operand may fall to the other side. Both
 /// are far less than what the masks of other places change.
 template <class Subject>
-void check_parts() {
-  for (auto how : combinations()) {
-    if (how.accumulation) continue;
+void check_parts(const std::vector<Options>& all) {
+  for (auto how : all) {
+    if (how.accumulation && how.attention.name.empty()) continue;
     for (const bool checkpointing : {false, true}) {
       how.checkpointing = checkpointing;
       how.accumulation = false;
@@ -239,14 +260,22 @@ void check_parts() {
 
 BOOST_AUTO_TEST_SUITE(marian)
 
-BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<Translation>(); }
-BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<Translation>(); }
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<Translation>(combinations()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<Translation>(combinations()); }
+BOOST_AUTO_TEST_CASE(nor_do_they_with_options_of_attention) {
+  check_bits<Translation>(attention_combinations());
+  check_parts<Translation>(attention_combinations());
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(roberta)
 
-BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<MaskedLm>(); }
-BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<MaskedLm>(); }
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<MaskedLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<MaskedLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(nor_do_they_with_options_of_attention) {
+  check_bits<MaskedLm>(attention_combinations());
+  check_parts<MaskedLm>(attention_combinations());
+}
 
 BOOST_AUTO_TEST_SUITE_END()

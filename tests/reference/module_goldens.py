@@ -1,8 +1,8 @@
 """Writes tests/golden/modules/: float64 values and gradients of single modules, optimizer steps and schedules.
 
 Usage: python module_goldens.py [--output DIR]     (default: ../golden/modules beside this file)
-modules.safetensors has keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, sampling.json what is
-left of probabilities where tokens are drawn, README.md lists the keys with their shapes. All of them are byte-identical from run to run.
+modules.safetensors and attention_options.safetensors have keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, sampling.json what is
+left of probabilities where tokens are drawn, README.md and attention_options.md list the keys with their shapes. All of them are byte-identical from run to run.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from transformers import GenerationConfig, get_scheduler
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 import marian_variants as variants
-from neural_projections import projector
+from neural_projections import attention_with_options, projector
 
 
 def require(condition, text: str) -> None:
@@ -237,6 +237,114 @@ def attention(g: Goldens) -> None:
             g.put(prefix, **{name: parameter, f"d{name}": parameter.grad})
 
 
+class OptionAttention(nn.Module):
+    """Multi-head attention with options, one sequence and one head after the other."""
+
+    def __init__(self, width: int, heads: int, kinds, scale=None, learned=None, soft_cap=None, norm=None, gate=None):
+        super().__init__()
+        self.heads, self.soft_cap, self.norm = heads, soft_cap, norm
+        for name, kind in zip(("q_proj", "k_proj", "v_proj", "out_proj"), kinds):
+            setattr(self, name, projector(width, kind))
+        if norm == "rms":
+            self.q_norm, self.k_norm = nn.RMSNorm(width // heads, eps=1e-6), nn.RMSNorm(width // heads, eps=1e-6)
+        self.fixed = scale or (width // heads) ** -0.5
+        if learned or norm == "l2":
+            self.scale = nn.Parameter(torch.zeros(heads if learned == "per_head" else 1))
+        if gate:
+            self.gate_proj = nn.Linear(width, heads if gate == "per_head" else width, bias=False)
+
+    def normed(self, rows: torch.Tensor, of: str) -> torch.Tensor:
+        if self.norm == "l2":
+            return F.normalize(rows, dim=-1)
+        return getattr(self, of)(rows) if self.norm == "rms" else rows
+
+    def forward(self, x, memory, q_offsets, k_offsets, causal: bool) -> torch.Tensor:
+        q, k, v = self.q_proj(x), self.k_proj(memory), self.v_proj(memory)
+        out = []
+        for (qa, qb), (ka, kb) in zip(zip(q_offsets, q_offsets[1:]), zip(k_offsets, k_offsets[1:])):
+            columns = []
+            for head, (q_head, k_head, v_head) in enumerate(
+                zip(*(t.chunk(self.heads, dim=1) for t in (q[qa:qb], k[ka:kb], v[ka:kb])))
+            ):
+                scale = self.scale[head % len(self.scale)] if hasattr(self, "scale") else self.fixed
+                scores = scale * (self.normed(q_head, "q_norm") @ self.normed(k_head, "k_norm").T)
+                if self.soft_cap:
+                    scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+                if causal:
+                    scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -torch.inf)
+                columns.append(scores.softmax(dim=-1) @ v_head)
+            out.append(torch.cat(columns, dim=1))
+        heads = torch.cat(out)
+        if hasattr(self, "gate_proj"):
+            gates = torch.sigmoid(self.gate_proj(x))
+            heads = heads * gates.repeat_interleave(heads.shape[1] // gates.shape[1], dim=1)
+        return self.out_proj(heads)
+
+
+# As tests/attention/attention_option_cases.hpp has them.
+OPTION_CASES = {
+    "scale": dict(scale=0.7),
+    "shared_scale": dict(learned="shared"),
+    "scale_per_head": dict(scale=0.5, learned="per_head"),
+    "soft_cap": dict(scale=2.0, soft_cap=1.5),
+    "l2": dict(norm="l2"),
+    "l2_per_head": dict(norm="l2", learned="per_head"),
+    "rms": dict(norm="rms"),
+    "gate_per_head": dict(gate="per_head"),
+    "gate_per_element": dict(gate="per_element"),
+    "all": dict(learned="per_head", soft_cap=2.0, norm="rms", gate="per_element"),
+}
+OPTION_PROJECTORS = {
+    "self": ("linear", "linear", "linear", "linear"),
+    "causal": ("neural", "neural", "linear", "neural"),
+    "cross": ("plain_neural", "plain_neural", "plain_neural", "linear"),
+}
+
+
+def by_documented_code(module: OptionAttention, x, memory, causal: bool, how: dict) -> torch.Tensor:
+    """One sequence as docs/interchange.md computes it for Hugging Face."""
+    keys = {"scale": "attention_scale", "learned": "attention_learned_scale", "soft_cap": "attention_soft_cap",
+            "norm": "qk_norm", "gate": "attention_gate"}
+    module.options = {keys[name]: value for name, value in how.items()}
+    module.input = x[None]
+    width = x.shape[1] // module.heads
+    q, k, v = (
+        rows[None].view(1, len(rows), module.heads, width).transpose(1, 2)
+        for rows in (module.q_proj(x), module.k_proj(memory), module.v_proj(memory))
+    )
+    mask = torch.full((len(x), len(x)), -torch.inf).triu(1) if causal else None
+    heads, _ = attention_with_options(module, q, k, v, mask, width**-0.5)
+    return module.out_proj(heads.reshape(len(x), -1))
+
+
+def attention_options(g: Goldens) -> None:
+    heads, width = 2, 6
+    lengths = {"self": ([3, 1, 4], None), "causal": ([3, 1, 4], None), "cross": ([2, 4, 1], [5, 1, 3])}
+    for option, how in OPTION_CASES.items():
+        for case, (q_lengths, k_lengths) in lengths.items():
+            q_offsets, k_offsets = offsets(q_lengths), offsets(k_lengths or q_lengths)
+            module = randomise(g, OptionAttention(width, heads, OPTION_PROJECTORS[case], **how))
+            if hasattr(module, "scale"):
+                module.scale.data = 2 + g.normal(*module.scale.shape, scale=0.5)
+            x = g.normal(q_offsets[-1], width).requires_grad_()
+            memory = x if k_lengths is None else g.normal(k_offsets[-1], width).requires_grad_()
+            y = module(x, memory, q_offsets, k_offsets, case == "causal")
+            documented = by_documented_code(module, x[: q_offsets[1]], memory[: k_offsets[1]], case == "causal", how)
+            require((documented - y[: q_offsets[1]]).abs().max() < 1e-13, f"{option}: the documented code disagrees")
+            dy = g.normal(*y.shape)
+            y.backward(dy)
+            prefix = f"{option}.{case}"
+            g.put(prefix, x=x, y=y, dy=dy, dx=x.grad, q_offsets=q_offsets, k_offsets=k_offsets, heads=heads)
+            if memory is not x:
+                g.put(prefix, memory=memory, dmemory=memory.grad)
+            for name, parameter in module.named_parameters():
+                vanishes = parameter.grad.abs().max() < 1e-13
+                shifts_keys = name.startswith("k_proj") and name.endswith("bias") and parameter.shape == (width,)
+                plain = "norm" not in how and "soft_cap" not in how
+                require(vanishes == (shifts_keys and plain), f"{prefix}: gradient of {name}")
+                g.put(prefix, **{name: parameter, f"d{name}": parameter.grad})
+
+
 def cross_entropy(g: Goldens) -> None:
     """Mean over the non-ignored rows; smoothing as HF and torch: (1-eps)*NLL + eps*mean over classes of -log p."""
     rows, classes = 6, 11
@@ -396,9 +504,9 @@ def sampling() -> list:
     return found
 
 
-def key_list(tensors: dict) -> str:
+def key_list(tensors: dict, file: str) -> str:
     lines = [
-        "# Keys of modules.safetensors",
+        f"# Keys of {file}",
         "",
         "Written by tests/reference/module_goldens.py. `d<name>` is the gradient of `<name>` for the upstream gradient",
         "`dy` (for cross_entropy: of the loss). Scalars have shape [1]. Offsets are token offsets of packed sequences.",
@@ -439,8 +547,15 @@ def main() -> None:
     path.chmod(0o644)
     (folder / "schedules.json").write_text(json.dumps(schedules(), indent=1) + "\n")
     (folder / "sampling.json").write_text("[\n" + ",\n".join(json.dumps(one) for one in sampling()) + "]\n")
-    (folder / "README.md").write_text(key_list(goldens.tensors))
-    require(path.stat().st_size < 400_000, "the goldens are too large")
+    options = Goldens(20244, {})
+    attention_options(options)
+    options_path = folder / "attention_options.safetensors"
+    save_file(options.tensors, str(options_path))
+    options_path.chmod(0o644)
+    (folder / "README.md").write_text(key_list(goldens.tensors, path.name))
+    (folder / "attention_options.md").write_text(key_list(options.tensors, options_path.name))
+    for file in (path, options_path):
+        require(file.stat().st_size < 400_000, "the goldens are too large")
     print(f"{len(goldens.tensors)} tensors, {path.stat().st_size} bytes")
 
 

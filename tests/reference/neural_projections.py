@@ -26,3 +26,4 @@ exec(compile(documented_code(), str(PAGE), "exec"), _defined)
 NeuralMarianMTModel = _defined["NeuralMarianMTModel"]
 NeuralRobertaForMaskedLM = _defined["NeuralRobertaForMaskedLM"]
 projector = _defined["projector"]
+attention_with_options = _defined["attention_with_options"]

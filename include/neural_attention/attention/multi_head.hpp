@@ -1,12 +1,16 @@
 // Multi-head attention for self, causal and cross use: out = Out(softmax(Q(x) K(m)ᵀ / √d_head) V(m)), where Q, K, V and
-// Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x.
+// Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x. AttentionOptions
+// normalise queries and keys, change the scores, and put a gate in front of Out.
 #pragma once
 
-#include <cmath>
 #include <span>
 
+#include "neural_attention/attention/attention_options.hpp"
 #include "neural_attention/attention/cache.hpp"
+#include "neural_attention/attention/head_norm.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
+#include "neural_attention/attention/output_gate.hpp"
+#include "neural_attention/attention/query_scale.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
@@ -19,12 +23,13 @@ struct AttentionConfig : Roles<ProjectorConfig> {
   int d_model = 0;
   int heads = 1;
   double dropout = 0.0;  ///< of the probabilities
+  AttentionOptions options = {};
 };
 
 /// The projectors of `roles`, with matrices that begin as `initial` says.
 inline AttentionConfig attention_config(int d_model, int heads, double dropout, const Roles<ProjectorConfig>& roles,
-                                        WeightInitial initial) {
-  AttentionConfig config{roles, d_model, heads, dropout};
+                                        WeightInitial initial, const AttentionOptions& options = {}) {
+  AttentionConfig config{roles, d_model, heads, dropout, options};
   for_each_role([&](const char*, ProjectorConfig& projector) { projector.initial = initial; }, config);
   return config;
 }
@@ -44,32 +49,46 @@ class MultiHeadAttention {
     typename Key::Saved key;
     typename Value::Saved value;
     typename Output::Saved output;
+    typename HeadNorm<B>::Saved query_norm, key_norm;
+    typename QueryScale<B>::Saved scale;
+    typename OutputGate<B>::Saved gate;
     Rows<B> q, k, v, context;
     RowsOf<typename B::Real> log_sum_exp;
     DropoutMask mask;
   };
 
+  /// Throws ConfigError where the heads cannot divide the width, or an option is out of its range.
   explicit MultiHeadAttention(const AttentionConfig& config)
       : query_(with_widths<Query>(config.query, config)),
         key_(with_widths<Key>(config.key, config)),
         value_(with_widths<Value>(config.value, config)),
         output_(with_widths<Output>(config.output, config)),
+        query_norm_(config.options.qk_norm, head_width(config)),
+        key_norm_(config.options.qk_norm, head_width(config)),
+        scale_(config.options.learned_scales(config.heads), config.options.first_scale(head_width(config))),
+        gate_(config.options.gate, config.d_model, config.heads, config.output.initial),
         width_(config.d_model),
-        shape_{config.heads, 1.0 / std::sqrt(double(config.d_model) / config.heads), false},
-        dropout_(config.dropout) {}
+        shape_{config.heads, config.options.fixed_scale(head_width(config)), false, config.options.soft_cap},
+        dropout_(config.dropout) {
+    require_ranges(config.options);
+  }
 
   static void visit(auto& self, auto&& visitor) {
     visitor(Names::key, self.key_);
     visitor(Names::value, self.value_);
     visitor(Names::query, self.query_);
     visitor(Names::output, self.output_);
+    visitor(Names::query_norm, self.query_norm_);
+    visitor(Names::key_norm, self.key_norm_);
+    visitor(Names::attention_scale, self.scale_);
+    visitor(Names::gate, self.gate_);
     visitor(Names::attention_dropout, self.dropout_site_);
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys,
                   bool causal, Saved& saved) const {
-    saved.q = query_.forward(pass, x, saved.query);
-    saved.k = key_.forward(pass, memory, saved.key);
+    saved.q = query_rows(pass, x, saved);
+    saved.k = key_rows(pass, memory, saved);
     saved.v = value_.forward(pass, memory, saved.value);
     saved.context = pass.saved.rows(x.rows, x.cols);
     saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
@@ -83,7 +102,7 @@ class MultiHeadAttention {
                                    .mask = saved.mask,
                                    .out = saved.context,
                                    .log_sum_exp = saved.log_sum_exp});
-    return output_.forward(pass, saved.context, saved.output);
+    return output_rows(pass, x, saved.context, saved);
   }
 
   /// Adds the gradients to dx and dmemory, which are the same rows in self-attention.
@@ -91,6 +110,7 @@ class MultiHeadAttention {
                 const Saved& saved, Rows<B> dx, Rows<B> dmemory) {
     const ArenaScope scope(pass.scratch);
     const auto dcontext = output_.backward(pass, dy, saved.output);
+    gate_.backward(pass, dcontext, saved.gate, dx);
     const auto dq = pass.scratch.rows(saved.q.rows, saved.q.cols);
     const auto dk = pass.scratch.rows(saved.k.rows, saved.k.cols);
     const auto dv = pass.scratch.rows(saved.v.rows, saved.v.cols);
@@ -107,6 +127,9 @@ class MultiHeadAttention {
                                            .dq = dq,
                                            .dk = dk,
                                            .dv = dv});
+    scale_.backward(pass, dq, saved.scale);
+    query_norm_.backward(pass, dq, saved.query_norm);
+    key_norm_.backward(pass, dk, saved.key_norm);
     query_.backward(pass, dq, saved.query, dx);
     key_.backward(pass, dk, saved.key, dmemory);
     value_.backward(pass, dv, saved.value, dmemory);
@@ -115,10 +138,9 @@ class MultiHeadAttention {
   /// Keys and values of a whole memory [keys, d], for decoding: written to two rows of the same shape.
   void project_memory(const Pass<B>& pass, Rows<B> memory, Rows<B> k, Rows<B> v) const {
     const ArenaScope scope(pass.saved);
-    typename Key::Saved key;
-    typename Value::Saved value;
-    pass.backend(ops::Copy<B>{.x = key_.forward(pass, memory, key), .y = k});
-    pass.backend(ops::Copy<B>{.x = value_.forward(pass, memory, value), .y = v});
+    Saved saved;
+    pass.backend(ops::Copy<B>{.x = key_rows(pass, memory, saved), .y = k});
+    pass.backend(ops::Copy<B>{.x = value_.forward(pass, memory, saved.value), .y = v});
   }
 
   /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i those of
@@ -127,11 +149,11 @@ class MultiHeadAttention {
   Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, const Ragged& runs) const {
     const bool first = runs.longest() > 1 && cache.empty();
     Saved saved;
-    const auto k = key_.forward(pass, x, saved.key);
+    const auto k = key_rows(pass, x, saved);
     const auto v = value_.forward(pass, x, saved.value);
     cache.append(pass.backend, k, v, runs);
     if (!first) return decode(pass, x, cache.views(runs));
-    const auto q = query_.forward(pass, x, saved.query);
+    const auto q = query_rows(pass, x, saved);
     const auto context = pass.saved.rows(x.rows, x.cols);
     pass.backend(ops::Attention<B>{.q = q,
                                    .k = k,
@@ -146,7 +168,7 @@ class MultiHeadAttention {
     for (int i = 0; i < runs.sequences(); ++i)
       if (runs.length(i) == 1) copies.add(v.slice(runs.begin(i), 1), context.slice(runs.begin(i), 1));
     copies.run(pass.backend);
-    return output_.forward(pass, context, saved.output);
+    return output_rows(pass, x, context, saved);
   }
 
   /// Attention of the next tokens to the encoder's output.
@@ -164,6 +186,8 @@ class MultiHeadAttention {
   int width() const { return width_; }
 
  private:
+  static int head_width(const AttentionConfig& config) { return config.d_model / config.heads; }
+
   template <class Projector>
   static ProjectorConfig with_widths(ProjectorConfig projector, const AttentionConfig& config) {
     if (config.d_model <= 0 || config.heads <= 0 || config.d_model % config.heads != 0)
@@ -174,9 +198,8 @@ class MultiHeadAttention {
   }
 
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, const KeyValueViews<B>& on) const {
-    typename Query::Saved query;
-    typename Output::Saved output;
-    const auto q = query_.forward(pass, x, query);
+    Saved saved;
+    const auto q = query_rows(pass, x, saved);
     const auto context = pass.saved.rows(x.rows, x.cols);
     pass.backend(ops::AttentionStep<B>{.q = q,
                                        .keys = on.keys,
@@ -185,7 +208,20 @@ class MultiHeadAttention {
                                        .shape = shape(false),
                                        .site = dropout_site_.id,
                                        .out = context});
-    return output_.forward(pass, context, output);
+    return output_rows(pass, x, context, saved);
+  }
+
+  /// What meets the keys.
+  Rows<B> query_rows(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    const auto q = query_norm_.forward(pass, query_.forward(pass, x, saved.query), saved.query_norm);
+    return scale_.forward(pass, q, saved.scale);
+  }
+  /// What meets the queries, and what caches keep.
+  Rows<B> key_rows(const Pass<B>& pass, Rows<B> memory, Saved& saved) const {
+    return key_norm_.forward(pass, key_.forward(pass, memory, saved.key), saved.key_norm);
+  }
+  Rows<B> output_rows(const Pass<B>& pass, Rows<B> x, Rows<B> context, Saved& saved) const {
+    return output_.forward(pass, gate_.forward(pass, x, context, saved.gate), saved.output);
   }
 
   AttentionShape shape(bool causal) const {
@@ -198,6 +234,9 @@ class MultiHeadAttention {
   Key key_;
   Value value_;
   Output output_;
+  HeadNorm<B> query_norm_, key_norm_;
+  QueryScale<B> scale_;
+  OutputGate<B> gate_;
   int width_;
   AttentionShape shape_;
   double dropout_;

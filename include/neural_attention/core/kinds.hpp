@@ -34,8 +34,9 @@ struct DropoutMask {
 /// Shape of one attention call.
 struct AttentionShape {
   int heads = 1;
-  double scale = 1.0;   ///< factor on the scores, normally head_width^-1/2
-  bool causal = false;  ///< query i sees keys 0 … i of its sequence
+  double scale = 1.0;     ///< factor on the scores, normally head_width^-1/2
+  bool causal = false;    ///< query i sees keys 0 … i of its sequence
+  double soft_cap = 0.0;  ///< c, where scores s become c · tanh(s / c), as in Gemma 2 (arXiv 2408.00118); 0: none
 };
 
 /// How one token is drawn from logits: they are divided by `temperature`; then only the `top_k` largest stay (0: all);

@@ -22,6 +22,7 @@ struct Knob {
   const char* group = nullptr;   ///< of the flags in --help; null: programs have no flag for it
   bool in_file = true;           ///< a key of the config's JSON file
   bool own = false;              ///< one that Hugging Face does not know
+  bool optional = false;         ///< files have the key only where the value is not the usual one
   bool token = false;            ///< the id of a token
   bool defines_the_run = false;  ///< a training run is resumed with the same value
 
@@ -41,6 +42,11 @@ struct Knob {
   constexpr Knob not_of_hugging_face() const {
     auto knob = *this;
     knob.own = true;
+    return knob;
+  }
+  constexpr Knob left_out_if_usual() const {
+    auto knob = *this;
+    knob.optional = true;
     return knob;
   }
   constexpr Knob kept() const {

@@ -140,16 +140,18 @@ nlohmann::ordered_json to_json(const Config& config) {
   for (auto& [key, value] : json.items())
     if (detail::says_kind<Config>(key)) value = config.normalize_before;
   auto own = nlohmann::ordered_json::object();
+  const Config usual{};
   Config::knobs(
-      [&]<class T>(const Knob& knob, const T& member) {
+      [&]<class T>(const Knob& knob, const T& member, const T& usually) {
         if (!knob.in_file || detail::says_kind<Config>(knob.name)) return;
+        if (knob.optional && member == usually) return;
         auto& value = (knob.own ? own : json)[knob.name];
         if constexpr (HasNames<T>)
           value = name_of(member);
         else
           value = member;
       },
-      config);
+      config, usual);
   json.update(Keys::derived(config));
   for_each_role(
       [&](const char* role, const ProjectorConfig& projector) {

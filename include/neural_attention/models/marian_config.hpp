@@ -32,7 +32,8 @@ struct MarianConfig : Roles<ProjectorConfig> {
   int eos_token_id = 0;
   bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind each stack
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
-  std::string other_keys = {};          ///< a config.json's further keys, as a JSON object; saving writes them again
+  AttentionOptions attention = {};
+  std::string other_keys = {};  ///< a config.json's further keys, as a JSON object; saving writes them again
 
   /// Every key of config.json that is a member here, and gradient_checkpointing.
   static void knobs(auto&& use, auto&... configs) {
@@ -67,6 +68,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
              "Recompute each layer in the backward pass: less memory, about a third more time")
             .flag_alone("Model"),
         configs.gradient_checkpointing...);
+    AttentionOptions::knobs(use, configs.attention...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.
@@ -87,7 +89,7 @@ struct MarianConfig : Roles<ProjectorConfig> {
   LayerConfig layer(int heads, int d_ff) const {
     const WeightInitial initial{xavier_init, init_std};
     LayerConfig layer;
-    layer.attention = attention_config(d_model, heads, attention_dropout, *this, initial);
+    layer.attention = attention_config(d_model, heads, attention_dropout, *this, initial, attention);
     layer.d_ff = d_ff;
     layer.activation = activation_function;
     layer.dropout = dropout;

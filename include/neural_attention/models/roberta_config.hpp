@@ -28,7 +28,8 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   int eos_token_id = 2;
   bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind the last one
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
-  std::string other_keys = {};          ///< a config.json's further keys, as a JSON object; saving writes them again
+  AttentionOptions attention = {};
+  std::string other_keys = {};  ///< a config.json's further keys, as a JSON object; saving writes them again
 
   /// The most tokens of a sequence, <s> and </s> included.
   int longest_sequence() const { return max_position_embeddings - pad_token_id - 1; }
@@ -64,6 +65,7 @@ struct RobertaConfig : Roles<ProjectorConfig> {
              "Recompute each layer in the backward pass: less memory, about a third more time")
             .flag_alone("Model"),
         configs.gradient_checkpointing...);
+    AttentionOptions::knobs(use, configs.attention...);
   }
 
   /// Throws ConfigError naming the first value that makes no sense.
@@ -80,7 +82,8 @@ struct RobertaConfig : Roles<ProjectorConfig> {
   LayerConfig layer() const {
     const WeightInitial weights{false, initializer_range};
     LayerConfig layer;
-    layer.attention = attention_config(hidden_size, num_attention_heads, attention_probs_dropout_prob, *this, weights);
+    layer.attention =
+        attention_config(hidden_size, num_attention_heads, attention_probs_dropout_prob, *this, weights, attention);
     layer.d_ff = intermediate_size;
     layer.activation = hidden_act;
     layer.dropout = hidden_dropout_prob;

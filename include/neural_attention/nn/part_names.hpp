@@ -17,6 +17,10 @@ struct BartNames {
   static constexpr const char* key = "k_proj";
   static constexpr const char* value = "v_proj";
   static constexpr const char* output = "out_proj";
+  static constexpr const char* query_norm = "q_norm";
+  static constexpr const char* key_norm = "k_norm";
+  static constexpr const char* attention_scale = "scale";
+  static constexpr const char* gate = "gate_proj";
   static constexpr const char* attention_dropout = "dropout";
 
   static constexpr const char* attention = "self_attn";
@@ -45,6 +49,10 @@ struct BertNames {
   static constexpr const char* key = "self.key";
   static constexpr const char* value = "self.value";
   static constexpr const char* output = "output.dense";
+  static constexpr const char* query_norm = "self.q_norm";
+  static constexpr const char* key_norm = "self.k_norm";
+  static constexpr const char* attention_scale = "self.scale";
+  static constexpr const char* gate = "self.gate_proj";
   static constexpr const char* attention_dropout = "self.dropout";
 
   static constexpr const char* attention = "attention";

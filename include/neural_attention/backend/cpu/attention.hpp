@@ -1,6 +1,7 @@
-// Attention over packed sequences on the CPU: out = softmax(scale · q kᵀ) v; one task is one (sequence, head). Scores
-// exist only as tiles [query_tile, key_tile]; a running maximum and sum join the tiles (Milakov & Gimelshein, "Online
-// normalizer calculation for softmax", 2018). The backward pass recomputes the probabilities from log_sum_exp.
+// Attention over packed sequences on the CPU: out = softmax(S) v with the scores S = scale · q kᵀ, or a soft cap of
+// them; one task is one (sequence, head). Scores exist only as tiles [query_tile, key_tile]; a running maximum and sum
+// join the tiles (Milakov & Gimelshein, "Online normalizer calculation for softmax", 2018). The backward pass
+// recomputes the probabilities from log_sum_exp.
 #pragma once
 
 #include <Eigen/Core>
@@ -40,6 +41,39 @@ void drop(const DropoutMask& mask, int sequence, int heads, int head, int query,
   for (int j = 0; j < keys; ++j) row[j] *= unit_interval(words[j]) >= mask.rate ? keep : T(0);
 }
 
+/// The scores of a row of products of queries and keys.
+template <class T>
+class Scores {
+ public:
+  explicit Scores(const AttentionShape& shape)
+      : cap_(static_cast<T>(shape.soft_cap)),
+        inner_(capped() ? static_cast<T>(shape.scale / shape.soft_cap) : T(0)),
+        scale_(static_cast<T>(shape.scale)) {}
+
+  bool capped() const { return cap_ > T(0); }
+  /// What the products still have to be multiplied by, once they are through cap().
+  T factor() const { return capped() ? T(1) : scale_; }
+  T scale() const { return scale_; }
+
+  /// The products become c · tanh(scale · x / c). Nothing happens without a soft cap.
+  void cap(T* row, int n) const {
+    if (!capped()) return;
+    cpu_blocks::store(row, n, [&](auto at) -> cpu_blocks::Block<T> {
+      const cpu_blocks::Block<T> x = at(row) * inner_;
+      return cap_ * (x.tanh() + (x - x));  // a NaN stays: Eigen's tanh clamps it
+    });
+  }
+  /// Multiplies the gradients of capped scores by 1 - (S / c)².
+  void cap_gradient(const T* scores, T* gradient, int n) const {
+    cpu_blocks::store(gradient, n, [&](auto at) -> cpu_blocks::Block<T> {
+      return at(gradient) * (T(1) - (at(scores) / cap_).square());
+    });
+  }
+
+ private:
+  T cap_, inner_, scale_;
+};
+
 template <class T>
 void set_zero(RowsOf<T> x) {
   for (int r = 0; r < x.rows; ++r) std::fill_n(x.row(r), x.cols, T(0));
@@ -56,7 +90,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
   assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
   assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
   const int width = q.cols / shape.heads, heads = shape.heads;
-  const T scale = static_cast<T>(shape.scale);
+  const Scores<T> how(shape);
+  const T scale = how.factor();
   cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
     T* const tile = cpu.workspaces[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
@@ -80,6 +115,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
           T* const row = tile + i * nk;
           std::fill(row + seen, row + nk, T(0));
           if (seen == 0) continue;
+          how.cap(row, seen);
           Row<T> scores(row, seen);
           const T top = std::max(maximum[i], scale * scores.maxCoeff());
           const T shrink = std::exp(maximum[i] - top);
@@ -101,7 +137,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
 }
 
 /// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
-/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q.
+/// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q. With a soft cap,
+/// dS is multiplied by 1 - (S / c)² besides.
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   const auto dout = op.dout, q = op.q, k = op.k, v = op.v, out = op.out, log_sum_exp = op.log_sum_exp, dq = op.dq,
@@ -112,9 +149,11 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   using namespace cpu_attention;
   using cpu_gemm::Operand, cpu_gemm::Addend;
   const int width = q.cols / shape.heads, heads = shape.heads;
-  const T scale = static_cast<T>(shape.scale);
+  const Scores<T> how(shape);
+  const T factor = how.factor(), scale = how.scale();
   cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
     const int s = task / heads, head = task % heads;
+    T scores[key_tile];  // of a query, capped
     const auto gemm = [&](int m, int n, int k_sum, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
                           std::ptrdiff_t stride) {
       cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, cpu.precision, cpu.packing[worker]);
@@ -143,9 +182,14 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
           Row<T> probability(p + i * nk, seen), gradient(ds + i * nk, seen);
           const T log_sum = log_sum_exp.row(queries.begin(s) + q0 + i)[head];
           const T dot = (Row<T>(do_head.row(i), width) * Row<T>(o_head.row(i), width)).sum();
-          probability = (scale * probability - log_sum).exp();
+          if (how.capped()) {
+            how.cap(probability.data(), seen);
+            std::copy_n(probability.data(), seen, scores);
+          }
+          probability = (factor * probability - log_sum).exp();
           if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, gradient.data());
           gradient = scale * probability * (gradient - dot);
+          if (how.capped()) how.cap_gradient(scores, gradient.data(), seen);
           if (mask) drop(mask, s, heads, head, q0 + i, k0, seen, probability.data());
           std::fill(p + i * nk + seen, p + (i + 1) * nk, T(0));
           std::fill(ds + i * nk + seen, ds + (i + 1) * nk, T(0));
@@ -167,7 +211,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionStepOf<T>& op) {
   const auto& shape = op.shape;
   using namespace cpu_attention;
   const int width = q.cols / shape.heads;
-  const T scale = static_cast<T>(shape.scale);
+  const Scores<T> how(shape);
+  const T scale = how.factor();
   cpu.run_tiles(q.rows, [&](int i, int worker) {
     const int length = op.lengths[i];
     T* const scores = cpu.workspaces[worker].reserve(static_cast<std::size_t>(length));
@@ -175,6 +220,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionStepOf<T>& op) {
       Row<T> query(q.row(i) + head * width, width), result(out.row(i) + head * width, width);
       for (int j = 0; j < length; ++j)
         scores[j] = scale * (query * Row<T>(op.keys[i].row(j) + head * width, width)).sum();
+      how.cap(scores, length);
       Row<T> p(scores, length);
       p = (p - p.maxCoeff()).exp();
       p *= T(1) / p.sum();
@@ -192,7 +238,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionProbabilitiesOf<T>& op) {
   using Block = cpu_blocks::Block<T>;
   assert(q.cols == k.cols && q.cols % shape.heads == 0 && out.rows == shape.heads * q.rows && out.cols == k.rows);
   const int width = q.cols / shape.heads;
-  const T scale = static_cast<T>(shape.scale);
+  const Scores<T> how(shape);
+  const T scale = how.factor();
   cpu.run_tiles(shape.heads, [&](int head, int worker) {
     const auto q_head = q.columns(head * width, width), k_head = k.columns(head * width, width);
     const auto out_head = out.slice(head * q.rows, q.rows);
@@ -203,6 +250,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionProbabilitiesOf<T>& op) {
       std::fill(out_head.row(i) + seen, out_head.row(i) + k.rows, T(0));
       if (seen == 0) continue;
       T* const row = out_head.row(i);
+      how.cap(row, seen);
       const T top = Row<T>(row, seen).maxCoeff();
       cpu_blocks::store(row, seen, [&](auto at) -> Block { return (scale * (at(row) - top)).exp(); });
       const T factor = T(1) / cpu_blocks::sum<T>(seen, [&](auto at) -> Block { return at(row); });

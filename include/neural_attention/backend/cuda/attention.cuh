@@ -7,6 +7,7 @@
 #include <cassert>
 #include <vector>
 
+#include "neural_attention/backend/cuda/attention_scores.cuh"
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/core/kinds.hpp"
@@ -37,16 +38,15 @@ inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool o
 }
 
 /// The arguments of a call that its kernels share.
-struct AttentionCall {
+struct AttentionCall : Scores {
   AttentionCall(const AttentionShape& shape, const DropoutMask& mask, int cols)
-      : heads(shape.heads),
+      : Scores(shape),
+        heads(shape.heads),
         width(cols / shape.heads),
-        scale(static_cast<float>(shape.scale)),
         causal(shape.causal),
         dropping(static_cast<bool>(mask)),
         keep(mask) {}
   int heads, width;
-  float scale;
   bool causal, dropping;
   Keep keep;
 
@@ -128,7 +128,7 @@ __global__ void attention_kernel(const AttentionTile* tiles, AttentionCall call,
     values.load(v, tile.keys_begin + k0, count, head);
     __syncthreads();
     const bool seen = i < tile.count && j < count && (!call.causal || k0 + j <= query);
-    const float score = seen ? call.scale * dot(queries.row(i), keys.row(j), width) : -INFINITY;
+    const float score = seen ? call.score(dot(queries.row(i), keys.row(j), width)) : -INFINITY;
     const float highest = fmaxf(top, warp_max<attention_tile>(score));
     const float shrink = highest == -INFINITY ? 1.0f : expf(top - highest);
     const float probability = seen ? expf(score - highest) : 0.0f;
@@ -168,7 +168,7 @@ void attention_dots(RowsOf<T> dout, RowsOf<T> out, int heads, float* dots, Strea
          stream, dout, out, heads, dots);
 }
 
-/// Of one query and key: the probability with its factor, and scale · dS.
+/// Of one query and key: the probability with its factor, and the gradient of the product, scale · dS.
 struct ScoreGradient {
   float probability = 0.0f, gradient = 0.0f;
 };
@@ -177,9 +177,9 @@ __device__ inline ScoreGradient score_gradient(const AttentionCall& call, const 
                                                int query, int key, const float* q, const float* k, const float* v,
                                                const float* dout, const float* log_sum_exp, const float* dots) {
   const int at = (tile.queries_begin + query) * call.heads + head;
-  const float p = expf(call.scale * dot(q, k, call.width) - log_sum_exp[at]);
+  const float score = call.score(dot(q, k, call.width)), p = expf(score - log_sum_exp[at]);
   const float factor = call.factor(tile.sequence, head, query, key);
-  return {p * factor, call.scale * p * (factor * dot(dout, v, call.width) - dots[at])};
+  return {p * factor, call.slope(score) * p * (factor * dot(dout, v, call.width) - dots[at])};
 }
 
 /// log_sum_exp and dots are [rows, heads], contiguous.

@@ -149,7 +149,7 @@ __device__ inline void drop_pair(const AttentionCall& call, int sequence, int he
   second *= words[key % group + 1] >= call.keep.threshold ? call.keep.scale : 0.0f;
 }
 
-template <int Width>
+template <int Width, bool Capped>
 __global__ void __launch_bounds__(mma_warps* warp_size)
     attention_mma_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> q, RowsOf<bfloat16> k,
                          RowsOf<bfloat16> v, RowsOf<bfloat16> out, RowsOf<float> log_sum_exp) {
@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
       unrolled<mma_keys / 8>([&](auto block) {
         unrolled<2>([&](auto i) {
           float& score = scores[block][2 * half + i];
-          score = 8 * block + at.pair + i < seen ? call.scale * score : -INFINITY;
+          score = 8 * block + at.pair + i < seen ? call.score<Capped>(score) : -INFINITY;
           highest = fmaxf(highest, score);
         });
       });
@@ -214,15 +214,18 @@ inline void attention_mma(const int* tiles, int count, RowsOf<bfloat16> q, RowsO
                           const AttentionShape& shape, const DropoutMask& mask, RowsOf<bfloat16> out,
                           RowsOf<float> log_sum_exp, Stream stream) {
   const AttentionCall call(shape, mask, q.cols);
-  const auto run = [&]<int Width>() {
-    launch("attention_mma", attention_mma_kernel<Width>, dim3(static_cast<unsigned>(count * shape.heads)),
+  const auto run = [&]<int Width, bool Capped>() {
+    launch("attention_mma", attention_mma_kernel<Width, Capped>, dim3(static_cast<unsigned>(count * shape.heads)),
            dim3(mma_warps * warp_size), 2 * MmaTile<Width>::size * sizeof(bfloat16), stream,
            reinterpret_cast<const AttentionTile*>(tiles), call, q, k, v, out, log_sum_exp);
   };
-  if (call.width == 32) return run.template operator()<32>();
-  if (call.width == 64) return run.template operator()<64>();
+  const auto of_width = [&]<int Width>() {
+    call.capped() ? run.template operator()<Width, true>() : run.template operator()<Width, false>();
+  };
+  if (call.width == 32) return of_width.template operator()<32>();
+  if (call.width == 64) return of_width.template operator()<64>();
   assert(call.width == 128);
-  run.template operator()<128>();
+  of_width.template operator()<128>();
 }
 
 }  // namespace neural_attention::cuda_backend

@@ -12,7 +12,7 @@ namespace neural_attention::cuda_backend {
 inline constexpr int widest_mma_backward = 64;  ///< what the registers hold
 
 /// log_sum_exp and dots are [rows, heads], contiguous.
-template <int Width>
+template <int Width, bool Capped>
 __global__ void __launch_bounds__(mma_warps* warp_size)
     attention_mma_query_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> dout,
                                         RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
@@ -51,9 +51,11 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
         if (call.dropping && key < seen)
           drop_pair(call, tile.sequence, at.head, query, k0 + key, factors[0], factors[1]);
         unrolled<2>([&](auto i) {
-          float& score = scores[block][2 * half + i];
-          const float p = key + i < seen ? expf(call.scale * score - log_sums[half]) : 0.0f;
-          score = call.scale * p * (factors[i] * of_probabilities[block][2 * half + i] - row_dots[half]);
+          float& product = scores[block][2 * half + i];
+          const float score = call.score<Capped>(product);
+          const float p = key + i < seen ? expf(score - log_sums[half]) : 0.0f;
+          product =
+              call.slope<Capped>(score) * p * (factors[i] * of_probabilities[block][2 * half + i] - row_dots[half]);
         });
       });
     });
@@ -63,7 +65,7 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
 }
 
 /// The tiles are tiles of the keys: scores are transposed, and a row belongs to a key.
-template <int Width>
+template <int Width, bool Capped>
 __global__ void __launch_bounds__(mma_warps* warp_size)
     attention_mma_key_gradient_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<bfloat16> dout,
                                       RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
@@ -100,11 +102,12 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
         unrolled<2>([&](auto i) {
           const int j = 8 * block + at.pair + i;
           const bool seen = j < count && (!call.causal || key <= q0 + j);
-          float &score = scores[block][2 * half + i], &gradient = of_probabilities[block][2 * half + i];
-          const float p = seen ? expf(call.scale * score - log_sums[j]) : 0.0f;
+          float &product = scores[block][2 * half + i], &gradient = of_probabilities[block][2 * half + i];
+          const float score = call.score<Capped>(product);
+          const float p = seen ? expf(score - log_sums[j]) : 0.0f;
           const float factor = seen ? call.factor(tile.sequence, at.head, q0 + j, key) : 0.0f;
-          gradient = seen ? call.scale * p * (factor * gradient - row_dots[j]) : 0.0f;
-          score = p * factor;
+          gradient = seen ? call.slope<Capped>(score) * p * (factor * gradient - row_dots[j]) : 0.0f;
+          product = p * factor;
         });
       });
     });
@@ -128,18 +131,21 @@ inline void attention_mma_backward(const int* query_tiles, int query_count, cons
   const dim3 threads(mma_warps * warp_size);
   const auto blocks = [&](int tiles) { return dim3(static_cast<unsigned>(tiles * shape.heads)); };
   attention_dots(dout, out, shape.heads, dots, stream);
-  const auto run = [&]<int Width>() {
+  const auto run = [&]<int Width, bool Capped>() {
     constexpr auto bytes = 2 * MmaTile<Width>::size * sizeof(bfloat16);
-    launch("attention_mma_query_gradient", attention_mma_query_gradient_kernel<Width>, blocks(query_count), threads,
-           bytes, stream, reinterpret_cast<const AttentionTile*>(query_tiles), call, dout, q, k, v, log_sum_exp.data,
-           dots, dq);
-    launch("attention_mma_key_gradient", attention_mma_key_gradient_kernel<Width>, blocks(key_count), threads, bytes,
-           stream, reinterpret_cast<const AttentionTile*>(key_tiles), call, dout, q, k, v, log_sum_exp.data, dots, dk,
-           dv);
+    launch("attention_mma_query_gradient", attention_mma_query_gradient_kernel<Width, Capped>, blocks(query_count),
+           threads, bytes, stream, reinterpret_cast<const AttentionTile*>(query_tiles), call, dout, q, k, v,
+           log_sum_exp.data, dots, dq);
+    launch("attention_mma_key_gradient", attention_mma_key_gradient_kernel<Width, Capped>, blocks(key_count), threads,
+           bytes, stream, reinterpret_cast<const AttentionTile*>(key_tiles), call, dout, q, k, v, log_sum_exp.data,
+           dots, dk, dv);
   };
-  if (call.width == 32) return run.template operator()<32>();
+  const auto of_width = [&]<int Width>() {
+    call.capped() ? run.template operator()<Width, true>() : run.template operator()<Width, false>();
+  };
+  if (call.width == 32) return of_width.template operator()<32>();
   assert(call.width == widest_mma_backward);
-  run.template operator()<widest_mma_backward>();
+  of_width.template operator()<widest_mma_backward>();
 }
 
 }  // namespace neural_attention::cuda_backend

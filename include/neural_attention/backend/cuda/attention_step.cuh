@@ -53,7 +53,7 @@ struct LaneColumns {
 __device__ inline float shrink(float top, float highest) { return top == -INFINITY ? 1.0f : expf(top - highest); }
 
 template <class T, int Groups, bool Aligned>
-__global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequences, int heads, float scale,
+__global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequences, int heads, Scores scores,
                                       RowsOf<T> out) {
   __shared__ float tops[step_parts], sums[step_parts];
   float* const results = shared_memory<float>();  // [step_parts, width]
@@ -71,7 +71,7 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
       key.template load_from<Aligned>(sequence.keys.row(j) + first, width);
       value.template load_from<Aligned>(sequence.values.row(j) + first, width);
     }
-    const float score = scale * warp_sum<step_lanes>(query.dot(key));
+    const float score = scores.score(warp_sum<step_lanes>(query.dot(key)));
     if (!there) continue;
     const float highest = fmaxf(top, score), before = shrink(top, highest);
     const float probability = score == -INFINITY ? 0.0f : expf(score - highest);
@@ -110,8 +110,7 @@ void attention_step(RowsOf<T> q, const CachedRows<T>* sequences, bool whole, con
     const auto run = [&]<bool Aligned>() {
       launch("attention_step", attention_step_kernel<T, groups, Aligned>,
              dim3(static_cast<unsigned>(q.rows * shape.heads)), dim3(step_threads),
-             std::size_t{step_parts} * width * sizeof(float), stream, q, sequences, shape.heads,
-             static_cast<float>(shape.scale), out);
+             std::size_t{step_parts} * width * sizeof(float), stream, q, sequences, shape.heads, Scores(shape), out);
     };
     with_bools(run, whole && aligned(q) && width % group == 0);
   });
@@ -121,7 +120,7 @@ inline constexpr int probability_warps = 4;  ///< of a block
 
 /// A warp takes a row of out: head · n + i.
 template <class T>
-__global__ void attention_probabilities_kernel(RowsOf<T> q, RowsOf<T> k, int heads, float scale, bool causal,
+__global__ void attention_probabilities_kernel(RowsOf<T> q, RowsOf<T> k, int heads, Scores scores, bool causal,
                                                RowsOf<T> out) {
   const int row = static_cast<int>(blockIdx.x) * probability_warps + static_cast<int>(threadIdx.x) / warp_size;
   const int lane = static_cast<int>(threadIdx.x) % warp_size;
@@ -129,7 +128,7 @@ __global__ void attention_probabilities_kernel(RowsOf<T> q, RowsOf<T> k, int hea
   const int width = q.cols / heads, head = row / q.rows, query = row % q.rows;
   const int seen = causal && query < k.rows ? query + 1 : k.rows;
   const auto score = [&](int key) {
-    return scale * dot(q.row(query) + head * width, k.row(key) + head * width, width);
+    return scores.score(dot(q.row(query) + head * width, k.row(key) + head * width, width));
   };
   SoftmaxSums mine{-INFINITY, 0.0f, 0.0f};
   for (int key = lane; key < seen; key += warp_size) mine.add(score(key));
@@ -143,7 +142,7 @@ void attention_probabilities(RowsOf<T> q, RowsOf<T> k, const AttentionShape& sha
   assert(q.cols == k.cols && q.cols % shape.heads == 0 && out.rows == shape.heads * q.rows && out.cols == k.rows);
   launch("attention_probabilities", attention_probabilities_kernel<T>,
          dim3(static_cast<unsigned>(pieces(out.rows, probability_warps))), dim3(probability_warps * warp_size), 0,
-         stream, q, k, shape.heads, static_cast<float>(shape.scale), shape.causal, out);
+         stream, q, k, shape.heads, Scores(shape), shape.causal, out);
 }
 
 }  // namespace neural_attention::cuda_backend

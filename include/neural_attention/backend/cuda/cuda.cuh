@@ -20,6 +20,7 @@
 #include "neural_attention/backend/cuda/normalization.cuh"
 #include "neural_attention/backend/cuda/optimizer.cuh"
 #include "neural_attention/backend/cuda/products.cuh"
+#include "neural_attention/backend/cuda/scale_groups.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
 #include "neural_attention/core/observer.hpp"
 
@@ -100,6 +101,16 @@ void compute(CudaDevice<T>& device, const ops::MultiplyOf<T>& op) {
 template <class T>
 void compute(CudaDevice<T>& device, const ops::MultiplyBackwardOf<T>& op) {
   cuda_backend::multiply_backward(op.dy, op.a, op.b, op.into == Into::Add, op.da, op.db, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::ScaleGroupsOf<T>& op) {
+  cuda_backend::scale_groups(op.x, op.f, op.sigmoid, op.y, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::ScaleGroupsBackwardOf<T>& op) {
+  cuda_backend::scale_groups_backward(op.dy, op.x, op.f, op.sigmoid, op.dx, op.df, device.stream);
 }
 
 template <class T>

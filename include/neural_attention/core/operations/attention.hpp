@@ -1,4 +1,5 @@
-// Attention over packed sequences: softmax(scale · q kᵀ) v per head, where a head is a block of columns.
+// Attention over packed sequences: softmax(S) v per head, where a head is a block of columns. The scores are
+// S = scale · q kᵀ or, with a soft cap c, c · tanh(scale · q kᵀ / c).
 // q, out [queries.total(), d]; k, v [keys.total(), d]; log_sum_exp [queries.total(), heads].
 #pragma once
 
@@ -26,7 +27,7 @@ inline double seen_pairs(const Ragged& queries, const Ragged& keys, bool causal)
 
 }  // namespace detail
 
-/// out = softmax(scale · q kᵀ) v, with `mask` dropping probabilities. Probabilities are never stored: the backward pass
+/// out = softmax(S) v, with `mask` dropping probabilities. Probabilities are never stored: the backward pass
 /// recomputes them tile by tile from log_sum_exp, the log Σ exp of each query's scores.
 template <class T>
 struct AttentionOf {
@@ -55,6 +56,7 @@ using Attention = AttentionOf<typename B::Scalar>;
 
 /// With P the probabilities, M the dropout factors and D_i = Σ_c dout_ic out_ic:
 /// dv = (P∘M)ᵀ dout,  dS = P ∘ (M ∘ (dout vᵀ) - D),  dq = scale · dS k,  dk = scale · dSᵀ q. Writes all three.
+/// With a soft cap, dS is multiplied by 1 - (S / c)² besides.
 template <class T>
 struct AttentionBackwardOf {
   static constexpr std::string_view name = "attention_backward";

@@ -1,4 +1,4 @@
-// Element-wise operations. All matrices of one operation have the same shape.
+// Element-wise operations. All matrices of one operation have the same shape, except where ScaleGroups says otherwise.
 #pragma once
 
 #include "neural_attention/core/operations/operation.hpp"
@@ -71,6 +71,48 @@ struct MultiplyBackwardOf {
 template <class B>
 using MultiplyBackward = MultiplyBackwardOf<typename B::Scalar>;
 
+/// y = x · f, where neighbouring columns of x [n, d] share a factor: f [n, groups] has one for each of their groups, or
+/// f [1, groups] the same for all rows. With `sigmoid` the factors are σ(f). y may be x.
+template <class T>
+struct ScaleGroupsOf {
+  static constexpr std::string_view name = "scale_groups";
+  RowsOf<T> x;
+  RowsOf<T> f;
+  bool sigmoid = false;
+  RowsOf<T> y;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("x", Role::Read, self.x);
+    operand("f", Role::Read, self.f);
+    operand("y", Role::Write, self.y);
+  }
+};
+template <class B>
+using ScaleGroups = ScaleGroupsOf<typename B::Scalar>;
+
+/// dx = dy · f and, for each row and group, df [n, groups] = Σ dy · x; with `sigmoid`, dx = dy · σ(f) and df = σ'(f) ·
+/// Σ dy · x. Where all rows share f, its gradient is the sum of df's rows. dx may be dy.
+template <class T>
+struct ScaleGroupsBackwardOf {
+  static constexpr std::string_view name = "scale_groups_backward";
+  RowsOf<T> dy;
+  RowsOf<T> x;
+  RowsOf<T> f;
+  bool sigmoid = false;
+  RowsOf<T> dx;
+  RowsOf<T> df;
+
+  static void visit(auto& self, auto&& operand) {
+    operand("dy", Role::Read, self.dy);
+    operand("x", Role::Read, self.x);
+    operand("f", Role::Read, self.f);
+    operand("dx", Role::Write, self.dx);
+    operand("df", Role::Write, self.df);
+  }
+};
+template <class B>
+using ScaleGroupsBackward = ScaleGroupsBackwardOf<typename B::Scalar>;
+
 /// y = f(x). y may be x.
 template <class T>
 struct ActivateOf {
@@ -140,7 +182,8 @@ template <class B>
 using ResidualDropout = ResidualDropoutOf<typename B::Scalar>;
 
 template <class T>
-using ElementwiseOperations = OperationList<AddOf<T>, ScaleOf<T>, MultiplyOf<T>, MultiplyBackwardOf<T>, ActivateOf<T>,
-                                            ActivateBackwardOf<T>, DropoutOf<T>, ResidualDropoutOf<T>>;
+using ElementwiseOperations =
+    OperationList<AddOf<T>, ScaleOf<T>, MultiplyOf<T>, MultiplyBackwardOf<T>, ScaleGroupsOf<T>,
+                  ScaleGroupsBackwardOf<T>, ActivateOf<T>, ActivateBackwardOf<T>, DropoutOf<T>, ResidualDropoutOf<T>>;
 
 }  // namespace neural_attention::ops

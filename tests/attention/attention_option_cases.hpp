@@ -1,0 +1,35 @@
+// The options of attention that tests go through, alone and together. tests/reference/module_goldens.py has the same.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "neural_attention/attention/attention_options.hpp"
+
+struct NamedOptions {
+  std::string name;
+  neural_attention::AttentionOptions options;
+
+  /// Whether all that shifts every key alike leaves the probabilities as they are.
+  bool keys_may_shift() const {
+    return options.qk_norm == neural_attention::QueryKeyNorm::None && options.soft_cap == 0.0;
+  }
+};
+
+inline std::vector<NamedOptions> attention_option_cases() {
+  using neural_attention::GateKind, neural_attention::LearnedScale, neural_attention::QueryKeyNorm;
+  return {{"scale", {.scale = 0.7}},
+          {"shared_scale", {.learned_scale = LearnedScale::Shared}},
+          {"scale_per_head", {.scale = 0.5, .learned_scale = LearnedScale::PerHead}},
+          {"soft_cap", {.scale = 2.0, .soft_cap = 1.5}},
+          {"l2", {.qk_norm = QueryKeyNorm::L2}},
+          {"l2_per_head", {.learned_scale = LearnedScale::PerHead, .qk_norm = QueryKeyNorm::L2}},
+          {"rms", {.qk_norm = QueryKeyNorm::Rms}},
+          {"gate_per_head", {.gate = GateKind::PerHead}},
+          {"gate_per_element", {.gate = GateKind::PerElement}},
+          {"all",
+           {.learned_scale = LearnedScale::PerHead,
+            .soft_cap = 2.0,
+            .qk_norm = QueryKeyNorm::Rms,
+            .gate = GateKind::PerElement}}};
+}
