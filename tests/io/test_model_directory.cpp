@@ -430,6 +430,24 @@ BOOST_AUTO_TEST_CASE(that_start_fresh) {
   BOOST_CHECK_EXCEPTION(load({.projections = Projections_::Fresh}), ConfigError, says({"sequential_linear"}));
 }
 
+// Norms, factors and gates are no projectors: they are loaded.
+BOOST_AUTO_TEST_CASE(that_start_fresh_or_warm_leave_options_of_attention_alone) {
+  auto config = tiny::config();
+  config.attention = attention_option_cases().back().options;
+  Stock stock(backend, config, some_seed);
+  fill_with_noise(backend, stock);
+  io::save_model(folder.path.string(), backend, stock);
+  for (const auto how : {Projections_::Fresh, Projections_::Warm}) {
+    Paper paper(backend, config, other_seed, Purpose::Inference);
+    const auto loaded = io::load_model(folder.path.string(), backend, paper, {.projections = how, .seed = other_seed});
+    if (how == Projections_::Fresh) BOOST_TEST(loaded.reinitialised.size() == 54u);
+    for (const std::string name : {"q_norm.weight", "k_norm.weight", "scale", "gate_proj.weight"}) {
+      const auto full = "model.decoder.layers.0.encoder_attn." + name;
+      BOOST_TEST(tensor(backend, paper, full) == tensor(backend, stock, full));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(that_start_warm) {
   const double expected = loss(backend, model);
   auto plain = load<Plain>({.projections = Projections_::Warm});

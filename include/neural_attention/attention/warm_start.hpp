@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "neural_attention/attention/warm_starter.hpp"
@@ -34,12 +35,19 @@ concept HasProjectors = requires {
   typename A::Output;
 };
 
+/// Whether a member of an attention is the projector of a role, and no further part such as a norm or a gate.
+template <class Attention, class Member>
+inline constexpr bool is_projector_of = std::same_as<std::remove_const_t<Member>, typename Attention::Query> ||
+                                        std::same_as<std::remove_const_t<Member>, typename Attention::Key> ||
+                                        std::same_as<std::remove_const_t<Member>, typename Attention::Value> ||
+                                        std::same_as<std::remove_const_t<Member>, typename Attention::Output>;
+
 /// Calls use(name, projector) for the projectors of every attention in `model`, with names such as
 /// `model.encoder.layers.0.self_attn.q_proj`.
 void for_each_projector(auto& model, auto&& use) {
   for_each_leaf(model, [&]<HasProjectors Attention>(const std::string& name, Attention& attention) {
     Attention::visit(attention, [&]<class Member>(const std::string& role, Member& member) {
-      if constexpr (!std::same_as<Member, RandomSite>) use(name + "." + role, member);
+      if constexpr (is_projector_of<Attention, Member>) use(name + "." + role, member);
     });
   });
 }
