@@ -691,7 +691,9 @@ BOOST_AUTO_TEST_CASE(with_faults_are_named) {
            {"/dropout", 1.5, {"dropout", "1.5"}},
            {"/attention_dropout", -0.5, {"attention_dropout", "-0.5"}},
            {"/init_std", -1.0, {"init_std"}},
-           {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}}});
+           {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}},
+           {"/neural_attention/projectors/key", {{"type", "lineal"}}, {"did you mean \"linear\"?"}},
+           {"/activation_function", "swisch", {"did you mean \"swish\"?"}}});
   damaged("masked_lm", masked_directory, roberta, {"fill", "--model", masked_directory, "A <mask>."},
           {{"/hidden_dropout_prob", 1.0, {"hidden_dropout_prob", "1"}},
            {"/layer_norm_eps", -1e-5, {"layer_norm_eps"}},

@@ -373,7 +373,8 @@ BOOST_AUTO_TEST_CASE(gives_options_by_name) {
   BOOST_TEST((sgd.momentum == 0.75 && sgd.nesterov && sgd.weight_decay == 0.25));
   BOOST_CHECK_EXCEPTION(all.of("adamax"), ConfigError, [](const ConfigError& error) {
     const std::string what = error.what();
-    return what.starts_with("the optimizer must be adamw, adam, sgd") && what.ends_with(", not \"adamax\"");
+    return what.starts_with("the optimizer must be adamw, adam, sgd") &&
+           what.ends_with(", not \"adamax\" (did you mean \"adam\"?)");
   });
 }
 

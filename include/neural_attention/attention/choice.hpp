@@ -12,7 +12,7 @@
 
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/concepts.hpp"
-#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/nearest_name.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -68,14 +68,15 @@ class Choice {
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
-  /// The index of the type of that name. Throws ConfigError, which lists the names, if there is none.
+  /// The index of the type of that name. Throws ConfigError, which says the nearest name and lists all, if there is
+  /// none.
   static std::size_t index_of(const std::string& type) {
     std::string known;
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (names[i] == type) return i;
       known += (i == 0 ? "" : ", ") + std::string(names[i]);
     }
-    throw ConfigError("there is no projector " + in_quotes(type) + "; known are " + known);
+    throw ConfigError("there is no projector " + quoted_with_nearest(type, names) + "; known are " + known);
   }
 
   /// The usual hidden width of the type of that name. Throws ConfigError as index_of does.

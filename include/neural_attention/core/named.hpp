@@ -6,9 +6,10 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "neural_attention/core/errors.hpp"
-#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/nearest_name.hpp"
 
 namespace neural_attention {
 
@@ -44,9 +45,13 @@ std::string names_in_words(const auto& list) {
   return text.empty() ? last : text + " or " + last;
 }
 
-/// Throws ConfigError for a name that is not in a list. `what` says what it was to name: a flag, a key.
+/// Throws ConfigError, which says the nearest name, for a name that is not in a list. `what` says what it was to name:
+/// a flag, a key.
 [[noreturn]] void refuse_name(const auto& list, std::string_view what, std::string_view name) {
-  throw ConfigError(std::string(what) + " must be " + names_in_words(list) + ", not " + in_quotes(name));
+  std::vector<std::string_view> known;
+  for (const auto& one : list) known.push_back(one.name);
+  throw ConfigError(std::string(what) + " must be " + names_in_words(list) + ", not " +
+                    quoted_with_nearest(name, known));
 }
 
 /// The value called `name`. Throws as refuse_name.
