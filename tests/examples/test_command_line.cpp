@@ -253,13 +253,13 @@ BOOST_AUTO_TEST_CASE(that_say_hidden_widths_or_leave_them_to_the_projector) {
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
     return nlohmann::json::parse(outcome.out).at("neural_attention").at("projectors").at("key").dump();
   };
-  const std::string neural = R"({"type":"neural",)", gated = R"({"type":"gated_silu",)";
-  BOOST_TEST(key({"--projector", "neural"}) == neural + R"("expansion":2})");
-  BOOST_TEST(key({"--projector", "neural", "--projector_expansion", "0.5"}) == neural + R"("expansion":0.5})");
-  BOOST_TEST(key({"--projector", "neural", "--projector_width", "96"}) == neural + R"("hidden_width":96})");
-  BOOST_TEST(key({"--projector", "neural", "--projector_width", "match"}) == neural + R"("hidden_width":"match"})");
-  BOOST_TEST(key({"--projector", "gated_silu"}) == gated + R"("hidden_width":"match"})");
-  BOOST_TEST(key({"--projector_k", "gated_silu", "--projector_expansion", "1"}) == gated + R"("expansion":1})");
+  const std::string neural = R"(,"type":"neural"})", gated = R"(,"type":"gated_silu"})";
+  BOOST_TEST(key({"--projector", "neural"}) == R"({"expansion":2)" + neural);
+  BOOST_TEST(key({"--projector", "neural", "--projector_expansion", "0.5"}) == R"({"expansion":0.5)" + neural);
+  BOOST_TEST(key({"--projector", "neural", "--projector_width", "96"}) == R"({"hidden_width":96)" + neural);
+  BOOST_TEST(key({"--projector", "neural", "--projector_width", "match"}) == R"({"hidden_width":"match")" + neural);
+  BOOST_TEST(key({"--projector", "gated_silu"}) == R"({"hidden_width":"match")" + gated);
+  BOOST_TEST(key({"--projector_k", "gated_silu", "--projector_expansion", "1"}) == R"({"expansion":1)" + gated);
   for (const std::string width : {"many", "0", "-3", "1.5", "99999999999", "96 "})
     refuses(2, "translation", {"train", "--dump_config", "--projector_width", width},
             {"--projector_width must be a number of columns or match", width});
