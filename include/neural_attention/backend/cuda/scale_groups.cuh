@@ -61,7 +61,7 @@ struct ScaleColumnsBackwardMap {
   }
 };
 
-inline constexpr int scale_groups_warps = 4;  // of a block
+inline constexpr int scale_groups_warps = 4;  ///< of a block
 
 template <class T, bool Sigmoid>
 __global__ void scale_groups_backward_kernel(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> f, RowsOf<T> dx, RowsOf<T> df) {
