@@ -60,8 +60,10 @@ namespace examples {
 template <class Config>
 void require_known_projectors(const Config& config, const std::string& path) {
   try {
-    na::for_each_role(
-        [](const char*, const na::ProjectorConfig& projector) { AnyProjector<Backend>::index_of(projector.type); },
+    na::for_each_named_projector(
+        [](const std::string&, const na::ProjectorConfig& projector) {
+          AnyProjector<Backend>::index_of(projector.type);
+        },
         config);
   } catch (const na::ConfigError& error) {
     throw na::FileError(path, error.what());

@@ -43,20 +43,43 @@ inline std::string width_value(const na::HiddenWidth& width) {
 /// for query, key, value and output.
 template <class Config>
 void choose_projectors(const ModelOptions& options, const na::Roles<std::string>& arrangement, Config& config) {
+  const auto given = given_width(options);
+  const auto chosen = [&](na::ProjectorConfig projector, const std::string& type) {
+    const bool other = projector.type != type;
+    projector.type = type;
+    const auto usual = na::usual_width<AnyProjector<Backend>>(type);  // throws where there is no such type
+    if (given)
+      projector.hidden = *given;
+    else if (other || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
+      projector.hidden = usual;
+    return projector;
+  };
   na::for_each_role(
-      [&](const char*, const std::string& alone, const std::string& arranged, na::ProjectorConfig& projector) {
-        const auto before = projector.type;
-        if (!alone.empty())
-          projector.type = alone;
-        else if (!options.projector.empty())
-          projector.type = arranged;
-        const auto usual = na::usual_width<AnyProjector<Backend>>(projector.type);  // throws if there is no such type
-        if (const auto given = given_width(options))
-          projector.hidden = *given;
-        else if (projector.type != before || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
-          projector.hidden = usual;
+      [&](const std::string& role, const char* flag, const std::string& alone, const std::string& arranged,
+          na::ProjectorConfig& projector) {
+        if (alone.find('=') != std::string::npos) try {
+            na::require_ranges(config);
+            const auto layers = na::layer_names(alone, config.attention_places());
+            na::set_layer_projectors(config, role, layers, [&](const na::LayerName& one) {
+              const auto before = na::projectors_at(config, one.place, one.layer);
+              na::ProjectorConfig result;
+              na::for_each_role(
+                  [&](const char* name, const na::ProjectorConfig& of) {
+                    if (role == name) result = chosen(of, one.name);
+                  },
+                  before);
+              return result;
+            });
+            return;
+          } catch (const na::ConfigError& error) {
+            throw na::ConfigError("--" + std::string(flag) + ": " + error.what());
+          }
+        if (!alone.empty() || !options.projector.empty()) na::drop_layer_projectors(config, role);
+        projector = chosen(projector, !alone.empty() ? alone : !options.projector.empty() ? arranged : projector.type);
+        for (auto& other : config.layer_projectors)
+          if (other.role == role) other.projector = chosen(other.projector, other.projector.type);
       },
-      options.roles, arrangement, config);
+      role_flag_names, options.roles, arrangement, config);
 }
 
 /// Whether --config names a file.
@@ -126,10 +149,17 @@ int dump_config(const ModelOptionsOf<typename Family::Config>& options) {
 }
 
 /// The label of a run: the projectors of its model. One name if the four roles match its arrangement for this kind of
-/// model, otherwise the names of query, key, value and output.
+/// model, otherwise the names of query, key, value and output, as in linear+neural/linear/linear/linear.
 template <class Family>
 std::string label_of(const typename Family::Config& config) {
-  const na::Roles<std::string> types{config.query.type, config.key.type, config.value.type, config.output.type};
+  na::Roles<std::string> types{config.query.type, config.key.type, config.value.type, config.output.type};
+  for (const auto& other : config.layer_projectors)
+    na::for_each_role(
+        [&](const char* role, std::string& type) {
+          if (other.role == role && ("+" + type + "+").find("+" + other.projector.type + "+") == std::string::npos)
+            type += "+" + other.projector.type;
+        },
+        types);
   std::string arrangement, all;
   na::for_each_role(
       [&](const char*, const std::string& type) {
@@ -152,6 +182,24 @@ typename Family::Config described_config(const ModelOptionsOf<typename Family::C
   return config;
 }
 
+/// Calls use(role, one, other) for the projectors of two configs of a model with the same layers: one of each role
+/// where both are alike in all layers, else those of every layer, whose roles are called "query of encoder layer 2".
+template <class Config>
+void for_each_projector_of(auto&& use, const Config& a, const Config& b) {
+  if (a.layer_projectors.empty() && b.layer_projectors.empty()) {
+    na::for_each_role([&](const std::string& role, const auto& one, const auto& other) { use(role, one, other); }, a,
+                      b);
+    return;
+  }
+  for (const auto& place : a.attention_places())
+    for (int layer = 0; layer < place.layers; ++layer)
+      na::for_each_role(
+          [&](const std::string& role, const auto& one, const auto& other) {
+            use(role + " of " + na::attention_text(place.name, layer), one, other);
+          },
+          na::projectors_at(a, place.name, layer), na::projectors_at(b, place.name, layer));
+}
+
 /// Throws ConfigError if the flags describe another model than the config `stored` of `checkpoint`. Recomputing
 /// activations may differ, because it changes no number.
 template <class Family>
@@ -162,14 +210,14 @@ void require_same_model(const ModelOptionsOf<typename Family::Config>& options, 
     throw na::ConfigError(checkpoint + " was made with " + name + " " + before + ", not " + now +
                           ": a run must be resumed with its own settings");
   };
-  const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
-    if (before.type != now.type) differs("a " + std::string(role) + " projector of the type", before.type, now.type);
+  const auto check = [&](const std::string& role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
+    if (before.type != now.type) differs("a " + role + " projector of the type", before.type, now.type);
     if (before.hidden != now.hidden) {
       const auto name = width_flag(before.hidden), other = width_flag(now.hidden);
       differs(name, width_value(before.hidden), (other == name ? "" : other + " ") + width_value(now.hidden));
     }
   };
-  na::for_each_role(check, stored, described);
+  for_each_projector_of(check, stored, described);
   Family::Config::knobs(
       [&]<class T>(const na::Knob& knob, const T& was, const T& is) {
         const auto text = [](const T& value) {
@@ -193,14 +241,14 @@ void require_same_model(const ModelOptionsOf<typename Family::Config>& options, 
 template <class Config>
 void require_init_projections(const ModelOptions& options, const Config& of_file, const Config& config) {
   if (!options.init_projections.empty()) return;
-  const auto check = [&](const char* role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
+  const auto check = [&](const std::string& role, const na::ProjectorConfig& before, const na::ProjectorConfig& now) {
     if (before.type != now.type || before.hidden != now.hidden)
-      throw na::ConfigError(std::string("the ") + role + " projection of " + options.model + " is " +
-                            na::in_quotes(before.type) + " and the new one is " + na::in_quotes(now.type) +
+      throw na::ConfigError("the " + role + " projection of " + options.model + " is " + na::in_quotes(before.type) +
+                            " and the new one is " + na::in_quotes(now.type) +
                             ": say how the new ones begin, with --init_projections fresh (at random, the paper's "
                             "procedure) or --init_projections warm (as the linear maps of the model)");
   };
-  na::for_each_role(check, of_file, config);
+  for_each_projector_of(check, of_file, config);
 }
 
 /// The options for loading --model.

@@ -40,7 +40,11 @@ inline std::string projectors_in_words() {
 struct ModelFlagTexts {
   int usual_vocab_size;  ///< without --vocab_size and without one in the file of --config
   std::string vocab_size, projected, not_projected, width;
+  std::string by_layer;  ///< projectors layer by layer
 };
+
+inline constexpr na::Roles<const char*> role_flag_names = {"projector_q", "projector_k", "projector_v",
+                                                           "projector_out"};
 
 struct ModelOptions : Flags {
   explicit ModelOptions(const ModelFlagTexts& of_program) : Flags("Model"), texts(of_program) {}
@@ -90,9 +94,12 @@ struct ModelOptions : Flags {
     auto& projectors = store(na::Roles<std::string>());
     na::for_each_role(
         [&](const char* role, const char* name, std::string& alone) {
-          declare(name, alone, "The projector of the " + std::string(role) + " alone", {});
+          declare(name, alone,
+                  "The projector of the " + std::string(role) +
+                      " alone, or one for each layer, counted from 0: " + texts.by_layer,
+                  {});
         },
-        na::Roles<const char*>{"projector_q", "projector_k", "projector_v", "projector_out"}, projectors);
+        role_flag_names, projectors);
     return projectors;
   }
 };

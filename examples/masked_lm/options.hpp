@@ -40,7 +40,8 @@ struct TrainOptions : Flags {
   BatchSizeOptions batch{"Sequences per batch",
                          "Tokens per batch instead; a batch has sequences of similar length [2048]"};
   ModelOptionsOf<na::RobertaConfig> model{{16000, "Most pieces of the learned byte-level BPE", "Query, key and value",
-                                           "The output projection stays linear, as in the paper", "hidden_size"}};
+                                           "The output projection stays linear, as in the paper", "hidden_size",
+                                           "0-2=linear,3-=neural"}};
   TrainingOptions training;
 
   void add_to(CLI::App& app) const {

@@ -69,7 +69,9 @@ struct TrainOptions : Flags {
   DataOptions data;
   ModelOptionsOf<na::MarianConfig> model{
       {4000, "Pieces of the joint SentencePiece model that is trained", "Query, key and output",
-       "The value projection stays linear, as in the paper, except with the plain ones", "d_model"}};
+       "The value projection stays linear, as in the paper, except with the plain ones", "d_model",
+       "0-2=linear,3-=neural, or separately for the attentions of the encoder and decoder and from the decoder to the "
+       "encoder (cross): encoder:0=linear,encoder:1-=neural,decoder=linear,cross=neural"}};
   const double& character_coverage =
       flag("character_coverage", 1.0,
            "Share of the text's characters that the SentencePiece model learns; the rarest ones become <unk>. Below 1 "

@@ -14,7 +14,12 @@ class AttentionModule {
 
   AttentionModule(const neural_attention::AttentionConfig& config, const std::vector<int>& queries,
                   const std::vector<int>& keys, bool causal)
-      : attention_(config), queries_(queries), keys_(keys), causal_(causal) {}
+      : attention_(config.used_for(cross    ? neural_attention::AttentionUse::Cross
+                                   : causal ? neural_attention::AttentionUse::Causal
+                                            : neural_attention::AttentionUse::Self)),
+        queries_(queries),
+        keys_(keys),
+        causal_(causal) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.attention_); }
 

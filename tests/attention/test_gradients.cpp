@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(choice) {
     config.type = name;
     B backend(1);
     AnyProjector<B> projector(with_hidden_width<AnyProjector<B>>(config));
-    const auto report = check_module(backend, projector, 6, 4);
+    const auto report = check_module(backend, projector, 6, 4, {}, Ragged(std::vector{4, 2}));
     BOOST_TEST(report.ok(), name << ": " << report.text());
   }
 }

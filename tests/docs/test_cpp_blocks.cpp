@@ -20,6 +20,7 @@ namespace na = neural_attention;
 #include "projectors_3.inc"
 #include "projectors_5.inc"
 #include "projectors_6.inc"
+#include "projectors_8.inc"
 
 // A module that declares its two functions as architecture.md shows them.
 template <class B>
@@ -83,6 +84,7 @@ namespace {
 // Compiled only: a model of base size is too large for a test.
 [[maybe_unused]] void model_with_projectors(na::Cpu<float>& cpu, int vocabulary) {
 #include "projectors_1.inc"
+#include "projectors_9.inc"
 }
 
 // The same.

@@ -42,6 +42,11 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_answered_with_help) {
   refuses(2, "translation", training("out", "4", {"--projector_k", "quadratic"}), {"quadratic", "plain_neural"});
   refuses(2, "translation", training("out", "4", {"--projector_k", "nerual"}),
           {"there is no projector \"nerual\" (did you mean \"neural\"?); known are linear, "});
+  refuses(2, "translation", training("out", "4", {"--projector_k", "0-=quadratic"}), {"--projector_k: ", "quadratic"});
+  refuses(2, "translation", training("out", "4", {"--projector_k", "0=linear,encoder:1=neural"}),
+          {"--projector_k: ", "encoder:1=neural", "layer 1 of encoder"});
+  refuses(2, "translation", training("out", "4", {"--projector_k", "encoder=linear"}),
+          {"--projector_k: ", "no projector for decoder layer 0"});
   refuses(2, "translation", training("out", "4", {"--learning_rate", "fast"}), {"fast"});
   refuses(2, "demo", {"--max_step", "1"}, {"did you mean --max_steps?"});
   refuses(2, "demo", {"--threads", "-1"}, {"--threads", "-1"});

@@ -187,6 +187,19 @@ BOOST_AUTO_TEST_CASE(is_called_by_the_projectors_of_its_model) {
   BOOST_TEST(metrics("mixed").back().at("projector") == "neural/linear/linear/linear");
 }
 
+BOOST_AUTO_TEST_CASE(may_have_other_projectors_in_each_layer) {
+  const auto layered = with(with(six_steps("layered"), "--projector", "linear"), "--projector_q",
+                            "encoder=linear,decoder=plain_neural,cross=linear");
+  succeeds(with(layered, "--max_steps", "1"));
+  BOOST_TEST(metrics("layered").back().at("projector") == "linear+plain_neural/linear/linear/linear");
+  succeeds(resumed("last", with(layered, "--max_steps", "2")));
+  const auto other = run("translation", resumed("last", with(layered, "--projector_q", "linear")));
+  BOOST_TEST(other.code == 2);
+  BOOST_TEST(
+      other.err.find("a query of decoder layer 0 projector of the type plain_neural, not linear") != std::string::npos,
+      other.err);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(what_was_there, FinishedRun)

@@ -94,6 +94,12 @@ struct Translation {
   }
 };
 
+/// Convolutions over the sequence in every role.
+struct ConvolvedTranslation : Translation {
+  using Model = Marian<B, Projections<ConvLinear, ConvNeural, ConvLinear, ConvLinear>>;
+  static bool takes(const Options& how) { return !how.smoothing && !how.bfloat16 && !how.by_tokens; }
+};
+
 struct MaskedLm {
   using Model = Roberta<B, paper::roberta>;
   using Data = text::MaskedLmData;
@@ -130,6 +136,12 @@ struct MaskedLm {
     }
   }
   static void misplace(MaskedBatch& part) { part.tokens.begin_at({}); }
+};
+
+/// Query, key and value from one map.
+struct JointMaskedLm : MaskedLm {
+  using Model = Roberta<B, published::ceres>;
+  static bool takes(const Options& how) { return ConvolvedTranslation::takes(how); }
 };
 
 struct Trained {
@@ -218,8 +230,15 @@ std::vector<Options> attention_combinations() {
 }
 
 template <class Subject>
+bool left_out(const Options& how) {
+  if constexpr (requires { Subject::takes(how); }) return !Subject::takes(how);
+  return false;
+}
+
+template <class Subject>
 void check_bits(const std::vector<Options>& all) {
   for (const auto& how : all) {
+    if (left_out<Subject>(how)) continue;
     const auto plain = trained<Subject>(how);
     BOOST_REQUIRE(plain.values.size() > 1000u);
     BOOST_REQUIRE(plain.parts == (how.accumulation ? 6u : 2u));
@@ -239,7 +258,7 @@ void check_bits(const std::vector<Options>& all) {
 template <class Subject>
 void check_parts(const std::vector<Options>& all) {
   for (auto how : all) {
-    if (how.accumulation && how.attention.name.empty()) continue;
+    if ((how.accumulation && how.attention.name.empty()) || left_out<Subject>(how)) continue;
     for (const bool checkpointing : {false, true}) {
       how.checkpointing = checkpointing;
       how.accumulation = false;
@@ -266,6 +285,20 @@ BOOST_AUTO_TEST_CASE(nor_do_they_with_options_of_attention) {
   check_bits<Translation>(attention_combinations());
   check_parts<Translation>(attention_combinations());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(convolutions)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<ConvolvedTranslation>(combinations()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<ConvolvedTranslation>(combinations()); }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(joint)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<JointMaskedLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<JointMaskedLm>(combinations()); }
 
 BOOST_AUTO_TEST_SUITE_END()
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/sequence_projector.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/nearest_name.hpp"
 
@@ -36,9 +38,18 @@ struct ChoiceCode {
   using Held = typename Chooser::Held;
   using Saved = typename Chooser::Saved;
 
+  using State = typename Chooser::State;
+
   static Held make(std::size_t index, const ProjectorConfig& config);
-  static Rows<B> forward(const Held& held, const Pass<B>& pass, Rows<B> x, Saved& saved);
-  static Rows<B> backward(Held& held, const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx);
+  /// `sequences` is null where the caller does not know them.
+  static Rows<B> forward(const Held& held, const Pass<B>& pass, Rows<B> x, Saved& saved, const Ragged* sequences);
+  static Rows<B> backward(Held& held, const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx,
+                          const Ragged* sequences);
+  static State begin_decoding(const Held& held, B& backend, int rows, int slots);
+  static Rows<B> decode(const Held& held, const Pass<B>& pass, Rows<B> x, State& state, const Ragged& runs);
+  static void reorder(State& state, B& backend, std::span<const int> parents);
+  static std::string fault_at(const Held& held, const ProjectorPlace& place);
+  static bool joint(const Held& held);
   static std::vector<NamedLeaf<B>> leaves(Held& held);
 
  private:
@@ -53,17 +64,31 @@ struct ChoiceCode {
     }
     (std::make_index_sequence<std::variant_size_v<Held>>());
   }
+
+  template <class P>
+  static const Ragged& required(const Ragged* sequences) {
+    if (sequences) return *sequences;
+    throw ConfigError("the projector " + in_quotes(projector_name<P>()) +
+                      " sees whole sequences, so it cannot be part of another projector");
+  }
 };
 
+/// It sees sequences if one of its types does.
 template <class B, template <class> class... Projectors>
 class Choice {
  public:
   static constexpr bool maps_width = true;
+  static constexpr bool sees_sequences = (SeesSequences<Projectors<B>> || ...);
 
   using Backend = B;
   using Held = std::variant<Projectors<B>...>;
   struct Saved {
     std::variant<typename Projectors<B>::Saved...> of;
+  };
+  struct State {
+    std::variant<ProjectorState<Projectors<B>>...> of;
+
+    void reorder(B& backend, std::span<const int> parents) { ChoiceCode<Choice>::reorder(*this, backend, parents); }
   };
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
@@ -103,12 +128,28 @@ class Choice {
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    return Code::forward(projector_, pass, x, saved);
+    return Code::forward(projector_, pass, x, saved, nullptr);
+  }
+  Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const Ragged& sequences) const {
+    return Code::forward(projector_, pass, x, saved, &sequences);
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
-    return Code::backward(projector_, pass, dy, saved, dx);
+    return Code::backward(projector_, pass, dy, saved, dx, nullptr);
   }
+  Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const Ragged& sequences) {
+    return Code::backward(projector_, pass, dy, saved, dx, &sequences);
+  }
+
+  State begin_decoding(B& backend, int rows, int slots) const {
+    return Code::begin_decoding(projector_, backend, rows, slots);
+  }
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, State& state, const Ragged& runs) const {
+    return Code::decode(projector_, pass, x, state, runs);
+  }
+
+  std::string fault_at(const ProjectorPlace& place) const { return Code::fault_at(projector_, place); }
+  bool is_joint() const requires(MayJoin<Projectors<B>> || ...) { return Code::joint(projector_); }
 
   /// Calls use(projector) with the projector that was picked.
   decltype(auto) with_chosen(auto&& use) { return std::visit(use, projector_); }
@@ -126,16 +167,67 @@ typename Chooser::Held ChoiceCode<Chooser>::make(std::size_t index, const Projec
 
 template <class Chooser>
 Rows<typename Chooser::Backend> ChoiceCode<Chooser>::forward(const Held& held, const Pass<B>& pass, Rows<B> x,
-                                                             Saved& saved) {
-  return at<Rows<B>>(held.index(),
-                     [&](auto i) { return std::get<i>(held).forward(pass, x, saved.of.template emplace<i>()); });
+                                                             Saved& saved, const Ragged* sequences) {
+  return at<Rows<B>>(held.index(), [&](auto i) {
+    const auto& projector = std::get<i>(held);
+    auto& kept = saved.of.template emplace<i>();
+    using P = std::remove_cvref_t<decltype(projector)>;
+    if constexpr (SeesSequences<P>)
+      return projector.forward(pass, x, kept, required<P>(sequences));
+    else
+      return projector.forward(pass, x, kept);
+  });
 }
 
 template <class Chooser>
 Rows<typename Chooser::Backend> ChoiceCode<Chooser>::backward(Held& held, const Pass<B>& pass, Rows<B> dy,
-                                                              const Saved& saved, Rows<B> dx) {
-  return at<Rows<B>>(held.index(),
-                     [&](auto i) { return std::get<i>(held).backward(pass, dy, std::get<i>(saved.of), dx); });
+                                                              const Saved& saved, Rows<B> dx, const Ragged* sequences) {
+  return at<Rows<B>>(held.index(), [&](auto i) {
+    auto& projector = std::get<i>(held);
+    const auto& kept = std::get<i>(saved.of);
+    using P = std::remove_cvref_t<decltype(projector)>;
+    if constexpr (SeesSequences<P>)
+      return projector.backward(pass, dy, kept, dx, required<P>(sequences));
+    else
+      return projector.backward(pass, dy, kept, dx);
+  });
+}
+
+template <class Chooser>
+typename Chooser::State ChoiceCode<Chooser>::begin_decoding(const Held& held, B& backend, int rows, int slots) {
+  return at<State>(held.index(), [&](auto i) {
+    State state;
+    state.of.template emplace<i>(begin_projecting(std::get<i>(held), backend, rows, slots));
+    return state;
+  });
+}
+
+template <class Chooser>
+Rows<typename Chooser::Backend> ChoiceCode<Chooser>::decode(const Held& held, const Pass<B>& pass, Rows<B> x,
+                                                            State& state, const Ragged& runs) {
+  return at<Rows<B>>(held.index(), [&](auto i) {
+    const auto& projector = std::get<i>(held);
+    typename std::remove_cvref_t<decltype(projector)>::Saved saved;
+    return project_next(projector, pass, x, saved, std::get<i>(state.of), runs);
+  });
+}
+
+template <class Chooser>
+void ChoiceCode<Chooser>::reorder(State& state, B& backend, std::span<const int> parents) {
+  at<void>(state.of.index(), [&](auto i) { std::get<i>(state.of).reorder(backend, parents); });
+}
+
+template <class Chooser>
+std::string ChoiceCode<Chooser>::fault_at(const Held& held, const ProjectorPlace& place) {
+  return at<std::string>(held.index(), [&](auto i) -> std::string {
+    if constexpr (requires { std::get<i>(held).fault_at(place); }) return std::get<i>(held).fault_at(place);
+    return {};
+  });
+}
+
+template <class Chooser>
+bool ChoiceCode<Chooser>::joint(const Held& held) {
+  return at<bool>(held.index(), [&](auto i) { return neural_attention::is_joint(std::get<i>(held)); });
 }
 
 template <class Chooser>
@@ -154,9 +246,9 @@ std::vector<NamedLeaf<typename Chooser::Backend>> ChoiceCode<Chooser>::leaves(He
 /// All projectors of the library. The programs offer these: their flags, help, files and documentation take the names
 /// from this list.
 template <class B>
-using AnyProjector =
-    Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural, Identity, LowRank,
-           DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery, Pattention>;
+using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural,
+                            Identity, LowRank, DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery,
+                            Pattention, ConvLinear, ConvNeural, CentredConvLinear, JointQkv>;
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 extern template struct ChoiceCode<AnyProjector<Cpu<float>>>;

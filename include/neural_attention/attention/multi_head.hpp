@@ -3,14 +3,20 @@
 // normalise queries and keys, change the scores, and put a gate in front of Out.
 #pragma once
 
+#include <array>
+#include <cmath>
+#include <optional>
 #include <span>
+#include <type_traits>
 
 #include "neural_attention/attention/attention_options.hpp"
 #include "neural_attention/attention/cache.hpp"
 #include "neural_attention/attention/head_norm.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
+#include "neural_attention/attention/joint_qkv.hpp"
 #include "neural_attention/attention/output_gate.hpp"
 #include "neural_attention/attention/query_scale.hpp"
+#include "neural_attention/attention/sequence_projector.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
@@ -24,6 +30,13 @@ struct AttentionConfig : Roles<ProjectorConfig> {
   int heads = 1;
   double dropout = 0.0;  ///< of the probabilities
   AttentionOptions options = {};
+  AttentionUse use = AttentionUse::Self;
+
+  AttentionConfig used_for(AttentionUse other) const {
+    auto config = *this;
+    config.use = other;
+    return config;
+  }
 };
 
 /// The projectors of `roles`, with matrices that begin as `initial` says.
@@ -41,10 +54,15 @@ class MultiHeadAttention {
   using Key = typename P::template Key<B>;
   using Value = typename P::template Value<B>;
   using Output = typename P::template Output<B>;
+  using SharedMap = JointMap<B>;
   static_assert(sizeof(CheckProjector<Query, B>) && sizeof(CheckProjector<Key, B>) &&
                 sizeof(CheckProjector<Value, B>) && sizeof(CheckProjector<Output, B>));
 
+  /// Whether query, key and value may be parts of a JointQkv.
+  static constexpr bool may_join = MayJoin<Query> && MayJoin<Key> && MayJoin<Value>;
+
   struct Saved {
+    std::conditional_t<may_join, typename JointMap<B>::Saved, NoState> joint;
     typename Query::Saved query;
     typename Key::Saved key;
     typename Value::Saved value;
@@ -57,12 +75,25 @@ class MultiHeadAttention {
     DropoutMask mask;
   };
 
-  /// Throws ConfigError where the heads cannot divide the width, or an option is out of its range.
+  /// What decoding remembers for the projectors beside keys and values.
+  struct States {
+    ProjectorState<Query> query;
+    ProjectorState<Key> key;
+    ProjectorState<Value> value;
+    ProjectorState<Output> output;
+
+    void reorder(B& backend, std::span<const int> parents) {
+      for_each_role([&](const char*, auto& state) { state.reorder(backend, parents); }, *this);
+    }
+  };
+
+  /// Throws ConfigError for a width that the heads do not divide, a projector that cannot stand in its role, and an
+  /// option out of its range.
   explicit MultiHeadAttention(const AttentionConfig& config)
-      : query_(with_widths<Query>(config.query, config)),
-        key_(with_widths<Key>(config.key, config)),
-        value_(with_widths<Value>(config.value, config)),
-        output_(with_widths<Output>(config.output, config)),
+      : query_(made<Query>("query", config.query, config)),
+        key_(made<Key>("key", config.key, config)),
+        value_(made<Value>("value", config.value, config)),
+        output_(made<Output>("output", config.output, config)),
         query_norm_(config.options.qk_norm, head_width(config)),
         key_norm_(config.options.qk_norm, head_width(config)),
         scale_(config.options.learned_scales(config.heads), config.options.first_scale(head_width(config))),
@@ -71,9 +102,15 @@ class MultiHeadAttention {
         shape_{config.heads, config.options.fixed_scale(head_width(config)), false, config.options.soft_cap},
         dropout_(config.dropout) {
     require_ranges(config.options);
+    ProjectorConfig shared = config.query;
+    shared.d_in = shared.d_out = config.d_model;
+    if (join(query_, key_, value_))
+      if constexpr (may_join) joint_.emplace(shared);
   }
 
   static void visit(auto& self, auto&& visitor) {
+    if constexpr (may_join)
+      if (self.joint_) visitor(Names::joint, *self.joint_);
     visitor(Names::key, self.key_);
     visitor(Names::value, self.value_);
     visitor(Names::query, self.query_);
@@ -87,9 +124,10 @@ class MultiHeadAttention {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys,
                   bool causal, Saved& saved) const {
-    saved.q = query_rows(pass, x, saved);
-    saved.k = key_rows(pass, memory, saved);
-    saved.v = value_.forward(pass, memory, saved.value);
+    const auto [of_query, of_key, of_value] = inputs(pass, x, memory, saved);
+    saved.q = met_queries(pass, project(query_, pass, of_query, saved.query, queries), saved);
+    saved.k = met_keys(pass, project(key_, pass, of_key, saved.key, keys), saved);
+    saved.v = project(value_, pass, of_value, saved.value, keys);
     saved.context = pass.saved.rows(x.rows, x.cols);
     saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
     saved.mask = pass.attention_mask(dropout_, dropout_site_);
@@ -102,14 +140,14 @@ class MultiHeadAttention {
                                    .mask = saved.mask,
                                    .out = saved.context,
                                    .log_sum_exp = saved.log_sum_exp});
-    return output_rows(pass, x, saved.context, saved);
+    return project(output_, pass, gate_.forward(pass, x, saved.context, saved.gate), saved.output, queries);
   }
 
   /// Adds the gradients to dx and dmemory, which are the same rows in self-attention.
   void backward(const Pass<B>& pass, Rows<B> dy, const Ragged& queries, const Ragged& keys, bool causal,
                 const Saved& saved, Rows<B> dx, Rows<B> dmemory) {
     const ArenaScope scope(pass.scratch);
-    const auto dcontext = output_.backward(pass, dy, saved.output);
+    const auto dcontext = project_backward(output_, pass, dy, saved.output, {}, queries);
     gate_.backward(pass, dcontext, saved.gate, dx);
     const auto dq = pass.scratch.rows(saved.q.rows, saved.q.cols);
     const auto dk = pass.scratch.rows(saved.k.rows, saved.k.cols);
@@ -130,30 +168,54 @@ class MultiHeadAttention {
     scale_.backward(pass, dq, saved.scale);
     query_norm_.backward(pass, dq, saved.query_norm);
     key_norm_.backward(pass, dk, saved.key_norm);
-    query_.backward(pass, dq, saved.query, dx);
-    key_.backward(pass, dk, saved.key, dmemory);
-    value_.backward(pass, dv, saved.value, dmemory);
+    const auto into = [&](Rows<B> of_query, Rows<B> of_key, Rows<B> of_value) {
+      project_backward(query_, pass, dq, saved.query, of_query, queries);
+      project_backward(key_, pass, dk, saved.key, of_key, keys);
+      project_backward(value_, pass, dv, saved.value, of_value, keys);
+    };
+    if constexpr (may_join)
+      if (joint_) {
+        const auto all = pass.scratch.rows(dy.rows, 3 * width_);
+        pass.backend(ops::Fill<B>{.x = all, .value = typename B::Scalar(0)});
+        into(third(all, 0), third(all, 1), third(all, 2));
+        joint_->backward(pass, all, saved.joint, dx);
+        return;
+      }
+    into(dx, dmemory, dmemory);
   }
 
-  /// Keys and values of a whole memory [keys, d], for decoding: written to two rows of the same shape.
-  void project_memory(const Pass<B>& pass, Rows<B> memory, Rows<B> k, Rows<B> v) const {
+  /// Keys and values of a whole memory [keys.total(), d], for decoding: written to two rows of the same shape.
+  void project_memory(const Pass<B>& pass, Rows<B> memory, const Ragged& keys, Rows<B> k, Rows<B> v) const {
     const ArenaScope scope(pass.saved);
     Saved saved;
-    pass.backend(ops::Copy<B>{.x = key_rows(pass, memory, saved), .y = k});
-    pass.backend(ops::Copy<B>{.x = value_.forward(pass, memory, saved.value), .y = v});
+    pass.backend(ops::Copy<B>{.x = met_keys(pass, project(key_, pass, memory, saved.key, keys), saved), .y = k});
+    pass.backend(ops::Copy<B>{.x = project(value_, pass, memory, saved.value, keys), .y = v});
+  }
+
+  /// For the projectors whose rows come one after another: in cross-attention query and output, else all.
+  States begin_states(B& backend, int rows, int slots, bool cross) const {
+    States states;
+    states.query = begin_projecting(query_, backend, rows, slots);
+    states.output = begin_projecting(output_, backend, rows, slots);
+    if (cross) return states;
+    states.key = begin_projecting(key_, backend, rows, slots);
+    states.value = begin_projecting(value_, backend, rows, slots);
+    return states;
   }
 
   /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i those of
   /// row i; their keys and values are appended to the cache. Runs that are the first of all rows are computed as
   /// forward computes them; later ones query by query, as if they came one by one.
-  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, const Ragged& runs) const {
+  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, States& states,
+                      const Ragged& runs) const {
     const bool first = runs.longest() > 1 && cache.empty();
     Saved saved;
-    const auto k = key_rows(pass, x, saved);
-    const auto v = value_.forward(pass, x, saved.value);
+    const auto [of_query, of_key, of_value] = inputs(pass, x, x, saved);
+    const auto k = met_keys(pass, project_next(key_, pass, of_key, saved.key, states.key, runs), saved);
+    const auto v = project_next(value_, pass, of_value, saved.value, states.value, runs);
     cache.append(pass.backend, k, v, runs);
-    if (!first) return decode(pass, x, cache.views(runs));
-    const auto q = query_rows(pass, x, saved);
+    if (!first) return decode(pass, x, of_query, cache.views(runs), states, runs);
+    const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
     const auto context = pass.saved.rows(x.rows, x.cols);
     pass.backend(ops::Attention<B>{.q = q,
                                    .k = k,
@@ -168,12 +230,13 @@ class MultiHeadAttention {
     for (int i = 0; i < runs.sequences(); ++i)
       if (runs.length(i) == 1) copies.add(v.slice(runs.begin(i), 1), context.slice(runs.begin(i), 1));
     copies.run(pass.backend);
-    return output_rows(pass, x, context, saved);
+    return next_output(pass, x, context, saved, states, runs);
   }
 
   /// Attention of the next tokens to the encoder's output.
-  Rows<B> decode_cross(const Pass<B>& pass, Rows<B> x, MemoryCache<B>& cache, const Ragged& runs) const {
-    return decode(pass, x, cache.views(runs));
+  Rows<B> decode_cross(const Pass<B>& pass, Rows<B> x, MemoryCache<B>& cache, States& states,
+                       const Ragged& runs) const {
+    return decode(pass, x, x, cache.views(runs), states, runs);
   }
 
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
@@ -189,17 +252,36 @@ class MultiHeadAttention {
   static int head_width(const AttentionConfig& config) { return config.d_model / config.heads; }
 
   template <class Projector>
-  static ProjectorConfig with_widths(ProjectorConfig projector, const AttentionConfig& config) {
+  static Projector made(const char* role, ProjectorConfig of_role, const AttentionConfig& config) {
     if (config.d_model <= 0 || config.heads <= 0 || config.d_model % config.heads != 0)
       throw ConfigError("d_model " + std::to_string(config.d_model) + " cannot be split into " +
                         std::to_string(config.heads) + " attention heads");
-    projector.d_in = projector.d_out = config.d_model;
-    return with_hidden_width<Projector>(std::move(projector));
+    of_role.d_in = of_role.d_out = config.d_model;
+    const ProjectorPlace place{config.use, role};
+    try {
+      Projector projector(with_hidden_width<Projector>(std::move(of_role)));
+      require_place(projector, place);
+      return projector;
+    } catch (const ConfigError& error) {
+      throw ConfigError(place.text() + ": " + error.what());
+    }
   }
 
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, const KeyValueViews<B>& on) const {
+  /// What query, key and value see.
+  std::array<Rows<B>, 3> inputs(const Pass<B>& pass, Rows<B> x, Rows<B> memory, Saved& saved) const {
+    if constexpr (may_join)
+      if (joint_) {
+        const auto all = joint_->forward(pass, x, saved.joint);
+        return {third(all, 0), third(all, 1), third(all, 2)};
+      }
+    return {x, memory, memory};
+  }
+  Rows<B> third(Rows<B> all, int i) const { return all.columns(i * width_, width_); }
+
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Rows<B> of_query, const KeyValueViews<B>& on, States& states,
+                 const Ragged& runs) const {
     Saved saved;
-    const auto q = query_rows(pass, x, saved);
+    const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
     const auto context = pass.saved.rows(x.rows, x.cols);
     pass.backend(ops::AttentionStep<B>{.q = q,
                                        .keys = on.keys,
@@ -208,20 +290,20 @@ class MultiHeadAttention {
                                        .shape = shape(false),
                                        .site = dropout_site_.id,
                                        .out = context});
-    return output_rows(pass, x, context, saved);
+    return next_output(pass, x, context, saved, states, runs);
   }
 
   /// What meets the keys.
-  Rows<B> query_rows(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    const auto q = query_norm_.forward(pass, query_.forward(pass, x, saved.query), saved.query_norm);
-    return scale_.forward(pass, q, saved.scale);
+  Rows<B> met_queries(const Pass<B>& pass, Rows<B> q, Saved& saved) const {
+    return scale_.forward(pass, query_norm_.forward(pass, q, saved.query_norm), saved.scale);
   }
   /// What meets the queries, and what caches keep.
-  Rows<B> key_rows(const Pass<B>& pass, Rows<B> memory, Saved& saved) const {
-    return key_norm_.forward(pass, key_.forward(pass, memory, saved.key), saved.key_norm);
+  Rows<B> met_keys(const Pass<B>& pass, Rows<B> k, Saved& saved) const {
+    return key_norm_.forward(pass, k, saved.key_norm);
   }
-  Rows<B> output_rows(const Pass<B>& pass, Rows<B> x, Rows<B> context, Saved& saved) const {
-    return output_.forward(pass, gate_.forward(pass, x, context, saved.gate), saved.output);
+  Rows<B> next_output(const Pass<B>& pass, Rows<B> x, Rows<B> context, Saved& saved, States& states,
+                      const Ragged& runs) const {
+    return project_next(output_, pass, gate_.forward(pass, x, context, saved.gate), saved.output, states.output, runs);
   }
 
   AttentionShape shape(bool causal) const {
@@ -241,6 +323,7 @@ class MultiHeadAttention {
   AttentionShape shape_;
   double dropout_;
   RandomSite dropout_site_;
+  std::conditional_t<may_join, std::optional<JointMap<B>>, NoState> joint_;
 };
 
 }  // namespace neural_attention

@@ -5,10 +5,13 @@
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/attention/depthwise_conv.hpp"
 #include "neural_attention/attention/gated.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
 #include "neural_attention/attention/identity.hpp"
 #include "neural_attention/attention/identity_residual.hpp"
+#include "neural_attention/attention/joint_qkv.hpp"
+#include "neural_attention/attention/layer_projectors.hpp"
 #include "neural_attention/attention/pattention.hpp"
 #include "neural_attention/attention/residual.hpp"
 #include "neural_attention/nn/roles.hpp"
@@ -71,6 +74,15 @@ struct NonlinearQuery : IdentityResidual<B, NonlinearBranch, 2> {
   using IdentityResidual<B, NonlinearBranch, 2>::IdentityResidual;
   static constexpr HiddenWidth usual_width = HiddenWidth::times(0.5);
 };
+
+/// A causal convolution of three tokens behind a linear map, as in Primer, arXiv 2109.08668.
+template <class B>
+using ConvLinear = DepthwiseConv<B, Linear>;
+template <class B>
+using ConvNeural = DepthwiseConv<B, Neural>;
+/// The same with the token in the middle, for encoders.
+template <class B>
+using CentredConvLinear = DepthwiseConv<B, Linear, 3, Sees::BothSides>;
 
 /// The name of a projector type. Specialise it for types of your own that a Choice offers; they need only `value`.
 ///   value    the name in config files and flags
@@ -147,6 +159,30 @@ struct ProjectorName<Pattention<B>> {
                                     formula = "gelu(K x / |K x| sqrt(n)) V, n learned tokens";
 };
 
+template <class B>
+struct ProjectorName<ConvLinear<B>> {
+  static constexpr std::string_view value = "conv_linear", type = "ConvLinear",
+                                    formula = "linear(x) convolved with the two tokens before";
+};
+template <class B>
+struct ProjectorName<ConvNeural<B>> {
+  static constexpr std::string_view value = "conv_neural", type = "ConvNeural",
+                                    formula = "neural(x) convolved with the two tokens before";
+};
+template <class B>
+struct ProjectorName<CentredConvLinear<B>> {
+  static constexpr std::string_view value = "centred_conv_linear", type = "CentredConvLinear",
+                                    formula = "linear(x) convolved with the tokens on both sides, not in decoders";
+};
+
+template <class B>
+struct ProjectorName<JointQkv<B>> {
+  static constexpr std::string_view value = "joint_qkv", type = "JointQkv",
+                                    formula =
+                                        "W2 mish(LayerNorm(W1 x + b1)), with W1 and LayerNorm of query, key and "
+                                        "value together, in self-attention";
+};
+
 /// The name of projector type P, for a Choice.
 template <class P>
 consteval std::string_view projector_name() {
@@ -194,12 +230,29 @@ struct RoleTypes {
   std::type_identity<typename P::template Output<B>> output;
 };
 
-/// A model's config with the names of its projector types filled in.
+/// Throws ConfigError where a single layer is to have a projector that type P, which all layers share, cannot be.
+template <class P>
+void require_type_name(const LayerProjector& layer) {
+  if constexpr (requires { ProjectorName<P>::value; })
+    if (layer.projector.type != ProjectorName<P>::value)
+      throw ConfigError("the " + layer.role + " of " + attention_text(layer.place, layer.layer) + " is to be " +
+                        in_quotes(layer.projector.type) + ", but the model's type has " +
+                        in_quotes(ProjectorName<P>::value) + " in all layers: make that role a Choice of both");
+}
+
+/// A model's config with the names of its projector types filled in. Throws ConfigError as require_type_name does.
 template <class B, class P, class Config>
 Config with_type_names(Config config) {
-  for_each_role([]<class Projector>(const char*, std::type_identity<Projector>,
-                                    ProjectorConfig& of) { set_type_name<Projector>(of); },
-                RoleTypes<B, P>(), config);
+  const auto fill = [&]<class Projector>(std::string_view role, std::type_identity<Projector>, ProjectorConfig& of) {
+    set_type_name<Projector>(of);
+    if constexpr (requires { config.layer_projectors; })
+      for (auto& other : config.layer_projectors) {
+        if (other.role != role) continue;
+        require_type_name<Projector>(other);
+        set_type_name<Projector>(other.projector);
+      }
+  };
+  for_each_role(fill, RoleTypes<B, P>(), config);
   return config;
 }
 
@@ -222,6 +275,10 @@ using karbevski2026_query = Projections<NonlinearQuery, Linear, Linear, Linear>;
 using identity_query = Projections<Identity, Linear, Linear, Linear>;
 /// arXiv 2410.23168 (TokenFormer): all four maps are attention to learned tokens.
 using tokenformer = Projections<Pattention, Pattention, Pattention, Pattention>;
+/// arXiv 2109.08668 (Primer): a causal convolution of three tokens behind query, key and value.
+using primer = Projections<ConvLinear, ConvLinear, ConvLinear, Linear>;
+/// The chess networks of Ceres: one map and one norm for query, key and value.
+using ceres = Projections<JointQkv, JointQkv, JointQkv, Linear>;
 /// arXiv 2402.17152 (HSTU): SiLU behind query, key and value.
 using hstu = Projections<LinearSilu, LinearSilu, LinearSilu, Linear>;
 }  // namespace published

@@ -35,12 +35,21 @@ concept HasProjectors = requires {
   typename A::Output;
 };
 
-/// Whether a member of an attention is the projector of a role, and no further part such as a norm or a gate.
+/// Whether a member of an attention is the map that several roles share.
 template <class Attention, class Member>
-inline constexpr bool is_projector_of = std::same_as<std::remove_const_t<Member>, typename Attention::Query> ||
-                                        std::same_as<std::remove_const_t<Member>, typename Attention::Key> ||
-                                        std::same_as<std::remove_const_t<Member>, typename Attention::Value> ||
-                                        std::same_as<std::remove_const_t<Member>, typename Attention::Output>;
+concept IsSharedMap = requires {
+  requires std::same_as < std::remove_const_t<Member>,
+  typename Attention::SharedMap > ;
+};
+
+/// Whether a member of an attention is the projector of a role or the map that roles share, and no further part such as
+/// a norm or a gate.
+template <class Attention, class Member>
+inline constexpr bool is_projector_of =
+    IsSharedMap<Attention, Member> || std::same_as<std::remove_const_t<Member>, typename Attention::Query> ||
+    std::same_as<std::remove_const_t<Member>, typename Attention::Key> ||
+    std::same_as<std::remove_const_t<Member>, typename Attention::Value> ||
+    std::same_as<std::remove_const_t<Member>, typename Attention::Output>;
 
 /// Calls use(name, projector) for the projectors of every attention in `model`, with names such as
 /// `model.encoder.layers.0.self_attn.q_proj`.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <span>
 
 #include "neural_attention/core/pass.hpp"
 #include "neural_attention/core/projector_config.hpp"
@@ -38,9 +39,29 @@ concept HasBackward = HasSaved<M> && requires(M m, const Pass<B>& pass, Rows<B> 
 template <class M, class B>
 concept Module = HasSaved<M> && HasVisit<M> && HasForward<M, B> && HasBackward<M, B>;
 
-/// A map of queries, keys, values or attention outputs: a module that a ProjectorConfig constructs.
+/// A projector that sees more than its own rows says so and has the functions of attention/sequence_projector.hpp
+/// instead of the two above.
+template <class P>
+concept SeesSequences = requires {
+  requires P::sees_sequences;
+};
 template <class P, class B>
-concept Projector = std::constructible_from<P, ProjectorConfig> && Module<P, B>;
+concept HasSequenceHook = HasSaved<P> &&
+    requires(P p, const P c, const Pass<B>& pass, B& backend, Rows<B> x, typename P::Saved& saved,
+             const typename P::Saved& kept, const Ragged& sequences, typename P::State& state,
+             std::span<const int> parents) {
+  { c.forward(pass, x, saved, sequences) } -> std::same_as<Rows<B>>;
+  { p.backward(pass, x, kept, x, sequences) } -> std::same_as<Rows<B>>;
+  { c.begin_decoding(backend, 1, 1) } -> std::same_as<typename P::State>;
+  { c.decode(pass, x, state, sequences) } -> std::same_as<Rows<B>>;
+  state.reorder(backend, parents);
+};
+
+/// A map of queries, keys, values or attention outputs: a module that a ProjectorConfig constructs, or one that sees
+/// whole sequences.
+template <class P, class B>
+concept Projector = std::constructible_from<P, ProjectorConfig> && HasVisit<P> &&
+    (Module<P, B> || HasSequenceHook<P, B>);
 
 /// Reports in one sentence what a projector lacks.
 template <class P, class B>
@@ -48,9 +69,13 @@ struct CheckProjector {
   static_assert(std::constructible_from<P, ProjectorConfig>, "a projector needs a constructor from ProjectorConfig");
   static_assert(HasSaved<P>, "a projector needs a type Saved");
   static_assert(HasVisit<P>, "a projector needs static void visit(auto& self, auto&& visitor)");
-  static_assert(HasForward<P, B>, "a projector needs Rows<B> forward(const Pass<B>&, Rows<B> x, Saved&) const");
-  static_assert(HasBackward<P, B>,
+  static_assert(SeesSequences<P> || HasForward<P, B>,
+                "a projector needs Rows<B> forward(const Pass<B>&, Rows<B> x, Saved&) const");
+  static_assert(SeesSequences<P> || HasBackward<P, B>,
                 "a projector needs Rows<B> backward(const Pass<B>&, Rows<B> dy, const Saved&, Rows<B> dx = {})");
+  static_assert(!SeesSequences<P> || HasSequenceHook<P, B>,
+                "a projector that sees sequences needs forward, backward, begin_decoding, decode and a type State, as "
+                "attention/sequence_projector.hpp says");
 };
 
 }  // namespace neural_attention

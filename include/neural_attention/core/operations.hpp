@@ -9,6 +9,7 @@
 
 #include "neural_attention/core/operations/attention.hpp"
 #include "neural_attention/core/operations/choosing.hpp"
+#include "neural_attention/core/operations/convolution.hpp"
 #include "neural_attention/core/operations/elementwise.hpp"
 #include "neural_attention/core/operations/embedding.hpp"
 #include "neural_attention/core/operations/linear.hpp"
@@ -31,8 +32,8 @@ using RealOperations =
 template <class T>
 using AllOperationsOf =
     decltype(MemoryOperations<T>() + RealOperations<T>() + LinearOperations<T>() + NormalizationOperations<T>() +
-             ElementwiseOperations<T>() + EmbeddingOperations<T>() + AttentionOperations<T>() +
-             ChoosingOperations<T>() + LossOperations<T>() + OptimizerOperations<T>());
+             ElementwiseOperations<T>() + EmbeddingOperations<T>() + ConvolutionOperations<T>() +
+             AttentionOperations<T>() + ChoosingOperations<T>() + LossOperations<T>() + OptimizerOperations<T>());
 
 template <class B>
 using AllOperations = AllOperationsOf<typename B::Scalar>;

@@ -32,10 +32,18 @@ struct Initial {
   enum class Kind { Normal, Uniform, Constant };
   Kind kind = Kind::Constant;
   double scale = 0.0;
-  int zero_row = -1;  ///< a row that starts at zero (the embedding of padding), or -1
+  int row = -1;  ///< one that starts at another constant (the embedding of padding at zero), or -1
+  double row_value = 0.0;
 
   static Initial normal(double deviation) { return {Kind::Normal, deviation}; }
   static Initial constant(double value) { return {Kind::Constant, value}; }
+  /// The same with another constant in one row; in none if that is -1.
+  Initial with_row(int other, double value) const {
+    auto initial = *this;
+    initial.row = other;
+    initial.row_value = value;
+    return initial;
+  }
   /// Uniform with variance 2/(in+out): Glorot & Bengio 2010.
   static Initial xavier(int in, int out) { return {Kind::Uniform, std::sqrt(6.0 / (double(in) + out))}; }
 };
@@ -156,8 +164,8 @@ class ParameterStore {
           const double draw = entry.initial.kind == Initial::Kind::Normal ? random.normal() : 2 * random.uniform() - 1;
           x = static_cast<Real>(draw * entry.initial.scale);
         }
-      if (const int zero = entry.initial.zero_row; zero >= 0)
-        std::fill_n(host.begin() + std::ptrdiff_t{zero} * entry.cols, entry.cols, Real(0));
+      if (const int row = entry.initial.row; row >= 0)
+        std::fill_n(host.begin() + std::ptrdiff_t{row} * entry.cols, entry.cols, Real(entry.initial.row_value));
       (*backend_)(ops::UploadOf<Real>{.values = host, .x = value(entry)});
     }
     refresh();

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "neural_attention/attention/layer_projectors.hpp"
 #include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/named.hpp"
 #include "neural_attention/core/projector_config.hpp"
@@ -94,6 +96,24 @@ inline void write_hidden_width(const HiddenWidth& width, nlohmann::ordered_json&
   }
 }
 
+/// `projector` with the type and the hidden width of a file.
+inline ProjectorConfig read_projector(const nlohmann::json& described, const std::string& path,
+                                      ProjectorConfig projector = {}) {
+  projector.type = get<std::string>(described, "type", path);
+  projector.hidden = read_hidden_width(described, path);
+  return projector;
+}
+
+inline nlohmann::ordered_json written_projector(const ProjectorConfig& projector) {
+  nlohmann::ordered_json described = {{"type", projector.type}};
+  write_hidden_width(projector.hidden, described);
+  return described;
+}
+
+/// {"encoder.2": {"query": {"type": "neural"}}}
+std::vector<LayerProjector> read_layer_projectors(const nlohmann::json& layers, const std::string& path);
+nlohmann::ordered_json written_layer_projectors(const std::vector<LayerProjector>& layers);
+
 template <class Config>
 void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
   const auto nothing = nlohmann::json::object();
@@ -108,15 +128,16 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
           member = get<T>(object, knob.name, path);
       },
       config);
-  if (!own.contains("projectors")) return;
-  for_each_role(
-      [&](const char* role, ProjectorConfig& projector) {
-        if (!own.at("projectors").contains(role)) return;
-        const auto& described = own.at("projectors").at(role);
-        projector.type = get<std::string>(described, "type", path);
-        projector.hidden = read_hidden_width(described, path);
-      },
-      config);
+  if (own.contains("projectors"))
+    for_each_role(
+        [&](const char* role, ProjectorConfig& projector) {
+          if (own.at("projectors").contains(role))
+            projector = read_projector(own.at("projectors").at(role), path, projector);
+        },
+        config);
+  if constexpr (requires { config.layer_projectors; })
+    if (own.contains("layer_projectors"))
+      config.layer_projectors = read_layer_projectors(own.at("layer_projectors"), path);
 }
 
 }  // namespace detail
@@ -155,10 +176,12 @@ nlohmann::ordered_json to_json(const Config& config) {
   json.update(Keys::derived(config));
   for_each_role(
       [&](const char* role, const ProjectorConfig& projector) {
-        own["projectors"][role] = {{"type", projector.type}};
-        detail::write_hidden_width(projector.hidden, own["projectors"][role]);
+        own["projectors"][role] = detail::written_projector(projector);
       },
       config);
+  if constexpr (requires { config.layer_projectors; })
+    if (!config.layer_projectors.empty())
+      own["layer_projectors"] = detail::written_layer_projectors(config.layer_projectors);
   json["neural_attention"] = own;
   return json;
 }

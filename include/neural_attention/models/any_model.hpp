@@ -92,11 +92,11 @@ std::string projections_text(const Roles<ProjectorConfig>& config) {
 }
 
 /// "query 'neural', key 'linear', …"
-inline std::string roles_text(const Roles<ProjectorConfig>& config) {
+std::string roles_text(const auto& config) {
   std::string text;
-  for_each_role(
-      [&](const char* name, const ProjectorConfig& role) {
-        text += (text.empty() ? "" : ", ") + std::string(name) + " " + in_quotes(role.type);
+  for_each_named_projector(
+      [&](const std::string& name, const ProjectorConfig& role) {
+        text += (text.empty() ? "" : ", ") + name + " " + in_quotes(role.type);
       },
       config);
   return text;
@@ -109,9 +109,14 @@ inline std::string roles_text(const Roles<ProjectorConfig>& config) {
 template <class Model>
 bool fits(const typename Model::Config& config) {
   bool all = true;
-  for_each_role([&]<class P>(const char*, std::type_identity<P>,
-                             const ProjectorConfig& of) { all = all && any_model_detail::offers<P>(of.type); },
-                RoleTypes<typename Model::Backend, typename Model::Projections>(), config);
+  for_each_role(
+      [&]<class P>(std::string_view role, std::type_identity<P>, const ProjectorConfig& of) {
+        all = all && any_model_detail::offers<P>(of.type);
+        if constexpr (requires { config.layer_projectors; })
+          for (const auto& other : config.layer_projectors)
+            all = all && (other.role != role || any_model_detail::offers<P>(other.projector.type));
+      },
+      RoleTypes<typename Model::Backend, typename Model::Projections>(), config);
   return all;
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "neural_attention/models/decoder_state.hpp"
 #include "neural_attention/models/inputs.hpp"
@@ -36,6 +37,9 @@ class StackBody {
   /// Throws ConfigError if there are no layers or too many.
   StackBody(Input input, int layers, const LayerConfig& layer, bool recompute = false)
       : input_(std::move(input)), layers_(layers, layer, recompute) {}
+  /// One layer of each config; they may differ in their projectors.
+  StackBody(Input input, const std::vector<LayerConfig>& layers, bool recompute = false)
+      : input_(std::move(input)), layers_(layers, recompute) {}
 
   static void visit(auto& self, auto&& visitor) {
     visitor(Names::embeddings, self.input_);

@@ -40,6 +40,18 @@ const Ragged& own_sequences(const DecoderContext<B>& context) {
   return context.target;
 }
 
+/// What an attention remembers while decoding: its keys and values, and what its projectors need.
+template <class B, class KeysAndValues, class States>
+struct AttentionCache {
+  KeysAndValues rows;
+  States projectors;
+
+  void reorder(B& backend, std::span<const int> parents) {
+    rows.reorder(backend, parents);
+    projectors.reorder(backend, parents);
+  }
+};
+
 /// Attention to the sequence itself; with `causal`, only to the tokens up to the query's own.
 template <class B, class P, class Names, bool causal>
 class SelfAttention : public MultiHeadAttention<B, P, Names> {
@@ -51,9 +63,10 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
   static constexpr const char* pre_norm = Names::attention_pre_norm;
 
   using Saved = typename Attention::Saved;
-  using Cache = KeyValueCache<B>;
+  using Cache = AttentionCache<B, KeyValueCache<B>, typename Attention::States>;
 
-  explicit SelfAttention(const LayerConfig& config) : Attention(config.attention) {}
+  explicit SelfAttention(const LayerConfig& config)
+      : Attention(config.attention.used_for(causal ? AttentionUse::Causal : AttentionUse::Self)) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     const Ragged& own = own_sequences(context);
@@ -66,10 +79,11 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
 
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
     static_assert(causal, "only causal attention decodes token by token");
-    return Cache(pass.backend, start.rows, start.slots, start.limit, this->width());
+    return {{pass.backend, start.rows, start.slots, start.limit, this->width()},
+            this->begin_states(pass.backend, start.rows, start.slots, false)};
   }
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
-    return this->decode_self(pass, x, cache, runs);
+    return this->decode_self(pass, x, cache.rows, cache.projectors, runs);
   }
 };
 
@@ -84,9 +98,10 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
   static constexpr const char* pre_norm = Names::cross_attention_norm;
 
   using Saved = typename Attention::Saved;
-  using Cache = MemoryCache<B>;
+  using Cache = AttentionCache<B, MemoryCache<B>, typename Attention::States>;
 
-  explicit CrossAttention(const LayerConfig& config) : Attention(config.attention) {}
+  explicit CrossAttention(const LayerConfig& config)
+      : Attention(config.cross_attention.value_or(config.attention).used_for(AttentionUse::Cross)) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
     return Attention::forward(pass, x, on.memory, on.target, on.source, false, saved);
@@ -97,12 +112,14 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
 
   /// Projects the encoder's output once.
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
-    Cache cache(pass.backend, start.source, this->width());
-    this->project_memory(pass, start.memory, cache.memory().keys(), cache.memory().values());
+    Cache cache{{pass.backend, start.source, this->width()},
+                this->begin_states(pass.backend, start.rows, start.slots, true)};
+    const auto& memory = cache.rows.memory();
+    this->project_memory(pass, start.memory, start.source, memory.keys(), memory.values());
     return cache;
   }
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
-    return this->decode_cross(pass, x, cache, runs);
+    return this->decode_cross(pass, x, cache.rows, cache.projectors, runs);
   }
 };
 

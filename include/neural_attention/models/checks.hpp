@@ -1,11 +1,13 @@
 // Checks of configs and batches that all models share, with messages that name the value.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/attention/layer_projectors.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/hidden_width.hpp"
 #include "neural_attention/core/knob.hpp"
@@ -41,12 +43,36 @@ void knobs(const Config& config) {
 
 /// Throws ConfigError if the hidden width of a projector of width `d` is not positive or is too large.
 void hidden_widths(const auto& config, int d) {
-  for_each_role(
-      [&](const char*, auto projector) {
+  for_each_named_projector(
+      [&](const std::string&, auto projector) {
         projector.d_in = d;
         if (projector.hidden.kind() != HiddenWidth::Kind::Matched) projector.hidden_columns();
       },
       config);
+}
+
+/// Throws ConfigError if the projector of a single layer belongs to no attention of the model, or is the second one
+/// there.
+void layer_projectors(const auto& config) {
+  const auto places = config.attention_places();
+  const auto& all = config.layer_projectors;
+  for (auto one = all.begin(); one != all.end(); ++one) {
+    const auto text = "the projector for the " + one->role + " of " + attention_text(one->place, one->layer);
+    bool role_known = false, place_known = false;
+    std::string known;
+    for_each_role([&](const char* role, int) { role_known = role_known || one->role == role; }, Roles<int>());
+    for (const auto& place : places) {
+      place_known = place_known || (one->place == place.name && one->layer >= 0 && one->layer < place.layers);
+      known +=
+          (known.empty() ? "" : ", ") + std::string(place.name) + " layers 0 to " + std::to_string(place.layers - 1);
+    }
+    if (!role_known) throw ConfigError(text + " has no such role: it is query, key, value or output");
+    if (!place_known) throw ConfigError(text + " has no such layer: the model has " + known);
+    if (std::any_of(all.begin(), one, [&](const auto& other) {
+          return other.place == one->place && other.layer == one->layer && other.role == one->role;
+        }))
+      throw ConfigError(text + " is there twice");
+  }
 }
 
 /// Throws ConfigError if the heads cannot divide the width of attention.

@@ -1,10 +1,11 @@
-// Transformer layers as lists of sublayers, and stacks of equal layers. An encoder layer has self-attention and a
+// Transformer layers as lists of sublayers, and stacks of layers. An encoder layer has self-attention and a
 // feed-forward network; a decoder layer is causal and attends to the encoder's output between the two; a causal layer
 // is a layer of a language model without an encoder.
 #pragma once
 
 #include <optional>
 #include <span>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -92,8 +93,8 @@ inline constexpr std::size_t cross_sublayer = 1;  ///< of a DecoderLayer
 template <class B, class P, class Names = BartNames>
 using CausalLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
-/// Dropout of the input, equal layers in a row and, where they are pre-norm, a LayerNorm behind the last one. Outside
-/// training the activations of a layer are dropped as soon as the next one has its input.
+/// Dropout of the input, layers of one type in a row and, where they are pre-norm, a LayerNorm behind the last one.
+/// Outside training the activations of a layer are dropped as soon as the next one has its input.
 template <class B, class Element, class Names = BartNames>
 class LayerStack {
  public:
@@ -114,13 +115,21 @@ class LayerStack {
     }
   };
 
-  /// Throws ConfigError if there are no layers or too many.
-  LayerStack(int count, const LayerConfig& config, bool recompute) : dropout_(config.dropout) {
-    if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
-      throw ConfigError(fault);
-    layers_.reserve(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; ++i) layers_.emplace_back(Element(config), recompute);
-    if (config.norm_place == NormPlace::Pre) norm_.emplace(config.attention.d_model, config.norm_eps);
+  /// Equal layers. Throws ConfigError if there are none or too many.
+  LayerStack(int count, const LayerConfig& config, bool recompute)
+      : LayerStack(std::vector<LayerConfig>(checked(count), config), recompute) {}
+  /// One layer of each config; they may differ in their projectors. Throws ConfigError if there are none, and for a
+  /// layer that cannot be, with its number.
+  LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
+      : dropout_(configs.empty() ? 0.0 : configs.front().dropout) {
+    layers_.reserve(checked(static_cast<int>(configs.size())));
+    for (const auto& config : configs) try {
+        layers_.emplace_back(Element(config), recompute);
+      } catch (const ConfigError& error) {
+        throw ConfigError("layer " + std::to_string(layers_.size()) + ": " + error.what());
+      }
+    const auto& first = configs.front();
+    if (first.norm_place == NormPlace::Pre) norm_.emplace(first.attention.d_model, first.norm_eps);
   }
 
   static void visit(auto& self, auto&& visitor) {
@@ -180,6 +189,12 @@ class LayerStack {
   const Element& operator[](int i) const { return layers_[static_cast<std::size_t>(i)].module(); }
 
  private:
+  static std::size_t checked(int count) {
+    if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
+      throw ConfigError(fault);
+    return static_cast<std::size_t>(count);
+  }
+
   Rows<B> normed(const Pass<B>& pass, Rows<B> x, typename LayerNorm<B>::Saved& saved) const {
     return norm_ ? norm_->forward(pass, x, saved) : x;
   }

@@ -40,8 +40,10 @@ class Marian : public GenerativeModel<Marian<B, P>, MarianConfig, EncoderDecoder
               factor,
               config.max_position_embeddings,
               config.d_model},
-             {config.encoder_layers, config.encoder_layer(), config.gradient_checkpointing},
-             {config.decoder_layers, config.decoder_layer(), config.gradient_checkpointing}},
+             {layer_configs(config.encoder_layers, [&](int i) { return config.encoder_layer(i); }),
+              config.gradient_checkpointing},
+             {layer_configs(config.decoder_layers, [&](int i) { return config.decoder_layer(i); }),
+              config.gradient_checkpointing}},
             "final_logits_bias",
             TiedLmHead<B>(Buffer<B>(1, config.vocab_size, Initial::constant(0.0)))};
   }

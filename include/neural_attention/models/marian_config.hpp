@@ -3,6 +3,9 @@
 
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
@@ -10,8 +13,9 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their hidden width, and the type where the projector is a Choice.
-struct MarianConfig : Roles<ProjectorConfig> {
+/// The roles are its projectors: their hidden width, and the type where the projector is a Choice. Single layers may
+/// have others: those of `encoder`, `decoder` and `cross`, the decoder's attention to the encoder's output.
+struct MarianConfig : ModelProjectors {
   int vocab_size = 0;
   int d_model = 512;
   int encoder_layers = 6;
@@ -77,25 +81,39 @@ struct MarianConfig : Roles<ProjectorConfig> {
     checks::heads("encoder_attention_heads", d_model, encoder_attention_heads);
     checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
     checks::hidden_widths(*this, d_model);
+    checks::layer_projectors(*this);
+  }
+
+  std::vector<AttentionPlace> attention_places() const {
+    return {{"encoder", encoder_layers}, {"decoder", decoder_layers}, {"cross", decoder_layers}};
   }
 
   Initial embedding_initial() const {
     return Initial::normal(xavier_init ? 1.0 / std::sqrt(double(d_model)) : init_std);
   }
-  LayerConfig encoder_layer() const { return layer(encoder_attention_heads, encoder_ffn_dim); }
-  LayerConfig decoder_layer() const { return layer(decoder_attention_heads, decoder_ffn_dim); }
+  LayerConfig encoder_layer(int i = 0) const {
+    return layer(attention_at("encoder", i, encoder_attention_heads), encoder_ffn_dim);
+  }
+  LayerConfig decoder_layer(int i = 0) const {
+    auto result = layer(attention_at("decoder", i, decoder_attention_heads), decoder_ffn_dim);
+    result.cross_attention = attention_at("cross", i, decoder_attention_heads);
+    return result;
+  }
 
  private:
-  LayerConfig layer(int heads, int d_ff) const {
-    const WeightInitial initial{xavier_init, init_std};
+  AttentionConfig attention_at(std::string_view place, int i, int heads) const {
+    return attention_config(d_model, heads, attention_dropout, projectors_at(*this, place, i), {xavier_init, init_std},
+                            attention);
+  }
+  LayerConfig layer(AttentionConfig of_layer, int d_ff) const {
     LayerConfig layer;
-    layer.attention = attention_config(d_model, heads, attention_dropout, *this, initial, attention);
+    layer.attention = std::move(of_layer);
     layer.d_ff = d_ff;
     layer.activation = activation_function;
     layer.dropout = dropout;
     layer.activation_dropout = activation_dropout;
     layer.norm_place = normalize_before ? NormPlace::Pre : NormPlace::Post;
-    layer.initial = initial;
+    layer.initial = {xavier_init, init_std};
     return layer;
   }
 };

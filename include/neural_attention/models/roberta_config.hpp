@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
@@ -9,8 +10,9 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their hidden width, and the type where the projector is a Choice.
-struct RobertaConfig : Roles<ProjectorConfig> {
+/// The roles are its projectors: their hidden width, and the type where the projector is a Choice. Single layers may
+/// have others: those of `encoder`, the only attentions of the model.
+struct RobertaConfig : ModelProjectors {
   int vocab_size = 50265;
   int hidden_size = 768;
   int num_hidden_layers = 12;
@@ -73,17 +75,20 @@ struct RobertaConfig : Roles<ProjectorConfig> {
     checks::knobs(*this);
     checks::heads("num_attention_heads", hidden_size, num_attention_heads);
     checks::hidden_widths(*this, hidden_size);
+    checks::layer_projectors(*this);
     if (longest_sequence() < 1)
       throw ConfigError("max_position_embeddings is " + std::to_string(max_position_embeddings) +
                         ", but the first position is row " + std::to_string(pad_token_id + 1));
   }
 
+  std::vector<AttentionPlace> attention_places() const { return {{"encoder", num_hidden_layers}}; }
+
   Initial initial() const { return Initial::normal(initializer_range); }
-  LayerConfig layer() const {
+  LayerConfig layer(int i = 0) const {
     const WeightInitial weights{false, initializer_range};
     LayerConfig layer;
-    layer.attention =
-        attention_config(hidden_size, num_attention_heads, attention_probs_dropout_prob, *this, weights, attention);
+    layer.attention = attention_config(hidden_size, num_attention_heads, attention_probs_dropout_prob,
+                                       projectors_at(*this, "encoder", i), weights, attention);
     layer.d_ff = intermediate_size;
     layer.activation = hidden_act;
     layer.dropout = hidden_dropout_prob;

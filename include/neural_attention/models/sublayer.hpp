@@ -3,7 +3,9 @@
 // 2020).
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "neural_attention/attention/multi_head.hpp"
 #include "neural_attention/nn/dropout.hpp"
@@ -17,6 +19,7 @@ enum class NormPlace { Post, Pre };
 
 struct LayerConfig {
   AttentionConfig attention;
+  std::optional<AttentionConfig> cross_attention = {};  ///< none: as `attention`
   int d_ff = 0;
   Activation activation = Activation::Silu;
   double dropout = 0.0;
@@ -25,6 +28,13 @@ struct LayerConfig {
   NormPlace norm_place = NormPlace::Post;
   WeightInitial initial = {};
 };
+
+/// The configs of `count` layers: config_of(i) is that of layer i.
+inline std::vector<LayerConfig> layer_configs(int count, auto&& config_of) {
+  std::vector<LayerConfig> configs;
+  for (int i = 0; i < count; ++i) configs.push_back(config_of(i));
+  return configs;
+}
 
 /// `Branch` is one of models/branches.hpp or has the same members: names, Saved, Cache, forward, backward, decode.
 template <class B, class Branch>

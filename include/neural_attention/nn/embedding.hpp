@@ -14,7 +14,7 @@ template <class B>
 class Embedding {
  public:
   Embedding(int vocabulary, int width, int padding, Initial initial)
-      : weight(vocabulary, width, padded(initial, padding)), padding_(padding) {}
+      : weight(vocabulary, width, initial.with_row(padding, 0.0)), padding_(padding) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
 
@@ -31,11 +31,6 @@ class Embedding {
   Parameter<B> weight;
 
  private:
-  static Initial padded(Initial initial, int padding) {
-    initial.zero_row = padding;
-    return initial;
-  }
-
   int padding_;
 };
 

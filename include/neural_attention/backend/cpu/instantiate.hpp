@@ -4,6 +4,7 @@
 
 #include "neural_attention/backend/cpu/attention.hpp"
 #include "neural_attention/backend/cpu/choosing.hpp"
+#include "neural_attention/backend/cpu/convolution.hpp"
 #include "neural_attention/backend/cpu/elementwise.hpp"
 #include "neural_attention/backend/cpu/embedding.hpp"
 #include "neural_attention/backend/cpu/linear.hpp"

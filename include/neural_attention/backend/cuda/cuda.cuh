@@ -11,6 +11,7 @@
 #include "neural_attention/backend/cuda/attention.cuh"
 #include "neural_attention/backend/cuda/attention_mma.cuh"
 #include "neural_attention/backend/cuda/attention_mma_backward.cuh"
+#include "neural_attention/backend/cuda/convolution.cuh"
 #include "neural_attention/backend/cuda/cuda_device.cuh"
 #include "neural_attention/backend/cuda/decoding.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
@@ -147,6 +148,27 @@ void compute(CudaDevice<T>& device, const ops::EmbeddingBackwardOf<T>& op) {
   groups.assign(op.ids, op.dtable.rows, op.padding);
   cuda_backend::embedding_backward(op.dy, groups.count(), device.on_device(groups.packed()), op.factor, op.dtable,
                                    device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::DepthwiseConvolutionOf<T>& op) {
+  assert(op.x.rows == op.sequences.total() && op.x.data != op.y.data);
+  if (op.x.size() == 0) return;
+  const auto offsets = op.sequences.offsets();
+  cuda_backend::convolve(op.x, op.kernel, op.ahead, -1, {device.on_device(offsets), op.sequences.sequences()},
+                         Into::Write, op.y, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::DepthwiseConvolutionBackwardOf<T>& op) {
+  assert(op.x.rows == op.sequences.total() && op.dx.data != op.dy.data);
+  if (op.x.size() == 0) return;
+  const auto offsets = op.sequences.offsets();
+  const cuda_backend::SequenceOffsets sequences{device.on_device(offsets), op.sequences.sequences()};
+  cuda_backend::convolve(op.dy, op.kernel, -op.ahead, 1, sequences, op.into, op.dx, device.stream);
+  const auto partials = static_cast<std::size_t>(cuda_backend::bias_gradient_partials(op.x.rows)) * op.kernel.rows;
+  float* const sums = device.template reserve<float>(partials * op.x.cols);
+  cuda_backend::kernel_gradient(op.dy, op.x, op.ahead, sequences, op.dkernel, sums, device.stream);
 }
 
 template <class T>
