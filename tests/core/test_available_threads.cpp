@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "neural_attention/core/available_threads.hpp"
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/threads.hpp"
 #include "sanitized.hpp"
 #include "scratch.hpp"

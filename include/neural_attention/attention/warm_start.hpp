@@ -37,26 +37,28 @@ concept HasProjectors = requires {
 
 /// Whether a member of an attention is the map that several roles share.
 template <class Attention, class Member>
-concept IsSharedMap = requires {
-  requires std::same_as < std::remove_const_t<Member>,
-  typename Attention::SharedMap > ;
-};
+constexpr bool is_shared_map() {
+  if constexpr (requires { typename Attention::SharedMap; })
+    return std::same_as<Member, typename Attention::SharedMap>;
+  else
+    return false;
+}
 
 /// Whether a member of an attention is the projector of a role or the map that roles share, and no further part such as
 /// a norm or a gate.
 template <class Attention, class Member>
 inline constexpr bool is_projector_of =
-    IsSharedMap<Attention, Member> || std::same_as<std::remove_const_t<Member>, typename Attention::Query> ||
-    std::same_as<std::remove_const_t<Member>, typename Attention::Key> ||
-    std::same_as<std::remove_const_t<Member>, typename Attention::Value> ||
-    std::same_as<std::remove_const_t<Member>, typename Attention::Output>;
+    is_shared_map<Attention, Member>() || std::same_as<Member, typename Attention::Query> ||
+    std::same_as<Member, typename Attention::Key> || std::same_as<Member, typename Attention::Value> ||
+    std::same_as<Member, typename Attention::Output>;
 
 /// Calls use(name, projector) for the projectors of every attention in `model`, with names such as
 /// `model.encoder.layers.0.self_attn.q_proj`.
 void for_each_projector(auto& model, auto&& use) {
   for_each_leaf(model, [&]<HasProjectors Attention>(const std::string& name, Attention& attention) {
     Attention::visit(attention, [&]<class Member>(const std::string& role, Member& member) {
-      if constexpr (is_projector_of<Attention, Member>) use(name + "." + role, member);
+      if constexpr (is_projector_of<std::remove_const_t<Attention>, std::remove_const_t<Member>>)
+        use(name + "." + role, member);
     });
   });
 }
