@@ -485,6 +485,9 @@ BOOST_AUTO_TEST_CASE(tensors_of_the_file_are_used) {
   modules::rms_norm().test_method();
   modules::activations().test_method();
   modules::projectors().test_method();
+  [&]<class... P>(std::type_identity<std::tuple<P...>>) {
+    (modules::published_projectors<P>().test_method(), ...);
+  }(std::type_identity<Published>());
   modules::embedding().test_method();
   modules::sinusoidal_positions().test_method();
   attention::core().test_method();
