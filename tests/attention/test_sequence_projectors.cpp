@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -380,6 +381,14 @@ BOOST_AUTO_TEST_CASE(are_those_of_the_authors) {
   const double third = 0.5 / 3;
   BOOST_TEST((download(backend, past.kernel.value) == Values{0.5, 0.5, third, third, third, third}));
   BOOST_TEST((download(backend, centred.kernel.value) == Values{third, third, 0.5, 0.5, third, third}));
+}
+
+BOOST_AUTO_TEST_CASE(are_set_for_the_map_that_roles_share_too) {
+  AttentionModule<B, Joint> module(config_of(8, 2), {3}, {3}, false);
+  std::set<std::string> names;
+  for_each_projector(module, [&](const std::string& name, auto&) { names.insert(name.substr(name.rfind('.') + 1)); });
+  BOOST_TEST(names == (std::set<std::string>{"qkv_proj", "q_proj", "k_proj", "v_proj", "out_proj"}),
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(can_be_a_linear_map) {
