@@ -44,7 +44,7 @@ inline std::string attention_text(std::string_view place, int layer) {
 
 /// The projectors of the attention of one layer.
 inline Roles<ProjectorConfig> projectors_at(const ModelProjectors& config, std::string_view place, int layer) {
-  Roles<ProjectorConfig> result = config;
+  auto result = static_cast<const Roles<ProjectorConfig>&>(config);
   for (const auto& other : config.layer_projectors)
     if (other.place == place && other.layer == layer)
       for_each_role(

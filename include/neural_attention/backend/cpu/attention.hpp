@@ -60,7 +60,8 @@ class Scores {
     if (!capped()) return;
     cpu_blocks::store(row, n, [&](auto at) -> cpu_blocks::Block<T> {
       const cpu_blocks::Block<T> x = at(row) * inner_;
-      return cap_ * (x.tanh() + (x - x));  // a NaN stays: Eigen's tanh clamps it
+      // x - x is 0, or NaN where x is NaN, which Eigen's tanh would clamp. NOLINTNEXTLINE(misc-redundant-expression)
+      return cap_ * (x.tanh() + (x - x));
     });
   }
   /// Multiplies the gradients of capped scores by 1 - (S / c)².
