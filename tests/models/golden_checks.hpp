@@ -49,7 +49,9 @@ void check_zero_gradients(const Subject& subject, const Results& results, Worst&
       }
     ++zero;
   }
-  BOOST_TEST(zero >= subject.attentions());
+  // After the last bias of these a row is changed further, or they have none.
+  const std::set<std::string> without{"identity", "linear_silu", "linear_gelu", "nonlinear_query", "pattention"};
+  BOOST_TEST(zero >= (without.contains(subject.model.config().key.type) ? 0 : subject.attentions()));
 }
 
 /// Outputs, losses, gradients and ten steps of one model. check_more(subject, worst) sees it before it is trained.

@@ -128,9 +128,12 @@ def check_padding_row(row: np.ndarray, pad: int, other: int, d_logits: torch.Ten
 
 
 def train(model, subject, batch):
-    """AdamW as HF's Trainer sets it up: decay skips biases and LayerNorms, gradients are clipped, lr falls to zero."""
+    """AdamW as HF's Trainer sets it up: decay skips biases and norms, gradients are clipped, lr falls to zero.
+
+    The Trainer knows an RMSNorm by its name, which one in a sequence does not have; it is skipped here all the same.
+    """
     names = trained_parameters(model)
-    decayed = {name for name in get_parameter_names(model, ALL_LAYERNORM_LAYERS) if "bias" not in name}
+    decayed = {name for name in get_parameter_names(model, [*ALL_LAYERNORM_LAYERS, nn.RMSNorm]) if "bias" not in name}
     groups = [
         {"params": [p for name, p in names.items() if name in decayed], "weight_decay": WEIGHT_DECAY},
         {"params": [p for name, p in names.items() if name not in decayed], "weight_decay": 0.0},

@@ -80,7 +80,7 @@ def fill_randomly(model, seed: int, own_values=lambda name, noise: None, order=l
     first."""
     generator = np.random.default_rng(seed)
     state = model.state_dict()
-    norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
+    norms = tuple(name for name, module in model.named_modules() if isinstance(module, (nn.LayerNorm, nn.RMSNorm)))
     for name in sorted(saved_names(model), key=order):
         tensor = state[name]
         noise = generator.standard_normal(tuple(tensor.shape))
