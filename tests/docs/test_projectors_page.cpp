@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <regex>
+#include <set>
 #include <string>
 
 #include "docs/documents.hpp"
@@ -24,8 +25,11 @@ BOOST_AUTO_TEST_CASE(are_those_of_the_types) {
   BOOST_TEST((documents::text_of(path).find("\n" + table + "\n") != std::string::npos),
              "docs/projectors.md should have the table\n"
                  << table << "If the types are right: cmake --build build/test --target projectors-page");
+  const std::set<std::string> not_in_all_roles{"centred_conv_linear", "joint_qkv"};
   for (const auto& [name, step] : steps)
-    BOOST_TEST(std::regex_match(step, std::regex("[0-9]+\\.[0-9]{2}")), name << ": " << step);
+    BOOST_TEST(
+        (not_in_all_roles.contains(name) ? step == "–" : std::regex_match(step, std::regex("[0-9]+\\.[0-9]{2}"))),
+        name << ": " << step);
   if (steps.contains("linear")) BOOST_TEST(steps.at("linear") == "1.00");
 }
 

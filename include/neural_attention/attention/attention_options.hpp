@@ -1,5 +1,5 @@
-// AttentionOptions: what the attentions of a model may have besides their projectors. All of it is off at first, and
-// then costs nothing and leaves no trace in files.
+// AttentionOptions: the settings of a model's attentions besides their projectors. All are off by default; then they
+// cost nothing and files do not mention them.
 #pragma once
 
 #include <cmath>

@@ -37,7 +37,6 @@ struct ChoiceCode {
   using B = typename Chooser::Backend;
   using Held = typename Chooser::Held;
   using Saved = typename Chooser::Saved;
-
   using State = typename Chooser::State;
 
   static Held make(std::size_t index, const ProjectorConfig& config);
@@ -93,7 +92,7 @@ class Choice {
 
   static constexpr std::array<std::string_view, sizeof...(Projectors)> names = {projector_name<Projectors<B>>()...};
 
-  /// The index of the type of that name. Throws ConfigError, which says the nearest name and lists all, if there is
+  /// The index of the type of that name. Throws ConfigError, which suggests the nearest name and lists all, if there is
   /// none.
   static std::size_t index_of(const std::string& type) {
     std::string known;

@@ -1,11 +1,11 @@
-// The hook of projectors that see more than their own rows, such as a convolution over the sequence. In place of the
-// forward and backward of a module they have
+// The hook for projectors that read more than their own rows, such as a convolution over the sequence. Instead of a
+// module's forward and backward they have
 //   static constexpr bool sees_sequences = true
 //   forward(pass, x, saved, sequences) and backward(pass, dy, saved, dx, sequences), which know how x is packed,
 //   State                               what decoding remembers of each live row; {} where nothing is decoded
 //   begin_decoding(backend, rows, slots) -> State, for `rows` live rows that may become `slots`
 //   decode(pass, x, state, runs)        the next rows: run i of x follows what live row i has
-// and State has reorder(backend, parents): row i becomes what row parents[i] was. All others need nothing of this.
+// and State has reorder(backend, parents): row i becomes the former row parents[i]. Other projectors need none of this.
 #pragma once
 
 #include <span>
@@ -16,11 +16,10 @@
 
 namespace neural_attention {
 
-/// What an attention looks at: a sequence that is there as a whole, one that grows token by token, or, from such a one,
-/// another sequence.
+/// The keys of an attention: its own whole sequence, its own sequence that grows token by token, or another sequence.
 enum class AttentionUse { Self, Causal, Cross };
 
-/// Where a projector stands.
+/// The place of a projector in a model.
 struct ProjectorPlace {
   AttentionUse use = AttentionUse::Self;
   std::string_view role;
@@ -61,7 +60,7 @@ struct ProjectorStateOf<P> {
 template <class P>
 using ProjectorState = typename ProjectorStateOf<P>::type;
 
-// The functions of any projector, called with all that there is to know.
+// Calls of any projector; only those that see sequences get the sequences and a state.
 
 template <class B, class P>
 Rows<B> project(const P& projector, const Pass<B>& pass, Rows<B> x, typename P::Saved& saved, const Ragged& sequences) {

@@ -1,6 +1,6 @@
-// Who watches the operations of every backend of the process: a profiler, or nobody, as a rule. Where nobody does, an
-// operation costs one more branch, which the processor always predicts. Module code knows nothing of it: an operation
-// says what it is and where its operands lie, and a ParameterStore says which tensors lie where.
+// The observer of all operations of a process: a profiler, usually none. Without one, an operation costs one more
+// branch, which the processor predicts. Modules do not know the observer: an operation tells its name and the addresses
+// of its operands, and a ParameterStore tells the addresses of its tensors.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ MemoryRange range_of(RowsOf<T> x) {
   return {reinterpret_cast<const std::byte*>(x.data), reinterpret_cast<const std::byte*>(x.row(x.rows - 1) + x.cols)};
 }
 
-/// What an observer learns of an operation that has run.
+/// The facts that an observer gets about a finished operation.
 struct OperationFacts {
   struct Operand {
     ops::Role role;
@@ -81,11 +81,11 @@ inline std::atomic<OperationObserver*> watching{nullptr};
 
 }  // namespace detail
 
-/// Null as a rule.
+/// Usually null.
 inline OperationObserver* active_observer() { return detail::watching.load(std::memory_order_acquire); }
 
-/// Lets `observer` watch while this lives. No operation may run while this is made or goes. Throws ConfigError where
-/// another one watches already.
+/// Makes `observer` the active one for its own lifetime. No operation may run during construction and destruction.
+/// Throws ConfigError if another observer is active.
 class Observation {
  public:
   explicit Observation(OperationObserver& observer) {
@@ -98,7 +98,7 @@ class Observation {
   ~Observation() { detail::watching.store(nullptr); }
 };
 
-/// Work of the host from here to the end of the scope, for who watches. `work` is a literal.
+/// Reports work of the host, from here to the end of the scope, to the observer. `work` is a literal.
 class HostWork {
  public:
   explicit HostWork(std::string_view work) : observer_(active_observer()) {
@@ -116,7 +116,7 @@ class HostWork {
 
 namespace detail {
 
-/// Takes what an operation's visit says of its matrices.
+/// Collects the matrices that an operation's visit names.
 class Operands {
  public:
   template <class T>
@@ -149,7 +149,7 @@ template <class Op>
 
 }  // namespace detail
 
-/// run(), which computes `op`, under the eyes of who watches. wait() returns when all of it is done.
+/// Calls run(), which computes `op`, and reports it to the observer. wait() returns when all its work is done.
 template <class Op, class Run, class Wait>
 ops::ResultOf<Op> observed(const Op& op, Run&& run, Wait&& wait) {
   auto* const observer = active_observer();
