@@ -132,9 +132,9 @@ WorkerPool<typename MaskFiller<Model, Tokenizer>::Worker> MaskFiller<Model, Toke
 template <class Model, class Tokenizer>
 bool MaskFiller<Model, Tokenizer>::can_be_chosen_from(const std::vector<typename B::Scalar>& logits) {
   bool some = false;
-  for (const double logit : logits) {
-    if (!(logit < INFINITY)) return false;
-    some = some || logit > -INFINITY;
+  for (const auto logit : logits) {
+    if (!(double(logit) < INFINITY)) return false;
+    some = some || double(logit) > -INFINITY;
   }
   return some;
 }
