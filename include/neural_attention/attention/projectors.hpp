@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/attention/attention_options.hpp"
 #include "neural_attention/attention/depthwise_conv.hpp"
 #include "neural_attention/attention/gated.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
@@ -256,6 +257,15 @@ Config with_type_names(Config config) {
   return config;
 }
 
+/// A model's config with the attention options that the arrangement P brings along: P::attention_options(given)
+/// completes those of the config. Most arrangements bring none.
+template <class P, class Config>
+Config with_preset_options(Config config) {
+  if constexpr (requires { config.attention = P::attention_options(config.attention); })
+    config.attention = P::attention_options(config.attention);
+  return config;
+}
+
 /// Stock attention.
 using LinearProjections = Projections<Linear, Linear, Linear, Linear>;
 
@@ -267,7 +277,8 @@ using roberta = Projections<PlainNeural, PlainNeural, PlainNeural, Linear>;
 using roberta_baseline = Projections<SequentialLinear, SequentialLinear, SequentialLinear, Linear>;
 }  // namespace paper
 
-/// The arrangements of other works; docs/projectors.md has what each of them claims.
+/// The arrangements of other works; docs/projectors.md has what each of them claims. One that needs options of
+/// attention brings them along for models.
 namespace published {
 /// arXiv 2603.13381 (Karbevski 2026): the query alone bends.
 using karbevski2026_query = Projections<NonlinearQuery, Linear, Linear, Linear>;
@@ -277,8 +288,14 @@ using identity_query = Projections<Identity, Linear, Linear, Linear>;
 using tokenformer = Projections<Pattention, Pattention, Pattention, Pattention>;
 /// arXiv 2109.08668 (Primer): a causal convolution of three tokens behind query, key and value.
 using primer = Projections<ConvLinear, ConvLinear, ConvLinear, Linear>;
-/// The chess networks of Ceres: one map and one norm for query, key and value.
-using ceres = Projections<JointQkv, JointQkv, JointQkv, Linear>;
+/// The chess networks of Ceres: one map and one norm for query, key and value, and a soft cap of 100 on the scores,
+/// which its author found necessary, unless a model's config has another one.
+struct ceres : Projections<JointQkv, JointQkv, JointQkv, Linear> {
+  static AttentionOptions attention_options(AttentionOptions given) {
+    if (given.soft_cap == 0.0) given.soft_cap = 100.0;
+    return given;
+  }
+};
 /// arXiv 2402.17152 (HSTU): SiLU behind query, key and value.
 using hstu = Projections<LinearSilu, LinearSilu, LinearSilu, Linear>;
 }  // namespace published

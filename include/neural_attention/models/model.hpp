@@ -108,8 +108,8 @@ class ModelBase {
 
 template <class Derived, class Config, class Body, class Head, class Batch>
 ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(const Config& config)
-    : config_((config.validate(), with_type_names<B, Projections>(config))),
-      parts_(Derived::parts(config)),
+    : config_((config.validate(), with_preset_options<Projections>(with_type_names<B, Projections>(config)))),
+      parts_(Derived::parts(config_)),
       parameters_(ParameterStore<B>::outline(*this)) {}
 
 template <class Derived, class Config, class Body, class Head, class Batch>
