@@ -12,6 +12,7 @@
 
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/with_commas.hpp"
 
 namespace bench {
 
@@ -53,14 +54,6 @@ namespace costs_detail {
 inline constexpr std::string_view header =
     "| projector | hidden width | parameters | multiply-adds a token | training step |\n|---|---|---|---|---|\n";
 
-/// 1,052,160
-inline std::string grouped(std::int64_t number) {
-  auto text = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
-  return text;
-}
-
 /// Where the table begins in the page and how long it is. Throws where the page has none.
 inline std::pair<std::size_t, std::size_t> place_of(const std::string& page) {
   const auto begin = page.find(header);
@@ -72,12 +65,13 @@ inline std::pair<std::size_t, std::size_t> place_of(const std::string& page) {
 }  // namespace costs_detail
 
 inline std::string costs_table(const std::vector<ProjectorCost>& costs, const MeasuredSteps& steps) {
-  using costs_detail::grouped;
+  using neural_attention::with_commas;
   std::string text(costs_detail::header);
   for (const auto& cost : costs) {
     const auto step = steps.find(cost.name);
-    text += "| `" + cost.name + "` | " + (cost.hidden ? grouped(cost.hidden) : "") + " | " + grouped(cost.parameters) +
-            " | " + grouped(cost.multiply_adds) + " | " + (step == steps.end() ? "" : step->second) + " |\n";
+    text += "| `" + cost.name + "` | " + (cost.hidden ? with_commas(cost.hidden) : "") + " | " +
+            with_commas(cost.parameters) + " | " + with_commas(cost.multiply_adds) + " | " +
+            (step == steps.end() ? "" : step->second) + " |\n";
   }
   return text;
 }

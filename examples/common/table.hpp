@@ -13,8 +13,11 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/with_commas.hpp"
 
 namespace examples {
+
+using neural_attention::with_commas;
 
 /// Columns that a UTF-8 string takes on a terminal.
 inline std::size_t display_width(std::string_view text) {
@@ -49,14 +52,6 @@ inline std::string padded(std::string_view text, std::size_t width, Align align 
   const std::size_t own = display_width(text);
   const std::string space(width > own ? width - own : 0, ' ');
   return align == Align::left ? std::string(text) + space : space + std::string(text);
-}
-
-/// 1234567 -> "1,234,567".
-inline std::string with_commas(std::int64_t number) {
-  const auto magnitude = number < 0 ? 0 - static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
-  std::string digits = std::to_string(magnitude);
-  for (std::size_t place = digits.size(); place > 3; place -= 3) digits.insert(place - 3, ",");
-  return number < 0 ? "-" + digits : digits;
 }
 
 /// 3.14159 with 2 places -> "3.14"; "nan", "inf", "-inf" if it is not finite.

@@ -19,6 +19,7 @@
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/marian.hpp"
+#include "neural_attention/models/matching.hpp"
 #include "neural_attention/models/roberta.hpp"
 #include "neural_attention/nn/positions.hpp"
 #include "neural_attention/nn/recompute.hpp"

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "docs/documents.hpp"
 #include "neural_attention/models/bodies.hpp"
 #include "neural_attention/neural_attention.hpp"
 #include "neural_attention/nn/cross_entropy.hpp"
@@ -138,6 +139,13 @@ BOOST_AUTO_TEST_CASE(a_head_has_right_gradients) {
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(projectors)
+
+BOOST_AUTO_TEST_CASE(a_control_is_matched) {
+  const int vocabulary = 32'000;
+#include "projectors_10.inc"
+  const auto page = documents::text_of(documents::source_folder() / "docs/projectors.md");
+  BOOST_TEST((page.find("```\n" + control.text() + "```\n") != std::string::npos), control.text());
+}
 
 BOOST_AUTO_TEST_CASE(those_of_ones_own_have_right_gradients) {
   BOOST_TEST(proved<Deep>("Deep"));

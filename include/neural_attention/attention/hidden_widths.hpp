@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "neural_attention/core/bisection.hpp"
 #include "neural_attention/core/projector_config.hpp"
 
 namespace neural_attention {
@@ -40,14 +41,9 @@ HiddenWidth width_with_elements(ProjectorConfig config, std::int64_t elements) {
     config.hidden = HiddenWidth::columns(static_cast<int>(columns));
     return matrix_elements<P>(config);
   };
-  std::int64_t below = 1, above = std::min(sizes::sum(elements, 1), sizes::most);  // each column has one at least
+  const std::int64_t below = 1, above = std::min(sizes::sum(elements, 1), sizes::most);  // each column has one at least
   if (with(below) >= elements || with(below) == with(above)) return HiddenWidth::columns(1);
-  while (above - below > 1) {
-    const auto middle = below + (above - below) / 2;
-    (with(middle) < elements ? below : above) = middle;
-  }
-  const bool lower = elements - with(below) <= with(above) - elements;
-  return HiddenWidth::columns(static_cast<int>(lower ? below : above));
+  return HiddenWidth::columns(static_cast<int>(nearest_integer(elements, below, above, with)));
 }
 
 /// `config` with a hidden width that says how many columns there are: the usual one of P, or the matched one, at which

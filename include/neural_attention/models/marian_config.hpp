@@ -88,6 +88,9 @@ struct MarianConfig : ModelProjectors {
     return {{"encoder", encoder_layers}, {"decoder", decoder_layers}, {"cross", decoder_layers}};
   }
 
+  /// Of the feed-forward networks of both stacks.
+  void set_feed_forward_width(int width) { encoder_ffn_dim = decoder_ffn_dim = width; }
+
   Initial embedding_initial() const {
     return Initial::normal(xavier_init ? 1.0 / std::sqrt(double(d_model)) : init_std);
   }

@@ -83,6 +83,8 @@ struct RobertaConfig : ModelProjectors {
 
   std::vector<AttentionPlace> attention_places() const { return {{"encoder", num_hidden_layers}}; }
 
+  void set_feed_forward_width(int width) { intermediate_size = width; }
+
   Initial initial() const { return Initial::normal(initializer_range); }
   LayerConfig layer(int i = 0) const {
     const WeightInitial weights{false, initializer_range};
