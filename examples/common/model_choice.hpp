@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "common/any_model.hpp"
 #include "common/model_options.hpp"
@@ -39,47 +40,98 @@ inline std::string width_value(const na::HiddenWidth& width) {
   return width.kind() == na::HiddenWidth::Kind::Matched ? "match" : na::number_text(width.number());
 }
 
-/// Sets the projectors of the flags; roles without a flag do not change. `arrangement` is the meaning of --projector
-/// for query, key, value and output.
-template <class Config>
-void choose_projectors(const ModelOptions& options, const na::Roles<std::string>& arrangement, Config& config) {
-  const auto given = given_width(options);
+/// The projectors that flags ask for; empty where they say nothing.
+struct WantedProjectors {
+  std::string all;
+  na::Roles<std::string> roles = {};  ///< instead of `all`
+  std::optional<na::HiddenWidth> width = {};
+};
+inline WantedProjectors wanted_projectors(const ModelOptions& options) {
+  return {options.projector, options.roles, given_width(options)};
+}
+
+/// Sets the projectors of the flags; roles without a flag do not change. Throws ConfigError, which names the flag.
+template <class Family>
+void choose_projectors(const WantedProjectors& wanted, typename Family::Config& config) {
   const auto chosen = [&](na::ProjectorConfig projector, const std::string& type) {
     const bool other = projector.type != type;
     projector.type = type;
     const auto usual = na::usual_width<AnyProjector<Backend>>(type);  // throws where there is no such type
-    if (given)
-      projector.hidden = *given;
+    if (wanted.width)
+      projector.hidden = *wanted.width;
     else if (other || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
       projector.hidden = usual;
     return projector;
   };
+  const auto choose = [&](const std::string& role, const std::string& alone, const std::string& arranged,
+                          na::ProjectorConfig& projector) {
+    if (alone.find('=') != std::string::npos) {
+      na::require_ranges(config);
+      const auto layers = na::layer_names(alone, config.attention_places());
+      na::set_layer_projectors(config, role, layers, [&](const na::LayerName& one) {
+        const auto before = na::projectors_at(config, one.place, one.layer);
+        na::ProjectorConfig result;
+        na::for_each_role(
+            [&](const char* name, const na::ProjectorConfig& of) {
+              if (role == name) result = chosen(of, one.name);
+            },
+            before);
+        return result;
+      });
+      return;
+    }
+    if (!alone.empty() || !wanted.all.empty()) na::drop_layer_projectors(config, role);
+    projector = chosen(projector, !alone.empty() ? alone : !wanted.all.empty() ? arranged : projector.type);
+    for (auto& other : config.layer_projectors)
+      if (other.role == role) other.projector = chosen(other.projector, other.projector.type);
+  };
   na::for_each_role(
-      [&](const std::string& role, const char* flag, const std::string& alone, const std::string& arranged,
+      [&](const char* role, const char* flag, const std::string& alone, const std::string& arranged,
           na::ProjectorConfig& projector) {
-        if (alone.find('=') != std::string::npos) try {
-            na::require_ranges(config);
-            const auto layers = na::layer_names(alone, config.attention_places());
-            na::set_layer_projectors(config, role, layers, [&](const na::LayerName& one) {
-              const auto before = na::projectors_at(config, one.place, one.layer);
-              na::ProjectorConfig result;
-              na::for_each_role(
-                  [&](const char* name, const na::ProjectorConfig& of) {
-                    if (role == name) result = chosen(of, one.name);
-                  },
-                  before);
-              return result;
-            });
-            return;
-          } catch (const na::ConfigError& error) {
-            throw na::ConfigError("--" + std::string(flag) + ": " + error.what());
-          }
-        if (!alone.empty() || !options.projector.empty()) na::drop_layer_projectors(config, role);
-        projector = chosen(projector, !alone.empty() ? alone : !options.projector.empty() ? arranged : projector.type);
-        for (auto& other : config.layer_projectors)
-          if (other.role == role) other.projector = chosen(other.projector, other.projector.type);
+        try {
+          choose(role, alone, arranged, projector);
+        } catch (const na::ConfigError& error) {
+          if (alone.empty() && wanted.all.empty()) throw;
+          throw na::ConfigError("--" + std::string(alone.empty() ? "projector" : flag) + ": " + error.what());
+        }
       },
-      role_flag_names, options.roles, arrangement, config);
+      role_flag_names, wanted.roles, Family::arrangement(wanted.all), config);
+}
+
+/// What is wrong with a model of that config, in a sentence; empty if it can be made.
+template <class Family>
+std::string fault_of_model(const typename Family::Config& config) {
+  try {
+    Family::Model::inspect(config, [](const auto&) {});
+    return {};
+  } catch (const na::ConfigError& error) {
+    return error.what();
+  }
+}
+
+/// The flag that takes away the last chance to make a model of `config`, if the projectors of the flags are set flag by
+/// flag; empty if none does.
+template <class Family>
+std::string projector_flag_at_fault(const ModelOptions& options, const typename Family::Config& config) {
+  WantedProjectors wanted;
+  std::string at_fault;
+  bool could_be = fault_of_model<Family>(config).empty();
+  const auto add = [&](const std::string& flag, auto& part, const auto& value) {
+    if (value == std::remove_cvref_t<decltype(value)>()) return;
+    part = value;
+    auto with_it = config;
+    choose_projectors<Family>(wanted, with_it);
+    const bool can_be = fault_of_model<Family>(with_it).empty();
+    if (can_be) at_fault.clear();
+    if (could_be && !can_be) at_fault = "--" + flag;
+    could_be = can_be;
+  };
+  add("projector", wanted.all, options.projector);
+  na::for_each_role(
+      [&](const char*, const char* flag, std::string& part, const std::string& value) { add(flag, part, value); },
+      role_flag_names, wanted.roles, options.roles);
+  if (const auto width = given_width(options)) add(width_flag(*width), wanted.width, width);
+  return at_fault;
 }
 
 /// Whether --config names a file.
@@ -121,24 +173,39 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
   return config;
 }
 
-/// The config of a run: that of --model or a new one, changed by the flags.
+/// `config` with the values of the flags.
 template <class Family>
-typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
-  auto config = options.model.empty() ? new_config<Family>(options, vocabulary)
-                                      : na::io::load_config<typename Family::Config>(options.model + "/config.json");
-  if (!options.model.empty()) require_known_projectors(config, options.model + "/config.json");
-  choose_projectors(options, Family::arrangement(options.projector), config);
+typename Family::Config changed_by_flags(const ModelOptionsOf<typename Family::Config>& options,
+                                         typename Family::Config config) {
+  choose_projectors<Family>(wanted_projectors(options), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
   options.given.apply(config);
-  try {
-    Family::Model::inspect(config, [](const auto&) {});  // throws if the sizes make no sense or are too large
-  } catch (const na::ConfigError& error) {
-    const bool named = options.config == "small" || options.config == "base";
-    const auto file = !options.model.empty() ? options.model + "/config.json" : named ? std::string() : options.config;
-    if (file.empty() || given_width(options)) throw;
-    throw na::FileError(file, error.what());
-  }
   return config;
+}
+
+/// The config of a run: that of --model or a new one, changed by the flags. Throws if there can be no such model:
+/// FileError if the file of the config is at fault, otherwise ConfigError, which names the flag of a projector that is.
+template <class Family>
+typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
+  const auto file = !options.model.empty()     ? options.model + "/config.json"
+                    : has_config_file(options) ? options.config
+                                               : std::string();
+  const auto before = options.model.empty() ? new_config<Family>(options, vocabulary)
+                                            : na::io::load_config<typename Family::Config>(file);
+  if (!options.model.empty()) require_known_projectors(before, file);
+  const auto config = changed_by_flags<Family>(options, before);
+  const auto fault = fault_of_model<Family>(config);
+  if (fault.empty()) return config;
+  const auto flag = projector_flag_at_fault<Family>(options, before);
+  if (!flag.empty()) throw na::ConfigError(flag + ": " + fault);
+  const auto of_file = fault_of_model<Family>(before);
+  if (options.vocab_size) {
+    auto usual = before;
+    Family::set_vocabulary(usual, options.texts.usual_vocab_size);
+    if (fault_of_model<Family>(usual).empty()) throw na::ConfigError("--vocab_size: " + fault);
+  }
+  if (!file.empty() && !of_file.empty()) throw na::FileError(file, of_file);
+  throw na::ConfigError(fault);
 }
 
 /// Prints the config of a run with the vocabulary size of the flags. Returns the exit code.
@@ -175,11 +242,7 @@ template <class Family>
 typename Family::Config described_config(const ModelOptionsOf<typename Family::Config>& options,
                                          const typename Family::Config& stored) {
   if (!options.config.empty() || !options.model.empty()) return run_config<Family>(options, stored.vocab_size);
-  auto config = stored;
-  choose_projectors(options, Family::arrangement(options.projector), config);
-  if (options.dropout) Family::set_dropout(config, *options.dropout);
-  options.given.apply(config);
-  return config;
+  return changed_by_flags<Family>(options, stored);
 }
 
 /// Calls use(role, one, other) for the projectors of two configs of a model with the same layers: one of each role

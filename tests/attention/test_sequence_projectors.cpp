@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_are_refused_with_layer_and_role) {
   const auto config = layer_config();
   BOOST_TEST(message([&] {
                LayerStack<B, CausalLayer<B, Projections<Linear, CentredConvLinear, Linear, Linear>>>(2, config, false);
-             }) == "layer 0: the key of causal self-attention: " + why);
+             }) == "decoder layer 0: the key of causal self-attention: " + why);
   BOOST_TEST(message([&] { CausalLayer<B, Projections<Linear, Linear, Linear, CentredConvLinear>>{config}; }) ==
              "the output of causal self-attention: " + why);
   auto cross = config_of(6, 2);
@@ -356,11 +356,12 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_are_refused_with_layer_and_role) {
   BOOST_TEST(message([&] { MultiHeadAttention<B, Projections<Linear, JointQkv, Linear, Linear>>{config_of(6, 2)}; }) ==
              "joint_qkv makes query, key and value by one map, but is the projector of the key alone and not of the "
              "query and value");
-  BOOST_TEST(
-      message(
-          [&] { LayerStack<B, EncoderLayer<B, Projections<JointQkv, JointQkv, Linear, Linear>>>(2, config, false); }) ==
-      "layer 0: joint_qkv makes query, key and value by one map, but is the projector of the query and key alone "
-      "and not of the value");
+  BOOST_TEST(message([&] {
+               LayerStack<B, EncoderLayer<B, Projections<JointQkv, JointQkv, Linear, Linear>>>(2, config, false);
+             }) ==
+             "encoder layer 0: joint_qkv makes query, key and value by one map, but is the projector of the query and "
+             "key alone "
+             "and not of the value");
   BOOST_TEST(message([&] { MultiHeadAttention<B, Projections<Linear, Linear, Linear, JointQkv>>{config_of(6, 2)}; }) ==
              "the output of self-attention: joint_qkv is a projector of query, key and value");
   BOOST_TEST(message([&] { MultiHeadAttention<B, CrossOnly>{cross}; }) == "accepted");

@@ -22,6 +22,8 @@
 #include "common/ranges.hpp"
 #include "examples/corpus_files.hpp"
 #include "examples/programs.hpp"
+#include "neural_attention/attention/choice.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
 
 using namespace programs;
 
@@ -266,6 +268,66 @@ BOOST_AUTO_TEST_CASE(that_say_hidden_widths_or_leave_them_to_the_projector) {
   refuses(2, "translation", {"train", "--dump_config", "--projector_width", "96", "--projector_expansion", "2"},
           {"--projector_width", "--projector_expansion"});
   refuses(2, "translation", {"train", "--dump_config", "--projector_expansion", "0"}, {"--projector_expansion"});
+}
+
+BOOST_AUTO_TEST_CASE(that_ask_for_a_projector_where_it_cannot_be_are_named_with_layer_and_role) {
+  const auto faulty = [&](const std::string& program, const Arguments& more, const std::string& message) {
+    refuses(2, program, joined({"train", "--dump_config"}, more), {program + ": " + message});
+  };
+  const std::string key = "decoder layer 0: the key of causal self-attention: a convolution that sees both sides";
+  faulty("translation", {"--projector_k", "centred_conv_linear"}, "--projector_k: " + key);
+  faulty("translation", {"--projector_k", "centred_conv_linear", "--projector_q", "neural", "--projector", "linear"},
+         "--projector_k: " + key);
+  faulty("translation", {"--projector", "centred_conv_linear", "--projector_q", "linear"},
+         "--projector: decoder layer 0: the ");
+  faulty("translation", {"--projector_q", "encoder=linear,decoder=linear,cross=centred_conv_linear"},
+         "--projector_q: decoder layer 0: the query of cross-attention: a convolution");
+  faulty("translation", {"--projector_q", "encoder:0-1=linear,encoder:2=joint_qkv,decoder=linear,cross=linear"},
+         "--projector_q: encoder layer 2: joint_qkv makes query, key and value by one map, but is the projector of the "
+         "query alone");
+  faulty("translation", {"--projector_q", "joint_qkv", "--projector_k", "joint_qkv", "--projector_v", "joint_qkv"},
+         "--projector_q: decoder layer 0: the ");
+  faulty("masked_lm", {"--projector_out", "joint_qkv"},
+         "--projector_out: encoder layer 0: the output of self-attention: joint_qkv is a projector of query");
+  faulty("masked_lm", {"--projector_v", "joint_qkv"}, "--projector_v: encoder layer 0: joint_qkv makes query");
+  faulty("masked_lm", {"--projector", "neural", "--projector_expansion", "8388608"}, "--projector_expansion: ");
+  faulty("masked_lm", {"--vocab_size", "10000000"}, "--vocab_size: a model whose largest parameter");
+  for (const std::string program : {"translation", "masked_lm"})
+    for (const std::string flag : {"--projector", "--projector_q", "--projector_k", "--projector_v", "--projector_out"})
+      faulty(program, {flag, "nerual"}, flag + ": there is no projector \"nerual\" (did you mean \"neural\"?)");
+
+  // The file of the config is named if its own projectors cannot be, and no flag mends them.
+  const auto config = [&](const char* role, const char* type) {
+    const nlohmann::json own = {{"projectors", {{role, {{"type", type}, {"expansion", 2}}}}}};
+    auto json = nlohmann::json::parse(marian);
+    json["neural_attention"] = own;
+    write(folder / "own.json", json.dump());
+  };
+  const auto with_file = [&](const Arguments& more) {
+    return joined({"train", "--dump_config", "--config", path("own.json")}, more);
+  };
+  config("key", "centred_conv_linear");
+  refuses(1, "translation", with_file({}), {"translation: " + path("own.json") + ": " + key});
+  refuses(1, "translation", with_file({"--projector_q", "neural"}), {"translation: " + path("own.json") + ": " + key});
+  BOOST_TEST(run("translation", with_file({"--projector_k", "neural"})).code == 0);
+  config("key", "neural");
+  refuses(2, "translation", with_file({"--projector_k", "centred_conv_linear"}),
+          {"translation: --projector_k: " + key});
+  refuses(2, "translation",
+          {"train", "--data", path("data"), "--model", translator(), "--init_projections", "fresh", "--projector_v",
+           "joint_qkv", "--output_dir", path("out")},
+          {"translation: --projector_v: encoder layer 0: joint_qkv makes"});
+}
+
+BOOST_AUTO_TEST_CASE(of_projectors_have_every_name_of_the_library_in_their_help) {
+  for (const std::string program : {"translation", "masked_lm"}) {
+    const auto help = run(program, {"train", "--help"}).out;
+    neural_attention::AnyProjector<neural_attention::Cpu<float>>::for_each_type([&]<class P>() {
+      using Name = neural_attention::ProjectorName<P>;
+      const auto line = std::string(Name::value) + ": " + std::string(Name::formula);
+      BOOST_TEST((help.find(line) != std::string::npos), program << " --help lacks " << line);
+    });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
@@ -693,10 +755,16 @@ BOOST_AUTO_TEST_CASE(with_faults_are_named) {
            {"/init_std", -1.0, {"init_std"}},
            {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}},
            {"/neural_attention/projectors/key", {{"type", "lineal"}}, {"did you mean \"linear\"?"}},
+           {"/neural_attention/projectors/key",
+            {{"type", "centred_conv_linear"}},
+            {".json: decoder layer 0: the key of causal self-attention: a convolution"}},
            {"/activation_function", "swisch", {"did you mean \"swish\"?"}}});
   damaged("masked_lm", masked_directory, roberta, {"fill", "--model", masked_directory, "A <mask>."},
           {{"/hidden_dropout_prob", 1.0, {"hidden_dropout_prob", "1"}},
            {"/layer_norm_eps", -1e-5, {"layer_norm_eps"}},
+           {"/neural_attention/projectors/output",
+            {{"type", "joint_qkv"}},
+            {"encoder layer 0: the output of self-attention: joint_qkv is a projector of query"}},
            {"/neural_attention/projectors/key", {{"type", "quadratic"}, {"expansion", 2}}, {"quadratic"}}});
 }
 

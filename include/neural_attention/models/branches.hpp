@@ -58,6 +58,7 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
   using Attention = MultiHeadAttention<B, P, Names>;
 
  public:
+  static constexpr AttentionUse use = causal ? AttentionUse::Causal : AttentionUse::Self;
   static constexpr const char* name = Names::attention;
   static constexpr const char* post_norm = Names::attention_post_norm;
   static constexpr const char* pre_norm = Names::attention_pre_norm;
@@ -65,8 +66,7 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
   using Saved = typename Attention::Saved;
   using Cache = AttentionCache<B, KeyValueCache<B>, typename Attention::States>;
 
-  explicit SelfAttention(const LayerConfig& config)
-      : Attention(config.attention.used_for(causal ? AttentionUse::Causal : AttentionUse::Self)) {}
+  explicit SelfAttention(const LayerConfig& config) : Attention(config.attention.used_for(use)) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     const Ragged& own = own_sequences(context);
@@ -93,6 +93,7 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
   using Attention = MultiHeadAttention<B, P, Names>;
 
  public:
+  static constexpr AttentionUse use = AttentionUse::Cross;
   static constexpr const char* name = Names::cross_attention;
   static constexpr const char* post_norm = Names::cross_attention_norm;
   static constexpr const char* pre_norm = Names::cross_attention_norm;
@@ -101,7 +102,7 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
   using Cache = AttentionCache<B, MemoryCache<B>, typename Attention::States>;
 
   explicit CrossAttention(const LayerConfig& config)
-      : Attention(config.cross_attention.value_or(config.attention).used_for(AttentionUse::Cross)) {}
+      : Attention(config.cross_attention.value_or(config.attention).used_for(use)) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
     return Attention::forward(pass, x, on.memory, on.target, on.source, false, saved);

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,16 @@ class Layer {
   };
 
   explicit Layer(const LayerConfig& config) : sublayers_(Sublayers(config)...) {}
+
+  /// What messages call a stack of such layers: a decoder if the first sublayer is causal attention.
+  static constexpr const char* stack_name() {
+    using Branch =
+        std::remove_cvref_t<decltype(std::declval<std::tuple_element_t<0, std::tuple<Sublayers...>>>().branch())>;
+    if constexpr (requires { Branch::use; })
+      return Branch::use == AttentionUse::Causal ? "decoder layer " : "encoder layer ";
+    else
+      return "layer ";
+  }
 
   static void visit(auto& self, auto&& visitor) {
     std::apply([&](auto&... sublayers) { (Sublayers::visit(sublayers, visitor), ...); }, self.sublayers_);
@@ -119,14 +130,14 @@ class LayerStack {
   LayerStack(int count, const LayerConfig& config, bool recompute)
       : LayerStack(std::vector<LayerConfig>(checked(count), config), recompute) {}
   /// One layer of each config; they may differ in their projectors. Throws ConfigError if there are none, and for a
-  /// layer that cannot be, with its number.
+  /// layer that cannot be, with its stack and number: "decoder layer 2: ...".
   LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
       : dropout_(configs.empty() ? 0.0 : configs.front().dropout) {
     layers_.reserve(checked(static_cast<int>(configs.size())));
     for (const auto& config : configs) try {
         layers_.emplace_back(Element(config), recompute);
       } catch (const ConfigError& error) {
-        throw ConfigError("layer " + std::to_string(layers_.size()) + ": " + error.what());
+        throw ConfigError(Element::stack_name() + std::to_string(layers_.size()) + ": " + error.what());
       }
     const auto& first = configs.front();
     if (first.norm_place == NormPlace::Pre) norm_.emplace(first.attention.d_model, first.norm_eps);
