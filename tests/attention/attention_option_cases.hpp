@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/attention/attention_options.hpp"
@@ -32,4 +33,22 @@ inline std::vector<NamedOptions> attention_option_cases() {
             .soft_cap = 2.0,
             .qk_norm = QueryKeyNorm::Rms,
             .gate = GateKind::PerElement}}};
+}
+
+/// Options that a stack of layers has in common.
+inline std::vector<NamedOptions> value_residual_cases() {
+  using neural_attention::ValueResidualKind;
+  auto together = attention_option_cases().back().options;
+  together.value_residual = ValueResidualKind::Learned;
+  return {{"value_residual", {.value_residual = ValueResidualKind::Learned}},
+          {"fixed_value_residual",
+           {.value_residual = ValueResidualKind::Fixed, .value_residual_own = 1.0, .value_residual_first = 2.0}},
+          {"all_with_value_residual", together}};
+}
+
+/// Those of one attention, and those of a stack.
+inline std::vector<NamedOptions> all_option_cases() {
+  auto all = attention_option_cases();
+  for (auto& one : value_residual_cases()) all.push_back(std::move(one));
+  return all;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "attention/attention_module.hpp"
+#include "attention/attention_option_cases.hpp"
 #include "golden_file.hpp"
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/attention/warm_start.hpp"
@@ -153,11 +154,11 @@ struct OneModule {
   ParameterStore<B> store;
 };
 
-constexpr int width = 6, layers = 2;
+constexpr int width = 6, layers = 3;
 
-LayerConfig layer_config() {
+LayerConfig layer_config(const AttentionOptions& options = {}) {
   LayerConfig config;
-  config.attention = attention_config(width, 2, 0.0, {}, {});
+  config.attention = attention_config(width, 2, 0.0, {}, {}, options);
   config.d_ff = 8;
   return config;
 }
@@ -176,11 +177,11 @@ using MixedLayer = Layer<Backend, Sublayer<Backend, SelfAttention<Backend, P, Ba
 /// Decodes parts of the targets in steps, among which rows are reordered, and compares each result with that of the
 /// whole target. Both targets of a source begin alike for as long as they are one row.
 template <class P, class Cross = P>
-void check_decoding() {
+void check_decoding(const AttentionOptions& options = {}) {
   using Plain = Cpu<double>;
   Plain backend(1);
   using Stack = LayerStack<Plain, MixedLayer<Plain, P, Cross>>;
-  Stack stack(layers, layer_config(), false);
+  Stack stack(layers, layer_config(options), false);
   ParameterStore<Plain> store(backend, stack, true);
   testing::randomise(backend, store, 5);
   PassMemory<Plain> memory(backend);
@@ -322,6 +323,16 @@ BOOST_AUTO_TEST_CASE(equals_the_whole_sequence) {
   check_decoding<Everywhere>();
   check_decoding<Joint, LinearProjections>();
   check_decoding<Projections<NoConv, Linear, ConvLinear, Linear>>();
+}
+
+BOOST_AUTO_TEST_CASE(equals_it_with_values_of_the_first_layer) {
+  for (const auto& how : value_residual_cases()) {
+    BOOST_TEST_CONTEXT(how.name) {
+      check_decoding<LinearProjections>(how.options);
+      check_decoding<Everywhere>(how.options);
+      check_decoding<Joint, LinearProjections>(how.options);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

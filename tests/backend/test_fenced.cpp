@@ -103,6 +103,18 @@ using RmsNeural = Stack<B, Linear, RmsNorm, Mish, Linear>;
 BOOST_AUTO_TEST_CASE(other_projectors_with_sgd) {
   compare<Projections<RmsNeural, ResidualNeural, Linear, ResidualPlainNeural>, Sgd>(tiny::config(2, 8, 0.1), 4);
 }
+BOOST_AUTO_TEST_CASE(options_of_attention) {
+  auto config = tiny::config(3, 8, 0.1);
+  config.attention = {.learned_scale = LearnedScale::PerHead,
+                      .soft_cap = 2.0,
+                      .qk_norm = QueryKeyNorm::Rms,
+                      .gate = GateKind::PerElement,
+                      .value_residual = ValueResidualKind::Learned};
+  for (const bool checkpointing : {false, true}) {
+    config.gradient_checkpointing = checkpointing;
+    compare<paper::marian>(config);
+  }
+}
 BOOST_AUTO_TEST_CASE(recomputed) {
   auto config = tiny::config(2, 8, 0.1);
   config.gradient_checkpointing = true;

@@ -66,7 +66,8 @@ struct MarianWithOptions : MarianFamily {
     config.attention = {.learned_scale = LearnedScale::PerHead,
                         .soft_cap = 5.0,
                         .qk_norm = QueryKeyNorm::Rms,
-                        .gate = GateKind::PerElement};
+                        .gate = GateKind::PerElement,
+                        .value_residual = ValueResidualKind::Learned};
     return config;
   }
 };
@@ -74,7 +75,8 @@ struct MarianWithOptions : MarianFamily {
 struct RobertaWithOptions : RobertaFamily {
   static RobertaConfig config() {
     auto config = RobertaFamily::config();
-    config.attention = {.qk_norm = QueryKeyNorm::L2, .gate = GateKind::PerHead};
+    config.attention = {
+        .qk_norm = QueryKeyNorm::L2, .gate = GateKind::PerHead, .value_residual = ValueResidualKind::Fixed};
     return config;
   }
 };

@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(of_different_lengths_leave_what_forward_finds) {
 }
 
 BOOST_AUTO_TEST_CASE(leave_it_with_options_of_attention) {
-  for (const auto& how : attention_option_cases()) {
+  for (const auto& how : all_option_cases()) {
     BOOST_TEST_CONTEXT(how.name) {
       Subject subject(24, how.options);
       check_runs(subject);
@@ -369,7 +369,7 @@ BOOST_AUTO_TEST_CASE(are_continued_as_the_whole_decoder_would) {
 }
 
 BOOST_AUTO_TEST_CASE(are_continued_so_with_options_of_attention) {
-  for (const auto& how : attention_option_cases()) {
+  for (const auto& how : all_option_cases()) {
     BOOST_TEST_CONTEXT(how.name) {
       Translating subject(2, 31, 1.6, false, how.options);
       check_continued(subject);

@@ -334,7 +334,8 @@ BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
   for (const std::string program : {"translation", "masked_lm"}) {
     const auto outcome =
         run(program, {"train", "--dump_config", "--attention_scale", "0.25", "--attention_learned_scale", "per_head",
-                      "--attention_soft_cap", "30", "--qk_norm", "rms", "--attention_gate", "per_element"});
+                      "--attention_soft_cap", "30", "--qk_norm", "rms", "--attention_gate", "per_element",
+                      "--value_residual", "fixed", "--value_residual_own", "1", "--value_residual_first", "2"});
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
     const auto own = nlohmann::json::parse(outcome.out).at("neural_attention");
     BOOST_TEST(own.at("attention_scale") == 0.25);
@@ -342,9 +343,14 @@ BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
     BOOST_TEST(own.at("attention_soft_cap") == 30.0);
     BOOST_TEST(own.at("qk_norm") == "rms");
     BOOST_TEST(own.at("attention_gate") == "per_element");
+    BOOST_TEST(own.at("value_residual") == "fixed");
+    BOOST_TEST(own.at("value_residual_own") == 1.0);
+    BOOST_TEST(own.at("value_residual_first") == 2.0);
     refuses(2, program, {"train", "--dump_config", "--qk_norm", "layer"},
             {"--qk_norm must be none, l2 or rms, not \"layer\""});
     refuses(2, program, {"train", "--dump_config", "--attention_soft_cap", "-1"}, {"--attention_soft_cap"});
+    refuses(2, program, {"train", "--dump_config", "--value_residual_own", "1"},
+            {"value_residual_own is 1, but value_residual is none, so nothing is multiplied by it"});
   }
 }
 

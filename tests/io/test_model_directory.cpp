@@ -172,8 +172,8 @@ BOOST_AUTO_TEST_CASE(of_pre_norm_is_hugging_faces_pegasus) {
 }
 
 BOOST_AUTO_TEST_CASE(of_options_of_attention) {
-  for (const auto& how : attention_option_cases()) {
-    auto config = tiny::config();
+  for (const auto& how : all_option_cases()) {
+    auto config = tiny::config(2);
     config.attention = how.options;
     Stock with(backend, config, some_seed);
     fill_with_noise(backend, with);
@@ -211,6 +211,9 @@ BOOST_AUTO_TEST_CASE(with_wrong_options_of_attention_is_refused) {
   refused("qk_norm", 2, {"other.json", "qk_norm"});
   refused("attention_soft_cap", -3, {"other.json", "attention_soft_cap must be at least 0, not -3"});
   refused("attention_gate", "all", {"other.json", "attention_gate must be none, per_head or per_element, not \"all\""});
+  refused("value_residual", "all", {"other.json", "value_residual must be none, fixed or learned, not \"all\""});
+  refused("value_residual", "learned", {"other.json", "value_residual is learned, but the model has no second layer"});
+  refused("value_residual_first", 2, {"other.json", "value_residual_first is 2, but value_residual is none"});
 }
 
 BOOST_AUTO_TEST_CASE(of_half_precision) {

@@ -47,6 +47,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
     na::checks::knobs(*this);
     na::checks::heads("num_heads", d_model, heads);
     na::checks::hidden_widths(*this, d_model);
+    na::checks::value_residual(attention, {layers});
   }
 
   na::LayerConfig layer() const {

@@ -117,6 +117,20 @@ class Perturbed : public neural_attention::Cpu<double> {
     perturb(op.dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(op.dbias.data[c]); });
   }
 
+  // As here, without a sigmoid and with one factor for all columns: products, and for each row a sum of them.
+  void operator()(const ops::ScaleGroups<Base>& op) {
+    assert(!op.sigmoid && op.f.cols == 1);
+    Base::operator()(op);
+    perturb(op.y, [&](int r, int c) { return std::abs(op.y.row(r)[c]); });
+  }
+  void operator()(const ops::ScaleGroupsBackward<Base>& op) {
+    assert(!op.sigmoid && op.f.cols == 1);
+    const auto a = row_norms(op.dy), b = row_norms(op.x);  // dx may be dy
+    Base::operator()(op);
+    perturb(op.dx, [&](int r, int c) { return std::abs(op.dx.row(r)[c]); });
+    perturb(op.df, [&](int r, int) { return std::sqrt(double(op.x.cols)) * a[r] * b[r]; });
+  }
+
   // exp, the sum with 1, the division and the products: four roundings. GELU's erf is off by 7u (4e-7) at all sizes,
   // which is halved and multiplied by x.
   void operator()(const ops::Activate<Base>& op) {

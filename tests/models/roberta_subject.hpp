@@ -74,6 +74,8 @@ void each_roberta_preset(Check&& check) {
   check.template operator()<na::LinearProjections>("linear");
   check.template operator()<na::paper::roberta>("paper_roberta");
   check.template operator()<na::paper::roberta>("pre_norm");
+  check.template operator()<na::paper::roberta>("value_residual");
+  check.template operator()<na::LinearProjections>("fixed_value_residual");
   check.template operator()<Projections<Neural, Neural, Neural, Neural>>("neural");
   check.template operator()<Projections<Linear, Neural, PlainNeural, na::ResidualNeural>>("mixed");
   check.template operator()<Projections<PlainNeural, PlainNeural, PlainNeural, PlainNeural>>("plain");

@@ -65,6 +65,16 @@ class StoredBFloat16 : public neural_attention::Cpu<double> {
                                                   .dbias = op.dbias});
     store(op.dx);
   }
+  void operator()(const ops::ScaleGroups<Base>& op) {
+    Base::operator()(ops::ScaleGroups<Base>{.x = op.x, .f = Stored(*this, op.f), .sigmoid = op.sigmoid, .y = op.y});
+    store(op.y);
+  }
+  void operator()(const ops::ScaleGroupsBackward<Base>& op) {
+    Base::operator()(ops::ScaleGroupsBackward<Base>{
+        .dy = op.dy, .x = op.x, .f = Stored(*this, op.f), .sigmoid = op.sigmoid, .dx = op.dx, .df = op.df});
+    store(op.dx);
+    store(op.df);
+  }
   void operator()(const ops::Activate<Base>& op) {
     Base::operator()(op);
     store(op.y);

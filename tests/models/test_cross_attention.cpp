@@ -21,9 +21,10 @@ std::vector<double> on_host(B& backend, Rows<B> x) {
 }
 
 template <class B, class P>
-void check(bool recompute) {
+void check(bool recompute, const AttentionOptions& options = {}) {
   auto config = tiny::config(3, 16, 0.1);  // dropout is off in inference
   config.gradient_checkpointing = recompute;
+  config.attention = options;
   constexpr int heads = 2, width = 8;
   B backend(1);
   Marian<B, P> model(backend, config, 11, Purpose::Inference);
@@ -83,6 +84,9 @@ BOOST_AUTO_TEST_SUITE(maps)
 BOOST_AUTO_TEST_CASE(of_linear_projectors) { check<Cpu<double>, LinearProjections>(false); }
 BOOST_AUTO_TEST_CASE(of_neural_projectors) { check<Cpu<double>, paper::marian>(false); }
 BOOST_AUTO_TEST_CASE(of_a_model_that_recomputes) { check<Cpu<double>, paper::marian>(true); }
+BOOST_AUTO_TEST_CASE(of_layers_that_share_values) {
+  check<Cpu<double>, LinearProjections>(true, {.value_residual = ValueResidualKind::Learned});
+}
 BOOST_AUTO_TEST_CASE(behind_the_fence) {
   check<neural_attention::testing::Fenced<Cpu<double>>, LinearProjections>(false);
 }

@@ -45,6 +45,8 @@ struct Options {
     return result;
   }
   double rate() const { return dropout ? 0.2 : 0.0; }
+  /// A value residual needs a third layer, so that two layers add to one gradient.
+  int layers() const { return attention.options.value_residual == ValueResidualKind::None ? 2 : 3; }
   text::BatchOptions batches() const {
     return by_tokens ? text::BatchOptions{.tokens = 45, .maxi_batches = 2} : text::BatchOptions{.sentences = 3};
   }
@@ -62,7 +64,7 @@ struct Translation {
   using Data = text::TranslationData;
 
   static MarianConfig config(const Options& how) {
-    auto config = tiny::config(2, 16, how.rate());
+    auto config = tiny::config(how.layers(), 16, how.rate());
     config.vocab_size = vocabulary;
     config.pad_token_id = vocabulary - 1;
     config.max_position_embeddings = 32;
@@ -105,7 +107,7 @@ struct MaskedLm {
   using Data = text::MaskedLmData;
 
   static RobertaConfig config(const Options& how) {
-    auto config = tiny::roberta_config(2, how.rate());
+    auto config = tiny::roberta_config(how.layers(), how.rate());
     config.vocab_size = vocabulary;
     config.hidden_size = 16;
     config.max_position_embeddings = 34;
@@ -214,11 +216,11 @@ std::vector<Options> combinations() {
 }
 
 /// Options of attention with dropout and accumulation, some of them with the others.
-std::vector<Options> attention_combinations() {
+std::vector<Options> attention_combinations(const std::vector<NamedOptions>& cases = all_option_cases()) {
   std::vector<Options> all;
-  for (const auto& one : attention_option_cases())
+  for (const auto& one : cases)
     for (const bool further : {false, true}) {
-      if (further && one.name != "all" && one.name != "l2") continue;
+      if (further && one.name != "all" && one.name != "l2" && one.name != "all_with_value_residual") continue;
       all.push_back({.pre_norm = further,
                      .dropout = true,
                      .smoothing = further,
@@ -292,6 +294,10 @@ BOOST_AUTO_TEST_SUITE(convolutions)
 
 BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<ConvolvedTranslation>(combinations()); }
 BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<ConvolvedTranslation>(combinations()); }
+BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer) {
+  check_bits<ConvolvedTranslation>(attention_combinations(value_residual_cases()));
+  check_parts<ConvolvedTranslation>(attention_combinations(value_residual_cases()));
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 
@@ -299,6 +305,10 @@ BOOST_AUTO_TEST_SUITE(joint)
 
 BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<JointMaskedLm>(combinations()); }
 BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<JointMaskedLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer) {
+  check_bits<JointMaskedLm>(attention_combinations(value_residual_cases()));
+  check_parts<JointMaskedLm>(attention_combinations(value_residual_cases()));
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 

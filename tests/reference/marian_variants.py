@@ -9,7 +9,7 @@ PRESETS are the committed ones, random_subject() draws others.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Tuple
 
 import numpy as np
@@ -18,7 +18,8 @@ from transformers import MarianConfig, MarianMTModel, PegasusConfig, PegasusForC
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
 from transformers.models.pegasus.modeling_pegasus import PegasusAttention, PegasusSinusoidalPositionalEmbedding
 
-from model_variants import fill_randomly, random_roles, replace_projections, roles
+from model_variants import fill_randomly, random_roles, random_value_residual, replace_projections, roles
+from neural_projections import share_values
 
 MEMBERS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 
@@ -42,6 +43,7 @@ class Subject:
     max_length: int = 20  # of generation
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
     normalize_before: bool = False
+    options: dict = field(default_factory=dict)  # of the value residual
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "k_proj"
@@ -86,7 +88,7 @@ class Subject:
             bos_token_id=self.eos,
             eos_token_id=self.eos,
             forced_eos_token_id=self.eos,
-            neural_attention={"projectors": self.projectors},
+            neural_attention={"projectors": self.projectors, **self.options},
         )
 
 
@@ -103,6 +105,8 @@ PRESETS = [
     Subject("residual", roles(*["residual"] * 4), 754, 10, (2, 1), (5, 2), (12, 18), 35),
     Subject("pre_norm", roles("neural", "neural", "linear", "neural"), 70, 10, (2, 2), (2, 5), (16, 11), 32,
             max_length=14, normalize_before=True),
+    Subject("value_residual", roles("neural", "neural", "linear", "neural"), 74, 6, (3, 3), (2, 3), (9, 7), 30,
+            options={"value_residual": "learned"}),
 ]
 
 
@@ -119,12 +123,13 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     sentences = draw(1, 6)
     source = tuple(draw(1, 12) for _ in range(sentences))
     target = tuple(draw(1, 12) for _ in range(sentences))
+    layers = (draw(1, 3), draw(1, 3))
     return Subject(
         name=f"random_{number}",
         projectors=random_roles(draw),
         seed=draw(0, 2**31),
         d_model=width,
-        layers=(draw(1, 3), draw(1, 3)),
+        layers=layers,
         heads=heads,
         ffn=(draw(3, 40), draw(3, 40)),
         vocabulary=vocabulary,
@@ -137,6 +142,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
         max_length=draw(8, 24),
         end_bias=float(generator.uniform(0.0, 4.0)),
         normalize_before=bool(draw(0, 1)),
+        options=random_value_residual(draw, max(layers)),
         chosen=False,
     )
 
@@ -189,6 +195,8 @@ def build(subject: Subject) -> MarianMTModel:
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
     replace_projections(found, subject.projectors)
+    for stack in model.model.encoder, model.model.decoder:
+        share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], subject.options)
     model = model.double()
     model.tie_weights()
     widen_position_tables(model)

@@ -178,6 +178,8 @@ def to_hugging_face(family: Family, resave: Resave, scratch: Path, generator: ra
     for case, kinds in enumerate([[kind] * 4 for kind in KINDS] + [family.papers_projectors, mixed]):
         projectors = {role: {"type": kind, "expansion": generator.randint(1, 4)} for role, kind in zip(ROLES, kinds)}
         config = family.random_config(generator, generator.randint(10, 60), neural_attention={"projectors": projectors})
+        if config.num_hidden_layers > 1:
+            config.neural_attention["value_residual"] = ("learned", "fixed")[case % 2]
         start, ours, theirs, last = (scratch / f"{name}{case}" for name in ("start", "ours", "theirs", "last"))
         config.save_pretrained(start)
         resave("--random", start / "config.json", ours)

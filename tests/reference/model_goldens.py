@@ -130,10 +130,12 @@ def check_padding_row(row: np.ndarray, pad: int, other: int, d_logits: torch.Ten
 def train(model, subject, batch):
     """AdamW as HF's Trainer sets it up: decay skips biases and norms, gradients are clipped, lr falls to zero.
 
-    The Trainer knows an RMSNorm by its name, which one in a sequence does not have; it is skipped here all the same.
+    The Trainer knows an RMSNorm by its name, which one in a sequence does not have; it is skipped here all the same, and
+    so are the factors of value residuals, which the Trainer would decay.
     """
     names = trained_parameters(model)
-    decayed = {name for name in get_parameter_names(model, [*ALL_LAYERNORM_LAYERS, nn.RMSNorm]) if "bias" not in name}
+    decayed = {name for name in get_parameter_names(model, [*ALL_LAYERNORM_LAYERS, nn.RMSNorm])
+               if "bias" not in name and ".value_residual." not in name}
     groups = [
         {"params": [p for name, p in names.items() if name in decayed], "weight_decay": WEIGHT_DECAY},
         {"params": [p for name, p in names.items() if name not in decayed], "weight_decay": 0.0},
@@ -166,6 +168,7 @@ def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda o
     """Writes <name>.safetensors and <name>.json; returns their size. `buffers` are saved, but not trained;
     outputs_hold(outputs) checks what the family knows of them; `description` goes into the JSON as well."""
     tensors = batch.inputs()
+    to_train = copy.deepcopy(model)
     state = model.state_dict()
     saved = saved_names(model)
     trained = trained_parameters(model)
@@ -188,7 +191,7 @@ def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda o
         batch.check_padding(model, result, loss, found)
         tensors.update({f"{prefix}.{name}": value for name, value in found.items()})
 
-    trained_tensors, undecayed = train(copy.deepcopy(model), subject, batch)
+    trained_tensors, undecayed = train(to_train, subject, batch)
     tensors.update(trained_tensors)
 
     for name, tensor in tensors.items():

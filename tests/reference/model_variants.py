@@ -52,6 +52,14 @@ def random_roles(draw) -> dict:
     return {role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES}
 
 
+def random_value_residual(draw, layers: int) -> dict:
+    """None, or one with fixed or learned factors, under the names of config.json's neural_attention."""
+    kind = ("none", "fixed", "learned")[draw(0, 2)]
+    if kind == "none" or layers < 2:
+        return {}
+    return {"value_residual": kind, "value_residual_own": draw(1, 4) / 2, "value_residual_first": draw(-2, 4) / 2}
+
+
 def all_linear(projectors: dict) -> bool:
     return all(one["type"] == "linear" for one in projectors.values())
 
@@ -90,6 +98,8 @@ def fill_randomly(model, seed: int, own_values=lambda name, noise: None, order=l
             values = 1.0 + 0.3 * noise if leaf == "weight" else 0.3 * noise
         elif values is None and leaf == "bias":
             values = 0.3 * noise
+        elif values is None and ".value_residual." in name:
+            values = 0.5 + 0.3 * noise
         elif values is None:
             # Two maps of a residual are added, and large scores leave the softmax hardly a gradient.
             gain = 0.9 if ".linear." in name or ".mlp." in name else 1.3

@@ -5,7 +5,7 @@ A Subject is one model to be compared: the sizes, the projections of each role, 
 PRESETS are the committed ones, random_subject() draws others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Tuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from transformers import RobertaConfig, RobertaForMaskedLM, RobertaPreLayerNormC
 from transformers.models.roberta.modeling_roberta import RobertaAttention
 from transformers.models.roberta_prelayernorm.modeling_roberta_prelayernorm import RobertaPreLayerNormAttention
 
-from model_variants import fill_randomly, random_roles, replace_projections, roles
+from model_variants import fill_randomly, random_roles, random_value_residual, replace_projections, roles
+from neural_projections import share_values
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Subject:
     norm_eps: float = 1e-5  # of the model's own LayerNorms; those of the projections have 1e-5
     types: int = 1
     normalize_before: bool = False
+    options: dict = field(default_factory=dict)  # of the value residual
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "self.key"
@@ -67,7 +69,7 @@ class Subject:
             bos_token_id=begin,
             pad_token_id=pad,
             eos_token_id=end,
-            neural_attention={"projectors": self.projectors},
+            neural_attention={"projectors": self.projectors, **self.options},
         )
 
 
@@ -81,6 +83,11 @@ PRESETS = [
     Subject("plain", roles(*["plain_neural"] * 4), 15, 14, 1, 7, 11, 35),
     Subject("pre_norm", roles("plain_neural", "plain_neural", "plain_neural", "linear"), 16, 10, 2, 2, 15, 30,
             normalize_before=True),
+    Subject("value_residual", roles("plain_neural", "plain_neural", "plain_neural", "linear"), 17, 6, 3, 2, 9, 31,
+            options={"value_residual": "learned"}),
+    Subject("fixed_value_residual", roles("linear", "linear", "linear", "linear"), 18, 8, 3, 4, 11, 28,
+            normalize_before=True,
+            options={"value_residual": "fixed", "value_residual_own": 1.0, "value_residual_first": 2.0}),
 ]
 
 
@@ -91,12 +98,13 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     vocabulary = draw(12, 60)
     special = tuple(int(i) for i in generator.choice(6, size=3, replace=False)) if draw(0, 1) else (0, 1, 2)
     lengths = tuple(draw(2, 14) for _ in range(draw(1, 6)))
+    layers = draw(1, 3)
     return Subject(
         name=f"random_{number}",
         projectors=random_roles(draw),
         seed=draw(0, 2**31),
         width=heads * draw(-(-4 // heads), 24 // heads),
-        layers=draw(1, 3),
+        layers=layers,
         heads=heads,
         ffn=draw(3, 40),
         vocabulary=vocabulary,
@@ -106,6 +114,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
         norm_eps=(1e-5, 1e-12, 1e-3)[draw(0, 2)],
         types=draw(1, 2),
         normalize_before=bool(draw(0, 1)),
+        options=random_value_residual(draw, layers),
         chosen=False,
     )
 
@@ -126,6 +135,7 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
     replace_projections(found, subject.projectors)
+    share_values([layer.attention.self for layer in model.base_model.encoder.layer], "value", subject.options)
     model = model.double()
     model.tie_weights()
     # Hugging Face has put the positions behind the LayerNorm; the committed values are drawn in the former order.

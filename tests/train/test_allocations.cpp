@@ -119,8 +119,10 @@ struct Taken {
 template <class P>
 class Training {
  public:
-  Training(int threads, bool checkpointing)
-      : backend_(threads), model_(backend_, config(checkpointing), 3), step_(backend_, model_, options(), {}) {}
+  Training(int threads, bool checkpointing, const AttentionOptions& attention)
+      : backend_(threads),
+        model_(backend_, config(checkpointing, attention), 3),
+        step_(backend_, model_, options(), {}) {}
 
   Taken run(int epoch) {
     text::BatchOptions how;
@@ -151,7 +153,7 @@ class Training {
   using B = Cpu<float>;
   static constexpr int vocabulary = 301;
 
-  static MarianConfig config(bool checkpointing) {
+  static MarianConfig config(bool checkpointing, const AttentionOptions& attention) {
     auto config = tiny::config(2, 32, 0.1);
     config.vocab_size = vocabulary;
     config.pad_token_id = vocabulary - 1;
@@ -159,6 +161,7 @@ class Training {
     config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
     config.max_position_embeddings = 80;
     config.gradient_checkpointing = checkpointing;
+    config.attention = attention;
     return config;
   }
   static StepOptions options() {
@@ -175,12 +178,12 @@ class Training {
 };
 
 template <class P>
-void check(int threads, bool checkpointing, int epoch) {
+void check(int threads, bool checkpointing, int epoch, const AttentionOptions& attention = {}) {
   if (!NEURAL_ATTENTION_COUNTS) {
     std::puts("SKIPPED: this build's allocations cannot be counted, or are oneDNN's");
     return;
   }
-  Training<P> training(threads, checkpointing);
+  Training<P> training(threads, checkpointing, attention);
   const auto warm_up = training.run(0), warm = training.run(epoch), steady = training.run(epoch);
   BOOST_TEST(warm_up.allocations > 0);
   for (const auto& taken : {warm, steady}) {
@@ -200,6 +203,18 @@ void check() {
   check<P>(1, false, 1);
   check<P>(1, true, 1);
   check<P>(2, false, 1);
+}
+
+/// Every option of attention, two of which exclude each other.
+template <class P>
+void check_options() {
+  for (const bool checkpointing : {false, true})
+    check<P>(1, checkpointing, 1,
+             {.learned_scale = LearnedScale::PerHead,
+              .soft_cap = 5.0,
+              .qk_norm = checkpointing ? QueryKeyNorm::L2 : QueryKeyNorm::Rms,
+              .gate = GateKind::PerElement,
+              .value_residual = checkpointing ? ValueResidualKind::Fixed : ValueResidualKind::Learned});
 }
 
 }  // namespace
@@ -235,5 +250,6 @@ BOOST_AUTO_TEST_CASE(the_counters_count) {
 
 BOOST_AUTO_TEST_CASE(linear_projectors) { check<LinearProjections>(); }
 BOOST_AUTO_TEST_CASE(neural_projectors) { check<paper::marian>(); }
+BOOST_AUTO_TEST_CASE(options_of_attention) { check_options<LinearProjections>(); }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -27,12 +27,21 @@ inline constexpr Named<GateKind> named_gates[] = {
     {"none", GateKind::None}, {"per_head", GateKind::PerHead}, {"per_element", GateKind::PerElement}};
 constexpr const auto& names_of(GateKind) { return named_gates; }
 
+/// Values of the first layer in those of later ones: attention/value_residual.hpp.
+enum class ValueResidualKind { None, Fixed, Learned };
+inline constexpr Named<ValueResidualKind> named_value_residuals[] = {
+    {"none", ValueResidualKind::None}, {"fixed", ValueResidualKind::Fixed}, {"learned", ValueResidualKind::Learned}};
+constexpr const auto& names_of(ValueResidualKind) { return named_value_residuals; }
+
 struct AttentionOptions {
   double scale = 0.0;  ///< factor on the scores; 0: the usual one
   LearnedScale learned_scale = LearnedScale::None;
   double soft_cap = 0.0;  ///< c, where scores s become c · tanh(s / c); 0: none
   QueryKeyNorm qk_norm = QueryKeyNorm::None;
   GateKind gate = GateKind::None;
+  ValueResidualKind value_residual = ValueResidualKind::None;
+  double value_residual_own = 0.5;    ///< factor on a layer's own values, or where a learned one begins
+  double value_residual_first = 0.5;  ///< the same on the first layer's values
 
   bool operator==(const AttentionOptions&) const = default;
 
@@ -56,6 +65,15 @@ struct AttentionOptions {
         options.qk_norm...);
     use(knob("attention_gate", "Multiply what the heads computed by sigmoid(x W): none, per_head, or per_element"),
         options.gate...);
+    use(knob("value_residual",
+             "Add the first layer's values to those of later layers in self-attention, by factors that are fixed or "
+             "learned: none, fixed or learned"),
+        options.value_residual...);
+    use(knob("value_residual_own", "Factor of value_residual on a layer's own values; a learned one begins there"),
+        options.value_residual_own...);
+    use(knob("value_residual_first",
+             "Factor of value_residual on the first layer's values; a learned one begins there"),
+        options.value_residual_first...);
   }
 
   bool learns_scale() const { return learned_scale != LearnedScale::None || qk_norm == QueryKeyNorm::L2; }

@@ -1,6 +1,7 @@
 // Multi-head attention for self, causal and cross use: out = Out(softmax(Q(x) K(m)ᵀ / √d_head) V(m)), where Q, K, V and
 // Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x. AttentionOptions
-// normalise queries and keys, change the scores, and put a gate in front of Out.
+// normalise queries and keys, change the scores, mix values with those of the stack's first layer, and put a gate in
+// front of Out.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 #include "neural_attention/attention/output_gate.hpp"
 #include "neural_attention/attention/query_scale.hpp"
 #include "neural_attention/attention/sequence_projector.hpp"
+#include "neural_attention/attention/value_residual.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
@@ -31,7 +33,14 @@ struct AttentionConfig : Roles<ProjectorConfig> {
   double dropout = 0.0;  ///< of the probabilities
   AttentionOptions options = {};
   AttentionUse use = AttentionUse::Self;
+  int layer = 0;  ///< its place in its stack
 
+  /// Whether its values are the ones that later layers may take.
+  bool gives_values() const { return layer == 0 && use != AttentionUse::Cross; }
+  /// Whether it takes those of the first layer.
+  bool takes_values() const {
+    return layer > 0 && use != AttentionUse::Cross && options.value_residual != ValueResidualKind::None;
+  }
   AttentionConfig used_for(AttentionUse other) const {
     auto config = *this;
     config.use = other;
@@ -70,6 +79,7 @@ class MultiHeadAttention {
     typename HeadNorm<B>::Saved query_norm, key_norm;
     typename QueryScale<B>::Saved scale;
     typename OutputGate<B>::Saved gate;
+    typename ValueResidual<B>::Saved value_residual;
     Rows<B> q, k, v, context;
     RowsOf<typename B::Real> log_sum_exp;
     DropoutMask mask;
@@ -98,6 +108,7 @@ class MultiHeadAttention {
         key_norm_(config.options.qk_norm, head_width(config)),
         scale_(config.options.learned_scales(config.heads), config.options.first_scale(head_width(config))),
         gate_(config.options.gate, config.d_model, config.heads, config.output.initial),
+        value_residual_(config.options, config.gives_values(), config.takes_values()),
         width_(config.d_model),
         shape_{config.heads, config.options.fixed_scale(head_width(config)), false, config.options.soft_cap},
         dropout_(config.dropout) {
@@ -119,15 +130,17 @@ class MultiHeadAttention {
     visitor(Names::key_norm, self.key_norm_);
     visitor(Names::attention_scale, self.scale_);
     visitor(Names::gate, self.gate_);
+    visitor(Names::value_residual, self.value_residual_);
     visitor(Names::attention_dropout, self.dropout_site_);
   }
 
+  /// `first` is for self-attention in a stack whose layers share values.
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys,
-                  bool causal, Saved& saved) const {
+                  bool causal, Saved& saved, const FirstValues<B>& first = {}) const {
     const auto [of_query, of_key, of_value] = inputs(pass, x, memory, saved);
     saved.q = met_queries(pass, project(query_, pass, of_query, saved.query, queries), saved);
     saved.k = met_keys(pass, project(key_, pass, of_key, saved.key, keys), saved);
-    saved.v = project(value_, pass, of_value, saved.value, keys);
+    saved.v = met_values(pass, project(value_, pass, of_value, saved.value, keys), first, saved);
     saved.context = pass.saved.rows(x.rows, x.cols);
     saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
     saved.mask = pass.attention_mask(dropout_, dropout_site_);
@@ -145,7 +158,7 @@ class MultiHeadAttention {
 
   /// Adds the gradients to dx and dmemory, which are the same rows in self-attention.
   void backward(const Pass<B>& pass, Rows<B> dy, const Ragged& queries, const Ragged& keys, bool causal,
-                const Saved& saved, Rows<B> dx, Rows<B> dmemory) {
+                const Saved& saved, Rows<B> dx, Rows<B> dmemory, const FirstValues<B>& first = {}) {
     const ArenaScope scope(pass.scratch);
     const auto dcontext = project_backward(output_, pass, dy, saved.output, {}, queries);
     gate_.backward(pass, dcontext, saved.gate, dx);
@@ -168,6 +181,7 @@ class MultiHeadAttention {
     scale_.backward(pass, dq, saved.scale);
     query_norm_.backward(pass, dq, saved.query_norm);
     key_norm_.backward(pass, dk, saved.key_norm);
+    value_residual_.backward(pass, dv, first, saved.value_residual);
     const auto into = [&](Rows<B> of_query, Rows<B> of_key, Rows<B> of_value) {
       project_backward(query_, pass, dq, saved.query, of_query, queries);
       project_backward(key_, pass, dk, saved.key, of_key, keys);
@@ -206,15 +220,16 @@ class MultiHeadAttention {
   /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i those of
   /// row i; their keys and values are appended to the cache. Runs that are the first of all rows are computed as
   /// forward computes them; later ones query by query, as if they came one by one.
-  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, States& states,
-                      const Ragged& runs) const {
-    const bool first = runs.longest() > 1 && cache.empty();
+  Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, States& states, const Ragged& runs,
+                      const FirstValues<B>& first = {}) const {
+    const bool all_new = runs.longest() > 1 && cache.empty();
     Saved saved;
     const auto [of_query, of_key, of_value] = inputs(pass, x, x, saved);
     const auto k = met_keys(pass, project_next(key_, pass, of_key, saved.key, states.key, runs), saved);
-    const auto v = project_next(value_, pass, of_value, saved.value, states.value, runs);
+    const auto v =
+        met_values(pass, project_next(value_, pass, of_value, saved.value, states.value, runs), first, saved);
     cache.append(pass.backend, k, v, runs);
-    if (!first) return decode(pass, x, of_query, cache.views(runs), states, runs);
+    if (!all_new) return decode(pass, x, of_query, cache.views(runs), states, runs);
     const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
     const auto context = pass.saved.rows(x.rows, x.cols);
     pass.backend(ops::Attention<B>{.q = q,
@@ -301,6 +316,10 @@ class MultiHeadAttention {
   Rows<B> met_keys(const Pass<B>& pass, Rows<B> k, Saved& saved) const {
     return key_norm_.forward(pass, k, saved.key_norm);
   }
+  /// What the probabilities weight, and what caches keep.
+  Rows<B> met_values(const Pass<B>& pass, Rows<B> v, const FirstValues<B>& first, Saved& saved) const {
+    return value_residual_.forward(pass, v, first, saved.value_residual);
+  }
   Rows<B> next_output(const Pass<B>& pass, Rows<B> x, Rows<B> context, Saved& saved, States& states,
                       const Ragged& runs) const {
     return project_next(output_, pass, gate_.forward(pass, x, context, saved.gate), saved.output, states.output, runs);
@@ -319,6 +338,7 @@ class MultiHeadAttention {
   HeadNorm<B> query_norm_, key_norm_;
   QueryScale<B> scale_;
   OutputGate<B> gate_;
+  ValueResidual<B> value_residual_;
   int width_;
   AttentionShape shape_;
   double dropout_;

@@ -17,9 +17,10 @@ std::vector<AttentionMap> cross_attention_maps(const Pass<B>& pass,
   const int queries = context.target.total(), keys = context.source.total();
   std::vector<typename B::Scalar> host(static_cast<std::size_t>(queries) * static_cast<std::size_t>(keys));
   std::vector<AttentionMap> maps;
+  const auto of_layers = decoder.in_stack(pass, queries, context);
   for (int layer = 0; layer < decoder.size(); ++layer) {
     typename DecoderLayer<B, P, Names>::Saved saved;
-    x = decoder[layer].forward(pass, x, saved, context);
+    x = decoder[layer].forward(pass, x, saved, of_layers);
     const auto& attention = decoder[layer].template sublayer<cross_sublayer>().branch();
     const ArenaScope scope(pass.scratch);
     const auto all = pass.scratch.rows(attention.heads() * queries, keys);

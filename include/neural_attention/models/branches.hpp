@@ -3,7 +3,8 @@
 //   forward(pass, x, saved, context), backward(pass, dy, saved, dx, context), which adds to dx,
 //   begin_decoding(pass, start), which makes a Cache, and decode(pass, x, cache, runs) for the next tokens of each live
 //   row: x [runs.total(), d], run i being those of row i.
-// `context` says how x is packed: a Ragged, or a DecoderContext.
+// `context` says how x is packed: a Ragged, or a DecoderContext. In a LayerStack it is a StackContext, which converts
+// to these, and so are the `runs` of decode.
 #pragma once
 
 #include <span>
@@ -34,10 +35,33 @@ struct DecodingStart {
   Rows<B> memory;
 };
 
+/// The context of the layers of a stack: that of the whole stack, and what its layers share.
+template <class B, class Context>
+struct StackContext {
+  const Context& whole;
+  FirstValues<B> first;
+
+  operator const Context&() const { return whole; }  // NOLINT(google-explicit-constructor)
+};
+
 inline const Ragged& own_sequences(const Ragged& sequences) { return sequences; }
 template <class B>
 const Ragged& own_sequences(const DecoderContext<B>& context) {
   return context.target;
+}
+template <class B, class Context>
+const Ragged& own_sequences(const StackContext<B, Context>& context) {
+  return own_sequences(context.whole);
+}
+
+/// The values that layers share; a layer alone shares none.
+template <class B, class Context>
+FirstValues<B> first_values(const Context&) {
+  return {};
+}
+template <class B, class Context>
+FirstValues<B> first_values(const StackContext<B, Context>& context) {
+  return context.first;
 }
 
 /// What an attention remembers while decoding: its keys and values, and what its projectors need.
@@ -70,11 +94,11 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     const Ragged& own = own_sequences(context);
-    return Attention::forward(pass, x, x, own, own, causal, saved);
+    return Attention::forward(pass, x, x, own, own, causal, saved, first_values<B>(context));
   }
   void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto& context) {
     const Ragged& own = own_sequences(context);
-    Attention::backward(pass, dy, own, own, causal, saved, dx, dx);
+    Attention::backward(pass, dy, own, own, causal, saved, dx, dx, first_values<B>(context));
   }
 
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
@@ -82,8 +106,8 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
     return {{pass.backend, start.rows, start.slots, start.limit, this->width()},
             this->begin_states(pass.backend, start.rows, start.slots, false)};
   }
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
-    return this->decode_self(pass, x, cache.rows, cache.projectors, runs);
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
+    return this->decode_self(pass, x, cache.rows, cache.projectors, own_sequences(runs), first_values<B>(runs));
   }
 };
 

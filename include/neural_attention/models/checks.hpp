@@ -2,15 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
+#include "neural_attention/attention/attention_options.hpp"
 #include "neural_attention/attention/layer_projectors.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/hidden_width.hpp"
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/nn/roles.hpp"
 
@@ -73,6 +76,25 @@ void layer_projectors(const auto& config) {
         }))
       throw ConfigError(text + " is there twice");
   }
+}
+
+/// Throws ConfigError for a value residual in a model none of whose stacks has a second layer, and for factors without
+/// a value residual. `stacks` holds how many layers each stack has.
+inline void value_residual(const AttentionOptions& options, std::initializer_list<int> stacks) {
+  if (options.value_residual != ValueResidualKind::None) {
+    if (std::max(stacks) < 2)
+      throw ConfigError("value_residual is " + std::string(name_of(options.value_residual)) +
+                        ", but the model has no second layer that could take the values of the first");
+    return;
+  }
+  const AttentionOptions usual;
+  const auto refuse_other = [](const char* name, double value, double expected) {
+    if (value != expected)
+      throw ConfigError(std::string(name) + " is " + number_text(value) +
+                        ", but value_residual is none, so nothing is multiplied by it");
+  };
+  refuse_other("value_residual_own", options.value_residual_own, usual.value_residual_own);
+  refuse_other("value_residual_first", options.value_residual_first, usual.value_residual_first);
 }
 
 /// Throws ConfigError if the heads cannot divide the width of attention.

@@ -73,7 +73,7 @@ class Layer {
   }
 
   /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
     each([&]<std::size_t I>() { x = sublayer<I>().decode(pass, x, std::get<I>(cache.of), runs); });
     return x;
   }
@@ -111,7 +111,8 @@ class LayerStack {
  public:
   struct Saved {
     typename Dropout<B>::Saved dropout;
-    Rows<B> input;  ///< of the first layer
+    Rows<B> input;         ///< of the first layer
+    Rows<B> first_values;  ///< of the first layer, where others take them
     std::vector<typename Recompute<B, Element>::Saved> layers;
     std::vector<Rows<B>> outputs;  ///< of each layer; only the last outside training
     typename LayerNorm<B>::Saved norm;
@@ -134,7 +135,9 @@ class LayerStack {
   LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
       : dropout_(configs.empty() ? 0.0 : configs.front().dropout) {
     layers_.reserve(checked(static_cast<int>(configs.size())));
-    for (const auto& config : configs) try {
+    for (auto config : configs) try {
+        config.attention.layer = size();
+        if (config.attention.takes_values()) shared_width_ = config.attention.d_model;
         layers_.emplace_back(Element(config), recompute);
       } catch (const ConfigError& error) {
         throw ConfigError(Element::stack_name() + std::to_string(layers_.size()) + ": " + error.what());
@@ -153,9 +156,11 @@ class LayerStack {
     x = begin(pass, x, saved);
     saved.layers.resize(layers_.size());
     saved.outputs.resize(layers_.size());
+    const auto of_layers = in_stack(pass, x.rows, context);
+    saved.first_values = of_layers.first.values;
     const auto mark = pass.saved.mark();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i].forward(pass, x, saved.layers[i], context);
+      x = layers_[i].forward(pass, x, saved.layers[i], of_layers);
       if (!pass.train) x = pass.saved.rewind_keeping(mark, x);
       saved.outputs[i] = x;
     }
@@ -167,12 +172,26 @@ class LayerStack {
     return saved.input = dropout_.forward(pass, x, saved.dropout);
   }
 
+  /// The context of the layers in a pass over `rows` rows. What they share lies on the saved stack.
+  template <class Context>
+  StackContext<B, Context> in_stack(const Pass<B>& pass, int rows, const Context& context) const {
+    if (shared_width_ == 0) return {context, {}};
+    return {context, {pass.saved.rows(rows, shared_width_), {}}};
+  }
+
   /// The gradient of x, at `mark` on the scratch stack. Where dy lies above the mark, its memory is used again.
+  template <class Context>
   Rows<B> backward(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved,
-                   const auto& context) {
+                   const Context& context) {
+    const ArenaScope scope(pass.saved);  // what the layers share survives rewinding to the mark there
+    StackContext<B, Context> of_layers{context, {saved.first_values, {}}};
+    if (auto& first = of_layers.first) {
+      first.gradient = pass.saved.rows(first.values.rows, first.values.cols);
+      pass.backend(ops::Fill<B>{.x = first.gradient, .value = typename B::Scalar(0)});
+    }
     if (norm_) dy = pass.scratch.rewind_keeping(mark, norm_->backward(pass, dy, saved.norm));
     for (std::size_t i = layers_.size(); i > 0; --i)
-      dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, context));
+      dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, of_layers));
     pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.dropout.mask, .y = dy});
     return dy;
   }
@@ -187,9 +206,10 @@ class LayerStack {
   /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches, const Ragged& runs) const {
     const bool many = !one_each(runs);  // then a layer's activations take as much memory as in forward
+    const auto of_layers = in_stack(pass, x.rows, runs);
     const auto mark = pass.saved.mark();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i].module().decode(pass, x, caches.of[i], runs);
+      x = layers_[i].module().decode(pass, x, caches.of[i], of_layers);
       if (many) x = pass.saved.rewind_keeping(mark, x);
     }
     typename LayerNorm<B>::Saved saved;
@@ -211,6 +231,7 @@ class LayerStack {
   }
 
   Dropout<B> dropout_;
+  int shared_width_ = 0;  ///< of the first layer's values, where others take them
   std::vector<Recompute<B, Element>> layers_;
   std::optional<LayerNorm<B>> norm_;
 };

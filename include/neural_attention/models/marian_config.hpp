@@ -82,6 +82,7 @@ struct MarianConfig : ModelProjectors {
     checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
     checks::hidden_widths(*this, d_model);
     checks::layer_projectors(*this);
+    checks::value_residual(attention, {encoder_layers, decoder_layers});
   }
 
   std::vector<AttentionPlace> attention_places() const {

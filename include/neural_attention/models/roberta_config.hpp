@@ -76,6 +76,7 @@ struct RobertaConfig : ModelProjectors {
     checks::heads("num_attention_heads", hidden_size, num_attention_heads);
     checks::hidden_widths(*this, hidden_size);
     checks::layer_projectors(*this);
+    checks::value_residual(attention, {num_hidden_layers});
     if (longest_sequence() < 1)
       throw ConfigError("max_position_embeddings is " + std::to_string(max_position_embeddings) +
                         ", but the first position is row " + std::to_string(pad_token_id + 1));

@@ -84,8 +84,8 @@ class Sublayer {
     return dx;
   }
 
-  /// The next tokens of each live row: x [runs.total(), d].
-  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const Ragged& runs) const {
+  /// The next tokens of each live row: x [runs.total(), d]. `runs` is the context of the branches.
+  Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
     Saved saved;
     return around(pass, x, saved, [&](Rows<B> in) { return branch_.decode(pass, in, cache, runs); });
   }

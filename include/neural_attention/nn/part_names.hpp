@@ -21,6 +21,7 @@ struct BartNames {
   static constexpr const char* key_norm = "k_norm";
   static constexpr const char* attention_scale = "scale";
   static constexpr const char* gate = "gate_proj";
+  static constexpr const char* value_residual = "value_residual";
   static constexpr const char* joint = "qkv_proj";
   static constexpr const char* attention_dropout = "dropout";
 
@@ -54,6 +55,7 @@ struct BertNames {
   static constexpr const char* key_norm = "self.k_norm";
   static constexpr const char* attention_scale = "self.scale";
   static constexpr const char* gate = "self.gate_proj";
+  static constexpr const char* value_residual = "self.value_residual";
   static constexpr const char* joint = "self.qkv";
   static constexpr const char* attention_dropout = "self.dropout";
 
