@@ -21,23 +21,29 @@ const std::vector<Lengths> all_lengths = {
     {{3, 20, 1, 4}, {33, 7, 150, 0}, false},  // the last has nothing to look at
 };
 constexpr int heads = 3;
+/// Columns of a head of the keys, and of a head of the values.
+struct HeadWidths {
+  HeadWidths(int both) : key(both), value(both) {}
+  HeadWidths(int of_key, int of_value) : key(of_key), value(of_value) {}
+  int key, value;
+};
 const DropoutMask mask{.rate = 0.3, .key = {.seed = 77, .step = 2, .site = 4}, .first_row = 10};
 
 template <class T>
 struct Case {
-  Case(const Lengths& lengths, int width, bool dropping, double soft_cap = 0.0)
+  Case(const Lengths& lengths, HeadWidths widths, bool dropping, double soft_cap = 0.0)
       : queries(std::span<const int>(lengths.queries)),
         keys(std::span<const int>(lengths.keys)),
-        shape{heads, 1.0 / std::sqrt(width), lengths.causal, soft_cap},
+        shape{heads, 1.0 / std::sqrt(widths.key), lengths.causal, soft_cap},
         drops(dropping ? mask : DropoutMask{}),
-        q(Matrix<T>::normal(queries.total(), heads * width, 1, gap(width))),
-        k(Matrix<T>::normal(keys.total(), heads * width, 2, gap(width))),
-        v(Matrix<T>::normal(keys.total(), heads * width, 3)),
-        dout(Matrix<T>::normal(queries.total(), heads * width, 4, 2 * gap(width))),
-        out(queries.total(), heads * width, gap(width)),
-        dq(queries.total(), heads * width, gap(width)),
-        dk(keys.total(), heads * width, 3 * gap(width)),
-        dv(keys.total(), heads * width, 2 * gap(width)),
+        q(Matrix<T>::normal(queries.total(), heads * widths.key, 1, gap(widths.key))),
+        k(Matrix<T>::normal(keys.total(), heads * widths.key, 2, gap(widths.key))),
+        v(Matrix<T>::normal(keys.total(), heads * widths.value, 3)),
+        dout(Matrix<T>::normal(queries.total(), heads * widths.value, 4, 2 * gap(widths.value))),
+        out(queries.total(), heads * widths.value, gap(widths.value)),
+        dq(queries.total(), heads * widths.key, gap(widths.key)),
+        dk(keys.total(), heads * widths.key, 3 * gap(widths.key)),
+        dv(keys.total(), heads * widths.value, 2 * gap(widths.value)),
         log_sum_exp(queries.total(), heads) {}
 
   /// Rows of wide heads begin where tensor cores' kernels want them.
@@ -92,26 +98,27 @@ struct Sums {
 struct Reference {
   template <class T>
   explicit Reference(const Case<T>& k)
-      : out({k.q.rows(), k.q.cols()}),
+      : out({k.out.rows(), k.out.cols()}),
         dq({k.q.rows(), k.q.cols()}),
         dk({k.k.rows(), k.k.cols()}),
-        dv({k.k.rows(), k.k.cols()}),
+        dv({k.v.rows(), k.v.cols()}),
         log_sum_exp({k.q.rows(), heads}) {
-    const int width = k.q.cols() / heads;
+    const HeadWidths widths(k.q.cols() / heads, k.v.cols() / heads);
     for (int s = 0; s < k.queries.sequences(); ++s)
       for (int head = 0; head < heads; ++head)
-        for (int i = 0; i < k.queries.length(s); ++i) one_query(k, s, head, i, width);
+        for (int i = 0; i < k.queries.length(s); ++i) one_query(k, s, head, i, widths);
   }
 
   template <class T>
-  void one_query(const Case<T>& k, int s, int head, int i, int width) {
-    const int row = k.queries.begin(s) + i, seen = k.shape.causal ? i + 1 : k.keys.length(s), first = head * width;
+  void one_query(const Case<T>& k, int s, int head, int i, HeadWidths widths) {
+    const int row = k.queries.begin(s) + i, seen = k.shape.causal ? i + 1 : k.keys.length(s);
+    const int first = head * widths.key, first_value = head * widths.value;
     // A score is off by some roundings of its terms, its exponential by as much, relatively.
     std::vector<double> p, sizes, slopes, slope_sizes, factors, ds, ds_sizes;
     double top = -INFINITY, sum = 0.0, sum_size = 0.0;
     for (int j = 0; j < seen; ++j) {
       double score = 0.0, size = 1.0;
-      for (int c = first; c < first + width; ++c) {
+      for (int c = first; c < first + widths.key; ++c) {
         const double term = k.shape.scale * double(k.q(row, c)) * double(k.k(k.keys.begin(s) + j, c));
         score += term;
         size += std::abs(term);
@@ -144,10 +151,11 @@ struct Reference {
       factors.push_back(!k.drops ? 1.0 : unit_interval(word) >= k.drops.rate ? 1.0 / (1.0 - k.drops.rate) : 0.0);
     }
     double inner = 0.0, inner_size = 0.0;
-    for (int c = first; c < first + width; ++c) inner += double(k.dout(row, c)) * double(k.out(row, c));
+    for (int c = first_value; c < first_value + widths.value; ++c)
+      inner += double(k.dout(row, c)) * double(k.out(row, c));
     for (int j = 0; j < seen; ++j) {
       double up = 0.0, up_size = 0.0;
-      for (int c = first; c < first + width; ++c) {
+      for (int c = first_value; c < first_value + widths.value; ++c) {
         const double value = double(k.v(k.keys.begin(s) + j, c)), gradient = double(k.dout(row, c));
         out.add(row, c, p[j] * factors[j] * value, p[j] * factors[j] * std::abs(value) * sizes[j]);
         dv.add(k.keys.begin(s) + j, c, p[j] * factors[j] * gradient, p[j] * factors[j] * std::abs(gradient) * sizes[j]);
@@ -161,7 +169,7 @@ struct Reference {
     for (int j = 0; j < seen; ++j) {
       const double gradient = k.shape.scale * slopes[j] * p[j] * (ds[j] - inner);
       const double size = k.shape.scale * p[j] * (ds_sizes[j] + inner_size) * (slopes[j] * sizes[j] + slope_sizes[j]);
-      for (int c = first; c < first + width; ++c) {
+      for (int c = first; c < first + widths.key; ++c) {
         const double query = double(k.q(row, c)), key = double(k.k(k.keys.begin(s) + j, c));
         dq.add(row, c, gradient * key, size * std::abs(key));
         dk.add(k.keys.begin(s) + j, c, gradient * query, size * std::abs(query));
@@ -173,10 +181,49 @@ struct Reference {
 };
 
 /// By how much the probabilities, and the gradients of scores, are rounded: tensor cores, which take heads of 32
-/// columns up to `widest`, multiply numbers of eight bits.
+/// columns up to `widest`, as many of values as of keys, multiply numbers of eight bits.
 template <class T>
-double rounded_scores(int width, int widest) {
-  return (width == 32 || width == 64 || width == 128) && width <= widest ? storing<T> : 0.0;
+double rounded_scores(HeadWidths widths, int widest) {
+  const int width = widths.key;
+  return (width == 32 || width == 64 || width == 128) && width <= widest && widths.value == width ? storing<T> : 0.0;
+}
+
+/// Compares the results of a case with the formula, and its bits with those of other numbers of threads.
+template <class B>
+void check_formula(const Lengths& lengths, HeadWidths widths, bool dropping, double soft_cap) {
+  using T = typename B::Scalar;
+  constexpr double roundings = 8;
+  const Case<T> before(lengths, widths, dropping, soft_cap);
+  B one(1), two(2), seven(7);
+  auto k = before, with_two = before, with_seven = before;
+  k.run(one);
+  const Reference want(k);
+  with_two.run(two);
+  with_seven.run(seven);
+  const auto require = [&](const char* name, const Matrix<T>& got, const Sums& sums, int widest) {
+    const double rounded = rounded_scores<T>(widths, widest) / (roundings * machine_epsilon<T>);
+    require_close<T>(name, got, roundings, sums.value,
+                     [&](int r, int c) { return sums.size(r, c) + rounded * sums.terms(r, c); });
+  };
+  require("out", k.out, want.out, 128);
+  require("dq", k.dq, want.dq, 64);
+  require("dk", k.dk, want.dk, 64);
+  require("dv", k.dv, want.dv, 64);
+  for (int r = 0; r < k.log_sum_exp.rows(); ++r)
+    for (int head = 0; head < heads; ++head) {
+      const double log_sum = want.log_sum_exp.value(r, head), size = want.log_sum_exp.size(r, head);
+      if (size == 0.0)
+        BOOST_TEST(k.log_sum_exp(r, head) == -std::numeric_limits<typename B::Real>::infinity());
+      else
+        BOOST_TEST(close(k.log_sum_exp(r, head), log_sum, size, roundings));
+    }
+  for (auto* other : {&with_two, &with_seven}) {
+    require_same_bits("out", k.out, other->out);
+    require_same_bits("dq", k.dq, other->dq);
+    require_same_bits("dk", k.dk, other->dk);
+    require_same_bits("dv", k.dv, other->dv);
+    require_same_bits("log_sum_exp", k.log_sum_exp, other->log_sum_exp);
+  }
 }
 
 }  // namespace
@@ -185,7 +232,6 @@ BOOST_AUTO_TEST_SUITE(attention)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   using T = typename B::Scalar;
-  constexpr double roundings = 8;
   for (const auto& lengths : all_lengths)
     for (const int width : {4, 19, 32, 64, 128}) {
       const bool tensor_cores = rounded_scores<T>(width, 128) > 0.0;
@@ -196,38 +242,19 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
       for (const auto& [dropping, soft_cap] : {std::pair{false, 0.0}, {true, 0.0}, {true, 1.5}, {false, 1.5}}) {
         if (dropping ? width == 128 : soft_cap > 0.0 && width < 128) continue;
         if (soft_cap > 0.0 && !lengths.causal && width != 19) continue;
-        const Case<T> before(lengths, width, dropping, soft_cap);
-        B one(1), two(2), seven(7);
-        auto k = before, with_two = before, with_seven = before;
-        k.run(one);
-        const Reference want(k);
-        with_two.run(two);
-        with_seven.run(seven);
-        const auto require = [&](const char* name, const Matrix<T>& got, const Sums& sums, int widest) {
-          const double rounded = rounded_scores<T>(width, widest) / (roundings * machine_epsilon<T>);
-          require_close<T>(name, got, roundings, sums.value,
-                           [&](int r, int c) { return sums.size(r, c) + rounded * sums.terms(r, c); });
-        };
-        require("out", k.out, want.out, 128);
-        require("dq", k.dq, want.dq, 64);
-        require("dk", k.dk, want.dk, 64);
-        require("dv", k.dv, want.dv, 64);
-        for (int r = 0; r < k.log_sum_exp.rows(); ++r)
-          for (int head = 0; head < heads; ++head) {
-            const double log_sum = want.log_sum_exp.value(r, head), size = want.log_sum_exp.size(r, head);
-            if (size == 0.0)
-              BOOST_TEST(k.log_sum_exp(r, head) == -std::numeric_limits<typename B::Real>::infinity());
-            else
-              BOOST_TEST(close(k.log_sum_exp(r, head), log_sum, size, roundings));
-          }
-        for (auto* other : {&with_two, &with_seven}) {
-          require_same_bits("out", k.out, other->out);
-          require_same_bits("dq", k.dq, other->dq);
-          require_same_bits("dk", k.dk, other->dk);
-          require_same_bits("dv", k.dv, other->dv);
-          require_same_bits("log_sum_exp", k.log_sum_exp, other->log_sum_exp);
-        }
+        check_formula<B>(lengths, width, dropping, soft_cap);
       }
+    }
+}
+
+// Narrower and wider than those of the keys, within a tile of columns and beyond it; also where the keys alone would
+// suit tensor cores.
+BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula_with_values_of_another_width, B, Backends) {
+  for (const auto& lengths : all_lengths)
+    for (const auto& [key, value] : {std::pair{4, 3}, {19, 5}, {3, 41}, {64, 43}}) {
+      if (NEURAL_ATTENTION_SANITIZED && key + value > 24) continue;  // slow there
+      if (key + value > 64 && !lengths.causal) continue;
+      check_formula<B>(lengths, {key, value}, key == 19, key == 3 || key == 19 ? 1.5 : 0.0);
     }
 }
 
@@ -240,9 +267,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
   using T = typename B::Scalar;
   constexpr double roundings = 8;
   const Lengths lengths{{1, 1, 1, 1, 1, 1}, {1, 5, 16, 37, 150, 2}, false};
-  for (const auto& [width, soft_cap] : {std::pair{4, 0.0}, {19, 0.0}, {64, 0.0}, {200, 0.0}, {19, 1.5}, {64, 0.7}}) {
-    if (NEURAL_ATTENTION_SANITIZED && width > 19) continue;  // slow there
-    const Case<T> before(lengths, width, false, soft_cap);
+  for (const auto& [widths, soft_cap] : {std::pair{HeadWidths(4), 0.0},
+                                         {19, 0.0},
+                                         {64, 0.0},
+                                         {200, 0.0},
+                                         {19, 1.5},
+                                         {64, 0.7},
+                                         {{8, 4}, 0.0},
+                                         {{64, 32}, 0.0},
+                                         {{12, 40}, 1.5},
+                                         {{64, 43}, 0.0}}) {
+    if (NEURAL_ATTENTION_SANITIZED && widths.key + widths.value > 38) continue;  // slow there
+    const Case<T> before(lengths, widths, false, soft_cap);
     const Reference want(before);
     const auto compute = [&](B& backend) {
       auto k = before;

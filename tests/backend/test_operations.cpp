@@ -120,7 +120,38 @@ BOOST_AUTO_TEST_CASE(products_say_their_floating_point_operations) {
                                              .shape = shape,
                                              .out = q,
                                              .log_sum_exp = log_sum_exp}) == 4.0 * pairs * 8);
+      const RowsOf<float> v(nullptr, m + 2, 6), out(nullptr, n + 2, 6);  // narrower
+      BOOST_TEST(ops::flop(ops::Attention<B>{.q = q,
+                                             .k = k,
+                                             .v = v,
+                                             .queries = queries,
+                                             .keys = keys,
+                                             .shape = shape,
+                                             .out = out,
+                                             .log_sum_exp = log_sum_exp}) == 2.0 * pairs * (8 + 6));
+      BOOST_TEST(ops::flop(ops::AttentionBackward<B>{.dout = out,
+                                                     .q = q,
+                                                     .k = k,
+                                                     .v = v,
+                                                     .out = out,
+                                                     .log_sum_exp = log_sum_exp,
+                                                     .queries = queries,
+                                                     .keys = keys,
+                                                     .shape = shape,
+                                                     .dq = q,
+                                                     .dk = k,
+                                                     .dv = v}) == 2.0 * pairs * (3 * 8 + 2 * 6));
     }
+  const std::vector<int> lengths = {3, 4};
+  const std::vector<RowsOf<float>> keys(2, {nullptr, 5, 8}), values(2, {nullptr, 5, 6});
+  const ops::AttentionStep<B> step{.q = {nullptr, 2, 8},
+                                   .keys = keys,
+                                   .values = values,
+                                   .lengths = lengths,
+                                   .shape = {2, 1.0},
+                                   .out = {nullptr, 2, 6}};
+  BOOST_TEST(ops::flop(step) == 2.0 * 7 * (8 + 6));
+  BOOST_TEST(ops::bytes(step) == 4.0 * (2 + 7) * (8 + 6));
 }
 
 BOOST_AUTO_TEST_CASE(a_wrapper_with_one_template_runs_them_all) {

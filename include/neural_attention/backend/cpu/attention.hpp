@@ -24,6 +24,14 @@ inline constexpr int key_tile = 128;
 template <class T>
 using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
 
+/// The columns of a head of the keys and of a head of the values.
+struct HeadWidths {
+  HeadWidths(int key_columns, int value_columns, int heads) : key(key_columns / heads), value(value_columns / heads) {
+    assert(key_columns % heads == 0 && value_columns % heads == 0);
+  }
+  int key, value;
+};
+
 /// The number of keys of a tile that query i sees.
 inline int visible(bool causal, int query, int first_key, int keys) {
   return causal ? std::clamp(query + 1 - first_key, 0, keys) : keys;
@@ -89,8 +97,9 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
   const auto& shape = op.shape;
   using namespace cpu_attention;
   assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
-  assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
-  const int width = q.cols / shape.heads, heads = shape.heads;
+  assert(queries.sequences() == keys.sequences() && q.cols == k.cols && out.cols == v.cols);
+  const int heads = shape.heads;
+  const HeadWidths widths(q.cols, v.cols, heads);
   const Scores<T> how(shape);
   const T scale = how.factor();
   cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
@@ -98,19 +107,19 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
     T* const tile = cpu.workspaces[worker].reserve(std::size_t{query_tile} * (key_tile + 2));
     T* const maximum = tile + query_tile * key_tile;
     T* const sum = maximum + query_tile;
-    const auto k_head = k.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
-    const auto v_head = v.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
+    const auto k_head = k.slice(keys.begin(s), keys.length(s)).columns(head * widths.key, widths.key);
+    const auto v_head = v.slice(keys.begin(s), keys.length(s)).columns(head * widths.value, widths.value);
     for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
       const int nq = std::min(query_tile, queries.length(s) - q0);
-      const auto q_head = q.slice(queries.begin(s) + q0, nq).columns(head * width, width);
-      const auto o_head = out.slice(queries.begin(s) + q0, nq).columns(head * width, width);
+      const auto q_head = q.slice(queries.begin(s) + q0, nq).columns(head * widths.key, widths.key);
+      const auto o_head = out.slice(queries.begin(s) + q0, nq).columns(head * widths.value, widths.value);
       set_zero(o_head);
       std::fill_n(maximum, nq, -std::numeric_limits<T>::infinity());
       std::fill_n(sum, nq, T(0));
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
-        cpu_gemm::gemm<T>(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, tile, nk,
-                          cpu.precision, cpu.packing[worker]);
+        cpu_gemm::gemm<T>(nq, nk, widths.key, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {},
+                          tile, nk, cpu.precision, cpu.packing[worker]);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           T* const row = tile + i * nk;
@@ -122,15 +131,15 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
           const T shrink = std::exp(maximum[i] - top);
           scores = (scale * scores - top).exp();
           sum[i] = sum[i] * shrink + scores.sum();
-          if (shrink != T(1)) Row<T>(o_head.row(i), width) *= shrink;
+          if (shrink != T(1)) Row<T>(o_head.row(i), widths.value) *= shrink;
           maximum[i] = top;
           if (op.mask) drop(op.mask, s, heads, head, q0 + i, k0, seen, row);
         }
-        cpu_gemm::gemm<T>(nq, width, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false},
+        cpu_gemm::gemm<T>(nq, widths.value, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false},
                           {o_head.data, out.stride}, o_head.data, out.stride, cpu.precision, cpu.packing[worker]);
       }
       for (int i = 0; i < nq; ++i) {
-        if (sum[i] > T(0)) Row<T>(o_head.row(i), width) *= T(1) / sum[i];
+        if (sum[i] > T(0)) Row<T>(o_head.row(i), widths.value) *= T(1) / sum[i];
         log_sum_exp.row(queries.begin(s) + q0 + i)[head] = maximum[i] + std::log(sum[i]);
       }
     }
@@ -149,7 +158,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   const auto& mask = op.mask;
   using namespace cpu_attention;
   using cpu_gemm::Operand, cpu_gemm::Addend;
-  const int width = q.cols / shape.heads, heads = shape.heads;
+  const int heads = shape.heads;
+  const HeadWidths widths(q.cols, v.cols, heads);
   const Scores<T> how(shape);
   const T factor = how.factor(), scale = how.scale();
   cpu.run_tiles(queries.sequences() * heads, [&](int task, int worker) {
@@ -161,28 +171,30 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
     };
     T* const p = cpu.workspaces[worker].reserve(std::size_t{query_tile} * key_tile * 2);
     T* const ds = p + query_tile * key_tile;
-    const auto of_keys = [&](RowsOf<T> m) {
+    const auto of_keys = [&](RowsOf<T> m, int width) {
       return m.slice(keys.begin(s), keys.length(s)).columns(head * width, width);
     };
-    const auto k_head = of_keys(k), v_head = of_keys(v), dk_head = of_keys(dk), dv_head = of_keys(dv);
+    const auto k_head = of_keys(k, widths.key), dk_head = of_keys(dk, widths.key);
+    const auto v_head = of_keys(v, widths.value), dv_head = of_keys(dv, widths.value);
     set_zero(dk_head);
     set_zero(dv_head);
     for (int q0 = 0; q0 < queries.length(s); q0 += query_tile) {
       const int nq = std::min(query_tile, queries.length(s) - q0);
-      const auto of_queries = [&](RowsOf<T> m) {
+      const auto of_queries = [&](RowsOf<T> m, int width) {
         return m.slice(queries.begin(s) + q0, nq).columns(head * width, width);
       };
-      const auto q_head = of_queries(q), o_head = of_queries(out), do_head = of_queries(dout), dq_head = of_queries(dq);
+      const auto q_head = of_queries(q, widths.key), dq_head = of_queries(dq, widths.key);
+      const auto o_head = of_queries(out, widths.value), do_head = of_queries(dout, widths.value);
       set_zero(dq_head);
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
-        gemm(nq, nk, width, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, p, nk);
-        gemm(nq, nk, width, {do_head.data, dout.stride, false}, {v_head.row(k0), v.stride, true}, {}, ds, nk);
+        gemm(nq, nk, widths.key, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, p, nk);
+        gemm(nq, nk, widths.value, {do_head.data, dout.stride, false}, {v_head.row(k0), v.stride, true}, {}, ds, nk);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           Row<T> probability(p + i * nk, seen), gradient(ds + i * nk, seen);
           const T log_sum = log_sum_exp.row(queries.begin(s) + q0 + i)[head];
-          const T dot = (Row<T>(do_head.row(i), width) * Row<T>(o_head.row(i), width)).sum();
+          const T dot = (Row<T>(do_head.row(i), widths.value) * Row<T>(o_head.row(i), widths.value)).sum();
           if (how.capped()) {
             how.cap(probability.data(), seen);
             std::copy_n(probability.data(), seen, scores);
@@ -195,12 +207,12 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
           std::fill(p + i * nk + seen, p + (i + 1) * nk, T(0));
           std::fill(ds + i * nk + seen, ds + (i + 1) * nk, T(0));
         }
-        const auto accumulate = [&](int m, int k_sum, Operand<T> a, Operand<T> b, T* c, std::ptrdiff_t stride) {
-          gemm(m, width, k_sum, a, b, {c, stride}, c, stride);
+        const auto accumulate = [&](int m, int k_sum, Operand<T> a, Operand<T> b, RowsOf<T> c) {
+          gemm(m, c.cols, k_sum, a, b, {c.data, c.stride}, c.data, c.stride);
         };
-        accumulate(nk, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.row(k0), dv.stride);
-        accumulate(nk, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.row(k0), dk.stride);
-        accumulate(nq, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head.data, dq.stride);
+        accumulate(nk, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.slice(k0, nk));
+        accumulate(nk, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.slice(k0, nk));
+        accumulate(nq, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head);
       }
     }
   });
@@ -211,22 +223,23 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionStepOf<T>& op) {
   const auto q = op.q, out = op.out;
   const auto& shape = op.shape;
   using namespace cpu_attention;
-  const int width = q.cols / shape.heads;
+  const HeadWidths widths(q.cols, out.cols, shape.heads);
   const Scores<T> how(shape);
   const T scale = how.factor();
   cpu.run_tiles(q.rows, [&](int i, int worker) {
     const int length = op.lengths[i];
     T* const scores = cpu.workspaces[worker].reserve(static_cast<std::size_t>(length));
     for (int head = 0; head < shape.heads; ++head) {
-      Row<T> query(q.row(i) + head * width, width), result(out.row(i) + head * width, width);
+      const int key_column = head * widths.key, value_column = head * widths.value;
+      Row<T> query(q.row(i) + key_column, widths.key), result(out.row(i) + value_column, widths.value);
       for (int j = 0; j < length; ++j)
-        scores[j] = scale * (query * Row<T>(op.keys[i].row(j) + head * width, width)).sum();
+        scores[j] = scale * (query * Row<T>(op.keys[i].row(j) + key_column, widths.key)).sum();
       how.cap(scores, length);
       Row<T> p(scores, length);
       p = (p - p.maxCoeff()).exp();
       p *= T(1) / p.sum();
       result.setZero();
-      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(op.values[i].row(j) + head * width, width);
+      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(op.values[i].row(j) + value_column, widths.value);
     }
   });
 }

@@ -1,9 +1,10 @@
-// Attention over packed sequences for any head width, in float; backend/cpu/attention.hpp has the formulas. Scores
+// Attention over packed sequences for any head widths, in float; backend/cpu/attention.hpp has the formulas. Scores
 // exist only as tiles of 16 queries × 16 keys, one thread for each score. The 16 threads of a row hold its running
 // maximum and sum, and divide the columns of its result among them. Separate kernels compute the gradients of queries
 // and the gradients of keys and values, so that no two blocks write to one place.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <vector>
 
@@ -39,14 +40,16 @@ inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool o
 
 /// The arguments of a call that its kernels share.
 struct AttentionCall : Scores {
-  AttentionCall(const AttentionShape& shape, const DropoutMask& mask, int cols)
+  AttentionCall(const AttentionShape& shape, const DropoutMask& mask, int key_columns, int value_columns)
       : Scores(shape),
         heads(shape.heads),
-        width(cols / shape.heads),
+        width(key_columns / shape.heads),
+        value_width(value_columns / shape.heads),
         causal(shape.causal),
         dropping(static_cast<bool>(mask)),
         keep(mask) {}
-  int heads, width;
+  int heads;
+  int width, value_width;  ///< columns of a head of the keys, and of the values
   bool causal, dropping;
   Keep keep;
 
@@ -110,12 +113,12 @@ template <class T, int Columns>
 __global__ void attention_kernel(const AttentionTile* tiles, AttentionCall call, RowsOf<T> q, RowsOf<T> k, RowsOf<T> v,
                                  RowsOf<T> out, RowsOf<float> log_sum_exp) {
   const auto tile = tiles[blockIdx.x / call.heads];
-  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
+  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width, value_width = call.value_width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const auto size = SharedTile::size(width);
-  const SharedTile queries{memory, width}, keys{memory + size, width}, values{memory + 2 * size, width};
-  float* const probabilities = memory + 3 * size + i * attention_tile;
+  const auto size = SharedTile::size(width), value_size = SharedTile::size(value_width);
+  const SharedTile queries{memory, width}, keys{memory + size, width}, values{memory + 2 * size, value_width};
+  float* const probabilities = memory + 2 * size + value_size + i * attention_tile;
   queries.load(q, tile.queries_begin + tile.first, tile.count, head);
   RowSums<Columns> result;
   float top = -INFINITY, sum = 0.0f;
@@ -143,7 +146,7 @@ __global__ void attention_kernel(const AttentionTile* tiles, AttentionCall call,
   if (i >= tile.count) return;
   const int row = tile.queries_begin + query;
   if (sum > 0.0f) result.scale(1.0f / sum);
-  result.store(out.row(row) + head * width, width, j);
+  result.store(out.row(row) + head * value_width, value_width, j);
   if (j == 0) log_sum_exp.row(row)[head] = top + logf(sum);
 }
 
@@ -179,7 +182,7 @@ __device__ inline ScoreGradient score_gradient(const AttentionCall& call, const 
   const int at = (tile.queries_begin + query) * call.heads + head;
   const float score = call.score(dot(q, k, call.width)), p = expf(score - log_sum_exp[at]);
   const float factor = call.factor(tile.sequence, head, query, key);
-  return {p * factor, call.slope(score) * p * (factor * dot(dout, v, call.width) - dots[at])};
+  return {p * factor, call.slope(score) * p * (factor * dot(dout, v, call.value_width) - dots[at])};
 }
 
 /// log_sum_exp and dots are [rows, heads], contiguous.
@@ -188,13 +191,13 @@ __global__ void attention_query_gradient_kernel(const AttentionTile* tiles, Atte
                                                 RowsOf<T> q, RowsOf<T> k, RowsOf<T> v, const float* log_sum_exp,
                                                 const float* dots, RowsOf<T> dq) {
   const auto tile = tiles[blockIdx.x / call.heads];
-  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
+  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width, value_width = call.value_width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const auto size = SharedTile::size(width);
-  const SharedTile queries{memory, width}, gradients{memory + size, width}, keys{memory + 2 * size, width},
-      values{memory + 3 * size, width};
-  float* const of_scores = memory + 4 * size + i * attention_tile;
+  const auto size = SharedTile::size(width), value_size = SharedTile::size(value_width);
+  const SharedTile queries{memory, width}, keys{memory + size, width}, gradients{memory + 2 * size, value_width},
+      values{memory + 2 * size + value_size, value_width};
+  float* const of_scores = memory + 2 * (size + value_size) + i * attention_tile;
   queries.load(q, tile.queries_begin + tile.first, tile.count, head);
   gradients.load(dout, tile.queries_begin + tile.first, tile.count, head);
   RowSums<Columns> result;
@@ -224,13 +227,13 @@ __global__ void attention_key_gradient_kernel(const AttentionTile* tiles, Attent
                                               RowsOf<T> q, RowsOf<T> k, RowsOf<T> v, const float* log_sum_exp,
                                               const float* dots, RowsOf<T> dk, RowsOf<T> dv) {
   const auto tile = tiles[blockIdx.x / call.heads];
-  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width;
+  const int head = static_cast<int>(blockIdx.x) % call.heads, width = call.width, value_width = call.value_width;
   const int i = static_cast<int>(threadIdx.x) / attention_tile, j = static_cast<int>(threadIdx.x) % attention_tile;
   float* const memory = shared_memory<float>();
-  const auto size = SharedTile::size(width);
-  const SharedTile keys{memory, width}, values{memory + size, width}, queries{memory + 2 * size, width},
-      gradients{memory + 3 * size, width};
-  float* const probabilities = memory + 4 * size + i * attention_tile;
+  const auto size = SharedTile::size(width), value_size = SharedTile::size(value_width);
+  const SharedTile keys{memory, width}, queries{memory + size, width}, values{memory + 2 * size, value_width},
+      gradients{memory + 2 * size + value_size, value_width};
+  float* const probabilities = memory + 2 * (size + value_size) + i * attention_tile;
   float* const of_scores = probabilities + attention_tile * attention_tile;
   keys.load(k, tile.keys_begin + tile.first, tile.count, head);
   values.load(v, tile.keys_begin + tile.first, tile.count, head);
@@ -256,10 +259,10 @@ __global__ void attention_key_gradient_kernel(const AttentionTile* tiles, Attent
   if (i >= tile.count) return;
   const int row = tile.keys_begin + key;
   of_key.store(dk.row(row) + head * width, width, j);
-  of_value.store(dv.row(row) + head * width, width, j);
+  of_value.store(dv.row(row) + head * value_width, value_width, j);
 }
 
-/// Calls use.template operator()<Columns>() for the heads' width.
+/// Calls use.template operator()<Columns>() for the columns of the wider heads.
 template <class Use>
 void with_columns(int width, Use&& use) {
   if (width <= 2 * attention_tile) return use.template operator()<2>();
@@ -273,9 +276,10 @@ void with_columns(int width, Use&& use) {
 template <class T>
 void attention(const int* tiles, int count, RowsOf<T> q, RowsOf<T> k, RowsOf<T> v, const AttentionShape& shape,
                const DropoutMask& mask, RowsOf<T> out, RowsOf<float> log_sum_exp, Stream stream) {
-  const AttentionCall call(shape, mask, q.cols);
-  const auto floats = 3 * SharedTile::size(call.width) + attention_tile * attention_tile;
-  with_columns(call.width, [&]<int Columns>() {
+  const AttentionCall call(shape, mask, q.cols, v.cols);
+  const auto floats =
+      2 * SharedTile::size(call.width) + SharedTile::size(call.value_width) + attention_tile * attention_tile;
+  with_columns(std::max(call.width, call.value_width), [&]<int Columns>() {
     launch("attention", attention_kernel<T, Columns>, dim3(static_cast<unsigned>(count * shape.heads)),
            dim3(attention_threads), floats * sizeof(float), stream, reinterpret_cast<const AttentionTile*>(tiles), call,
            q, k, v, out, log_sum_exp);
@@ -289,12 +293,13 @@ void attention_backward(const int* query_tiles, int query_count, const int* key_
                         const AttentionShape& shape, const DropoutMask& mask, RowsOf<T> dq, RowsOf<T> dk, RowsOf<T> dv,
                         float* dots, Stream stream) {
   assert(log_sum_exp.contiguous());
-  const AttentionCall call(shape, mask, q.cols);
+  const AttentionCall call(shape, mask, q.cols, v.cols);
   const dim3 threads(attention_threads);
-  const auto size = 4 * SharedTile::size(call.width), scores = std::size_t{attention_tile} * attention_tile;
+  const auto size = 2 * (SharedTile::size(call.width) + SharedTile::size(call.value_width)),
+             scores = std::size_t{attention_tile} * attention_tile;
   const auto blocks = [&](int tiles) { return dim3(static_cast<unsigned>(tiles * shape.heads)); };
   attention_dots(dout, out, shape.heads, dots, stream);
-  with_columns(call.width, [&]<int Columns>() {
+  with_columns(std::max(call.width, call.value_width), [&]<int Columns>() {
     launch("attention_query_gradient", attention_query_gradient_kernel<T, Columns>, blocks(query_count), threads,
            (size + scores) * sizeof(float), stream, reinterpret_cast<const AttentionTile*>(query_tiles), call, dout, q,
            k, v, log_sum_exp.data, dots, dq);

@@ -1,7 +1,7 @@
-// Attention forward on tensor cores, for bfloat16 and heads of 32, 64 or 128 columns. It works like attention.cuh, but
-// a warp takes 16 queries, a block takes 64, and keys and values come 64 at a time. Scores stay in registers, where the
-// scores of a warp are an operand of the product with the values. Probabilities are rounded to bfloat16 for this
-// product; their sum is not.
+// Attention forward on tensor cores, for bfloat16 and heads of 32, 64 or 128 columns, values as wide as keys. It works
+// like attention.cuh, but a warp takes 16 queries, a block takes 64, and keys and values come 64 at a time. Scores stay
+// in registers, where the scores of a warp are an operand of the product with the values. Probabilities are rounded to
+// bfloat16 for this product; their sum is not.
 #pragma once
 
 #include <bit>
@@ -213,7 +213,8 @@ __global__ void __launch_bounds__(mma_warps* warp_size)
 inline void attention_mma(const int* tiles, int count, RowsOf<bfloat16> q, RowsOf<bfloat16> k, RowsOf<bfloat16> v,
                           const AttentionShape& shape, const DropoutMask& mask, RowsOf<bfloat16> out,
                           RowsOf<float> log_sum_exp, Stream stream) {
-  const AttentionCall call(shape, mask, q.cols);
+  const AttentionCall call(shape, mask, q.cols, v.cols);
+  assert(call.width == call.value_width);
   const auto run = [&]<int Width, bool Capped>() {
     launch("attention_mma", attention_mma_kernel<Width, Capped>, dim3(static_cast<unsigned>(count * shape.heads)),
            dim3(mma_warps * warp_size), 2 * MmaTile<Width>::size * sizeof(bfloat16), stream,

@@ -127,7 +127,8 @@ inline void attention_mma_backward(const int* query_tiles, int query_count, cons
                                    const DropoutMask& mask, RowsOf<bfloat16> dq, RowsOf<bfloat16> dk,
                                    RowsOf<bfloat16> dv, float* dots, Stream stream) {
   assert(log_sum_exp.contiguous());
-  const AttentionCall call(shape, mask, q.cols);
+  const AttentionCall call(shape, mask, q.cols, v.cols);
+  assert(call.width == call.value_width);
   const dim3 threads(mma_warps * warp_size);
   const auto blocks = [&](int tiles) { return dim3(static_cast<unsigned>(tiles * shape.heads)); };
   attention_dots(dout, out, shape.heads, dots, stream);

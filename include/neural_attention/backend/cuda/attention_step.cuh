@@ -4,6 +4,7 @@
 // order.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
@@ -56,9 +57,10 @@ template <class T, int Groups, bool Aligned>
 __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequences, int heads, Scores scores,
                                       RowsOf<T> out) {
   __shared__ float tops[step_parts], sums[step_parts];
-  float* const results = shared_memory<float>();  // [step_parts, width]
+  float* const results = shared_memory<float>();  // [step_parts, value_width]
   const int row = static_cast<int>(blockIdx.x) / heads, head = static_cast<int>(blockIdx.x) % heads;
-  const int width = q.cols / heads, first = head * width;
+  const int width = q.cols / heads, value_width = out.cols / heads;
+  const int first = head * width, first_value = head * value_width;
   const int part = static_cast<int>(threadIdx.x) / step_lanes;
   const auto sequence = sequences[row];
   LaneColumns<Groups> query, key, value, result;
@@ -69,7 +71,7 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
     const bool there = j < sequence.length;
     if (there) {
       key.template load_from<Aligned>(sequence.keys.row(j) + first, width);
-      value.template load_from<Aligned>(sequence.values.row(j) + first, width);
+      value.template load_from<Aligned>(sequence.values.row(j) + first_value, value_width);
     }
     const float score = scores.score(warp_sum<step_lanes>(query.dot(key)));
     if (!there) continue;
@@ -85,16 +87,17 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
     tops[part] = top;
     sums[part] = sum;
   }
-  LaneColumns<Groups>::for_each(
-      width, [&](int m, int col, int count) { store<false>(results + part * width + col, count, result.at[m]); });
+  LaneColumns<Groups>::for_each(value_width, [&](int m, int col, int count) {
+    store<false>(results + part * value_width + col, count, result.at[m]);
+  });
   __syncthreads();
   float highest = -INFINITY, total = 0.0f;
   for (const float one : tops) highest = fmaxf(highest, one);
   for (int i = 0; i < step_parts; ++i) total += sums[i] * shrink(tops[i], highest);
-  for (int c = static_cast<int>(threadIdx.x); c < width; c += step_threads) {
+  for (int c = static_cast<int>(threadIdx.x); c < value_width; c += step_threads) {
     float joined = 0.0f;
-    for (int i = 0; i < step_parts; ++i) joined += results[i * width + c] * shrink(tops[i], highest);
-    out.row(row)[first + c] = static_cast<T>(sequence.length > 0 ? joined / total : 0.0f);
+    for (int i = 0; i < step_parts; ++i) joined += results[i * value_width + c] * shrink(tops[i], highest);
+    out.row(row)[first_value + c] = static_cast<T>(sequence.length > 0 ? joined / total : 0.0f);
   }
 }
 
@@ -103,16 +106,17 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
 template <class T>
 void attention_step(RowsOf<T> q, const CachedRows<T>* sequences, bool whole, const AttentionShape& shape, RowsOf<T> out,
                     Stream stream) {
-  assert(q.cols % shape.heads == 0 && out.rows == q.rows && out.cols == q.cols);
-  const int width = q.cols / shape.heads;
-  with_columns(width, [&]<int Columns>() {
+  assert(q.cols % shape.heads == 0 && out.cols % shape.heads == 0 && out.rows == q.rows);
+  const int width = q.cols / shape.heads, value_width = out.cols / shape.heads;
+  with_columns(std::max(width, value_width), [&]<int Columns>() {
     constexpr int groups = Columns * attention_tile / (step_lanes * group);
     const auto run = [&]<bool Aligned>() {
       launch("attention_step", attention_step_kernel<T, groups, Aligned>,
              dim3(static_cast<unsigned>(q.rows * shape.heads)), dim3(step_threads),
-             std::size_t{step_parts} * width * sizeof(float), stream, q, sequences, shape.heads, Scores(shape), out);
+             std::size_t{step_parts} * value_width * sizeof(float), stream, q, sequences, shape.heads, Scores(shape),
+             out);
     };
-    with_bools(run, whole && aligned(q) && width % group == 0);
+    with_bools(run, whole && aligned(q) && width % group == 0 && value_width % group == 0);
   });
 }
 

@@ -180,10 +180,11 @@ void compute(CudaDevice<T>& device, const ops::AttentionOf<T>& op) {
   const auto log_sum_exp = op.log_sum_exp;
   assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
   assert(queries.sequences() == keys.sequences() && q.cols % shape.heads == 0 && q.cols == k.cols);
+  assert(v.cols % shape.heads == 0 && out.cols == v.cols);
   auto& tiles = device.tiles;
   tiles.clear();
   if constexpr (std::is_same_v<T, bfloat16>)
-    if (cuda_backend::suits_mma(q.cols / shape.heads, q, k, v, out)) {
+    if (v.cols == q.cols && cuda_backend::suits_mma(q.cols / shape.heads, q, k, v, out)) {
       const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::mma_queries, tiles);
       return cuda_backend::attention_mma(device.on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp,
                                          device.stream);
@@ -203,7 +204,7 @@ void compute(CudaDevice<T>& device, const ops::AttentionBackwardOf<T>& op) {
   tiles.clear();
   bool tensor_cores = false;
   if constexpr (std::is_same_v<T, bfloat16>)
-    tensor_cores = q.cols / shape.heads <= cuda_backend::widest_mma_backward &&
+    tensor_cores = v.cols == q.cols && q.cols / shape.heads <= cuda_backend::widest_mma_backward &&
                    cuda_backend::suits_mma(q.cols / shape.heads, dout, q, k, v, dq, dk, dv);
   const int rows = tensor_cores ? cuda_backend::mma_queries : cuda_backend::attention_tile;
   const int of_queries = cuda_backend::add_attention_tiles(queries, keys, false, rows, tiles);

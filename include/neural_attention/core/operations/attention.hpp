@@ -1,6 +1,7 @@
 // Attention over packed sequences: softmax(S) v per head, where a head is a block of columns. The scores are
-// S = scale · q kᵀ or, with a soft cap c, c · tanh(scale · q kᵀ / c).
-// q, out [queries.total(), d]; k, v [keys.total(), d]; log_sum_exp [queries.total(), heads].
+// S = scale · q kᵀ or, with a soft cap c, c · tanh(scale · q kᵀ / c). Values may be narrower or wider than keys:
+// q [queries.total(), d], k [keys.total(), d]; v [keys.total(), d_v], out [queries.total(), d_v], where heads divide d
+// and d_v; log_sum_exp [queries.total(), heads].
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,7 @@ struct AttentionOf {
     operand("out", Role::Write, self.out);
     operand("log_sum_exp", Role::Write, self.log_sum_exp);
   }
-  double flop() const { return 4.0 * detail::seen_pairs(queries, keys, shape.causal) * q.cols; }
+  double flop() const { return 2.0 * detail::seen_pairs(queries, keys, shape.causal) * (double(q.cols) + v.cols); }
 };
 template <class B>
 using Attention = AttentionOf<typename B::Scalar>;
@@ -86,13 +87,13 @@ struct AttentionBackwardOf {
     operand("dv", Role::Write, self.dv);
   }
   /// Of four products, and of a fifth that recomputes the scores.
-  double flop() const { return 10.0 * detail::seen_pairs(queries, keys, shape.causal) * q.cols; }
+  double flop() const { return 2.0 * detail::seen_pairs(queries, keys, shape.causal) * (3.0 * q.cols + 2.0 * v.cols); }
 };
 template <class B>
 using AttentionBackward = AttentionBackwardOf<typename B::Scalar>;
 
-/// Attention of one query per sequence, for decoding: q, out [n, d]; sequence i attends to the first lengths[i] rows of
-/// keys[i] and values[i], each [capacity, d]. The spans lie on the host.
+/// Attention of one query per sequence, for decoding: q [n, d], out [n, d_v]; sequence i attends to the first
+/// lengths[i] rows of keys[i] [capacity, d] and values[i] [capacity, d_v]. The spans lie on the host.
 template <class T>
 struct AttentionStepOf {
   static constexpr std::string_view name = "attention_step";
@@ -111,8 +112,10 @@ struct AttentionStepOf {
     operand("lengths", Role::Read, self.lengths);
     operand("out", Role::Write, self.out);
   }
-  double bytes() const { return 2.0 * (detail::operand_bytes(q) + seen() * q.cols * sizeof(T)); }
-  double flop() const { return 4.0 * seen() * q.cols; }
+  double bytes() const {
+    return detail::operand_bytes(q) + detail::operand_bytes(out) + seen() * (double(q.cols) + out.cols) * sizeof(T);
+  }
+  double flop() const { return 2.0 * seen() * (double(q.cols) + out.cols); }
 
  private:
   double seen() const {
