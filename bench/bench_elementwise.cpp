@@ -1,6 +1,7 @@
-// Activations, dropout, residual sums and embeddings at the paper's shapes: [tokens, width].
+// Activations, fixed and learned, dropout, residual sums and embeddings at the paper's shapes: [tokens, width].
 #include <benchmark/benchmark.h>
 
+#include <optional>
 #include <vector>
 
 #include "arrays.hpp"
@@ -53,6 +54,42 @@ void backward(benchmark::State& state, Activation f) {
 BENCHMARK_CAPTURE(backward, relu, Activation::Relu)->Apply(shapes);
 BENCHMARK_CAPTURE(backward, gelu, Activation::Gelu)->Apply(shapes);
 BENCHMARK_CAPTURE(backward, silu, Activation::Silu)->Apply(shapes);
+
+/// A learned function of degrees 5 and 4 in 8 groups of columns.
+struct Coefficients {
+  explicit Coefficients(Backend& backend)
+      : arrays(backend),
+        above(arrays.random(1, 6)),
+        below(arrays.random(8, 4)),
+        dabove(arrays.random(1, 6)),
+        dbelow(arrays.random(8, 4)) {}
+  bench::Arrays<Backend> arrays;
+  View above, below, dabove, dbelow;
+};
+
+void rational(benchmark::State& state) {
+  std::optional<Coefficients> of;
+  run(state, 2, [&](Backend& backend, View x, View y, View) {
+    if (!of) of.emplace(backend);
+    backend(ops::Rational<Backend>{.x = x, .numerator = of->above, .denominator = of->below, .y = y});
+  });
+}
+BENCHMARK(rational)->Apply(shapes);
+
+void rational_backward(benchmark::State& state) {
+  std::optional<Coefficients> of;
+  run(state, 3, [&](Backend& backend, View x, View dy, View dx) {
+    if (!of) of.emplace(backend);
+    backend(ops::RationalBackward<Backend>{.dy = dy,
+                                           .x = x,
+                                           .numerator = of->above,
+                                           .denominator = of->below,
+                                           .dx = dx,
+                                           .dnumerator = of->dabove,
+                                           .ddenominator = of->dbelow});
+  });
+}
+BENCHMARK(rational_backward)->Apply(shapes);
 
 const neural_attention::DropoutMask mask{.rate = 0.1, .key = {.seed = 1, .step = 2, .site = 3}};
 

@@ -96,12 +96,14 @@ struct Of {
       return {"k_proj.0.bias", "k_proj.1.bias"};
     else if constexpr (std::is_same_v<P<B>, GatedSilu<B>> || std::is_same_v<P<B>, GatedGelu<B>>)
       return {"k_proj.output.bias"};
+    else if constexpr (std::is_same_v<P<B>, RationalNeural<B>>)
+      return {"k_proj.2.bias"};
     else
       return {};
   }
 };
 using Further = std::tuple<Of<Identity>, Of<LowRank>, Of<DeepLinear>, Of<LinearSilu>, Of<LinearGelu>, Of<GatedSilu>,
-                           Of<GatedGelu>, Of<NonlinearQuery>, Of<Pattention>>;
+                           Of<GatedGelu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
 
 const std::vector<int> ragged{3, 1, 5};
 const std::vector<int> memory_lengths{2, 4, 1};
@@ -145,6 +147,7 @@ BOOST_AUTO_TEST_CASE(of_other_works) {
   check_projector<GatedGelu<B>>({5, 4, HiddenWidth::times(0.5)}, 6);
   check_projector<NonlinearQuery<B>>({4, 4, HiddenWidth::times(0.5)}, 4);
   check_projector<Pattention<B>>({4, 5, HiddenWidth::columns(7)}, 2);
+  check_projector<RationalNeural<B>>({4, 5}, 6);
   check_projector<IdentityResidual<B, Neural, 3>>({4, 4}, 6);
   BOOST_CHECK_THROW(Identity<B>({4, 5}), ConfigError);
   BOOST_CHECK_THROW(NonlinearQuery<B>({4, 5}), ConfigError);

@@ -14,12 +14,16 @@
 #include "attention/attention_module.hpp"
 #include "attention/attention_option_cases.hpp"
 #include "golden_file.hpp"
+#include "models/every_role.hpp"
+#include "models/tiny_marian.hpp"
+#include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/attention/warm_start.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
+#include "nn/golden_module.hpp"
 
 using namespace neural_attention;
 using namespace neural_attention::testing;
@@ -76,38 +80,13 @@ std::vector<int> lengths_of(const std::string& name) {
 }
 int width_of(const std::string& name) { return static_cast<int>(goldens().shape(name).back()); }
 
-/// The largest error of y, dx and all gradients with the goldens' weights, relative to max(1, the largest value).
-template <class Backend, class M>
-double error_of(Backend& backend, const std::string& name, M module, const Values& x, const Values& dx,
-                const auto&... context) {
-  using Scalar = typename Backend::Scalar;
-  const auto as_scalars = [](const Values& values) { return std::vector<Scalar>(values.begin(), values.end()); };
-  ParameterStore<Backend> store(backend, module, true);
-  for (const auto& entry : store.entries()) {
-    const auto values = goldens().read<double>(name + "." + entry.name);
-    backend(ops::UploadOf<typename Backend::Real>{
-        .values = std::vector<typename Backend::Real>(values.begin(), values.end()), .x = store.value(entry)});
-  }
-  const int width = width_of(name + ".x");
-  const OwnedRows<Backend> rows(backend, static_cast<int>(std::ssize(x)) / width, width, as_scalars(x));
-  const auto run = run_module(backend, module, store, rows.rows, as_scalars(goldens().read<double>(name + ".dy")), {},
-                              GradientOptions{}, context...);
-  BOOST_TEST(run.violations.empty());
-  double error =
-      std::max(golden::difference(run.y, goldens().read<double>(name + ".y")), golden::difference(run.dx, dx));
-  std::size_t i = 0;
-  for (const auto& entry : store.entries())
-    error = std::max(error, golden::difference(run.gradients[i++], goldens().read<double>(name + ".d" + entry.name)));
-  BOOST_TEST(i == run.gradients.size());
-  return error;
-}
-
 template <class Backend, template <class> class P>
 double error_alone(Backend&& backend, const std::string& name) {
   ProjectorConfig config;
   config.d_in = config.d_out = width_of(name + ".x");
-  return error_of(backend, name, P<std::decay_t<Backend>>(config), goldens().read<double>(name + ".x"),
-                  goldens().read<double>(name + ".dx"), ragged_of(name + ".offsets"));
+  return golden::module_error(backend, goldens(), name, P<std::decay_t<Backend>>(config),
+                              goldens().read<double>(name + ".x"), goldens().read<double>(name + ".dx"),
+                              ragged_of(name + ".offsets"));
 }
 
 template <class Backend, class P, bool cross = false>
@@ -119,10 +98,10 @@ double error_in_attention(Backend&& backend, const std::string& name, bool causa
       const auto memory = goldens().read<double>(name + more);
       all->insert(all->end(), memory.begin(), memory.end());
     }
-  return error_of(backend, name,
-                  AttentionModule<std::decay_t<Backend>, P, cross>(config, lengths_of(name + ".q_offsets"),
-                                                                   lengths_of(name + ".k_offsets"), causal),
-                  x, dx);
+  return golden::module_error(backend, goldens(), name,
+                              AttentionModule<std::decay_t<Backend>, P, cross>(config, lengths_of(name + ".q_offsets"),
+                                                                               lengths_of(name + ".k_offsets"), causal),
+                              x, dx);
 }
 
 using GoldenSelf = Projections<CentredConvLinear, CentredConvLinear, ConvLinear, CentredConvLinear>;
@@ -177,11 +156,11 @@ using MixedLayer = Layer<Backend, Sublayer<Backend, SelfAttention<Backend, P, Ba
 /// Decodes parts of the targets in steps, among which rows are reordered, and compares each result with that of the
 /// whole target. Both targets of a source begin alike for as long as they are one row.
 template <class P, class Cross = P>
-void check_decoding(const AttentionOptions& options = {}) {
+void check_decoding(const LayerConfig& config = layer_config()) {
   using Plain = Cpu<double>;
   Plain backend(1);
   using Stack = LayerStack<Plain, MixedLayer<Plain, P, Cross>>;
-  Stack stack(layers, layer_config(options), false);
+  Stack stack(layers, config, false);
   ParameterStore<Plain> store(backend, stack, true);
   testing::randomise(backend, store, 5);
   PassMemory<Plain> memory(backend);
@@ -328,11 +307,20 @@ BOOST_AUTO_TEST_CASE(equals_the_whole_sequence) {
 BOOST_AUTO_TEST_CASE(equals_it_with_values_of_the_first_layer) {
   for (const auto& how : value_residual_cases()) {
     BOOST_TEST_CONTEXT(how.name) {
-      check_decoding<LinearProjections>(how.options);
-      check_decoding<Everywhere>(how.options);
-      check_decoding<Joint, LinearProjections>(how.options);
+      check_decoding<LinearProjections>(layer_config(how.options));
+      check_decoding<Everywhere>(layer_config(how.options));
+      check_decoding<Joint, LinearProjections>(layer_config(how.options));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(does_so_with_each_projector) {
+  using Model = Marian<Cpu<double>, AnyProjections>;
+  const auto check = [](std::string_view projector) {
+    const auto config = every_role::config_with<Model>(tiny::config(layers, width), projector);
+    check_decoding<AnyProjections>(config.decoder_layer());
+  };
+  for (const auto name : AnyProjector<Cpu<double>>::names) BOOST_TEST_CONTEXT(name) check(name);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -248,6 +248,13 @@ BOOST_AUTO_TEST_CASE(a_bottleneck) {
   BOOST_TEST(relative(narrow.outputs(), narrow.expected()) < 3.0 * start.expected_error);
 }
 
+// Whatever its coefficients were, it begins with those of which r(x) - r(-x) = x.
+BOOST_AUTO_TEST_CASE(rational_networks) {
+  Single<RationalNeural> rational({.d_in = 6, .d_out = 6});
+  BOOST_TEST((rational.start().form == WarmStartForm::Exact));
+  BOOST_TEST(golden::difference(rational.outputs(), rational.expected()) <= 1e-14);
+}
+
 BOOST_AUTO_TEST_CASE(gated_networks) {
   Single<GatedSilu> silu({.d_in = 6, .d_out = 5, .hidden = HiddenWidth::columns(5)});
   Single<GatedGelu> gelu({.d_in = 6, .d_out = 6, .hidden = HiddenWidth::columns(8)});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attention/attention_option_cases.hpp"
+#include "models/every_role.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -29,6 +30,7 @@ struct Options {
   bool checkpointing = false, misplaced = false;
   int threads = 1;
   NamedOptions attention = {};
+  std::string projector = {};  ///< of a model whose roles are a Choice, where it can stand
 
   std::string text() const {
     std::string result;
@@ -42,6 +44,7 @@ struct Options {
     add(checkpointing, "checkpointing");
     add(threads > 1, "threads");
     add(!attention.name.empty(), attention.name.c_str());
+    add(!projector.empty(), projector.c_str());
     return result;
   }
   double rate() const { return dropout ? 0.2 : 0.0; }
@@ -100,6 +103,14 @@ struct Translation {
 struct ConvolvedTranslation : Translation {
   using Model = Marian<B, Projections<ConvLinear, ConvNeural, ConvLinear, ConvLinear>>;
   static bool takes(const Options& how) { return !how.smoothing && !how.bfloat16 && !how.by_tokens; }
+};
+
+/// A projector that is picked by its name.
+struct AnyTranslation : Translation {
+  using Model = Marian<B, AnyProjections>;
+  static MarianConfig config(const Options& how) {
+    return every_role::config_with<Model>(Translation::config(how), how.projector);
+  }
 };
 
 struct MaskedLm {
@@ -231,6 +242,13 @@ std::vector<Options> attention_combinations(const std::vector<NamedOptions>& cas
   return all;
 }
 
+/// Each projector, with dropout.
+std::vector<Options> projectors() {
+  std::vector<Options> all;
+  for (const auto name : AnyProjector<B>::names) all.push_back({.dropout = true, .projector = std::string(name)});
+  return all;
+}
+
 template <class Subject>
 bool left_out(const Options& how) {
   if constexpr (requires { Subject::takes(how); }) return !Subject::takes(how);
@@ -287,6 +305,13 @@ BOOST_AUTO_TEST_CASE(nor_do_they_with_options_of_attention) {
   check_bits<Translation>(attention_combinations());
   check_parts<Translation>(attention_combinations());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(each_projector)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<AnyTranslation>(projectors()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<AnyTranslation>(projectors()); }
 
 BOOST_AUTO_TEST_SUITE_END()
 

@@ -10,6 +10,7 @@
 #include "neural_attention/nn/embedding.hpp"
 #include "neural_attention/nn/feed_forward.hpp"
 #include "neural_attention/nn/positions.hpp"
+#include "neural_attention/nn/rational.hpp"
 #include "neural_attention/nn/recompute.hpp"
 #include "neural_attention/nn/sequential.hpp"
 #include "neural_attention/nn/tied_output.hpp"
@@ -61,6 +62,12 @@ BOOST_AUTO_TEST_CASE(rms_norm) {
   require_correct(RmsNorm<B>(6), 5, 6, 2);
   require_correct(RmsNorm<B>(37, 1e-3), 3, 37, 2);
   require_correct(RmsNorm<B>(1, 1e-1), 4, 1, 2);
+}
+
+// In one group of columns, and in groups of unequal widths.
+BOOST_AUTO_TEST_CASE(rational) {
+  require_correct(Rational<B>(3, 1), 6, 3, 3);
+  require_correct(Rational<B>(19), 5, 19, 3);
 }
 
 BOOST_AUTO_TEST_CASE(residual) {

@@ -21,6 +21,7 @@
 #include "neural_attention/testing/poisoned.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
+#include "nn/golden_module.hpp"
 
 using namespace neural_attention;
 using namespace neural_attention::testing;
@@ -148,8 +149,21 @@ Values values_of_steps(const std::string& name, B& backend, OneTensor& model, Pa
   return values;
 }
 
-using Published = std::tuple<Identity<B>, LowRank<B>, DeepLinear<B>, LinearSilu<B>, LinearGelu<B>, GatedSilu<B>,
-                             GatedGelu<B>, NonlinearQuery<B>, Pattention<B>>;
+template <template <class> class P>
+struct Of {
+  template <class Backend>
+  using Type = P<Backend>;
+
+  static std::string name() { return "projector." + std::string(projector_name<P<B>>()); }
+  static ProjectorConfig config() {
+    ProjectorConfig result;
+    result.d_in = result.d_out = columns(name() + ".x");
+    result.hidden = HiddenWidth::times(number(name() + ".expansion"));
+    return result;
+  }
+};
+using Published = std::tuple<Of<Identity>, Of<LowRank>, Of<DeepLinear>, Of<LinearSilu>, Of<LinearGelu>, Of<GatedSilu>,
+                             Of<GatedGelu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
 
 }  // namespace
 
@@ -212,11 +226,21 @@ BOOST_AUTO_TEST_CASE(projectors) {
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(published_projectors, P, Published) {
-  const auto name = "projector." + std::string(projector_name<P>());
-  ProjectorConfig config;
-  config.d_in = config.d_out = columns(name + ".x");
-  config.hidden = HiddenWidth::times(number(name + ".expansion"));
-  check(name, P(config));
+  check(P::name(), typename P::template Type<B>(P::config()));
+}
+
+// A type without products has nothing to round to bfloat16.
+BOOST_AUTO_TEST_CASE_TEMPLATE(published_projectors_in_float_and_bfloat16, P, Published) {
+  using Float = Cpu<float>;
+  const auto error = [](Float backend) {
+    return golden::module_error(backend, goldens(), P::name(), typename P::template Type<Float>(P::config()),
+                                goldens().read<double>(P::name() + ".x"), goldens().read<double>(P::name() + ".dx"));
+  };
+  const double in_float = error(Float(1));
+  BOOST_TEST((in_float > 0.0 && in_float <= 2e-6), in_float);
+  if (matrix_elements<typename P::template Type<Float>>(P::config()) == 0) return;
+  const double in_bfloat16 = error(Float(1, Precision::BFloat16));
+  BOOST_TEST((in_bfloat16 > 1e-4 && in_bfloat16 <= 2e-2), in_bfloat16);
 }
 
 BOOST_AUTO_TEST_CASE(embedding) {

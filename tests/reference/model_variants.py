@@ -20,7 +20,8 @@ from neural_projections import projector
 
 ROLES = ("query", "key", "value", "output")
 KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual", "identity", "low_rank",
-         "deep_linear", "linear_silu", "linear_gelu", "gated_silu", "gated_gelu", "nonlinear_query", "pattention")
+         "deep_linear", "linear_silu", "linear_gelu", "gated_silu", "gated_gelu", "nonlinear_query", "pattention",
+         "rational")
 # Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
 KEY_BIASES = {
     "linear": ("bias",),
@@ -38,6 +39,7 @@ KEY_BIASES = {
     "gated_gelu": ("output.bias",),
     "nonlinear_query": (),
     "pattention": (),
+    "rational": ("2.bias",),
 }
 
 

@@ -159,11 +159,11 @@ def further_modules(g: Goldens) -> None:
 def published_projectors(g: Goldens) -> None:
     g.put_module("layer_norm.no_bias", randomise(g, nn.LayerNorm(7, bias=False)), g.normal(5, 7))
     widths = {"low_rank": 0.5, "deep_linear": 2, "gated_silu": 1.5, "gated_gelu": 0.5, "nonlinear_query": 0.5,
-              "pattention": 2, "identity": 1, "linear_silu": 1, "linear_gelu": 1}
+              "pattention": 2, "identity": 1, "linear_silu": 1, "linear_gelu": 1, "rational": 2}
     for kind, expansion in widths.items():
         module = randomise(g, projector(6, kind, expansion))
         for name, parameter in module.named_parameters():
-            if name.endswith("tokens"):
+            if name.endswith(("tokens", "numerator", "denominator")):
                 parameter.data = g.normal(*parameter.shape)
         g.put_module(f"projector.{kind}", module, g.normal(5, 6))
         g.put(f"projector.{kind}", expansion=float(expansion))

@@ -12,9 +12,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
+#include "models/every_role.hpp"
 #include "models/tiny_marian.hpp"
+#include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/text/data/batches.hpp"
 #include "neural_attention/train/training_step.hpp"
@@ -93,7 +96,7 @@ using namespace neural_attention;
 
 namespace {
 
-text::TokenizedPairs corpus(int vocabulary) {
+text::TokenizedPairs corpus(int vocabulary, int sentences) {
   RandomStream random({17, 0, 0});
   text::TokenizedPairs pairs;
   const auto sentence = [&](std::uint32_t longest) {
@@ -102,7 +105,7 @@ text::TokenizedPairs corpus(int vocabulary) {
     ids.back() = 0;
     return ids;
   };
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < sentences; ++i) {
     const auto longest = 5 + random.below(60);
     const auto source = sentence(longest);
     pairs.add(source, sentence(longest));
@@ -115,18 +118,20 @@ struct Taken {
   long steps = 0, allocations = 0, threads = 0, page_faults = 0;
 };
 
-/// A model in training, one epoch at a time.
+/// A model in training, one epoch at a time. `projector` is that of a model whose roles are a Choice, where it can
+/// stand.
 template <class P>
 class Training {
  public:
-  Training(int threads, bool checkpointing, const AttentionOptions& attention)
+  Training(int threads, bool checkpointing, const AttentionOptions& attention, const std::string& projector)
       : backend_(threads),
-        model_(backend_, config(checkpointing, attention), 3),
-        step_(backend_, model_, options(), {}) {}
+        model_(backend_, config(checkpointing, attention, projector), 3),
+        step_(backend_, model_, options(), {}),
+        small_(!projector.empty()) {}
 
   Taken run(int epoch) {
     text::BatchOptions how;
-    how.tokens = 500;
+    how.tokens = small_ ? 100 : 500;
     how.maxi_batches = 8;
     how.epoch = epoch;
     Taken taken;
@@ -153,7 +158,7 @@ class Training {
   using B = Cpu<float>;
   static constexpr int vocabulary = 301;
 
-  static MarianConfig config(bool checkpointing, const AttentionOptions& attention) {
+  static MarianConfig config(bool checkpointing, const AttentionOptions& attention, const std::string& projector) {
     auto config = tiny::config(2, 32, 0.1);
     config.vocab_size = vocabulary;
     config.pad_token_id = vocabulary - 1;
@@ -162,6 +167,7 @@ class Training {
     config.max_position_embeddings = 80;
     config.gradient_checkpointing = checkpointing;
     config.attention = attention;
+    if (!projector.empty()) config = every_role::config_with<Marian<B, P>>(config, projector);
     return config;
   }
   static StepOptions options() {
@@ -173,17 +179,19 @@ class Training {
   B backend_;
   Marian<B, P> model_;
   TrainingStep<Marian<B, P>> step_;
-  text::TokenizedPairs pairs_ = corpus(vocabulary);
+  bool small_;  ///< fewer sentences in smaller batches
+  text::TokenizedPairs pairs_ = corpus(vocabulary, small_ ? 80 : 400);
   TranslationBatch batch_{vocabulary - 1};
 };
 
 template <class P>
-void check(int threads, bool checkpointing, int epoch, const AttentionOptions& attention = {}) {
+void check(int threads, bool checkpointing, int epoch, const AttentionOptions& attention = {},
+           const std::string& projector = {}) {
   if (!NEURAL_ATTENTION_COUNTS) {
     std::puts("SKIPPED: this build's allocations cannot be counted, or are oneDNN's");
     return;
   }
-  Training<P> training(threads, checkpointing, attention);
+  Training<P> training(threads, checkpointing, attention, projector);
   const auto warm_up = training.run(0), warm = training.run(epoch), steady = training.run(epoch);
   BOOST_TEST(warm_up.allocations > 0);
   for (const auto& taken : {warm, steady}) {
@@ -251,5 +259,9 @@ BOOST_AUTO_TEST_CASE(the_counters_count) {
 BOOST_AUTO_TEST_CASE(linear_projectors) { check<LinearProjections>(); }
 BOOST_AUTO_TEST_CASE(neural_projectors) { check<paper::marian>(); }
 BOOST_AUTO_TEST_CASE(options_of_attention) { check_options<LinearProjections>(); }
+BOOST_AUTO_TEST_CASE(each_projector) {
+  const auto check_one = [](std::string_view name) { check<AnyProjections>(2, false, 1, {}, std::string(name)); };
+  for (const auto name : AnyProjector<Cpu<float>>::names) BOOST_TEST_CONTEXT(name) check_one(name);
+}
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -247,7 +247,7 @@ std::vector<NamedLeaf<typename Chooser::Backend>> ChoiceCode<Chooser>::leaves(He
 template <class B>
 using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural,
                             Identity, LowRank, DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery,
-                            Pattention, ConvLinear, ConvNeural, CentredConvLinear, JointQkv>;
+                            Pattention, RationalNeural, ConvLinear, ConvNeural, CentredConvLinear, JointQkv>;
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 extern template struct ChoiceCode<AnyProjector<Cpu<float>>>;

@@ -15,6 +15,7 @@
 #include "neural_attention/attention/layer_projectors.hpp"
 #include "neural_attention/attention/pattention.hpp"
 #include "neural_attention/attention/residual.hpp"
+#include "neural_attention/nn/rational.hpp"
 #include "neural_attention/nn/roles.hpp"
 #include "neural_attention/nn/sequential.hpp"
 
@@ -53,6 +54,9 @@ template <class B>
 using LinearSilu = Stack<B, Linear, Silu>;
 template <class B>
 using LinearGelu = Stack<B, Linear, Gelu>;
+/// W₂ r(W₁ x + b₁) + b₂ with a learned rational function r that begins near SiLU (arXiv 2409.10594).
+template <class B>
+using RationalNeural = Stack<B, Linear, Rational, Linear>;
 template <class B>
 using GatedSilu = Gated<B, Activation::Silu>;
 template <class B>
@@ -138,6 +142,11 @@ struct ProjectorName<LinearSilu<B>> {
 template <class B>
 struct ProjectorName<LinearGelu<B>> {
   static constexpr std::string_view value = "linear_gelu", type = "LinearGelu", formula = "gelu(W x + b)";
+};
+template <class B>
+struct ProjectorName<RationalNeural<B>> {
+  static constexpr std::string_view value = "rational", type = "RationalNeural",
+                                    formula = "W2 r(W1 x + b1) + b2, r a learned rational function";
 };
 template <class B>
 struct ProjectorName<GatedSilu<B>> {

@@ -149,6 +149,15 @@ class WarmStarter {
     return {WarmStartForm::Exact};
   }
 
+  // Its first coefficients make r(x) - r(-x) = x, in every group of columns alike.
+  WarmStart plan(Sequential<B, Linear<B>, Rational<B>, Linear<B>>& stack, const LinearMap& map) {
+    stack.template get<1>().for_each_first_value(
+        [&](Parameter<B>& tensor, const std::vector<double>& values) { set(tensor.master, values); });
+    set_mirrored(stack.template get<0>(), map, 0.0);
+    set_difference(stack.template get<2>(), map, 1.0);
+    return {WarmStartForm::Exact};
+  }
+
   // With s = 1, -1 in turn (and 0 for an odd one at the end), the hidden units are h = C s + y and C s - y. Their
   // variance hardly depends on y. A gain equal to their deviation without y therefore makes LayerNorm a shift by its
   // mean, which cancels in the difference of the halves, and a bias of 2 C keeps every ReLU open. Gain and bias are

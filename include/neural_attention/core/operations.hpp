@@ -17,6 +17,7 @@
 #include "neural_attention/core/operations/memory.hpp"
 #include "neural_attention/core/operations/normalization.hpp"
 #include "neural_attention/core/operations/optimizer.hpp"
+#include "neural_attention/core/operations/rational.hpp"
 
 namespace neural_attention {
 
@@ -30,10 +31,10 @@ using RealOperations =
 
 /// All operations of a backend whose activations are numbers of type T.
 template <class T>
-using AllOperationsOf =
-    decltype(MemoryOperations<T>() + RealOperations<T>() + LinearOperations<T>() + NormalizationOperations<T>() +
-             ElementwiseOperations<T>() + EmbeddingOperations<T>() + ConvolutionOperations<T>() +
-             AttentionOperations<T>() + ChoosingOperations<T>() + LossOperations<T>() + OptimizerOperations<T>());
+using AllOperationsOf = decltype(MemoryOperations<T>() + RealOperations<T>() + LinearOperations<T>() +
+                                 NormalizationOperations<T>() + ElementwiseOperations<T>() + RationalOperations<T>() +
+                                 EmbeddingOperations<T>() + ConvolutionOperations<T>() + AttentionOperations<T>() +
+                                 ChoosingOperations<T>() + LossOperations<T>() + OptimizerOperations<T>());
 
 template <class B>
 using AllOperations = AllOperationsOf<typename B::Scalar>;

@@ -27,16 +27,19 @@ namespace neural_attention {
 /// The purpose of a model: training needs gradients, inference does not.
 enum class Purpose { Training, Inference };
 
-/// The distribution of a tensor's initial values: N(0, scale²), uniform in ±scale, or the constant scale.
+/// The distribution of a tensor's initial values: N(0, scale²), uniform in ±scale, the constant scale, or the same row
+/// for every row.
 struct Initial {
-  enum class Kind { Normal, Uniform, Constant };
+  enum class Kind { Normal, Uniform, Constant, Rows };
   Kind kind = Kind::Constant;
   double scale = 0.0;
   int row = -1;  ///< one that starts at another constant (the embedding of padding at zero), or -1
   double row_value = 0.0;
+  std::span<const double> each_row = {};  ///< of Kind::Rows; it outlives the model
 
   static Initial normal(double deviation) { return {Kind::Normal, deviation}; }
   static Initial constant(double value) { return {Kind::Constant, value}; }
+  static Initial rows_of(std::span<const double> row) { return {Kind::Rows, 0.0, -1, 0.0, row}; }
   /// The same with another constant in one row; in none if that is -1.
   Initial with_row(int other, double value) const {
     auto initial = *this;
@@ -159,7 +162,10 @@ class ParameterStore {
       if (!chosen(entry)) continue;
       RandomStream random({seed, 0, name_hash(entry.name)});
       host.assign(static_cast<std::size_t>(entry.size()), Real(entry.initial.scale));
-      if (entry.initial.kind != Initial::Kind::Constant)
+      if (entry.initial.kind == Initial::Kind::Rows)
+        for (std::size_t i = 0; i < host.size(); ++i)
+          host[i] = static_cast<Real>(entry.initial.each_row[i % static_cast<std::size_t>(entry.cols)]);
+      else if (entry.initial.kind != Initial::Kind::Constant)
         for (auto& x : host) {
           const double draw = entry.initial.kind == Initial::Kind::Normal ? random.normal() : 2 * random.uniform() - 1;
           x = static_cast<Real>(draw * entry.initial.scale);

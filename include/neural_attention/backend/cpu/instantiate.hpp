@@ -12,6 +12,7 @@
 #include "neural_attention/backend/cpu/normalization.hpp"
 #include "neural_attention/backend/cpu/optimizer.hpp"
 #include "neural_attention/backend/cpu/peak.hpp"
+#include "neural_attention/backend/cpu/rational.hpp"
 #include "neural_attention/backend/cpu/scale_groups.hpp"
 #include "neural_attention/core/observer.hpp"
 

@@ -21,6 +21,7 @@
 #include "neural_attention/backend/cuda/normalization.cuh"
 #include "neural_attention/backend/cuda/optimizer.cuh"
 #include "neural_attention/backend/cuda/products.cuh"
+#include "neural_attention/backend/cuda/rational.cuh"
 #include "neural_attention/backend/cuda/scale_groups.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
 #include "neural_attention/core/observer.hpp"
@@ -122,6 +123,19 @@ void compute(CudaDevice<T>& device, const ops::ActivateOf<T>& op) {
 template <class T>
 void compute(CudaDevice<T>& device, const ops::ActivateBackwardOf<T>& op) {
   cuda_backend::activation_backward(op.f, op.x, op.dy, op.dx, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::RationalOf<T>& op) {
+  cuda_backend::rational(op.x, op.numerator, op.denominator, op.y, device.stream);
+}
+
+template <class T>
+void compute(CudaDevice<T>& device, const ops::RationalBackwardOf<T>& op) {
+  const auto coefficients = std::size_t{1} * op.denominator.rows * (op.numerator.cols + op.denominator.cols);
+  float* const sums = device.template reserve<float>(cuda_backend::rational_blocks(op.x.rows) * coefficients);
+  cuda_backend::rational_backward(op.dy, op.x, op.numerator, op.denominator, op.into == Into::Add, op.dx, op.dnumerator,
+                                  op.ddenominator, sums, device.stream);
 }
 
 template <class T>
