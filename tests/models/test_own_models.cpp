@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/causal_lm.hpp"
+#include "models/model_gradients.hpp"
 #include "models/sequence_classifier.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/attention/projectors.hpp"
@@ -16,7 +17,6 @@
 #include "neural_attention/io/load_model.hpp"
 #include "neural_attention/io/save_model.hpp"
 #include "neural_attention/models/any_model.hpp"
-#include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "scratch.hpp"
@@ -84,19 +84,9 @@ void check_gradients(const auto& config, const auto& batch, double smoothing, co
   using B = Poisoned<Cpu<double>>;
   B backend(1);
   Model<B, P> model(backend, config, 1);
-  typename Model<B, P>::Saved saved;
-  constexpr double factor = 0.1;
   GradientOptions options;
   options.zero = {key_bias};
-  const auto report = check_loss(
-      backend, model.parameters(),
-      [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
-      [&](const Pass<B>& pass) {
-        StepOutcome sums;
-        model.loss_and_gradient(pass, batch, smoothing, factor, Into::Write, &sums, saved);
-        return factor * sums.smoothed_loss;
-      },
-      options);
+  const auto report = check_model_loss(backend, model, batch, smoothing, options);
   BOOST_TEST(report.ok(), report.text());
   BOOST_TEST(report.tensors.size() >= 2u + 2u * 16u);
 }

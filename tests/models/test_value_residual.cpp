@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "attention/attention_option_cases.hpp"
+#include "models/model_gradients.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/testing/check_gradients.hpp"
 #include "neural_attention/testing/poisoned.hpp"
 
 using namespace neural_attention;
@@ -41,19 +41,10 @@ void check_gradients(typename Model::Config config, const auto& batch, const Att
   config.attention = options;
   config.gradient_checkpointing = recompute;
   Model model(backend, config, 1);
-  typename Model::Saved saved;
-  constexpr double factor = 0.1, smoothing = 0.1;
+  constexpr double smoothing = 0.1;
   GradientOptions how;
   how.zero = std::move(zero);
-  const auto report = check_loss(
-      backend, model.parameters(),
-      [&](const Pass<B>& pass) { return factor * model.loss(pass, batch, smoothing, saved).smoothed; },
-      [&](const Pass<B>& pass) {
-        StepOutcome sums;
-        model.loss_and_gradient(pass, batch, smoothing, factor, Into::Write, &sums, saved);
-        return factor * sums.smoothed_loss;
-      },
-      how);
+  const auto report = check_model_loss(backend, model, batch, smoothing, how);
   BOOST_TEST(report.ok(), report.text());
   const auto factors = std::count_if(report.tensors.begin(), report.tensors.end(), [](const auto& tensor) {
     return tensor.name.find("value_residual") != std::string::npos;
