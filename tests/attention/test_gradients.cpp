@@ -103,7 +103,7 @@ struct Of {
   }
 };
 using Further = std::tuple<Of<Identity>, Of<LowRank>, Of<DeepLinear>, Of<LinearSilu>, Of<LinearGelu>, Of<GatedSilu>,
-                           Of<GatedGelu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
+                           Of<GatedGelu>, Of<GluSilu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
 
 const std::vector<int> ragged{3, 1, 5};
 const std::vector<int> memory_lengths{2, 4, 1};
@@ -145,6 +145,8 @@ BOOST_AUTO_TEST_CASE(of_other_works) {
   check_projector<LinearGelu<B>>({4, 5}, 2);
   check_projector<GatedSilu<B>>({4, 5, HiddenWidth::columns(3)}, 6);
   check_projector<GatedGelu<B>>({5, 4, HiddenWidth::times(0.5)}, 6);
+  check_projector<GluSilu<B>>({4, 5}, 2);
+  check_projector<GluSilu<B>>({5, 1}, 2);
   check_projector<NonlinearQuery<B>>({4, 4, HiddenWidth::times(0.5)}, 4);
   check_projector<Pattention<B>>({4, 5, HiddenWidth::columns(7)}, 2);
   check_projector<RationalNeural<B>>({4, 5}, 6);
@@ -158,6 +160,7 @@ BOOST_AUTO_TEST_CASE(without_biases) {
   check_projector<Linear<B>>(config, 1);
   check_projector<Neural<B>>(config, 3);
   check_projector<GatedSilu<B>>(config, 3);
+  check_projector<GluSilu<B>>(config, 1);
 }
 BOOST_AUTO_TEST_CASE(own) {
   check_projector<Deep<B>>({4, 4, HiddenWidth::times(3)}, 6);

@@ -163,7 +163,7 @@ struct Of {
   }
 };
 using Published = std::tuple<Of<Identity>, Of<LowRank>, Of<DeepLinear>, Of<LinearSilu>, Of<LinearGelu>, Of<GatedSilu>,
-                             Of<GatedGelu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
+                             Of<GatedGelu>, Of<GluSilu>, Of<NonlinearQuery>, Of<Pattention>, Of<RationalNeural>>;
 
 }  // namespace
 

@@ -245,9 +245,10 @@ std::vector<NamedLeaf<typename Chooser::Backend>> ChoiceCode<Chooser>::leaves(He
 /// All projectors of the library. The programs offer these: their flags, help, files and documentation take the names
 /// from this list.
 template <class B>
-using AnyProjector = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural,
-                            Identity, LowRank, DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, NonlinearQuery,
-                            Pattention, RationalNeural, ConvLinear, ConvNeural, CentredConvLinear, JointQkv>;
+using AnyProjector =
+    Choice<B, Linear, SequentialLinear, Neural, PlainNeural, ResidualNeural, ResidualPlainNeural, Identity, LowRank,
+           DeepLinear, LinearSilu, LinearGelu, GatedSilu, GatedGelu, GluSilu, NonlinearQuery, Pattention,
+           RationalNeural, ConvLinear, ConvNeural, CentredConvLinear, JointQkv>;
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 extern template struct ChoiceCode<AnyProjector<Cpu<float>>>;

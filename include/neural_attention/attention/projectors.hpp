@@ -2,12 +2,15 @@
 // assign projectors to the four roles of attention. ProjectorName gives their names in files and programs.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
 #include "neural_attention/attention/attention_options.hpp"
 #include "neural_attention/attention/depthwise_conv.hpp"
 #include "neural_attention/attention/gated.hpp"
+#include "neural_attention/attention/glu_silu.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
 #include "neural_attention/attention/identity.hpp"
 #include "neural_attention/attention/identity_residual.hpp"
@@ -159,6 +162,11 @@ struct ProjectorName<GatedGelu<B>> {
                                     formula = "W3 (gelu(W1 x + b1) * (W2 x + b2)) + b3";
 };
 template <class B>
+struct ProjectorName<GluSilu<B>> {
+  static constexpr std::string_view value = "glu_silu", type = "GluSilu",
+                                    formula = "a * silu(b), a and b the halves of W x + b1";
+};
+template <class B>
 struct ProjectorName<NonlinearQuery<B>> {
   static constexpr std::string_view value = "nonlinear_query", type = "NonlinearQuery",
                                     formula = "(x + LayerNorm(W2 gelu(W1 RmsNorm(x)))) / 2";
@@ -307,6 +315,16 @@ struct ceres : Projections<JointQkv, JointQkv, JointQkv, Linear> {
 };
 /// arXiv 2402.17152 (HSTU): SiLU behind query, key and value.
 using hstu = Projections<LinearSilu, LinearSilu, LinearSilu, Linear>;
+/// arXiv 2507.00022 (GLU attention): gated values. With a value width h = value_width(d, heads) for
+/// AttentionOptions::value_width, value and output have 2 d h + h d elements, as near to the 2 d² of linear ones as the
+/// heads allow.
+struct glu_attention : Projections<Linear, Linear, GluSilu, Linear> {
+  /// The multiple of `heads` nearest to 2 d / 3; the smaller of two, and at least one column a head.
+  static constexpr int value_width(int d, int heads) {
+    const std::int64_t thirds = std::int64_t{2} * d, step = std::int64_t{3} * heads;
+    return static_cast<int>(std::max<std::int64_t>(1, (2 * thirds + step - 1) / (2 * step)) * heads);
+  }
+};
 }  // namespace published
 
 }  // namespace neural_attention

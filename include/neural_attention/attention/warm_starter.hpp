@@ -214,6 +214,22 @@ class WarmStarter {
     return {WarmStartForm::Exact};
   }
 
+  // The same in one map.
+  WarmStart plan(GluSilu<B>& glu, const LinearMap& map) {
+    auto& both = glu.map;
+    require_widths(both.weight.cols, both.weight.rows / 2, map);
+    if (!both.has_bias()) fail("a gated map without biases cannot begin as a linear map");
+    const auto scaled = [](std::vector<double> values) {
+      for (auto& value : values) value /= activation_at_one(Activation::Silu);
+      return values;
+    };
+    set(both.weight.master.slice(0, map.out), scaled(map.weight));
+    set(both.bias.master.columns(0, map.out), scaled(map.bias));
+    fill(both.weight.master.slice(map.out, map.out), 0.0);
+    fill(both.bias.master.columns(map.out, map.out), 1.0);
+    return {WarmStartForm::Exact};
+  }
+
   WarmStart plan(Identity<B>&, const LinearMap&) {
     return refused("an identity has no weights that could hold a linear map");
   }
