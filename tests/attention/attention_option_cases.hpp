@@ -46,9 +46,17 @@ inline std::vector<NamedOptions> value_residual_cases() {
           {"all_with_value_residual", together}};
 }
 
+/// Values narrower or wider than keys; two, three and four heads divide them.
+inline std::vector<NamedOptions> value_width_cases() {
+  auto together = value_residual_cases().back().options;
+  together.value_width = 12;
+  return {{"value_width", {.value_width = 12}}, {"all_with_value_width", together}};
+}
+
 /// Those of one attention, and those of a stack.
 inline std::vector<NamedOptions> all_option_cases() {
   auto all = attention_option_cases();
-  for (auto& one : value_residual_cases()) all.push_back(std::move(one));
+  for (const auto& more : {value_residual_cases(), value_width_cases()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }

@@ -314,6 +314,19 @@ BOOST_AUTO_TEST_CASE(equals_it_with_values_of_the_first_layer) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(equals_it_with_values_of_another_width) {
+  for (auto how : value_width_cases())
+    for (const int columns : {2, 4, 12}) {
+      how.options.value_width = columns;
+      BOOST_TEST_CONTEXT(how.name << " " << columns) {
+        check_decoding<LinearProjections>(layer_config(how.options));
+        check_decoding<Everywhere>(layer_config(how.options));
+        check_decoding<Joint, LinearProjections>(layer_config(how.options));
+        check_decoding<published::glu_attention>(layer_config(how.options));
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(does_so_with_each_projector) {
   using Model = Marian<Cpu<double>, AnyProjections>;
   const auto check = [](std::string_view projector) {

@@ -191,6 +191,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(without_layer_norm, B, Backends) {
   require_exact<B, All<PlainNeural>, All<SequentialLinear>>(WarmStartForm::Exact);
   require_exact<B, All<GeluNeural>>(WarmStartForm::Exact);
   require_exact<B, All<SiluNeural>>(WarmStartForm::Exact);
+  require_exact<B, All<GluSilu>>(WarmStartForm::Exact);
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(residual, B, Backends) {
@@ -262,6 +263,14 @@ BOOST_AUTO_TEST_CASE(gated_networks) {
   BOOST_TEST((gelu.start().form == WarmStartForm::Exact));
   BOOST_TEST(golden::difference(silu.outputs(), silu.expected()) <= 1e-14);
   BOOST_TEST(golden::difference(gelu.outputs(), gelu.expected()) <= 1e-14);
+}
+
+BOOST_AUTO_TEST_CASE(halves_of_a_gated_map) {
+  Single<GluSilu> subject({.d_in = 6, .d_out = 4});
+  BOOST_TEST((subject.start().form == WarmStartForm::Exact));
+  BOOST_TEST(golden::difference(subject.outputs(), subject.expected()) <= 1e-14);
+  subject.map = random_map(6, 6);
+  BOOST_CHECK_EXCEPTION(subject.start(), ConfigError, says("k_proj: ", "6 to 4 elements, the linear map 6 to 6"));
 }
 
 // Units that the map does not need keep their first layer: they can learn, but have no say yet.
@@ -467,6 +476,9 @@ BOOST_AUTO_TEST_CASE(forms_without_a_linear_start) {
   require_refused<published::tokenformer>(with_expansion(2), "k_proj", "normalises its scores");
   require_refused<published::hstu>(with_expansion(2), "k_proj", "'linear_silu' has no warm start");
   require_refused<All<GatedSilu>>(with_columns(7), "k_proj", "at least 8 hidden units, the width of its output");
+  auto narrow = with_expansion(2);
+  narrow.attention.value_width = 4;
+  require_refused<LinearProjections>(narrow, "v_proj", "maps 8 to 4 elements, the linear map 8 to 8");
 }
 
 BOOST_AUTO_TEST_CASE(maps_that_do_not_fit) {

@@ -109,7 +109,8 @@ BOOST_AUTO_TEST_CASE(options_of_attention) {
                       .soft_cap = 2.0,
                       .qk_norm = QueryKeyNorm::Rms,
                       .gate = GateKind::PerElement,
-                      .value_residual = ValueResidualKind::Learned};
+                      .value_residual = ValueResidualKind::Learned,
+                      .value_width = 6};
   for (const bool checkpointing : {false, true}) {
     config.gradient_checkpointing = checkpointing;
     compare<paper::marian>(config);

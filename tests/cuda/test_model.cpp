@@ -67,7 +67,8 @@ struct MarianWithOptions : MarianFamily {
                         .soft_cap = 5.0,
                         .qk_norm = QueryKeyNorm::Rms,
                         .gate = GateKind::PerElement,
-                        .value_residual = ValueResidualKind::Learned};
+                        .value_residual = ValueResidualKind::Learned,
+                        .value_width = 6};
     return config;
   }
 };

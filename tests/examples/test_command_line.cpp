@@ -332,10 +332,19 @@ BOOST_AUTO_TEST_CASE(of_projectors_have_every_name_of_the_library_in_their_help)
 
 BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
   for (const std::string program : {"translation", "masked_lm"}) {
-    const auto outcome =
-        run(program, {"train", "--dump_config", "--attention_scale", "0.25", "--attention_learned_scale", "per_head",
-                      "--attention_soft_cap", "30", "--qk_norm", "rms", "--attention_gate", "per_element",
-                      "--value_residual", "fixed", "--value_residual_own", "1", "--value_residual_first", "2"});
+    const Arguments of_scores = {"train",
+                                 "--dump_config",
+                                 "--attention_scale",
+                                 "0.25",
+                                 "--qk_norm",
+                                 "rms",
+                                 "--attention_learned_scale",
+                                 "per_head",
+                                 "--attention_soft_cap",
+                                 "30"};
+    const auto outcome = run(program, joined(of_scores, {"--attention_gate", "per_element", "--value_residual", "fixed",
+                                                         "--value_residual_own", "1", "--value_residual_first", "2",
+                                                         "--attention_value_width", "48"}));
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
     const auto own = nlohmann::json::parse(outcome.out).at("neural_attention");
     BOOST_TEST(own.at("attention_scale") == 0.25);
@@ -346,11 +355,15 @@ BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
     BOOST_TEST(own.at("value_residual") == "fixed");
     BOOST_TEST(own.at("value_residual_own") == 1.0);
     BOOST_TEST(own.at("value_residual_first") == 2.0);
+    BOOST_TEST(own.at("attention_value_width") == 48);
     refuses(2, program, {"train", "--dump_config", "--qk_norm", "layer"},
             {"--qk_norm must be none, l2 or rms, not \"layer\""});
     refuses(2, program, {"train", "--dump_config", "--attention_soft_cap", "-1"}, {"--attention_soft_cap"});
     refuses(2, program, {"train", "--dump_config", "--value_residual_own", "1"},
             {"value_residual_own is 1, but value_residual is none, so nothing is multiplied by it"});
+    refuses(2, program, {"train", "--dump_config", "--attention_value_width", "50"},
+            {"an attention_value_width of 50 cannot be split into 4 attention heads ("});
+    refuses(2, program, {"train", "--dump_config", "--attention_value_width", "-1"}, {"--attention_value_width"});
   }
 }
 

@@ -214,6 +214,11 @@ BOOST_AUTO_TEST_CASE(with_wrong_options_of_attention_is_refused) {
   refused("value_residual", "all", {"other.json", "value_residual must be none, fixed or learned, not \"all\""});
   refused("value_residual", "learned", {"other.json", "value_residual is learned, but the model has no second layer"});
   refused("value_residual_first", 2, {"other.json", "value_residual_first is 2, but value_residual is none"});
+  refused(
+      "attention_value_width", 3,
+      {"other.json", "an attention_value_width of 3 cannot be split into 2 attention heads (encoder_attention_heads)"});
+  refused("attention_value_width", -2, {"other.json", "attention_value_width must be at least 0, not -2"});
+  refused("attention_value_width", 2.5, {"other.json", "attention_value_width"});
 }
 
 BOOST_AUTO_TEST_CASE(of_half_precision) {

@@ -45,7 +45,7 @@ struct CausalLmConfig : na::Roles<na::ProjectorConfig> {
   }
   void validate() const {
     na::checks::knobs(*this);
-    na::checks::heads("num_heads", d_model, heads);
+    na::checks::heads("num_heads", d_model, heads, attention);
     na::checks::hidden_widths(*this, d_model);
     na::checks::value_residual(attention, {layers});
   }

@@ -87,6 +87,10 @@ BOOST_AUTO_TEST_CASE(of_a_model_that_recomputes) { check<Cpu<double>, paper::mar
 BOOST_AUTO_TEST_CASE(of_layers_that_share_values) {
   check<Cpu<double>, LinearProjections>(true, {.value_residual = ValueResidualKind::Learned});
 }
+BOOST_AUTO_TEST_CASE(of_narrow_values) {
+  check<Cpu<double>, published::glu_attention>(false, {.value_width = 2});
+  check<Cpu<double>, LinearProjections>(true, {.value_residual = ValueResidualKind::Learned, .value_width = 2});
+}
 BOOST_AUTO_TEST_CASE(behind_the_fence) {
   check<neural_attention::testing::Fenced<Cpu<double>>, LinearProjections>(false);
 }

@@ -102,6 +102,7 @@ BOOST_AUTO_TEST_CASE(are_what_a_forward_pass_does) {
       config.attention.gate = gate;
       config.attention.qk_norm = QueryKeyNorm::Rms;
       set_types(config, types);
+      if (types[1] == "gated_silu" && gate != GateKind::None) config.attention.value_width = 6;
       set_layer_projectors(config, "value", "encoder:0=linear,encoder:1=neural,decoder=plain_neural,cross=deep_linear");
       TranslationBatch batch(8);
       batch.push(ids(7, 1), ids(4, 2));
@@ -112,8 +113,12 @@ BOOST_AUTO_TEST_CASE(are_what_a_forward_pass_does) {
   set_types(config, {"joint_qkv", "joint_qkv", "joint_qkv", "plain_neural"});
   MaskedBatch batch(1);
   batch.push(ids(6, 3), std::vector{1, 4}, std::vector{5, 6});
-  BOOST_TEST(double(model_size<AnyRoberta>(config, {.tokens = 6, .predicted = 2}).flops) ==
-             measured_flops<AnyRoberta>(config, batch));
+  for (const int value_width : {0, 6}) {
+    config.attention.value_width = value_width;
+    BOOST_TEST(double(model_size<AnyRoberta>(config, {.tokens = 6, .predicted = 2}).flops) ==
+               measured_flops<AnyRoberta>(config, batch));
+  }
+  config.attention.value_width = 0;
   // A profile counts products alone; a convolution has another multiplication and addition for each tap.
   const double linear = double(model_size<LinearRoberta>(config, {.tokens = 6}).flops);
   set_types(config, {"conv_linear", "linear", "linear", "linear"});
@@ -182,6 +187,22 @@ BOOST_AUTO_TEST_CASE(finds_half_the_width_for_a_nonlinear_query) {
   BOOST_TEST((match_size<Bent>(flops.config, flops.config, by_hidden_width).width == 256));
   const auto even = match_size<Bent, LinearMarian>(config, config, by_hidden_width, {.multiple_of = 64});
   BOOST_TEST(even.width == 256);
+}
+
+// arXiv 2507.00022: with values of two thirds of the width, gated ones need no further elements.
+BOOST_AUTO_TEST_CASE(finds_two_thirds_of_the_width_for_gated_values) {
+  using Gated = Marian<B, published::glu_attention>;
+  auto config = marian_base(100);
+  config.d_model = 768;
+  const auto match = match_size<Gated, LinearMarian>(config, config, by_value_width, {.multiple_of = 8});
+  BOOST_TEST(match.width == 512);
+  BOOST_TEST(match.rest() == 18 * (2 * 512 - 768));  // the biases
+  BOOST_TEST(match.relative_rest() < 1e-4);
+  const auto flops = match_size<Gated, LinearMarian>(match.config, config, by_feed_forward_width,
+                                                     {.matched = Matched::Flops, .example = {.tokens = 128}});
+  BOOST_TEST(flops.width > 2048);  // narrow values save products of the probabilities
+  BOOST_TEST(refusal([&] { match_size<Gated, LinearMarian>(config, config, by_value_width); }) ==
+             "an attention_value_width of 1 cannot be split into 8 attention heads (encoder_attention_heads)");
 }
 
 BOOST_AUTO_TEST_CASE(takes_a_width_of_your_own) {

@@ -231,7 +231,7 @@ std::vector<Options> attention_combinations(const std::vector<NamedOptions>& cas
   std::vector<Options> all;
   for (const auto& one : cases)
     for (const bool further : {false, true}) {
-      if (further && one.name != "all" && one.name != "l2" && one.name != "all_with_value_residual") continue;
+      if (further && one.name != "l2" && !one.name.starts_with("all")) continue;
       all.push_back({.pre_norm = further,
                      .dropout = true,
                      .smoothing = further,
@@ -319,9 +319,11 @@ BOOST_AUTO_TEST_SUITE(convolutions)
 
 BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<ConvolvedTranslation>(combinations()); }
 BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<ConvolvedTranslation>(combinations()); }
-BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer) {
-  check_bits<ConvolvedTranslation>(attention_combinations(value_residual_cases()));
-  check_parts<ConvolvedTranslation>(attention_combinations(value_residual_cases()));
+BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer_or_another_width) {
+  for (const auto& cases : {value_residual_cases(), value_width_cases()}) {
+    check_bits<ConvolvedTranslation>(attention_combinations(cases));
+    check_parts<ConvolvedTranslation>(attention_combinations(cases));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -330,9 +332,11 @@ BOOST_AUTO_TEST_SUITE(joint)
 
 BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<JointMaskedLm>(combinations()); }
 BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<JointMaskedLm>(combinations()); }
-BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer) {
-  check_bits<JointMaskedLm>(attention_combinations(value_residual_cases()));
-  check_parts<JointMaskedLm>(attention_combinations(value_residual_cases()));
+BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer_or_another_width) {
+  for (const auto& cases : {value_residual_cases(), value_width_cases()}) {
+    check_bits<JointMaskedLm>(attention_combinations(cases));
+    check_parts<JointMaskedLm>(attention_combinations(cases));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -43,7 +43,7 @@ class Subject:
     max_length: int = 20  # of generation
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
     normalize_before: bool = False
-    options: dict = field(default_factory=dict)  # of the value residual
+    options: dict = field(default_factory=dict)  # of the values
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "k_proj"
@@ -107,6 +107,8 @@ PRESETS = [
             max_length=14, normalize_before=True),
     Subject("value_residual", roles("neural", "neural", "linear", "neural"), 74, 6, (3, 3), (2, 3), (9, 7), 30,
             options={"value_residual": "learned"}),
+    Subject("glu_attention", roles("linear", "linear", "glu_silu", "linear"), 81, 12, (2, 2), (2, 4), (13, 10), 34,
+            options={"value_residual": "learned", "attention_value_width": 8}),
 ]
 
 
@@ -194,7 +196,7 @@ def build(subject: Subject) -> MarianMTModel:
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
-    replace_projections(found, subject.projectors)
+    replace_projections(found, subject.projectors, subject.options)
     for stack in model.model.encoder, model.model.decoder:
         share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], subject.options)
     model = model.double()

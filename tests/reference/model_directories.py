@@ -180,6 +180,9 @@ def to_hugging_face(family: Family, resave: Resave, scratch: Path, generator: ra
         config = family.random_config(generator, generator.randint(10, 60), neural_attention={"projectors": projectors})
         if config.num_hidden_layers > 1:
             config.neural_attention["value_residual"] = ("learned", "fixed")[case % 2]
+        if not {"identity", "nonlinear_query"} & set(kinds[2:]):  # which keep the width; all heads divide 6
+            narrow = 6 * generator.randint(1, getattr(config, family.width) // 6)
+            config.neural_attention["attention_value_width"] = narrow
         start, ours, theirs, last = (scratch / f"{name}{case}" for name in ("start", "ours", "theirs", "last"))
         config.save_pretrained(start)
         resave("--random", start / "config.json", ours)

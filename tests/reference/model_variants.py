@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from neural_projections import projector
+from neural_projections import projector, widths
 
 ROLES = ("query", "key", "value", "output")
 KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual", "identity", "low_rank",
          "deep_linear", "linear_silu", "linear_gelu", "gated_silu", "gated_gelu", "nonlinear_query", "pattention",
-         "rational")
+         "rational", "glu_silu")
 # Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
 KEY_BIASES = {
     "linear": ("bias",),
@@ -40,6 +40,7 @@ KEY_BIASES = {
     "nonlinear_query": (),
     "pattention": (),
     "rational": ("2.bias",),
+    "glu_silu": (),
 }
 
 
@@ -66,12 +67,28 @@ def all_linear(projectors: dict) -> bool:
     return all(one["type"] == "linear" for one in projectors.values())
 
 
-def replace_projections(places: list, projectors: dict) -> None:
-    """Of each attention, places holds {role: (module, its member's name)}; linear ones stay Hugging Face's own."""
+def replace_projections(places: list, projectors: dict, options: dict = {}) -> None:
+    """Of each attention, places holds {role: (module, its member's name)}; linear ones of usual widths stay Hugging
+    Face's own."""
     for attention in places:
+        width = getattr(*attention["query"]).in_features
         for role, (module, name) in attention.items():
-            if projectors[role]["type"] != "linear":
-                setattr(module, name, projector(getattr(module, name).in_features, **projectors[role]))
+            wide, out = widths(width, role, options)
+            if projectors[role]["type"] != "linear" or (wide, out) != (width, width):
+                setattr(module, name, projector(wide, out=out, **projectors[role]))
+        if "attention_value_width" in options:
+            narrow_values(attention, width, options["attention_value_width"])
+
+
+def narrow_values(attention: dict, width: int, columns: int) -> None:
+    """Zeros make each head's values as wide as its keys, and what the heads make of these zeros is cut off."""
+    owner = attention["value"][0]
+    heads = owner.num_heads if hasattr(owner, "num_heads") else owner.num_attention_heads
+    filled, kept = width // heads, columns // heads
+    getattr(*attention["value"]).register_forward_hook(
+        lambda module, args, v: nn.functional.pad(v.unflatten(-1, (heads, kept)), (0, filled - kept)).flatten(-2))
+    getattr(*attention["output"]).register_forward_pre_hook(
+        lambda module, args: (args[0].unflatten(-1, (heads, filled))[..., :kept].flatten(-2),))
 
 
 def saved_names(model) -> list:

@@ -1,8 +1,9 @@
 """Writes tests/golden/modules/: float64 values and gradients of single modules, optimizer steps and schedules.
 
 Usage: python module_goldens.py [--output DIR]     (default: ../golden/modules beside this file)
-modules.safetensors and attention_options.safetensors have keys <module>.<case>.<tensor>, schedules.json the learning-rate factors, sampling.json what is
-left of probabilities where tokens are drawn, README.md and attention_options.md list the keys with their shapes. All of them are byte-identical from run to run.
+modules.safetensors, attention_options.safetensors and value_widths.safetensors have keys <module>.<case>.<tensor>,
+schedules.json the learning-rate factors, sampling.json what is left of probabilities where tokens are drawn; README.md,
+attention_options.md and value_widths.md list the keys with their shapes. All of them are byte-identical from run to run.
 """
 
 import argparse
@@ -159,7 +160,8 @@ def further_modules(g: Goldens) -> None:
 def published_projectors(g: Goldens) -> None:
     g.put_module("layer_norm.no_bias", randomise(g, nn.LayerNorm(7, bias=False)), g.normal(5, 7))
     widths = {"low_rank": 0.5, "deep_linear": 2, "gated_silu": 1.5, "gated_gelu": 0.5, "nonlinear_query": 0.5,
-              "pattention": 2, "identity": 1, "linear_silu": 1, "linear_gelu": 1, "rational": 2}
+              "pattention": 2, "identity": 1, "linear_silu": 1, "linear_gelu": 1, "rational": 2,
+              "glu_silu": 1}
     for kind, expansion in widths.items():
         module = randomise(g, projector(6, kind, expansion))
         for name, parameter in module.named_parameters():
@@ -240,18 +242,21 @@ def attention(g: Goldens) -> None:
 class OptionAttention(nn.Module):
     """Multi-head attention with options, one sequence and one head after the other."""
 
-    def __init__(self, width: int, heads: int, kinds, scale=None, learned=None, soft_cap=None, norm=None, gate=None):
+    def __init__(self, width: int, heads: int, kinds, scale=None, learned=None, soft_cap=None, norm=None, gate=None,
+                 value_width=None):
         super().__init__()
-        self.heads, self.soft_cap, self.norm = heads, soft_cap, norm
-        for name, kind in zip(("q_proj", "k_proj", "v_proj", "out_proj"), kinds):
-            setattr(self, name, projector(width, kind))
+        self.heads, self.soft_cap, self.norm, values = heads, soft_cap, norm, value_width or width
+        shapes = (width, width), (width, width), (width, values), (values, width)
+        for name, kind, (wide, out) in zip(("q_proj", "k_proj", "v_proj", "out_proj"), kinds, shapes):
+            matched = {"hidden_width": "match"} if kind.startswith("gated") else {}
+            setattr(self, name, projector(wide, kind, out=out, **matched))
         if norm == "rms":
             self.q_norm, self.k_norm = nn.RMSNorm(width // heads, eps=1e-6), nn.RMSNorm(width // heads, eps=1e-6)
         self.fixed = scale or (width // heads) ** -0.5
         if learned or norm == "l2":
             self.scale = nn.Parameter(torch.zeros(heads if learned == "per_head" else 1))
         if gate:
-            self.gate_proj = nn.Linear(width, heads if gate == "per_head" else width, bias=False)
+            self.gate_proj = nn.Linear(width, heads if gate == "per_head" else values, bias=False)
 
     def normed(self, rows: torch.Tensor, of: str) -> torch.Tensor:
         if self.norm == "l2":
@@ -294,6 +299,17 @@ OPTION_CASES = {
     "gate_per_element": dict(gate="per_element"),
     "all": dict(learned="per_head", soft_cap=2.0, norm="rms", gate="per_element"),
 }
+# As tests/attention/test_value_width.cpp has them.
+WIDTH_CASES = {
+    "narrow": dict(value_width=4),
+    "wide": dict(value_width=10, norm="rms", gate="per_element"),
+    "narrow_heads": dict(value_width=2, norm="l2", gate="per_head"),
+}
+WIDTH_PROJECTORS = {
+    "self": ("linear", "linear", "glu_silu", "linear"),
+    "causal": ("plain_neural", "linear", "neural", "plain_neural"),
+    "cross": ("linear", "gated_silu", "gated_silu", "glu_silu"),
+}
 OPTION_PROJECTORS = {
     "self": ("linear", "linear", "linear", "linear"),
     "causal": ("neural", "neural", "linear", "neural"),
@@ -304,12 +320,12 @@ OPTION_PROJECTORS = {
 def by_documented_code(module: OptionAttention, x, memory, causal: bool, how: dict) -> torch.Tensor:
     """One sequence as docs/interchange.md computes it for Hugging Face."""
     keys = {"scale": "attention_scale", "learned": "attention_learned_scale", "soft_cap": "attention_soft_cap",
-            "norm": "qk_norm", "gate": "attention_gate"}
+            "norm": "qk_norm", "gate": "attention_gate", "value_width": "attention_value_width"}
     module.options = {keys[name]: value for name, value in how.items()}
     module.input = x[None]
     width = x.shape[1] // module.heads
     q, k, v = (
-        rows[None].view(1, len(rows), module.heads, width).transpose(1, 2)
+        rows[None].view(1, len(rows), module.heads, -1).transpose(1, 2)
         for rows in (module.q_proj(x), module.k_proj(memory), module.v_proj(memory))
     )
     mask = torch.full((len(x), len(x)), -torch.inf).triu(1) if causal else None
@@ -317,13 +333,13 @@ def by_documented_code(module: OptionAttention, x, memory, causal: bool, how: di
     return module.out_proj(heads.reshape(len(x), -1))
 
 
-def attention_options(g: Goldens) -> None:
+def attention_options(g: Goldens, cases: dict, projectors: dict) -> None:
     heads, width = 2, 6
     lengths = {"self": ([3, 1, 4], None), "causal": ([3, 1, 4], None), "cross": ([2, 4, 1], [5, 1, 3])}
-    for option, how in OPTION_CASES.items():
+    for option, how in cases.items():
         for case, (q_lengths, k_lengths) in lengths.items():
             q_offsets, k_offsets = offsets(q_lengths), offsets(k_lengths or q_lengths)
-            module = randomise(g, OptionAttention(width, heads, OPTION_PROJECTORS[case], **how))
+            module = randomise(g, OptionAttention(width, heads, projectors[case], **how))
             if hasattr(module, "scale"):
                 module.scale.data = 2 + g.normal(*module.scale.shape, scale=0.5)
             x = g.normal(q_offsets[-1], width).requires_grad_()
@@ -547,15 +563,17 @@ def main() -> None:
     path.chmod(0o644)
     (folder / "schedules.json").write_text(json.dumps(schedules(), indent=1) + "\n")
     (folder / "sampling.json").write_text("[\n" + ",\n".join(json.dumps(one) for one in sampling()) + "]\n")
-    options = Goldens(20244, {})
-    attention_options(options)
-    options_path = folder / "attention_options.safetensors"
-    save_file(options.tensors, str(options_path))
-    options_path.chmod(0o644)
     (folder / "README.md").write_text(key_list(goldens.tensors, path.name))
-    (folder / "attention_options.md").write_text(key_list(options.tensors, options_path.name))
-    for file in (path, options_path):
-        require(file.stat().st_size < 400_000, "the goldens are too large")
+    require(path.stat().st_size < 400_000, "the goldens are too large")
+    for seed, name, cases, projectors in ((20244, "attention_options", OPTION_CASES, OPTION_PROJECTORS),
+                                          (20245, "value_widths", WIDTH_CASES, WIDTH_PROJECTORS)):
+        options = Goldens(seed, {})
+        attention_options(options, cases, projectors)
+        options_path = folder / f"{name}.safetensors"
+        save_file(options.tensors, str(options_path))
+        options_path.chmod(0o644)
+        (folder / f"{name}.md").write_text(key_list(options.tensors, options_path.name))
+        require(options_path.stat().st_size < 400_000, "the goldens are too large")
     print(f"{len(goldens.tensors)} tensors, {path.stat().st_size} bytes")
 
 

@@ -26,5 +26,7 @@ exec(compile(documented_code(), str(PAGE), "exec"), _defined)
 NeuralMarianMTModel = _defined["NeuralMarianMTModel"]
 NeuralRobertaForMaskedLM = _defined["NeuralRobertaForMaskedLM"]
 projector = _defined["projector"]
+widths = _defined["widths"]
+fill_values = _defined["fill_values"]
 attention_with_options = _defined["attention_with_options"]
 share_values = _defined["share_values"]

@@ -88,6 +88,8 @@ PRESETS = [
     Subject("fixed_value_residual", roles("linear", "linear", "linear", "linear"), 18, 8, 3, 4, 11, 28,
             normalize_before=True,
             options={"value_residual": "fixed", "value_residual_own": 1.0, "value_residual_first": 2.0}),
+    Subject("glu_attention", roles("linear", "linear", "glu_silu", "linear"), 19, 6, 2, 2, 9, 29,
+            options={"attention_value_width": 4}),
 ]
 
 
@@ -134,7 +136,7 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
-    replace_projections(found, subject.projectors)
+    replace_projections(found, subject.projectors, subject.options)
     share_values([layer.attention.self for layer in model.base_model.encoder.layer], "value", subject.options)
     model = model.double()
     model.tie_weights()

@@ -222,7 +222,8 @@ void check_options() {
               .soft_cap = 5.0,
               .qk_norm = checkpointing ? QueryKeyNorm::L2 : QueryKeyNorm::Rms,
               .gate = GateKind::PerElement,
-              .value_residual = checkpointing ? ValueResidualKind::Fixed : ValueResidualKind::Learned});
+              .value_residual = checkpointing ? ValueResidualKind::Fixed : ValueResidualKind::Learned,
+              .value_width = checkpointing ? 20 : 0});
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct AttentionOptions {
   ValueResidualKind value_residual = ValueResidualKind::None;
   double value_residual_own = 0.5;    ///< factor on a layer's own values, or where a learned one begins
   double value_residual_first = 0.5;  ///< the same on the first layer's values
+  int value_width = 0;                ///< of the values of all heads, which divide it; 0: the model's
 
   bool operator==(const AttentionOptions&) const = default;
 
@@ -74,6 +75,10 @@ struct AttentionOptions {
     use(knob("value_residual_first",
              "Factor of value_residual on the first layer's values; a learned one begins there"),
         options.value_residual_first...);
+    use(knob("attention_value_width",
+             "Columns of the values, together for all heads, which must divide them; 0: as many as the model has",
+             at_least(0)),
+        options.value_width...);
   }
 
   bool learns_scale() const { return learned_scale != LearnedScale::None || qk_norm == QueryKeyNorm::L2; }

@@ -9,22 +9,24 @@
 #include <span>
 #include <vector>
 
+#include "neural_attention/attention/attention_config.hpp"
 #include "neural_attention/core/arena.hpp"
 
 namespace neural_attention {
 
-/// Owned keys and values [rows, width].
+/// Owned keys and values, `rows` rows of each.
 template <class B>
 class KeyValueMemory {
  public:
-  KeyValueMemory(B& backend, std::ptrdiff_t rows, int width)
-      : key_memory_(backend.allocate(bytes(rows, width))),
-        value_memory_(backend.allocate(bytes(rows, width))),
-        keys_(static_cast<Scalar*>(key_memory_.data()), static_cast<int>(rows), width),
-        values_(static_cast<Scalar*>(value_memory_.data()), static_cast<int>(rows), width) {}
+  KeyValueMemory(B& backend, std::ptrdiff_t rows, KeyValueWidths widths)
+      : key_memory_(backend.allocate(bytes(rows, widths.keys))),
+        value_memory_(backend.allocate(bytes(rows, widths.values))),
+        keys_(static_cast<Scalar*>(key_memory_.data()), static_cast<int>(rows), widths.keys),
+        values_(static_cast<Scalar*>(value_memory_.data()), static_cast<int>(rows), widths.values) {}
 
   Rows<B> keys() const { return keys_; }
   Rows<B> values() const { return values_; }
+  KeyValueWidths widths() const { return {keys_.cols, values_.cols}; }
 
  private:
   using Scalar = typename B::Scalar;
@@ -83,7 +85,7 @@ inline bool one_each(const Ragged& runs) { return runs.longest() <= 1 && runs.to
 template <class B>
 class MemoryCache {
  public:
-  MemoryCache(B& backend, const Ragged& offsets, int width) : memory_(backend, offsets.total(), width) {
+  MemoryCache(B& backend, const Ragged& offsets, KeyValueWidths widths) : memory_(backend, offsets.total(), widths) {
     for (int s = 0; s < offsets.sequences(); ++s) {
       views_.keys.push_back(memory_.keys().slice(offsets.begin(s), offsets.length(s)));
       views_.values.push_back(memory_.values().slice(offsets.begin(s), offsets.length(s)));
@@ -91,7 +93,7 @@ class MemoryCache {
     }
   }
 
-  /// All rows, [offsets.total(), d], to be filled.
+  /// offsets.total() rows, to be filled.
   const KeyValueMemory<B>& memory() const { return memory_; }
   const KeyValueViews<B>& views() const { return views_; }
   /// The same for each token of `runs`, run i being tokens of row i; valid until the next call.
@@ -123,11 +125,11 @@ template <class B>
 class KeyValueCache {
  public:
   /// At most `limit` tokens follow; memory for them is allocated as they come.
-  KeyValueCache(B& backend, int rows, int slots, int limit, int width)
+  KeyValueCache(B& backend, int rows, int slots, int limit, KeyValueWidths widths)
       : slots_(slots),
         limit_(std::max(limit, 1)),
         capacity_(std::min(limit_, first_capacity)),
-        memory_(backend, std::ptrdiff_t{slots} * capacity_, width) {
+        memory_(backend, std::ptrdiff_t{slots} * capacity_, widths) {
     assert(rows <= slots);
     for (int row = 0; row < rows; ++row) slot_.push_back(row);
     views_.lengths.assign(static_cast<std::size_t>(rows), 0);
@@ -146,7 +148,7 @@ class KeyValueCache {
     return std::all_of(views_.lengths.begin(), views_.lengths.end(), [](int length) { return length == 0; });
   }
 
-  /// Appends sequence i of k and v [runs.total(), d] to row i.
+  /// Appends sequence i of k and v, runs.total() rows, to row i.
   void append(B& backend, Rows<B> k, Rows<B> v, const Ragged& runs) {
     int needed = 0;
     for (int i = 0; i < runs.sequences(); ++i) needed = std::max(needed, views_.lengths[i] + runs.length(i));
@@ -210,7 +212,7 @@ class KeyValueCache {
     assert(needed <= limit_);
     const auto before = views_;
     capacity_ = std::max(needed, std::min(limit_, 2 * capacity_));
-    KeyValueMemory<B> larger(backend, std::ptrdiff_t{slots_} * capacity_, memory_.keys().cols);
+    KeyValueMemory<B> larger(backend, std::ptrdiff_t{slots_} * capacity_, memory_.widths());
     std::swap(memory_, larger);
     look();
     for (std::size_t i = 0; i < slot_.size(); ++i) {

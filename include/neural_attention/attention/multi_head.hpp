@@ -1,16 +1,18 @@
 // Multi-head attention for self, causal and cross use: out = Out(softmax(Q(x) K(m)ᵀ / √d_head) V(m)), where Q, K, V and
-// Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x. AttentionOptions
-// normalise queries and keys, change the scores, mix values with those of the stack's first layer, and put a gate in
-// front of Out.
+// Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x. Queries and keys
+// are d wide, values d_v, and Out maps d_v to d. AttentionOptions normalise queries and keys, change the scores, mix
+// values with those of the stack's first layer, and put a gate in front of Out.
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 
-#include "neural_attention/attention/attention_options.hpp"
+#include "neural_attention/attention/attention_config.hpp"
 #include "neural_attention/attention/cache.hpp"
 #include "neural_attention/attention/head_norm.hpp"
 #include "neural_attention/attention/hidden_widths.hpp"
@@ -20,41 +22,9 @@
 #include "neural_attention/attention/sequence_projector.hpp"
 #include "neural_attention/attention/value_residual.hpp"
 #include "neural_attention/core/concepts.hpp"
-#include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/nn/part_names.hpp"
-#include "neural_attention/nn/roles.hpp"
 
 namespace neural_attention {
-
-/// The roles are its projectors.
-struct AttentionConfig : Roles<ProjectorConfig> {
-  int d_model = 0;
-  int heads = 1;
-  double dropout = 0.0;  ///< of the probabilities
-  AttentionOptions options = {};
-  AttentionUse use = AttentionUse::Self;
-  int layer = 0;  ///< its place in its stack
-
-  /// Whether its values are the ones that later layers may take.
-  bool gives_values() const { return layer == 0 && use != AttentionUse::Cross; }
-  /// Whether it takes those of the first layer.
-  bool takes_values() const {
-    return layer > 0 && use != AttentionUse::Cross && options.value_residual != ValueResidualKind::None;
-  }
-  AttentionConfig used_for(AttentionUse other) const {
-    auto config = *this;
-    config.use = other;
-    return config;
-  }
-};
-
-/// The projectors of `roles`, with matrices that begin as `initial` says.
-inline AttentionConfig attention_config(int d_model, int heads, double dropout, const Roles<ProjectorConfig>& roles,
-                                        WeightInitial initial, const AttentionOptions& options = {}) {
-  AttentionConfig config{roles, d_model, heads, dropout, options};
-  for_each_role([&](const char*, ProjectorConfig& projector) { projector.initial = initial; }, config);
-  return config;
-}
 
 template <class B, class P, class Names = BartNames>
 class MultiHeadAttention {
@@ -104,13 +74,13 @@ class MultiHeadAttention {
         key_(made<Key>("key", config.key, config)),
         value_(made<Value>("value", config.value, config)),
         output_(made<Output>("output", config.output, config)),
-        query_norm_(config.options.qk_norm, head_width(config)),
-        key_norm_(config.options.qk_norm, head_width(config)),
-        scale_(config.options.learned_scales(config.heads), config.options.first_scale(head_width(config))),
-        gate_(config.options.gate, config.d_model, config.heads, config.output.initial),
+        query_norm_(config.options.qk_norm, config.head_width()),
+        key_norm_(config.options.qk_norm, config.head_width()),
+        scale_(config.options.learned_scales(config.heads), config.options.first_scale(config.head_width())),
+        gate_(config),
         value_residual_(config.options, config.gives_values(), config.takes_values()),
-        width_(config.d_model),
-        shape_{config.heads, config.options.fixed_scale(head_width(config)), false, config.options.soft_cap},
+        widths_(config.widths()),
+        shape_{config.heads, config.options.fixed_scale(config.head_width()), false, config.options.soft_cap},
         dropout_(config.dropout) {
     require_ranges(config.options);
     ProjectorConfig shared = config.query;
@@ -141,7 +111,7 @@ class MultiHeadAttention {
     saved.q = met_queries(pass, project(query_, pass, of_query, saved.query, queries), saved);
     saved.k = met_keys(pass, project(key_, pass, of_key, saved.key, keys), saved);
     saved.v = met_values(pass, project(value_, pass, of_value, saved.value, keys), first, saved);
-    saved.context = pass.saved.rows(x.rows, x.cols);
+    saved.context = pass.saved.rows(x.rows, widths_.values);
     saved.log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads);
     saved.mask = pass.attention_mask(dropout_, dropout_site_);
     pass.backend(ops::Attention<B>{.q = saved.q,
@@ -189,7 +159,7 @@ class MultiHeadAttention {
     };
     if constexpr (may_join)
       if (joint_) {
-        const auto all = pass.scratch.rows(dy.rows, 3 * width_);
+        const auto all = pass.scratch.rows(dy.rows, 3 * widths_.keys);
         pass.backend(ops::Fill<B>{.x = all, .value = typename B::Scalar(0)});
         into(third(all, 0), third(all, 1), third(all, 2));
         joint_->backward(pass, all, saved.joint, dx);
@@ -198,7 +168,7 @@ class MultiHeadAttention {
     into(dx, dmemory, dmemory);
   }
 
-  /// Keys and values of a whole memory [keys.total(), d], for decoding: written to two rows of the same shape.
+  /// Keys and values of a whole memory [keys.total(), d], for decoding: written to rows of those widths.
   void project_memory(const Pass<B>& pass, Rows<B> memory, const Ragged& keys, Rows<B> k, Rows<B> v) const {
     const ArenaScope scope(pass.saved);
     Saved saved;
@@ -231,7 +201,7 @@ class MultiHeadAttention {
     cache.append(pass.backend, k, v, runs);
     if (!all_new) return decode(pass, x, of_query, cache.views(runs), states, runs);
     const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
-    const auto context = pass.saved.rows(x.rows, x.cols);
+    const auto context = pass.saved.rows(x.rows, widths_.values);
     pass.backend(ops::Attention<B>{.q = q,
                                    .k = k,
                                    .v = v,
@@ -261,17 +231,14 @@ class MultiHeadAttention {
   }
 
   int heads() const { return shape_.heads; }
-  int width() const { return width_; }
+  KeyValueWidths widths() const { return widths_; }
 
  private:
-  static int head_width(const AttentionConfig& config) { return config.d_model / config.heads; }
-
   template <class Projector>
-  static Projector made(const char* role, ProjectorConfig of_role, const AttentionConfig& config) {
-    if (config.d_model <= 0 || config.heads <= 0 || config.d_model % config.heads != 0)
-      throw ConfigError("d_model " + std::to_string(config.d_model) + " cannot be split into " +
-                        std::to_string(config.heads) + " attention heads");
-    of_role.d_in = of_role.d_out = config.d_model;
+  static Projector made(std::string_view role, ProjectorConfig of_role, const AttentionConfig& config) {
+    const auto [keys, values] = config.widths();
+    of_role.d_in = role == "output" ? values : config.d_model;
+    of_role.d_out = role == "output" ? config.d_model : role == "value" ? values : keys;
     const ProjectorPlace place{config.use, role};
     try {
       Projector projector(with_hidden_width<Projector>(std::move(of_role)));
@@ -291,13 +258,13 @@ class MultiHeadAttention {
       }
     return {x, memory, memory};
   }
-  Rows<B> third(Rows<B> all, int i) const { return all.columns(i * width_, width_); }
+  Rows<B> third(Rows<B> all, int i) const { return all.columns(i * widths_.keys, widths_.keys); }
 
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Rows<B> of_query, const KeyValueViews<B>& on, States& states,
                  const Ragged& runs) const {
     Saved saved;
     const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
-    const auto context = pass.saved.rows(x.rows, x.cols);
+    const auto context = pass.saved.rows(x.rows, widths_.values);
     pass.backend(ops::AttentionStep<B>{.q = q,
                                        .keys = on.keys,
                                        .values = on.values,
@@ -339,7 +306,7 @@ class MultiHeadAttention {
   QueryScale<B> scale_;
   OutputGate<B> gate_;
   ValueResidual<B> value_residual_;
-  int width_;
+  KeyValueWidths widths_;
   AttentionShape shape_;
   double dropout_;
   RandomSite dropout_site_;

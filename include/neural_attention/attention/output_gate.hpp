@@ -1,12 +1,12 @@
-// OutputGate: y = c ⊙ σ(x W_gᵀ), where c [n, d] is what the heads of an attention computed, before the output
+// OutputGate: y = c ⊙ σ(x W_gᵀ), where c [n, d_v] is what the heads of an attention computed, before the output
 // projection, and x [n, d] is the attention's input (Qiu et al. 2025, arXiv 2505.06708, the gate G1). W_g [heads, d]
-// has one gate for each head, W_g [d, d] one for each element; there is no bias, and c σ(0) = c / 2 where it begins
+// has one gate for each head, W_g [d_v, d] one for each element; there is no bias, and c σ(0) = c / 2 where it begins
 // near zero.
 #pragma once
 
 #include <optional>
 
-#include "neural_attention/attention/attention_options.hpp"
+#include "neural_attention/attention/attention_config.hpp"
 #include "neural_attention/nn/linear.hpp"
 
 namespace neural_attention {
@@ -19,9 +19,11 @@ class OutputGate {
     Rows<B> context, gates;
   };
 
-  OutputGate(GateKind kind, int width, int heads, WeightInitial initial) {
+  explicit OutputGate(const AttentionConfig& config) {
     constexpr bool bias = false;
-    if (kind != GateKind::None) linear_.emplace(width, kind == GateKind::PerHead ? heads : width, initial, bias);
+    const auto kind = config.options.gate;
+    const int gates = kind == GateKind::PerHead ? config.heads : config.widths().values;
+    if (kind != GateKind::None) linear_.emplace(config.d_model, gates, config.output.initial, bias);
   }
 
   static void visit(auto& self, auto&& visitor) {

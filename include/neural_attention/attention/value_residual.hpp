@@ -1,6 +1,6 @@
 // ValueResidual: values of a stack's first layer in those of later layers (Zhou et al. 2024, arXiv 2410.17897,
-// ResFormer). Self-attention of a layer l > 1 attends to v' = λ_own v_l + λ_first v_1 [n, d], where v_l are the values
-// that it projects itself, and v_1 those of the first layer, for the same tokens. Decoding caches v'.
+// ResFormer). Self-attention of a layer l > 1 attends to v' = λ_own v_l + λ_first v_1 [n, d_v], where v_l are the
+// values that it projects itself, and v_1 those of the first layer, for the same tokens. Decoding caches v'.
 #pragma once
 
 #include <cassert>
@@ -10,7 +10,7 @@
 
 namespace neural_attention {
 
-/// What the layers of a stack share in a pass: the values of the first layer [n, d], which it writes, and in backward
+/// What the layers of a stack share in a pass: the values of the first layer [n, d_v], which it writes, and in backward
 /// the sum of the gradients that later layers have for them. Empty where no layer takes them.
 template <class B>
 struct FirstValues {

@@ -103,7 +103,7 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
 
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
     static_assert(causal, "only causal attention decodes token by token");
-    return {{pass.backend, start.rows, start.slots, start.limit, this->width()},
+    return {{pass.backend, start.rows, start.slots, start.limit, this->widths()},
             this->begin_states(pass.backend, start.rows, start.slots, false)};
   }
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
@@ -137,7 +137,7 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
 
   /// Projects the encoder's output once.
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
-    Cache cache{{pass.backend, start.source, this->width()},
+    Cache cache{{pass.backend, start.source, this->widths()},
                 this->begin_states(pass.backend, start.rows, start.slots, true)};
     const auto& memory = cache.rows.memory();
     this->project_memory(pass, start.memory, start.source, memory.keys(), memory.values());

@@ -97,11 +97,16 @@ inline void value_residual(const AttentionOptions& options, std::initializer_lis
   refuse_other("value_residual_first", options.value_residual_first, usual.value_residual_first);
 }
 
-/// Throws ConfigError if the heads cannot divide the width of attention.
-inline void heads(std::string_view name, int d, int count) {
-  if (count <= 0 || d % count != 0)
-    throw ConfigError("a width of " + std::to_string(d) + " cannot be split into " + std::to_string(count) +
-                      " attention heads (" + std::string(name) + ")");
+/// Throws ConfigError if the heads cannot divide the width of attention, or that of its values. `name` is the key that
+/// says how many heads there are.
+inline void heads(std::string_view name, int d, int count, const AttentionOptions& options = {}) {
+  const auto divide = [&](const char* what, int width) {
+    if (count <= 0 || width % count != 0)
+      throw ConfigError(std::string(what) + " of " + std::to_string(width) + " cannot be split into " +
+                        std::to_string(count) + " attention heads (" + std::string(name) + ")");
+  };
+  divide("a width", d);
+  divide("an attention_value_width", options.value_width);
 }
 
 /// Throws ShapeError if an id of a batch is not in the vocabulary.

@@ -137,7 +137,7 @@ class LayerStack {
     layers_.reserve(checked(static_cast<int>(configs.size())));
     for (auto config : configs) try {
         config.attention.layer = size();
-        if (config.attention.takes_values()) shared_width_ = config.attention.d_model;
+        if (config.attention.takes_values()) shared_width_ = shared_width(configs.front(), config);
         layers_.emplace_back(Element(config), recompute);
       } catch (const ConfigError& error) {
         throw ConfigError(Element::stack_name() + std::to_string(layers_.size()) + ": " + error.what());
@@ -224,6 +224,14 @@ class LayerStack {
     if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
       throw ConfigError(fault);
     return static_cast<std::size_t>(count);
+  }
+
+  /// Of the first layer's values, which `taking` adds to its own.
+  static int shared_width(const LayerConfig& first, const LayerConfig& taking) {
+    const int width = first.attention.widths().values, own = taking.attention.widths().values;
+    if (width == own) return width;
+    throw ConfigError("its values are " + std::to_string(own) + " wide, those of the first layer, which it takes, " +
+                      std::to_string(width));
   }
 
   Rows<B> normed(const Pass<B>& pass, Rows<B> x, typename LayerNorm<B>::Saved& saved) const {

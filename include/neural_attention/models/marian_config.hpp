@@ -78,8 +78,8 @@ struct MarianConfig : ModelProjectors {
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
     checks::knobs(*this);
-    checks::heads("encoder_attention_heads", d_model, encoder_attention_heads);
-    checks::heads("decoder_attention_heads", d_model, decoder_attention_heads);
+    checks::heads("encoder_attention_heads", d_model, encoder_attention_heads, attention);
+    checks::heads("decoder_attention_heads", d_model, decoder_attention_heads, attention);
     checks::hidden_widths(*this, d_model);
     checks::layer_projectors(*this);
     checks::value_residual(attention, {encoder_layers, decoder_layers});

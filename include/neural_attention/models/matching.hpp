@@ -34,6 +34,13 @@ struct ByFeedForwardWidth {
 };
 inline constexpr ByFeedForwardWidth by_feed_forward_width = {};
 
+/// Sets the width of all values, for a multiple of the heads.
+struct ByValueWidth {
+  static constexpr const char* name = "value width";
+  void operator()(auto& config, int width) const { config.attention.value_width = width; }
+};
+inline constexpr ByValueWidth by_value_width = {};
+
 /// What two arms shall have in common.
 enum class Matched { Parameters, Flops };
 
@@ -83,10 +90,10 @@ struct SizeMatch {
 
 /// The width at which `Arm` with the config `arm` has as many parameters or FLOPs as `Other` with the config `other`,
 /// the nearest that there is; of two that are equally near, the smaller one. set_width(config, width) sets it:
-/// by_hidden_width, by_feed_forward_width, or a function of your own, with which the arm must not become smaller as the
-/// width grows. Both are model types, of one type where a Choice picks the projectors. Allocates neither. Throws
-/// ConfigError if there is no such width: because the arm is too large even with the smallest, too small even with the
-/// largest that a model may have, or because its width makes no difference.
+/// by_hidden_width, by_feed_forward_width, by_value_width, or a function of your own, with which the arm must not
+/// become smaller as the width grows. Both are model types, of one type where a Choice picks the projectors. Allocates
+/// neither. Throws ConfigError if there is no such width: because the arm is too large even with the smallest, too
+/// small even with the largest that a model may have, or because its width makes no difference.
 template <class Arm, class Other = Arm>
 SizeMatch<typename Arm::Config> match_size(const typename Arm::Config& arm, const typename Other::Config& other,
                                            const auto& set_width, const MatchOptions& options = {}) {

@@ -1,6 +1,7 @@
 // How large a model is, found without memory for it: its parameters, and the floating point operations (FLOPs) of the
-// products of a forward pass, as the backend's operations count them: 2 for each weight and row that it meets, 4 ·
-// width for each pair of a query and a key that it sees. Norms, activations, softmax and lookups are not counted.
+// products of a forward pass, as the backend's operations count them: 2 for each weight and row that it meets, and for
+// each pair of a query and a key that it sees, 2 for each column of keys and values. Norms, activations, softmax and
+// lookups are not counted.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +76,7 @@ class ForwardFlops {
   template <class P, class Names, bool causal>
   void operator()(const std::string&, const SelfAttention<B, P, Names, causal>& attention) {
     for_each_leaf(attention, *this);
-    count_pairs(causal ? sizes::product(rows_, rows_ + 1) / 2 : sizes::product(rows_, rows_), attention.width());
+    count_pairs(causal ? sizes::product(rows_, rows_ + 1) / 2 : sizes::product(rows_, rows_), attention.widths());
   }
   template <class P, class Names>
   void operator()(const std::string&, const CrossAttention<B, P, Names>& attention) {
@@ -83,7 +84,7 @@ class ForwardFlops {
     CrossAttention<B, P, Names>::visit(attention, [&](std::string_view name, const auto& part) {
       add(name == Names::key || name == Names::value ? keys : rows_, part);
     });
-    count_pairs(sizes::product(rows_, keys), attention.width());
+    count_pairs(sizes::product(rows_, keys), attention.widths());
   }
   template <class P, class Input, class Names>
   void operator()(const std::string&, const EncoderDecoderBody<B, P, Input, Names>& body) {
@@ -106,7 +107,9 @@ class ForwardFlops {
   };
 
   void count(std::int64_t flops) { sum_ = sizes::sum(sum_, flops); }
-  void count_pairs(std::int64_t pairs, std::int64_t width) { count(sizes::product(4, pairs, width)); }
+  void count_pairs(std::int64_t pairs, const KeyValueWidths& widths) {
+    count(sizes::product(2, pairs, std::int64_t{widths.keys} + widths.values));
+  }
 
   ExampleTokens example_;
   const Parameter<B>& words_;

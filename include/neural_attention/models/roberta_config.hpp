@@ -73,7 +73,7 @@ struct RobertaConfig : ModelProjectors {
   /// Throws ConfigError naming the first value that makes no sense.
   void validate() const {
     checks::knobs(*this);
-    checks::heads("num_attention_heads", hidden_size, num_attention_heads);
+    checks::heads("num_attention_heads", hidden_size, num_attention_heads, attention);
     checks::hidden_widths(*this, hidden_size);
     checks::layer_projectors(*this);
     checks::value_residual(attention, {num_hidden_layers});
