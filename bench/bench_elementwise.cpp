@@ -43,6 +43,7 @@ void forward(benchmark::State& state, Activation f) {
 }
 BENCHMARK_CAPTURE(forward, relu, Activation::Relu)->Apply(shapes);
 BENCHMARK_CAPTURE(forward, gelu, Activation::Gelu)->Apply(shapes);
+BENCHMARK_CAPTURE(forward, gelu_tanh, Activation::GeluTanh)->Apply(shapes);
 BENCHMARK_CAPTURE(forward, silu, Activation::Silu)->Apply(shapes);
 BENCHMARK_CAPTURE(forward, mish, Activation::Mish)->Apply(shapes);
 
@@ -53,6 +54,7 @@ void backward(benchmark::State& state, Activation f) {
 }
 BENCHMARK_CAPTURE(backward, relu, Activation::Relu)->Apply(shapes);
 BENCHMARK_CAPTURE(backward, gelu, Activation::Gelu)->Apply(shapes);
+BENCHMARK_CAPTURE(backward, gelu_tanh, Activation::GeluTanh)->Apply(shapes);
 BENCHMARK_CAPTURE(backward, silu, Activation::Silu)->Apply(shapes);
 
 /// A learned function of degrees 5 and 4 in 8 groups of columns.

@@ -14,11 +14,17 @@ using namespace cpu_support;
 
 namespace {
 
-constexpr std::array activations = {Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Silu,
-                                    Activation::Mish};
+constexpr std::array activations = {Activation::Identity, Activation::Relu, Activation::Gelu,
+                                    Activation::GeluTanh, Activation::Silu, Activation::Mish};
 // A handful of roundings and an exp or erf of a few ulp.
 constexpr double few_roundings = 16;
 constexpr double one_rounding = 1;
+
+/// The gate of GPT-2's GELU, (1 + tanh(u)) / 2, and 2u'.
+double tanh_gate(double x) {
+  return 0.5 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
+double tanh_gate_slope(double x) { return 2 * std::sqrt(2 / std::numbers::pi) * (1 + 3 * 0.044715 * x * x); }
 
 double reference(Activation f, double x) {
   switch (f) {
@@ -28,6 +34,8 @@ double reference(Activation f, double x) {
       return x > 0 ? x : 0;
     case Activation::Gelu:
       return x * 0.5 * std::erfc(-x * std::numbers::sqrt2 / 2);
+    case Activation::GeluTanh:
+      return x * tanh_gate(x);
     case Activation::Silu:
       return x / (1 + std::exp(-x));
     case Activation::Mish:
@@ -44,6 +52,10 @@ double reference_slope(Activation f, double x) {
       return x > 0 ? 1 : 0;
     case Activation::Gelu:
       return 0.5 * std::erfc(-x * std::numbers::sqrt2 / 2) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+    case Activation::GeluTanh: {
+      const double s = tanh_gate(x);
+      return s + x * s * (1 - s) * tanh_gate_slope(x);
+    }
     case Activation::Silu: {
       const double s = 1 / (1 + std::exp(-x));
       return s * (1 + x * (1 - s));

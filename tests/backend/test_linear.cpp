@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_activation_can_follow, Backend, Backends) {
       for (int i = 0; i < in; ++i) sums.add(r, c, double(x(r, i)) * double(w(c, i)));
     }
   Backend backend(2);
-  for (const auto f : {Activation::Relu, Activation::Gelu, Activation::Silu, Activation::Mish}) {
+  for (const auto f : {Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Mish}) {
     Matrix<T> y(rows, out), after(rows, out);
     backend(ops::Linear<Backend>{.x = x.view(), .w = w.view(), .bias = bias.view(), .activation = f, .y = y.view()});
     backend(ops::Linear<Backend>{.x = x.view(), .w = w.view(), .bias = bias.view(), .y = after.view()});

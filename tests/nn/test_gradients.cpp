@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(sequential_in_sequential) {
 }
 
 BOOST_AUTO_TEST_CASE(feed_forward) {
-  for (const auto f : {Activation::Relu, Activation::Gelu, Activation::Silu, Activation::Mish})
+  for (const auto f : {Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Mish})
     require_correct(FeedForward<B>(5, 8, f, 0.0, {}), 6, 5, 5);
   require_correct(FeedForward<B>(5, 8, Activation::Silu, 0.25, {}), 6, 5, 5);
 }

@@ -206,6 +206,7 @@ BOOST_AUTO_TEST_CASE(rms_norm) {
 BOOST_AUTO_TEST_CASE(activations) {
   check("relu.basic", Relu<B>());
   check("gelu.basic", Gelu<B>());
+  check("gelu_tanh.basic", GeluTanh<B>());
   check("silu.basic", Silu<B>());
   check("mish.basic", Mish<B>());
 }

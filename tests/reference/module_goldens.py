@@ -27,6 +27,11 @@ def require(condition, text: str) -> None:
         raise AssertionError(text)
 
 
+# Where activations are asked what they do far out and near zero.
+SPECIAL = torch.tensor([[-40.0, -12.0, -6.0, -3.0, -1.0, -1e-3, 0.0], [40.0, 12.0, 6.0, 3.0, 1.0, 1e-3, 1e-300]],
+                       dtype=torch.float64)
+
+
 class Goldens:
     """Collects tensors under <module>.<case>.<tensor>; one seeded generator makes all random values."""
 
@@ -98,9 +103,8 @@ def simple_modules(g: Goldens) -> None:
     g.put("layer_norm_relu.basic", dweight=norm.weight.grad, dbias=norm.bias.grad)
     g.put("layer_norm.constants", eps=1e-5)
 
-    special = torch.tensor([[-40.0, -12.0, -6.0, -3.0, -1.0, -1e-3, 0.0], [40.0, 12.0, 6.0, 3.0, 1.0, 1e-3, 1e-300]])
     for name, module in (("gelu", nn.GELU()), ("silu", nn.SiLU()), ("relu", nn.ReLU()), ("mish", nn.Mish())):
-        g.put_module(f"{name}.basic", module, torch.cat([g.normal(5, 7, scale=2), special]))
+        g.put_module(f"{name}.basic", module, torch.cat([g.normal(5, 7, scale=2), SPECIAL]))
 
     table = g.normal(6, 4)
     ids = torch.tensor([3, 2, 0, 3, 5, 2, 3, 1])
@@ -557,6 +561,8 @@ def main() -> None:
     optimize(lion, "lion.decay", Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1))
     optimize(lion, "lion.no_decay", Lion, dict(lr=0.003, betas=(0.95, 0.98), weight_decay=0.0))
     published_projectors(Goldens(20243, goldens.tensors))
+    tanh = Goldens(20245, goldens.tensors)
+    tanh.put_module("gelu_tanh.basic", nn.GELU(approximate="tanh"), torch.cat([tanh.normal(5, 7, scale=2), SPECIAL]))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "modules.safetensors"
     save_file(goldens.tensors, str(path))

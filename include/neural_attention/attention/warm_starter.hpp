@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -39,15 +40,15 @@ struct WarmStart {
 };
 
 /// Whether f(x) - f(-x) = x.
-constexpr bool splits_identity(Activation f) {
-  return f == Activation::Relu || f == Activation::Gelu || f == Activation::Silu;
-}
+constexpr bool splits_identity(Activation f) { return f != Activation::Mish && f != Activation::Identity; }
 
 /// f(1), where a gate stands at first.
 inline double activation_at_one(Activation f) {
   switch (f) {
     case Activation::Gelu:
       return 0.5 * (1.0 + std::erf(std::sqrt(0.5)));
+    case Activation::GeluTanh:
+      return 0.5 * (1.0 + std::tanh(1.044715 * std::sqrt(2.0 / std::numbers::pi)));
     case Activation::Silu:
       return 1.0 / (1.0 + std::exp(-1.0));
     case Activation::Mish:

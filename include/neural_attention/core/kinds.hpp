@@ -7,15 +7,18 @@
 
 namespace neural_attention {
 
-/// Element-wise functions. Gelu is the exact one, x·Φ(x); Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
-enum class Activation { Identity, Relu, Gelu, Silu, Mish };
+/// Element-wise functions. Gelu is the exact one, x·Φ(x); GeluTanh is GPT-2's approximation of it,
+/// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2; Silu is x·σ(x) ("swish"); Mish is x·tanh(softplus(x)).
+enum class Activation { Identity, Relu, Gelu, GeluTanh, Silu, Mish };
 
 /// The activation functions that a config may name.
 inline constexpr Named<Activation> named_activations[] = {{"swish", Activation::Silu},
                                                           {"relu", Activation::Relu},
                                                           {"gelu", Activation::Gelu},
+                                                          {"gelu_new", Activation::GeluTanh},
                                                           {"mish", Activation::Mish},
-                                                          {"silu", Activation::Silu}};
+                                                          {"silu", Activation::Silu},
+                                                          {"gelu_pytorch_tanh", Activation::GeluTanh}};
 constexpr const auto& names_of(Activation) { return named_activations; }
 
 /// The number type of operands in products of matrices. Sums and everything else have the backend's own type.

@@ -54,7 +54,7 @@ struct MarianConfig : ModelProjectors {
     use(Knob("decoder_ffn_dim", "Hidden width of the decoder's feed-forward networks", at_least(1)),
         configs.decoder_ffn_dim...);
     use(Knob("max_position_embeddings", "Most tokens of a sentence", at_least(1)), configs.max_position_embeddings...);
-    use(Knob("activation_function", "Activation of the feed-forward networks: swish, relu, gelu or mish"),
+    use(Knob("activation_function", "Activation of the feed-forward networks: swish, relu, gelu, gelu_new or mish"),
         configs.activation_function...);
     use(Knob("dropout", "Dropout of sums, embeddings included", checks::rate), configs.dropout...);
     use(Knob("attention_dropout", "Dropout of attention probabilities", checks::rate), configs.attention_dropout...);

@@ -49,7 +49,7 @@ struct RobertaConfig : ModelProjectors {
         configs.max_position_embeddings...);
     use(Knob("type_vocab_size", "Rows of the table of token types, of which the first is used", at_least(1)),
         configs.type_vocab_size...);
-    use(Knob("hidden_act", "Activation of the feed-forward networks and the head: swish, relu, gelu or mish"),
+    use(Knob("hidden_act", "Activation of the feed-forward networks and the head: swish, relu, gelu, gelu_new or mish"),
         configs.hidden_act...);
     use(Knob("hidden_dropout_prob", "Dropout of sums, embeddings included", checks::rate),
         configs.hidden_dropout_prob...);

@@ -41,6 +41,8 @@ using Relu = ElementWise<B, Activation::Relu>;
 template <class B>
 using Gelu = ElementWise<B, Activation::Gelu>;
 template <class B>
+using GeluTanh = ElementWise<B, Activation::GeluTanh>;
+template <class B>
 using Silu = ElementWise<B, Activation::Silu>;
 template <class B>
 using Mish = ElementWise<B, Activation::Mish>;

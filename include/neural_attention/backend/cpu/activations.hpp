@@ -1,4 +1,5 @@
-// Activation functions over a run of numbers, and dy · f'(x). GELU is exact, x·Φ(x), with an erf of our own.
+// Activation functions over a run of numbers, and dy · f'(x). GELU is exact, x·Φ(x), with an erf of our own;
+// GPT-2's is x·σ(2u), because (1 + tanh(u)) / 2 = σ(2u).
 #pragma once
 
 #include <Eigen/Core>
@@ -78,6 +79,19 @@ Block<T> sigmoid(const Block<T>& x) {
   return T(1) / (T(1) + (-x).exp());
 }
 
+/// 2u and its slope for GPT-2's GELU, u = √(2/π) (x + 0.044715 x³). Beyond ±100, where the gate is 0 or 1, they stay.
+template <class T>
+struct TanhGate {
+  static constexpr T factor = T(1.59576912160573071176);  // 2 √(2/π)
+  static constexpr T cubic = T(0.044715);
+
+  explicit TanhGate(const Block<T>& v) : x(v.max(T(-100)).min(T(100))), square(x * x) {}
+  Block<T> value() const { return x * (factor * (T(1) + cubic * square)); }
+  Block<T> slope() const { return factor * (T(1) + (T(3) * cubic) * square); }
+
+  Block<T> x, square;
+};
+
 /// y = f(x). y may be x.
 template <class T>
 void apply(Activation f, const T* x, T* y, std::ptrdiff_t n) {
@@ -94,6 +108,12 @@ void apply(Activation f, const T* x, T* y, std::ptrdiff_t n) {
       cpu_blocks::store(y, n, [&](auto at) -> Block<T> {
         const Block<T> v = at(x);
         return v * normal_cdf<T>(v);
+      });
+      break;
+    case Activation::GeluTanh:
+      cpu_blocks::store(y, n, [&](auto at) -> Block<T> {
+        const Block<T> v = at(x);
+        return v * sigmoid<T>(TanhGate<T>(v).value());
       });
       break;
     case Activation::Silu:
@@ -130,6 +150,13 @@ void apply_backward(Activation f, const T* x, const T* dy, T* dx, std::ptrdiff_t
         const Block<T> v = at(x);
         const Block<T> slope = normal_cdf<T>(v) + v * density * (T(-0.5) * v * v).exp();
         return slope * Block<T>(at(dy));
+      });
+      break;
+    case Activation::GeluTanh:  // s (1 + x (1 - s) 2u')
+      cpu_blocks::store(dx, n, [&](auto at) -> Block<T> {
+        const TanhGate<T> gate(at(x));
+        const Block<T> s = sigmoid<T>(gate.value());
+        return s * (T(1) + gate.x * (T(1) - s) * gate.slope()) * Block<T>(at(dy));
       });
       break;
     case Activation::Silu:  // s (1 + x (1 - s))

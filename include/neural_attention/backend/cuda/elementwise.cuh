@@ -52,6 +52,17 @@ struct Function<Activation::Gelu> {
   static __device__ float value(float x) { return x * cdf(x); }
   static __device__ float gradient(float x, float dy) { return dy * (cdf(x) + x * density * expf(-0.5f * x * x)); }
 };
+/// x σ(2u) with u = √(2/π) (x + 0.044715 x³); beyond ±100 the gate is 0 or 1, and its slope 0.
+template <>
+struct Function<Activation::GeluTanh> {
+  static constexpr float factor = 1.59576912160573071176f, cubic = 0.044715f;  // 2 √(2/π)
+  static __device__ float gate(float x) { return 1.0f / (1.0f + expf(-x * (factor * (1.0f + cubic * x * x)))); }
+  static __device__ float value(float x) { return x * gate(fminf(fmaxf(x, -100.0f), 100.0f)); }
+  static __device__ float gradient(float x, float dy) {
+    const float near = fminf(fmaxf(x, -100.0f), 100.0f), s = gate(near);
+    return dy * (s + x * (s * (1.0f - s) * (factor * (1.0f + 3.0f * cubic * near * near))));
+  }
+};
 template <>
 struct Function<Activation::Silu> {
   static __device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
@@ -86,6 +97,8 @@ void with_function(Activation f, Use&& use) {
       return use(Function<Activation::Relu>{});
     case Activation::Gelu:
       return use(Function<Activation::Gelu>{});
+    case Activation::GeluTanh:
+      return use(Function<Activation::GeluTanh>{});
     case Activation::Silu:
       return use(Function<Activation::Silu>{});
     case Activation::Mish:
