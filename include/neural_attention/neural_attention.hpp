@@ -18,6 +18,7 @@
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/decode/generate.hpp"
+#include "neural_attention/models/gpt2.hpp"
 #include "neural_attention/models/marian.hpp"
 #include "neural_attention/models/matching.hpp"
 #include "neural_attention/models/roberta.hpp"

@@ -12,8 +12,10 @@
 
 #include "backend/gpu.hpp"
 #include "decode/decoding_subject.hpp"
+#include "models/tiny_gpt2.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/decode/generate.hpp"
 #include "neural_attention/paper.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "sanitized.hpp"
@@ -57,6 +59,22 @@ struct RobertaFamily {
     return config;
   }
   static MaskedBatch batch() { return tiny::masked_batch(tiny::masked_sequences()); }
+};
+
+/// With everything that GPT-2 has and the others lack.
+struct Gpt2Family {
+  template <class B>
+  using Model = Gpt2<B, published::karbevski2026_query>;
+  static Gpt2Config config() {
+    auto config = tiny::gpt2_config(2, dropout);
+    config.n_embd = 16;
+    config.n_inner = 24;
+    config.initializer_range = 0.1;
+    config.scale_attn_by_inverse_layer_idx = true;
+    config.bias = false;
+    return config;
+  }
+  static CausalBatch batch() { return tiny::causal_batch(tiny::texts()); }
 };
 
 /// All options of attention that go together.
@@ -223,6 +241,19 @@ void check_decoding(const GenerationConfig& how, const AttentionOptions& attenti
   }
 }
 
+/// Continuations of prompts of several lengths.
+template <class B>
+std::vector<std::vector<Hypothesis>> continued(const GenerationConfig& how) {
+  using Model = Gpt2Family::Model<B>;
+  B backend(1);
+  auto config = Gpt2Family::config();
+  config.initializer_range = 0.5;
+  const Model model(backend, config, 5, Purpose::Inference);
+  PackedTokens prompts;
+  for (const auto& prompt : {std::vector{1, 2, 3}, {4}, {5, 6, 7, 8, 1}}) prompts.push(prompt);
+  return Generator<Model>(backend, model)(prompts, how);
+}
+
 GenerationConfig some_tokens() {
   GenerationConfig how;
   how.max_length = slow ? 5 : 12;
@@ -235,6 +266,7 @@ BOOST_AUTO_TEST_SUITE(training)
 
 BOOST_AUTO_TEST_CASE(marian_follows_the_cpu) { check_training<MarianFamily>(); }
 BOOST_AUTO_TEST_CASE(roberta_follows_the_cpu) { check_training<RobertaFamily>(); }
+BOOST_AUTO_TEST_CASE(gpt2_follows_the_cpu) { check_training<Gpt2Family>(); }
 BOOST_AUTO_TEST_CASE(options_of_attention_follow_the_cpu) {
   check_training<MarianWithOptions>();
   check_training<RobertaWithOptions>();
@@ -243,6 +275,7 @@ BOOST_AUTO_TEST_CASE(options_of_attention_follow_the_cpu) {
 BOOST_AUTO_TEST_CASE(does_not_depend_on_the_order_of_threads) {
   check_orders<MarianFamily>();
   check_orders<RobertaFamily>();
+  check_orders<Gpt2Family>();
 }
 
 BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite_changes_nothing) {
@@ -257,6 +290,7 @@ BOOST_AUTO_TEST_CASE(a_steady_step_waits_only_for_its_result) {
   check_waits<MarianFamily, Gpu>();
   check_waits<MarianFamily, cpu_support::GpuOf<bfloat16>>();
   check_waits<RobertaFamily, Gpu>();
+  check_waits<Gpt2Family, Gpu>();
 }
 
 #endif
@@ -277,6 +311,20 @@ BOOST_AUTO_TEST_CASE(beams) {
   how.num_beams = how.num_return_sequences = 4;
   how.no_repeat_ngram_size = 3;
   check_decoding<paper::marian>(how);
+}
+
+BOOST_AUTO_TEST_CASE(continued_texts) {
+  auto how = some_tokens();
+  for (const int beams : {1, 3}) {
+    how.num_beams = how.num_return_sequences = beams;
+    const auto expected = continued<Cpu<float>>(how), found = continued<Gpu>(how);
+    BOOST_TEST_REQUIRE(found.size() == expected.size());
+    for (std::size_t p = 0; p < found.size(); ++p) {
+      BOOST_TEST_REQUIRE(found[p].size() == expected[p].size());
+      for (std::size_t i = 0; i < found[p].size(); ++i)
+        BOOST_TEST(found[p][i].ids == expected[p][i].ids, boost::test_tools::per_element());
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(samples) {

@@ -60,7 +60,7 @@ class GoldenSubject {
       : about(na::io::read_json(folder() / (path + ".json"))),
         backend(make_backend<B>(number, precision)),
         model(backend, make_config(about.at("config"), path + ".json")),
-        batch(model.config().pad_token_id) {
+        batch(make_batch(model.config().pad_token_id)) {
     BOOST_REQUIRE(about.at("config").at(rate) == 0.0);
   }
 
@@ -131,6 +131,13 @@ class GoldenSubject {
   typename Model::Batch batch;
   na::PassMemory<B> memory{backend};
   typename Model::Saved saved;
+
+  static typename Model::Batch make_batch(int padding) {
+    if constexpr (std::is_constructible_v<typename Model::Batch, int>)
+      return typename Model::Batch(padding);
+    else
+      return {};
+  }
 
  protected:
   void keep(Results& results, const std::string& name, na::Rows<B> x) { results[name] = on_host(backend, x); }

@@ -5,33 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "models/golden_searches.hpp"
 #include "models/golden_subject.hpp"
 #include "neural_attention/attention/projectors.hpp"
-#include "neural_attention/decode/generate.hpp"
-#include "neural_attention/io/generation_config_json.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/models/marian.hpp"
 
 namespace golden {
-
-/// One setting of Hugging Face's generate, and the results of each sentence.
-struct Generation {
-  na::GenerationConfig how;
-  std::vector<std::vector<na::Hypothesis>> results;
-};
-
-inline std::vector<Generation> generations(const nlohmann::json& description) {
-  const std::string path = description.at("preset").get<std::string>() + ".json";
-  std::vector<Generation> all;
-  for (const auto& one : description.at("generations")) {
-    auto& added = all.emplace_back(Generation{na::io::generation_config(one.at("config"), path), {}});
-    for (const auto& sentence : one.at("results")) {
-      auto& results = added.results.emplace_back();
-      for (const auto& result : sentence) results.push_back({result.at("ids"), result.value("score", 0.0)});
-    }
-  }
-  return all;
-}
 
 template <class B, class P>
 class MarianSubject : public GoldenSubject<na::Marian<B, P>> {

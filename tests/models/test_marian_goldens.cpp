@@ -13,20 +13,9 @@
 #include "models/marian_subject.hpp"
 
 using namespace neural_attention;
-using golden::Worst;
+using golden::check_results, golden::Worst;
 
 namespace {
-
-void check_results(const std::vector<Hypothesis>& found, const std::vector<Hypothesis>& expected, Worst& worst) {
-  BOOST_TEST_REQUIRE(!expected.empty());
-  BOOST_TEST_REQUIRE(found.size() == expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    BOOST_TEST(found[i].ids == expected[i].ids, boost::test_tools::per_element());
-    const double difference = std::abs(found[i].score - expected[i].score);
-    BOOST_TEST(difference <= golden::tolerance, "the score of result " << i << " differs by " << difference);
-    worst["scores"] = std::max(worst["scores"], difference);
-  }
-}
 
 /// Greedy and beam searches, the batch together and each sentence alone.
 template <class Subject>

@@ -21,7 +21,7 @@ TOLERANCE = 1e-12
 NOISE = 1e-14  # gradients below it are taken for zero
 AFTER_NOISE = 1e-9
 # Models are compared by what they say of texts: another processor may train another one.
-FOLDERS = {"marian": (".safetensors", ".json"), "roberta": (".safetensors", ".json"),
+FOLDERS = {"marian": (".safetensors", ".json"), "roberta": (".safetensors", ".json"), "gpt2": (".safetensors", ".json"),
            "modules": (".safetensors", ".json"), "byte_bpe": (".json",), "masked_lm": (".json",)}
 
 

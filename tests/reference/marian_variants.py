@@ -198,7 +198,7 @@ def build(subject: Subject) -> MarianMTModel:
         raise AssertionError("not every attention was found")
     replace_projections(found, subject.projectors, subject.options)
     for stack in model.model.encoder, model.model.decoder:
-        share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], subject.options)
+        share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], config.d_model, subject.options)
     model = model.double()
     model.tie_weights()
     widen_position_tables(model)

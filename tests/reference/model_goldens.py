@@ -7,6 +7,8 @@ A batch has these methods:
     packed(result)                       {"output.…": rows} of the real positions only
     alone()                              the batches of one sequence each
     check_padding(model, result, loss, gradients)    what padding_idx means for the gradients
+
+A subject may have library_tensors({name: array}), the same under the library's names where Hugging Face has others.
 """
 
 import argparse
@@ -92,19 +94,24 @@ def smoothed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return loss
 
 
+def renamed(subject, named: dict) -> dict:
+    return subject.library_tensors(named) if hasattr(subject, "library_tensors") else named
+
+
 def trained_parameters(model) -> dict:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def gradients(model, loss: torch.Tensor) -> dict:
+def gradients(model, subject, loss: torch.Tensor) -> dict:
     named = trained_parameters(model)
     found = torch.autograd.grad(loss, list(named.values()), retain_graph=True)
-    return {name: gradient.numpy().copy() for name, gradient in zip(named, found)}
+    return renamed(subject, {name: gradient.numpy().copy() for name, gradient in zip(named, found)})
 
 
 def check_gradients(found: dict, subject, label: str) -> list:
     """Every gradient is finite and non-zero except the key biases, whose exact gradient is zero."""
-    key_biases = tuple(f"{subject.key_name}.{leaf}" for leaf in KEY_BIASES[subject.projectors["key"]["type"]])
+    biases = KEY_BIASES[subject.projectors["key"]["type"]] if getattr(subject, "bias", True) else ()
+    key_biases = tuple(f"{subject.key_name}.{leaf}" for leaf in biases)
     zero = []
     for name, gradient in found.items():
         require(np.isfinite(gradient).all(), f"{label}: gradient of {name} is not finite")
@@ -156,12 +163,14 @@ def train(model, subject, batch):
     if subject.chosen:
         require(losses[-1] < losses[0], "training does not lower the loss")
         require(max(norms) > CLIP, "clipping is never active")
-    tensors = {f"adamw.{name}": parameter.detach().numpy().copy() for name, parameter in names.items()}
+    named = renamed(subject, {name: parameter.detach().numpy().copy() for name, parameter in names.items()})
+    tensors = {f"adamw.{name}": values for name, values in named.items()}
     tensors["adamw.losses"] = np.array(losses)
     tensors["adamw.gradient_norms"] = np.array(norms)
     tensors["adamw.learning_rates"] = np.array(rates)
-    require(sum(name.startswith("adamw.") for name in tensors) == len(names) + 3, "adamw keys collide with a parameter")
-    return tensors, sorted(names.keys() - decayed)
+    require(sum(name.startswith("adamw.") for name in tensors) == len(named) + 3, "adamw keys collide with a parameter")
+    undecayed = {name: parameter.detach().numpy() for name, parameter in names.items() if name not in decayed}
+    return tensors, sorted(renamed(subject, undecayed))
 
 
 def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda outputs: None, **description) -> int:
@@ -173,9 +182,9 @@ def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda o
     saved = saved_names(model)
     trained = trained_parameters(model)
     require(set(saved) == set(trained) | set(buffers), "unexpected parameters")
-    for name in saved:
-        tensors[f"param.{name}"] = state[name].numpy().copy()
-        require(np.abs(state[name].numpy()).min() > 0, f"{name} has a zero entry")
+    for name, values in renamed(subject, {name: state[name].numpy() for name in saved}).items():
+        tensors[f"param.{name}"] = values.copy()
+        require(np.abs(values).min() > 0, f"{name} has a zero entry")
 
     result, labels = batch.forward(model)
     outputs = batch.packed(result)
@@ -186,7 +195,7 @@ def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda o
     tensors["output.loss"] = np.array([result.loss.item()])
     tensors["output.loss_smoothed"] = np.array([smoothed.item()])
     for prefix, loss in (("grad", result.loss), ("grad_smoothed", smoothed)):
-        found = gradients(model, loss)
+        found = gradients(model, subject, loss)
         zero_gradients = check_gradients(found, subject, prefix)
         batch.check_padding(model, result, loss, found)
         tensors.update({f"{prefix}.{name}": value for name, value in found.items()})
@@ -202,7 +211,7 @@ def write(model, subject, batch, folder: Path, buffers=(), outputs_hold=lambda o
         "preset": subject.name,
         "config": subject.config_dict(),
         "parameter_count": int(sum(p.numel() for p in trained.values())),
-        "parameters": sorted(trained),
+        "parameters": sorted(renamed(subject, {name: one.detach().numpy() for name, one in trained.items()})),
         "buffers": list(buffers),
         "zero_gradient_parameters": sorted(zero_gradients),
         "label_smoothing": SMOOTHING,

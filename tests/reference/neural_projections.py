@@ -1,6 +1,6 @@
 """The Python code that docs/interchange.md shows for loading our models into Hugging Face, executed from that page.
 
-    from neural_projections import NeuralMarianMTModel, NeuralRobertaForMaskedLM
+    from neural_projections import NeuralMarianMTModel, NeuralRobertaForMaskedLM, NeuralGPT2LMHeadModel
 
 The page is the only place where the code stands, so what the tests run is what a reader copies.
 """
@@ -25,6 +25,7 @@ exec(compile(documented_code(), str(PAGE), "exec"), _defined)
 
 NeuralMarianMTModel = _defined["NeuralMarianMTModel"]
 NeuralRobertaForMaskedLM = _defined["NeuralRobertaForMaskedLM"]
+NeuralGPT2LMHeadModel = _defined["NeuralGPT2LMHeadModel"]
 projector = _defined["projector"]
 widths = _defined["widths"]
 fill_values = _defined["fill_values"]

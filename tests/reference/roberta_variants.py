@@ -137,7 +137,7 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
     replace_projections(found, subject.projectors, subject.options)
-    share_values([layer.attention.self for layer in model.base_model.encoder.layer], "value", subject.options)
+    share_values([layer.attention.self for layer in model.base_model.encoder.layer], "value", subject.width, subject.options)
     model = model.double()
     model.tie_weights()
     # Hugging Face has put the positions behind the LayerNorm; the committed values are drawn in the former order.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "models/every_role.hpp"
+#include "models/tiny_gpt2.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -184,14 +185,56 @@ class Training {
   TranslationBatch batch_{vocabulary - 1};
 };
 
-template <class P>
-void check(int threads, bool checkpointing, int epoch, const AttentionOptions& attention = {},
-           const std::string& projector = {}) {
-  if (!NEURAL_ATTENTION_COUNTS) {
-    std::puts("SKIPPED: this build's allocations cannot be counted, or are oneDNN's");
-    return;
+/// GPT-2 in training, on batches of the same texts in any order.
+class CausalTraining {
+ public:
+  CausalTraining(int threads, bool checkpointing)
+      : backend_(threads), model_(backend_, config(checkpointing), 3), step_(backend_, model_, {}, {}) {}
+
+  Taken run(int epoch) {
+    Taken taken;
+    for (int i = 0; i < 20; ++i) {
+      batch_.clear();
+      for (int text = 0; text < 9; ++text) {
+        std::vector<int> ids(static_cast<std::size_t>(2 + 8 * ((text + i + epoch) % 9)));
+        for (auto& id : ids) id = (3 * text + static_cast<int>(&id - ids.data()) + i) % vocabulary;
+        batch_.push(ids);
+      }
+      allocations = threads_started = 0;
+      const long faults = page_faults();
+      counting = true;
+      step_.run(std::span(&batch_, 1));
+      counting = false;
+      taken.page_faults += page_faults() - faults;
+      taken.allocations += allocations;
+      taken.threads += threads_started;
+      ++taken.steps;
+    }
+    return taken;
   }
-  Training<P> training(threads, checkpointing, attention, projector);
+
+ private:
+  using B = Cpu<float>;
+  using Model = Gpt2<B, published::karbevski2026_query>;
+  static constexpr int vocabulary = 301;
+
+  static Gpt2Config config(bool checkpointing) {
+    auto config = tiny::gpt2_config(2, 0.1);
+    config.vocab_size = vocabulary;
+    config.n_embd = 32;
+    config.max_position_embeddings = 80;
+    config.gradient_checkpointing = checkpointing;
+    config.attention.value_residual = ValueResidualKind::Learned;
+    return config;
+  }
+
+  B backend_;
+  Model model_;
+  TrainingStep<Model> step_;
+  CausalBatch batch_;
+};
+
+void require_nothing_taken(auto& training, int epoch) {
   const auto warm_up = training.run(0), warm = training.run(epoch), steady = training.run(epoch);
   BOOST_TEST(warm_up.allocations > 0);
   for (const auto& taken : {warm, steady}) {
@@ -203,6 +246,17 @@ void check(int threads, bool checkpointing, int epoch, const AttentionOptions& a
   // that nothing is new. A step that still took memory from the system would fault at least once, and so would each
   // step; a single fault may be the system's, which moves pages.
   BOOST_TEST(steady.page_faults < steady.steps);
+}
+
+template <class P>
+void check(int threads, bool checkpointing, int epoch, const AttentionOptions& attention = {},
+           const std::string& projector = {}) {
+  if (!NEURAL_ATTENTION_COUNTS) {
+    std::puts("SKIPPED: this build's allocations cannot be counted, or are oneDNN's");
+    return;
+  }
+  Training<P> training(threads, checkpointing, attention, projector);
+  require_nothing_taken(training, epoch);
 }
 
 template <class P>
@@ -259,6 +313,14 @@ BOOST_AUTO_TEST_CASE(the_counters_count) {
 
 BOOST_AUTO_TEST_CASE(linear_projectors) { check<LinearProjections>(); }
 BOOST_AUTO_TEST_CASE(neural_projectors) { check<paper::marian>(); }
+BOOST_AUTO_TEST_CASE(causal_model) {
+  if (!NEURAL_ATTENTION_COUNTS) return;
+  for (const bool checkpointing : {false, true})
+    for (const int threads : {1, 2}) {
+      CausalTraining training(threads, checkpointing);
+      require_nothing_taken(training, 1);
+    }
+}
 BOOST_AUTO_TEST_CASE(options_of_attention) { check_options<LinearProjections>(); }
 BOOST_AUTO_TEST_CASE(each_projector) {
   const auto check_one = [](std::string_view name) { check<AnyProjections>(2, false, 1, {}, std::string(name)); };

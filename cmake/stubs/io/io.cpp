@@ -1,6 +1,7 @@
 // Compiles the component io once, for programs that link neural_attention::compiled.
 #include "neural_attention/io/impl/atomic_file.hpp"
 #include "neural_attention/io/impl/generation_config_json.hpp"
+#include "neural_attention/io/impl/gpt2_config_json.hpp"
 #include "neural_attention/io/impl/json_file.hpp"
 #include "neural_attention/io/impl/json_parser.hpp"
 #include "neural_attention/io/impl/load_model.hpp"
@@ -32,5 +33,10 @@ template nlohmann::ordered_json to_json(const RobertaConfig&);
 template RobertaConfig model_config(const nlohmann::json&, const std::string&, RobertaConfig);
 template RobertaConfig load_config(const std::string&);
 template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*);
+
+template nlohmann::ordered_json to_json(const Gpt2Config&);
+template Gpt2Config model_config(const nlohmann::json&, const std::string&, Gpt2Config);
+template Gpt2Config load_config(const std::string&);
+template void detail::stage_config(detail::StagedFiles&, const Gpt2Config&, const char*);
 
 }  // namespace neural_attention::io

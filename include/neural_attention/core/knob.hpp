@@ -7,6 +7,7 @@
 // keep, and the reference page. `configs` are any number of configs whose members are walked side by side, also none.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -25,6 +26,7 @@ struct Knob {
   bool optional = false;         ///< files have the key only where the value is not the usual one
   bool token = false;            ///< the id of a token
   bool defines_the_run = false;  ///< a training run is resumed with the same value
+  std::optional<int> null = {};  ///< the value that files write as null, where they may
 
   constexpr Knob(const char* key, const char* what_it_does, Interval sensible = {})
       : name(key), help(what_it_does), range(sensible) {}
@@ -47,6 +49,11 @@ struct Knob {
   constexpr Knob left_out_if_usual() const {
     auto knob = *this;
     knob.optional = true;
+    return knob;
+  }
+  constexpr Knob null_means(int value) const {
+    auto knob = *this;
+    knob.null = value;
     return knob;
   }
   constexpr Knob kept() const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -194,19 +195,20 @@ struct GenerationConfig {
   }
 };
 
-/// How a model with this config decodes without a generation_config.json: greedily, never pad, up to the last position,
-/// where the sentence must end.
+/// How a model with this config decodes without a generation_config.json: greedily, up to the last position. One that
+/// continues texts may choose any token; another one never chooses pad, and there the sentence must end.
 template <class ModelConfig>
 GenerationConfig generation_defaults(const ModelConfig& model) {
   GenerationConfig how;
   how.max_length = model.max_position_embeddings;
+  if constexpr (requires { requires ModelConfig::continues_texts; }) return how;
   how.bad_words_ids = {{model.pad_token_id}};
   how.renormalize_logits = true;
   how.forced_eos_token_id = model.eos_token_id;
   return how;
 }
 
-/// `how` with the model's ids in place of -1.
+/// `how` with the model's ids in place of -1, which stays where the model has no such token.
 template <class ModelConfig>
 GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) {
   if (how.decoder_start_token_id == -1) how.decoder_start_token_id = model.pad_token_id;
@@ -227,12 +229,13 @@ GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& mode
       throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
                         std::to_string(model.vocab_size));
   };
-  check("decoder_start_token_id", how.decoder_start_token_id);
-  check("eos_token_id", how.eos_token_id);
+  GenerationConfig::knobs(
+      [&]<class T>(const Knob& knob, const T& value) {
+        if constexpr (std::is_same_v<T, int>)
+          if (knob.token && value != -1) check(knob.name, value);
+      },
+      how);
   for (const int id : how.further_eos_token_ids) check("a token of eos_token_id", id);
-  check("pad_token_id", how.pad_token_id);
-  if (how.forced_bos_token_id != -1) check("forced_bos_token_id", how.forced_bos_token_id);
-  if (how.forced_eos_token_id != -1) check("forced_eos_token_id", how.forced_eos_token_id);
   for (const auto& word : how.bad_words_ids)
     for (const int id : word) check("a token of bad_words_ids", id);
   for (auto* const tokens : {&how.suppress_tokens, &how.begin_suppress_tokens})

@@ -31,7 +31,7 @@ class LogitsProcessors {
   void forbid(std::span<const int> history, std::size_t prompt, std::vector<int>& tokens) const {
     const auto append = [&](const std::vector<int>& all) { tokens.insert(tokens.end(), all.begin(), all.end()); };
     if (std::ssize(history) < how_->min_length) {
-      tokens.push_back(how_->eos_token_id);
+      if (how_->eos_token_id >= 0) tokens.push_back(how_->eos_token_id);
       append(how_->further_eos_token_ids);
     }
     append(how_->suppress_tokens);

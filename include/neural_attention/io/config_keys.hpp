@@ -1,7 +1,8 @@
 // What the config.json files of all models have in common, declared; io/model_config_json.hpp has the definitions, for
 // configs of other models. A Config lists its keys (knobs); keys that Hugging Face does not know stand with the
 // projectors in the object "neural_attention", which it ignores. ConfigKeys<Config> knows the rest:
-//   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms
+//   post_norm, pre_norm             the ModelKind that the file names, by where the layers have their norms; or one
+//   kind                            where all such models are of one kind
 //   pre_norm_keys                   optional: keys that say the same as the model_type, and are true for pre_norm
 //   derived(config)                 keys that follow from others
 //   of_a_new_model(config)          further keys of a model that was not read from a file
@@ -25,9 +26,14 @@ struct ModelKind {
   const char* architecture;
 };
 
-/// The content of a config.json. Further keys of a loaded file come first, unchanged; keys that it left out stay out.
+/// Whether a Config has keys.
 template <class Config>
-requires requires { ConfigKeys<Config>::post_norm; }
+concept HasConfigKeys = requires {
+  &ConfigKeys<Config>::refuse_unsupported;
+};
+
+/// The content of a config.json. Further keys of a loaded file come first, unchanged; keys that it left out stay out.
+template <HasConfigKeys Config>
 nlohmann::ordered_json to_json(const Config& config);
 
 /// Reads a config.json's content; `path` names it in errors. Keys that the file lacks keep the value of `config`, so a

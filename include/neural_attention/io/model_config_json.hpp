@@ -35,6 +35,39 @@ void require_flag(const nlohmann::json& json, const std::string& path, const cha
 
 bool names(const nlohmann::json& json, const ModelKind& kind, const std::string& path);
 
+template <class Config>
+inline constexpr bool one_kind = requires {
+  ConfigKeys<Config>::kind;
+};
+
+template <class Config>
+const ModelKind& kind_of(const Config& config) {
+  if constexpr (one_kind<Config>)
+    return ConfigKeys<Config>::kind;
+  else
+    return config.normalize_before ? ConfigKeys<Config>::pre_norm : ConfigKeys<Config>::post_norm;
+}
+
+/// Throws FileError for the model_type of another model.
+[[noreturn]] void refuse_kind(const nlohmann::json& json, const std::string& expected, const std::string& path);
+
+/// Takes over what the model_type says. Throws FileError if it is another one's.
+template <class Config>
+void read_kind(const nlohmann::json& json, const std::string& path, Config& config) {
+  using Keys = ConfigKeys<Config>;
+  if (!json.contains("model_type")) return;
+  const auto quoted = [](const ModelKind& kind) { return '"' + std::string(kind.model_type) + '"'; };
+  if constexpr (one_kind<Config>) {
+    if (!names(json, Keys::kind, path)) refuse_kind(json, quoted(Keys::kind), path);
+  } else {
+    config.normalize_before = names(json, Keys::pre_norm, path);
+    if (!config.normalize_before && !names(json, Keys::post_norm, path))
+      refuse_kind(json, quoted(Keys::post_norm) + " or " + quoted(Keys::pre_norm), path);
+    if (config.normalize_before)
+      require_flag(json, path, "normalize_before", true, "LayerNorm in front of each sublayer of such a model");
+  }
+}
+
 /// Whether a key says the same as the model_type, which is then enough: such a key is written where it was read.
 template <class Config>
 bool says_kind(std::string_view key) {
@@ -122,10 +155,16 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
       [&]<class T>(const Knob& knob, T& member) {
         const auto& object = knob.own ? own : json;
         if (!knob.in_file || !object.contains(knob.name)) return;
-        if constexpr (HasNames<T>)
+        if constexpr (HasNames<T>) {
           member = value_named<T>(get<std::string>(object, knob.name, path), knob.name);
-        else
+        } else {
+          if constexpr (std::is_same_v<T, int>)
+            if (knob.null && object.at(knob.name).is_null()) {
+              member = *knob.null;
+              return;
+            }
           member = get<T>(object, knob.name, path);
+        }
       },
       config);
   if (own.contains("projectors"))
@@ -142,11 +181,10 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
 
 }  // namespace detail
 
-template <class Config>
-requires requires { ConfigKeys<Config>::post_norm; }
+template <HasConfigKeys Config>
 nlohmann::ordered_json to_json(const Config& config) {
   using Keys = ConfigKeys<Config>;
-  const ModelKind& kind = config.normalize_before ? Keys::pre_norm : Keys::post_norm;
+  const ModelKind& kind = detail::kind_of(config);
   nlohmann::ordered_json json = {{"architectures", {kind.architecture}}, {"model_type", kind.model_type}};
   if (config.other_keys.empty()) {
     json.update(Keys::of_a_new_model(config));
@@ -158,8 +196,9 @@ nlohmann::ordered_json to_json(const Config& config) {
       json["architectures"] = {kind.architecture};
     }
   }
-  for (auto& [key, value] : json.items())
-    if (detail::says_kind<Config>(key)) value = config.normalize_before;
+  if constexpr (!detail::one_kind<Config>)
+    for (auto& [key, value] : json.items())
+      if (detail::says_kind<Config>(key)) value = config.normalize_before;
   auto own = nlohmann::ordered_json::object();
   const Config usual{};
   Config::knobs(
@@ -169,6 +208,8 @@ nlohmann::ordered_json to_json(const Config& config) {
         auto& value = (knob.own ? own : json)[knob.name];
         if constexpr (HasNames<T>)
           value = name_of(member);
+        else if constexpr (std::is_same_v<T, int>)
+          value = knob.null == member ? nlohmann::ordered_json() : nlohmann::ordered_json(member);
         else
           value = member;
       },
@@ -190,15 +231,7 @@ template <class Config>
 Config model_config(const nlohmann::json& json, const std::string& path, Config config) {
   using Keys = ConfigKeys<Config>;
   if (!json.is_object()) throw FileError(path, "must hold a JSON object");
-  if (json.contains("model_type")) {
-    config.normalize_before = detail::names(json, Keys::pre_norm, path);
-    if (!config.normalize_before && !detail::names(json, Keys::post_norm, path))
-      throw FileError(path, "describes a model of type " +
-                                detail::in_quotes(get<std::string>(json, "model_type", path)) + ", expected \"" +
-                                Keys::post_norm.model_type + "\" or \"" + Keys::pre_norm.model_type + "\"");
-    if (config.normalize_before)
-      detail::require_flag(json, path, "normalize_before", true, "LayerNorm in front of each sublayer of such a model");
-  }
+  detail::read_kind(json, path, config);
   Keys::refuse_unsupported(json, path);
   try {
     detail::read_config_keys(json, path, config);
@@ -214,7 +247,10 @@ template <class Config>
 Config load_config(const std::string& path) {
   using Keys = ConfigKeys<Config>;
   const auto json = read_json(path);
-  return model_config(json, path, Keys::hugging_face_defaults(detail::names(json, Keys::pre_norm, path)));
+  if constexpr (detail::one_kind<Config>)
+    return model_config(json, path, Keys::hugging_face_defaults());
+  else
+    return model_config(json, path, Keys::hugging_face_defaults(detail::names(json, Keys::pre_norm, path)));
 }
 
 namespace detail {

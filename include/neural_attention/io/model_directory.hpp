@@ -5,6 +5,7 @@
 #include <string>
 
 #include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/gpt2_config_json.hpp"
 #include "neural_attention/io/load_model.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/io/roberta_config_json.hpp"
@@ -12,9 +13,19 @@
 
 namespace neural_attention::io {
 
-/// How the model of a directory translates: as generation_config.json says. Without that file, as in older models, the
-/// generation keys of config.json apply on top of generation_defaults.
-GenerationConfig load_generation_config(const std::string& directory, const MarianConfig& config);
+namespace detail {
+
+/// `begin` is the token that an old config.json forces to the beginning if it does not say which.
+GenerationConfig load_generation_config(const std::string& directory, const GenerationConfig& defaults, int begin);
+
+}  // namespace detail
+
+/// How the model of a directory translates or continues texts: as generation_config.json says. Without that file, as in
+/// older models, the generation keys of config.json apply on top of generation_defaults.
+template <class Config>
+GenerationConfig load_generation_config(const std::string& directory, const Config& config) {
+  return detail::load_generation_config(directory, generation_defaults(config), config.eos_token_id);
+}
 
 }  // namespace neural_attention::io
 

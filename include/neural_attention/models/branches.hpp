@@ -167,7 +167,8 @@ class FeedForwardBranch : public FeedForward<B, Names> {
   using Cache = NoCache<B>;
 
   explicit FeedForwardBranch(const LayerConfig& config)
-      : Network(config.attention.d_model, config.d_ff, config.activation, config.activation_dropout, config.initial) {}
+      : Network(config.attention.d_model, config.d_ff, config.activation, config.activation_dropout, config.initial,
+                config.outer_initial, config.bias) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto&) const {
     return Network::forward(pass, x, saved);

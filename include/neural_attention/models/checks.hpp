@@ -39,7 +39,7 @@ void knobs(const Config& config) {
   Config::knobs(
       [&]<class T>(const Knob& knob, const T& value) {
         if constexpr (std::is_same_v<T, int>)
-          if (knob.token) token(knob.name, value, config.vocab_size);
+          if (knob.token && knob.null != value) token(knob.name, value, config.vocab_size);
       },
       config);
 }

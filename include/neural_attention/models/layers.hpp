@@ -133,7 +133,7 @@ class LayerStack {
   /// One layer of each config; they may differ in their projectors. Throws ConfigError if there are none, and for a
   /// layer that cannot be, with its stack and number: "decoder layer 2: ...".
   LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
-      : dropout_(configs.empty() ? 0.0 : configs.front().dropout) {
+      : dropout_(configs.empty() ? 0.0 : configs.front().input_dropout.value_or(configs.front().dropout)) {
     layers_.reserve(checked(static_cast<int>(configs.size())));
     for (auto config : configs) try {
         config.attention.layer = size();
@@ -143,7 +143,7 @@ class LayerStack {
         throw ConfigError(Element::stack_name() + std::to_string(layers_.size()) + ": " + error.what());
       }
     const auto& first = configs.front();
-    if (first.norm_place == NormPlace::Pre) norm_.emplace(first.attention.d_model, first.norm_eps);
+    if (first.norm_place == NormPlace::Pre) norm_.emplace(first.attention.d_model, first.norm_eps, first.bias);
   }
 
   static void visit(auto& self, auto&& visitor) {

@@ -23,10 +23,13 @@ struct LayerConfig {
   int d_ff = 0;
   Activation activation = Activation::Silu;
   double dropout = 0.0;
+  std::optional<double> input_dropout = {};  ///< of the stack's input; none: as `dropout`
   double activation_dropout = 0.0;
   double norm_eps = 1e-5;
   NormPlace norm_place = NormPlace::Post;
   WeightInitial initial = {};
+  std::optional<WeightInitial> outer_initial = {};  ///< of the feed-forward network's second matrix; none: as `initial`
+  bool bias = true;  ///< of LayerNorms and of the feed-forward network; projectors have their own configs
 };
 
 /// The configs of `count` layers: config_of(i) is that of layer i.
@@ -50,7 +53,7 @@ class Sublayer {
 
   explicit Sublayer(const LayerConfig& config)
       : branch_(config),
-        norm_(config.attention.d_model, config.norm_eps),
+        norm_(config.attention.d_model, config.norm_eps, config.bias),
         dropout_(config.dropout),
         place_(config.norm_place) {}
 

@@ -16,7 +16,7 @@
 
 namespace neural_attention {
 
-/// The bias, of `vocabulary` elements, is a Buffer or a Parameter.
+/// The bias, of `vocabulary` elements, is a Buffer, a Parameter, or NoBias.
 template <class B, template <class> class Bias = Buffer>
 class TiedLmHead {
  public:

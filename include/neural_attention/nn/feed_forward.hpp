@@ -2,6 +2,8 @@
 // time, because configs name it.
 #pragma once
 
+#include <optional>
+
 #include "neural_attention/nn/dropout.hpp"
 #include "neural_attention/nn/linear.hpp"
 #include "neural_attention/nn/part_names.hpp"
@@ -17,9 +19,11 @@ class FeedForward {
     Rows<B> inner;
   };
 
-  FeedForward(int width, int inner, Activation f, double activation_dropout, WeightInitial initial)
-      : first_(width, inner, initial),
-        second_(inner, width, initial),
+  /// W₂ begins as `outer_initial` says, or like W₁.
+  FeedForward(int width, int inner, Activation f, double activation_dropout, WeightInitial initial,
+              std::optional<WeightInitial> outer_initial = {}, bool bias = true)
+      : first_(width, inner, initial, bias),
+        second_(inner, width, outer_initial.value_or(initial), bias),
         function_(f),
         dropout_rate_(activation_dropout),
         dropout_(activation_dropout) {}

@@ -72,4 +72,37 @@ struct BertNames {
   static constexpr const char* stack_norm = "LayerNorm";
 };
 
+/// As Hugging Face's GPT-2. It has the three maps of an attention in one, c_attn, whose parts have names of their own
+/// here and, unless all of them are linear, in files.
+struct Gpt2Names {
+  static constexpr const char* embeddings = "";
+  static constexpr const char* words = "wte";
+  static constexpr const char* positions = "wpe";
+  static constexpr const char* input_dropout = "drop";
+
+  static constexpr const char* query = "c_attn.q_proj";
+  static constexpr const char* key = "c_attn.k_proj";
+  static constexpr const char* value = "c_attn.v_proj";
+  static constexpr const char* output = "c_proj";
+  static constexpr const char* query_norm = "q_norm";
+  static constexpr const char* key_norm = "k_norm";
+  static constexpr const char* attention_scale = "scale";
+  static constexpr const char* gate = "gate_proj";
+  static constexpr const char* value_residual = "value_residual";
+  static constexpr const char* joint = "c_attn.qkv_proj";
+  static constexpr const char* attention_dropout = "attn_dropout";
+
+  static constexpr const char* attention = "attn";
+  static constexpr const char* attention_post_norm = "ln_1";
+  static constexpr const char* attention_pre_norm = "ln_1";
+  static constexpr const char* inner = "mlp.c_fc";
+  static constexpr const char* outer = "mlp.c_proj";
+  static constexpr const char* activation_dropout = "mlp.activation_dropout";
+  static constexpr const char* final_post_norm = "ln_2";
+  static constexpr const char* final_pre_norm = "ln_2";
+
+  static constexpr const char* layers = "h";
+  static constexpr const char* stack_norm = "ln_f";
+};
+
 }  // namespace neural_attention

@@ -13,7 +13,15 @@
 
 namespace neural_attention {
 
-/// The bias has `vocabulary` elements and is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's).
+/// The bias of an output layer that has none.
+template <class B>
+struct NoBias {
+  int cols;  ///< of the logits
+  Rows<B> value = {};
+};
+
+/// The bias has `vocabulary` elements and is a Buffer (Marian's final_logits_bias) or a Parameter (RoBERTa's), or it is
+/// NoBias (GPT-2).
 template <class B, template <class> class Bias = Buffer>
 class TiedOutput {
  public:

@@ -26,6 +26,12 @@ NEURAL_ATTENTION_INLINE bool names(const nlohmann::json& json, const ModelKind& 
          get<std::string>(json, "model_type", path) == kind.model_type;
 }
 
+NEURAL_ATTENTION_INLINE void refuse_kind(const nlohmann::json& json, const std::string& expected,
+                                         const std::string& path) {
+  throw FileError(path, "describes a model of type " + in_quotes(get<std::string>(json, "model_type", path)) +
+                            ", expected " + expected);
+}
+
 NEURAL_ATTENTION_INLINE std::vector<LayerProjector> read_layer_projectors(const nlohmann::json& layers,
                                                                           const std::string& path) {
   if (!layers.is_object()) throw FileError(path, "must hold an object at \"layer_projectors\"");

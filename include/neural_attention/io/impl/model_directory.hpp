@@ -11,20 +11,20 @@
 #include "neural_attention/io/load_model.hpp"
 #include "neural_attention/io/model_directory.hpp"
 
-namespace neural_attention::io {
+namespace neural_attention::io::detail {
 
 NEURAL_ATTENTION_INLINE GenerationConfig load_generation_config(const std::string& directory,
-                                                                const MarianConfig& config) {
+                                                                const GenerationConfig& defaults, int begin) {
   const auto path = (std::filesystem::path(directory) / "generation_config.json").string();
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return generation_config(read_json(path), path);
   const auto model_path = (std::filesystem::path(directory) / "config.json").string();
   const auto json = read_json(model_path);
-  auto how = generation_config(json, model_path, generation_defaults(config));
+  auto how = generation_config(json, model_path, defaults);
   if (get_or<bool>(json, "force_bos_token_to_be_generated", false, model_path) && how.forced_bos_token_id < 0)
-    how.forced_bos_token_id = get_or<int>(json, "bos_token_id", config.eos_token_id, model_path);
+    how.forced_bos_token_id = get_or<int>(json, "bos_token_id", begin, model_path);
   how.other_keys.clear();  // those of the model
   return how;
 }
 
-}  // namespace neural_attention::io
+}  // namespace neural_attention::io::detail

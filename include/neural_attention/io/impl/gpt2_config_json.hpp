@@ -1,0 +1,34 @@
+// Definitions of what io/gpt2_config_json.hpp declares.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/io/gpt2_config_json.hpp"
+#include "neural_attention/io/model_config_json.hpp"
+#include "neural_attention/models/gpt2_config.hpp"
+
+namespace neural_attention::io {
+
+NEURAL_ATTENTION_INLINE nlohmann::ordered_json ConfigKeys<Gpt2Config>::of_a_new_model(const Gpt2Config&) {
+  return {{"use_cache", true}};
+}
+
+NEURAL_ATTENTION_INLINE nlohmann::ordered_json ConfigKeys<Gpt2Config>::derived(const Gpt2Config&) {
+  return nlohmann::ordered_json::object();
+}
+
+NEURAL_ATTENTION_INLINE void ConfigKeys<Gpt2Config>::refuse_unsupported(const nlohmann::json& json,
+                                                                        const std::string& path) {
+  detail::require_flag(json, path, "add_cross_attention", false, "a decoder alone");
+  detail::require_flag(json, path, "tie_word_embeddings", true, "an output layer that shares the embedding's matrix");
+}
+
+NEURAL_ATTENTION_INLINE Gpt2Config gpt2_config(const nlohmann::json& json, const std::string& path, Gpt2Config config) {
+  return model_config(json, path, std::move(config));
+}
+
+NEURAL_ATTENTION_INLINE Gpt2Config load_gpt2_config(const std::string& path) { return load_config<Gpt2Config>(path); }
+
+}  // namespace neural_attention::io
