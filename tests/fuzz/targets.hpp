@@ -24,6 +24,7 @@
 #include "neural_attention/io/safetensors.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 #include "neural_attention/text/data/iwslt.hpp"
+#include "neural_attention/text/data/token_file.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "neural_attention/text/tokenizers/marian_vocabulary.hpp"
 #include "neural_attention/text/tokenizers/sentencepiece.hpp"
@@ -33,39 +34,51 @@ namespace fuzz {
 
 namespace io = neural_attention::io;
 
+/// A folder that goes when it is destroyed.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    auto name = (std::filesystem::temp_directory_path() / "neural_attention_fuzz_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
+    path_ = name;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// A folder with two shards, and an index that may be any file.
 class ShardFolder {
  public:
   ShardFolder() {
-    auto name = (std::filesystem::temp_directory_path() / "neural_attention_fuzz_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
-    folder_ = name;
     const std::array<float, 2> values = {1, 2};
     const auto write = [&](const char* file, std::initializer_list<const char*> names) {
       std::vector<io::TensorToWrite> tensors;
       for (const auto* tensor : names) tensors.push_back({tensor, io::DType::F32, {2}, values.data()});
-      io::write_safetensors(folder_ / file, tensors);
+      io::write_safetensors(folder_.path() / file, tensors);
     };
     write("a.safetensors", {"x", "y"});
     write("b.safetensors", {"z"});
   }
-  ShardFolder(const ShardFolder&) = delete;
-  ShardFolder& operator=(const ShardFolder&) = delete;
-  ~ShardFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
 
-  std::string path() const { return folder_.string(); }
+  std::string path() const { return folder_.path().string(); }
 
   void set_index(const std::string& file) const {
-    const auto index = folder_ / io::model_index_file;
+    const auto index = folder_.path() / io::model_index_file;
     std::filesystem::remove(index);
     std::filesystem::create_symlink(file, index);
   }
 
  private:
-  std::filesystem::path folder_;
+  ScratchFolder folder_;
 };
 
 /// Opens, lists and reads every tensor in each type. What was taken covers the file, and writing it again gives the
@@ -224,6 +237,23 @@ inline bool trainer_state(const std::string& path) {
   });
 }
 
+/// Ids that were taken are in the vocabulary, and written again they are the same.
+inline bool token_file(const std::string& path) {
+  return reads(path, [](const std::string& name) {
+    const neural_attention::text::TokenVocabulary vocabulary{300, "0123456789abcdef"};
+    const neural_attention::text::TokenFile file(name, vocabulary);
+    std::vector<int> ids(file.size());
+    file.read(0, ids);
+    static const ScratchFolder folder;
+    neural_attention::text::TokenFileWriter writer(folder.path() / "again", vocabulary);
+    writer.add(ids);
+    writer.commit();
+    std::vector<int> again(ids.size());
+    neural_attention::text::TokenFile(folder.path() / "again", vocabulary).read(0, again);
+    require(again == ids, "tokens written again are the same");
+  });
+}
+
 struct Target {
   const char* name;  // of its corpus and its program
   bool (*read)(const std::string& path);
@@ -242,6 +272,7 @@ inline constexpr Target targets[] = {{"safetensors", safetensors},
                                      {"merges", merges},
                                      {"sentencepiece", sentencepiece},
                                      {"metrics", metrics},
-                                     {"trainer_state", trainer_state}};
+                                     {"trainer_state", trainer_state},
+                                     {"token_file", token_file}};
 
 }  // namespace fuzz

@@ -1,16 +1,17 @@
-// Fingerprint: a short text that identifies sequences of token ids, so that a run recognises its data.
+// Fingerprint: a short text that identifies sequences of token ids, or of bytes, so that a run recognises its data.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "neural_attention/core/language.hpp"
 
 namespace neural_attention::text {
 
-/// FNV-1a over ids and lengths, 64 bits: distinguishes texts, but does not resist an adversary.
+/// FNV-1a over ids or bytes and lengths, 64 bits: distinguishes texts, but does not resist an adversary.
 class Fingerprint {
  public:
   void add(std::span<const int> ids) {
@@ -19,11 +20,21 @@ class Fingerprint {
     tokens_ += ids.size();
   }
 
-  /// "400 sequences, 3177 tokens, 8f0c6a3bd0f5e921"; a pair counts as one sequence.
-  std::string text(std::size_t sequences) const {
+  void add(std::string_view bytes) {
+    mix(bytes.size());
+    for (const char byte : bytes) mix(static_cast<unsigned char>(byte));
+  }
+
+  /// "8f0c6a3bd0f5e921"
+  std::string digits() const {
     std::string digits(16, '0');
     for (std::size_t i = 0; i < digits.size(); ++i) digits[i] = "0123456789abcdef"[hash_ >> (60 - 4 * i) & 15u];
-    return std::to_string(sequences) + " sequences, " + std::to_string(tokens_) + " tokens, " + digits;
+    return digits;
+  }
+
+  /// "400 sequences, 3177 tokens, 8f0c6a3bd0f5e921"; a pair counts as one sequence.
+  std::string text(std::size_t sequences) const {
+    return std::to_string(sequences) + " sequences, " + std::to_string(tokens_) + " tokens, " + digits();
   }
 
  private:
