@@ -54,6 +54,21 @@ inline bool evaluates(const TrainingOptions& flags) {
   return false;
 }
 
+/// The share of the peak at which the rate ends. Throws ConfigError unless it is given where the schedule has it, and
+/// only there.
+inline double min_lr_rate(const TrainingOptions& flags) {
+  const bool given = flags.min_lr || flags.min_lr_rate;
+  if (given != (flags.lr_scheduler_type == na::Schedule::Kind::CosineWithMinimum))
+    throw na::ConfigError(given ? "--min_lr and --min_lr_rate belong to --lr_scheduler_type cosine_with_min_lr"
+                                : "--lr_scheduler_type cosine_with_min_lr needs --min_lr or --min_lr_rate");
+  if (!flags.min_lr) return flags.min_lr_rate.value_or(0.0);
+  const double peak = flags.trainer.step.learning_rate;
+  if (*flags.min_lr > peak)
+    throw na::ConfigError("--min_lr " + na::number_text(*flags.min_lr) + " is above --learning_rate " +
+                          na::number_text(peak));
+  return peak > 0.0 ? *flags.min_lr / peak : 0.0;
+}
+
 inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
   auto options = flags.trainer;
   if (options.epochs == 0.0 && options.max_steps <= 0)
@@ -61,7 +76,8 @@ inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
   constexpr long usual_warmup = 400;
   const bool by_share = flags.warmup_ratio && flags.warmup_steps.value_or(0) == 0;
   if (by_share) options.warmup_ratio = *flags.warmup_ratio;
-  options.step.schedule = {flags.lr_scheduler_type, by_share ? 0 : flags.warmup_steps.value_or(usual_warmup), 0};
+  options.step.schedule = {flags.lr_scheduler_type, by_share ? 0 : flags.warmup_steps.value_or(usual_warmup), 0,
+                           min_lr_rate(flags)};
   options.output_dir = flags.output_dir;
   return options;
 }

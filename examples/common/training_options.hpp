@@ -70,6 +70,11 @@ struct TrainingOptions : Flags {
   const std::optional<double>& warmup_ratio = flag(
       "warmup_ratio", std::optional<double>(),
       "Warm-up as a share of all steps, rounded up; --warmup_steps above 0 overrides it", {.range = from_to(0, 1)});
+  const std::optional<double>& min_lr =
+      flag("min_lr", std::optional<double>(), "Of cosine_with_min_lr: the rate at the end",
+           {.range = at_least(0), .excludes = {"min_lr_rate"}});
+  const std::optional<double>& min_lr_rate =
+      flag("min_lr_rate", std::optional<double>(), "The same as a share of --learning_rate", {.range = from_to(0, 1)});
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});

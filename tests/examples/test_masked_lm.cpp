@@ -142,6 +142,31 @@ BOOST_AUTO_TEST_CASE(a_run_with_an_infinite_perplexity_resumes) {
   BOOST_TEST(contains(content(folder / "out/metrics.csv"), ",Infinity\n"));
 }
 
+BOOST_AUTO_TEST_CASE(the_rate_may_fall_to_a_minimum) {
+  const auto rates = [&](const std::string& output, const Arguments& how) {
+    Arguments more = {"--lr_scheduler_type", "cosine_with_min_lr", "--warmup_steps", "0", "--logging_steps", "1"};
+    more.insert(more.end(), how.begin(), how.end());
+    succeed(training(output, "4", more));
+    std::vector<double> used;
+    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
+      if (const auto row = nlohmann::json::parse(line); row.contains("learning_rate"))
+        used.push_back(row["learning_rate"].get<double>());
+    return used;
+  };
+  const auto absolute = rates("absolute", {"--min_lr", "1e-4"}), share = rates("share", {"--min_lr_rate", "0.1"});
+  BOOST_TEST(absolute.size() == 4u);
+  BOOST_TEST(absolute[2] == 1e-4 + 9e-4 / 2, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(absolute == share, boost::test_tools::per_element());
+  const auto refused = [&](const Arguments& more, const std::string& why) {
+    const auto outcome = run("masked_lm", training("refused", "4", more));
+    BOOST_TEST(outcome.code == 2);
+    BOOST_TEST(contains(outcome.err, why), outcome.err);
+  };
+  refused({"--lr_scheduler_type", "cosine_with_min_lr"}, "needs --min_lr or --min_lr_rate");
+  refused({"--min_lr", "1e-4"}, "belong to --lr_scheduler_type cosine_with_min_lr");
+  refused({"--lr_scheduler_type", "cosine_with_min_lr", "--min_lr", "1"}, "--min_lr 1 is above --learning_rate 0.001");
+}
+
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
   const Arguments saving = {"--save_steps", "5", "--threads", "1"};
   succeed(training("whole", "120", saving));

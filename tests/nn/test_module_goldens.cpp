@@ -446,7 +446,7 @@ BOOST_AUTO_TEST_CASE(schedules) {
   const std::map<std::string, Schedule::Kind> kinds{{"constant", Schedule::Kind::Constant},
                                                     {"linear", Schedule::Kind::Linear},
                                                     {"cosine", Schedule::Kind::Cosine},
-                                                    {"inverse_square_root", Schedule::Kind::InverseSquareRoot},
+                                                    {"cosine_with_min_lr", Schedule::Kind::CosineWithMinimum},
                                                     {"inverse_sqrt", Schedule::Kind::InverseSquareRoot}};
   std::ifstream file(golden::folder() / "modules/schedules.json");
   BOOST_REQUIRE(file.good());
@@ -456,13 +456,14 @@ BOOST_AUTO_TEST_CASE(schedules) {
     schedule.kind = kinds.at(golden.at("name"));
     schedule.warmup_steps = golden.at("warmup_steps");
     schedule.total_steps = golden.at("total_steps").is_null() ? 0 : golden.at("total_steps").get<long>();
+    schedule.min_lr_rate = golden.value("min_lr_rate", 0.0);
     const auto factors = golden.at("factors").get<Values>();
     Values found;
     for (std::size_t step = 0; step < factors.size(); ++step) found.push_back(schedule.factor(static_cast<long>(step)));
     BOOST_TEST(golden::difference(found, factors) <= 1e-14, golden.dump());
     seen.insert(schedule.kind);
   }
-  BOOST_TEST(seen.size() == 4u);
+  BOOST_TEST(seen.size() == 5u);
 }
 
 // A draw gives the token in whose share of the probabilities the uniform number lies.

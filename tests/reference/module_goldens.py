@@ -480,25 +480,30 @@ def clipping(g: Goldens) -> None:
 def schedules() -> list:
     """Learning-rate factors at steps 0 .. count-1 as HF's get_scheduler gives them."""
     found = []
-    for name, hf_name, warmup, total, count in (
+    for name, hf_name, warmup, total, count, *min_lr_rate in (
         ("constant", "constant", 0, None, 6),
         ("constant", "constant_with_warmup", 4, None, 9),
         ("linear", "linear", 0, 10, 13),
         ("linear", "linear", 3, 11, 14),
         ("cosine", "cosine", 0, 10, 10),
         ("cosine", "cosine", 3, 11, 12),
+        ("cosine_with_min_lr", "cosine_with_min_lr", 0, 10, 10, 0.1),
+        ("cosine_with_min_lr", "cosine_with_min_lr", 3, 11, 12, 0.25),
         ("inverse_sqrt", "inverse_sqrt", 4, None, 20),
         ("inverse_sqrt", "inverse_sqrt", 1, None, 9),
     ):
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-        schedule = get_scheduler(hf_name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
+        more = {"min_lr_rate": min_lr_rate[0]} if min_lr_rate else {}
+        schedule = get_scheduler(hf_name, optimizer, num_warmup_steps=warmup, num_training_steps=total,
+                                 scheduler_specific_kwargs=more)
         factors = []
         for _ in range(count):
             factors.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             schedule.step()
         require(all(np.isfinite(factors)) and max(factors) == 1.0, f"{hf_name} is odd: {factors}")
-        found.append({"name": name, "hf_name": hf_name, "warmup_steps": warmup, "total_steps": total, "factors": factors})
+        found.append({"name": name, "hf_name": hf_name, "warmup_steps": warmup, "total_steps": total, **more,
+                      "factors": factors})
     return found
 
 

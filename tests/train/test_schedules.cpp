@@ -15,7 +15,7 @@ using Kind = Schedule::Kind;
 
 namespace {
 
-constexpr Kind kinds[] = {Kind::Constant, Kind::Linear, Kind::Cosine, Kind::InverseSquareRoot};
+constexpr Kind kinds[] = {Kind::Constant, Kind::Linear, Kind::Cosine, Kind::CosineWithMinimum, Kind::InverseSquareRoot};
 
 bool near(double a, double b) { return std::abs(a - b) <= 1e-14; }
 
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(without_an_end_are_refused_where_the_rate_falls_to_it) {
   for (const auto kind : kinds)
     for (const long total : {0L, -1L}) {
       const Schedule schedule{kind, 10, total};
-      if (kind == Kind::Linear || kind == Kind::Cosine)
+      if (kind == Kind::Linear || kind == Kind::Cosine || kind == Kind::CosineWithMinimum)
         BOOST_CHECK_THROW(schedule.validate(), ConfigError);
       else
         BOOST_CHECK_NO_THROW(schedule.validate());
@@ -83,6 +83,8 @@ BOOST_AUTO_TEST_CASE(without_an_end_are_refused_where_the_rate_falls_to_it) {
   for (const auto kind : kinds) {
     BOOST_CHECK_NO_THROW((Schedule{kind, 0, 1}.validate()));
     BOOST_CHECK_THROW((Schedule{kind, -1, 100}.validate()), ConfigError);
+    for (const double rate : {-0.1, 1.1, std::nan("")})
+      BOOST_CHECK_THROW((Schedule{kind, 0, 100, rate}.validate()), ConfigError);
   }
 }
 
@@ -112,6 +114,8 @@ BOOST_AUTO_TEST_CASE(has_its_own_form) {
   BOOST_TEST(near((Schedule{Kind::InverseSquareRoot, warmup, total}).factor(40), 0.5));
   BOOST_TEST(near((Schedule{Kind::InverseSquareRoot, 0, total}).factor(30000), 0.5));
   BOOST_TEST((Schedule{Kind::Cosine, warmup, total}).factor(total) == 0.0);
+  BOOST_TEST(near((Schedule{Kind::CosineWithMinimum, warmup, total, 0.1}).factor(middle), 0.55));
+  BOOST_TEST((Schedule{Kind::CosineWithMinimum, warmup, total, 0.1}).factor(total) == 0.1);
   for (const long step : {total, total + 1, 10 * total})
     BOOST_TEST((Schedule{Kind::Linear, warmup, total}).factor(step) == 0.0);
 }

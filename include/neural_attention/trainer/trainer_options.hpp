@@ -45,6 +45,8 @@ struct TrainerOptions {
     StepOptions::knobs(use, options.step...);
     use(Knob("lr_scheduler_type", "How the rate goes on behind the warm-up").kept(), options.step.schedule.kind...);
     use(Knob("warmup_steps", "Steps from 0 to the peak", at_least(0)).kept(), options.step.schedule.warmup_steps...);
+    use(Knob("min_lr_rate", "Of cosine_with_min_lr: the last rate as a share of the peak", from_to(0, 1)).kept(),
+        options.step.schedule.min_lr_rate...);
     use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
     use(Knob("num_train_epochs", "Passes over the data", at_least(0)).flag(group), options.epochs...);
