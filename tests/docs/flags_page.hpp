@@ -13,6 +13,7 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/gpt2_config_json.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/io/roberta_config_json.hpp"
 
@@ -123,9 +124,9 @@ std::string keys_of(const Json& of) {
       [&]<class T>(const na::Knob& knob, const T& usual) {
         if (!knob.in_file) return;
         const auto& object = knob.own ? of.at("neural_attention") : of;
-        auto usually = Json(false);  // normalize_before may be missing
+        Json usually;  // of a key that may be missing
         if constexpr (na::HasNames<T>) usually = name_of(usual);
-        if constexpr (na::is_number<T>) usually = usual;
+        if constexpr (std::is_arithmetic_v<T>) usually = usual;
         const Json value = object.value(knob.name, usually);
         std::string kind = knob.token ? "a token's id" : std::is_same_v<T, bool> ? "true or false" : "";
         if (na::is_number<T> && kind.empty())
@@ -161,6 +162,7 @@ inline std::string page(const std::vector<std::pair<std::string, std::string>>& 
       "object `neural_attention`,\nwith the projectors.\n\n";
   text += keys_of<na::MarianConfig>(na::io::to_json(na::marian_base(58101)));
   text += "## Keys of config.json: RoBERTa\n\n" + keys_of<na::RobertaConfig>(na::io::to_json(na::roberta_base()));
+  text += "## Keys of config.json: GPT-2\n\n" + keys_of<na::Gpt2Config>(na::io::to_json(na::gpt2_base()));
   text +=
       "## Keys of generation_config.json\n\nThe defaults are Hugging Face's; -1 is the model's own token, or none.\n\n";
   text += keys_of<na::GenerationConfig>(na::io::detail::all_generation_keys(na::GenerationConfig()));

@@ -18,6 +18,7 @@
 #include "fuzz/fuzz_target.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/io/generation_config_json.hpp"
+#include "neural_attention/io/gpt2_config_json.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/io/roberta_config_json.hpp"
@@ -142,6 +143,7 @@ bool model_config(const std::string& path) {
 }
 inline bool marian_config(const std::string& path) { return model_config<neural_attention::MarianConfig>(path); }
 inline bool roberta_config(const std::string& path) { return model_config<neural_attention::RobertaConfig>(path); }
+inline bool gpt2_config(const std::string& path) { return model_config<neural_attention::Gpt2Config>(path); }
 
 /// generation_config.json: what was taken makes sense, and comes back from what we would write.
 inline bool generation_config(const std::string& path) {
@@ -262,6 +264,7 @@ struct Target {
 inline constexpr Target targets[] = {{"safetensors", safetensors},
                                      {"marian_config", marian_config},
                                      {"roberta_config", roberta_config},
+                                     {"gpt2_config", gpt2_config},
                                      {"generation_config", generation_config},
                                      {"shard_index", shard_index},
                                      {"vocabulary", vocabulary},

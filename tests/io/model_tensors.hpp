@@ -53,6 +53,7 @@ struct ModelTensors {
     of[name] = {dtype, std::move(shape), {data, data + values.size() * sizeof(T)}};
   }
 
+  ModelTensors() = default;
   /// Of a model in float.
   template <class Model>
   ModelTensors(typename Model::Backend& backend, const Model& model) {

@@ -19,12 +19,15 @@
 #include <type_traits>
 
 #include "common/any_model.hpp"
+#include "neural_attention/attention/choice.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 
 namespace {
 
 namespace na = neural_attention;
+
+using AnyGpt2 = na::Gpt2<examples::Backend, na::AnyProjections>;
 
 /// Of this process, from the kernel; 0 where the system does not tell.
 std::int64_t anonymous_bytes() {
@@ -73,7 +76,7 @@ std::uintmax_t weight_bytes(const std::string& directory) {
 /// How a directory's model generates, where it does.
 template <class Model>
 std::optional<na::GenerationConfig> generation(const std::string& directory, const Model& model) {
-  if constexpr (std::is_same_v<Model, examples::AnyMarian>)
+  if constexpr (na::Decodable<Model>)
     return na::io::load_generation_config(directory, model.config());
   else
     return std::nullopt;
@@ -114,8 +117,11 @@ void save_random(const std::string& config, const std::string& to) {
 /// Calls use.operator()<Model>() with the type of a config.json.
 template <class Use>
 void with_model_of(const std::string& config, Use&& use) {
-  if (na::io::get<std::string>(na::io::read_json(config), "model_type", config).starts_with("roberta"))
+  const auto type = na::io::get<std::string>(na::io::read_json(config), "model_type", config);
+  if (type.starts_with("roberta"))
     use.template operator()<examples::AnyRoberta>();
+  else if (type == "gpt2")
+    use.template operator()<AnyGpt2>();
   else
     use.template operator()<examples::AnyMarian>();
 }

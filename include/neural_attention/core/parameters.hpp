@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/operations.hpp"
 #include "neural_attention/core/random.hpp"
@@ -138,11 +139,11 @@ class ParameterStore {
     allocate(backend, model, gradients);
   }
 
-  /// A store that knows the leaves of `model` but has no memory for them: before allocate(), only entries(), find() and
-  /// count() may be called.
+  /// A store that knows the leaves of `model` but has no memory for them: before allocate(), only entries(), find(),
+  /// count() and file_layout() may be called.
   template <class Model>
-  static ParameterStore outline(Model& model) {
-    return ParameterStore(leaves_of(model));
+  static ParameterStore outline(Model& model, const FileLayout& layout = {}) {
+    return ParameterStore(leaves_of(model), layout);
   }
   /// Allocates memory for the leaves of `model`, from which outline() made this store.
   template <class Model>
@@ -183,6 +184,9 @@ class ParameterStore {
       if (entry.name == name) return &entry;
     return nullptr;
   }
+
+  /// How files hold them.
+  const FileLayout& file_layout() const { return file_layout_; }
 
   /// All values; the trained ones; all gradients, none where the model is for inference: [1, n], gaps included.
   RowsOf<Real> values() const {
@@ -265,7 +269,7 @@ class ParameterStore {
     return leaves;
   }
 
-  explicit ParameterStore(const Leaves& leaves) {
+  ParameterStore(const Leaves& leaves, const FileLayout& layout) : file_layout_(layout) {
     trained_ = lay_out(leaves.trained, true);
     size_ = lay_out(leaves.buffers, false);
   }
@@ -328,6 +332,7 @@ class ParameterStore {
   }
 
   B* backend_ = nullptr;
+  FileLayout file_layout_;
   bool has_gradients_ = false;
   std::vector<Entry> entries_;
   std::int64_t laid_out_ = 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
+#include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/observer.hpp"
@@ -74,6 +75,19 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
 /// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing if the files have another projector.
 std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
+/// The files of a directory, with tensors as `Model` has them.
+template <class Model>
+TensorFiles model_files(const std::string& directory) {
+  auto files = TensorFiles::in_directory(directory);
+  constexpr auto layout = file_layout_of<Model>();
+  if constexpr (!layout.prefix.empty())
+    files.add_prefix(layout.prefix, [](const std::string& name) {
+      return std::ranges::any_of(Model::aliases, [&](const auto& alias) { return alias[0] == name; });
+    });
+  files.divide(layout);
+  return files;
+}
+
 /// Throws FileError if a table of positions in the files differs from the model's.
 template <class Model>
 void check_position_tables(const TensorFiles& files, const Model& model) {
@@ -91,7 +105,7 @@ void check_position_tables(const TensorFiles& files, const Model& model) {
     const double tolerance = tensor->dtype == DType::BF16 ? 1.0 / 256 : tensor->dtype == DType::F16 ? 1.0 / 2048 : 1e-6;
     std::vector<double> row(static_cast<std::size_t>(config.d_model));
     for (int p = 0; p < config.max_position_embeddings; ++p) {
-      files.file_of(name).read(*tensor, static_cast<std::size_t>(p) * row.size(), row.size(), row.data());
+      files.read(name, static_cast<std::size_t>(p) * row.size(), row.size(), row.data());
       for (int c = 0; c < config.d_model; ++c)
         if (!(std::abs(row[static_cast<std::size_t>(c)] - model.position_value(p, c)) <= tolerance))
           refuse("does not hold Marian's sines and cosines, which are all that is supported");
@@ -156,7 +170,7 @@ LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions&
 template <class Model>
 void check_model_files(const std::string& directory, const typename Model::Config& config,
                        const LoadOptions& options = {}) {
-  const auto files = TensorFiles::in_directory(directory);
+  const auto files = detail::model_files<Model>(directory);
   bool possible = false;
   try {
     Model::inspect(config, [&](Model& outline) {
@@ -177,7 +191,7 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
                       const LoadOptions& options = {}) {
   using B = typename Model::Backend;
   const HostWork work("loading a model");
-  const auto files = TensorFiles::in_directory(directory);
+  const auto files = detail::model_files<Model>(directory);
   const auto plan = detail::plan_loading(files, model, options);
   auto& store = model.parameters();
 

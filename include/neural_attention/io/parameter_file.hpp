@@ -15,6 +15,7 @@
 
 #include "neural_attention/core/parameters.hpp"
 #include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/io/stored_tensors.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 
 namespace neural_attention::io {
@@ -48,48 +49,77 @@ void for_each_tensor(const ParameterStore<B>& store, const std::vector<TensorGro
   });
 }
 
-template <class Entry>
-std::vector<std::int64_t> shape_of(const Entry& entry) {
-  if (entry.vector) return {entry.cols};
-  return {entry.rows, entry.cols};
-}
-
-}  // namespace detail
-
-namespace detail {
-
 inline constexpr int elements_at_once = 1 << 18;  ///< of one transfer between host and device
+
+/// Where the numbers of a tensor to write are: see StoredTensor.
+template <class Real>
+struct TensorNumbers {
+  std::vector<RowsOf<Real>> parts;
+  bool transposed = false;
+};
 
 /// Tensors to write and where their numbers are.
 template <class Real>
 struct TensorList {
   std::vector<TensorToWrite> tensors;
-  std::vector<RowsOf<Real>> numbers;
+  std::vector<TensorNumbers<Real>> numbers;
 };
 
 template <class B, class Real>
 TensorList<Real> tensor_list(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups) {
   TensorList<Real> list;
-  for_each_tensor(store, groups, [&](const std::string& name, const auto& entry, RowsOf<Real> numbers) {
-    list.tensors.push_back({name, dtype_of<Real>, shape_of(entry), nullptr});
-    list.numbers.push_back(numbers);
+  const StoredTensors<B> stored(store);
+  for_each_entry(store, groups, [&](const std::string&, const auto& entry, const TensorGroup<Real>& group) {
+    stored.with_tensor_of(entry, [&](const StoredTensor<B>& tensor) {
+      list.tensors.push_back({group.prefix + tensor.name, dtype_of<Real>, tensor.shape(), nullptr});
+      auto& numbers = list.numbers.emplace_back();
+      numbers.transposed = tensor.transposed;
+      for (const auto* const part : tensor.parts)
+        numbers.parts.push_back({group.numbers.data + part->offset, part->rows, part->cols});
+    });
   });
   return list;
+}
+
+/// write(values, count) for all of a tensor's numbers in the order of the file, a few rows at a time.
+template <class B, class Real>
+void stream_numbers(B& backend, const TensorNumbers<Real>& numbers, auto&& write) {
+  std::vector<Real> values, columns;
+  if (!numbers.transposed) {
+    for (const auto& part : numbers.parts) {
+      const int step = std::max(1, elements_at_once / std::max(1, part.cols));
+      for (int row = 0; row < part.rows; row += step) {
+        const auto some = part.slice(row, std::min(step, part.rows - row));
+        values.resize(static_cast<std::size_t>(some.size()));
+        backend(ops::DownloadOf<Real>{.x = some, .values = values});
+        write(values.data(), values.size());
+      }
+    }
+    return;
+  }
+  const auto in = numbers.parts.front().cols, out = numbers.parts.front().rows;
+  const auto width = static_cast<std::size_t>(out) * numbers.parts.size();
+  const int step = std::max(1, elements_at_once / std::max(1, static_cast<int>(width)));
+  for (int first = 0; first < in; first += step) {
+    const int count = std::min(step, in - first);
+    values.resize(static_cast<std::size_t>(count) * width);
+    columns.resize(static_cast<std::size_t>(out) * static_cast<std::size_t>(count));
+    for (std::size_t p = 0; p < numbers.parts.size(); ++p) {
+      backend(ops::DownloadOf<Real>{.x = numbers.parts[p].columns(first, count), .values = columns});
+      for (std::size_t r = 0; r < static_cast<std::size_t>(count); ++r)
+        for (std::size_t c = 0; c < static_cast<std::size_t>(out); ++c)
+          values[r * width + p * static_cast<std::size_t>(out) + c] = columns[c * static_cast<std::size_t>(count) + r];
+    }
+    write(values.data(), values.size());
+  }
 }
 
 /// Writes a safetensors file, a few rows at a time; the caller commits it.
 template <class B, class Real>
 void stream_tensors(AtomicFile& file, B& backend, const TensorList<Real>& list) {
-  std::vector<Real> values;
   stream_safetensors(file, list.tensors, {{"format", "pt"}}, [&](const TensorToWrite& tensor, auto&& write) {
-    const auto numbers = list.numbers[static_cast<std::size_t>(&tensor - list.tensors.data())];
-    const int step = std::max(1, elements_at_once / std::max(1, numbers.cols));
-    for (int row = 0; row < numbers.rows; row += step) {
-      const auto some = numbers.slice(row, std::min(step, numbers.rows - row));
-      values.resize(static_cast<std::size_t>(some.size()));
-      backend(ops::DownloadOf<Real>{.x = some, .values = values});
-      write(values.data(), values.size() * sizeof(Real));
-    }
+    stream_numbers(backend, list.numbers[static_cast<std::size_t>(&tensor - list.tensors.data())],
+                   [&](const Real* values, std::size_t count) { write(values, count * sizeof(Real)); });
   });
 }
 
@@ -118,14 +148,14 @@ namespace detail {
 
 /// Copies a tensor into device memory, a few rows at a time.
 template <class B, class Real>
-void upload_tensor(const SafetensorsFile& file, const TensorInfo& tensor, B& backend, RowsOf<Real> numbers) {
+void upload_tensor(const TensorFiles& files, const std::string& name, B& backend, RowsOf<Real> numbers) {
   const int step = std::max(1, elements_at_once / std::max(1, numbers.cols));
   std::vector<Real> values;
   for (int row = 0; row < numbers.rows; row += step) {
     const int count = std::min(step, numbers.rows - row);
     const auto cols = static_cast<std::size_t>(numbers.cols);
     values.resize(static_cast<std::size_t>(count) * cols);
-    file.read(tensor, static_cast<std::size_t>(row) * cols, values.size(), values.data());
+    files.read(name, static_cast<std::size_t>(row) * cols, values.size(), values.data());
     backend(ops::UploadOf<Real>{.values = values, .x = numbers.slice(row, count)});
   }
 }
@@ -157,8 +187,10 @@ class TensorNames {
   TensorNames(const TensorFiles& files, const LoadRules& rules, FaultTable& faults)
       : files_(&files), aliases_(alias_names(files, rules, faults)) {}
 
+  /// Its name in the files.
+  const std::string& in_files(const std::string& name) const;
   /// Null if the files do not have it.
-  const TensorInfo* operator()(const std::string& name) const;
+  const TensorInfo* operator()(const std::string& name) const { return files_->find(in_files(name)); }
 
  private:
   const TensorFiles* files_;
@@ -173,15 +205,34 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
   TensorNames tensor_for(files, rules, faults);
   std::set<std::string> known;
   for (const auto& [alias, name] : rules.aliases) known.insert(alias);
-  for_each_entry(store, groups, [&](const std::string& name, const auto& entry, const TensorGroup<Real>&) {
-    known.insert(name);
-    if (rules.left_out(name)) return;
-    const auto expected = shape_of(entry);
-    const auto* const tensor = tensor_for(name);
+  const auto check = [&](const std::string& name, const TensorInfo* tensor, const std::vector<std::int64_t>& expected) {
     if (!tensor && std::ranges::find(rules.optional, name) == rules.optional.end())
       faults.add("missing", name + " " + format_shape(expected));
     else if (tensor && tensor->shape != expected)
       faults.add("wrong shape", name + " " + format_shape(tensor->shape) + ", the model has " + format_shape(expected));
+  };
+  const StoredTensors<B> stored(store);
+  for_each_entry(store, groups, [&](const std::string& own_name, const auto& entry, const TensorGroup<Real>& group) {
+    known.insert(own_name);
+    stored.with_tensor_of(entry, [&](const StoredTensor<B>& whole) {
+      const auto in_file = group.prefix + whole.name;
+      const bool joined = whole.parts.size() > 1;
+      if (joined && std::ranges::none_of(whole.parts, [&](const auto* part) {
+            return tensor_for(group.prefix + part->name) || rules.left_out(group.prefix + part->name);
+          })) {
+        known.insert(in_file);
+        return check(in_file, files.find(in_file), whole.shape());  // one that is there could not be divided
+      }
+      for (const auto* const part : whole.parts) {
+        const auto name = group.prefix + part->name;
+        if (rules.left_out(name)) continue;
+        const auto* const tensor = tensor_for(name);
+        if (whole.transposed && !joined)  // what is said of it is said of the file's tensor
+          check(name, tensor ? &files.stored(tensor_for.in_files(name)) : tensor, whole.shape());
+        else
+          check(name, tensor, shape_of(*part));
+      }
+    });
   });
   files.for_each([&](const std::string& name, const TensorInfo& tensor) {
     if (!known.contains(name) && !rules.left_out(name))
@@ -196,8 +247,7 @@ template <class B, class Real>
 void upload_tensors(const TensorFiles& files, const TensorNames& tensor_for, B& backend, const ParameterStore<B>& store,
                     const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules) {
   for_each_tensor(store, groups, [&](const std::string& name, const auto&, RowsOf<Real> numbers) {
-    const auto* const tensor = tensor_for(name);
-    if (tensor && !rules.left_out(name)) upload_tensor(files.file_of(tensor->name), *tensor, backend, numbers);
+    if (tensor_for(name) && !rules.left_out(name)) upload_tensor(files, tensor_for.in_files(name), backend, numbers);
   });
 }
 
@@ -215,7 +265,9 @@ void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>&
 template <class B, class Real>
 void load_tensors(const std::string& path, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups) {
-  load_tensors(TensorFiles(path), backend, store, groups);
+  TensorFiles files(path);
+  files.divide(store.file_layout());
+  load_tensors(files, backend, store, groups);
 }
 
 template <class B>

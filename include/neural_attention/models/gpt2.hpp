@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "neural_attention/core/causal_batch.hpp"
+#include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/models/bodies.hpp"
 #include "neural_attention/models/generative_model.hpp"
 #include "neural_attention/models/gpt2_config.hpp"
@@ -41,6 +42,11 @@ class Gpt2 : public GenerativeModel<Gpt2<B, P>, Gpt2Config, DecoderBody<B, P, Le
             "lm_head",
             TiedLmHead<B, NoBias>({config.vocab_size})};
   }
+
+  /// Hugging Face's Conv1D, and c_attn for the three maps of an attention.
+  static constexpr std::array<StoredMap, 4> stored_maps = {
+      {{"attn.c_attn", {"q_proj", "k_proj", "v_proj"}}, {"attn.c_proj"}, {"mlp.c_fc"}, {"mlp.c_proj"}}};
+  static constexpr FileLayout file_layout = {"transformer.", stored_maps};
 
   /// How Hugging Face's files may differ: {other name, name} of the tied matrix, and the masks of old files, which are
   /// no parameters (patterns).

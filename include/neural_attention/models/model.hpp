@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/parameters.hpp"
 #include "neural_attention/core/pass.hpp"
@@ -110,7 +111,7 @@ template <class Derived, class Config, class Body, class Head, class Batch>
 ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(const Config& config)
     : config_((config.validate(), with_preset_options<Projections>(with_type_names<B, Projections>(config)))),
       parts_(Derived::parts(config_)),
-      parameters_(ParameterStore<B>::outline(*this)) {}
+      parameters_(ParameterStore<B>::outline(*this, file_layout_of<Derived>())) {}
 
 template <class Derived, class Config, class Body, class Head, class Batch>
 ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(B& backend, const Config& config,

@@ -23,8 +23,8 @@ NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& f
     LinearMap map{static_cast<int>(weight->shape[1]), static_cast<int>(weight->shape[0]), {}, {}};
     map.weight.resize(static_cast<std::size_t>(map.in) * static_cast<std::size_t>(map.out));
     map.bias.resize(static_cast<std::size_t>(bias->shape[0]));
-    files.file_of(weight->name).read(*weight, map.weight.data());
-    files.file_of(bias->name).read(*bias, map.bias.data());
+    files.read(prefix + infix + "weight", 0, map.weight.size(), map.weight.data());
+    files.read(prefix + infix + "bias", 0, map.bias.size(), map.bias.data());
     return map;
   }
   return std::nullopt;

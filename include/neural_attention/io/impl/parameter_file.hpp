@@ -38,16 +38,16 @@ NEURAL_ATTENTION_INLINE std::map<std::string, std::string> alias_names(const Ten
     const auto& other = files.find(name) ? name : found.try_emplace(name, alias).first->second;
     if (other == alias) continue;
     const auto& twin = *files.find(other);
-    const auto bytes = files.file_of(alias).data(*tensor), twin_bytes = files.file_of(other).data(twin);
+    const auto bytes = files.data(alias), twin_bytes = files.data(other);
     if (tensor->dtype != twin.dtype || tensor->shape != twin.shape || !std::ranges::equal(bytes, twin_bytes))
       faults.add("not equal", alias + " and " + other + ", which are one tensor of the model");
   }
   return found;
 }
 
-NEURAL_ATTENTION_INLINE const TensorInfo* TensorNames::operator()(const std::string& name) const {
+NEURAL_ATTENTION_INLINE const std::string& TensorNames::in_files(const std::string& name) const {
   const auto alias = aliases_.find(name);
-  return files_->find(alias == aliases_.end() ? name : alias->second);
+  return alias == aliases_.end() ? name : alias->second;
 }
 
 }  // namespace neural_attention::io::detail

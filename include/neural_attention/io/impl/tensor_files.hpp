@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -60,6 +64,46 @@ NEURAL_ATTENTION_INLINE TensorFiles::TensorFiles(const std::filesystem::path& di
               ", which weight_map does not name for it");
     add(std::move(shard));
   }
+}
+
+NEURAL_ATTENTION_INLINE void TensorFiles::divide(const FileLayout& layout) {
+  for (auto at = places_.begin(); at != places_.end();) {
+    const auto& [name, place] = *at++;
+    const OwnerAndLeaf split(name);
+    const auto* const map = split.of_map() ? layout.find(split.owner) : nullptr;
+    const bool matrix = split.leaf == "weight";
+    const auto& shape = place.tensor->shape;
+    const std::size_t count = map && map->joins() ? map->parts.size() : 1;
+    if (!map || (!matrix && count == 1) || shape.size() != (matrix ? 2u : 1u) ||
+        shape.back() % static_cast<std::int64_t>(count) != 0)
+      continue;
+    const auto part_name = [&](std::size_t i) {
+      return std::string(split.owner) + "." + std::string(map->parts[i]) + "." + std::string(split.leaf);
+    };
+    bool taken = false;
+    for (std::size_t i = 0; map->joins() && i < count; ++i) taken = taken || places_.contains(part_name(i));
+    if (taken) continue;
+    const auto whole = places_.extract(name);
+    const auto& from = whole.mapped();
+    const auto out = shape.back() / static_cast<std::int64_t>(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& part = *parts_.emplace_back(std::make_unique<TensorInfo>());
+      part.name = map->joins() ? part_name(i) : whole.key();
+      part.dtype = from.tensor->dtype;
+      part.shape = matrix ? std::vector<std::int64_t>{out, shape.front()} : std::vector<std::int64_t>{out};
+      places_[part.name] = {from.file, &part, from.tensor, i * static_cast<std::size_t>(out)};
+    }
+  }
+}
+
+NEURAL_ATTENTION_INLINE std::span<const std::byte> TensorFiles::data(std::string_view name) const {
+  const auto& place = places_.find(name)->second;
+  return files_[place.file].data(*place.tensor);
+}
+
+NEURAL_ATTENTION_INLINE const TensorInfo& TensorFiles::stored(std::string_view name) const {
+  const auto& place = places_.find(name)->second;
+  return place.whole ? *place.whole : *place.tensor;
 }
 
 NEURAL_ATTENTION_INLINE void TensorFiles::add(SafetensorsFile file) {
