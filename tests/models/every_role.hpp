@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,6 +63,17 @@ typename Model::Config config_with(const typename Model::Config& config, std::st
     if (take({"query", "key", "value", "output"}) || take({"query", "key", "value"})) continue;
     for (const char* const role : {"query", "key", "value", "output"}) take({role});
   }
+  return with(config, projectors);
+}
+
+/// The config with `projector` in one role of every attention that takes it there; none where no attention does.
+template <class Model>
+std::optional<typename Model::Config> config_with(const typename Model::Config& config, std::string_view projector,
+                                                  const std::string& role) {
+  Assigned projectors;
+  for (const auto& place : config.attention_places())
+    add<Model>(config, projectors, {{{std::string(place.name), role}, std::string(projector)}});
+  if (projectors.empty()) return std::nullopt;
   return with(config, projectors);
 }
 
