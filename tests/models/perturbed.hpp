@@ -192,7 +192,8 @@ class Perturbed : public neural_attention::Cpu<double> {
     perturb(op.out, [&](int r, int c) { return std::sqrt(of_out(r, c)); });
     perturb(op.log_sum_exp, [&](int r, int c) { return std::abs(op.log_sum_exp.row(r)[c]) + 4; });
   }
-  // dS = scale P ∘ (dout vᵀ - D), whose two parts are sums of w products; dq = dS k, dk = dSᵀ q and dv = Pᵀ dout.
+  // dS = scale P ∘ (dout vᵀ - D), whose two parts are sums of w products, times a soft cap's slope; dq = dS k, dk = dSᵀ
+  // q and dv = Pᵀ dout.
   void operator()(const ops::AttentionBackward<Base>& op) {
     if (bfloat16_) {
       assert(!op.mask);
@@ -201,21 +202,22 @@ class Perturbed : public neural_attention::Cpu<double> {
     }
     Base::operator()(op);
     Sizes of_q(op.dq), of_k(op.dk), of_v(op.dv);
-    for_each_probability(op.q, op.k, op.log_sum_exp, op.queries, op.keys, op.shape,
-                         [&](const Pair& at, double p, double error, double n) {
-                           const auto up = part(op.dout, at.query, at), value = part(op.v, at.key, at),
-                                      result = part(op.out, at.query, at);
-                           const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
-                           const double size = op.shape.scale * p *
-                                               std::hypot((error + std::sqrt(n)) * inner, walk * norm(up) * norm(value),
-                                                          walk * norm(up) * norm(result));
-                           const double of_p = p * (error + std::sqrt(op.queries.longest()));
-                           for (int c = at.first; c < at.first + at.width; ++c) {
-                             of_q(at.query, c) += square(size * op.k.row(at.key)[c]);
-                             of_k(at.key, c) += square(size * op.q.row(at.query)[c]);
-                             of_v(at.key, c) += square(of_p * op.dout.row(at.query)[c]);
-                           }
-                         });
+    for_each_probability(
+        op.q, op.k, op.log_sum_exp, op.queries, op.keys, op.shape,
+        [&](const Pair& at, double p, double error, double n) {
+          const auto up = part(op.dout, at.query, at), value = part(op.v, at.key, at),
+                     result = part(op.out, at.query, at);
+          const double inner = dot(up, value) - dot(up, result), walk = std::sqrt(double(at.width));
+          const double of_sums =
+              std::hypot((error + std::sqrt(n)) * inner, walk * norm(up) * norm(value), walk * norm(up) * norm(result));
+          const double size = op.shape.scale * p * std::hypot(at.slope * of_sums, at.slope_error * inner);
+          const double of_p = p * (error + std::sqrt(op.queries.longest()));
+          for (int c = at.first; c < at.first + at.width; ++c) {
+            of_q(at.query, c) += square(size * op.k.row(at.key)[c]);
+            of_k(at.key, c) += square(size * op.q.row(at.query)[c]);
+            of_v(at.key, c) += square(of_p * op.dout.row(at.query)[c]);
+          }
+        });
     perturb(op.dq, [&](int r, int c) { return std::sqrt(of_q(r, c)); });
     perturb(op.dk, [&](int r, int c) { return std::sqrt(of_k(r, c)); });
     perturb(op.dv, [&](int r, int c) { return std::sqrt(of_v(r, c)); });
@@ -277,7 +279,19 @@ class Perturbed : public neural_attention::Cpu<double> {
   /// A query and a key that it sees, as rows, in the head with columns first … first+width-1.
   struct Pair {
     int query, key, first, width;
+    double slope = 1.0, slope_error = 0.0;  ///< of a soft cap
   };
+
+  /// The score of a query and a key with that product, and the slope of a soft cap there.
+  struct Score {
+    double value, slope;
+  };
+  static Score score_of(double product, const AttentionShape& shape) {
+    const double score = shape.scale * product, cap = shape.soft_cap;
+    if (cap == 0.0) return {score, 1.0};
+    const double t = std::tanh(score / cap);
+    return {cap * t, 1.0 - t * t};
+  }
 
   static Matrix part(Matrix x, int row, const Pair& at) { return x.slice(row, 1).columns(at.first, at.width); }
 
@@ -291,7 +305,7 @@ class Perturbed : public neural_attention::Cpu<double> {
       const int head = first.first / first.width;
       scores.clear();
       for (int j = 0; j < n; ++j)
-        scores.push_back(shape.scale * dot(part(of_q, first.query, first), part(of_k, first.key + j, first)));
+        scores.push_back(score_of(dot(part(of_q, first.query, first), part(of_k, first.key + j, first)), shape).value);
       const double top = *std::max_element(scores.begin(), scores.end());
       const auto result = part(out, first.query, first);
       std::fill_n(result.data, result.cols, 0.0);
@@ -316,8 +330,9 @@ class Perturbed : public neural_attention::Cpu<double> {
       const double d = dot(part(dout, first.query, first), part(out, first.query, first));
       for (int j = first.key; j < first.key + n; ++j) {
         const auto key = part(of_k, j, first);
-        const double p = std::exp(shape.scale * dot(query, key) - log_sum);
-        const double ds = operand(shape.scale * p * (dot(up, part(of_v, j, first)) - d));
+        const auto score = score_of(dot(query, key), shape);
+        const double p = std::exp(score.value - log_sum);
+        const double ds = operand(shape.scale * score.slope * p * (dot(up, part(of_v, j, first)) - d));
         add_scaled(operand(p), up, part(dv, j, first));
         add_scaled(ds, query, part(dk, j, first));
         add_scaled(ds, key, part(dq, first.query, first));
@@ -353,24 +368,32 @@ class Perturbed : public neural_attention::Cpu<double> {
           use(Pair{queries.begin(s) + i, keys.begin(s), head * width, width}, shape.causal ? i + 1 : keys.length(s));
   }
 
-  /// Calls use(pair, probability, its relative error, number of keys) for every query, key and head.
+  /// Calls use(pair, probability, its relative error, number of keys) for every query, key and head. A soft cap passes
+  /// on an error of the score by its slope and adds four roundings; its slope 1 - t² is off by that of t and two more.
   template <class Use>
   static void for_each_probability(Matrix q, Matrix k, Matrix log_sum_exp, const Ragged& queries, const Ragged& keys,
                                    const AttentionShape& shape, Use&& use) {
-    std::vector<double> probabilities, errors;
+    std::vector<double> probabilities, errors, slopes, slope_errors;
     for_each_query(q, queries, keys, shape, [&](const Pair& first, int n) {
-      probabilities.clear();
-      errors.clear();
+      for (auto* list : {&probabilities, &errors, &slopes, &slope_errors}) list->clear();
       double common = std::sqrt(double(n)) + 4;
       for (int j = 0; j < n; ++j) {
         const auto a = part(q, first.query, first), b = part(k, first.key + j, first);
-        const double score = shape.scale * dot(a, b);
+        const double product = dot(a, b), walk = std::sqrt(double(first.width));
+        const auto [score, slope] = score_of(product, shape);
+        double error = shape.scale * (walk * norm(a) * norm(b) + 2 * std::abs(product)), slope_error = 0.0;
+        if (shape.soft_cap > 0.0) {
+          error = slope * error + 4 * std::abs(score);
+          slope_error = 2 * std::abs(score) * error / square(shape.soft_cap) + 2;
+        }
         probabilities.push_back(std::exp(score - log_sum_exp.row(first.query)[first.first / first.width]));
-        errors.push_back(shape.scale * std::sqrt(double(first.width)) * norm(a) * norm(b) + 2 * std::abs(score));
-        common += probabilities.back() * errors.back();
+        errors.push_back(error);
+        slopes.push_back(slope);
+        slope_errors.push_back(slope_error);
+        common += probabilities.back() * error;
       }
       for (int j = 0; j < n; ++j) {
-        const Pair pair{first.query, first.key + j, first.first, first.width};
+        const Pair pair{first.query, first.key + j, first.first, first.width, slopes[j], slope_errors[j]};
         use(pair, probabilities[j], errors[j] + common, n);
       }
     });
