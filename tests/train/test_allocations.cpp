@@ -132,7 +132,7 @@ class Training {
 
   Taken run(int epoch) {
     text::BatchOptions how;
-    how.tokens = small_ ? 100 : 500;
+    how.tokens = small_ ? 100 : 250;
     how.maxi_batches = 8;
     how.epoch = epoch;
     Taken taken;
@@ -157,14 +157,14 @@ class Training {
 
  private:
   using B = Cpu<float>;
-  static constexpr int vocabulary = 301;
+  static constexpr int vocabulary = 101;
 
   static MarianConfig config(bool checkpointing, const AttentionOptions& attention, const std::string& projector) {
-    auto config = tiny::config(2, 32, 0.1);
+    auto config = tiny::config(2, 16, 0.1);
     config.vocab_size = vocabulary;
     config.pad_token_id = vocabulary - 1;
     config.encoder_attention_heads = config.decoder_attention_heads = 4;
-    config.encoder_ffn_dim = config.decoder_ffn_dim = 64;
+    config.encoder_ffn_dim = config.decoder_ffn_dim = 32;
     config.max_position_embeddings = 80;
     config.gradient_checkpointing = checkpointing;
     config.attention = attention;
@@ -181,7 +181,7 @@ class Training {
   Marian<B, P> model_;
   TrainingStep<Marian<B, P>> step_;
   bool small_;  ///< fewer sentences in smaller batches
-  text::TokenizedPairs pairs_ = corpus(vocabulary, small_ ? 80 : 400);
+  text::TokenizedPairs pairs_ = corpus(vocabulary, small_ ? 80 : 200);
   TranslationBatch batch_{vocabulary - 1};
 };
 
