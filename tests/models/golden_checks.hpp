@@ -53,7 +53,7 @@ void check_zero_gradients(const Subject& subject, const Results& results, Worst&
   const std::set<std::string> without{"identity",        "linear_silu", "linear_gelu",
                                       "nonlinear_query", "pattention",  "glu_silu"};
   const auto& config = subject.model.config();
-  bool biased = !without.contains(config.key.type);
+  bool biased = !without.contains(config.key.type) && config.attention.qk_norm == na::QueryKeyNorm::None;
   if constexpr (requires { config.bias; }) biased = biased && config.bias;
   BOOST_TEST(zero >= (biased ? subject.attentions() : 0));
 }

@@ -71,6 +71,7 @@ void each_marian_preset(Check&& check) {
   check.template operator()<na::LinearProjections>("linear");
   check.template operator()<na::paper::marian>("paper_marian");
   check.template operator()<na::paper::marian>("pre_norm");
+  check.template operator()<na::paper::marian>("value_residual");
   check.template operator()<na::paper::marian_baseline>("paper_marian_baseline");
   check.template operator()<Projections<PlainNeural, PlainNeural, PlainNeural, PlainNeural>>("plain_neural");
   check.template operator()<Projections<Linear, Neural, PlainNeural, Neural>>("mixed");

@@ -18,8 +18,8 @@ from transformers import MarianConfig, MarianMTModel, PegasusConfig, PegasusForC
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
 from transformers.models.pegasus.modeling_pegasus import PegasusAttention, PegasusSinusoidalPositionalEmbedding
 
-from model_variants import fill_randomly, random_roles, random_value_residual, replace_projections, roles
-from neural_projections import share_values
+from model_variants import changes_scores, fill_randomly, random_roles, random_value_residual, replace_projections, roles
+from neural_projections import add_options, share_values
 
 MEMBERS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 
@@ -43,7 +43,7 @@ class Subject:
     max_length: int = 20  # of generation
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
     normalize_before: bool = False
-    options: dict = field(default_factory=dict)  # of the values
+    options: dict = field(default_factory=dict)  # of attention
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "k_proj"
@@ -59,6 +59,8 @@ class Subject:
     def stock(self):
         """Hugging Face's model, its projections not replaced."""
         config = (PegasusConfig if self.normalize_before else MarianConfig)(**self.config_dict())
+        if changes_scores(self.options):
+            config._attn_implementation = "with_options"
         return (PegasusForConditionalGeneration if self.normalize_before else MarianMTModel)(config)
 
     def config_dict(self) -> dict:
@@ -105,10 +107,13 @@ PRESETS = [
     Subject("residual", roles(*["residual"] * 4), 754, 10, (2, 1), (5, 2), (12, 18), 35),
     Subject("pre_norm", roles("neural", "neural", "linear", "neural"), 70, 10, (2, 2), (2, 5), (16, 11), 32,
             max_length=14, normalize_before=True),
-    Subject("value_residual", roles("neural", "neural", "linear", "neural"), 74, 6, (3, 3), (2, 3), (9, 7), 30,
-            options={"value_residual": "learned"}),
+    Subject("value_residual", roles("neural", "neural", "linear", "neural"), 565, 10, (3, 3), (2, 5), (9, 7), 30,
+            max_length=14, end_bias=3.5, options={"value_residual": "learned"}),
     Subject("glu_attention", roles("linear", "linear", "glu_silu", "linear"), 81, 12, (2, 2), (2, 4), (13, 10), 34,
             options={"value_residual": "learned", "attention_value_width": 8}),
+    Subject("options", roles("neural", "linear", "linear", "linear"), 37, 8, (2, 2), (2, 4), (13, 10), 33,
+            options={"attention_learned_scale": "per_head", "attention_soft_cap": 2.0, "qk_norm": "rms",
+                     "attention_gate": "per_element"}),
 ]
 
 
@@ -197,6 +202,9 @@ def build(subject: Subject) -> MarianMTModel:
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
     replace_projections(found, subject.projectors, subject.options)
+    if changes_scores(subject.options):
+        for (attention, _), *_ in (places.values() for places in found):
+            add_options(attention, attention.embed_dim, attention.num_heads, subject.options)
     for stack in model.model.encoder, model.model.decoder:
         share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], config.d_model, subject.options)
     model = model.double()

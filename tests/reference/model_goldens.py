@@ -109,8 +109,9 @@ def gradients(model, subject, loss: torch.Tensor) -> dict:
 
 
 def check_gradients(found: dict, subject, label: str) -> list:
-    """Every gradient is finite and non-zero except the key biases, whose exact gradient is zero."""
-    biases = KEY_BIASES[subject.projectors["key"]["type"]] if getattr(subject, "bias", True) else ()
+    """Every gradient is finite and non-zero except the key biases, whose exact gradient is zero without a norm."""
+    normed = "qk_norm" in getattr(subject, "options", {})
+    biases = KEY_BIASES[subject.projectors["key"]["type"]] if getattr(subject, "bias", True) and not normed else ()
     key_biases = tuple(f"{subject.key_name}.{leaf}" for leaf in biases)
     zero = []
     for name, gradient in found.items():
@@ -138,11 +139,11 @@ def train(model, subject, batch):
     """AdamW as HF's Trainer sets it up: decay skips biases and norms, gradients are clipped, lr falls to zero.
 
     The Trainer knows an RMSNorm by its name, which one in a sequence does not have; it is skipped here all the same, and
-    so are the factors of value residuals, which the Trainer would decay.
+    so are the factors of value residuals and the scales of attention, which the Trainer would decay.
     """
     names = trained_parameters(model)
     decayed = {name for name in get_parameter_names(model, [*ALL_LAYERNORM_LAYERS, nn.RMSNorm])
-               if "bias" not in name and ".value_residual." not in name}
+               if "bias" not in name and ".value_residual." not in name and not name.endswith(".scale")}
     groups = [
         {"params": [p for name, p in names.items() if name in decayed], "weight_decay": WEIGHT_DECAY},
         {"params": [p for name, p in names.items() if name not in decayed], "weight_decay": 0.0},

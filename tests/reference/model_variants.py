@@ -63,6 +63,11 @@ def random_value_residual(draw, layers: int) -> dict:
     return {"value_residual": kind, "value_residual_own": draw(1, 4) / 2, "value_residual_first": draw(-2, 4) / 2}
 
 
+def changes_scores(options: dict) -> bool:
+    """Whether options of attention are more than another width or other sources of values."""
+    return any(not key.startswith(("value_residual", "attention_value_width")) for key in options)
+
+
 def all_linear(projectors: dict) -> bool:
     return all(one["type"] == "linear" for one in projectors.values())
 
@@ -119,6 +124,8 @@ def fill_randomly(model, seed: int, own_values=lambda name, noise: None, order=l
             values = 0.3 * noise
         elif values is None and ".value_residual." in name:
             values = 0.5 + 0.3 * noise
+        elif values is None and leaf == "scale":
+            values = 1.0 + 0.3 * noise
         elif values is None:
             # Two maps of a residual are added, and large scores leave the softmax hardly a gradient.
             gain = 0.9 if ".linear." in name or ".mlp." in name else 1.3
