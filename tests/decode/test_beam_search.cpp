@@ -28,9 +28,18 @@ void log_softmax(std::vector<double>& x) {
   for (double& v : x) v = v - top - std::log(sum);
 }
 
+/// Tokens of a result, the start token included.
+int longest(const GenerationConfig& how) {
+  return std::min(how.max_new_tokens > 0 ? how.max_new_tokens + 1 : how.max_length, positions + 1);
+}
+
 /// Hugging Face's processors in its order, on the scores of what follows one history.
 void process(const GenerationConfig& how, const Ids& history, int max_length, std::vector<double>& scores) {
   const auto length = static_cast<int>(history.size());
+  for (const int id : std::set<int>(history.begin(), history.end())) {
+    auto& score = scores[std::size_t(id)];
+    score = score < 0 ? score * how.repetition_penalty : score / how.repetition_penalty;
+  }
   if (const int n = how.no_repeat_ngram_size; n > 0) {
     std::map<Ids, std::set<int>> seen;
     for (int i = 0; i + n <= length; ++i)
@@ -72,7 +81,7 @@ template <class S>
 std::vector<Scored> reference(S& subject, const Ids& source, GenerationConfig how) {
   how.eos_token_id = eos;
   const auto beams = static_cast<std::size_t>(how.num_beams);
-  const int max_length = std::min(how.max_length, positions + 1);
+  const int max_length = longest(how);
   std::vector<Live> live(beams, {-1e9, {subject.pad()}});
   std::vector<Scored> kept;
   live[0].sum = 0.0;
@@ -111,8 +120,8 @@ std::vector<Scored> reference(S& subject, const Ids& source, GenerationConfig ho
     live = next;
     done = live.empty();
     if (kept.size() >= beams && !done) {
-      const bool longest = how.early_stopping == EarlyStopping::Never && how.length_penalty > 0.0;
-      const int reach = longest ? max_length - 1 : length;
+      const bool never = how.early_stopping == EarlyStopping::Never && how.length_penalty > 0.0;
+      const int reach = never ? max_length - 1 : length;
       done = how.early_stopping == EarlyStopping::Always ||
              kept.back().score >= live[0].sum / std::pow(double(reach), how.length_penalty);
     }
@@ -149,6 +158,8 @@ GenerationConfig some_config(RandomStream& random, int vocabulary) {
   if (below(3) == 0) how.forced_bos_token_id = 5;
   if (below(3) == 0) how.suppress_tokens = {6, 7};
   if (below(3) == 0) how.begin_suppress_tokens = {2, 6};
+  how.repetition_penalty = pick(1.0, 1.0, 1.5, 0.8);
+  how.max_new_tokens = pick(0, 0, 0, 4, 13);
   return how;
 }
 
@@ -181,7 +192,7 @@ Tally compare_with_reference(int vocabulary, double end, std::uint64_t seed, int
             std::abs(found[s][i].score - expected[i].score) / std::max(1.0, std::abs(expected[i].score));
         BOOST_TEST(difference <= 1e-9);
         tally.worst = std::max(tally.worst, difference);
-        const bool full = static_cast<int>(ids.size()) + 1 == std::min(how.max_length, positions + 1);
+        const bool full = static_cast<int>(ids.size()) + 1 == longest(how);
         (full ? tally.cut : tally.ended) += 1;
         tally.different.insert(ids);
         ++tally.results;

@@ -525,7 +525,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_used_is_not_judged) {
 
 BOOST_AUTO_TEST_CASE(what_changes_results_is_refused_by_name) {
   const std::map<std::string, std::string> refused = {
-      {"repetition_penalty", R"({"repetition_penalty": 1.2})"},
+      {"repetition_penalty", R"({"repetition_penalty": 0})"},
+      {"max_new_tokens", R"({"max_new_tokens": -1})"},
       {"encoder_repetition_penalty", R"({"encoder_repetition_penalty": 1.2})"},
       {"encoder_no_repeat_ngram_size", R"({"encoder_no_repeat_ngram_size": 3})"},
       {"num_beam_groups", R"({"num_beams": 4, "num_beam_groups": 2})"},

@@ -19,6 +19,7 @@ def settings(subject, plain: list) -> list:
         max_length=limit,
         min_length=0,
         length_penalty=1.0,
+        repetition_penalty=1.0,
         early_stopping=False,
         no_repeat_ngram_size=0,
         bad_words_ids=None,
@@ -49,6 +50,12 @@ def settings(subject, plain: list) -> list:
         each(num_beams=4, bad_words_ids=words, renormalize_logits=True, num_return_sequences=4),
         each(num_beams=3, eos_token_id=[eos, *word], num_return_sequences=3),
         each(num_beams=4, forced_eos_token_id=eos, length_penalty=0.0, num_return_sequences=2),
+        each(repetition_penalty=2.0),
+        each(repetition_penalty=0.75, suppress_tokens=word),
+        each(num_beams=4, repetition_penalty=2.2, num_return_sequences=4),
+        each(num_beams=3, repetition_penalty=1.6, renormalize_logits=True, bad_words_ids=words, num_return_sequences=2),
+        each(num_beams=3, max_new_tokens=3, forced_eos_token_id=eos, early_stopping="never", num_return_sequences=3),
+        each(max_new_tokens=4, repetition_penalty=1.25),
     ]
 
 
@@ -106,7 +113,7 @@ def check_variety(subject, prompts, found: list) -> None:
     require(at_limit == {True, False}, "greedy texts should end both by themselves and at the limit")
     best = [[results[0]["ids"] for results in generation["results"]] for generation in found]
     require(best[3] != best[4] or best[5] != best[4], "neither beams nor the length penalty matter")
-    for i in (8, 9, 10):
+    for i in (8, 9, 10, 14, 15):
         require(best[i] != best[4], f"setting {i} gives what the plain beam search gives")
-    for i in (1, 2):
+    for i in (1, 2, 12, 13):
         require(best[i] != best[0], f"setting {i} gives what the plain greedy search gives")

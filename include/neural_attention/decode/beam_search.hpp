@@ -23,7 +23,7 @@ class FinishedBeams {
       : capacity_(static_cast<std::size_t>(how.num_beams)),
         length_penalty_(how.length_penalty),
         early_stopping_(how.early_stopping),
-        longest_(how.max_length - prompt) {}
+        longest_(how.limit(prompt) - prompt) {}
 
   /// `ids` is without prompt and end, `end` the token that ended it, or -1.
   void add(std::span<const int> ids, int end, double log_probability) {
@@ -80,11 +80,12 @@ class BeamSearch {
 
   /// `how` is resolved: it has the ids of a model. It must outlive the search.
   explicit BeamSearch(const GenerationConfig& how) : BeamSearch(how, std::span(&how.decoder_start_token_id, 1)) {}
-  /// All results begin with `prompt`, which has fewer than max_length tokens.
+  /// All results begin with `prompt`, which leaves room for a token.
   BeamSearch(const GenerationConfig& how, std::span<const int> prompt)
       : how_(&how),
         width_(static_cast<std::size_t>(how.num_beams)),
         prompt_(prompt.size()),
+        limit_(how.limit(std::ssize(prompt))),
         finished_(how, static_cast<int>(prompt.size())) {
     // All beams begin alike. All except the first begin so unlikely that they survive only if the first has too few
     // successors.
@@ -110,8 +111,10 @@ class BeamSearch {
 
   /// One round: `candidates` are the likeliest successors of the live beams, in any order; sorts them. Among equal
   /// candidates, the earlier beam comes first, then the smaller token. Without candidates, the live beams end as they
-  /// are, and with max_length tokens all end.
-  void advance(std::vector<BeamCandidate>& candidates) {
+  /// are, and at the length limit all end. goes_on(ids) says of a successor without its prompt whether it goes on; one
+  /// that does not is finished, as if an end had followed it.
+  template <class GoesOn>
+  void advance(std::vector<BeamCandidate>& candidates, GoesOn&& goes_on) {
     const auto count = std::min(candidates.size(), static_cast<std::size_t>(wanted(*how_)));
     if (count == 0) {  // the rules exclude all tokens
       for (const auto& beam : beams_) finished_.add(ids_of(beam.history), -1, beam.log_probability);
@@ -123,28 +126,33 @@ class BeamSearch {
                         if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
                         return a.beam != b.beam ? a.beam < b.beam : a.token < b.token;
                       });
-    const bool last = length() + 1 == how_->max_length;
+    const bool last = length() + 1 == limit_;
     const int of_successors = length() + 1 - static_cast<int>(prompt_);
     next_.resize(width_);
     std::size_t alive = 0;
     for (std::size_t rank = 0; rank < count && alive < width_; ++rank) {
       const auto& [log_probability, beam, token] = candidates[rank];
       const auto& parent = beams_[static_cast<std::size_t>(beam)];
-      const bool ends = how_->ends(token);
-      if (ends) {
+      if (how_->ends(token)) {
         if (rank < width_) finished_.add(ids_of(parent.history), token, log_probability);
         continue;
       }
-      auto& child = next_[alive++];
+      auto& child = next_[alive];
       child.history = parent.history;
       child.history.push_back(token);
       child.log_probability = log_probability;
       child.parent = beam;
-      if (last && rank < width_) finished_.add(ids_of(child.history), -1, log_probability);
+      const bool stops = !goes_on(ids_of(child.history));
+      if ((last || stops) && rank < width_) finished_.add(ids_of(child.history), -1, log_probability);
+      if (!stops) ++alive;
     }
     next_.resize(alive);
     beams_.swap(next_);
     if (last || beams_.empty() || finished_.settled(beams_.front().log_probability, of_successors)) end();
+  }
+
+  void advance(std::vector<BeamCandidate>& candidates) {
+    advance(candidates, [](std::span<const int>) { return true; });
   }
 
   /// The best results, when it is done.
@@ -160,6 +168,7 @@ class BeamSearch {
   const GenerationConfig* how_;
   std::size_t width_;
   std::size_t prompt_;  ///< its tokens
+  int limit_;           ///< tokens of a history
   FinishedBeams finished_;
   std::vector<Beam> beams_, next_;
   bool done_ = false;

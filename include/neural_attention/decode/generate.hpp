@@ -30,6 +30,18 @@ class KeepWeights {
   B& backend_;
 };
 
+/// A result that has grown by a token, for those who watch a Generator.
+struct GenerationStep {
+  int prompt;                ///< its place in the batch
+  int sample;                ///< of this prompt; -1 in a beam search, where steps are candidates
+  std::span<const int> ids;  ///< all so far, without prompt and end
+  int end;                   ///< the token that ended it, or -1
+  bool last;                 ///< no token follows, whatever the watcher says
+
+  /// The watcher of a Generator that nobody watches.
+  static bool goes_on(const GenerationStep&) { return true; }
+};
+
 /// Serves one thread at a time. Several generators may share one const model, each with its own backend.
 template <class Model>
 class Generator {
@@ -47,15 +59,19 @@ class Generator {
   /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError if `how` makes no
   /// sense, ShapeError if the prompts do not fit the model or are as long as results may be, and NumericError if
   /// the model's output is not finite.
-  Results operator()(const Prompts& prompts, const GenerationConfig& how) {
-    const auto config = resolved(how, model_->config());
+  /// watch(GenerationStep) hears of every token as it comes and says whether its result goes on; one that does not is
+  /// complete as it is. In a beam search it is asked about candidates that have not ended, of which some are dropped.
+  template <class Watch = bool (*)(const GenerationStep&)>
+  Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GenerationStep::goes_on) {
+    auto config = resolved(how, model_->config());
     model_->check_prompts(prompts);
     const PackedTokens histories = model_->histories(prompts, config.decoder_start_token_id);
     const int sequences = histories.offsets().sequences();
     if (sequences == 0) return {};
     check_lengths(histories.offsets(), config);
+    config.max_length = config.limit(histories.offsets().longest());
     check_rows(sequences, config);
-    return config.num_beams > 1 ? search(prompts, histories, config) : extend(prompts, histories, config);
+    return config.num_beams > 1 ? search(prompts, histories, config, watch) : extend(prompts, histories, config, watch);
   }
 
  private:
@@ -83,14 +99,15 @@ class Generator {
     bool chooses = false;  ///< some rows may go on with several tokens
     bool goes_on = false;  ///< some rows have room for further tokens
 
-    void add(int forced, int length, const GenerationConfig& how) {
+    void add(int forced, int length, int limit) {
       chooses = chooses || forced < 0;
-      goes_on = goes_on || length + 1 < how.max_length;
+      goes_on = goes_on || length + 1 < limit;
     }
     bool decodes() const { return chooses || goes_on; }
   };
 
-  Results search(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how) {
+  template <class Watch>
+  Results search(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch) {
     const auto pass = memory_.begin(false);
     LiveRows<Model> rows(pass, *model_, prompts, histories, how, how.num_beams, saved_);
     const KeepWeights keep(pass.backend);  // an encoder has used its own once
@@ -111,7 +128,11 @@ class Generator {
       // At first, all beams of a sentence are alike and share one row.
       const auto rows_of = [&](const BeamSearch& beams) { return first ? 1 : beams.beams().size(); };
       Turn turn;
-      for (const auto& [sentence, beams] : live) turn.add(rows.forced(beams.length()), beams.length(), how);
+      const auto forced_for = [&](const Live& one) {
+        return rows.forced(one.beams.length(), prompt(one.sentence).size());
+      };
+      for (const auto& one : live)
+        turn.add(forced_for(one), one.beams.length(), how.limit(std::ssize(prompt(one.sentence))));
       std::span<const double> log_sums;
       std::span<const int> tokens;
       if (turn.decodes()) {
@@ -121,7 +142,8 @@ class Generator {
         rows.decode();  // behind a forced token as well: later ones look back at all
       }
       if (turn.chooses) {
-        if (!how.renormalize_logits) log_sums = rows.log_sum_exp();
+        if (!how.renormalize_logits || rows.penalizes()) log_sums = rows.log_sum_exp();
+        rows.penalize(log_sums);
         rows.rule_out();
         if (how.renormalize_logits) log_sums = rows.log_sum_exp();
         tokens = rows.likeliest(static_cast<int>(wanted));
@@ -132,7 +154,7 @@ class Generator {
       for (std::size_t i = 0; i < live.size(); ++i) {
         auto& beams = live[i].beams;
         const auto count = rows_of(beams);
-        const int forced = rows.forced(beams.length());
+        const int forced = forced_for(live[i]);
         const auto row_of = [&](std::size_t beam) { return first_row + std::min(beam, count - 1); };
         candidates.clear();
         for (std::size_t b = 0; b < beams.beams().size(); ++b) {
@@ -148,7 +170,10 @@ class Generator {
           for (auto at = row * wanted; at < (row + 1) * wanted && tokens[at] >= 0; ++at)
             candidates.push_back({double(rows.likeliest_logits()[at]) - log_sums[row] + so_far, beam, tokens[at]});
         }
-        beams.advance(candidates);
+        const int sentence = static_cast<int>(live[i].sentence);
+        beams.advance(candidates, [&](std::span<const int> ids) {
+          return watch(GenerationStep{sentence, -1, ids, -1, false});
+        });
         if (beams.done()) {
           results[live[i].sentence] = beams.results(how.num_return_sequences);
         } else {
@@ -166,7 +191,8 @@ class Generator {
   }
 
   /// Greedy decoding, or samples: each row goes its own way.
-  Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how) {
+  template <class Watch>
+  Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch) {
     const int samples = how.num_return_sequences, sequences = histories.offsets().sequences();
     const auto pass = memory_.begin(false);
     LiveRows<Model> rows(pass, *model_, prompts, histories, how, samples, saved_);
@@ -193,7 +219,9 @@ class Generator {
     while (!live.empty()) {
       const ArenaScope scope(pass.scratch);
       Turn turn;
-      for (const auto& one : live) turn.add(rows.forced(one.length()), one.length(), how);
+      const auto limit = [&](const Live& one) { return how.limit(histories.offsets().length(one.sentence)); };
+      const auto forced_for = [&](const Live& one) { return rows.forced(one.length(), prompt_length(one.sentence)); };
+      for (const auto& one : live) turn.add(forced_for(one), one.length(), limit(one));
       std::span<const int> tokens;
       if (turn.decodes()) {
         rows.clear();
@@ -207,6 +235,7 @@ class Generator {
         rows.decode();
       }
       if (turn.chooses) {
+        rows.penalize();
         rows.rule_out();
         tokens = how.do_sample ? rows.sample({how.temperature, how.top_k, how.top_p, how.min_p}, uniforms)
                                : rows.likeliest(1);
@@ -217,13 +246,15 @@ class Generator {
       parents.clear();
       for (std::size_t i = 0; i < live.size(); ++i) {
         auto& [sentence, sample, history] = live[i];
-        const int length = live[i].length(), forced = rows.forced(length);
+        const int length = live[i].length(), forced = forced_for(live[i]);
         const int token = forced >= 0 ? forced : tokens[i];
         const bool ends = how.ends(token) || token < 0;  // -1: the rules leave nothing
         if (!ends) history.push_back(token);
-        if (ends || length + 1 == how.max_length) {
+        const bool last = ends || length + 1 == limit(live[i]);
+        const auto ids = std::span<const int>(history).subspan(prompt_length(sentence));
+        if (!watch(GenerationStep{sentence, sample, ids, ends ? token : -1, last}) || last) {
           auto& result = results[static_cast<std::size_t>(sentence)][static_cast<std::size_t>(sample)];
-          result.ids.assign(history.begin() + static_cast<std::ptrdiff_t>(prompt_length(sentence)), history.end());
+          result.ids.assign(ids.begin(), ids.end());
           result.end = ends ? token : -1;
           continue;
         }

@@ -1,4 +1,4 @@
-// The settings of a search for translations, under the names of Hugging Face's generation_config.json.
+// The settings of a search for texts, under the names of Hugging Face's generation_config.json.
 #pragma once
 
 #include <algorithm>
@@ -48,10 +48,12 @@ struct GenerationConfig {
   int num_beams = 1;             ///< 1: greedy, or sampling with do_sample
   int num_return_sequences = 1;  ///< results a sentence, the best first; at most num_beams unless sampled
   int max_length = 512;
+  int max_new_tokens = 0;       ///< most tokens behind a prompt, in place of max_length; 0: not given
   int min_length = 0;           ///< no end before a result has this many tokens, the end token not counted
   double length_penalty = 1.0;  ///< a finished beam scores Σ log p / length^length_penalty
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
-  int no_repeat_ngram_size = 0;                 ///< no run of this many tokens occurs twice; 0: anything goes
+  double repetition_penalty = 1.0;  ///< of a token that a history has: scores below 0 times this, others by this
+  int no_repeat_ngram_size = 0;     ///< no run of this many tokens occurs twice; 0: anything goes
   std::vector<std::vector<int>> bad_words_ids;  ///< token sequences that never occur
   std::vector<int> suppress_tokens;             ///< tokens that never occur; ids outside the vocabulary do not count
   std::vector<int> begin_suppress_tokens;       ///< the same for the first token, or the one behind forced_bos_token_id
@@ -89,11 +91,19 @@ struct GenerationConfig {
         configs.min_length...);
     use(Knob("max_length", "Most tokens of a result, including start and end", at_least(2)).flag(search),
         configs.max_length...);
+    use(Knob("max_new_tokens", "Most tokens of a result behind its prompt, in place of max_length; 0: not given",
+             at_least(0))
+            .flag(search),
+        configs.max_new_tokens...);
     use(Knob("early_stopping",
              "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none "
              "can become better")
             .flag(search),
         configs.early_stopping...);
+    use(Knob("repetition_penalty", "Above 1: tokens that occurred before, also in the prompt, become less likely",
+             above(0))
+            .flag(search),
+        configs.repetition_penalty...);
     use(Knob("no_repeat_ngram_size", "No run of this many tokens occurs twice; 0: no limit", at_least(0)).flag(search),
         configs.no_repeat_ngram_size...);
     use(Knob(
@@ -124,6 +134,12 @@ struct GenerationConfig {
             .flag(sampling),
         configs.min_p...);
     use(Knob("seed", "Seed of the draws").flag_alone(sampling), configs.seed...);
+  }
+
+  /// Most tokens of a result with its prompt of `prompt` tokens; max_length if max_new_tokens is not given.
+  int limit(std::int64_t prompt) const {
+    return max_new_tokens == 0 ? max_length
+                               : static_cast<int>(std::min(prompt + max_new_tokens, std::int64_t{max_length}));
   }
 
   bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }
@@ -217,8 +233,8 @@ GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) 
   return how;
 }
 
-/// The same, with max_length limited to the model's positions, as a search needs it. Throws ConfigError if a value
-/// makes no sense or a token is outside the vocabulary.
+/// The same, with max_length limited to the model's positions, and not otherwise where max_new_tokens limits results,
+/// as a search needs it. Throws ConfigError if a value makes no sense or a token is outside the vocabulary.
 template <class ModelConfig>
 GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& model) {
   given.validate();
@@ -240,7 +256,8 @@ GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& mode
     for (const int id : word) check("a token of bad_words_ids", id);
   for (auto* const tokens : {&how.suppress_tokens, &how.begin_suppress_tokens})
     std::erase_if(*tokens, [&](int id) { return !inside(id); });
-  how.max_length = std::min(how.max_length, model.max_position_embeddings + 1);  // nothing follows the last token
+  const int longest = model.max_position_embeddings + 1;  // nothing follows the last token
+  how.max_length = how.max_new_tokens > 0 ? longest : std::min(how.max_length, longest);
   return how;
 }
 

@@ -2,9 +2,11 @@
 // each row and leaves logits [rows, vocabulary] on the scratch stack, from which tokens can be ruled out and chosen.
 #pragma once
 
+#include <cstddef>
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/core/model_contracts.hpp"
@@ -36,14 +38,15 @@ class LiveRows {
     if (before.total() > 0) model.append(pass, before, state_);
   }
 
-  /// The one token that may follow histories of `length` tokens, or -1.
-  int forced(int length) const { return processors_.forced(length); }
+  /// The one token that may follow a history of `length` tokens, of which `prompt` are its prompt, or -1.
+  int forced(int length, std::size_t prompt) const { return processors_.forced(length, prompt); }
 
   void clear() {
     newest_.clear();
     lengths_.clear();
     forbidden_.clear();
     forbidden_rows_.clear();
+    seen_.clear();
   }
   /// Adds the next row: a prompt of `prompt` tokens and what followed it. All but its last token have been decoded.
   void push(std::span<const int> history, std::size_t prompt) {
@@ -52,6 +55,7 @@ class LiveRows {
     lengths_.push_back(history.size());
     processors_.forbid(history, prompt, forbidden_);
     forbidden_rows_.resize(forbidden_.size(), row);
+    if (processors_.penalizes()) remember(row, history);
   }
   std::size_t size() const { return newest_.size(); }
 
@@ -59,6 +63,21 @@ class LiveRows {
   void decode() {
     logits_ = pass_->scratch.aligned_rows(static_cast<int>(size()), model_->config().vocab_size);
     model_->decode_next(*pass_, newest_, state_, logits_);
+  }
+  bool penalizes() const { return processors_.penalizes(); }
+  /// Makes tokens of the histories less likely, as repetition_penalty says, by their logits or, in a beam search, by
+  /// their log-probabilities: logits - log_sums. It works on a copy on the host.
+  void penalize(std::span<const double> log_sums = {}) {
+    if (!penalizes()) return;
+    scores_.resize(size() * static_cast<std::size_t>(logits_.cols));
+    pass_->backend(ops::Download<B>{.x = logits_, .values = scores_});
+    for (const auto& [row, token] : seen_) {
+      const double sum = log_sums.empty() ? 0.0 : log_sums[row];
+      if (sum == -std::numeric_limits<double>::infinity()) continue;  // all tokens are ruled out
+      auto& logit = scores_[row * static_cast<std::size_t>(logits_.cols) + static_cast<std::size_t>(token)];
+      logit = static_cast<Scalar>(processors_.penalized(double(logit) - sum) + sum);
+    }
+    pass_->backend(ops::Upload<B>{.values = scores_, .x = logits_});
   }
   void rule_out() {
     pass_->backend(ops::Assign<B>{
@@ -96,6 +115,15 @@ class LiveRows {
   void reorder(std::span<const int> parents) { state_.reorder(pass_->backend, parents); }
 
  private:
+  /// Adds each token of a row's history once.
+  void remember(int row, std::span<const int> history) {
+    marks_.resize(static_cast<std::size_t>(model_->config().vocab_size));
+    ++mark_;
+    for (const int token : history)
+      if (std::exchange(marks_[static_cast<std::size_t>(token)], mark_) != mark_)
+        seen_.push_back({static_cast<std::size_t>(row), token});
+  }
+
   const Pass<B>* pass_;
   const Model* model_;
   LogitsProcessors processors_;
@@ -104,7 +132,10 @@ class LiveRows {
   std::vector<int> newest_, forbidden_, forbidden_rows_, tokens_;
   std::vector<std::size_t> lengths_;  ///< of the histories
   std::vector<double> sums_;
-  std::vector<Scalar> values_;
+  std::vector<Scalar> values_, scores_;
+  std::vector<std::pair<std::size_t, int>> seen_;  ///< rows and tokens of their histories
+  std::vector<std::size_t> marks_;                 ///< of each token: the history that had it last
+  std::size_t mark_ = 0;
 };
 
 }  // namespace neural_attention

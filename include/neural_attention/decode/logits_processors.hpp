@@ -1,10 +1,13 @@
 // Which tokens may follow a history, by Hugging Face's logits processors: no_repeat_ngram_size, bad_words_ids,
 // min_length, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All of them only
-// rule tokens out, so their order does not matter, except for the forced tokens, which overrule the others. A history
-// begins with a prompt, often a start token alone, whose tokens count as any other.
+// rule tokens out, so their order does not matter, except for the forced tokens, which overrule the others.
+// repetition_penalty, which comes before them, changes scores. A history begins with a prompt, often a start token
+// alone, whose tokens count as any other.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -20,10 +23,18 @@ class LogitsProcessors {
       if (word.size() != 1 || !how.ends(word.front())) bad_words_.push_back(word);  // an end alone cannot be a bad word
   }
 
-  /// The only token that may follow a history of `length` tokens, with probability 1; -1 if several may.
-  int forced(int length) const {
-    if (length == how_->max_length - 1 && how_->forced_eos_token_id >= 0) return how_->forced_eos_token_id;
+  /// The only token that may follow a history of `length` tokens, its prompt of `prompt` tokens included, with
+  /// probability 1; -1 if several may.
+  int forced(int length, std::size_t prompt) const {
+    if (length == how_->limit(static_cast<std::int64_t>(prompt)) - 1 && how_->forced_eos_token_id >= 0)
+      return how_->forced_eos_token_id;
     return length == 1 ? how_->forced_bos_token_id : -1;
+  }
+
+  bool penalizes() const { return how_->repetition_penalty != 1.0; }
+  /// The score of a token that the history has.
+  double penalized(double score) const {
+    return score < 0.0 ? score * how_->repetition_penalty : score / how_->repetition_penalty;
   }
 
   /// Appends the tokens that may not follow `history`, which begins with a prompt of `prompt` tokens; one may be named

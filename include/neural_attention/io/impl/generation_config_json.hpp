@@ -35,8 +35,7 @@ inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::js
   const auto not_one = [](double x) { return x != 1.0; };
   const auto positive = [](double x) { return x > 0.0; };
   const auto inside = [](double x) { return x > 0.0 && x < 1.0; };
-  for (const char* key : {"repetition_penalty", "encoder_repetition_penalty", "guidance_scale"})
-    neutral(Always, key, "1", not_one);
+  for (const char* key : {"encoder_repetition_penalty", "guidance_scale"}) neutral(Always, key, "1", not_one);
   neutral(Always, "encoder_no_repeat_ngram_size", "0", positive);
   neutral(Beams, "num_beam_groups", "1", [](double x) { return x > 1.0; });
   neutral(Contrastive, "penalty_alpha", "0", positive);
@@ -107,7 +106,7 @@ inline std::string other_generation_keys(nlohmann::json json) {
   GenerationConfig::knobs([&](const Knob& knob) {
     if (knob.in_file) json.erase(knob.name);
   });
-  for (const char* key : {"max_new_tokens", "min_new_tokens"}) json.erase(key);
+  json.erase("min_new_tokens");
   return json.empty() ? std::string() : json.dump();
 }
 
@@ -150,7 +149,6 @@ NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json&
         }
       },
       config);
-  detail::read_new_tokens(json, "max_new_tokens", config.max_length, path);
   detail::read_new_tokens(json, "min_new_tokens", config.min_length, path);
   config.unsupported = detail::unsupported_generation(json);
   config.other_keys = detail::other_generation_keys(json);

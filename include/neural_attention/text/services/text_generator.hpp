@@ -1,0 +1,308 @@
+// TextGenerator: the beginning of a text in, its continuation out, at once or as tokens come, on one const model and
+// for any number of threads at once. Prompts of different lengths are continued together in batches; each batch borrows
+// a worker, which has its own backend with threads and memory, and waits if none is free.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/observer.hpp"
+#include "neural_attention/core/packed_tokens.hpp"
+#include "neural_attention/core/utf8.hpp"
+#include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/decode/generate.hpp"
+#include "neural_attention/text/services/text_stream.hpp"
+#include "neural_attention/text/services/vocabulary_rows.hpp"
+
+namespace neural_attention::text {
+
+struct TextGeneratorOptions {
+  int workers = 1;                           ///< batches that are continued at the same time
+  int threads = 0;                           ///< of each worker; 0: the workers share available_threads()
+  int batch_size = 32;                       ///< texts that grow together: prompts times their samples or beams
+  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
+};
+
+/// How texts are continued: the search, and strings before the first of which a text ends. Which of them is first does
+/// not depend on tokens: a stop string may begin and end inside of one.
+struct TextGenerationConfig : GenerationConfig {
+  TextGenerationConfig(GenerationConfig how = {}, std::vector<std::string> stops = {})
+      : GenerationConfig(std::move(how)), stop_strings(std::move(stops)) {}
+
+  std::vector<std::string> stop_strings;
+};
+
+/// Why a text ended.
+enum class TextEnd {
+  Length,      ///< the limit of the settings or of the model, or the settings rule out all tokens
+  EndToken,    ///< an end token came
+  StopString,  ///< a stop string came
+  Cancelled    ///< the caller did not want more
+};
+
+struct GeneratedText {
+  std::string text;      ///< behind the prompt, without a stop string; UTF-8
+  double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
+  std::vector<int> ids;  ///< without the end token; those of a stop string are there
+  TextEnd end = TextEnd::Length;
+};
+
+/// The results of one prompt.
+struct Continuation {
+  std::vector<GeneratedText> candidates;  ///< of beams the best first, samples as they were drawn; at least one
+  std::vector<int> prompt_ids;            ///< what the model read
+
+  const std::string& text() const { return candidates.front().text; }
+};
+
+/// A stretch of a text that grows.
+struct TextPiece {
+  std::size_t prompt;     ///< which of the request
+  std::size_t candidate;  ///< of the prompt
+  std::string_view text;  ///< whole characters; valid during the call
+};
+
+/// All const functions may be called from several threads at once. The model and the tokenizer must outlive it, and the
+/// model must not change during a request. Tokenizer has encode(text), decode(ids), which joins what each id stands
+/// for, and vocab_size(), and may have has_piece(id) and is_special(id), whose text is left out.
+template <class Model, class Tokenizer>
+class TextGenerator {
+  static_assert(sizeof(CheckDecodable<Model>));
+  static_assert(std::same_as<typename Model::Prompts, PackedTokens>,
+                "a TextGenerator needs a model whose Prompts are PackedTokens");
+
+ public:
+  using B = typename Model::Backend;
+  using OnPiece = std::function<bool(std::string_view)>;
+  using OnText = std::function<bool(const TextPiece&)>;
+
+  /// `how` is the config of requests that bring none. Throws ConfigError if an option makes no sense, or if the
+  /// tokenizer has more ids than the model.
+  TextGenerator(const Model& model, const Tokenizer& tokenizer, TextGenerationConfig how,
+                TextGeneratorOptions options = {});
+  /// A temporary would be gone before the first request.
+  TextGenerator(const Model&, const Tokenizer&&, TextGenerationConfig, TextGeneratorOptions = {}) = delete;
+  TextGenerator(const Model&&, const Tokenizer&, TextGenerationConfig, TextGeneratorOptions = {}) = delete;
+
+  const TextGenerationConfig& generation() const { return how_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
+  /// Continues one prompt; an empty one begins with the model's start token. on_piece gets the text as it comes, in
+  /// whole characters and without what may become a stop string, and ends it by returning false. All pieces together
+  /// are the text. A beam search knows its text when it is done, and then gives it at once. Throws ConfigError if `how`
+  /// makes no sense or the prompt leaves no room, TextError if it is not UTF-8 or cannot be encoded, and NumericError
+  /// if the model's output is not finite.
+  Continuation generate(std::string_view prompt) const { return generate(prompt, how_); }
+  Continuation generate(std::string_view prompt, const TextGenerationConfig& how, const OnPiece& on_piece = {}) const;
+
+  /// One result for each prompt. Random draws depend on the number of a prompt, which counts from `first_prompt`, and
+  /// on that of the sample, so texts are the same in any batches. on_text hears of all texts, from the calling thread,
+  /// and ends the one that it returns false for.
+  std::vector<Continuation> generate(std::span<const std::string> prompts) const { return generate(prompts, how_); }
+  std::vector<Continuation> generate(std::span<const std::string> prompts, const TextGenerationConfig& how,
+                                     std::size_t first_prompt = 0, const OnText& on_text = {}) const;
+
+ private:
+  struct Worker {
+    Worker(int threads, Precision precision, const Model& model)
+        : backend(worker_backend<B>(threads, precision)), generator(backend, model) {}
+
+    B backend;
+    Generator<Model> generator;
+  };
+
+  /// A text that grows: its tokens so far, and their text.
+  struct Growing {
+    explicit Growing(const TextGenerationConfig& how) : stream(how.stop_strings) {}
+
+    TextStream stream;
+    std::size_t read = 0;  ///< ids
+    TextEnd end = TextEnd::Length;
+  };
+
+  static WorkerPool<Worker> workers(const Model& model, const TextGeneratorOptions& options);
+
+  std::vector<int> encoded(std::string_view prompt, std::size_t number) const;
+  /// Throws ConfigError unless a token can follow the prompt.
+  void check_length(std::size_t tokens, const GenerationConfig& how, std::size_t number) const;
+
+  void run(std::vector<Continuation>& results, const TextGenerationConfig& how, std::size_t first_prompt,
+           const OnText& on_text) const;
+  /// Reads the new ids of a text and the token that ended it, and gives what is settled. Whether more is wanted.
+  bool grow(Growing& text, std::span<const int> ids, int end, bool last, std::size_t prompt, std::size_t candidate,
+            const OnText& on_text) const;
+  bool stops(std::span<const int> ids, const TextGenerationConfig& how) const;
+  /// The bytes that stand for a token in a text.
+  std::string bytes(int id) const;
+
+  const Model* model_;
+  const Tokenizer* tokenizer_;
+  TextGenerationConfig how_;
+  TextGeneratorOptions options_;
+  std::vector<int> never_;  // rows of the model without a piece
+  WorkerPool<Worker> workers_;
+};
+
+template <class Model, class Tokenizer>
+TextGenerator<Model, Tokenizer>::TextGenerator(const Model& model, const Tokenizer& tokenizer, TextGenerationConfig how,
+                                               TextGeneratorOptions options)
+    : model_(&model),
+      tokenizer_(&tokenizer),
+      how_(std::move(how)),
+      options_(options),
+      workers_(workers(model, options)) {
+  if (options.batch_size < 1) throw ConfigError("a batch needs at least one text");
+  const int rows = model.config().vocab_size;
+  require_rows(rows, tokenizer.vocab_size());
+  for (int id = 0; id < rows; ++id) {
+    bool has_piece = id < tokenizer.vocab_size();
+    if constexpr (requires { tokenizer.has_piece(id); }) has_piece = tokenizer.has_piece(id);
+    if (!has_piece) never_.push_back(id);
+  }
+  resolved(how_, model.config());
+}
+
+template <class Model, class Tokenizer>
+Continuation TextGenerator<Model, Tokenizer>::generate(std::string_view prompt, const TextGenerationConfig& how,
+                                                       const OnPiece& on_piece) const {
+  if (on_piece && how.num_return_sequences > 1)
+    throw ConfigError("num_return_sequences is " + std::to_string(how.num_return_sequences) +
+                      ", but one text is to be given piece by piece");
+  std::vector<Continuation> results(1);
+  results.front().prompt_ids = encoded(prompt, 1);
+  run(results, how, 0, on_piece ? OnText([&](const TextPiece& piece) { return on_piece(piece.text); }) : OnText());
+  return std::move(results.front());
+}
+
+template <class Model, class Tokenizer>
+std::vector<Continuation> TextGenerator<Model, Tokenizer>::generate(std::span<const std::string> prompts,
+                                                                    const TextGenerationConfig& how,
+                                                                    std::size_t first_prompt,
+                                                                    const OnText& on_text) const {
+  std::vector<Continuation> results(prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) results[i].prompt_ids = encoded(prompts[i], first_prompt + i + 1);
+  run(results, how, first_prompt, on_text);
+  return results;
+}
+
+template <class Model, class Tokenizer>
+WorkerPool<typename TextGenerator<Model, Tokenizer>::Worker> TextGenerator<Model, Tokenizer>::workers(
+    const Model& model, const TextGeneratorOptions& options) {
+  const int threads = threads_of_each(options.workers, options.threads);
+  return {options.workers, [&] { return std::make_unique<Worker>(threads, options.precision, model); }};
+}
+
+template <class Model, class Tokenizer>
+std::vector<int> TextGenerator<Model, Tokenizer>::encoded(std::string_view prompt, std::size_t number) const {
+  const HostWork work("tokenizing");
+  const auto name = "prompt " + std::to_string(number);
+  if (const auto fault = utf8_fault(prompt); !fault.empty()) throw TextError(name + ": " + fault);
+  std::vector<int> ids;
+  try {
+    ids = tokenizer_->encode(prompt);
+  } catch (const TextError& error) {
+    throw TextError(name + ": " + error.what());
+  }
+  if (!ids.empty()) return ids;
+  int start = -1;
+  if constexpr (requires { model_->config().bos_token_id; }) start = model_->config().bos_token_id;
+  if (start < 0) throw ConfigError(name + " is empty, and the model has no start token (bos_token_id) to begin with");
+  return {start};
+}
+
+template <class Model, class Tokenizer>
+void TextGenerator<Model, Tokenizer>::check_length(std::size_t tokens, const GenerationConfig& how,
+                                                   std::size_t number) const {
+  const auto has = "prompt " + std::to_string(number) + " has " + std::to_string(tokens) + " tokens";
+  const auto reads = static_cast<std::size_t>(model_->config().max_position_embeddings);
+  if (tokens > reads) throw ConfigError(has + ", but the model reads " + std::to_string(reads));
+  if (tokens >= static_cast<std::size_t>(how.limit(static_cast<std::int64_t>(tokens))))
+    throw ConfigError(has + ", which leaves no room: max_length is " + std::to_string(how.max_length) +
+                      ", the prompt included");
+}
+
+template <class Model, class Tokenizer>
+void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, const TextGenerationConfig& how,
+                                          std::size_t first_prompt, const OnText& on_text) const {
+  auto config = resolved(how, model_->config());
+  config.suppress_tokens.insert(config.suppress_tokens.end(), never_.begin(), never_.end());
+  for (const auto& stop : how.stop_strings) {
+    if (stop.empty()) throw ConfigError("a stop string is empty");
+    if (const auto fault = utf8_fault(stop); !fault.empty()) throw TextError("a stop string: " + fault);
+  }
+  for (std::size_t i = 0; i < results.size(); ++i)
+    check_length(results[i].prompt_ids.size(), config, first_prompt + i + 1);
+  std::vector<std::size_t> order(results.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  // Draws are functions of a prompt's place in its batch, so sampled prompts keep their order.
+  if (!config.do_sample)
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return results[a].prompt_ids.size() > results[b].prompt_ids.size();
+    });
+  const auto samples = static_cast<std::size_t>(config.num_beams > 1 ? 0 : config.num_return_sequences);
+  const int rows = config.num_beams > 1 ? config.num_beams : config.num_return_sequences;
+  const auto together = static_cast<std::size_t>(std::max(1, options_.batch_size / rows));
+  PackedTokens batch;
+  for (std::span<const std::size_t> rest(order); !rest.empty();) {
+    const auto prompts = rest.first(std::min(together, rest.size()));
+    rest = rest.subspan(prompts.size());
+    batch.clear();
+    batch.begin_at({0, static_cast<int>(first_prompt + prompts.front())});
+    for (const auto i : prompts) batch.push(results[i].prompt_ids);
+    std::vector<Growing> growing(prompts.size() * samples, Growing(how));
+    const auto worker = workers_.lease();
+    auto found = worker->generator(batch, config, [&](const GenerationStep& step) {
+      if (step.sample < 0) return !stops(step.ids, how);
+      const auto place = static_cast<std::size_t>(step.prompt), sample = static_cast<std::size_t>(step.sample);
+      return grow(growing[place * samples + sample], step.ids, step.end, step.last, prompts[place], sample, on_text);
+    });
+    for (std::size_t p = 0; p < prompts.size(); ++p)
+      for (std::size_t c = 0; c < found[p].size(); ++c) {
+        auto& hypothesis = found[p][c];
+        Growing whole(how);
+        auto& text = samples > 0 ? growing[p * samples + c] : whole;
+        if (samples == 0) grow(text, hypothesis.ids, hypothesis.end, true, prompts[p], c, on_text);
+        results[prompts[p]].candidates.push_back(
+            {std::string(text.stream.taken()), hypothesis.score, std::move(hypothesis.ids), text.end});
+      }
+  }
+}
+
+template <class Model, class Tokenizer>
+bool TextGenerator<Model, Tokenizer>::grow(Growing& text, std::span<const int> ids, int end, bool last,
+                                           std::size_t prompt, std::size_t candidate, const OnText& on_text) const {
+  for (; text.read < ids.size(); ++text.read) text.stream.push(bytes(ids[text.read]));
+  if (end >= 0) text.stream.push(bytes(end));  // an ordinary piece, such as a line's end, belongs to the text
+  const bool stopped = text.stream.stopped();
+  if (last) text.stream.end();
+  text.end = stopped ? TextEnd::StopString : end >= 0 ? TextEnd::EndToken : TextEnd::Length;
+  const auto piece = text.stream.take();
+  const bool wanted = piece.empty() || !on_text || on_text({prompt, candidate, piece});
+  if (!wanted && !stopped && !last) text.end = TextEnd::Cancelled;
+  return wanted && !stopped;
+}
+
+template <class Model, class Tokenizer>
+bool TextGenerator<Model, Tokenizer>::stops(std::span<const int> ids, const TextGenerationConfig& how) const {
+  if (how.stop_strings.empty()) return false;
+  TextStream stream(how.stop_strings);
+  return std::any_of(ids.begin(), ids.end(), [&](int id) { return stream.push(bytes(id)); });
+}
+
+template <class Model, class Tokenizer>
+std::string TextGenerator<Model, Tokenizer>::bytes(int id) const {
+  if constexpr (requires { tokenizer_->is_special(id); })
+    if (tokenizer_->is_special(id)) return {};
+  return tokenizer_->decode(std::span<const int>(&id, 1));
+}
+
+}  // namespace neural_attention::text
