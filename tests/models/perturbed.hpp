@@ -92,7 +92,7 @@ class Perturbed : public neural_attention::Cpu<double> {
     Base::operator()(op);
     const double walk = std::sqrt(double(op.x.cols)) / 2 + 3;
     perturb(op.y, [&](int r, int c) {
-      const double value = op.y.row(r)[c], b = std::abs(op.bias.data[c]);
+      const double value = op.y.row(r)[c], b = op.bias ? std::abs(op.bias.data[c]) : 0.0;
       if (op.relu && value == 0.0) return 0.0;
       return 3 * largest[r] * op.stats.row(r)[1] * std::abs(op.gain.data[c]) + walk * (std::abs(value) + b);
     });
@@ -114,7 +114,7 @@ class Perturbed : public neural_attention::Cpu<double> {
     });
     const double walk = std::sqrt(double(op.dy.rows));
     perturb(op.dgain, [&](int, int c) { return walk * up[c] * normal[c] + std::abs(op.dgain.data[c]); });
-    perturb(op.dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(op.dbias.data[c]); });
+    if (op.dbias) perturb(op.dbias, [&](int, int c) { return walk * walk * up[c] + std::abs(op.dbias.data[c]); });
   }
 
   // As here, without a sigmoid and with one factor for all columns: products, and for each row a sum of them.

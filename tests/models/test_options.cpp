@@ -10,6 +10,7 @@
 
 #include "attention/attention_option_cases.hpp"
 #include "models/every_role.hpp"
+#include "models/tiny_gpt2.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -149,6 +150,52 @@ struct MaskedLm {
     }
   }
   static void misplace(MaskedBatch& part) { part.tokens.begin_at({}); }
+};
+
+/// Texts one by one, with the query that alone bends.
+struct CausalLm {
+  using Model = Gpt2<B, published::karbevski2026_query>;
+  struct Data {
+    using Batch = CausalBatch;
+
+    std::size_t batches() const { return plan.size(); }
+    Batch empty_batch() const { return {}; }
+    void fill(std::size_t index, Batch& batch) const {
+      batch.clear();
+      for (const int text : plan[index]) batch.push(texts[static_cast<std::size_t>(text)]);
+    }
+
+    text::TokenSequences texts;
+    text::BatchPlan plan;
+  };
+
+  static bool takes(const Options& how) { return how.pre_norm || !how.attention.name.empty(); }
+  static Gpt2Config config(const Options& how) {
+    auto config = tiny::gpt2_config(how.layers(), how.rate());
+    config.vocab_size = vocabulary;
+    config.n_embd = 16;
+    config.max_position_embeddings = 32;
+    config.initializer_range = 0.1;
+    config.gradient_checkpointing = how.checkpointing;
+    config.attention = how.attention.options;
+    return config;
+  }
+  static Data data(const Options& how) {
+    RandomStream random({5, 0, 0});
+    Data data;
+    for (int i = 0; i < 2 * sequences; ++i) data.texts.add(random_ids(random, 1, {}, 0));
+    data.plan = text::plan_batches(data.texts, how.batches());
+    return data;
+  }
+  static void append(CausalBatch& whole, const CausalBatch& part) {
+    for (int s = 0; s < part.offsets().sequences(); ++s) {
+      const auto inputs = part.sequence(s);
+      std::vector<int> text(inputs.begin(), inputs.end());
+      text.push_back(part.labels[static_cast<std::size_t>(part.offsets().begin(s) + part.offsets().length(s) - 1)]);
+      whole.push(text);
+    }
+  }
+  static void misplace(CausalBatch& part) { part.begin_at({}); }
 };
 
 /// Query, key and value from one map.
@@ -337,6 +384,17 @@ BOOST_AUTO_TEST_CASE(nor_do_they_with_values_of_the_first_layer_or_another_width
     check_bits<JointMaskedLm>(attention_combinations(cases));
     check_parts<JointMaskedLm>(attention_combinations(cases));
   }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(gpt2)
+
+BOOST_AUTO_TEST_CASE(recomputing_and_threads_change_no_bit) { check_bits<CausalLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(parts_equal_the_undivided_batch) { check_parts<CausalLm>(combinations()); }
+BOOST_AUTO_TEST_CASE(nor_do_they_with_options_of_attention) {
+  check_bits<CausalLm>(attention_combinations());
+  check_parts<CausalLm>(attention_combinations());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
