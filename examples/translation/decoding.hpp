@@ -55,6 +55,7 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
   auto how = loaded.generation;
   flags.search.apply(how);
   if (flags.search.has("max_length") && !flags.search.has("max_new_tokens")) how.max_new_tokens = 0;
+  if (flags.search.has("min_length") && !flags.search.has("min_new_tokens")) how.min_new_tokens = 0;
   if (how.do_sample && flags.search.has("do_sample") && !flags.search.has("num_beams")) how.num_beams = 1;
   na::GenerationConfig::knobs([&](const na::Knob& knob) {
     if (!how.do_sample && knob.group == na::GenerationConfig::sampling && knob.name != std::string_view("do_sample") &&

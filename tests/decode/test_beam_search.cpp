@@ -53,7 +53,7 @@ void process(const GenerationConfig& how, const Ids& history, int max_length, st
     if (Ids(history.end() - std::ptrdiff_t(prefix.size()), history.end()) == prefix)
       scores[std::size_t(word.back())] = ruled_out;
   }
-  if (length < how.min_length)
+  if (length < (how.min_new_tokens > 0 ? 1 + how.min_new_tokens : how.min_length))
     for (std::size_t id = 0; id < scores.size(); ++id)
       if (how.ends(static_cast<int>(id))) scores[id] = ruled_out;
   const auto force = [&](int id) {
@@ -160,6 +160,7 @@ GenerationConfig some_config(RandomStream& random, int vocabulary) {
   if (below(3) == 0) how.begin_suppress_tokens = {2, 6};
   how.repetition_penalty = pick(1.0, 1.0, 1.5, 0.8);
   how.max_new_tokens = pick(0, 0, 0, 4, 13);
+  how.min_new_tokens = pick(0, 0, 0, 6);
   return how;
 }
 

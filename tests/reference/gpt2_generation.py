@@ -56,6 +56,7 @@ def settings(subject, plain: list) -> list:
         each(num_beams=3, repetition_penalty=1.6, renormalize_logits=True, bad_words_ids=words, num_return_sequences=2),
         each(num_beams=3, max_new_tokens=3, forced_eos_token_id=eos, early_stopping="never", num_return_sequences=3),
         each(max_new_tokens=4, repetition_penalty=1.25),
+        each(num_beams=4, min_new_tokens=7, num_return_sequences=3),
     ]
 
 

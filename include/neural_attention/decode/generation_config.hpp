@@ -50,6 +50,7 @@ struct GenerationConfig {
   int max_length = 512;
   int max_new_tokens = 0;       ///< most tokens behind a prompt, in place of max_length; 0: not given
   int min_length = 0;           ///< no end before a result has this many tokens, the end token not counted
+  int min_new_tokens = 0;       ///< tokens behind a prompt before the end, in place of min_length; 0: not given
   double length_penalty = 1.0;  ///< a finished beam scores Σ log p / length^length_penalty
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
   double repetition_penalty = 1.0;  ///< of a token that a history has: scores below 0 times this, others by this
@@ -95,6 +96,10 @@ struct GenerationConfig {
              at_least(0))
             .flag(search),
         configs.max_new_tokens...);
+    use(Knob("min_new_tokens", "Tokens behind a prompt before a result may end, in place of min_length; 0: not given",
+             at_least(0))
+            .flag(search),
+        configs.min_new_tokens...);
     use(Knob("early_stopping",
              "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none "
              "can become better")
@@ -141,6 +146,9 @@ struct GenerationConfig {
     return max_new_tokens == 0 ? max_length
                                : static_cast<int>(std::min(prompt + max_new_tokens, std::int64_t{max_length}));
   }
+
+  /// Tokens of a result with its prompt before it may end.
+  std::int64_t least(std::int64_t prompt) const { return min_new_tokens > 0 ? prompt + min_new_tokens : min_length; }
 
   bool ends(int token) const { return token == eos_token_id || contains(further_eos_token_ids, token); }
 

@@ -1,8 +1,8 @@
 // Which tokens may follow a history, by Hugging Face's logits processors: no_repeat_ngram_size, bad_words_ids,
-// min_length, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All of them only
-// rule tokens out, so their order does not matter, except for the forced tokens, which overrule the others.
-// repetition_penalty, which comes before them, changes scores. A history begins with a prompt, often a start token
-// alone, whose tokens count as any other.
+// min_length, min_new_tokens, suppress_tokens, begin_suppress_tokens, forced_bos_token_id and forced_eos_token_id. All
+// of them only rule tokens out, so their order does not matter, except for the forced tokens, which overrule the
+// others. repetition_penalty, which comes before them, changes scores. A history begins with a prompt, often a start
+// token alone, whose tokens count as any other.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,7 @@ class LogitsProcessors {
   /// twice.
   void forbid(std::span<const int> history, std::size_t prompt, std::vector<int>& tokens) const {
     const auto append = [&](const std::vector<int>& all) { tokens.insert(tokens.end(), all.begin(), all.end()); };
-    if (std::ssize(history) < how_->min_length) {
+    if (std::ssize(history) < how_->least(static_cast<std::int64_t>(prompt))) {
       if (how_->eos_token_id >= 0) tokens.push_back(how_->eos_token_id);
       append(how_->further_eos_token_ids);
     }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -74,12 +73,6 @@ inline void read_token(const nlohmann::json& json, const char* key, int& value, 
     if (token != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
 }
 
-/// Keeps `value` if the key is missing or null. "New" tokens are the tokens after the start token.
-inline void read_new_tokens(const nlohmann::json& json, const char* key, int& value, const std::string& path) {
-  const int tokens = get_or<int>(json, key, -1, path);
-  if (tokens >= 0) value = std::min(tokens, std::numeric_limits<int>::max() - 1) + 1;
-}
-
 /// true, false or "never".
 inline nlohmann::ordered_json in_json(EarlyStopping value) {
   const auto name = name_of(value);
@@ -106,7 +99,6 @@ inline std::string other_generation_keys(nlohmann::json json) {
   GenerationConfig::knobs([&](const Knob& knob) {
     if (knob.in_file) json.erase(knob.name);
   });
-  json.erase("min_new_tokens");
   return json.empty() ? std::string() : json.dump();
 }
 
@@ -149,7 +141,6 @@ NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json&
         }
       },
       config);
-  detail::read_new_tokens(json, "min_new_tokens", config.min_length, path);
   config.unsupported = detail::unsupported_generation(json);
   config.other_keys = detail::other_generation_keys(json);
   config.file = path;
