@@ -334,6 +334,63 @@ BOOST_AUTO_TEST_CASE(that_leave_no_room_are_refused) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(watched)
+
+BOOST_AUTO_TEST_CASE(results_are_heard_of_token_by_token) {
+  Subject subject;
+  const auto prompts = random_prompts({1, 9, 5});
+  for (const auto& how : searches()) {
+    if (how.num_beams > 1) continue;
+    std::vector<std::vector<Ids>> heard(prompts.size(), std::vector<Ids>(3));
+    std::vector<std::vector<int>> ends(prompts.size(), std::vector<int>(3, -2));
+    const auto watch = [&](const GenerationStep& step) {
+      auto& ids = heard[static_cast<std::size_t>(step.prompt)][static_cast<std::size_t>(step.sample)];
+      auto& end = ends[static_cast<std::size_t>(step.prompt)][static_cast<std::size_t>(step.sample)];
+      BOOST_TEST(end == -2);  // nothing was the last
+      BOOST_TEST(step.ids.size() == ids.size() + (step.end < 0 ? 1 : 0));
+      ids.assign(step.ids.begin(), step.ids.end());
+      if (step.last) end = step.end;
+      return true;
+    };
+    const auto found = Generator<Causal>(subject.backend, subject.model)(packed(prompts), how, watch);
+    for (std::size_t p = 0; p < prompts.size(); ++p)
+      for (std::size_t i = 0; i < found[p].size(); ++i) {
+        BOOST_TEST(heard[p][i] == found[p][i].ids);
+        BOOST_TEST(ends[p][i] == found[p][i].end);
+      }
+    BOOST_TEST((found == generate(subject.backend, subject.model, packed(prompts), how)));
+  }
+}
+
+// One that stops at a token gets what an end token there would give, and the token.
+BOOST_AUTO_TEST_CASE(results_stop_as_at_an_end_token) {
+  Subject subject;
+  const auto prompts = packed(random_prompts({1, 9, 5, 3}));
+  int stopped = 0;
+  for (const int width : {1, 3, 4})
+    for (int token = 1; token < 30; ++token) {
+      auto how = some_tokens();
+      how.num_beams = how.num_return_sequences = width;
+      how.length_penalty = 0.7;
+      how.do_sample = width == 1;
+      const auto stops = [&](const GenerationStep& step) { return step.ids.empty() || step.ids.back() != token; };
+      const auto found = Generator<Causal>(subject.backend, subject.model)(prompts, how, stops);
+      how.further_eos_token_ids = {token};
+      auto expected = generate(subject.backend, subject.model, prompts, how);
+      for (auto& results : expected)
+        for (auto& one : results)
+          if (one.end == token) {
+            one.ids.push_back(token);
+            one.end = -1;
+            ++stopped;
+          }
+      BOOST_TEST((found == expected));
+    }
+  BOOST_TEST(stopped > 10);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(prefixes_of_translations)
 
 using Translating = decoding::Subject<B, paper::marian>;
