@@ -22,12 +22,15 @@ template <class B>
 using MarianOn = na::Marian<B, AnyProjections>;
 template <class B>
 using RobertaOn = na::Roberta<B, AnyProjections>;
+template <class B>
+using Gpt2On = na::Gpt2<B, AnyProjections>;
 using AnyMarian = MarianOn<Backend>;
 using AnyRoberta = RobertaOn<Backend>;
+using AnyGpt2 = Gpt2On<Backend>;
 
 }  // namespace examples
 
-// Their code is in any_marian.cpp and any_roberta.cpp, once for all files of all programs.
+// Their code is in any_marian.cpp, any_roberta.cpp and any_gpt2.cpp, once for all files of all programs.
 extern template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
 extern template class neural_attention::ModelBase<examples::AnyMarian, neural_attention::MarianConfig,
                                                   examples::AnyMarian::Body, examples::AnyMarian::Head,
@@ -53,6 +56,21 @@ extern template neural_attention::io::LoadReport neural_attention::io::load_mode
                                                                                   const LoadOptions&);
 extern template void neural_attention::io::check_model_files<examples::AnyRoberta>(
     const std::string&, const neural_attention::RobertaConfig&, const LoadOptions&);
+extern template class neural_attention::Gpt2<examples::Backend, examples::AnyProjections>;
+extern template class neural_attention::ModelBase<examples::AnyGpt2, neural_attention::Gpt2Config,
+                                                  examples::AnyGpt2::Body, examples::AnyGpt2::Head,
+                                                  neural_attention::CausalBatch>;
+extern template class neural_attention::GenerativeModel<examples::AnyGpt2, neural_attention::Gpt2Config,
+                                                        examples::AnyGpt2::Body, examples::AnyGpt2::Head,
+                                                        neural_attention::CausalBatch>;
+extern template class neural_attention::Generator<examples::AnyGpt2>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
+                                                                                  examples::Backend&,
+                                                                                  examples::AnyGpt2&,
+                                                                                  const LoadOptions&);
+extern template void neural_attention::io::check_model_files<examples::AnyGpt2>(const std::string&,
+                                                                                const neural_attention::Gpt2Config&,
+                                                                                const LoadOptions&);
 
 namespace examples {
 
@@ -71,7 +89,8 @@ void require_known_projectors(const Config& config, const std::string& path) {
 }
 
 /// Throws FileError where a model and its tokenizer, both of a directory, are not made for each other: it has fewer
-/// rows than there are ids, or other special tokens. So it does for projectors that the programs do not have.
+/// rows than there are ids, or other special tokens, if the tokenizer says which they are. So it does for projectors
+/// that the programs do not have.
 template <class Config, class Tokenizer>
 void require_fitting(const Config& config, const Tokenizer& tokenizer, const std::string& directory) {
   const auto path = directory + "/config.json";
@@ -79,17 +98,19 @@ void require_fitting(const Config& config, const Tokenizer& tokenizer, const std
   if (config.vocab_size < tokenizer.vocab_size())
     throw na::FileError(path, "the model has a vocabulary of " + std::to_string(config.vocab_size) +
                                   ", but its tokenizer one of " + std::to_string(tokenizer.vocab_size()));
-  const auto require_same = [&](const char* key, int of_model, int of_tokenizer) {
-    if (of_model != of_tokenizer)
-      throw na::FileError(path, std::string(key) + " is " + std::to_string(of_model) +
-                                    ", but in the vocabulary of its tokenizer that token is " +
-                                    std::to_string(of_tokenizer));
-  };
-  require_same("pad_token_id", config.pad_token_id, tokenizer.pad_id());
-  require_same("eos_token_id", config.eos_token_id, tokenizer.eos_id());
+  if constexpr (requires { tokenizer.pad_id(); }) {
+    const auto require_same = [&](const char* key, int of_model, int of_tokenizer) {
+      if (of_model != of_tokenizer)
+        throw na::FileError(path, std::string(key) + " is " + std::to_string(of_model) +
+                                      ", but in the vocabulary of its tokenizer that token is " +
+                                      std::to_string(of_tokenizer));
+    };
+    require_same("pad_token_id", config.pad_token_id, tokenizer.pad_id());
+    require_same("eos_token_id", config.eos_token_id, tokenizer.eos_id());
+  }
 }
 
-/// A model directory read for inference. `Model` is MarianOn or RobertaOn some backend.
+/// A model directory read for inference. `Model` is MarianOn, RobertaOn or Gpt2On some backend.
 template <class Model, class Tokenizer>
 class LoadedModel {
  public:

@@ -185,7 +185,7 @@ class Flags {
           const std::string name = knob.name;
           const auto range = changes.range(knob);
           adders_.push_back([name, &given, &value, range, help = knob.help, group = knob.group](CLI::App& app) {
-            auto* const option = add(app, name, value, help, {.range = range});
+            auto* const option = add_override(app, name, value, help, {.range = range});
             option->each([&given, name](const std::string&) { given.names_.push_back(name); })->group(group);
           });
         },
@@ -220,6 +220,15 @@ class Flags {
   }
 
  private:
+  /// What is usually on can also be switched off: --bias false.
+  template <class T>
+  static CLI::Option* add_override(CLI::App& app, const std::string& name, T& value, const std::string& help,
+                                   const FlagRules& rules) {
+    if constexpr (std::is_same_v<T, bool>)
+      if (value) return app.add_option("--" + name, value, help + " [true]")->type_name("true|false");
+    return add(app, name, value, help, rules);
+  }
+
   template <class T>
   static CLI::Option* add(CLI::App& app, const std::string& name, T& value, const std::string& help,
                           const FlagRules& rules) {

@@ -136,7 +136,7 @@ std::string projector_flag_at_fault(const ModelOptions& options, const typename 
 
 /// Whether --config names a file.
 inline bool has_config_file(const ModelOptions& options) {
-  return !options.config.empty() && options.config != "small" && options.config != "base";
+  return !options.config.empty() && options.config != "small" && options.config != options.texts.big;
 }
 
 /// The number of pieces in the vocabulary of a new model.
@@ -153,7 +153,7 @@ inline int wanted_vocabulary(const ModelOptions& options) {
 
 /// The config that the flags describe, for a new model with `vocabulary` pieces.
 template <class Family>
-typename Family::Config new_config(const ModelOptions& options, int vocabulary) {
+typename Family::Config new_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
   const bool small = options.config.empty() || options.config == "small";
   auto config = small ? Family::small(vocabulary) : Family::base(vocabulary);
   if (has_config_file(options)) {
@@ -168,6 +168,8 @@ typename Family::Config new_config(const ModelOptions& options, int vocabulary) 
     for (const char* key : {"vocab_size", "decoder_vocab_size", "decoder_start_token_id"}) ignore(key);
     config = na::io::model_config(json, options.config, config);
     require_known_projectors(config, options.config);
+  } else if (options.further) {
+    options.further(config);
   }
   Family::set_vocabulary(config, vocabulary);
   return config;
@@ -237,12 +239,19 @@ std::string label_of(const typename Family::Config& config) {
   return arrangement.empty() ? all : arrangement;
 }
 
-/// The config that the flags describe for the run of `stored`; values without a flag stay the same.
+/// The config that the flags describe for the run of `stored`; values without a flag stay the same, as do the special
+/// tokens, which come from the tokenizer.
 template <class Family>
 typename Family::Config described_config(const ModelOptionsOf<typename Family::Config>& options,
                                          const typename Family::Config& stored) {
-  if (!options.config.empty() || !options.model.empty()) return run_config<Family>(options, stored.vocab_size);
-  return changed_by_flags<Family>(options, stored);
+  if (options.config.empty() && options.model.empty()) return changed_by_flags<Family>(options, stored);
+  auto config = run_config<Family>(options, stored.vocab_size);
+  Family::Config::knobs(
+      [](const na::Knob& knob, auto& token, const auto& of_stored) {
+        if (knob.token) token = of_stored;
+      },
+      config, stored);
+  return config;
 }
 
 /// Calls use(role, one, other) for the projectors of two configs of a model with the same layers: one of each role

@@ -1,8 +1,11 @@
 // The flags that describe the model to train, with Hugging Face's names if it has them.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/flags.hpp"
@@ -40,7 +43,8 @@ inline std::string projectors_in_words() {
 struct ModelFlagTexts {
   int usual_vocab_size;  ///< without --vocab_size and without one in the file of --config
   std::string vocab_size, projected, not_projected, width;
-  std::string by_layer;  ///< projectors layer by layer
+  std::string by_layer;      ///< projectors layer by layer
+  std::string big = "base";  ///< what --config calls the published sizes
 };
 
 inline constexpr na::Roles<const char*> role_flag_names = {"projector_q", "projector_k", "projector_v",
@@ -64,8 +68,9 @@ struct ModelOptions : Flags {
            "With --model: parameters that start at random values, as a pattern with * and ?; may be repeated",
            {.needs = {"model"}, .one_at_a_time = true});
   /// Empty: not given, the same as small.
-  const std::string& config = flag("config", "", "Sizes: small, base, or a JSON file with Hugging Face's keys",
-                                   {.excludes = {"model"}, .shown = "small"});
+  const std::string& config =
+      flag("config", "", "Sizes: small, " + texts.big + ", or a JSON file with Hugging Face's keys",
+           {.excludes = {"model"}, .shown = "small"});
   const bool& dump_config = flag("dump_config", false, "Print the config as JSON and stop");
   const std::optional<int>& vocab_size =
       flag("vocab_size", std::optional<int>(),
@@ -110,7 +115,20 @@ struct ModelOptionsOf : ModelOptions {
   using ModelOptions::ModelOptions;
 
   /// Values that are not given come from the model or the config.
-  const Given<Config>& given = overrides<Config>({.excludes = {{"normalize_before", "model"}}});
+  const Given<Config>& given = overrides<Config>({.excludes = sizes()});
+  /// What further flags of a program change in a new model of small or published sizes.
+  std::function<void(Config&)> further = {};
+
+ private:
+  /// The flags that the weights of --model do not fit.
+  static std::vector<std::pair<std::string, const char*>> sizes() {
+    std::vector<std::pair<std::string, const char*>> all;
+    Config::knobs([&](const na::Knob& knob) {
+      for (const std::string_view name : {"normalize_before", "n_embd", "n_layer", "n_head", "bias"})
+        if (knob.group && knob.name == name) all.emplace_back(name, "model");
+    });
+    return all;
+  }
 };
 
 }  // namespace examples

@@ -1,4 +1,4 @@
-// The models of the programs on the GPU. Their code is in any_marian.cpp and any_roberta.cpp here.
+// The models of the programs on the GPU. Their code is in any_marian.cpp, any_roberta.cpp and any_gpt2.cpp here.
 #pragma once
 
 #include "common/any_model.hpp"
@@ -46,3 +46,26 @@ extern template class neural_attention::ModelBase<
     neural_attention::MaskedBatch>;
 extern template neural_attention::io::LoadReport neural_attention::io::load_model(
     const std::string&, examples::GpuBf16&, examples::RobertaOn<examples::GpuBf16>&, const LoadOptions&);
+extern template class neural_attention::Gpt2<examples::Gpu, examples::AnyProjections>;
+extern template class neural_attention::ModelBase<examples::Gpt2On<examples::Gpu>, neural_attention::Gpt2Config,
+                                                  examples::Gpt2On<examples::Gpu>::Body,
+                                                  examples::Gpt2On<examples::Gpu>::Head, neural_attention::CausalBatch>;
+extern template class neural_attention::GenerativeModel<
+    examples::Gpt2On<examples::Gpu>, neural_attention::Gpt2Config, examples::Gpt2On<examples::Gpu>::Body,
+    examples::Gpt2On<examples::Gpu>::Head, neural_attention::CausalBatch>;
+extern template class neural_attention::Generator<examples::Gpt2On<examples::Gpu>>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&, examples::Gpu&,
+                                                                                  examples::Gpt2On<examples::Gpu>&,
+                                                                                  const LoadOptions&);
+extern template class neural_attention::Gpt2<examples::GpuBf16, examples::AnyProjections>;
+extern template class neural_attention::ModelBase<
+    examples::Gpt2On<examples::GpuBf16>, neural_attention::Gpt2Config, examples::Gpt2On<examples::GpuBf16>::Body,
+    examples::Gpt2On<examples::GpuBf16>::Head, neural_attention::CausalBatch>;
+extern template class neural_attention::GenerativeModel<
+    examples::Gpt2On<examples::GpuBf16>, neural_attention::Gpt2Config, examples::Gpt2On<examples::GpuBf16>::Body,
+    examples::Gpt2On<examples::GpuBf16>::Head, neural_attention::CausalBatch>;
+extern template class neural_attention::Generator<examples::Gpt2On<examples::GpuBf16>>;
+extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
+                                                                                  examples::GpuBf16&,
+                                                                                  examples::Gpt2On<examples::GpuBf16>&,
+                                                                                  const LoadOptions&);

@@ -43,13 +43,14 @@ struct Gpt2Config : ModelProjectors {
   static void knobs(auto&& use, auto&... configs) {
     use(Knob("vocab_size", "Entries of the vocabulary", at_least(1)), configs.vocab_size...);
     use(Knob("n_positions", "Most tokens of a sequence", at_least(1)), configs.max_position_embeddings...);
-    use(Knob("n_embd", "Width of the model", at_least(1)), configs.n_embd...);
-    use(Knob("n_layer", "Layers", checks::layers), configs.n_layer...);
-    use(Knob("n_head", "Attention heads of each layer", at_least(1)), configs.n_head...);
+    use(Knob("n_embd", "Width of the model", at_least(1)).flag("Model"), configs.n_embd...);
+    use(Knob("n_layer", "Layers", checks::layers).flag("Model"), configs.n_layer...);
+    use(Knob("n_head", "Attention heads of each layer", at_least(1)).flag("Model"), configs.n_head...);
     use(Knob("n_inner", "Hidden width of the feed-forward networks; null: 4 n_embd", at_least(0)).null_means(0),
         configs.n_inner...);
     use(Knob("activation_function",
-             "Activation of the feed-forward networks: swish, relu, gelu (the exact one), gelu_new or mish"),
+             "Activation of the feed-forward networks: swish, relu, gelu (the exact one), gelu_new or mish")
+            .flag("Model"),
         configs.activation_function...);
     use(Knob("resid_pdrop", "Dropout of sums", checks::rate), configs.resid_pdrop...);
     use(Knob("embd_pdrop", "Dropout of embeddings", checks::rate), configs.embd_pdrop...);
@@ -67,7 +68,7 @@ struct Gpt2Config : ModelProjectors {
     use(token_knob("bos_token_id", "The beginning of a text, or null").null_means(-1), configs.bos_token_id...);
     use(token_knob("eos_token_id", "The end of a text, or null").null_means(-1), configs.eos_token_id...);
     use(token_knob("pad_token_id", "Padding, or null").null_means(-1), configs.pad_token_id...);
-    use(Knob("bias", "Biases of linear maps and of LayerNorm").not_of_hugging_face().left_out_if_usual(),
+    use(Knob("bias", "Biases of linear maps and of LayerNorm").not_of_hugging_face().left_out_if_usual().flag("Model"),
         configs.bias...);
     use(Knob("gradient_checkpointing",
              "Recompute each layer in the backward pass: less memory, about a third more time")
