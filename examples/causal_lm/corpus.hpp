@@ -1,0 +1,169 @@
+// From flags and files to tokens and their tokenizer.
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "causal_lm/options.hpp"
+#include "causal_lm/text_tokenizer.hpp"
+#include "common/tokenizer_files.hpp"
+#include "neural_attention/core/observer.hpp"
+#include "neural_attention/text/data/causal_windows.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/token_file.hpp"
+
+namespace examples {
+
+/// The tokens of a token file or of a text.
+class Tokens {
+ public:
+  using Kind = std::variant<na::text::TokenFile, na::text::TokenArray>;
+  explicit Tokens(Kind kind) : kind_(std::move(kind)) {}
+
+  std::size_t size() const {
+    return std::visit([](const auto& one) { return one.size(); }, kind_);
+  }
+  void read(std::size_t first, std::span<int> ids) const {
+    std::visit([&](const auto& one) { one.read(first, ids); }, kind_);
+  }
+  std::string fingerprint() const {
+    return std::visit([](const auto& one) { return one.fingerprint(); }, kind_);
+  }
+
+ private:
+  Kind kind_;
+};
+
+inline bool is_token_file(const std::string& path) { return path.ends_with(".bin"); }
+
+/// The files of one side of a corpus: texts, or one token file.
+class CorpusFiles {
+ public:
+  /// Throws ConfigError for several files of which one is a token file.
+  explicit CorpusFiles(std::vector<std::string> paths) : paths_(std::move(paths)) {
+    for (const auto& path : paths_)
+      if (is_token_file(path) && paths_.size() > 1)
+        throw na::ConfigError(path + " is a token file, which can only stand alone, but there are " +
+                              std::to_string(paths_.size()) + " files");
+  }
+
+  const std::vector<std::string>& paths() const { return paths_; }
+  bool are_tokens() const { return is_token_file(paths_.front()); }
+
+  /// All texts, which stay in memory until they are taken. Throws FileError.
+  const std::vector<std::string>& texts() {
+    if (texts_.empty())
+      for (const auto& path : paths_) texts_.push_back(na::text::read_text_bytes(path));
+    return texts_;
+  }
+  std::string take_text(std::size_t i) {
+    return texts_.empty() ? na::text::read_text_bytes(paths_[i]) : std::move(texts_[i]);
+  }
+
+ private:
+  std::vector<std::string> paths_, texts_;
+};
+
+/// `given` or those of --data, where a token file goes before a text. Throws ConfigError and FileError.
+inline CorpusFiles corpus_files(const CorpusOptions& options, const std::vector<std::string>& given,
+                                const std::string& name, const char* flag, const char* without = "") {
+  if (!given.empty()) return CorpusFiles(given);
+  if (options.data.empty())
+    throw na::ConfigError(std::string("no text: give --data DIR, or ") + flag + " FILE and the other one" + without);
+  const auto tokens = std::filesystem::path(options.data) / (name + ".bin");
+  std::error_code ignored;
+  if (std::filesystem::exists(tokens, ignored)) return CorpusFiles({tokens.string()});
+  return CorpusFiles({na::text::find_text_file(options.data, name + ".txt")});
+}
+
+/// Throws FileError for a text that `tokenizer` cannot encode.
+inline std::vector<int> encoded(const std::string& path, std::string_view text, const TextTokenizer& tokenizer) {
+  const na::HostWork work("tokenizing");
+  try {
+    return tokenizer.encode(text);
+  } catch (const na::TextError& error) {
+    throw na::FileError(path, error.what());
+  }
+}
+
+/// use(ids) for each text; between two texts stands the end token, if there is one.
+inline void for_each_text(CorpusFiles& files, const TextTokenizer& tokenizer, auto&& use) {
+  for (std::size_t i = 0; i < files.paths().size(); ++i) {
+    if (const int end = tokenizer.end_id(); i > 0 && end >= 0) use(std::vector<int>{end});
+    use(encoded(files.paths()[i], files.take_text(i), tokenizer));
+  }
+}
+
+inline Tokens tokens_of(CorpusFiles& files, const TextTokenizer& tokenizer) {
+  if (files.are_tokens())
+    return Tokens(na::text::TokenFile(files.paths().front(), na::text::token_vocabulary(tokenizer)));
+  std::vector<int> all;
+  for_each_text(files, tokenizer, [&](std::vector<int> ids) {
+    if (all.empty())
+      all = std::move(ids);
+    else
+      all.insert(all.end(), ids.begin(), ids.end());
+  });
+  return Tokens(na::text::TokenArray(std::move(all)));
+}
+
+/// The windows of `tokens`, which must outlive them. Throws FileError if the text is too short.
+inline na::text::CausalWindows<Tokens> windows_of(const Tokens& tokens, const CorpusFiles& files,
+                                                  const na::text::WindowOptions& options) {
+  try {
+    return {tokens, options};
+  } catch (const na::TextError& error) {
+    throw na::FileError(files.paths().front(), error.what());
+  }
+}
+
+/// The tokenizer of --tokenizer. `validation` may be null. Throws ConfigError if it is to be learned from token files.
+inline TextTokenizer wanted_tokenizer(const CorpusOptions& options, std::optional<int> vocab_size,
+                                      CorpusFiles& training, CorpusFiles* validation) {
+  const auto& first = training.paths().front();
+  auto wanted = options.tokenizer;
+  if (wanted.empty() && training.are_tokens()) {
+    wanted = std::filesystem::path(first).parent_path().string();
+    if (wanted.empty()) wanted = ".";
+    if (!TextTokenizer::is_in(wanted))
+      throw na::ConfigError(first +
+                            " is a token file without a tokenizer beside it: give --tokenizer DIR, the one "
+                            "that made it");
+  }
+  const bool characters = wanted == "characters", bpe = wanted == "bpe" || wanted.empty();
+  if (vocab_size && !bpe)
+    throw na::ConfigError("--vocab_size is for a BPE that is learned, not for --tokenizer " + wanted);
+  if (!characters && !bpe) return TextTokenizer::load(wanted);
+  for (const auto* const files :
+       {static_cast<const CorpusFiles*>(&training), static_cast<const CorpusFiles*>(validation)})
+    if (files && files->are_tokens())
+      throw na::ConfigError("--tokenizer " + std::string(characters ? "characters" : "bpe") +
+                            " learns from text, but " + files->paths().front() +
+                            " is a token file: give the directory of the tokenizer that made "
+                            "it");
+  if (characters) {
+    std::string all;
+    for (const auto& text : training.texts()) all += text;
+    if (validation)
+      for (const auto& text : validation->texts()) all += text;
+    try {
+      return TextTokenizer(na::text::CharacterVocabulary::of_text(all));
+    } catch (const na::TextError& error) {
+      throw na::FileError(first, error.what());
+    }
+  }
+  na::text::ByteBpeOptions how;
+  how.vocab_size = vocab_size.value_or(usual_pieces);
+  std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", how.vocab_size);
+  return TextTokenizer(na::text::ByteBpe::train(training.texts(), how));
+}
+
+}  // namespace examples

@@ -1,0 +1,9 @@
+// The commands of `causal_lm` on the GPU.
+#include "causal_lm/evaluate.hpp"
+#include "causal_lm/train.hpp"
+#include "common/cuda/any_model.hpp"
+
+template int examples::train<examples::Gpu>(const TrainOptions&);
+template int examples::train<examples::GpuBf16>(const TrainOptions&);
+template int examples::evaluate<examples::Gpu>(const EvaluateOptions&);
+template int examples::evaluate<examples::GpuBf16>(const EvaluateOptions&);

@@ -1,0 +1,3 @@
+#include "causal_lm/evaluate.hpp"
+
+template int examples::evaluate<examples::Backend>(const EvaluateOptions&);

@@ -1,0 +1,129 @@
+// The flags of `causal_lm`, with the names of Hugging Face's run_clm if it has them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/compute.hpp"
+#include "common/flags.hpp"
+#include "common/model_options.hpp"
+#include "common/ranges.hpp"
+#include "common/training_options.hpp"
+#include "neural_attention/models/gpt2_config.hpp"
+
+namespace examples {
+
+/// Texts or token files, and the tokenizer that goes with them.
+struct CorpusOptions : Flags {
+  CorpusOptions() : Flags("Data") {}
+
+  const std::string& data = flag(
+      "data", "", "Directory with train.txt[.gz] and valid.txt[.gz], or with the token files train.bin and valid.bin");
+  const std::vector<std::string>& train_files = flag(
+      "train_file", std::vector<std::string>(),
+      "Text to train on, plain or gzip, or a token file NAME.bin; may be repeated for texts", {.one_at_a_time = true});
+  const std::vector<std::string>& validation_files =
+      flag("validation_file", std::vector<std::string>(), "The same to evaluate on", {.one_at_a_time = true});
+  /// Empty: that of the token files or of --model; otherwise bpe.
+  const std::string& tokenizer =
+      flag("tokenizer", "",
+           "bpe: learn a byte-level BPE of --vocab_size pieces from the text; characters: every character of the texts "
+           "is a token; or a directory with a tokenizer [that beside the token files; otherwise bpe]",
+           {.shown = ""});
+};
+
+inline constexpr const char* learned_pieces = "Most pieces of the learned byte-level BPE";
+inline constexpr int usual_pieces = 16000;
+
+struct TrainOptions : Flags {
+  TrainOptions() : Flags("Data") {
+    model.further = [this](na::Gpt2Config& config) {
+      if (block_size > 0) config.max_position_embeddings = block_size;
+    };
+  }
+
+  CorpusOptions corpus;
+  /// 0: as many as the model reads.
+  const int& block_size = flag("block_size", 0,
+                               "Tokens of a window; a new model of --config small or gpt2 reads so many [as many as "
+                               "the model reads]",
+                               {.range = at_least(1), .kept = true, .shown = ""});
+  const std::string& windows = flag("windows", "random",
+                                    "random: at random places, as in nanoGPT; shuffled: side by side, each once an "
+                                    "epoch, in a new order",
+                                    {.among = {"random", "shuffled"}, .kept = true});
+  const int& per_device_train_batch_size =
+      flag("per_device_train_batch_size", 12, "Windows per batch", {.range = at_least(1)});
+  ModelOptionsOf<na::Gpt2Config> model{{usual_pieces, learned_pieces, "Query, key and value",
+                                        "The output projection stays linear", "n_embd", "0-2=linear,3-=neural",
+                                        "gpt2"}};
+  TrainingOptions training;
+
+  void add_to(CLI::App& app) const {
+    corpus.add_to(app);
+    Flags::add_to(app);
+    model.add_to(app);
+    training.add_to(app);
+  }
+};
+
+struct EvaluateOptions : Flags {
+  ModelDirectory model{"a GPT-2 model"};
+  const std::string& text_file =
+      flag("text", "", "The text, plain or gzip, or a token file NAME.bin", {.required = true});
+  const int& block_size =
+      flag("block_size", 0, "Tokens of a window [as many as the model reads]", {.range = at_least(1), .shown = ""});
+  const int& stride = flag("stride", 0,
+                           "Tokens between the beginnings of windows. Below --block_size, windows overlap and only "
+                           "the tokens that are new in a window count, each with a longer context [--block_size]",
+                           {.range = at_least(1), .shown = ""});
+  const int& per_device_eval_batch_size =
+      flag("per_device_eval_batch_size", 12, "Windows per batch", {.range = at_least(1)});
+  Compute compute;
+
+  void add_to(CLI::App& app) const {
+    model.add_to(app);
+    Flags::add_to(app);
+    compute.add_to(app);
+  }
+};
+
+struct TokenizeOptions : Flags {
+  TokenizeOptions() : Flags("Data") {}
+
+  CorpusOptions corpus;
+  const std::optional<int>& vocab_size =
+      flag("vocab_size", std::optional<int>(), learned_pieces + (" [" + std::to_string(usual_pieces) + "]"),
+           {.range = from_to(1, most_pieces)});
+  const std::string& output_dir =
+      flag("output_dir", "", "Where train.bin, valid.bin and the tokenizer go", {.required = true});
+
+  void add_to(CLI::App& app) const {
+    corpus.add_to(app);
+    Flags::add_to(app);
+  }
+};
+
+/// The commands on backend B. Each returns the program's exit code and throws on errors.
+template <class B>
+int train(const TrainOptions& options);
+template <class B>
+int evaluate(const EvaluateOptions& options);
+
+/// The commands on the backend of --device and --dtype.
+inline int train_on_device(const TrainOptions& options) {
+  return on_device(options.training.compute,
+                   "take smaller batches (--per_device_train_batch_size) or recompute activations "
+                   "(--gradient_checkpointing)",
+                   [&]<class B>() { return train<B>(options); });
+}
+inline int evaluate_on_device(const EvaluateOptions& options) {
+  return on_device(options.compute, "read fewer windows together (--per_device_eval_batch_size)",
+                   [&]<class B>() { return evaluate<B>(options); });
+}
+int tokenize(const TokenizeOptions& options);
+
+}  // namespace examples

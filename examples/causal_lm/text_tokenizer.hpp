@@ -1,0 +1,87 @@
+// The tokenizer of a causal language model: byte-level BPE, as GPT-2's, or a vocabulary of characters, as the files of
+// a folder say.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/tokenizers/byte_bpe.hpp"
+#include "neural_attention/text/tokenizers/character_vocabulary.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+class TextTokenizer {
+ public:
+  using Kind = std::variant<na::text::ByteBpe, na::text::CharacterVocabulary>;
+
+  explicit TextTokenizer(Kind kind) : kind_(std::move(kind)) {}
+
+  /// Whether a folder holds a tokenizer.
+  static bool is_in(const std::string& directory) { return has(directory, "tokenizer.json", "vocab.json"); }
+
+  /// A vocab.json alone is one of characters. Throws FileError.
+  static TextTokenizer load(const std::string& directory) {
+    if (!is_in(directory)) throw na::FileError(directory, "holds no tokenizer: neither tokenizer.json nor vocab.json");
+    if (has(directory, "tokenizer.json", "merges.txt")) return TextTokenizer(na::text::ByteBpe::load(directory));
+    return TextTokenizer(na::text::CharacterVocabulary::load(directory));
+  }
+
+  /// `positions` is what Hugging Face's tokenizers cut texts at.
+  void save(const std::string& directory, int positions) const {
+    if (const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_))
+      bpe->save(directory, positions);
+    else
+      std::get<na::text::CharacterVocabulary>(kind_).save(directory);
+  }
+
+  std::vector<int> encode(std::string_view text) const {
+    return std::visit([&](const auto& one) { return one.encode(text); }, kind_);
+  }
+  /// The bytes of `ids`.
+  std::string decode(std::span<const int> ids) const {
+    return std::visit([&](const auto& one) { return one.decode(ids); }, kind_);
+  }
+
+  int vocab_size() const {
+    return std::visit([](const auto& one) { return one.vocab_size(); }, kind_);
+  }
+  bool has_piece(int id) const {
+    return std::visit([&](const auto& one) { return one.has_piece(id); }, kind_);
+  }
+  const std::string& piece(int id) const {
+    return std::visit([&](const auto& one) -> const std::string& { return one.piece(id); }, kind_);
+  }
+
+  /// The tokens in front of a text and behind it: RoBERTa's or GPT-2's; -1 where there is none.
+  int begin_id() const { return special("<s>"); }
+  int end_id() const { return special("</s>"); }
+
+ private:
+  static bool has(const std::string& directory, const char* one, const char* other) {
+    const std::filesystem::path folder(directory);
+    std::error_code ignored;
+    return std::filesystem::exists(folder / one, ignored) || std::filesystem::exists(folder / other, ignored);
+  }
+
+  int special(std::string_view name) const {
+    const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_);
+    if (!bpe) return -1;
+    for (const std::string_view wanted : {name, std::string_view("<|endoftext|>")})
+      for (const auto& token : bpe->model().added_tokens)
+        if (token.content == wanted) return token.id;
+    return -1;
+  }
+
+  Kind kind_;
+};
+
+}  // namespace examples

@@ -1,0 +1,99 @@
+// causal_lm train: from a text or token files to a model directory.
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "causal_lm/corpus.hpp"
+#include "causal_lm/gpt2_family.hpp"
+#include "causal_lm/options.hpp"
+#include "common/training_backend.hpp"
+#include "common/training_run.hpp"
+#include "neural_attention/metrics/perplexity.hpp"
+
+namespace examples {
+
+/// The tokenizer of the run's origin, or the one that the flags want.
+inline TokenizerWithFiles<TextTokenizer> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
+                                                       CorpusFiles& training, CorpusFiles* validation) {
+  if (!plan.origin.empty()) return {TextTokenizer::load(plan.origin), byte_bpe_files(plan.origin)};
+  const bool learns_bpe =
+      options.corpus.tokenizer == "bpe" || (options.corpus.tokenizer.empty() && !training.are_tokens());
+  auto tokenizer = wanted_tokenizer(
+      options.corpus, learns_bpe ? std::optional(wanted_vocabulary(options.model)) : options.model.vocab_size, training,
+      validation);
+  const WorkFolder work(plan.output.path());
+  tokenizer.save(work.path(), run_config<Gpt2Family>(options.model, tokenizer.vocab_size()).max_position_embeddings);
+  return {std::move(tokenizer), byte_bpe_files(work.path())};
+}
+
+/// Throws ConfigError for windows that the model cannot read.
+inline int block_size_for(int wanted, const na::Gpt2Config& config) {
+  const int most = config.max_position_embeddings;
+  if (wanted > most)
+    throw na::ConfigError("--block_size " + std::to_string(wanted) + ": the model reads " + std::to_string(most) +
+                          " tokens at most, as n_positions in its config.json says");
+  return wanted > 0 ? wanted : most;
+}
+
+template <class B>
+int train(const TrainOptions& options) {
+  if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
+  if (!options.model.model.empty() && !options.corpus.tokenizer.empty())
+    throw na::ConfigError("--model " + options.model.model + " brings its own tokenizer: leave --tokenizer out");
+  na::text::BatchOptions batches;
+  batches.sentences = options.per_device_train_batch_size;
+  auto plan = plan_run<Gpt2Family>(options.model, options.training, batches, options.identity());
+  B backend = make_backend<B>(options.training.compute);
+  auto texts = corpus_files(options.corpus, options.corpus.train_files, "train", "--train_file");
+  std::optional<CorpusFiles> validation_texts;
+  if (plan.evaluates)
+    validation_texts.emplace(corpus_files(options.corpus, options.corpus.validation_files, "valid", "--validation_file",
+                                          " (without validation text: --eval_strategy no)"));
+  for (auto* const files : {&texts, validation_texts ? &*validation_texts : nullptr})
+    if (files && !files->are_tokens()) files->texts();
+  plan.output.create();
+
+  const auto learned = tokenizer_for(options, plan, texts, validation_texts ? &*validation_texts : nullptr);
+  const auto& tokenizer = learned.tokenizer;
+  auto config = planned_config<Gpt2Family>(options.model, plan, tokenizer);
+  if (plan.origin.empty()) Gpt2Family::set_tokens(config, tokenizer);
+  na::text::WindowOptions windows{
+      .batch_size = options.per_device_train_batch_size,
+      .block_size = block_size_for(options.block_size, config),
+      .order = options.windows == "random" ? na::text::WindowOrder::Random : na::text::WindowOrder::Shuffled,
+      .seed = options.training.seed};
+  const auto tokens = tokens_of(texts, tokenizer);
+  auto training = windows_of(tokens, texts, windows);
+  std::optional<Tokens> validation_tokens;
+  std::optional<na::text::CausalWindows<Tokens>> validation;
+  if (plan.evaluates) {
+    windows.order = na::text::WindowOrder::Sequential;
+    validation_tokens.emplace(tokens_of(*validation_texts, tokenizer));
+    validation.emplace(windows_of(*validation_tokens, *validation_texts, windows));
+  }
+
+  Gpt2On<B> model(backend, config, plan.initial_seed());
+  if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
+  std::fprintf(stderr, "%s parameters, %s tokens of %s ids; %s\n", with_commas(model.parameters().count()).c_str(),
+               with_commas(static_cast<std::int64_t>(tokens.size())).c_str(),
+               with_commas(tokenizer.vocab_size()).c_str(), describe(backend).c_str());
+
+  RunMetric perplexity{{"perplexity"}, "perplexity"};
+  perplexity.of_loss = na::metrics::perplexity;
+  const auto& directory = options.training.output_dir;
+  const auto generation =
+      plan.origin.empty() ? na::generation_defaults(config) : na::io::load_generation_config(plan.origin, config);
+  const RunFiles files{[&](const std::string& folder) {
+                         na::io::save_description(folder, model, generation);
+                         write_files(folder, learned.files);
+                       },
+                       [&] { na::io::save_model(directory, backend, model, generation, 0, learned.files); }};
+  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+                      label_of<Gpt2Family>(config), perplexity, files);
+}
+
+}  // namespace examples
