@@ -93,19 +93,22 @@ int evaluate(const EvaluateOptions& options) {
   long read = 0;
   for (std::size_t begin = 0, number = 1; begin < windows.size(); begin += per_batch, ++number) {
     const auto end = std::min(begin + per_batch, windows.size());
-    batch.clear();
-    counted.rows.clear();
-    counted.labels.clear();
-    for (auto w = begin; w < end; ++w) {
-      const auto& window = windows[w];
-      ids.resize(window.end - window.first + 1);
-      tokens.read(window.first, ids);
-      const auto old = static_cast<int>(window.counted - window.first) - 1;
-      for (int i = old; i + 1 < static_cast<int>(ids.size()); ++i) {
-        counted.rows.push_back(batch.total() + i);
-        counted.labels.push_back(ids[static_cast<std::size_t>(i) + 1]);
+    {
+      const na::HostWork work("making batches");
+      batch.clear();
+      counted.rows.clear();
+      counted.labels.clear();
+      for (auto w = begin; w < end; ++w) {
+        const auto& window = windows[w];
+        ids.resize(window.end - window.first + 1);
+        tokens.read(window.first, ids);
+        const auto old = static_cast<int>(window.counted - window.first) - 1;
+        for (int i = old; i + 1 < static_cast<int>(ids.size()); ++i) {
+          counted.rows.push_back(batch.total() + i);
+          counted.labels.push_back(ids[static_cast<std::size_t>(i) + 1]);
+        }
+        batch.push(ids);
       }
-      batch.push(ids);
     }
     const auto pass = memory.begin(false);
     loaded.model.check(batch);

@@ -29,6 +29,7 @@ namespace {
 const std::map<std::string, std::vector<std::string>> commands_of_programs = {
     {"translation", {"train", "evaluate", "translate"}},
     {"masked_lm", {"train", "evaluate", "fill"}},
+    {"causal_lm", {"train", "evaluate", "tokenize"}},
     {"demo", {}},
     {"custom_projector", {}},
     {"results_report", {}},
@@ -260,7 +261,9 @@ struct Reader : Folder {
   static Arguments shortened(const std::string& program, Arguments arguments) {
     if (arguments.front() != "train") return arguments;
     arguments.insert(arguments.end(), {"--max_steps", "1"});
-    if (std::ranges::find(arguments, "--model") == arguments.end())
+    const auto says = [&](const char* flag) { return std::ranges::find(arguments, flag) != arguments.end(); };
+    const bool reads_tokens = program == "causal_lm" && (says("--tokenizer") || says("tokens"));
+    if (!says("--model") && !reads_tokens)
       arguments.insert(arguments.end(), {"--vocab_size", program == "translation" ? "200" : "300"});
     return arguments;
   }
@@ -297,6 +300,8 @@ BOOST_AUTO_TEST_CASE(of_the_documents_run) {
     put("IWSLT17.TED.dev2010.de-en." + side + ".xml", "<set><doc docid=\"1\"><seg id=\"1\">ein Hund</seg></doc></set>");
   put("wikitext-2/train.txt", content("multi30k/train.en"));
   put("wikitext-2/valid.txt", english);
+  put("tinyshakespeare/train.txt", content("multi30k/train.en"));
+  put("tinyshakespeare/valid.txt", english);
   put("test.de", german);
   succeeds("opus-mt", "translation",
            shortened("translation", {"train", "--data", "multi30k", "--output_dir", "opus-mt-de-en"}));
@@ -305,7 +310,7 @@ BOOST_AUTO_TEST_CASE(of_the_documents_run) {
 
   int ran = 0;
   for (const std::string page :
-       {"README.md", "docs/translation.md", "docs/masked_lm.md", "docs/data.md", "docs/interchange.md"}) {
+       {"README.md", "docs/translation.md", "docs/masked_lm.md", "docs/causal_lm.md", "docs/data.md", "docs/interchange.md"}) {
     fs::remove_all("runs");
     for (const auto& block : documents::read(documents::source_folder() / page).blocks) {
       if (block.language != "sh") continue;

@@ -1,0 +1,417 @@
+// The program causal_lm as its users meet it: token files, training, evaluation, and what it refuses.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE causal_lm
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/german_english_grammar.hpp"
+#include "examples/programs.hpp"
+
+using namespace programs;
+
+namespace {
+
+/// A folder with texts of 300 + 60 lines, 8 and 2 kB, and a tiny config that reads 32 tokens.
+struct Workplace : Folder {
+  Workplace() {
+    fs::create_directories(folder / "data");
+    const auto parts = examples::split(examples::generate(360, 3), 300, 60, 0);
+    const auto save = [&](const std::string& name, const std::vector<examples::SentencePair>& pairs) {
+      std::string text;
+      for (const auto& pair : pairs) text += pair.english + "\n";
+      write(folder / "data" / (name + ".txt"), text);
+    };
+    save("train", parts.train);
+    save("valid", parts.valid);
+    write(folder / "tiny.json", R"({"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 32})");
+  }
+
+  /// `causal_lm train` at tiny size; `more` comes last.
+  Arguments training(const std::string& output, const std::string& steps, const Arguments& more = {},
+                     const std::string& tokenizer = "characters", const std::string& data = "data") const {
+    Arguments arguments = {"train",
+                           "--data",
+                           path(data),
+                           "--config",
+                           path("tiny.json"),
+                           "--dropout",
+                           "0.1",
+                           "--tokenizer",
+                           tokenizer,
+                           "--max_steps",
+                           steps,
+                           "--warmup_steps",
+                           "5",
+                           "--learning_rate",
+                           "0.01",
+                           "--logging_steps",
+                           "10",
+                           "--output_dir",
+                           path(output)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  Outcome succeed(const Arguments& arguments) const {
+    auto outcome = run("causal_lm", arguments);
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return outcome;
+  }
+
+  /// A model directory after a few steps.
+  std::string small_model(const Arguments& more = {}, const std::string& tokenizer = "characters") const {
+    succeed(training("model", "4", more, tokenizer));
+    return path("model");
+  }
+
+  /// Token files of the data in the folder tokens.
+  std::string tokens(const std::string& tokenizer = "characters", const Arguments& more = {}) const {
+    Arguments arguments = {"tokenize", "--data",       path("data"),  "--tokenizer",
+                           tokenizer,  "--output_dir", path("tokens")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    succeed(arguments);
+    return path("tokens");
+  }
+
+  std::string evaluate(const std::string& model, const Arguments& more = {},
+                       const std::string& text = "data/valid.txt") const {
+    Arguments arguments = {"evaluate", "--model", model, "--text", path(text)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return succeed(arguments).out;
+  }
+
+  std::vector<nlohmann::json> metrics(const std::string& output) const {
+    std::vector<nlohmann::json> rows;
+    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
+      rows.push_back(nlohmann::json::parse(line));
+    BOOST_REQUIRE(!rows.empty());
+    return rows;
+  }
+  double valid_loss(const std::string& output) const { return metrics(output).back().at("valid_loss"); }
+
+  std::string weights(const std::string& output) const {
+    auto bytes = content(folder / output / "model.safetensors");
+    BOOST_REQUIRE(bytes.size() > 1000);
+    return bytes;
+  }
+
+  void refused(int code, const Arguments& arguments, const Arguments& parts) const {
+    refuses(code, "causal_lm", arguments, parts);
+  }
+};
+
+/// The number behind `name = ` in a program's output.
+double value_of(const std::string& text, const std::string& name) {
+  const auto at = ("\n" + text).find("\n" + name + " = ");
+  BOOST_REQUIRE_MESSAGE(at != std::string::npos, name << " is not in: " << text);
+  return std::stod(text.substr(at + name.size() + 3));
+}
+
+const auto near = boost::test_tools::tolerance(1e-5);
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(training, Workplace)
+
+BOOST_AUTO_TEST_CASE(a_run_leaves_a_model_its_log_and_curves) {
+  const auto outcome = succeed(training("out", "200", {"--eval_steps", "100", "--dropout", "0"}));
+  BOOST_TEST(outcome.out.starts_with("final valid_loss="));
+  BOOST_TEST(contains(outcome.out, " valid_perplexity="));
+  for (const std::string file : {"config.json", "generation_config.json", "model.safetensors", "vocab.json", "loss.svg",
+                                 "perplexity.svg", "metrics.csv"})
+    BOOST_TEST(!content(folder / "out" / file).empty(), file << " is missing");
+  const auto config = nlohmann::json::parse(content(folder / "out/config.json"));
+  BOOST_TEST(config.at("model_type") == "gpt2");
+  BOOST_TEST(config.at("vocab_size") == nlohmann::json::parse(content(folder / "out/vocab.json")).size());
+  BOOST_TEST(config.at("eos_token_id").is_null());
+  // log 28 = 3.3 is the loss of chance
+  BOOST_TEST(valid_loss("out") < 2.0);
+  const auto rows = metrics("out");
+  BOOST_TEST(rows.back().at("valid_perplexity").get<double>() == std::exp(valid_loss("out")), near);
+}
+
+BOOST_AUTO_TEST_CASE(flags_say_sizes_and_projectors) {
+  succeed({"train",
+           "--data",
+           path("data"),
+           "--tokenizer",
+           "bpe",
+           "--vocab_size",
+           "280",
+           "--n_layer",
+           "2",
+           "--n_head",
+           "2",
+           "--n_embd",
+           "16",
+           "--block_size",
+           "24",
+           "--bias",
+           "false",
+           "--activation_function",
+           "gelu",
+           "--dropout",
+           "0.25",
+           "--projector_q",
+           "nonlinear_query",
+           "--windows",
+           "shuffled",
+           "--max_steps",
+           "2",
+           "--output_dir",
+           path("out")});
+  const auto config = nlohmann::json::parse(content(folder / "out/config.json"));
+  BOOST_TEST(config.at("n_layer") == 2);
+  BOOST_TEST(config.at("n_positions") == 24);
+  BOOST_TEST(config.at("attn_pdrop") == 0.25);
+  BOOST_TEST(config.at("activation_function") == "gelu");
+  BOOST_TEST(config.at("bos_token_id") == 0);
+  BOOST_TEST(config.at("eos_token_id") == 2);
+  const auto& own = config.at("neural_attention");
+  BOOST_TEST(own.at("bias") == false);
+  BOOST_TEST(own.at("projectors").at("query").at("type") == "nonlinear_query");
+  BOOST_TEST(own.at("projectors").at("key").at("type") == "linear");
+  for (const std::string file : {"tokenizer.json", "vocab.json", "merges.txt"})
+    BOOST_TEST(!content(folder / "out" / file).empty(), file << " is missing");
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
+  for (const std::string windows : {"random", "shuffled"}) {
+    const Arguments saving = {"--save_steps", "5", "--threads", "1", "--windows", windows};
+    succeed(training("whole" + windows, "300", saving));
+    kill_after_saving("causal_lm", training("killed" + windows, "300", saving), "killed" + windows);
+    auto more = saving;
+    more.insert(more.end(), {"--resume_from_checkpoint", "last"});
+    succeed(training("killed" + windows, "300", more));
+    BOOST_TEST((weights("killed" + windows) == weights("whole" + windows)));
+  }
+  refused(2, training("wholerandom", "310", {"--resume_from_checkpoint", "last", "--windows", "shuffled"}),
+          {"windows", "random", "shuffled"});
+}
+
+BOOST_AUTO_TEST_CASE(threads_and_recomputed_activations_change_nothing) {
+  const Arguments parts = {"--gradient_accumulation_steps", "3"};
+  const auto with = [&](const Arguments& more) {
+    auto all = parts;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  succeed(training("one", "6", with({"--threads", "1"})));
+  const auto expected = weights("one");
+  for (const std::string threads : {"2", "7"}) {
+    succeed(training("threads" + threads, "6", with({"--threads", threads})));
+    BOOST_TEST((weights("threads" + threads) == expected));
+  }
+  succeed(training("recomputed", "6", with({"--gradient_checkpointing"})));
+  BOOST_TEST((weights("recomputed") == expected));
+}
+
+BOOST_AUTO_TEST_CASE(texts_and_their_token_files_give_the_same_run) {
+  for (const std::string tokenizer : {"characters", "bpe"}) {
+    const Arguments pieces = tokenizer == "bpe" ? Arguments{"--vocab_size", "290"} : Arguments();
+    succeed(training("text" + tokenizer, "6", pieces, tokenizer));
+    tokens(tokenizer, pieces);
+    for (const std::string source : {"tokens", "text" + tokenizer}) {
+      succeed(training(source + "_run", "6", {}, path(source), "tokens"));
+      BOOST_TEST((weights(source + "_run") == weights("text" + tokenizer)));
+      fs::remove_all(folder / (source + "_run"));
+    }
+    BOOST_TEST(evaluate(path("text" + tokenizer), {}, "tokens/valid.bin") == evaluate(path("text" + tokenizer)));
+    fs::remove_all(folder / "tokens");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(token_files_of_16_bits_alone_are_read) {
+  const auto model = small_model();
+  const auto vocabulary = nlohmann::json::parse(content(folder / "model/vocab.json"));
+  fs::create_directories(folder / "bare");
+  for (const std::string name : {"train", "valid"}) {
+    std::string bytes;
+    for (const char c : content(folder / "data" / (name + ".txt"))) {
+      bytes += static_cast<char>(vocabulary.at(std::string(1, c)).get<int>());
+      bytes += '\0';
+    }
+    write(folder / "bare" / (name + ".bin"), bytes);
+  }
+  succeed(training("from_bare", "4", {}, model, "bare"));
+  BOOST_TEST((weights("from_bare") == weights("model")));
+}
+
+BOOST_AUTO_TEST_CASE(several_texts_follow_each_other) {
+  write(folder / "more.txt", "the end\n");
+  const auto run_of = [&](const std::string& output, const Arguments& more) {
+    Arguments arguments = {"tokenize", "--output_dir", path(output)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return succeed(arguments).out;
+  };
+  const auto train = path("data/train.txt"), other = path("more.txt");
+  const auto one = run_of("one", {"--tokenizer", "characters", "--train_file", train});
+  BOOST_TEST(!fs::exists(folder / "one/valid.bin"));
+  const auto two = run_of("two", {"--tokenizer", path("one"), "--train_file", train, "--train_file", other});
+  const auto size = [&](const std::string& name) { return fs::file_size(folder / name / "train.bin"); };
+  BOOST_TEST(size("two") == size("one") + 2 * 8);
+  run_of("bpe_one", {"--vocab_size", "290", "--train_file", train});
+  run_of("bpe_other", {"--tokenizer", path("bpe_one"), "--train_file", other});
+  run_of("bpe_two", {"--tokenizer", path("bpe_one"), "--train_file", train, "--train_file", other});
+  constexpr std::uintmax_t frame = 64 + 16, end = 2;
+  BOOST_TEST(size("bpe_two") == size("bpe_one") + size("bpe_other") - frame + end);
+}
+
+BOOST_AUTO_TEST_CASE(a_model_goes_on_from_its_weights) {
+  const auto model = small_model({"--eval_steps", "4"});
+  const auto start_of = [&](const std::string& output, const Arguments& more) {
+    Arguments arguments = {"train",       "--model", model,          "--data",    path("data"),
+                           "--max_steps", "2",       "--output_dir", path(output)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    succeed(arguments);
+    const auto rows = metrics(output);
+    BOOST_TEST(rows.front().at("step") == 0);
+    return rows.front().at("valid_loss").get<double>();
+  };
+  BOOST_TEST(start_of("same", {}) == valid_loss("model"), near);
+  BOOST_TEST(start_of("warm", {"--projector", "plain_neural", "--init_projections", "warm"}) == valid_loss("model"),
+             near);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(evaluating, Workplace)
+
+BOOST_AUTO_TEST_CASE(the_loss_is_that_of_training) {
+  const auto model = small_model();
+  const double trained = valid_loss("model");
+  const auto out = evaluate(model);
+  BOOST_TEST(value_of(out, "loss") == trained, near);
+  BOOST_TEST(value_of(out, "perplexity") == std::exp(trained), boost::test_tools::tolerance(1e-4));
+  BOOST_TEST(value_of(out, "bits per byte") == trained / std::log(2.0), near);
+  const auto text = content(folder / "data/valid.txt");
+  BOOST_TEST(value_of(out, "tokens") == double(text.size() - 1));
+  for (const Arguments& more : {Arguments{"--threads", "3"}, {"--per_device_eval_batch_size", "5"}, {"--stride", "32"}})
+    BOOST_TEST(value_of(evaluate(model, more), "loss") == trained, near);
+}
+
+BOOST_AUTO_TEST_CASE(bits_are_of_bytes_and_characters) {
+  const auto model = small_model({"--vocab_size", "280"}, "bpe");
+  write(folder / "text.txt", "caf\u00e9 caf\u00e9 caf\u00e9\n");
+  const auto out = evaluate(model, {}, "text.txt");
+  const double bits = value_of(out, "loss") * value_of(out, "tokens") / std::log(2.0);
+  // the first token, "c" or a piece that begins so, is not predicted
+  const double bytes = bits / value_of(out, "bits per byte"), characters = bits / value_of(out, "bits per character");
+  BOOST_TEST(bytes - characters == 3.0, boost::test_tools::tolerance(1e-3));
+  BOOST_TEST(bytes <= 17.0);
+}
+
+// By hand: every window by itself as a text, of which the last tokens count.
+BOOST_AUTO_TEST_CASE(overlapping_windows_count_each_token_once) {
+  const auto model = small_model();
+  const auto text = content(folder / "data/valid.txt").substr(0, 40);
+  const auto total = [&](const std::string& part) {
+    write(folder / "part.txt", part);
+    const auto out = evaluate(model, {}, "part.txt");
+    return value_of(out, "loss") * value_of(out, "tokens");
+  };
+  write(folder / "text.txt", text);
+  const auto out = evaluate(model, {"--block_size", "20", "--stride", "10"}, "text.txt");
+  BOOST_TEST(value_of(out, "windows") == 3.0);
+  BOOST_TEST(value_of(out, "tokens") == 39.0);
+  const double expected = total(text.substr(0, 21)) + total(text.substr(10, 21)) - total(text.substr(10, 11)) +
+                          total(text.substr(20)) - total(text.substr(20, 11));
+  BOOST_TEST(39 * value_of(out, "loss") == expected, boost::test_tools::tolerance(1e-4));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(refusing, Workplace)
+
+BOOST_AUTO_TEST_CASE(wrong_usage) {
+  refused(2, {}, {"causal_lm"});
+  refused(2, {"train", "--n_layr", "1"}, {"did you mean --n_layer?"});
+  refused(2, {"train", "--data", path("data")}, {"--output_dir"});
+  refused(2, {"train", "--output_dir", path("out")}, {"--data", "--train_file"});
+  refused(2, training("out", "4", {"--block_size", "33"}), {"--block_size 33", "32", "n_positions"});
+  refused(2, training("out", "4", {"--n_head", "3"}), {"16", "3", "n_head"});
+  refused(2, training("out", "4", {"--bias", "perhaps"}), {"--bias", "perhaps"});
+  refused(2, training("out", "4", {"--vocab_size", "30"}), {"--vocab_size", "characters"});
+  refused(2, training("out", "4", {"--windows", "odd"}), {"--windows", "odd"});
+  refused(2, training("out", "4", {"--threads", "-1"}), {"--threads", "-1"});
+  const auto model = small_model();
+  refused(2, {"train", "--model", model, "--n_layer", "2", "--output_dir", path("out")}, {"--model", "--n_layer"});
+  refused(2, {"train", "--model", model, "--tokenizer", "bpe", "--data", path("data"), "--output_dir", path("out")},
+          {"--model", "--tokenizer"});
+  const auto text = path("data/valid.txt");
+  refused(2, {"evaluate", "--model", model, "--text", text, "--stride", "33"}, {"--stride 33", "32"});
+  refused(2, {"evaluate", "--model", model, "--text", text, "--block_size", "33"}, {"--block_size 33", "32"});
+  refused(2, {"tokenize", "--data", path("data"), "--output_dir", model}, {model, "holds a model"});
+}
+
+BOOST_AUTO_TEST_CASE(texts_that_do_not_fit) {
+  write(folder / "short.txt", "hi\n");
+  refused(1, training("out", "4", {"--train_file", path("short.txt")}), {"short.txt", "too short", "33"});
+  write(folder / "one.txt", "t");
+  const auto model = small_model();
+  refused(1, {"evaluate", "--model", model, "--text", path("one.txt")}, {"one.txt", "too short"});
+  write(folder / "other.txt", "na\u00efve\n");
+  refused(1, {"evaluate", "--model", model, "--text", path("other.txt")}, {"other.txt", "\u00ef", "number 3"});
+  refused(1, {"evaluate", "--model", model, "--text", path("no_such.txt")}, {"no_such.txt"});
+  refused(1, {"train", "--data", path("no_such_folder"), "--output_dir", path("out")}, {"no_such_folder", "train.txt"});
+  write(folder / "broken.txt", "Bad \xFF.\n");
+  refused(1, training("out", "4", {"--train_file", path("broken.txt")}), {"broken.txt", "UTF-8", "byte 5"});
+}
+
+BOOST_AUTO_TEST_CASE(token_files_that_do_not_fit) {
+  const auto whole = content(fs::path(tokens()) / "train.bin");
+  const auto model = small_model({"--vocab_size", "280"}, "bpe");
+  const auto file = folder / "tokens/train.bin";
+  const auto refuses_it = [&](const std::string& tokenizer, const Arguments& parts, int code = 1) {
+    refused(code, training("out", "4", {}, tokenizer, "tokens"), parts);
+  };
+  refuses_it(model, {"train.bin", "vocabulary", "280"});
+  refuses_it("characters", {"train.bin", "token file"}, 2);
+  refuses_it(path("no_such"), {"no_such", "no tokenizer"});
+  auto vocabulary = nlohmann::json::parse(content(folder / "tokens/vocab.json"));
+  vocabulary["#"] = vocabulary.at("a");
+  vocabulary.erase("a");
+  fs::create_directories(folder / "others");
+  write(folder / "others/vocab.json", vocabulary.dump());
+  refuses_it(path("others"), {"train.bin", "another vocabulary", "tokenize the text anew"});
+  write(file, whole.substr(0, whole.size() - 2));
+  refuses_it(path("tokens"), {"train.bin", "truncated"});
+  write(file, "odd");
+  refuses_it(path("tokens"), {"train.bin", "no token file"});
+  write(file, std::string(2000, '\x7F'));
+  refuses_it(path("tokens"), {"train.bin", "32639", "the vocabulary has the ids 0 to"});
+  fs::remove(folder / "tokens/vocab.json");
+  refused(2, {"train", "--data", path("tokens"), "--output_dir", path("out")}, {"train.bin", "--tokenizer DIR"});
+  refused(2, {"tokenize", "--data", path("tokens"), "--output_dir", path("again")}, {"train.bin", "already"});
+}
+
+BOOST_AUTO_TEST_CASE(directories_of_other_models_and_damaged_ones) {
+  const auto model = fs::path(small_model());
+  const Arguments evaluation = {"evaluate", "--model", model.string(), "--text", path("data/valid.txt")};
+  spoil_weights(model / "model.safetensors");
+  refused(1, evaluation, {"not finite"});
+  for (const std::string name : {"model.safetensors", "config.json", "vocab.json"}) {
+    const auto whole = content(model / name);
+    write(model / name, whole.substr(0, whole.size() / 2));
+    refused(1, evaluation, {name});
+    write(model / name, whole);
+  }
+  auto config = nlohmann::json::parse(content(model / "config.json"));
+  const auto with = [&](const std::string& key, const nlohmann::json& value, const Arguments& parts) {
+    auto other = config;
+    other[key] = value;
+    write(model / "config.json", other.dump());
+    refused(1, evaluation, parts);
+  };
+  with("model_type", "roberta", {"config.json", "a model of type \"roberta\", expected \"gpt2\""});
+  with("add_cross_attention", true, {"config.json", "add_cross_attention"});
+  with("activation_function", "sine", {"config.json", "sine"});
+  with("n_head", 3, {"config.json", "n_head"});
+  with("vocab_size", 5, {"config.json", "a vocabulary of 5"});
+  refused(1, {"evaluate", "--model", path("data"), "--text", path("data/valid.txt")}, {"config.json"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
