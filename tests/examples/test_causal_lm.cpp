@@ -127,8 +127,8 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_model_its_log_and_curves) {
   BOOST_TEST(config.at("model_type") == "gpt2");
   BOOST_TEST(config.at("vocab_size") == nlohmann::json::parse(content(folder / "out/vocab.json")).size());
   BOOST_TEST(config.at("eos_token_id").is_null());
-  // log 28 = 3.3 is the loss of chance
-  BOOST_TEST(valid_loss("out") < 2.0);
+  // 3.3 is the loss of chance
+  BOOST_TEST(valid_loss("out") < 2.6);
   const auto rows = metrics("out");
   BOOST_TEST(rows.back().at("valid_perplexity").get<double>() == std::exp(valid_loss("out")), near);
 }
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(texts_and_their_token_files_give_the_same_run) {
     const Arguments pieces = tokenizer == "bpe" ? Arguments{"--vocab_size", "290"} : Arguments();
     succeed(training("text" + tokenizer, "6", pieces, tokenizer));
     tokens(tokenizer, pieces);
-    for (const std::string source : {"tokens", "text" + tokenizer}) {
+    for (const auto& source : {std::string("tokens"), "text" + tokenizer}) {
       succeed(training(source + "_run", "6", {}, path(source), "tokens"));
       BOOST_TEST((weights(source + "_run") == weights("text" + tokenizer)));
       fs::remove_all(folder / (source + "_run"));
