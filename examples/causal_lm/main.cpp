@@ -1,4 +1,4 @@
-// causal_lm train | evaluate | tokenize: GPT-2 with linear or neural projections, on the CPU or a GPU.
+// causal_lm train | evaluate | generate | tokenize: GPT-2 with linear or neural projections, on the CPU or a GPU.
 #include "causal_lm/options.hpp"
 #include "common/commands.hpp"
 
@@ -7,7 +7,8 @@ int main(int argc, char** argv) {
       "causal_lm",
       "Trains and runs causal language models whose query, key, value and output projections may be neural.\n"
       "  causal_lm train --data DIR --tokenizer characters --output_dir out --projector_q nonlinear_query\n"
-      "  causal_lm evaluate --model out --text test.txt");
+      "  causal_lm evaluate --model out --text test.txt\n"
+      "  causal_lm generate --model out --do_sample 'Once upon a time'");
   program.add(
       "train", "Train a model on text or token files", examples::train_on_device,
       "nanoGPT's small model of characters, linear and with non-linear queries; and an existing model on another "
@@ -25,6 +26,12 @@ int main(int argc, char** argv) {
               "Each token but the first is predicted once. Overlapping windows give it more context:\n"
               "  causal_lm evaluate --model out --text test.txt.gz\n"
               "  causal_lm evaluate --model out --text test.txt.gz --stride 32");
+  program.add("generate", "Continue prompts", examples::generate_on_device,
+              "A single text appears as its tokens come; behind each of several stands a line of dashes. Lines of "
+              "standard input are answered as they come.\n"
+              "  causal_lm generate --model out --do_sample --temperature 0.8 --max_new_tokens 200 'Once upon a time'\n"
+              "  causal_lm generate --model out --do_sample --num_return_sequences 3 --stop '.' 'The king'\n"
+              "  causal_lm generate --model out --num_beams 4 --input prompts.txt");
   program.add("tokenize", "Write token files, which train maps instead of reading text", examples::tokenize,
               "With the tokenizer of a model, or one that is learned; both are then the data of train:\n"
               "  causal_lm tokenize --data wikitext-2 --tokenizer gpt2 --output_dir tokens\n"

@@ -11,7 +11,9 @@
 #include "common/flags.hpp"
 #include "common/model_options.hpp"
 #include "common/ranges.hpp"
+#include "common/search.hpp"
 #include "common/training_options.hpp"
+#include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/models/gpt2_config.hpp"
 
 namespace examples {
@@ -91,6 +93,33 @@ struct EvaluateOptions : Flags {
   }
 };
 
+struct GenerateOptions : Flags {
+  GenerateOptions() : Flags("Texts") {}
+
+  std::vector<std::string> prompts;  // none: lines of standard input or of a file
+  ModelDirectory model{"a GPT-2 model"};
+  const std::string& input =
+      flag("input", "", "A file with a prompt a line, plain or gzip, instead of prompts or standard input");
+  const int& num_return_sequences =
+      flag("num_return_sequences", 1, "Texts of each prompt", {.range = from_to(1, most_results)});
+  const std::vector<std::string>& stops = flag(
+      "stop", std::vector<std::string>(), "A text ends in front of this; may be repeated", {.one_at_a_time = true});
+  const bool& continuation_only = flag("continuation_only", false, "Leave the prompt out");
+  const int& batch_size = flag("batch_size", 32, "Most texts that grow together, prompts times their samples or beams",
+                               {.range = at_least(1)});
+  /// Other values come from the model directory's generation_config.json.
+  const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
+      {.except = {"num_return_sequences"}, .narrower = {{"num_beams", from_to(1, most_results)}}});
+  Compute compute;
+
+  void add_to(CLI::App& app) {
+    app.add_option("prompt", prompts, "The beginnings of texts [the lines of --input or of standard input]");
+    model.add_to(app);
+    Flags::add_to(app);
+    compute.add_to(app);
+  }
+};
+
 struct TokenizeOptions : Flags {
   TokenizeOptions() : Flags("Data") {}
 
@@ -112,6 +141,8 @@ template <class B>
 int train(const TrainOptions& options);
 template <class B>
 int evaluate(const EvaluateOptions& options);
+template <class B>
+int generate(const GenerateOptions& options);
 
 /// The commands on the backend of --device and --dtype.
 inline int train_on_device(const TrainOptions& options) {
@@ -123,6 +154,10 @@ inline int train_on_device(const TrainOptions& options) {
 inline int evaluate_on_device(const EvaluateOptions& options) {
   return on_device(options.compute, "read fewer windows together (--per_device_eval_batch_size)",
                    [&]<class B>() { return evaluate<B>(options); });
+}
+inline int generate_on_device(const GenerateOptions& options) {
+  return on_device(options.compute, "continue fewer texts together (--batch_size)",
+                   [&]<class B>() { return generate<B>(options); });
 }
 int tokenize(const TokenizeOptions& options);
 

@@ -61,6 +61,12 @@ class TextTokenizer {
     return std::visit([&](const auto& one) -> const std::string& { return one.piece(id); }, kind_);
   }
 
+  /// Whether a token, such as the end of a text, is no text.
+  bool is_special(int id) const {
+    const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_);
+    return bpe && bpe->is_special(id);
+  }
+
   /// The tokens in front of a text and behind it: RoBERTa's or GPT-2's; -1 where there is none.
   int begin_id() const { return special("<s>"); }
   int end_id() const { return special("</s>"); }

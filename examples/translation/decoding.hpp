@@ -1,13 +1,13 @@
-// From flags to a search: flags override the model directory's generation_config.json.
+// From flags to a translator and its search.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "common/any_model.hpp"
 #include "common/output_file.hpp"
+#include "common/search.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/services/translator.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
@@ -52,16 +52,7 @@ inline std::vector<NamedFile> files_read(const DecodingOptions& flags) {
 template <class B>
 na::GenerationConfig generation_config(const DecodingOptions& flags, const LoadedTranslator<B>& loaded,
                                        std::optional<int> num_return_sequences = {}) {
-  auto how = loaded.generation;
-  flags.search.apply(how);
-  if (flags.search.has("max_length") && !flags.search.has("max_new_tokens")) how.max_new_tokens = 0;
-  if (flags.search.has("min_length") && !flags.search.has("min_new_tokens")) how.min_new_tokens = 0;
-  if (how.do_sample && flags.search.has("do_sample") && !flags.search.has("num_beams")) how.num_beams = 1;
-  na::GenerationConfig::knobs([&](const na::Knob& knob) {
-    if (!how.do_sample && knob.group == na::GenerationConfig::sampling && knob.name != std::string_view("do_sample") &&
-        flags.search.has(knob.name))
-      throw na::ConfigError("--" + std::string(knob.name) + " says how to draw tokens; give --do_sample as well");
-  });
+  auto how = search_config(flags.search, loaded.generation);
   if (num_return_sequences) how.num_return_sequences = *num_return_sequences;
   if (!flags.bad_words.empty()) add_bad_words(flags.bad_words, loaded.tokenizer, how);
   na::io::check_generation(how, loaded.generation);

@@ -10,6 +10,7 @@
 #include "common/flags.hpp"
 #include "common/model_options.hpp"
 #include "common/ranges.hpp"
+#include "common/search.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/metrics/chrf.hpp"
@@ -90,9 +91,6 @@ struct TrainOptions : Flags {
     bleu.add_to(app);
   }
 };
-
-/// Limits beams and results, which take memory for every decoded sentence.
-inline constexpr int most_results = 10'000;
 
 struct DecodingOptions : Flags {
   ModelDirectory model{"a Marian model"};

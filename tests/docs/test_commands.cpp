@@ -29,7 +29,7 @@ namespace {
 const std::map<std::string, std::vector<std::string>> commands_of_programs = {
     {"translation", {"train", "evaluate", "translate"}},
     {"masked_lm", {"train", "evaluate", "fill"}},
-    {"causal_lm", {"train", "evaluate", "tokenize"}},
+    {"causal_lm", {"train", "evaluate", "generate", "tokenize"}},
     {"demo", {}},
     {"custom_projector", {}},
     {"results_report", {}},
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(of_the_documents_run) {
     put("IWSLT17.TED.dev2010.de-en." + side + ".xml", "<set><doc docid=\"1\"><seg id=\"1\">ein Hund</seg></doc></set>");
   put("wikitext-2/train.txt", content("multi30k/train.en"));
   put("wikitext-2/valid.txt", english);
-  put("tinyshakespeare/train.txt", content("multi30k/train.en"));
+  put("tinyshakespeare/train.txt", content("multi30k/train.en") + "ROMEO:\n");
   put("tinyshakespeare/valid.txt", english);
   put("test.de", german);
   succeeds("opus-mt", "translation",

@@ -22,8 +22,8 @@ std::vector<std::pair<std::string, std::string>> helps(const Folder& folder) {
   for (const Arguments& command :
        {Arguments{"translation", "train"}, Arguments{"translation", "evaluate"}, Arguments{"translation", "translate"},
         Arguments{"masked_lm", "train"}, Arguments{"masked_lm", "evaluate"}, Arguments{"masked_lm", "fill"},
-        Arguments{"causal_lm", "train"}, Arguments{"causal_lm", "evaluate"}, Arguments{"causal_lm", "tokenize"},
-        Arguments{"demo"}}) {
+        Arguments{"causal_lm", "train"}, Arguments{"causal_lm", "evaluate"}, Arguments{"causal_lm", "generate"},
+        Arguments{"causal_lm", "tokenize"}, Arguments{"demo"}}) {
     Arguments arguments(command.begin() + 1, command.end());
     arguments.emplace_back("--help");
     const auto outcome = folder.run(command.front(), arguments);

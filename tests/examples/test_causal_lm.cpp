@@ -324,6 +324,56 @@ BOOST_AUTO_TEST_CASE(overlapping_windows_count_each_token_once) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_FIXTURE_TEST_SUITE(generating, Workplace)
+
+BOOST_AUTO_TEST_CASE(prompts_are_continued) {
+  const auto model = small_model({"--max_steps", "40"});
+  const auto with = [&](const Arguments& more, const std::string& input = {}) {
+    Arguments arguments = {"generate", "--model", model, "--max_new_tokens", "12"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto outcome = run("causal_lm", arguments, input);
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return outcome.out;
+  };
+  const std::string prompt = "the d", dashes = "\n---------------\n";
+  const auto greedy = with({prompt});
+  BOOST_TEST(greedy.starts_with(prompt));
+  BOOST_TEST(greedy.size() == prompt.size() + 12 + 1);
+  const auto text = greedy.substr(0, greedy.size() - 1);
+  BOOST_TEST(with({"--continuation_only", prompt}) == greedy.substr(prompt.size()));
+  BOOST_TEST(with({"--threads", "3", prompt}) == greedy);
+  BOOST_TEST(with({prompt, prompt}) == text + dashes + text + dashes);
+  BOOST_TEST(with({}, prompt + "\n" + prompt + "\n") == text + dashes + text + dashes);
+  write(folder / "prompts.txt", prompt + "\n");
+  BOOST_TEST(with({"--input", path("prompts.txt")}) == text + dashes);
+  const auto stop = text.substr(prompt.size() + 6, 2);
+  const auto ends = text.find(stop, prompt.size());
+  BOOST_TEST(with({"--stop", stop, prompt}) == text.substr(0, ends) + "\n");
+  BOOST_TEST(with({"--num_beams", "3", prompt}).size() == greedy.size());
+
+  const Arguments drawing = {"--do_sample", "--num_return_sequences", "3", "--seed", "5", prompt};
+  const auto drawn = with(drawing);
+  BOOST_TEST(drawn.size() == 3 * (text.size() + dashes.size()));
+  BOOST_TEST(with(drawing) == drawn);
+  auto other = drawing;
+  other.insert(other.end() - 1, {"--seed", "6"});
+  BOOST_TEST(with(other) != drawn);
+}
+
+BOOST_AUTO_TEST_CASE(prompts_that_cannot_be_continued) {
+  const auto model = small_model();
+  refused(2, {"generate", "--model", model, std::string(33, 'a')}, {"prompt 1 has 33 tokens", "reads 32"});
+  refused(2, {"generate", "--model", model, ""}, {"empty", "bos_token_id"});
+  refused(1, {"generate", "--model", model, "#"}, {"prompt 1", "#", "not in the vocabulary"});
+  refused(2, {"generate", "--model", model, "--temperature", "2", "a"}, {"--temperature", "--do_sample"});
+  refused(2, {"generate", "--model", model, "--input", path("data/valid.txt"), "a"}, {"--input", "not both"});
+  refused(1, {"generate", "--model", path("no_such"), "a"}, {"no_such"});
+  spoil_weights(fs::path(model) / "model.safetensors");
+  refused(1, {"generate", "--model", model, "a"}, {"not finite"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_FIXTURE_TEST_SUITE(refusing, Workplace)
 
 BOOST_AUTO_TEST_CASE(wrong_usage) {

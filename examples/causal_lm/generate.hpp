@@ -1,0 +1,104 @@
+// causal_lm generate: continues prompts. A single text appears as its tokens come.
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "causal_lm/options.hpp"
+#include "causal_lm/text_tokenizer.hpp"
+#include "common/any_model.hpp"
+#include "common/line_source.hpp"
+#include "common/progress.hpp"
+#include "common/search.hpp"
+#include "common/standard_streams.hpp"
+#include "neural_attention/text/services/text_generator.hpp"
+
+namespace examples {
+
+/// Writes texts in the order of their prompts.
+template <class Generator>
+class TextWriter {
+ public:
+  /// `separated`: a line of dashes behind each text.
+  TextWriter(const Generator& generator, const GenerateOptions& options, bool separated)
+      : generator_(generator), options_(options), separated_(separated) {}
+
+  /// Continues prompts that are next.
+  void write(std::span<const std::string> prompts) {
+    const auto& how = generator_.generation();
+    if (prompts.size() == 1 && how.num_return_sequences == 1) {
+      bool begun = false;
+      const auto begin = [&] {  // not before the prompt was found to be one
+        if (!begun) print(beginning(prompts.front()));
+        begun = true;
+      };
+      generator_.generate(prompts, how, done_, [&](const na::text::TextPiece& piece) {
+        begin();
+        print(piece.text);
+        return true;
+      });
+      begin();
+      print(end());
+    } else {
+      const auto results = generator_.generate(prompts, how, done_);
+      for (std::size_t i = 0; i < results.size(); ++i)
+        for (const auto& candidate : results[i].candidates)
+          print(std::string(beginning(prompts[i])) + candidate.text + end());
+    }
+    done_ += prompts.size();
+  }
+
+ private:
+  std::string_view beginning(const std::string& prompt) const {
+    return options_.continuation_only ? std::string_view() : std::string_view(prompt);
+  }
+  std::string end() const { return separated_ ? "\n---------------\n" : "\n"; }
+
+  const Generator& generator_;
+  const GenerateOptions& options_;
+  bool separated_;
+  std::size_t done_ = 0;
+};
+
+template <class B>
+int generate(const GenerateOptions& options) {
+  if (!options.prompts.empty() && !options.input.empty())
+    throw na::ConfigError("give prompts or --input " + options.input + ", not both");
+  auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
+  B backend = na::worker_backend<B>(1);
+  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path);
+  const auto of_directory = na::io::load_generation_config(options.model.path, loaded.model.config());
+  auto how = search_config(options.search, of_directory);
+  how.num_return_sequences = options.num_return_sequences;
+  na::io::check_generation(how, of_directory);
+  na::text::TextGeneratorOptions together;
+  together.threads = options.compute.threads;
+  together.batch_size = options.batch_size;
+  together.precision = options.compute.precision();
+  using Generator = na::text::TextGenerator<Gpt2On<B>, TextTokenizer>;
+  const Generator generator(loaded.model, loaded.tokenizer, {how, options.stops}, together);
+  const bool single = options.prompts.size() == 1 && how.num_return_sequences == 1;
+  TextWriter<Generator> writer(generator, options, !single);
+  if (!options.prompts.empty()) {
+    writer.write(options.prompts);
+    return 0;
+  }
+  if (options.input.empty() && is_terminal(stdin)) std::fprintf(stderr, "Type a prompt a line; Ctrl-D ends.\n");
+  std::vector<std::string> lines;
+  const auto most = static_cast<std::size_t>(options.batch_size);
+  for (LineSource::Line line; source.next(line);) {
+    if (!line.problem.empty()) throw na::Error(line.problem);
+    lines.push_back(std::move(line.text));
+    if (lines.size() < most && source.ready()) continue;
+    writer.write(lines);
+    lines.clear();
+  }
+  if (!lines.empty()) writer.write(lines);
+  return 0;
+}
+
+}  // namespace examples
