@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "common/instances.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/any_model.hpp"
@@ -31,46 +32,14 @@ using AnyGpt2 = Gpt2On<Backend>;
 }  // namespace examples
 
 // Their code is in any_marian.cpp, any_roberta.cpp and any_gpt2.cpp, once for all files of all programs.
-extern template class neural_attention::Marian<examples::Backend, examples::AnyProjections>;
-extern template class neural_attention::ModelBase<examples::AnyMarian, neural_attention::MarianConfig,
-                                                  examples::AnyMarian::Body, examples::AnyMarian::Head,
-                                                  neural_attention::TranslationBatch>;
-extern template class neural_attention::GenerativeModel<examples::AnyMarian, neural_attention::MarianConfig,
-                                                        examples::AnyMarian::Body, examples::AnyMarian::Head,
-                                                        neural_attention::TranslationBatch>;
-extern template class neural_attention::Generator<examples::AnyMarian>;
-extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
-                                                                                  examples::Backend&,
-                                                                                  examples::AnyMarian&,
-                                                                                  const LoadOptions&);
-extern template void neural_attention::io::check_model_files<examples::AnyMarian>(const std::string&,
-                                                                                  const neural_attention::MarianConfig&,
-                                                                                  const LoadOptions&);
-extern template class neural_attention::Roberta<examples::Backend, examples::AnyProjections>;
-extern template class neural_attention::ModelBase<examples::AnyRoberta, neural_attention::RobertaConfig,
-                                                  examples::AnyRoberta::Body, examples::AnyRoberta::Head,
-                                                  neural_attention::MaskedBatch>;
-extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
-                                                                                  examples::Backend&,
-                                                                                  examples::AnyRoberta&,
-                                                                                  const LoadOptions&);
-extern template void neural_attention::io::check_model_files<examples::AnyRoberta>(
-    const std::string&, const neural_attention::RobertaConfig&, const LoadOptions&);
-extern template class neural_attention::Gpt2<examples::Backend, examples::AnyProjections>;
-extern template class neural_attention::ModelBase<examples::AnyGpt2, neural_attention::Gpt2Config,
-                                                  examples::AnyGpt2::Body, examples::AnyGpt2::Head,
-                                                  neural_attention::CausalBatch>;
-extern template class neural_attention::GenerativeModel<examples::AnyGpt2, neural_attention::Gpt2Config,
-                                                        examples::AnyGpt2::Body, examples::AnyGpt2::Head,
-                                                        neural_attention::CausalBatch>;
-extern template class neural_attention::Generator<examples::AnyGpt2>;
-extern template neural_attention::io::LoadReport neural_attention::io::load_model(const std::string&,
-                                                                                  examples::Backend&,
-                                                                                  examples::AnyGpt2&,
-                                                                                  const LoadOptions&);
-extern template void neural_attention::io::check_model_files<examples::AnyGpt2>(const std::string&,
-                                                                                const neural_attention::Gpt2Config&,
-                                                                                const LoadOptions&);
+EXAMPLES_MODEL(extern template, Marian, MarianOn, MarianConfig, TranslationBatch, Backend);
+EXAMPLES_GENERATOR(extern template, MarianOn, MarianConfig, TranslationBatch, Backend);
+EXAMPLES_MODEL_FILES(extern template, AnyMarian, MarianConfig);
+EXAMPLES_MODEL(extern template, Roberta, RobertaOn, RobertaConfig, MaskedBatch, Backend);
+EXAMPLES_MODEL_FILES(extern template, AnyRoberta, RobertaConfig);
+EXAMPLES_MODEL(extern template, Gpt2, Gpt2On, Gpt2Config, CausalBatch, Backend);
+EXAMPLES_GENERATOR(extern template, Gpt2On, Gpt2Config, CausalBatch, Backend);
+EXAMPLES_MODEL_FILES(extern template, AnyGpt2, Gpt2Config);
 
 namespace examples {
 

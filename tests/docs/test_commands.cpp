@@ -309,8 +309,8 @@ BOOST_AUTO_TEST_CASE(of_the_documents_run) {
            shortened("masked_lm", {"train", "--data", "wikitext-2", "--output_dir", "roberta-base"}));
 
   int ran = 0;
-  for (const std::string page :
-       {"README.md", "docs/translation.md", "docs/masked_lm.md", "docs/causal_lm.md", "docs/data.md", "docs/interchange.md"}) {
+  for (const std::string page : {"README.md", "docs/translation.md", "docs/masked_lm.md", "docs/causal_lm.md",
+                                 "docs/data.md", "docs/interchange.md"}) {
     fs::remove_all("runs");
     for (const auto& block : documents::read(documents::source_folder() / page).blocks) {
       if (block.language != "sh") continue;
