@@ -27,6 +27,10 @@ const std::vector<std::pair<std::string, Arguments>> commands = {{"translation",
                                                                  {"masked_lm", {"train"}},
                                                                  {"masked_lm", {"evaluate"}},
                                                                  {"masked_lm", {"fill"}},
+                                                                 {"causal_lm", {"train"}},
+                                                                 {"causal_lm", {"evaluate"}},
+                                                                 {"causal_lm", {"generate"}},
+                                                                 {"causal_lm", {"tokenize"}},
                                                                  {"demo", {}},
                                                                  {"custom_projector", {}}};
 
@@ -93,7 +97,7 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
                            const std::string& value, const std::string& range) {
     refuses(2, program, {command, flag, value}, {flag + ": must be " + range + ", not '" + value + "'"});
   };
-  for (const std::string program : {"translation", "masked_lm"}) {
+  for (const std::string program : {"translation", "masked_lm", "causal_lm"}) {
     for (const std::string value : {"-1", "inf", "fast"})
       refused(program, "train", "--learning_rate", value, "a number at least 0");
     refused(program, "train", "--max_steps", "-2", "an integer from -1 to 2147483647");
@@ -116,6 +120,9 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
   }
   refused("masked_lm", "train", "--mlm_probability", "0", "a number above 0 and at most 1");
   refused("masked_lm", "fill", "--top_k", "0", "an integer from 1 to 2147483647");
+  refused("causal_lm", "evaluate", "--stride", "0", "an integer from 1 to 2147483647");
+  refused("causal_lm", "generate", "--num_beams", "0", "an integer from 1 to 10000");
+  refused("causal_lm", "train", "--n_layer", "0", "an integer from 1 to 4096");
   refused("translation", "translate", "--temperature", "0", "a number above 0");
   refused("translation", "translate", "--length_penalty", "nan", "a finite number");
   refused("translation", "translate", "--num_beams", "0", "an integer from 1 to 10000");
@@ -228,7 +235,7 @@ BOOST_AUTO_TEST_CASE(that_ask_for_a_projector_where_it_cannot_be_are_named_with_
   faulty("masked_lm", {"--projector_v", "joint_qkv"}, "--projector_v: encoder layer 0: joint_qkv makes query");
   faulty("masked_lm", {"--projector", "neural", "--projector_expansion", "8388608"}, "--projector_expansion: ");
   faulty("masked_lm", {"--vocab_size", "10000000"}, "--vocab_size: a model whose largest parameter");
-  for (const std::string program : {"translation", "masked_lm"})
+  for (const std::string program : {"translation", "masked_lm", "causal_lm"})
     for (const std::string flag : {"--projector", "--projector_q", "--projector_k", "--projector_v", "--projector_out"})
       faulty(program, {flag, "nerual"}, flag + ": there is no projector \"nerual\" (did you mean \"neural\"?)");
 
@@ -256,7 +263,7 @@ BOOST_AUTO_TEST_CASE(that_ask_for_a_projector_where_it_cannot_be_are_named_with_
 }
 
 BOOST_AUTO_TEST_CASE(of_projectors_have_every_name_of_the_library_in_their_help) {
-  for (const std::string program : {"translation", "masked_lm"}) {
+  for (const std::string program : {"translation", "masked_lm", "causal_lm"}) {
     const auto help = run(program, {"train", "--help"}).out;
     neural_attention::AnyProjector<neural_attention::Cpu<float>>::for_each_type([&]<class P>() {
       using Name = neural_attention::ProjectorName<P>;
@@ -266,8 +273,8 @@ BOOST_AUTO_TEST_CASE(of_projectors_have_every_name_of_the_library_in_their_help)
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_either_program) {
-  for (const std::string program : {"translation", "masked_lm"}) {
+BOOST_AUTO_TEST_CASE(of_attention_stand_in_the_config_of_each_program) {
+  for (const std::string program : {"translation", "masked_lm", "causal_lm"}) {
     const Arguments of_scores = {"train",
                                  "--dump_config",
                                  "--attention_scale",
