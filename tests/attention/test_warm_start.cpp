@@ -31,8 +31,35 @@ template <class B>
 using SiluNeural = Stack<B, Linear, Silu, Linear>;
 template <class B>
 using MishNeural = Stack<B, Linear, Mish, Linear>;
+/// One that nobody told how it begins.
 template <class B>
-using Any = Choice<B, Linear, PlainNeural, ResidualNeural, ResidualPlainNeural>;
+using Odd = Stack<B, Linear, LayerNorm, Gelu, Linear>;
+
+}  // namespace
+
+template <class B>
+struct neural_attention::ProjectorName<GeluNeural<B>> {
+  static constexpr std::string_view value = "gelu_neural";
+};
+template <class B>
+struct neural_attention::ProjectorName<SiluNeural<B>> {
+  static constexpr std::string_view value = "silu_neural";
+};
+template <class B>
+struct neural_attention::ProjectorName<MishNeural<B>> {
+  static constexpr std::string_view value = "mish_neural";
+};
+template <class B>
+struct neural_attention::ProjectorName<Odd<B>> {
+  static constexpr std::string_view value = "odd";
+};
+
+namespace {
+
+/// The types of whole models: a model of each of them would take this file a minute to compile.
+template <class B>
+using Any = Choice<B, Linear, SequentialLinear, Neural, PlainNeural, GeluNeural, SiluNeural, MishNeural, ResidualNeural,
+                   ResidualPlainNeural, Identity, NonlinearQuery, Pattention, LinearSilu, GatedSilu, GluSilu, Odd>;
 
 /// The logits [target tokens · vocabulary] of the tiny sentences, on the host.
 template <class B, class P>
@@ -48,11 +75,17 @@ std::vector<double> logits(B& backend, const Marian<B, P>& model) {
   return {host.begin(), host.end()};
 }
 
+/// The config with that projector in every role.
+MarianConfig with(const std::string& projector, MarianConfig config = tiny::config(2, width)) {
+  for_each_role([&](const char*, ProjectorConfig& of) { of.type = projector; }, config);
+  return config;
+}
+
 /// A linear model with values everywhere, and another that has its tensors but for the projectors.
-template <class B, class P, class Original = LinearProjections>
+template <class B, class P = All<Any>>
 struct Pair {
-  explicit Pair(const MarianConfig& config, B& on)
-      : backend(on), original(on, tiny::config(2, width)), model(on, config, 7) {
+  explicit Pair(const MarianConfig& config, B& on, const std::string& linear = "linear")
+      : backend(on), original(on, with(linear)), model(on, config, 7) {
     randomise(backend, original.parameters(), 5);
     for (const auto& entry : original.parameters().entries())
       if (entry.name.find("_proj.") == std::string::npos)
@@ -67,7 +100,7 @@ struct Pair {
   double difference() { return golden::difference(logits(backend, model), logits(backend, original)); }
 
   B& backend;
-  Marian<B, Original> original;
+  Marian<B, All<Any>> original;
   Marian<B, P> model;
 };
 
@@ -88,18 +121,18 @@ template <class B>
 constexpr double rounding = std::is_same_v<typename B::Scalar, double> ? 1e-12 : 1e-5;
 
 /// Logits equal the original's but for rounding, in every role and for several hidden widths.
-template <class B, class P, class Original = LinearProjections>
-void require_exact(WarmStartForm form) {
+template <class B>
+void require_exact(const std::string& projector, WarmStartForm form, const std::string& original = "linear") {
   for (const int expansion : {2, 3}) {
     B backend(1);
-    Pair<B, P, Original> pair(with_expansion(expansion), backend);
+    Pair<B> pair(with(projector, with_expansion(expansion)), backend, original);
     BOOST_TEST(pair.difference() > 0.01);
     const auto report = pair.start();
     BOOST_TEST(pair.difference() <= rounding<B>);
     BOOST_TEST(report.projectors.size() == 4u * (2 + 2 * 2));
-    for (const auto& projector : report.projectors) {
-      BOOST_TEST((projector.start.form == form), projector.prefix);
-      BOOST_TEST(projector.start.expected_error == 0.0);
+    for (const auto& started : report.projectors) {
+      BOOST_TEST((started.start.form == form), started.prefix);
+      BOOST_TEST(started.start.expected_error == 0.0);
     }
   }
 }
@@ -181,32 +214,32 @@ auto says(const std::string& first, const std::string& second) {
 BOOST_AUTO_TEST_SUITE(exact)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(linear, B, Backends) {
-  require_exact<B, All<Linear>>(WarmStartForm::Copied);
-  require_exact<B, All<SequentialLinear>>(WarmStartForm::Copied);
-  require_exact<B, All<Linear>, All<SequentialLinear>>(WarmStartForm::Copied);
+  require_exact<B>("linear", WarmStartForm::Copied);
+  require_exact<B>("sequential_linear", WarmStartForm::Copied);
+  require_exact<B>("linear", WarmStartForm::Copied, "sequential_linear");
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(without_layer_norm, B, Backends) {
-  require_exact<B, All<PlainNeural>>(WarmStartForm::Exact);
-  require_exact<B, All<PlainNeural>, All<SequentialLinear>>(WarmStartForm::Exact);
-  require_exact<B, All<GeluNeural>>(WarmStartForm::Exact);
-  require_exact<B, All<SiluNeural>>(WarmStartForm::Exact);
-  require_exact<B, All<GluSilu>>(WarmStartForm::Exact);
+  require_exact<B>("plain_neural", WarmStartForm::Exact);
+  require_exact<B>("plain_neural", WarmStartForm::Exact, "sequential_linear");
+  require_exact<B>("gelu_neural", WarmStartForm::Exact);
+  require_exact<B>("silu_neural", WarmStartForm::Exact);
+  require_exact<B>("glu_silu", WarmStartForm::Exact);
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(residual, B, Backends) {
-  require_exact<B, All<ResidualNeural>>(WarmStartForm::Exact);
-  require_exact<B, All<ResidualPlainNeural>>(WarmStartForm::Exact);
+  require_exact<B>("residual", WarmStartForm::Exact);
+  require_exact<B>("plain_residual", WarmStartForm::Exact);
 }
 
 // Every role holds another type behind the same Choice.
 BOOST_AUTO_TEST_CASE_TEMPLATE(behind_a_choice, B, Backends) {
   B backend(1);
-  auto config = with_expansion(2);
+  auto config = with("linear", with_expansion(2));
   config.query.type = "plain_neural";
   config.key.type = "residual";
   config.value.type = "plain_residual";
-  Pair<B, All<Any>> pair(config, backend);
+  Pair<B> pair(config, backend);
   const auto report = pair.start();
   BOOST_TEST(pair.difference() <= rounding<B>);
   BOOST_TEST(pair.model.parameters().find("model.decoder.layers.1.self_attn.k_proj.mlp.3.weight") != nullptr);
@@ -350,7 +383,7 @@ BOOST_AUTO_TEST_CASE(whole_model) {
   std::vector<double> differences;
   for (const double c : {10.0, 100.0}) {
     D backend(1);
-    Pair<D, All<Neural>> pair(with_expansion(2), backend);
+    Pair<D> pair(with("neural", with_expansion(2)), backend);
     const auto report = pair.start({.layer_norm_shift = c});
     for (const auto& projector : report.projectors) BOOST_TEST((projector.start.form == WarmStartForm::Near));
     differences.push_back(pair.difference());
@@ -380,7 +413,7 @@ BOOST_AUTO_TEST_SUITE(sources)
 
 BOOST_AUTO_TEST_CASE(may_leave_places_alone) {
   D backend(1);
-  Pair<D, All<PlainNeural>> pair(with_expansion(2), backend);
+  Pair<D> pair(with("plain_neural", with_expansion(2)), backend);
   const auto before = tiny::values(backend, pair.model.parameters());
   const auto maps = linear_maps(backend, pair.original.parameters());
   BOOST_TEST(warm_start(backend, pair.model, [](const std::string&) { return std::nullopt; }).projectors.empty());
@@ -398,7 +431,11 @@ BOOST_AUTO_TEST_CASE(may_leave_places_alone) {
 
 BOOST_AUTO_TEST_CASE(linear_maps_know_linear_projectors_only) {
   D backend(1);
-  Marian<D, tiny::Mixed> model(backend, with_expansion(2));
+  auto config = with("linear", with_expansion(2));
+  config.query.type = "neural";
+  config.value.type = "plain_neural";
+  config.output.type = "sequential_linear";
+  Marian<D, All<Any>> model(backend, config);
   const auto maps = linear_maps(backend, model.parameters());
   const std::string attention = "model.encoder.layers.0.self_attn.";
   BOOST_TEST(!maps(attention + "q_proj").has_value());
@@ -431,10 +468,6 @@ struct Doubled : PlainNeural<B> {
   }
 };
 
-/// One that does not.
-template <class B>
-using Odd = Stack<B, Linear, LayerNorm, Gelu, Linear>;
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(types_of_ones_own_say_how) {
@@ -449,10 +482,9 @@ BOOST_AUTO_TEST_SUITE(refused)
 
 namespace {
 
-template <class P>
 void require_refused(const MarianConfig& config, const std::string& prefix, const std::string& why) {
   D backend(1);
-  Pair<D, P> pair(config, backend);
+  Pair<D> pair(config, backend);
   const auto before = tiny::values(backend, pair.model.parameters());
   BOOST_CHECK_EXCEPTION(pair.start(), ConfigError, says("model.encoder.layers.0.self_attn." + prefix + ": ", why));
   BOOST_TEST((tiny::values(backend, pair.model.parameters()) == before));
@@ -461,24 +493,30 @@ void require_refused(const MarianConfig& config, const std::string& prefix, cons
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(too_few_hidden_units) {
-  require_refused<All<PlainNeural>>(with_expansion(1), "k_proj", "at least 16 hidden units");
-  require_refused<All<Neural>>(with_expansion(1), "k_proj", "but has 8");
+  require_refused(with("plain_neural", with_expansion(1)), "k_proj", "at least 16 hidden units");
+  require_refused(with("neural", with_expansion(1)), "k_proj", "but has 8");
   BOOST_CHECK_THROW(Single<PlainNeural>({.d_in = 6, .d_out = 7, .hidden = HiddenWidth::times(2)}).start(), ConfigError);
   BOOST_CHECK_THROW(Single<Neural>({.d_in = 1, .d_out = 1, .hidden = HiddenWidth::times(2)}).start(), ConfigError);
 }
 
 // What was planned for the keys and values before is not written either.
 BOOST_AUTO_TEST_CASE(forms_without_a_linear_start) {
-  require_refused<Projections<MishNeural, Linear, Linear, Linear>>(with_expansion(2), "q_proj", "ReLU, GELU and SiLU");
-  require_refused<Projections<Linear, Linear, Linear, sources::Odd>>(with_expansion(2), "out_proj", "start_from");
-  require_refused<published::identity_query>(with_expansion(2), "q_proj", "no weights");
-  require_refused<published::karbevski2026_query>(with_expansion(2), "q_proj", "no matrix");
-  require_refused<published::tokenformer>(with_expansion(2), "k_proj", "normalises its scores");
-  require_refused<published::hstu>(with_expansion(2), "k_proj", "'linear_silu' has no warm start");
-  require_refused<All<GatedSilu>>(with_columns(7), "k_proj", "at least 8 hidden units, the width of its output");
-  auto narrow = with_expansion(2);
+  const auto refused_in = [](ProjectorConfig MarianConfig::*role, const std::string& projector,
+                             const std::string& prefix, const std::string& why) {
+    auto config = with("linear", with_expansion(2));
+    (config.*role).type = projector;
+    require_refused(config, prefix, why);
+  };
+  refused_in(&MarianConfig::query, "mish_neural", "q_proj", "ReLU, GELU and SiLU");
+  refused_in(&MarianConfig::output, "odd", "out_proj", "start_from");
+  refused_in(&MarianConfig::query, "identity", "q_proj", "no weights");
+  refused_in(&MarianConfig::query, "nonlinear_query", "q_proj", "no matrix");
+  refused_in(&MarianConfig::key, "pattention", "k_proj", "normalises its scores");
+  refused_in(&MarianConfig::key, "linear_silu", "k_proj", "'linear_silu' has no warm start");
+  require_refused(with("gated_silu", with_columns(7)), "k_proj", "at least 8 hidden units, the width of its output");
+  auto narrow = with("linear", with_expansion(2));
   narrow.attention.value_width = 4;
-  require_refused<LinearProjections>(narrow, "v_proj", "maps 8 to 4 elements, the linear map 8 to 8");
+  require_refused(narrow, "v_proj", "maps 8 to 4 elements, the linear map 8 to 8");
 }
 
 BOOST_AUTO_TEST_CASE(maps_that_do_not_fit) {
