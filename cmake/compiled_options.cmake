@@ -1,6 +1,6 @@
 # neural_attention_optimise_compiled(<target>): the component `compiled` is optimised in every build, as its kernels are more
 # than thirty times slower without, and it is seldom they that are debugged. NEURAL_ATTENTION_OPTIMISE_COMPILED=OFF leaves
-# its flags to the build type; NEURAL_ATTENTION_COMPILED_OPTIONS come later and win.
+# its flags to the build type.
 #
 # neural_attention_compile_component(<component> <stub directory>): adds io or text, whose target must be defined, to what
 # `compiled` holds.
