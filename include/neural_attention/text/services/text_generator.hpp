@@ -35,6 +35,7 @@ struct TextGeneratorOptions {
 /// How texts are continued: the search, and strings before the first of which a text ends. Which of them is first does
 /// not depend on tokens: a stop string may begin and end inside of one.
 struct TextGenerationConfig : GenerationConfig {
+  // A search alone is one without stop strings. NOLINTNEXTLINE(google-explicit-constructor)
   TextGenerationConfig(GenerationConfig how = {}, std::vector<std::string> stops = {})
       : GenerationConfig(std::move(how)), stop_strings(std::move(stops)) {}
 
