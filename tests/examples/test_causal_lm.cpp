@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
+#include "examples/metrics.hpp"
 #include "examples/programs.hpp"
 
 using namespace programs;
@@ -83,14 +84,7 @@ struct Workplace : Folder {
     return succeed(arguments).out;
   }
 
-  std::vector<nlohmann::json> metrics(const std::string& output) const {
-    std::vector<nlohmann::json> rows;
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      rows.push_back(nlohmann::json::parse(line));
-    BOOST_REQUIRE(!rows.empty());
-    return rows;
-  }
-  double valid_loss(const std::string& output) const { return metrics(output).back().at("valid_loss"); }
+  double valid_loss(const std::string& output) const { return metrics(folder / output).back().at("valid_loss"); }
 
   std::string weights(const std::string& output) const {
     auto bytes = content(folder / output / "model.safetensors");
@@ -129,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_model_its_log_and_curves) {
   BOOST_TEST(config.at("eos_token_id").is_null());
   // 3.3 is the loss of chance
   BOOST_TEST(valid_loss("out") < 2.6);
-  const auto rows = metrics("out");
+  const auto rows = metrics(folder / "out");
   BOOST_TEST(rows.back().at("valid_perplexity").get<double>() == std::exp(valid_loss("out")), near);
 }
 
@@ -267,7 +261,7 @@ BOOST_AUTO_TEST_CASE(a_model_goes_on_from_its_weights) {
                            "--max_steps", "2",       "--output_dir", path(output)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     succeed(arguments);
-    const auto rows = metrics(output);
+    const auto rows = metrics(folder / output);
     BOOST_TEST(rows.front().at("step") == 0);
     return rows.front().at("valid_loss").get<double>();
   };

@@ -13,6 +13,7 @@
 #include "common/nearest_flag.hpp"
 #include "common/ranges.hpp"
 #include "examples/both_programs.hpp"
+#include "examples/metrics.hpp"
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 
@@ -148,10 +149,7 @@ BOOST_AUTO_TEST_CASE(of_warm_up_may_be_a_share_of_the_steps) {
     const auto outcome =
         run("translation", training(output, joined({"--max_steps", "5", "--logging_steps", "1"}, more)));
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
-    std::vector<double> used;
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      if (const auto row = nlohmann::json::parse(line); row.contains("learning_rate"))
-        used.push_back(row["learning_rate"].get<double>());
+    const auto used = learning_rates(folder / output);
     BOOST_REQUIRE(used.size() == 5u);
     return used;
   };

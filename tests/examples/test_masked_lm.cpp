@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
+#include "examples/metrics.hpp"
 #include "examples/programs.hpp"
 
 using namespace programs;
@@ -76,14 +77,6 @@ struct Workplace : Folder {
     return succeed(arguments);
   }
 
-  std::vector<nlohmann::json> metrics(const std::string& output) const {
-    std::vector<nlohmann::json> rows;
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      rows.push_back(nlohmann::json::parse(line));
-    BOOST_REQUIRE(!rows.empty());
-    return rows;
-  }
-
   void refused(int code, const Arguments& arguments, const Arguments& parts, const std::string& input = {}) const {
     refuses(code, "masked_lm", arguments, parts, input);
   }
@@ -116,7 +109,7 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_a_model_its_log_and_curves) {
 
   int evaluations = 0;
   double first = 0.0, last = 0.0;
-  for (const auto& row : metrics("out")) {
+  for (const auto& row : metrics(folder / "out")) {
     if (!row.contains("valid_loss")) continue;
     const double loss = row.at("valid_loss");
     BOOST_TEST(row.at("valid_perplexity").get<double>() == std::exp(loss), boost::test_tools::tolerance(1e-9));
@@ -147,11 +140,7 @@ BOOST_AUTO_TEST_CASE(the_rate_may_fall_to_a_minimum) {
     Arguments more = {"--lr_scheduler_type", "cosine_with_min_lr", "--warmup_steps", "0", "--logging_steps", "1"};
     more.insert(more.end(), how.begin(), how.end());
     succeed(training(output, "4", more));
-    std::vector<double> used;
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      if (const auto row = nlohmann::json::parse(line); row.contains("learning_rate"))
-        used.push_back(row["learning_rate"].get<double>());
-    return used;
+    return learning_rates(folder / output);
   };
   const auto absolute = rates("absolute", {"--min_lr", "1e-4"}), share = rates("share", {"--min_lr_rate", "0.1"});
   BOOST_TEST(absolute.size() == 4u);
@@ -207,13 +196,13 @@ BOOST_AUTO_TEST_CASE(lines_may_be_sequences_of_their_own) {
 
 BOOST_AUTO_TEST_CASE(a_warm_start_is_as_good_as_the_model) {
   succeed(training("first", "20", {}, "linear"));
-  const double before = metrics("first").back().at("valid_loss");
+  const double before = metrics(folder / "first").back().at("valid_loss");
   const auto start_of = [&](const std::string& output, const Arguments& more) {
     Arguments arguments = {"train",       "--model", path("first"),  "--data",    path("data"),
                            "--max_steps", "2",       "--output_dir", path(output)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     succeed(arguments);
-    const auto rows = metrics(output);
+    const auto rows = metrics(folder / output);
     BOOST_TEST(rows.front().at("step") == 0);
     return rows.front().at("valid_loss").get<double>();
   };
@@ -230,7 +219,7 @@ BOOST_FIXTURE_TEST_SUITE(evaluating, Workplace)
 
 BOOST_AUTO_TEST_CASE(perplexity_is_that_of_training_and_reproducible) {
   const auto model = small_model();
-  const double trained = metrics("model").back().at("valid_loss");
+  const double trained = metrics(folder / "model").back().at("valid_loss");
   const auto outcome = evaluate(model);
   BOOST_TEST(lines_of(outcome.out).back().starts_with("perplexity = "));
   BOOST_TEST(value_of(outcome.out, "loss") == trained, boost::test_tools::tolerance(1e-5));

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/metrics.hpp"
 #include "examples/translation_workplace.hpp"
 #include "sanitized.hpp"
 
@@ -226,8 +227,8 @@ struct SecondRun : Workplace {
 
   /// The first row of a run's metrics that has `key`; null where none has.
   nlohmann::json row_with(const std::string& output, const std::string& key) const {
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      if (auto row = nlohmann::json::parse(line); row.contains(key)) return row;
+    for (auto& row : metrics(folder / output))
+      if (row.contains(key)) return row;
     return nullptr;
   }
 

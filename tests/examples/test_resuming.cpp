@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/output_directory.hpp"
+#include "examples/metrics.hpp"
 #include "examples/translation_workplace.hpp"
 #include "neural_attention/train/optimizers.hpp"
 
@@ -56,14 +57,6 @@ struct FinishedRun : Workplace {
     for (const auto& item : fs::recursive_directory_iterator(folder / output))
       if (item.is_regular_file()) all[item.path().string()] = content(item.path());
     return all;
-  }
-
-  std::vector<nlohmann::json> metrics(const std::string& output) const {
-    std::vector<nlohmann::json> rows;
-    for (const auto& line : lines_of(content(folder / output / "metrics.jsonl")))
-      rows.push_back(nlohmann::json::parse(line));
-    BOOST_REQUIRE(!rows.empty());
-    return rows;
   }
 
   bool has(const std::string& name) const { return fs::exists(folder / "out" / name); }
@@ -138,7 +131,7 @@ BOOST_AUTO_TEST_CASE(may_be_longer_and_save_more_often) {
   more = with(with(with(more, "--logging_steps", "2"), "--threads", "2"), "--eval_steps", "4");
   succeeds(more);
   BOOST_TEST(has("checkpoint-7"));
-  BOOST_TEST(metrics("out").back().at("steps") == 8);
+  BOOST_TEST(metrics(folder / "out").back().at("steps") == 8);
 }
 
 BOOST_AUTO_TEST_CASE(goes_on_from_where_it_was_told_and_forgets_what_came_later) {
@@ -148,7 +141,7 @@ BOOST_AUTO_TEST_CASE(goes_on_from_where_it_was_told_and_forgets_what_came_later)
     BOOST_TEST(has(name), name);
   BOOST_TEST(!has("checkpoint-6"));
   succeeds(with(resumed("last", six_steps("out")), "--max_steps", "3"));  // from checkpoint-3
-  BOOST_TEST(metrics("out").back().at("steps") == 3);
+  BOOST_TEST(metrics(folder / "out").back().at("steps") == 3);
   // The last of the first run, from its second checkpoint: the same bytes.
   succeeds(resumed(path("out/checkpoint-2"), six_steps("out")));
   BOOST_TEST((content(folder / "out/model.safetensors") == whole));
@@ -181,17 +174,17 @@ BOOST_AUTO_TEST_CASE(of_an_older_format_or_torn_is_told_of) {
 }
 
 BOOST_AUTO_TEST_CASE(is_called_by_the_projectors_of_its_model) {
-  BOOST_TEST(metrics("out").back().at("projector") == "neural");
+  BOOST_TEST(metrics(folder / "out").back().at("projector") == "neural");
   const auto mixed = with(with(six_steps("mixed"), "--projector", "linear"), "--projector_q", "neural");
   succeeds(with(mixed, "--max_steps", "1"));
-  BOOST_TEST(metrics("mixed").back().at("projector") == "neural/linear/linear/linear");
+  BOOST_TEST(metrics(folder / "mixed").back().at("projector") == "neural/linear/linear/linear");
 }
 
 BOOST_AUTO_TEST_CASE(may_have_other_projectors_in_each_layer) {
   const auto layered = with(with(six_steps("layered"), "--projector", "linear"), "--projector_q",
                             "encoder=linear,decoder=plain_neural,cross=linear");
   succeeds(with(layered, "--max_steps", "1"));
-  BOOST_TEST(metrics("layered").back().at("projector") == "linear+plain_neural/linear/linear/linear");
+  BOOST_TEST(metrics(folder / "layered").back().at("projector") == "linear+plain_neural/linear/linear/linear");
   succeeds(resumed("last", with(layered, "--max_steps", "2")));
   const auto other = run("translation", resumed("last", with(layered, "--projector_q", "linear")));
   BOOST_TEST(other.code == 2);
@@ -294,7 +287,7 @@ BOOST_AUTO_TEST_CASE(of_a_killed_run_is_tidied) {
     fs::create_directories(folder / "out" / name);
   fs::rename(folder / "out/checkpoint-6", folder / "out/checkpoint-6.incomplete");  // finished, but for its name
   succeeds(with(resumed("last", six_steps("out")), "--max_steps", "6"));
-  BOOST_TEST(metrics("out").back().at("steps") == 6);
+  BOOST_TEST(metrics(folder / "out").back().at("steps") == 6);
   for (const char* name : {"model.safetensors.tmp.123", "metrics.jsonl.tmp.77.2", "checkpoint-9.incomplete",
                            "checkpoint-4.removed", "tokenizer.incomplete", "checkpoint-6.incomplete"})
     BOOST_TEST(!has(name), name);

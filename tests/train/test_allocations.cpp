@@ -117,6 +117,18 @@ text::TokenizedPairs corpus(int vocabulary, int sentences) {
 /// What the steps of one epoch took from the system.
 struct Taken {
   long steps = 0, allocations = 0, threads = 0, page_faults = 0;
+
+  void add_step(auto&& step) {
+    ::allocations = threads_started = 0;
+    const long faults = ::page_faults();
+    counting = true;
+    step();
+    counting = false;
+    page_faults += ::page_faults() - faults;
+    allocations += ::allocations;
+    threads += threads_started;
+    ++steps;
+  }
 };
 
 /// A model in training, one epoch at a time. `projector` is that of a model whose roles are a Choice, where it can
@@ -142,15 +154,7 @@ class Training {
       for (const int sentence : plan[i])
         batch_.push(pairs_.source(static_cast<std::size_t>(sentence)),
                     pairs_.target(static_cast<std::size_t>(sentence)));
-      allocations = threads_started = 0;
-      const long faults = page_faults();
-      counting = true;
-      step_.run(std::span(&batch_, 1));
-      counting = false;
-      taken.page_faults += page_faults() - faults;
-      taken.allocations += allocations;
-      taken.threads += threads_started;
-      ++taken.steps;
+      taken.add_step([&] { step_.run(std::span(&batch_, 1)); });
     }
     return taken;
   }
@@ -200,15 +204,7 @@ class CausalTraining {
         for (auto& id : ids) id = (3 * text + static_cast<int>(&id - ids.data()) + i) % vocabulary;
         batch_.push(ids);
       }
-      allocations = threads_started = 0;
-      const long faults = page_faults();
-      counting = true;
-      step_.run(std::span(&batch_, 1));
-      counting = false;
-      taken.page_faults += page_faults() - faults;
-      taken.allocations += allocations;
-      taken.threads += threads_started;
-      ++taken.steps;
+      taken.add_step([&] { step_.run(std::span(&batch_, 1)); });
     }
     return taken;
   }

@@ -76,13 +76,9 @@ class CausalWindows {
   }
 
   void begin_epoch(int epoch) {
-    if (planned_ && (epoch == epoch_ || options_.order != WindowOrder::Shuffled)) {
-      epoch_ = epoch;
-      return;
-    }
+    const bool drawn = epoch == epoch_ && !order_.empty();
     epoch_ = epoch;
-    planned_ = true;
-    if (options_.order != WindowOrder::Shuffled) return;
+    if (options_.order != WindowOrder::Shuffled || drawn) return;
     order_.resize(windows_);
     std::iota(order_.begin(), order_.end(), std::uint32_t{0});
     RandomStream(key()).shuffle(order_);
@@ -128,8 +124,7 @@ class CausalWindows {
   WindowOptions options_;
   std::size_t windows_ = 0;
   int epoch_ = 0;
-  bool planned_ = false;
-  std::vector<std::uint32_t> order_;  // of Shuffled
+  std::vector<std::uint32_t> order_;  // of Shuffled, in this epoch
 };
 
 }  // namespace neural_attention::text
