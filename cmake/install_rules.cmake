@@ -12,7 +12,7 @@ install(TARGETS neural_attention EXPORT neural_attention-core
   FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT neural_attention-core NAMESPACE neural_attention:: DESTINATION "${package_dir}")
 
-foreach(component IN ITEMS io text)
+foreach(component IN ITEMS io text study)
   if(TARGET neural_attention_${component})
     install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/${component}" DESTINATION "${stub_dir}")
     set_target_properties(neural_attention_${component} PROPERTIES EXPORT_NAME ${component})
@@ -59,6 +59,11 @@ endif()
 if(TARGET neural_attention_text)
   neural_attention_install_pc(neural_attention-text "Tokenizers, corpora and the translator of neural_attention"
     "neural_attention-io zlib sentencepiece libpcre2-8" "" "-lsentencepiece_train")
+endif()
+
+if(TARGET neural_attention_study)
+  neural_attention_install_pc(neural_attention-study "Statistics of experiments, of neural_attention"
+    "neural_attention-io" "" "")  # Boost's headers have no .pc file
 endif()
 
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

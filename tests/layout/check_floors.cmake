@@ -15,6 +15,7 @@ cmake_minimum_required(VERSION 3.25)
 set(packages_of_core "")
 set(packages_of_io "nlohmann/")
 set(packages_of_text "nlohmann/|zlib\\.h|sentencepiece|pcre2")
+set(packages_of_study "nlohmann/|boost/")
 set(packages "nlohmann/|zlib\\.h|sentencepiece|pcre2|Eigen/|unsupported/|CLI/|boost/|gtest|benchmark/")
 
 set(entry "^[0-9]+\\. `([a-z/]+)`( \\(component `([a-z]+)`\\))?$")

@@ -23,6 +23,7 @@
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/metrics/bleu.hpp"
+#include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/significance.hpp"
 #include "neural_attention/metrics/tokenizers.hpp"
 
@@ -393,16 +394,31 @@ struct Mean {
   }
 };
 
-metrics::PairedBootstrap compare_means(std::uint64_t seed, double shift, int segments, int samples) {
-  auto draw = stream(seed);
+constexpr auto mean_of = [](const Mean& m) { return m.sum / m.count; };
+
+struct Systems {
   std::vector<Mean> first, second;
+};
+
+Systems drawn_systems(std::uint64_t seed, double shift, int segments) {
+  auto draw = stream(seed);
+  Systems systems;
   for (int i = 0; i < segments; ++i) {
     const double common = 3 * draw.normal();  // a hard segment is hard for both
-    first.push_back({common + draw.normal(), 1});
-    second.push_back({common + draw.normal() + shift, 1});
+    systems.first.push_back({common + draw.normal(), 1});
+    systems.second.push_back({common + draw.normal() + shift, 1});
   }
-  const auto mean = [](const Mean& m) { return m.sum / m.count; };
-  return metrics::paired_bootstrap<Mean>(first, second, mean, samples, stream(seed + 1'000'000));
+  return systems;
+}
+
+metrics::PairedBootstrap compare_means(std::uint64_t seed, double shift, int segments, int samples) {
+  const auto [first, second] = drawn_systems(seed, shift, segments);
+  return metrics::paired_bootstrap<Mean>(first, second, mean_of, samples, stream(seed + 1'000'000));
+}
+
+metrics::ApproximateRandomisation exchange_means(std::uint64_t seed, double shift, int segments, int trials) {
+  const auto [first, second] = drawn_systems(seed, shift, segments);
+  return metrics::approximate_randomisation<Mean>(first, second, mean_of, trials, stream(seed + 1'000'000));
 }
 
 }  // namespace
@@ -431,15 +447,61 @@ BOOST_AUTO_TEST_CASE(interval_and_p_value_have_their_meaning) {
 
 BOOST_AUTO_TEST_CASE(refuses_what_cannot_be_compared) {
   const Lines none, one = {"a"}, two = {"a", "b"};
-  const auto mean = [](const Mean& m) { return m.sum / m.count; };
   const std::vector<Mean> first(2), second(3);
   const auto names_both = [](const na::Error& error) { return contains(error.what(), "got 2 and 3"); };
-  BOOST_CHECK_EXCEPTION(metrics::paired_bootstrap<Mean>(first, second, mean, 10, stream(1)), na::ShapeError,
+  BOOST_CHECK_EXCEPTION(metrics::paired_bootstrap<Mean>(first, second, mean_of, 10, stream(1)), na::ShapeError,
                         names_both);
-  BOOST_CHECK_THROW(metrics::paired_bootstrap<Mean>({}, {}, mean, 10, stream(1)), na::ConfigError);
+  BOOST_CHECK_THROW(metrics::paired_bootstrap<Mean>({}, {}, mean_of, 10, stream(1)), na::ConfigError);
   BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(two, one, two), na::ShapeError);
   BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(none, none, none), na::ConfigError);
   BOOST_CHECK_THROW(metrics::paired_bootstrap_bleu(two, two, two, {}, 0), na::ConfigError);
+  const Streams references = {two};
+  BOOST_CHECK_THROW(metrics::approximate_randomisation_bleu(two, one, references), na::ShapeError);
+  BOOST_CHECK_THROW(metrics::approximate_randomisation_bleu(two, two, references, {}, 0), na::ConfigError);
+}
+
+BOOST_AUTO_TEST_CASE(randomisation_finds_the_share_of_all_exchanges) {
+  constexpr int segments = 10, trials = 20'000;
+  for (const double shift : {0.0, 0.5, 1.5}) {
+    const auto [first, second] = drawn_systems(3, shift, segments);
+    const auto difference = [&](unsigned exchanges) {
+      double sum = 0;
+      for (unsigned i = 0; i < segments; ++i)
+        sum += (exchanges >> i & 1u ? -1 : 1) * (second[i].sum - first[i].sum) / segments;
+      return sum;
+    };
+    int as_large = 0;
+    for (unsigned exchanges = 0; exchanges < 1u << segments; ++exchanges)
+      as_large += std::abs(difference(exchanges)) >= std::abs(difference(0)) - 1e-12;
+    const double exact = as_large / double(1u << segments);
+    const auto found = exchange_means(3, shift, segments, trials);
+    BOOST_CHECK_CLOSE(found.difference, difference(0), 1e-9);
+    BOOST_CHECK_EQUAL(found.trials, trials);
+    BOOST_CHECK_SMALL(found.p_value - exact, 4 * std::sqrt(exact * (1 - exact) / trials) + 1.0 / trials);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(randomisation_seldom_finds_what_is_not_there) {
+  int found = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) found += exchange_means(seed, 0.0, 60, 200).p_value < 0.05;
+  BOOST_CHECK_GE(found, 6);
+  BOOST_CHECK_LE(found, 40);
+}
+
+BOOST_AUTO_TEST_CASE(randomisation_compares_corpora) {
+  const Lines first = {"a b c d e", "f g h i", "k l m n o"}, second = {"a b c d f", "f g i", "k l m n o p"};
+  const Lines references = {"a b c d f", "f g h i", "k l x n o"};
+  const Streams one = {references};
+  const auto result = metrics::approximate_randomisation_bleu(first, second, one, {}, 100);
+  BOOST_CHECK_EQUAL(result.difference,
+                    metrics::corpus_bleu(second, one, {}).score - metrics::corpus_bleu(first, one, {}).score);
+  BOOST_CHECK_EQUAL(metrics::approximate_randomisation_bleu(first, first, one, {}, 100).p_value, 1.0);
+  const auto back = metrics::approximate_randomisation_bleu(second, first, one, {}, 100);
+  BOOST_CHECK_EQUAL(back.difference, -result.difference);
+  BOOST_CHECK_EQUAL(back.p_value, result.p_value);
+  const auto chrf = metrics::approximate_randomisation_chrf(first, second, one, {}, 100);
+  BOOST_CHECK_EQUAL(chrf.difference,
+                    metrics::corpus_chrf(second, one, {}).score - metrics::corpus_chrf(first, one, {}).score);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

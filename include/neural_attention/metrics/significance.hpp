@@ -1,14 +1,17 @@
+// Two systems compared on one test set, by scores from summed statistics of segments.
 // Paired bootstrap resampling (Koehn, "Statistical Significance Tests for Machine Translation Evaluation", 2004): draw
-// segments with replacement, the same ones for both systems, and score each sample from summed statistics.
-// The p value belongs to a two-sided test of "no difference". If c samples have a difference at least as far from the
-// mean difference as the observed difference is from 0, p is (c + 1) / (samples + 1).
+// segments with replacement, the same ones for both systems. The p value belongs to a two-sided test of "no
+// difference". If c samples have a difference at least as far from the mean difference as the observed difference is
+// from 0, p is (c + 1) / (samples + 1).
+// Approximate randomisation (Riezler & Maxwell, "On Some Pitfalls in Automatic Evaluation and Significance Testing for
+// MT", 2005): exchange the systems' outputs for each segment with probability 1/2. If c trials have a difference at
+// least as large as the observed one, p is (c + 1) / (trials + 1).
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -43,6 +46,9 @@ namespace detail {
 
 BootstrapEstimate estimate(double score, std::vector<double> samples);
 
+/// Throws ShapeError for unequal numbers of segments, ConfigError for none, too many, or fewer than one `repetition`.
+void check_paired(std::size_t first, std::size_t second, int repetitions);
+
 }  // namespace detail
 
 /// Compares two systems by the statistics of their segments; segment i of both belongs to the same source.
@@ -51,15 +57,7 @@ BootstrapEstimate estimate(double score, std::vector<double> samples);
 template <class Statistics, class Score>
 PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<const Statistics> second, Score score,
                                  int samples, RandomStream random) {
-  if (first.size() != second.size()) {
-    throw ShapeError("a paired test needs the same segments from both systems, got " + std::to_string(first.size()) +
-                     " and " + std::to_string(second.size()));
-  }
-  if (first.empty()) throw ConfigError("a paired test needs segments, got 0 from both systems");
-  if (first.size() > std::numeric_limits<std::uint32_t>::max())
-    throw ConfigError("a paired test takes at most 4294967295 segments, got " + std::to_string(first.size()));
-  if (samples < 1) throw ConfigError("a paired test needs at least 1 sample, got " + std::to_string(samples));
-
+  detail::check_paired(first.size(), second.size(), samples);
   Statistics whole_first{}, whole_second{};
   for (std::size_t i = 0; i < first.size(); ++i) {
     whole_first += first[i];
@@ -91,8 +89,39 @@ PairedBootstrap paired_bootstrap(std::span<const Statistics> first, std::span<co
   return result;
 }
 
-/// The same for corpus BLEU of two systems' outputs; `references[stream][segment]`. The result is a function of the
-/// texts, `options`, `samples` and `seed`. Throws as above and as corpus_bleu.
+struct ApproximateRandomisation {
+  double difference = 0;  ///< second - first, in the units of the score
+  double p_value = 1;     ///< in (0, 1]; 1 for equal systems
+  int trials = 0;
+};
+
+/// Tests whether two systems differ; arguments and errors as for paired_bootstrap.
+template <class Statistics, class Score>
+ApproximateRandomisation approximate_randomisation(std::span<const Statistics> first,
+                                                   std::span<const Statistics> second, Score score, int trials,
+                                                   RandomStream random) {
+  detail::check_paired(first.size(), second.size(), trials);
+  const auto difference = [&](auto&& exchanged) {
+    Statistics sum_first{}, sum_second{};
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const bool swap = exchanged();
+      sum_first += swap ? second[i] : first[i];
+      sum_second += swap ? first[i] : second[i];
+    }
+    return score(sum_second) - score(sum_first);
+  };
+  ApproximateRandomisation result;
+  result.trials = trials;
+  result.difference = difference([] { return false; });
+  int as_large = 0;
+  for (int trial = 0; trial < trials; ++trial)
+    if (std::abs(difference([&] { return random.below(2) == 1; })) >= std::abs(result.difference)) ++as_large;
+  result.p_value = (as_large + 1) / (trials + 1.0);
+  return result;
+}
+
+/// paired_bootstrap for corpus BLEU of two systems' outputs; `references[stream][segment]`. The result is a function of
+/// the texts, `options`, `samples` and `seed`. Throws as above and as corpus_bleu.
 PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::span<const std::string> second,
                                       std::span<const std::span<const std::string>> references,
                                       const BleuOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);
@@ -111,6 +140,18 @@ PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::s
 PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
                                       std::span<const std::string> references, const ChrfOptions& options = {},
                                       int samples = 1000, std::uint64_t seed = 12345);
+
+/// approximate_randomisation for corpus BLEU and corpus chrF of two systems' outputs; `references[stream][segment]`.
+ApproximateRandomisation approximate_randomisation_bleu(std::span<const std::string> first,
+                                                        std::span<const std::string> second,
+                                                        std::span<const std::span<const std::string>> references,
+                                                        const BleuOptions& options = {}, int trials = 10'000,
+                                                        std::uint64_t seed = 12345);
+ApproximateRandomisation approximate_randomisation_chrf(std::span<const std::string> first,
+                                                        std::span<const std::string> second,
+                                                        std::span<const std::span<const std::string>> references,
+                                                        const ChrfOptions& options = {}, int trials = 10'000,
+                                                        std::uint64_t seed = 12345);
 
 }  // namespace neural_attention::metrics
 

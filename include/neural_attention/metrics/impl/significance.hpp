@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <string>
@@ -26,6 +28,48 @@ NEURAL_ATTENTION_INLINE BootstrapEstimate estimate(double score, std::vector<dou
   return {score, sum / static_cast<double>(samples.size()), samples[tail], samples[samples.size() - 1 - tail]};
 }
 
+NEURAL_ATTENTION_INLINE void check_paired(std::size_t first, std::size_t second, int repetitions) {
+  if (first != second)
+    throw ShapeError("a paired test needs the same segments from both systems, got " + std::to_string(first) + " and " +
+                     std::to_string(second));
+  if (first == 0) throw ConfigError("a paired test needs segments, got 0 from both systems");
+  if (first > std::numeric_limits<std::uint32_t>::max())
+    throw ConfigError("a paired test takes at most 4294967295 segments, got " + std::to_string(first));
+  if (repetitions < 1) throw ConfigError("a paired test needs at least 1 sample, got " + std::to_string(repetitions));
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// Calls test(first, second, score) with the statistics of the segments and what makes them a score.
+inline auto by_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                    std::span<const std::span<const std::string>> references, const BleuOptions& options, auto&& test) {
+  const auto first_statistics = bleu_statistics(first, references, options.tokenizer);
+  const auto second_statistics = bleu_statistics(second, references, options.tokenizer);
+  return test(std::span<const BleuStatistics>(first_statistics), std::span<const BleuStatistics>(second_statistics),
+              [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; });
+}
+inline auto by_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                    std::span<const std::span<const std::string>> references, const ChrfOptions& options, auto&& test) {
+  const auto first_statistics = chrf_statistics(first, references, options);
+  const auto second_statistics = chrf_statistics(second, references, options);
+  return test(std::span<const ChrfStatistics>(first_statistics), std::span<const ChrfStatistics>(second_statistics),
+              [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; });
+}
+
+/// The tests, with their number of repetitions and their seed.
+inline auto bootstrap(int samples, std::uint64_t seed) {
+  return [=](auto first, auto second, auto score) {
+    return paired_bootstrap(first, second, score, samples, RandomStream(RandomKey{seed}));
+  };
+}
+inline auto randomisation(int trials, std::uint64_t seed) {
+  return [=](auto first, auto second, auto score) {
+    return approximate_randomisation(first, second, score, trials, RandomStream(RandomKey{seed}));
+  };
+}
+
 }  // namespace detail
 
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first,
@@ -33,11 +77,7 @@ NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const st
                                                               std::span<const std::span<const std::string>> references,
                                                               const BleuOptions& options, int samples,
                                                               std::uint64_t seed) {
-  const auto first_statistics = bleu_statistics(first, references, options.tokenizer);
-  const auto second_statistics = bleu_statistics(second, references, options.tokenizer);
-  const auto score = [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; };
-  return paired_bootstrap<BleuStatistics>(first_statistics, second_statistics, score, samples,
-                                          RandomStream(RandomKey{seed}));
+  return detail::by_bleu(first, second, references, options, detail::bootstrap(samples, seed));
 }
 
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first,
@@ -54,11 +94,7 @@ NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const st
                                                               std::span<const std::span<const std::string>> references,
                                                               const ChrfOptions& options, int samples,
                                                               std::uint64_t seed) {
-  const auto first_statistics = chrf_statistics(first, references, options);
-  const auto second_statistics = chrf_statistics(second, references, options);
-  const auto score = [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; };
-  return paired_bootstrap<ChrfStatistics>(first_statistics, second_statistics, score, samples,
-                                          RandomStream(RandomKey{seed}));
+  return detail::by_chrf(first, second, references, options, detail::bootstrap(samples, seed));
 }
 
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first,
@@ -68,6 +104,20 @@ NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const st
                                                               std::uint64_t seed) {
   return paired_bootstrap_chrf(first, second, std::span<const std::span<const std::string>>(&references, 1), options,
                                samples, seed);
+}
+
+NEURAL_ATTENTION_INLINE ApproximateRandomisation
+approximate_randomisation_bleu(std::span<const std::string> first, std::span<const std::string> second,
+                               std::span<const std::span<const std::string>> references, const BleuOptions& options,
+                               int trials, std::uint64_t seed) {
+  return detail::by_bleu(first, second, references, options, detail::randomisation(trials, seed));
+}
+
+NEURAL_ATTENTION_INLINE ApproximateRandomisation
+approximate_randomisation_chrf(std::span<const std::string> first, std::span<const std::string> second,
+                               std::span<const std::span<const std::string>> references, const ChrfOptions& options,
+                               int trials, std::uint64_t seed) {
+  return detail::by_chrf(first, second, references, options, detail::randomisation(trials, seed));
 }
 
 }  // namespace neural_attention::metrics

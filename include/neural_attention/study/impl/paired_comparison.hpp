@@ -1,0 +1,144 @@
+// Definitions of what study/paired_comparison.hpp declares.
+#pragma once
+
+#include <algorithm>
+#include <boost/math/distributions/non_central_t.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/study/paired_comparison.hpp"
+
+namespace neural_attention::study {
+
+namespace detail {
+
+inline double mean_of(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+inline double variance_of(std::span<const double> values) {
+  const double mean = mean_of(values);
+  double sum = 0;
+  for (const double value : values) sum += (value - mean) * (value - mean);
+  return sum / static_cast<double>(values.size() - 1);
+}
+
+/// The share of all choices of signs whose sum is at least as far from zero as the sum of all differences. A choice
+/// and its opposite are equally far, so the last sign stays.
+inline double sign_flip_p(std::span<const double> differences) {
+  const double observed = std::abs(std::accumulate(differences.begin(), differences.end(), 0.0));
+  // Sums of the same numbers in another order differ by rounding.
+  double size = 0;
+  for (const double difference : differences) size += std::abs(difference);
+  const double limit = observed - 1e-12 * size;
+  const auto choices = std::uint32_t{1} << (differences.size() - 1);
+  std::uint32_t as_far = 0;
+  for (std::uint32_t signs = 0; signs < choices; ++signs) {
+    double sum = 0;
+    for (std::size_t i = 0; i < differences.size(); ++i) sum += (signs >> i & 1u) ? -differences[i] : differences[i];
+    if (std::abs(sum) >= limit) ++as_far;
+  }
+  return static_cast<double>(as_far) / choices;
+}
+
+/// Of a two-sided test on n pairs: how many standard errors from zero a mean must be.
+inline double critical_t(int n, double level) {
+  return boost::math::quantile(boost::math::complement(boost::math::students_t(n - 1), level / 2));
+}
+
+inline std::optional<int> pairs_needed(double difference, double deviation) {
+  constexpr double wanted = 0.8;
+  int low = 1, high = PairedComparison::most_pairs;  // of which `low` are too few
+  if (difference == 0.0 || power(high, difference, deviation) < wanted) return {};
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (power(middle, difference, deviation) < wanted ? low : high) = middle;
+  }
+  return high;
+}
+
+}  // namespace detail
+
+NEURAL_ATTENTION_INLINE double half_interval(int n, double deviation) {
+  if (n < 2) throw ConfigError("an interval needs at least 2 numbers, got " + std::to_string(n));
+  return detail::critical_t(n, 0.05) * deviation / std::sqrt(static_cast<double>(n));
+}
+
+NEURAL_ATTENTION_INLINE double power(int pairs, double difference, double deviation, double level) {
+  if (pairs < 2) throw ConfigError("a paired test needs at least 2 pairs, got " + std::to_string(pairs));
+  if (!std::isfinite(difference) || !std::isfinite(deviation) || deviation < 0)
+    throw ConfigError("a test's power needs a finite difference and deviation, got " + number_text(difference) +
+                      " and " + number_text(deviation));
+  if (!(level > 0 && level < 1))
+    throw ConfigError("a test's level must lie between 0 and 1, not " + number_text(level));
+  if (difference == 0.0) return level;
+  if (deviation == 0.0) return 1.0;
+  const double shift = std::abs(difference) / deviation * std::sqrt(static_cast<double>(pairs));
+  constexpr double certain = 35;  // the distribution's series do not converge much farther away
+  if (shift > certain) return 1.0;
+  const boost::math::non_central_t distribution(pairs - 1, shift);
+  const double critical = detail::critical_t(pairs, level);
+  return boost::math::cdf(boost::math::complement(distribution, critical)) + boost::math::cdf(distribution, -critical);
+}
+
+NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm) {
+  if (control.size() != arm.size())
+    throw ShapeError("arms are compared by scores of the same seeds, got " + std::to_string(control.size()) + " and " +
+                     std::to_string(arm.size()));
+  if (arm.size() < 2 || arm.size() > most_flipped_pairs)
+    throw ConfigError("arms are compared by 2 to " + std::to_string(most_flipped_pairs) + " pairs of scores, got " +
+                      std::to_string(arm.size()));
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < arm.size(); ++i) {
+    differences.push_back(arm[i] - control[i]);
+    if (!std::isfinite(differences.back()))
+      throw ConfigError("pair " + std::to_string(i + 1) + " has no finite scores: " + number_text(control[i]) +
+                        " and " + number_text(arm[i]));
+  }
+  PairedComparison result;
+  result.pairs = static_cast<int>(arm.size());
+  result.difference = detail::mean_of(differences);
+  result.deviation = std::sqrt(detail::variance_of(differences));
+  const double half = half_interval(result.pairs, result.deviation);
+  result.lower = result.difference - half;
+  result.upper = result.difference + half;
+  if (result.difference != 0.0) {
+    const double t = std::abs(result.difference) / result.deviation * std::sqrt(static_cast<double>(result.pairs));
+    result.p_value = std::isfinite(t)
+                         ? 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(result.pairs - 1), t))
+                         : 0.0;
+  }
+  result.sign_flip_p = detail::sign_flip_p(differences);
+  result.least_sign_flip_p = std::ldexp(1.0, 1 - result.pairs);
+  result.seed_deviation = std::sqrt((detail::variance_of(control) + detail::variance_of(arm)) / 2);
+  if (result.difference != 0.0) result.effect = result.difference / result.seed_deviation;
+  result.pairs_needed = detail::pairs_needed(result.difference, result.deviation);
+  return result;
+}
+
+NEURAL_ATTENTION_INLINE std::vector<double> holm(std::span<const double> p_values) {
+  for (const double p : p_values)
+    if (!(p >= 0 && p <= 1)) throw ConfigError("a p value must lie from 0 to 1, not " + number_text(p));
+  std::vector<std::size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return p_values[a] < p_values[b]; });
+  std::vector<double> corrected(p_values.size());
+  double least = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    least = std::max(least, std::min(1.0, static_cast<double>(order.size() - rank) * p_values[order[rank]]));
+    corrected[order[rank]] = least;
+  }
+  return corrected;
+}
+
+}  // namespace neural_attention::study

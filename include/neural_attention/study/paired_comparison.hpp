@@ -1,0 +1,59 @@
+// Two arms of an experiment, compared by their scores under the same seeds. A seed sets the data's order in both arms,
+// so the differences of the pairs are what varies. Student's t test on these decides ("The probable error of a mean",
+// 1908); the sign-flip test, which assumes no distribution but symmetry (Fisher, "The Design of Experiments", 1935),
+// stands beside it with the smallest p that so few seeds allow.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace neural_attention::study {
+
+/// What n ≥ 2 pairs of scores say about arm - control. Everything is in the units of the score, except p values, the
+/// effect, and numbers of seeds.
+struct PairedComparison {
+  int pairs = 0;
+  double difference = 0;   ///< the mean of arm - control
+  double deviation = 0;    ///< the sample deviation (n - 1) of the differences
+  double lower = 0;        ///< of the mean's 95 % interval, by Student's distribution
+  double upper = 0;        ///< of the same
+  double p_value = 1;      ///< of the two-sided paired t test; 0 if all differences are one number other than zero
+  double sign_flip_p = 1;  ///< the share of all 2ⁿ choices of signs whose mean is at least as far from zero
+  double least_sign_flip_p = 1;  ///< 2 / 2ⁿ, below which that test cannot go
+  double seed_deviation =
+      0;  ///< how much a score varies from seed to seed: the root mean square of the arms' deviations
+  /// The difference in seed deviations; infinite if there is a difference and nothing varies.
+  double effect = 0;
+  /// Pairs with which a t test at 0.05 finds a difference of this size in 4 of 5 experiments, if the differences vary
+  /// as they do here; none if there is no difference or more than most_pairs would be necessary.
+  std::optional<int> pairs_needed;
+
+  static constexpr int most_pairs = 1000;
+};
+
+/// The most pairs that the exact sign-flip test takes.
+inline constexpr int most_flipped_pairs = 20;
+
+/// Compares the scores of an arm with those of the control; score i of both has the same seed. Throws ShapeError for
+/// different numbers of scores, ConfigError for fewer than 2 or more than most_flipped_pairs, or if one is not finite.
+PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm);
+
+/// Half the width of the 95 % interval of a mean of n ≥ 2 numbers with this sample deviation. Throws ConfigError for
+/// fewer.
+double half_interval(int n, double deviation);
+
+/// The chance that a two-sided t test at `level` on n ≥ 2 pairs finds a true mean difference, given the deviation of
+/// the differences: 1 if that is 0. Throws ConfigError if an argument has no meaning.
+double power(int pairs, double difference, double deviation, double level = 0.05);
+
+/// Holm's correction of p values for several comparisons ("A simple sequentially rejective multiple test procedure",
+/// 1979), in the order of `p_values`. Throws ConfigError for one outside [0, 1].
+std::vector<double> holm(std::span<const double> p_values);
+
+}  // namespace neural_attention::study
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/study/impl/paired_comparison.hpp"
+#endif
