@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(each_has_a_name_of_its_own) {
 BOOST_AUTO_TEST_CASE(operands_have_roles) {
   Matrix<float> x(3, 4), y(3, 5), w(5, 4);
   const ops::Linear<Cpu<float>> forward{.x = x.view(), .w = w.view(), .y = y.view()};
-  BOOST_TEST((operands(forward, ops::Role::Read) == Names{"x", "w", "bias"}));
+  BOOST_TEST((operands(forward, ops::Role::Read) == Names{"x", "w", "quantized", "bias"}));
   BOOST_TEST((operands(forward, ops::Role::Write) == Names{"y"}));
   ops::LinearInputGradient<Cpu<float>> backward{.dy = y.view(), .w = w.view(), .dx = x.view()};
   BOOST_TEST((operands(backward, ops::Role::Write) == Names{"dx"}));
@@ -93,6 +93,9 @@ BOOST_AUTO_TEST_CASE(bytes_count_each_operand_once_and_twice_where_it_is_added_t
   // Of a table only the rows that are looked up.
   BOOST_TEST(ops::bytes(ops::Embedding<Cpu<float>>{.ids = ids, .table = table.view(), .y = y.view()}) ==
              2 * matrix + 3 * sizeof(int));
+  const QuantizedRows quantized{.rows = 100, .cols = 4};
+  BOOST_TEST(ops::bytes(ops::Linear<Cpu<float>>{.x = x.view(), .y = {nullptr, 3, 100}, .quantized = &quantized}) ==
+             matrix + 100 * (4 + 8) + 4 * 3 * 100);
   const std::vector<RowsOf<float>> from = {x.view(), x.view()}, to = {y.view(), y.view()};
   BOOST_TEST(ops::bytes(ops::CopyPairs<Cpu<float>>{.x = from, .y = to}) == 4 * matrix);
 }

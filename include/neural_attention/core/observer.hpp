@@ -31,6 +31,10 @@ MemoryRange range_of(RowsOf<T> x) {
   return {reinterpret_cast<const std::byte*>(x.data), reinterpret_cast<const std::byte*>(x.row(x.rows - 1) + x.cols)};
 }
 
+inline MemoryRange range_of(const QuantizedRows& x) {
+  return {reinterpret_cast<const std::byte*>(x.data), reinterpret_cast<const std::byte*>(x.data + x.size())};
+}
+
 /// The facts that an observer gets about a finished operation.
 struct OperationFacts {
   struct Operand {
@@ -126,6 +130,9 @@ class Operands {
   template <class T>
   void operator()(std::string_view name, ops::Role role, std::span<const RowsOf<T>> matrices) {
     if (!matrices.empty()) (*this)(name, role, matrices.front());
+  }
+  void operator()(std::string_view, ops::Role role, const QuantizedRows* x) {
+    if (x && count_ < all_.size()) all_[count_++] = {role, range_of(*x)};
   }
   void operator()(std::string_view, ops::Role, const auto&) {}  // numbers of the host
 

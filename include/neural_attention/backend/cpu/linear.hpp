@@ -8,6 +8,7 @@
 #include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/gemm.hpp"
+#include "neural_attention/backend/cpu/int8_linear.hpp"
 
 namespace neural_attention {
 
@@ -87,6 +88,8 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::LinearOf<T>& op) {
   const auto x = op.x, w = op.w, bias = op.bias, y = op.y;
+  if constexpr (std::is_same_v<T, float>)
+    if (op.quantized) return cpu_int8::linear<cpu_int8::Kernel>(cpu, x, *op.quantized, bias, op.activation, y);
   assert(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && (!bias || bias.cols == y.cols));
   cpu_gemm::product<T>(cpu, y.rows, y.cols, x.cols, {x.data, x.stride, false}, {w.data, w.stride, true}, {bias.data, 0},
                        op.activation, y);

@@ -7,19 +7,21 @@
 
 namespace neural_attention::ops {
 
-/// y_i = factor · table[ids_i], or y_i += …
+/// y_i = factor · table[ids_i], or y_i += … If `quantized` is given, it is the table; only Cpu<float> can do that.
 template <class T>
 struct EmbeddingOf {
   static constexpr std::string_view name = "embedding";
   std::span<const int> ids;
-  RowsOf<T> table;
+  RowsOf<T> table = {};
   double factor = 1.0;
   Into into = Into::Write;
   RowsOf<T> y;
+  const QuantizedRows* quantized = nullptr;
 
   static void visit(auto& self, auto&& operand) {
     operand("ids", Role::Read, self.ids);
     operand("table", Role::Read, self.table);
+    operand("quantized", Role::Read, self.quantized);
     operand("y", role(self.into), self.y);
   }
   double bytes() const {

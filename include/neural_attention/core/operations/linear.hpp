@@ -5,19 +5,22 @@
 
 namespace neural_attention::ops {
 
-/// y = activation(x wᵀ + bias), or without a bias.
+/// y = activation(x wᵀ + bias), or without a bias. If `quantized` is given, it is the weights in the place of w, and
+/// the rows of x are rounded to integers as well; only Cpu<float> can do that.
 template <class T>
 struct LinearOf {
   static constexpr std::string_view name = "linear";
   RowsOf<T> x;
-  RowsOf<T> w;
+  RowsOf<T> w = {};
   RowsOf<T> bias = {};
   Activation activation = Activation::Identity;
   RowsOf<T> y;
+  const QuantizedRows* quantized = nullptr;
 
   static void visit(auto& self, auto&& operand) {
     operand("x", Role::Read, self.x);
     operand("w", Role::Read, self.w);
+    operand("quantized", Role::Read, self.quantized);
     operand("bias", Role::Read, self.bias);
     operand("y", Role::Write, self.y);
   }

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
 #include "neural_attention/core/bfloat16.hpp"
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/quantized_rows.hpp"
 #include "neural_attention/core/rows.hpp"
 
 namespace neural_attention {
@@ -54,6 +56,10 @@ double operand_bytes(std::span<const RowsOf<T>> matrices) {
   double sum = 0.0;
   for (const auto& x : matrices) sum += operand_bytes(x);
   return sum;
+}
+inline double operand_bytes(const QuantizedRows* x) {
+  constexpr double of_row = sizeof(float) + sizeof(std::int32_t);
+  return x ? static_cast<double>(x->size()) + x->rows * of_row : 0.0;
 }
 inline double operand_bytes(const StepOutcome*) { return sizeof(StepOutcome); }
 
