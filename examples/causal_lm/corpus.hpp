@@ -84,21 +84,23 @@ inline CorpusFiles corpus_files(const CorpusOptions& options, const std::vector<
   return CorpusFiles({na::text::find_text_file(options.data, name + ".txt")});
 }
 
-/// Throws FileError for a text that `tokenizer` cannot encode.
-inline std::vector<int> encoded(const std::string& path, std::string_view text, const TextTokenizer& tokenizer) {
-  const na::HostWork work("tokenizing");
-  try {
-    return tokenizer.encode(text);
-  } catch (const na::TextError& error) {
-    throw na::FileError(path, error.what());
-  }
-}
-
-/// use(ids) for each text; between two texts stands the end token, if there is one.
-inline void for_each_text(CorpusFiles& files, const TextTokenizer& tokenizer, auto&& use) {
+/// use(ids) for the ids of each text, piece by piece; between two texts stands the end token, if there is one.
+/// on_progress(path, done, bytes) hears how much of a text is done. Throws FileError for a text that `tokenizer` cannot
+/// encode.
+inline void for_each_piece(CorpusFiles& files, const TextTokenizer& tokenizer, auto&& use, auto&& on_progress) {
   for (std::size_t i = 0; i < files.paths().size(); ++i) {
-    if (const int end = tokenizer.end_id(); i > 0 && end >= 0) use(std::vector<int>{end});
-    use(encoded(files.paths()[i], files.take_text(i), tokenizer));
+    if (const int end = tokenizer.end_id(); i > 0 && end >= 0) use(std::span(&end, 1));
+    const auto& path = files.paths()[i];
+    const auto text = files.take_text(i);
+    const na::HostWork work("tokenizing");
+    try {
+      tokenizer.encode(text, [&](std::span<const int> ids, std::size_t done) {
+        use(ids);
+        on_progress(path, done, text.size());
+      });
+    } catch (const na::TextError& error) {
+      throw na::FileError(path, error.what());
+    }
   }
 }
 
@@ -106,12 +108,9 @@ inline Tokens tokens_of(CorpusFiles& files, const TextTokenizer& tokenizer) {
   if (files.are_tokens())
     return Tokens(na::text::TokenFile(files.paths().front(), na::text::token_vocabulary(tokenizer)));
   std::vector<int> all;
-  for_each_text(files, tokenizer, [&](std::vector<int> ids) {
-    if (all.empty())
-      all = std::move(ids);
-    else
-      all.insert(all.end(), ids.begin(), ids.end());
-  });
+  for_each_piece(
+      files, tokenizer, [&](std::span<const int> ids) { all.insert(all.end(), ids.begin(), ids.end()); },
+      [](const std::string&, std::size_t, std::size_t) {});
   return Tokens(na::text::TokenArray(std::move(all)));
 }
 

@@ -46,6 +46,9 @@ class TextTokenizer {
   std::vector<int> encode(std::string_view text) const {
     return std::visit([&](const auto& one) { return one.encode(text); }, kind_);
   }
+  void encode(std::string_view text, const na::text::OnIds& take) const {
+    std::visit([&](const auto& one) { one.encode(text, take); }, kind_);
+  }
   /// The bytes of `ids`.
   std::string decode(std::span<const int> ids) const {
     return std::visit([&](const auto& one) { return one.decode(ids); }, kind_);

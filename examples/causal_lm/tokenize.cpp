@@ -1,13 +1,19 @@
 // causal_lm tokenize: from texts to token files and their tokenizer, which train reads with --data.
-#include <cstdio>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "causal_lm/corpus.hpp"
+#include "common/output_directory.hpp"
+#include "common/progress.hpp"
 #include "common/standard_streams.hpp"
 #include "common/table.hpp"
+#include "common/tokenizer_files.hpp"
 
 namespace examples {
 
@@ -20,20 +26,45 @@ CorpusFiles texts_of(const CorpusOptions& options, const std::vector<std::string
   return files;
 }
 
-void write_tokens(CorpusFiles& files, const TextTokenizer& tokenizer, const std::filesystem::path& path) {
-  na::text::TokenFileWriter writer(path, na::text::token_vocabulary(tokenizer));
-  for_each_text(files, tokenizer, [&](const std::vector<int>& ids) { writer.add(ids); });
-  const auto tokens = writer.size();
-  writer.commit();
-  print_formatted("%s: %s tokens\n", path.c_str(), with_commas(static_cast<std::int64_t>(tokens)).c_str());
-}
+/// A token file that stands in place after commit().
+class TokensOf {
+ public:
+  TokensOf(CorpusFiles& files, const TextTokenizer& tokenizer, const std::filesystem::path& path)
+      : path_(path), writer_(path, na::text::token_vocabulary(tokenizer)) {
+    std::optional<Progress> progress;
+    const std::string* shown = nullptr;
+    for_each_piece(
+        files, tokenizer, [&](std::span<const int> ids) { writer_.add(ids); },
+        [&](const std::string& text, std::size_t done, std::size_t bytes) {
+          if (&text != shown)
+            progress.emplace(static_cast<std::int64_t>(bytes),
+                             "tokenizing " + std::filesystem::path(text).filename().string());
+          shown = &text;
+          progress->update(static_cast<std::int64_t>(done),
+                           {{"tokens", with_commas(static_cast<std::int64_t>(writer_.size()))}});
+        });
+  }
+
+  void remove_older() const {
+    std::error_code error;
+    std::filesystem::remove(path_, error);
+    if (error) throw na::FileError(path_.string(), "cannot be replaced: " + error.message());
+  }
+  void commit() {
+    writer_.commit();
+    print_formatted("%s: %s tokens\n", path_.c_str(), with_commas(static_cast<std::int64_t>(writer_.size())).c_str());
+  }
+
+ private:
+  std::filesystem::path path_;
+  na::text::TokenFileWriter writer_;
+};
 
 }  // namespace
 
 int tokenize(const TokenizeOptions& options) {
-  const std::filesystem::path folder(options.output_dir);
-  std::error_code error;
-  if (std::filesystem::exists(folder / "config.json", error))
+  OutputDirectory output(options.output_dir);
+  if (output.holds_model())
     throw na::ConfigError(options.output_dir + " holds a model; give the token files a directory of their own");
   auto training = texts_of(options.corpus, options.corpus.train_files, "train", "--train_file");
   // With texts named one by one, that for validation may be missing.
@@ -42,11 +73,18 @@ int tokenize(const TokenizeOptions& options) {
     validation.emplace(texts_of(options.corpus, options.corpus.validation_files, "valid", "--validation_file"));
   const auto tokenizer =
       wanted_tokenizer(options.corpus, options.vocab_size, training, validation ? &*validation : nullptr);
-  std::filesystem::create_directories(folder, error);
-  if (error) throw na::FileError(options.output_dir, "cannot be created: " + error.message());
-  write_tokens(training, tokenizer, folder / "train.bin");
-  if (validation) write_tokens(*validation, tokenizer, folder / "valid.bin");
-  tokenizer.save(options.output_dir, na::Gpt2Config().max_position_embeddings);
+  output.create();
+  const WorkFolder work(output.path());
+  tokenizer.save(work.path(), na::Gpt2Config().max_position_embeddings);
+  TokensOf training_tokens(training, tokenizer, output.path() / "train.bin");
+  std::optional<TokensOf> validation_tokens;
+  if (validation) validation_tokens.emplace(*validation, tokenizer, output.path() / "valid.bin");
+  // All is there before the first file gets its name. The tokens to train on leave first and come last: a kill in
+  // between leaves no corpus rather than parts of two.
+  training_tokens.remove_older();
+  replace_tokenizer(output.path().string(), byte_bpe_files(work.path()));
+  if (validation_tokens) validation_tokens->commit();
+  training_tokens.commit();
   print_formatted("vocabulary: %s ids\n", with_commas(tokenizer.vocab_size()).c_str());
   return 0;
 }

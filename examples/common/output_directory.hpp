@@ -108,8 +108,8 @@ class OutputDirectory {
     const auto at = name.rfind(".tmp.");
     if (at == std::string_view::npos) return false;
     const auto numbers = name.substr(at + 5);
-    constexpr std::array<std::string_view, 7> endings = {".safetensors", ".json", ".jsonl", ".csv",
-                                                         ".svg",         ".spm",  ".txt"};
+    constexpr std::array<std::string_view, 8> endings = {".safetensors", ".json", ".jsonl", ".csv",
+                                                         ".svg",         ".spm",  ".txt",   ".bin"};
     return !numbers.empty() && numbers.find_first_not_of("0123456789.") == std::string_view::npos &&
            std::ranges::any_of(endings, [&](auto ending) { return name.substr(0, at).ends_with(ending); });
   }

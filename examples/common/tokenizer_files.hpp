@@ -11,6 +11,7 @@
 
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/save_model.hpp"
 #include "neural_attention/io/staged_files.hpp"
 
 namespace examples {
@@ -45,6 +46,13 @@ inline TokenizerFiles byte_bpe_files(const std::string& folder) {
 
 inline void write_files(const std::string& folder, const TokenizerFiles& files) {
   for (const auto& file : files) na::io::write_file_atomically(std::filesystem::path(folder) / file.name, file.bytes);
+}
+
+/// Puts a tokenizer into a folder in place of any other. Throws FileError.
+inline void replace_tokenizer(const std::string& folder, const TokenizerFiles& files) {
+  na::io::detail::StagedFiles staged(folder);
+  for (const auto& file : files) staged.add(file);
+  staged.commit(na::io::detail::replaced_files(folder, true));
 }
 
 /// A tokenizer and its files.

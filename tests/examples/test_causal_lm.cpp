@@ -254,6 +254,41 @@ BOOST_AUTO_TEST_CASE(several_texts_follow_each_other) {
   BOOST_TEST(size("bpe_two") == size("bpe_one") + size("bpe_other") - frame + end);
 }
 
+BOOST_AUTO_TEST_CASE(token_files_take_the_place_of_others) {
+  const auto before = [&](const Arguments& how, const std::string& tokenizer) {
+    tokens(tokenizer, how);
+    succeed(training("run", "2", {}, path("tokens"), "tokens"));
+    fs::remove_all(folder / "run");
+  };
+  before({"--vocab_size", "290"}, "bpe");
+  write(folder / "tokens/train.bin.tmp.123", "of a killed run");
+  before({}, "characters");
+  for (const char* name : {"tokenizer.json", "merges.txt", "tokenizer_config.json", "train.bin.tmp.123"})
+    BOOST_TEST(!fs::exists(folder / "tokens" / name), name << " was left");
+  before({"--vocab_size", "290"}, "bpe");
+  // A text that cannot be encoded leaves the old files as they were.
+  tokens();
+  const auto old = content(folder / "tokens/train.bin");
+  write(folder / "data/valid.txt", content(folder / "data/valid.txt") + "%");
+  write(folder / "data/train.txt", content(folder / "data/valid.txt").substr(0, 100));
+  refused(1, {"tokenize", "--data", path("data"), "--tokenizer", path("tokens"), "--output_dir", path("tokens")},
+          {"valid.txt: the character \"%\"", "is not in the vocabulary"});
+  BOOST_TEST((content(folder / "tokens/train.bin") == old));
+  BOOST_TEST(fs::exists(folder / "tokens/vocab.json"));
+}
+
+BOOST_AUTO_TEST_CASE(tokenizing_shows_how_far_a_text_is) {
+  const std::string line(99, 'a');
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += line + "\n";
+  write(folder / "data/train.txt", text);
+  const auto outcome =
+      succeed({"tokenize", "--data", path("data"), "--tokenizer", "characters", "--output_dir", path("tokens")});
+  BOOST_TEST(contains(outcome.err, "tokenizing train.txt   65,536/300,000  tokens 65,536  0:00 < 0:0"), outcome.err);
+  BOOST_TEST(contains(outcome.err, "tokenizing train.txt  300,000/300,000  tokens 300,000  0:0"), outcome.err);
+  BOOST_TEST(contains(outcome.err, "tokenizing valid.txt  "), outcome.err);
+}
+
 BOOST_AUTO_TEST_CASE(a_model_goes_on_from_its_weights) {
   const auto model = small_model({"--eval_steps", "4"});
   const auto start_of = [&](const std::string& output, const Arguments& more) {

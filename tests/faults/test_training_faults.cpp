@@ -4,26 +4,19 @@
 #define BOOST_TEST_MODULE training_faults
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
-#include <cstdio>
+#include <map>
 #include <string>
 
 #include "faults/training_run.hpp"
 #include "neural_attention/core/random.hpp"
-#include "sanitized.hpp"
 
 using namespace faults;
 
 namespace {
 
-/// Sanitizers must be loaded first, and so must the library that injects faults.
-bool skipped() {
-  if (NEURAL_ATTENTION_SANITIZED) std::puts("SKIPPED: faults cannot be injected under sanitizers");
-  return NEURAL_ATTENTION_SANITIZED;
-}
-
 /// Programs with what an undisturbed run of them does and leaves.
 struct Reference : Runs {
-  explicit Reference(const std::string& which) : Runs(which), counts(calls()), expected(remains()) {
+  explicit Reference(const Training& what) : Runs(what), counts(calls()), expected(remains()) {
     BOOST_REQUIRE(counts.at("rename") > 10);
     BOOST_REQUIRE(expected.files.contains("model.safetensors"));
     BOOST_REQUIRE(expected.rows.size() >= 6);
@@ -60,7 +53,7 @@ struct Reference : Runs {
     must_go_on(fault);
   }
 
-  std::map<std::string, long> counts;
+  Counts counts;
   Remains expected;
 };
 
@@ -70,9 +63,18 @@ BOOST_AUTO_TEST_SUITE(some_kill_points)
 
 BOOST_AUTO_TEST_CASE(a_run_killed_at_any_moment_goes_on_to_the_same_bytes) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   const long all = runs.counts.at("any");
   for (long i = 1; i <= 6; ++i) runs.kill_at("any", i * all / 6);
+}
+
+BOOST_AUTO_TEST_CASE(so_does_one_of_causal_lm_on_text_or_on_token_files) {
+  if (skipped()) return;
+  for (const auto& what : {causal_lm, causal_lm_on_tokens}) {
+    const Reference runs(what);
+    const long all = runs.counts.at("any");
+    for (long i = 1; i <= 4; ++i) runs.kill_at("any", i * all / 4 - i);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -81,14 +83,26 @@ BOOST_AUTO_TEST_SUITE(kill_points_slow)
 
 BOOST_AUTO_TEST_CASE(at_every_call_of_translation) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   for (long k = 1; k <= runs.counts.at("any"); ++k) runs.kill_at("any", k);
 }
 
 BOOST_AUTO_TEST_CASE(at_every_fifth_call_of_masked_lm) {
   if (skipped()) return;
-  const Reference runs("masked_lm");
+  const Reference runs(masked_lm);
   for (long k = 1; k <= runs.counts.at("any"); k += 5) runs.kill_at("any", k);
+}
+
+BOOST_AUTO_TEST_CASE(at_every_call_of_causal_lm_on_text) {
+  if (skipped()) return;
+  const Reference runs(causal_lm);
+  for (long k = 1; k <= runs.counts.at("any"); ++k) runs.kill_at("any", k);
+}
+
+BOOST_AUTO_TEST_CASE(at_every_call_of_causal_lm_on_token_files) {
+  if (skipped()) return;
+  const Reference runs(causal_lm_on_tokens);
+  for (long k = 1; k <= runs.counts.at("any"); ++k) runs.kill_at("any", k);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -97,7 +111,7 @@ BOOST_AUTO_TEST_SUITE(models_slow)
 
 BOOST_AUTO_TEST_CASE(a_run_killed_over_an_older_model_leaves_weights_with_their_own_vocabulary_or_none) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   runs.forget();
   const auto other = runs.disturbed("", {"--seed", "7", "--vocab_size", "100"});
   BOOST_REQUIRE_MESSAGE(other.code == 0, other.err);
@@ -131,7 +145,7 @@ BOOST_AUTO_TEST_SUITE(early_checkpoints_slow)
 
 BOOST_AUTO_TEST_CASE(a_run_that_goes_on_from_an_early_checkpoint_may_be_killed_at_every_call) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   runs.forget();
   BOOST_REQUIRE(runs.disturbed("", {"--save_total_limit", "0"}).code == 0);
   fs::rename(runs.folder / "run", runs.folder / "whole");
@@ -155,7 +169,7 @@ BOOST_AUTO_TEST_SUITE(chained_kills_slow)
 
 BOOST_AUTO_TEST_CASE(a_run_that_is_killed_again_and_again_ends_with_the_same_bytes) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   long kills = 0;
   for (std::uint64_t seed = 0; kills < 51; ++seed) {
     runs.forget();
@@ -177,7 +191,7 @@ BOOST_AUTO_TEST_SUITE(errors_slow)
 
 BOOST_AUTO_TEST_CASE(a_call_that_fails_ends_the_run_with_a_sentence_and_loses_nothing) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   const std::map<std::string, std::string> errors = {{"open", "EACCES"},   {"write", "ENOSPC"}, {"fsync", "EIO"},
                                                      {"rename", "EACCES"}, {"unlink", "EBUSY"}, {"mkdir", "EROFS"},
                                                      {"rmdir", "EBUSY"}};
@@ -191,7 +205,7 @@ BOOST_AUTO_TEST_SUITE(full_disk_slow)
 
 BOOST_AUTO_TEST_CASE(a_disk_of_any_size_that_fills_up) {
   if (skipped()) return;
-  const Reference runs("translation");
+  const Reference runs(translation);
   const long bytes = runs.counts.at("bytes");
   for (long i = 0; i < 13; ++i) runs.fail_at("bytes:" + std::to_string(i * bytes / 13) + ":ENOSPC");
 }

@@ -1,21 +1,17 @@
-// Training runs of a second, with system calls that fail or kill them (inject.cpp), and what a run leaves behind in the
-// end, to be compared with an undisturbed one.
+// Training runs of a second, which faults may cut off, and what a run leaves behind in the end, to be compared with an
+// undisturbed one.
 #pragma once
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
+#include <vector>
 
 #include "examples/corpus_files.hpp"
-#include "examples/programs.hpp"
+#include "faults/faulty_folder.hpp"
 
 namespace faults {
-
-using namespace programs;
 
 /// What a run leaves: the bytes of its model, and the rows of its metrics without times.
 struct Remains {
@@ -36,25 +32,46 @@ inline std::vector<std::string> rows_without_times(const std::string& text) {
   return rows;
 }
 
+/// What is trained: a program with its tiny model, and the flags for its text.
+struct Training {
+  std::string program, config;
+  Arguments flags;
+  std::string data = "data";  ///< or tokens, which are made of it by characters
+};
+
+inline const Training translation = {
+    "translation",
+    R"({"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "max_position_embeddings": 32})",
+    {"--vocab_size", "120", "--mini_batch_words", "60", "--max_target_length", "8"}};
+inline const Training masked_lm = {
+    "masked_lm",
+    R"({"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+        "max_position_embeddings": 34})",
+    {"--vocab_size", "300", "--per_device_train_batch_size", "4"}};
+inline const std::string tiny_gpt2 = R"({"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16})";
+inline const Training causal_lm = {
+    "causal_lm", tiny_gpt2, {"--tokenizer", "characters", "--per_device_train_batch_size", "4"}};
+inline const Training causal_lm_on_tokens = {
+    "causal_lm", tiny_gpt2, {"--windows", "shuffled", "--per_device_train_batch_size", "4"}, "tokens"};
+
 /// A folder with a corpus, and one program that trains a tiny model on it for four steps, a checkpoint after each.
-struct Runs : Folder {
-  explicit Runs(std::string which) : program(std::move(which)) {
+struct Runs : FaultyFolder {
+  explicit Runs(const Training& what) : program(what.program), flags_(what.flags), data_(what.data) {
     write_corpus(folder / "data", 60, 10);
-    write(folder / "translation.json",
-          R"({"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
-              "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8,
-              "max_position_embeddings": 32})");
-    write(folder / "masked_lm.json",
-          R"({"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
-              "max_position_embeddings": 34})");
+    write(folder / "tiny.json", what.config);
+    if (data_ == "data") return;
+    const auto made =
+        run(program, {"tokenize", "--data", path("data"), "--tokenizer", "characters", "--output_dir", path(data_)});
+    BOOST_REQUIRE_MESSAGE(made.code == 0, made.err);
   }
 
   Arguments training(const Arguments& more = {}) const {
     Arguments arguments = {"train",
                            "--data",
-                           path("data"),
+                           path(data_),
                            "--config",
-                           path(program + ".json"),
+                           path("tiny.json"),
                            "--max_steps",
                            "4",
                            "--save_steps",
@@ -69,25 +86,14 @@ struct Runs : Folder {
                            "1",
                            "--output_dir",
                            path("run")};
-    if (program == "translation")
-      arguments.insert(arguments.end(),
-                       {"--vocab_size", "120", "--mini_batch_words", "60", "--max_target_length", "8"});
-    else
-      arguments.insert(arguments.end(), {"--vocab_size", "300", "--per_device_train_batch_size", "4"});
+    arguments.insert(arguments.end(), flags_.begin(), flags_.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
 
-  /// A run with a fault, such as "rename:3:KILL"; "" for none. A flag in `more` counts more than that of training().
+  /// A run with a fault. A flag in `more` counts more than that of training().
   Outcome disturbed(const std::string& fault, const Arguments& more = {}) const {
-    const auto library = (fs::path(NEURAL_ATTENTION_BIN_DIR).parent_path() / "tests" / "fault_injection.so").string();
-    BOOST_REQUIRE_MESSAGE(fs::exists(library), library << " has not been built");
-    const std::map<std::string, std::string> environment = {
-        {"LD_PRELOAD", library}, {"FAULT_FOLDER", path("run")}, {"FAULT", fault}, {"FAULT_COUNTS", path("counts")}};
-    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
-    const auto outcome = run(program, training(more));
-    for (const auto& [name, value] : environment) unsetenv(name.c_str());
-    return outcome;
+    return run_with(fault, "run", program, training(more));
   }
 
   /// Goes on with a run that was cut off, or begins it where nothing was saved.
@@ -95,16 +101,12 @@ struct Runs : Folder {
 
   void forget() const { fs::remove_all(folder / "run"); }
 
-  /// How many calls of each kind an undisturbed run makes, and how many bytes it writes.
-  std::map<std::string, long> calls() const {
+  /// Those of an undisturbed run.
+  Counts calls() const {
     forget();
     const auto outcome = disturbed("");
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
-    std::map<std::string, long> counts;
-    std::istringstream text(content(folder / "counts"));
-    std::string kind;
-    for (long number = 0; text >> kind >> number;) counts[kind] = number;
-    return counts;
+    return calls_made();
   }
 
   /// The model of the run and its metrics. Checkpoints are left out: which ones are kept depends on when it was cut
@@ -121,6 +123,10 @@ struct Runs : Folder {
   }
 
   std::string program;
+
+ private:
+  Arguments flags_;
+  std::string data_;
 };
 
 /// What differs, for a message.

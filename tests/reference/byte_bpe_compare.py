@@ -1,6 +1,6 @@
-"""Byte-level BPE of this library against Hugging Face's tokenizers and RobertaTokenizerFast, live.
+"""Byte-level BPE of this library against Hugging Face's tokenizers, RobertaTokenizerFast and GPT2TokenizerFast, live.
 
-    python byte_bpe_compare.py --program build/parity/bin/byte_bpe_lines [--data DIR] [--seed N]
+    python byte_bpe_compare.py --program build/parity/bin/byte_bpe_lines [--data DIR] [--models DIR] [--seed N]
 
 Both learn a vocabulary, of 16,000 pieces from WikiText-2's train.txt.gz where --data (default: NEURAL_ATTENTION_DATA_DIR)
 has it, else of 1,000 from generated sentences; the merges must be the same. Then each encodes what the other wrote, in the
@@ -9,8 +9,10 @@ layouts tokenizer.json, vocab.json + merges.txt, and a folder of RobertaTokenize
     symbol and a space: words must be cut at the same places;
   - hard lines, a fixed list and random mixtures (the seed is printed), without and with a space in front, and lines of
     a million bytes: words, ids with and without special tokens, and decoded texts;
-  - every line of WikiText-2 (train, valid), WikiText-103's valid set and the German side of Multi30k's.
-Ends with status 1 where anything differs, with 77 where everything agrees but --data is missing.
+  - every line of WikiText-2 (train, valid), WikiText-103's valid set and the German side of Multi30k's;
+  - with GPT-2's own vocabulary, of gpt2-tokenizer in --models (default: NEURAL_ATTENTION_MODELS_DIR): hard and long lines,
+    and WikiText-2, line by line and as one text.
+Ends with status 1 where anything differs, with 77 where everything agrees but --data or --models is missing.
 """
 
 import argparse
@@ -26,7 +28,7 @@ import unicodedata
 from pathlib import Path
 
 from byte_bpe_cases import FIXED, LONG, long_line, mixtures
-from byte_bpe_goldens import encode, lines_of, save, train, with_space, words
+from byte_bpe_goldens import encode, gpt2_tokenizer, lines_of, save, text_of, train, with_space, words
 from tokenizers import Tokenizer
 from transformers import RobertaTokenizerFast
 from transformers.utils import logging
@@ -54,7 +56,7 @@ class Comparison:
             print(f"  {what}: {json.dumps(text)[:200]} gives {str(found)[:300]}, not {str(expected)[:300]}")
 
     def check(self, what: str, path: Path, tokenizer, texts: list) -> None:
-        """`path`: what we load; `tokenizer`: the same in Hugging Face's, a Tokenizer or a RobertaTokenizerFast."""
+        """`path`: what we load; `tokenizer`: the same in Hugging Face's, a Tokenizer or one of transformers."""
         begin, wrong = time.monotonic(), self.wrong
         if isinstance(tokenizer, Tokenizer):
             plain = Tokenizer.from_str(json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}))
@@ -102,6 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=os.environ.get("NEURAL_ATTENTION_DATA_DIR") or None)
+    parser.add_argument("--models", type=Path, default=os.environ.get("NEURAL_ATTENTION_MODELS_DIR") or None)
     parser.add_argument("--seed", type=int, default=os.environ.get("NEURAL_ATTENTION_PARITY_SEED") or None)
     parser.add_argument("--mixtures", type=int, default=5000)
     arguments = parser.parse_args()
@@ -166,13 +169,24 @@ def main() -> int:
                          "multi30k/valid.de.gz"):
                 comparison.check(name, ours, written, lines_of(arguments.data / name))
 
+    if arguments.models is not None:
+        folder, gpt2 = arguments.models / "gpt2-tokenizer", gpt2_tokenizer(arguments.models)
+        comparison.check("hard lines, GPT-2's vocabulary", folder, gpt2, hard)
+        comparison.check("long lines, GPT-2's vocabulary", folder, gpt2, long)
+        for name in ("train", "valid") if arguments.data is not None else ():
+            path = arguments.data / "wikitext-2" / f"{name}.txt.gz"
+            comparison.check(f"WikiText-2, {name}, GPT-2's vocabulary", folder, gpt2, lines_of(path))
+            comparison.check(f"WikiText-2, {name} as one text, GPT-2's vocabulary", folder, gpt2, [text_of(path)])
+
     print(f"{comparison.lines} lines, {comparison.tokens} tokens, {comparison.wrong} differences")
     if comparison.wrong:
         return 1
-    if arguments.data is None:
-        print("SKIPPED: real text, because NEURAL_ATTENTION_DATA_DIR is not set")
-        return SKIPPED
-    return 0
+    missing = {"real text, because NEURAL_ATTENTION_DATA_DIR": arguments.data,
+               "GPT-2's vocabulary, because NEURAL_ATTENTION_MODELS_DIR": arguments.models}
+    for what, folder in missing.items():
+        if folder is None:
+            print(f"SKIPPED: {what} is not set")
+    return SKIPPED if None in missing.values() else 0
 
 
 if __name__ == "__main__":

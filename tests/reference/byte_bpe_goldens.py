@@ -1,6 +1,6 @@
 """Makes tests/golden/byte_bpe: a small byte-level BPE that Hugging Face's tokenizers learn, and what it does to hard texts.
 
-    python byte_bpe_goldens.py [--output DIR] [--data DIR]
+    python byte_bpe_goldens.py [--output DIR] [--data DIR] [--models DIR]
 
 From text.txt of that folder (written for this project) come
   tokenizer.json, vocab.json, merges.txt   640 pieces with RoBERTa's special tokens
@@ -10,6 +10,9 @@ From text.txt of that folder (written for this project) come
   wikitext2.json                           16,000 pieces learned from WikiText-2's train.txt.gz: a hash of the merges, and
                                            number and hash of all ids of valid.txt.gz; only with --data (default:
                                            NEURAL_ATTENTION_DATA_DIR), else it is the committed file
+  gpt2.json                                GPT-2's own vocabulary, of gpt2-tokenizer in --models (default:
+                                           NEURAL_ATTENTION_MODELS_DIR): number and hash of the ids that GPT2TokenizerFast
+                                           gives for train.txt.gz and valid.txt.gz, each as one text; only with both folders
 """
 
 import argparse
@@ -21,14 +24,23 @@ from pathlib import Path
 
 from byte_bpe_cases import FIXED, LONG, long_line, mixtures
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import GPT2TokenizerFast
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "byte_bpe"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
-def lines_of(path: Path) -> list:
+def text_of(path: Path) -> str:
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as file:
-        return file.read().removesuffix("\n").split("\n")
+        return file.read()
+
+
+def lines_of(path: Path) -> list:
+    return text_of(path).removesuffix("\n").split("\n")
+
+
+def gpt2_tokenizer(models: Path) -> GPT2TokenizerFast:
+    return GPT2TokenizerFast.from_pretrained(str(models / "gpt2-tokenizer"), model_max_length=10**9)
 
 
 def train(lines: list, size: int, add_prefix_space: bool = False) -> Tokenizer:
@@ -92,10 +104,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=FOLDER)
     parser.add_argument("--data", type=Path, default=os.environ.get("NEURAL_ATTENTION_DATA_DIR") or None)
+    parser.add_argument("--models", type=Path, default=os.environ.get("NEURAL_ATTENTION_MODELS_DIR") or None)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = (FOLDER / "text.txt").read_text(encoding="utf-8")
-    for name in ("text.txt", "wikitext2.json", "nfc.json"):  # the last is nfc_tables.py's
+    for name in ("text.txt", "wikitext2.json", "gpt2.json", "nfc.json"):  # the last is nfc_tables.py's
         if arguments.output != FOLDER:
             (arguments.output / name).write_bytes((FOLDER / name).read_bytes())
 
@@ -120,6 +133,12 @@ def main() -> None:
         (arguments.output / "wikitext2.json").write_text(json.dumps({
             "vocab_size": tokenizer.get_vocab_size(), "merges": len(merges) // 2, "merges_hash": hash_of(merges),
             "valid_ids": len(ids), "valid_hash": hash_of(ids)}, indent=2) + "\n")
+        if arguments.models is not None:
+            gpt2, found = gpt2_tokenizer(arguments.models), {}
+            for name in ("train", "valid"):
+                ids = gpt2(text_of(folder / f"{name}.txt.gz")).input_ids
+                found |= {f"{name}_ids": len(ids), f"{name}_hash": hash_of(ids)}
+            (arguments.output / "gpt2.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -262,6 +263,30 @@ BOOST_AUTO_TEST_CASE(white_space) {
     check_equal(words("!" + std::string(space)), Words{"!", space});
   for (const auto* symbol : {"\u180e", "\u200b", "\x1c", "\x1f", "\ufeff", "\u2060", "\u0300"})
     check_equal(words("!" + std::string(symbol)), Words{"!" + std::string(symbol)});
+}
+
+BOOST_AUTO_TEST_CASE(a_long_text_in_pieces) {
+  std::string line;
+  for (int i = 0; line.size() < 500'000; ++i) line += i % 50 == 0 ? " e\u0301<mask>" : " Wörter the 12\n";
+  auto model = golden_bpe().model();
+  for (const bool nfc : {false, true})
+    for (const bool space : {false, true}) {
+      model.nfc = nfc;
+      model.add_prefix_space = space;
+      const text::ByteBpe bpe(model);
+      Ids ids;
+      std::vector<std::size_t> places;
+      bpe.encode(line, [&](std::span<const int> more, std::size_t bytes) {
+        ids.insert(ids.end(), more.begin(), more.end());
+        places.push_back(bytes);
+      });
+      BOOST_TEST((ids == bpe.encode(line)));
+      BOOST_TEST(places.size() > 2u);
+      BOOST_TEST(std::is_sorted(places.begin(), places.end()));
+      BOOST_TEST(places.front() > 0u);
+      BOOST_TEST(places.front() < line.size());
+      BOOST_TEST(places.back() == line.size());
+    }
 }
 
 BOOST_AUTO_TEST_CASE(from_several_threads) {
@@ -734,6 +759,37 @@ BOOST_AUTO_TEST_CASE(learned_and_encoded) {
   BOOST_TEST(wrong == 0u);
   BOOST_TEST(count == expected["valid_ids"].get<std::size_t>());
   BOOST_TEST(ids.hex() == expected["valid_hash"].get<std::string>());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(gpt2_models)
+
+// GPT-2's own vocabulary, and the ids that Hugging Face's GPT2TokenizerFast gives.
+BOOST_AUTO_TEST_CASE(wikitext2_as_two_texts) {
+  const char* const data = std::getenv("NEURAL_ATTENTION_DATA_DIR");
+  const char* const models = std::getenv("NEURAL_ATTENTION_MODELS_DIR");
+  const auto texts = std::string(data == nullptr ? "" : data) + "/wikitext-2";
+  const auto folder = std::string(models == nullptr ? "" : models) + "/gpt2-tokenizer";
+  if (data == nullptr || models == nullptr || !std::filesystem::is_directory(texts) ||
+      !std::filesystem::is_directory(folder)) {
+    std::puts(
+        "SKIPPED: NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2 in it, or NEURAL_ATTENTION_MODELS_DIR none "
+        "with gpt2-tokenizer");
+    return;
+  }
+  const auto expected = json::parse(contents(golden_path("gpt2.json")));
+  const auto bpe = text::ByteBpe::load(folder);
+  BOOST_TEST(bpe.vocab_size() == 50257);
+  for (const std::string name : {"train", "valid"}) BOOST_TEST_CONTEXT(name) {
+      const auto whole = text::read_text_bytes(text::find_text_file(texts, name + ".txt"));
+      const auto found = bpe.encode(whole);
+      Hash ids;
+      for (const int id : found) ids.add(static_cast<std::uint64_t>(id));
+      BOOST_TEST(found.size() == expected[name + "_ids"].get<std::size_t>());
+      BOOST_TEST(ids.hex() == expected[name + "_hash"].get<std::string>());
+      BOOST_TEST((bpe.decode(found) == whole));
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -295,6 +296,22 @@ BOOST_AUTO_TEST_CASE(are_sorted_by_code_point_and_come_back) {
   BOOST_CHECK_EXCEPTION(vocabulary.encode("h\xFF"), TextError, says("not UTF-8"));
   BOOST_CHECK_EXCEPTION(vocabulary.decode(Ids{12}), ConfigError, says("id 12"));
   BOOST_CHECK_THROW(CharacterVocabulary::of_text(""), TextError);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_long_text_come_in_pieces) {
+  const auto vocabulary = CharacterVocabulary::of_text("abö");
+  std::string text;
+  for (std::size_t i = 0; text.size() < 3 * text::ids_at_once; ++i) text += i % 3 == 0 ? "ö" : i % 7 == 0 ? "a" : "b";
+  Ids ids;
+  std::vector<std::size_t> places;
+  vocabulary.encode(text, [&](std::span<const int> more, std::size_t bytes) {
+    ids.insert(ids.end(), more.begin(), more.end());
+    places.push_back(bytes);
+    BOOST_TEST(vocabulary.decode(ids).size() == bytes);
+  });
+  BOOST_TEST((ids == vocabulary.encode(text)));
+  BOOST_TEST(places.size() > 2u);
+  BOOST_TEST(places.back() == text.size());
 }
 
 BOOST_AUTO_TEST_CASE(are_kept_in_a_folder) {

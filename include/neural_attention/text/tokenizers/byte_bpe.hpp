@@ -18,6 +18,7 @@
 #include "neural_attention/text/tokenizers/bpe_merges.hpp"
 #include "neural_attention/text/tokenizers/bpe_training.hpp"
 #include "neural_attention/text/tokenizers/byte_bpe_files.hpp"
+#include "neural_attention/text/tokenizers/on_ids.hpp"
 #include "neural_attention/text/tokenizers/word_splitter.hpp"
 
 namespace neural_attention::text {
@@ -58,6 +59,9 @@ class ByteBpe {
   /// of 4 GiB or more.
   std::vector<int> encode(std::string_view text) const;
 
+  /// The same for a long text, whose ids `take` gets in pieces.
+  void encode(std::string_view text, const OnIds& take) const;
+
   /// Ids of `text` as ordinary text, "<mask>" too. Throws as above.
   std::vector<int> encode_ordinary(std::string_view text) const;
 
@@ -87,6 +91,10 @@ class ByteBpe {
 
  private:
   class Encoder;
+
+  /// Appends to `ids`, and calls on_progress(bytes) now and then with the bytes of `text` that are done; it may empty
+  /// `ids`.
+  void encode(std::string_view text, std::vector<int>& ids, auto&& on_progress) const;
 
   /// RoBERTa's special tokens, as far as they have ids; GPT-2's where <s> has none.
   static std::vector<AddedToken> usual_special_tokens(const std::vector<std::string>& pieces);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/tokenizers/on_ids.hpp"
 #include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
@@ -31,6 +32,9 @@ class CharacterVocabulary {
 
   /// Throws TextError for a text that is not UTF-8 or has a character without an id.
   std::vector<int> encode(std::string_view text) const;
+
+  /// The same for a long text, whose ids `take` gets in pieces.
+  void encode(std::string_view text, const OnIds& take) const;
 
   /// Throws ConfigError for an id that is not in the vocabulary.
   std::string decode(std::span<const int> ids) const;

@@ -36,31 +36,43 @@ class ByteBpe::Encoder {
   explicit Encoder(const ByteBpe& bpe) : bpe_(bpe), merge_(bpe.table_) {}
 
   void operator()(std::string_view text, std::vector<int>& ids) {
+    operator()(text, ids, [](std::size_t) {});
+  }
+
+  /// Calls after_word(bytes) with the bytes of `text` that are done.
+  void operator()(std::string_view text, std::vector<int>& ids, auto&& after_word) {
     if (text.size() >= std::numeric_limits<std::uint32_t>::max())
       throw ConfigError("a text of " + std::to_string(text.size()) + " bytes is too long to be encoded at once");
-    bpe_.split_(prefixed(text, bpe_.model_.add_prefix_space, copy_), [&](std::string_view word) {
-      if (word.size() <= bpe_.longest_word_) {
-        if (const auto found = bpe_.words_.find(word); found != bpe_.words_.end()) {
-          ids.push_back(found->second);
-          return;
-        }
-      }
-      symbols_.clear();
-      bool fuse = false;
-      for (const char byte : word) {
-        const int id = bpe_.byte_ids_[static_cast<unsigned char>(byte)];
-        if (id >= 0)
-          symbols_.push_back(id);
-        else if (bpe_.missing_ >= 0 && !fuse)
-          symbols_.push_back(bpe_.missing_);
-        fuse = id < 0 && bpe_.model_.fuse_unk;
-      }
-      merge_(symbols_);
-      ids.insert(ids.end(), symbols_.begin(), symbols_.end());
+    const auto whole = prefixed(text, bpe_.model_.add_prefix_space, copy_);
+    const auto before = whole.size() - text.size();
+    bpe_.split_(whole, [&](std::string_view word) {
+      add_word(word, ids);
+      after_word(static_cast<std::size_t>(word.data() + word.size() - whole.data()) - before);
     });
   }
 
  private:
+  void add_word(std::string_view word, std::vector<int>& ids) {
+    if (word.size() <= bpe_.longest_word_) {
+      if (const auto found = bpe_.words_.find(word); found != bpe_.words_.end()) {
+        ids.push_back(found->second);
+        return;
+      }
+    }
+    symbols_.clear();
+    bool fuse = false;
+    for (const char byte : word) {
+      const int id = bpe_.byte_ids_[static_cast<unsigned char>(byte)];
+      if (id >= 0)
+        symbols_.push_back(id);
+      else if (bpe_.missing_ >= 0 && !fuse)
+        symbols_.push_back(bpe_.missing_);
+      fuse = id < 0 && bpe_.model_.fuse_unk;
+    }
+    merge_(symbols_);
+    ids.insert(ids.end(), symbols_.begin(), symbols_.end());
+  }
+
   const ByteBpe& bpe_;
   BpeMerger merge_;
   std::vector<int> symbols_;
@@ -161,6 +173,21 @@ NEURAL_ATTENTION_INLINE void ByteBpe::save(const std::string& directory, int mod
 
 NEURAL_ATTENTION_INLINE std::vector<int> ByteBpe::encode(std::string_view text) const {
   std::vector<int> ids;
+  encode(text, ids, [](std::size_t) {});
+  return ids;
+}
+
+NEURAL_ATTENTION_INLINE void ByteBpe::encode(std::string_view text, const OnIds& take) const {
+  std::vector<int> ids;
+  encode(text, ids, [&](std::size_t done) {
+    if (ids.size() < ids_at_once) return;
+    take(ids, done);
+    ids.clear();
+  });
+  take(ids, text.size());
+}
+
+void ByteBpe::encode(std::string_view text, std::vector<int>& ids, auto&& on_progress) const {
   Encoder encoder(*this);
   std::vector<TokenStretch> stretches, parts;
   std::string copy;
@@ -170,16 +197,21 @@ NEURAL_ATTENTION_INLINE std::vector<int> ByteBpe::encode(std::string_view text) 
       ids.push_back(stretch.id);
       continue;
     }
+    // In another form a text may be longer or shorter.
+    const auto before = static_cast<std::size_t>(stretch.text.data() - text.data());
+    const auto formed = in_form(stretch.text, copy);
     parts.clear();
-    added_.cut(in_form(stretch.text, copy), true, parts);
+    added_.cut(formed, true, parts);
     for (const auto& part : parts) {
-      if (part.id >= 0)
+      if (part.id >= 0) {
         ids.push_back(part.id);
-      else
-        encoder(part.text, ids);
+        continue;
+      }
+      const auto in_stretch = static_cast<std::size_t>(part.text.data() - formed.data());
+      encoder(part.text, ids,
+              [&](std::size_t bytes) { on_progress(before + std::min(in_stretch + bytes, stretch.text.size())); });
     }
   }
-  return ids;
 }
 
 NEURAL_ATTENTION_INLINE std::vector<int> ByteBpe::encode_ordinary(std::string_view text) const {

@@ -76,14 +76,23 @@ NEURAL_ATTENTION_INLINE void CharacterVocabulary::save(const std::string& direct
 NEURAL_ATTENTION_INLINE std::vector<int> CharacterVocabulary::encode(std::string_view text) const {
   std::vector<int> ids;
   ids.reserve(text.size());
+  encode(text, [&](std::span<const int> more, std::size_t) { ids.insert(ids.end(), more.begin(), more.end()); });
+  return ids;
+}
+
+NEURAL_ATTENTION_INLINE void CharacterVocabulary::encode(std::string_view text, const OnIds& take) const {
+  std::vector<int> ids;
   detail::for_each_character(text, [&](std::string_view character, std::size_t place) {
     const auto found = ids_.find(decode_utf8(character));
     if (found == ids_.end())
       throw TextError("the character " + in_quotes(character) + ", number " + std::to_string(place) +
                       " of the text, is not in the vocabulary of " + std::to_string(vocab_size()) + " characters");
     ids.push_back(found->second);
+    if (ids.size() < ids_at_once) return;
+    take(ids, static_cast<std::size_t>(character.data() + character.size() - text.data()));
+    ids.clear();
   });
-  return ids;
+  take(ids, text.size());
 }
 
 NEURAL_ATTENTION_INLINE std::string CharacterVocabulary::decode(std::span<const int> ids) const {
