@@ -3,10 +3,16 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE text_text_generator
 #include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <cstddef>
+#include <iterator>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/attention/projectors.hpp"
@@ -22,6 +28,9 @@ using B = Cpu<float>;
 using Model = Gpt2<B, LinearProjections>;
 using Texts = std::vector<std::string>;
 using text::TextEnd, text::TextGenerationConfig, text::TextPiece, text::TextStream;
+
+static_assert(std::input_iterator<text::TextPieces::Iterator> &&
+              std::sentinel_for<std::default_sentinel_t, text::TextPieces::Iterator>);
 
 namespace {
 
@@ -282,6 +291,103 @@ BOOST_AUTO_TEST_CASE(end_before_stop_strings) {
     BOOST_TEST(one.text.find(stop) == std::string::npos);
     BOOST_TEST((tokenizer.decode(one.ids).ends_with(stop) == (one.end == TextEnd::StopString)));
   }
+}
+
+BOOST_AUTO_TEST_CASE(come_as_a_range) {
+  const auto generate = generator();
+  auto best = beams();
+  best.num_return_sequences = 1;
+  for (const auto& how : {greedy(), drawn(20, 1), best})
+    for (const Texts& stops : {Texts{}, Texts{"ab", "\u20ac", "\n"}}) {
+      Texts expected, found;
+      const auto whole = generate.generate("abc", {how, stops}, [&](std::string_view piece) {
+        expected.emplace_back(piece);
+        return true;
+      });
+      auto pieces = generate.stream("abc", {how, stops});
+      for (const auto& piece : pieces) found.push_back(piece);
+      BOOST_TEST(found == expected, boost::test_tools::per_element());
+      require_same({pieces.result()}, {whole});
+      require_same({generate.stream("abc", {how, stops}).result()}, {whole});  // and nobody takes the pieces
+    }
+  std::string text;
+  const text::TextGenerator usual(model, tokenizer, greedy(7));
+  for (const auto& piece : usual.stream("abc")) text += piece;
+  BOOST_TEST(text == generate.generate("abc", greedy(7)).text());
+}
+
+BOOST_AUTO_TEST_CASE(come_as_ranges_of_several_threads_and_within_each_other) {
+  const auto one = generator({.workers = 1, .threads = 1}), two = generator({.workers = 2, .threads = 1});
+  const auto expected = one.generate(prompts, greedy());
+  std::vector<Texts> found(3, Texts(prompts.size()));
+  std::vector<std::thread> threads;
+  for (auto& texts : found)
+    threads.emplace_back([&] {
+      for (std::size_t p = 0; p < prompts.size(); ++p)
+        for (const auto& piece : two.stream(prompts[p], greedy())) texts[p] += piece;
+    });
+  for (auto& thread : threads) thread.join();
+  for (const auto& texts : found)
+    for (std::size_t p = 0; p < prompts.size(); ++p) BOOST_TEST(texts[p] == expected[p].text());
+  // A loop holds no worker.
+  for (const auto& piece : one.stream(prompts[0], greedy())) {
+    BOOST_TEST(!piece.empty());
+    BOOST_TEST(one.generate(prompts[1], greedy()).text() == expected[1].text());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(end_when_a_loop_over_them_is_left) {
+  struct Slow {
+    std::vector<int> encode(std::string_view text) const { return pieces.encode(text); }
+    std::string decode(std::span<const int> ids) const {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ++decoded;
+      return pieces.decode(ids);
+    }
+    int vocab_size() const { return pieces.vocab_size(); }
+
+    const text::CharacterVocabulary& pieces;
+    mutable std::atomic<int> decoded = 0;
+  };
+  constexpr int tokens = 3000;
+  auto long_config = config(tokenizer.vocab_size(), -1);
+  long_config.max_position_embeddings = tokens + 1;
+  const Model reader(backend, long_config, 11, Purpose::Inference);
+  const Slow slow{tokenizer};
+  const text::TextGenerator generate(reader, slow, greedy(tokens));
+  for (const auto& piece : generate.stream("a")) {
+    BOOST_TEST(piece.size() > 0u);
+    break;
+  }
+  BOOST_TEST(slow.decoded > 0);
+  BOOST_TEST(slow.decoded < tokens / 2);
+  const int before = slow.decoded;
+  { const auto unread = generate.stream("a"); }
+  BOOST_TEST(slow.decoded < before + tokens / 2);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_range_that_fails_end_with_its_error) {
+  const auto generate = generator();
+  const auto read = [](text::TextPieces pieces) {
+    for (const auto& piece : pieces) BOOST_TEST(piece == "none");
+  };
+  BOOST_CHECK_EXCEPTION(read(generate.stream("")), ConfigError, says("prompt 1 is empty"));
+  BOOST_CHECK_EXCEPTION(read(generate.stream("x")), TextError, says({"prompt 1: ", "x"}));
+  BOOST_CHECK_EXCEPTION(read(generate.stream("a", drawn())), ConfigError, says("num_return_sequences"));
+  BOOST_CHECK_EXCEPTION(generate.stream("").result(), ConfigError, says("prompt 1 is empty"));
+  // After some pieces.
+  Texts found;
+  const auto broken = [&] {
+    text::TextPieces pieces([](const text::TextPieces::OnPiece& on_piece) -> text::Continuation {
+      on_piece("one");
+      on_piece("two");
+      throw NumericError("no number");
+    });
+    for (const auto& piece : pieces) found.push_back(piece);
+  };
+  BOOST_CHECK_EXCEPTION(broken(), NumericError, says("no number"));
+  BOOST_TEST(found == Texts({"one", "two"}), boost::test_tools::per_element());
+  { const auto unread = generate.stream(""); }  // an error that nobody waits for
 }
 
 BOOST_AUTO_TEST_CASE(are_cancelled_one_by_one) {

@@ -20,6 +20,8 @@
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/decode/generate.hpp"
+#include "neural_attention/text/services/generated_text.hpp"
+#include "neural_attention/text/services/text_pieces.hpp"
 #include "neural_attention/text/services/text_stream.hpp"
 #include "neural_attention/text/services/vocabulary_rows.hpp"
 
@@ -42,36 +44,6 @@ struct TextGenerationConfig : GenerationConfig {
   std::vector<std::string> stop_strings;
 };
 
-/// Why a text ended.
-enum class TextEnd {
-  Length,      ///< the limit of the settings or of the model, or the settings rule out all tokens
-  EndToken,    ///< an end token came
-  StopString,  ///< a stop string came
-  Cancelled    ///< the caller did not want more
-};
-
-struct GeneratedText {
-  std::string text;      ///< behind the prompt, without a stop string; UTF-8
-  double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
-  std::vector<int> ids;  ///< without the end token; those of a stop string are there
-  TextEnd end = TextEnd::Length;
-};
-
-/// The results of one prompt.
-struct Continuation {
-  std::vector<GeneratedText> candidates;  ///< of beams the best first, samples as they were drawn; at least one
-  std::vector<int> prompt_ids;            ///< what the model read
-
-  const std::string& text() const { return candidates.front().text; }
-};
-
-/// A stretch of a text that grows.
-struct TextPiece {
-  std::size_t prompt;     ///< which of the request
-  std::size_t candidate;  ///< of the prompt
-  std::string_view text;  ///< whole characters; valid during the call
-};
-
 /// All const functions may be called from several threads at once. The model and the tokenizer must outlive it, and the
 /// model must not change during a request. Tokenizer has encode(text), decode(ids), which joins what each id stands
 /// for, and vocab_size(), and may have has_piece(id) and is_special(id), whose text is left out.
@@ -83,7 +55,7 @@ class TextGenerator {
 
  public:
   using B = typename Model::Backend;
-  using OnPiece = std::function<bool(std::string_view)>;
+  using OnPiece = TextPieces::OnPiece;
   using OnText = std::function<bool(const TextPiece&)>;
 
   /// `how` is the config of requests that bring none. Throws ConfigError if an option makes no sense, or if the
@@ -104,6 +76,19 @@ class TextGenerator {
   /// if the model's output is not finite.
   Continuation generate(std::string_view prompt) const { return generate(prompt, how_); }
   Continuation generate(std::string_view prompt, const TextGenerationConfig& how, const OnPiece& on_piece = {}) const;
+
+  /// The same as a range, whose pieces a thread of its own makes: for (const auto& piece : generator.stream(prompt)).
+  /// Errors come out of the loop, and leaving the loop ends the text. The generator must outlive the range.
+  TextPieces stream(std::string_view prompt) const& { return stream(prompt, how_); }
+  TextPieces stream(std::string_view prompt, const TextGenerationConfig& how) const& {
+    return TextPieces([this, prompt = std::string(prompt), how](const TextPieces::OnPiece& on_piece) {
+      return generate(prompt, how, on_piece);
+    });
+  }
+
+  /// A temporary would be gone before the loop begins.
+  TextPieces stream(std::string_view) const&& = delete;
+  TextPieces stream(std::string_view, const TextGenerationConfig&) const&& = delete;
 
   /// One result for each prompt. Random draws depend on the number of a prompt, which counts from `first_prompt`, and
   /// on that of the sample, so texts are the same in any batches. on_text hears of all texts, from the calling thread,
