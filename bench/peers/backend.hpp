@@ -2,6 +2,7 @@
 // peak its products are compared with.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cuda/measuring.hpp"
@@ -25,19 +26,19 @@ struct BackendOptions {
   int threads = 2;
 };
 
-/// run(backend, peak), where peak() measures now what the device can do, in 10⁹ operations a second: the multiply-adds
-/// of the CPU's threads, or a large product of matrices on the GPU.
+/// run(backend, peaks), where peaks() measures now what the device can do, in 10⁹ operations a second: the
+/// multiply-adds of the CPU's threads, or a large product of matrices on the GPU.
 template <class Run>
 void on_backend(const BackendOptions& options, Run&& run) {
   const bool bfloat16 = options.dtype == "bfloat16";
   const auto on_gpu = [&]<class T>(T) {
     na::Cuda<T> backend;
     bench::device::Stopwatch watch(backend, {});
-    run(backend, [&] { return 1e3 * watch.product_tflops(); });
+    run(backend, [&] { return nlohmann::json{{"fma_gflops", 1e3 * watch.product_tflops()}}; });
   };
   if (options.device == "cpu") {
     na::Cpu<float> backend(options.threads, bfloat16 ? na::Precision::BFloat16 : na::Precision::Float32);
-    run(backend, [&] { return backend.peak_gflops(); });
+    run(backend, [&] { return nlohmann::json{{"fma_gflops", backend.peak_gflops()}}; });
   } else if constexpr (!built_with_cuda) {
     throw na::ConfigError("this program was built without CUDA, so it has only --device cpu");
   } else if (bfloat16) {

@@ -17,12 +17,13 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
-from page import commit, gpu_machine, write_page
+from page import chart, commit, gpu_machine, write_page
 from prepare import BASE, QUICK, prepare, prepare_gpu
 from process import Failed, Process
-from rows import EXACT, GPU_ROWS, ROWS, Row, ours, peer
+from rows import ADAMW, ALLOCATOR, EXACT, GPU_ROWS, ROWS, Row, ours, peer
 
 
 LIMIT = 900.0  # seconds for one answer
@@ -100,6 +101,13 @@ class Comparison:
                 self.chosen[choice] = best[place]
         return best, trials
 
+    def keep(self, rows: dict) -> None:
+        """Settings that earlier measurements chose: of each row, and for all."""
+        self.known = dict(rows)
+        used = {name for row in rows.values() for name in row.get("settings", "").split(", ")}
+        self.chosen = {choice: setting for choice in (ADAMW, ALLOCATOR) for setting in choice.settings
+                       if setting.name in used}
+
     def chosen_before(self, row: Row) -> tuple | None:
         """The settings and trials of an earlier measurement, or None: they have to be tried."""
         before = self.known.get(row.work, {})
@@ -134,7 +142,9 @@ class Comparison:
                                                                     if "memory" in t])
         result["seconds"] = [one["seconds"] for one in mine]
         result["peer_seconds"] = [one["seconds"] for one in theirs]
-        result["fma_gflops"] = statistics.median(one["fma_gflops"] for one in mine)
+        for measured in ("fma_gflops", "read_gbs", "decoding_gbs", "token_seconds"):
+            if measured in mine[0]:
+                result[measured] = statistics.median(one[measured] for one in mine)
         if not row.training:
             result["about"] = {"tokens": sum(len(ids) for ids in mine[0]["outputs"])}
         print(f"  ours {statistics.median(result['seconds']):.3f} s, {row.against} "
@@ -144,11 +154,11 @@ class Comparison:
     def row(self, row: Row) -> dict:
         print(f"{row.work}, against {row.against}", flush=True)
         described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target,
-                     "commit": commit()}
+                     "commit": commit(), "date": date.today().isoformat()}
         missing = [path for path in (self.work / row.model, self.work / row.batches) if not path.exists()]
         try:
             if missing:
-                raise Failed("NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17")
+                raise Failed(row.needs)
             return described | self.measure(row)
         except Failed as failure:
             print(f"  left out: {failure}", flush=True)
@@ -195,7 +205,7 @@ def main() -> int:
                         "that a setting of it may take")
     parser.add_argument("--no_trials", action="store_true", help="take the first setting of each choice of the peer")
     parser.add_argument("--keep_settings", action="store_true",
-                        help="give the peer the settings that its trials chose before, without trying them again")
+                        help="give the peer the settings that its trials chose before, those for all rows in new rows, too")
     parser.add_argument("--only", default="", help="measure the rows whose short name has this in it, and keep what was "
                         "measured of the others")
     parser.add_argument("--quick", action="store_true", help="tiny models, to try the program itself")
@@ -209,17 +219,18 @@ def main() -> int:
     if len(cores) < 2:
         sys.exit("the comparison takes two cores, and there is one")
     print(f"Models and batches in {work}", flush=True)
-    sizes, data = QUICK if arguments.quick else BASE, Path(os.environ.get("NEURAL_ATTENTION_DATA_DIR", ""))
+    sizes = QUICK if arguments.quick else BASE
+    data, models = (Path(os.environ.get(f"NEURAL_ATTENTION_{kind}_DIR", "")) for kind in ("DATA", "MODELS"))
     if on_gpu:
         sentences = prepare_gpu(work, sizes, data, arguments.sentences)
     else:
         cores = cores[:2]
-        prepare(work, sizes, data)
+        prepare(work, sizes, data, models, {row.model for row in all_rows if arguments.only in row.short})
     comparison = Comparison(arguments, cores)
     kept = work / "results.json"
     rows = {row["work"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
     if arguments.keep_settings:
-        comparison.known = dict(rows)
+        comparison.keep(rows)
     results = {"flags": arguments.flags, "repetitions": comparison.repetitions}
     if on_gpu:
         results |= {"sentences": sentences, "machine": gpu_machine()}
@@ -241,10 +252,10 @@ def main() -> int:
     write_page(page, results)
     if all("left_out" in row for row in results["rows"]):
         sys.exit("no row could be measured")
-    chart = page.with_suffix("") / "ratios.svg"
-    chart.parent.mkdir(exist_ok=True)
-    subprocess.run([arguments.bin / "ratio_chart", work / "results.json", chart], check=True)
-    print(f"{page} and {chart}")
+    drawn = chart(page)
+    drawn.parent.mkdir(exist_ok=True)
+    subprocess.run([arguments.bin / "ratio_chart", work / "results.json", drawn], check=True)
+    print(f"{page} and {drawn}")
     return 0
 
 

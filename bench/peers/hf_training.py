@@ -31,6 +31,17 @@ def masked_inputs(model, sequences: list) -> dict:
     return {**inputs, "labels": labels}
 
 
+def causal_inputs(model, windows: list) -> dict:
+    """Each token is to predict the one behind it, the last one too: labels that are shifted already say so. Without
+    the cache for generating, which from_pretrained turns on."""
+    labels = torch.tensor([window[1:] for window in windows])
+    return {"input_ids": torch.tensor([window[:-1] for window in windows]), "labels": labels, "shift_labels": labels,
+            "use_cache": False}
+
+
+INPUTS = {"marian": translation_inputs, "roberta": masked_inputs, "gpt2": causal_inputs}
+
+
 def in_parts(batch: list, count: int) -> list:
     """One after another, so that less memory is needed, and sorted by length, so that less is padded."""
     if count == 1:
@@ -61,12 +72,13 @@ def main() -> None:
     if arguments.device == "cuda":
         torch.cuda.set_per_process_memory_fraction(0.7)  # the other side needs some too
     model = load(arguments.model, arguments.attention, arguments.no_dropout).to(arguments.device).train()
-    inputs_of = masked_inputs if model.config.model_type == "roberta" else translation_inputs
+    inputs_of = INPUTS[model.config.model_type]
     batches = []
     for batch in read_batches(arguments.batches):
         parts = [inputs_of(model, part) for part in in_parts(batch, arguments.parts)]
         counts = [int((part["labels"] != IGNORED).sum()) for part in parts]
-        batches.append([({name: values.to(arguments.device) for name, values in part.items()}, count / sum(counts))
+        there = lambda value: value.to(arguments.device) if isinstance(value, torch.Tensor) else value
+        batches.append([({name: there(value) for name, value in part.items()}, count / sum(counts))
                         for part, count in zip(parts, counts)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, **{arguments.adamw: True})
     forward = torch.compile(model) if arguments.compile else model

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, MarianMTModel, RobertaForMaskedLM
+from transformers import AutoConfig, GPT2LMHeadModel, MarianMTModel, RobertaForMaskedLM
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 from transformers.utils import logging
 
@@ -17,13 +17,14 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 CLASSES = {("marian", False): MarianMTModel, ("marian", True): NeuralMarianMTModel,
-           ("roberta", False): RobertaForMaskedLM, ("roberta", True): NeuralRobertaForMaskedLM}
+           ("roberta", False): RobertaForMaskedLM, ("roberta", True): NeuralRobertaForMaskedLM,
+           ("gpt2", False): GPT2LMHeadModel}
 
 
 def load(directory: Path, attention: str, no_dropout: bool = False):
     config = AutoConfig.from_pretrained(directory)
     if no_dropout:
-        for name in [name for name in config.to_dict() if "dropout" in name]:
+        for name in [name for name in config.to_dict() if "dropout" in name or name.endswith("_pdrop")]:
             setattr(config, name, 0.0)
     kind = CLASSES[config.model_type, hasattr(config, "neural_attention")]
     model = kind.from_pretrained(directory, config=config, attn_implementation=attention, dtype=torch.float32)

@@ -40,12 +40,21 @@ na::MaskedBatch batch(const na::RobertaConfig& config, const nlohmann::json& jso
   return result;
 }
 
+/// Windows of n ids, of which all but the first are predicted. No id is special.
+na::CausalBatch batch(const na::Gpt2Config&, const nlohmann::json& json) {
+  na::CausalBatch result;
+  for (const auto& window : json) result.push(window.get<Ids>());
+  return result;
+}
+
 void without_dropout(na::MarianConfig& config) {
   config.dropout = config.attention_dropout = config.activation_dropout = 0.0;
 }
 void without_dropout(na::RobertaConfig& config) {
   config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0;
 }
+
+void without_dropout(na::Gpt2Config& config) { config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0; }
 
 /// Until the last parameters are made: a GPU may still be at work where its results were read.
 template <class B>
@@ -55,8 +64,8 @@ void wait(B& backend, const na::ParameterStore<B>& store) {
   backend(na::ops::DownloadOf<Real>{.x = store.values().columns(0, 1), .values = std::span(&one, 1)});
 }
 
-template <class Model, class Peak>
-void train(const Options& options, typename Model::Backend& backend, typename Model::Config config, Peak&& peak) {
+template <class Model, class Peaks>
+void train(const Options& options, typename Model::Backend& backend, typename Model::Config config, Peaks&& peaks) {
   if (options.no_dropout) without_dropout(config);
   Model model(backend, config, std::nullopt);
   na::io::load_model(options.model, backend, model);
@@ -82,18 +91,20 @@ void train(const Options& options, typename Model::Backend& backend, typename Mo
     wait(backend, model.parameters());
     return nlohmann::json{{"losses", losses}, {"gradient_norms", norms}};
   };
-  peers::serve({{"tokens", tokens}, {"weight_flops", weight_flops}, {"attention_flops", attention_flops}}, peak,
+  peers::serve({{"tokens", tokens}, {"weight_flops", weight_flops}, {"attention_flops", attention_flops}}, peaks,
                repetition);
 }
 
 void run(const Options& options) {
   const auto path = options.model + "/config.json";
-  const bool roberta = na::io::read_json(path).at("model_type") == "roberta";
-  peers::on_backend(options, [&]<class B>(B& backend, auto&& peak) {
-    if (roberta)
-      train<na::Roberta<B, na::paper::roberta>>(options, backend, na::io::load_roberta_config(path), peak);
+  const auto type = na::io::read_json(path).at("model_type").get<std::string>();
+  peers::on_backend(options, [&]<class B>(B& backend, auto&& peaks) {
+    if (type == "gpt2")
+      train<na::Gpt2<B, na::LinearProjections>>(options, backend, na::io::load_gpt2_config(path), peaks);
+    else if (type == "roberta")
+      train<na::Roberta<B, na::paper::roberta>>(options, backend, na::io::load_roberta_config(path), peaks);
     else
-      train<na::Marian<B, na::paper::marian>>(options, backend, na::io::load_marian_config(path), peak);
+      train<na::Marian<B, na::paper::marian>>(options, backend, na::io::load_marian_config(path), peaks);
   });
 }
 

@@ -52,7 +52,11 @@ void run(const Options& options) {
       return nlohmann::json{{"outputs", outputs}, {"scores", scores}};
     };
     peers::serve(
-        nlohmann::json::object(), [&] { return na::Cpu<float>(options.threads).peak_gflops(); }, repetition);
+        nlohmann::json::object(),
+        [&] {
+          return nlohmann::json{{"fma_gflops", na::Cpu<float>(options.threads).peak_gflops()}};
+        },
+        repetition);
   });
 }
 

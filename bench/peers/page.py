@@ -1,4 +1,4 @@
-"""The generated part of docs/benchmarks.md: what compare.py measured, and on what."""
+"""The generated parts of docs/benchmarks.md, one for each processor: what compare.py measured there, and on what."""
 
 import importlib.metadata
 import platform
@@ -8,9 +8,9 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from rows import MEMORY_TARGET, PEAK_BATCHES, PEAK_TARGET, ROWS
+from rows import BANDWIDTH_TARGET, MEMORY_TARGET, PEAK_BATCHES, PEAK_TARGET, ROWS
 
-BEGIN, END = "<!-- results: written by bench/peers/compare.py -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results on {}: written by bench/peers/compare.py -->", "<!-- end of results -->"
 PEERS = ("torch", "transformers", "ctranslate2")
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -62,6 +62,18 @@ def peak_lines(results: list) -> list:
     return lines
 
 
+def bandwidth_lines(results: list) -> list:
+    lines = []
+    for result in results:
+        if "decoding_gbs" not in result:
+            continue
+        share = result["decoding_gbs"] / result["read_gbs"]
+        lines.append([result["work"], f"{result['read_gbs']:.1f}", f"{result['decoding_gbs']:.1f}",
+                      f"{1e3 * result['token_seconds']:.1f}", f"{100 * share:.0f}%",
+                      f"{100 * BANDWIDTH_TARGET:.0f}%, {verdict(share >= BANDWIDTH_TARGET)}"])
+    return lines
+
+
 def memory_lines(results: list) -> list:
     gibibytes = lambda size: f"{size / 2**30:.2f} GiB"
     return [[one["work"], one["against"], gibibytes(one["memory"]), gibibytes(one["peer_memory"]),
@@ -76,7 +88,7 @@ def agreement(result: dict) -> str:
                 f"{check['gradient_norms'][0]:.5f} and {check['peer_gradient_norms'][0]:.5f} at first; the largest "
                 f"relative difference, steps compared: {check['difference']:.1e}, {len(check['losses'])}")
     shortest, mean, longest = check["lengths"]
-    return (f"{100 * check['equal']:.1f}% of the translations equal token for token, scores to "
+    return (f"{100 * check['equal']:.1f}% of the texts equal token for token, scores to "
             f"{check['difference']:.1e}; {shortest} to {longest} tokens, {mean:.1f} in the mean")
 
 
@@ -102,34 +114,58 @@ def gpu_machine() -> dict:
     }
 
 
-def machine(flags: str, commits: set) -> list:
+def processor() -> str:
     cpu = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", cpu)
     features = set(re.search(r"flags\s*: (.*)", cpu)[1].split()) if "flags" in cpu else set()
     vectors = [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if name in features]
+    return f"{model[1].strip() if model else platform.machine()}; {', '.join(vectors)}"
+
+
+def machine(results: dict) -> list:
+    """Rows of one machine may be measured on different days, from different commits."""
+    rows = results["rows"]
+    measured = {}
+    for row in rows:
+        measured.setdefault((row["commit"], row["date"]), []).append(row["short"])
+    several = lambda shorts: f" ({', '.join(shorts)})" if len(measured) > 1 else ""
     memory = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())[1]) / 2**20
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PEERS)
     return [
-        ["processor", f"{model[1] if model else platform.machine()}; {', '.join(vectors)}"],
+        ["processor", processor()],
         ["memory", f"{memory:.0f} GiB"],
         ["threads", "2 on both sides, on the same two cores"],
-        ["this library", f"commit {' and '.join(sorted(commits))}; {flags}"],
+        ["this library", "; ".join(f"commit {commit} of {day}{several(shorts)}"
+                                   for (commit, day), shorts in measured.items())],
+        ["compiled with", results["flags"]],
         ["peers", f"{versions}; Python {platform.python_version()}"],
-        ["date", date.today().isoformat()],
     ]
 
 
+def chart(page: Path) -> Path:
+    """Of this machine's ratios."""
+    name = re.sub(r"\W+", "-", processor().split(";")[0]).strip("-").lower()
+    return page.with_suffix("") / f"ratios-{name}.svg"
+
+
 def write_page(page: Path, results: dict) -> None:
+    """This machine's section; those of others stay as they are."""
     rows = results["rows"]
     measured = [row for row in rows if "left_out" not in row]
+    bandwidth = bandwidth_lines(measured)
     parts = [
-        "![Speed of this library as a multiple of its peers'](benchmarks/ratios.svg)\n",
-        "Tokens a second: target tokens in training, tokens of the results in translation; the median of "
+        f"### {processor()}\n",
+        f"![Speed of this library as a multiple of its peers']({page.stem}/{chart(page).name})\n",
+        "Tokens a second: target tokens in training, tokens of the results in translation and generation; the median of "
         f"{results['repetitions']} repetitions, in brackets the slowest and the fastest.\n",
         table(["work", "against", "this library", "peer", "ratio", "target", ""], speed_lines(rows)),
         "Of the multiply-adds that two cores can do, measured between the repetitions, in GFLOP/s: what the products "
         "with weights are, and with those inside attention, over the time of the whole step.\n",
         table(["work", "multiply-adds", "weights", "and attention", "share", "target"], peak_lines(measured)),
+        *(["Generation of one text, behind its prompt: what the cores read of a large array, measured between the "
+           "repetitions, and the weights, keys and values that a token needs over the time that it takes.\n",
+           table(["work", "memory, GB/s", "generation, GB/s", "ms a token", "share", "target"], bandwidth)]
+          if bandwidth else []),
         "Peak of resident memory:\n",
         table(["work", "against", "this library", "peer", "ratio", "target", ""], memory_lines(measured)),
         "Before anything is timed, without dropout:\n",
@@ -140,13 +176,17 @@ def write_page(page: Path, results: dict) -> None:
                 "<br>".join(f"{one['settings']}: " + (f"{one['seconds']:.2f}" if "seconds" in one else "failed")
                             for one in row["trials"])] for row in measured]),
         "Measured on:\n",
-        table(["", ""], machine(results["flags"], {row["commit"] for row in rows})),
+        table(["", ""], machine(results)),
     ]
-    replace_section(page, BEGIN, END, parts)
+    replace_section(page, BEGIN.format(processor()), END, parts)
 
 
 def replace_section(page: Path, begin: str, end: str, parts: list) -> None:
-    """What the page has between the lines `begin` and `end`; the rest stays."""
-    text = page.read_text(encoding="utf-8") if page.exists() else f"{begin}\n{end}\n"
+    """What the page has between the lines `begin` and `end`; the rest stays. A page without them gets them, behind the
+    last line `end`."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    if begin not in text:
+        before, last, behind = text.rpartition(end)
+        text = f"{before}{last}\n\n{begin}\n{end}{behind}" if last else f"{text}{begin}\n{end}\n"
     before, rest = text.split(begin)
-    page.write_text(f"{before}{begin}\n\n" + "\n".join(parts) + f"\n{end}{rest.split(end)[1]}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n\n" + "\n".join(parts) + f"\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")

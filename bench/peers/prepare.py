@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig, MarianConfig, MarianMTModel, RobertaConfig
+from transformers import (GenerationConfig, GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast, MarianConfig,
+                          MarianMTModel, RobertaConfig)
 from transformers.utils import logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "reference"))
@@ -33,6 +34,8 @@ logging.disable_progress_bar()
 
 PAPER_MARIAN = {"projectors": roles("neural", "neural", "linear", "neural")}
 PAPER_ROBERTA = {"projectors": roles("plain_neural", "plain_neural", "plain_neural", "linear")}
+NANO_GPT = dict(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4, activation_function="gelu",
+                resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
 ROBERTA_BASE = dict(max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
 
 
@@ -40,24 +43,36 @@ ROBERTA_BASE = dict(max_position_embeddings=514, type_vocab_size=1, layer_norm_e
 class Sizes:
     marian: dict
     roberta: dict
+    gpt2: dict
+    nanogpt: dict
     sentences: int = 32  # in a batch
     training_batches: int = 2
     translation_batches: int = 1
     uniform: int = 32  # tokens of each sentence in the row without padding
     blocks: int = 8
     block: int = 512
+    windows: int = 8  # of a GPT-2, in a batch
+    window: int = 256
+    real_windows: int = 2  # of as many tokens as it reads
+    character_batches: int = 60
+    characters: int = 12  # windows in each
+    prompts: int = 32
+    prompt: int = 128
+    continued: int = 128
     step_tokens: int = 16384  # target tokens of a step on a GPU
     step_blocks: int = 64
 
 
-BASE = Sizes(BASE_SIZE, dict(ROBERTA_BASE, vocab_size=50265))
+BASE = Sizes(BASE_SIZE, dict(ROBERTA_BASE, vocab_size=50265), {}, NANO_GPT)
 QUICK = Sizes(
     dict(BASE_SIZE, vocab_size=4000, decoder_vocab_size=4000, pad_token_id=3999, decoder_start_token_id=3999,
          d_model=64, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=128, decoder_ffn_dim=128,
          encoder_attention_heads=4, decoder_attention_heads=4),
     dict(ROBERTA_BASE, vocab_size=4000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
          intermediate_size=128),
-    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64, step_tokens=64, step_blocks=2)
+    dict(n_positions=64, n_embd=64, n_layer=2, n_head=4), NANO_GPT,
+    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64, windows=2, window=32,
+    character_batches=2, prompts=3, prompt=12, continued=8, step_tokens=64, step_blocks=2)
 
 
 def pieces(line: str, vocabulary: int) -> list:
@@ -128,6 +143,19 @@ def masked_blocks(count: int, length: int, config: RobertaConfig) -> list:
     return blocks
 
 
+def drawn_windows(count: int, length: int, vocabulary: int) -> list:
+    draw = random.Random(6)
+    return [[draw.randrange(vocabulary) for _ in range(length)] for _ in range(count)]
+
+
+def real_windows(text: Path, tokenizer: Path, count: int, length: int) -> list:
+    """The beginning of a text, in windows that each begin with the last token of the one before."""
+    reader = GPT2TokenizerFast(str(tokenizer / "vocab.json"), str(tokenizer / "merges.txt"))
+    with gzip.open(text, "rt", encoding="utf-8") as file:
+        ids = reader(file.read(12 * count * length))["input_ids"]
+    return [ids[first:first + length + 1] for first in range(0, count * length, length)]
+
+
 def write_batches(path: Path, items: list, size: int) -> None:
     path.write_text(json.dumps([items[i:i + size] for i in range(0, len(items), size)]))
 
@@ -161,6 +189,19 @@ def let_sentences_end(model: MarianMTModel) -> None:
             weight *= gain / (weight.shape[1] ** 0.5 * model.config.init_std)
 
 
+def let_tokens_differ(model: GPT2LMHeadModel) -> None:
+    """With initial weights, a model repeats its last token for ever. Larger ones say something else each time, and
+    clearly."""
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2 and ".h." in name:
+            weight *= 2.0 / (weight.shape[0] ** 0.5 * model.config.initializer_range)
+
+
+def write_generator(directory: Path, config: GPT2Config, continued: int) -> None:
+    write_model(directory, GPT2LMHeadModel, config, let_tokens_differ)
+    GenerationConfig(max_new_tokens=continued, do_sample=False, pad_token_id=0).save_pretrained(directory)
+
+
 def write_translator(directory: Path, kind, config: MarianConfig) -> None:
     """With the tokenizer's files, which CTranslate2's converter reads."""
     write_model(directory, kind, config, let_sentences_end)
@@ -171,15 +212,25 @@ def write_translator(directory: Path, kind, config: MarianConfig) -> None:
     write_tokenizer(directory, FAMILY.tokenizer_folder, config.vocab_size)
 
 
-def prepare(work: Path, sizes: Sizes, data: Path) -> None:
+def prepare(work: Path, sizes: Sizes, data: Path, models: Path, wanted: set) -> None:
+    """All batches, and the models with a name in `wanted`."""
     work.mkdir(parents=True, exist_ok=True)
     marian = MarianConfig(**sizes.marian)
     neural = MarianConfig(**sizes.marian, neural_attention=PAPER_MARIAN)
     roberta = RobertaConfig(**sizes.roberta, neural_attention=PAPER_ROBERTA)
-    write_model(work / "marian", NeuralMarianMTModel, neural)
-    write_model(work / "roberta", NeuralRobertaForMaskedLM, roberta)
-    write_translator(work / "translator_neural", NeuralMarianMTModel, neural)
-    write_translator(work / "translator_linear", MarianMTModel, marian)
+    gpt2, nanogpt = GPT2Config(**sizes.gpt2), GPT2Config(**sizes.nanogpt, bos_token_id=None, eos_token_id=None)
+    endless = GPT2Config(**sizes.gpt2, bos_token_id=None, eos_token_id=None)
+    writers = {
+        "marian": lambda path: write_model(path, NeuralMarianMTModel, neural),
+        "roberta": lambda path: write_model(path, NeuralRobertaForMaskedLM, roberta),
+        "translator_neural": lambda path: write_translator(path, NeuralMarianMTModel, neural),
+        "translator_linear": lambda path: write_translator(path, MarianMTModel, marian),
+        "gpt2": lambda path: write_model(path, GPT2LMHeadModel, gpt2),
+        "nanogpt": lambda path: write_model(path, GPT2LMHeadModel, nanogpt),
+        "generator": lambda path: write_generator(path, endless, sizes.continued),
+    }
+    for name in wanted:
+        writers[name](work / name)
 
     vocabulary, end = marian.vocab_size, marian.eos_token_id
     write_batches(work / "uniform.json",
@@ -190,6 +241,20 @@ def prepare(work: Path, sizes: Sizes, data: Path) -> None:
         pairs = real_pairs(data, vocabulary, end)
         for name, batches in ("real", sizes.training_batches), ("translate", sizes.translation_batches):
             write_batches(work / f"{name}.json", pairs[:sizes.sentences * batches], sizes.sentences)
+    write_windows(work, sizes, gpt2, nanogpt, data / "wikitext-2" / "train.txt.gz", models / "gpt2-tokenizer")
+
+
+def write_windows(work: Path, sizes: Sizes, gpt2: GPT2Config, nanogpt: GPT2Config, text: Path, tokenizer: Path) -> None:
+    drawn = lambda count, length, config: drawn_windows(count, length, config.vocab_size)
+    write_batches(work / "windows.json", drawn(sizes.windows, sizes.window + 1, gpt2), sizes.windows)
+    write_batches(work / "characters.json",
+                  drawn(sizes.character_batches * sizes.characters, nanogpt.n_positions + 1, nanogpt), sizes.characters)
+    prompts = drawn(sizes.prompts, sizes.prompt, gpt2)
+    write_batches(work / "prompts.json", prompts, sizes.prompts)
+    write_batches(work / "prompt.json", prompts[:1], 1)
+    if text.exists() and tokenizer.is_dir():
+        windows = real_windows(text, tokenizer, sizes.real_windows, gpt2.n_positions)
+        write_batches(work / "real_windows.json", windows, sizes.real_windows)
 
 
 GPU_SETS = ("dev2010", "tst2010", "tst2011")

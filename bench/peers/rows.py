@@ -32,11 +32,14 @@ GEMM = Choice((Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_M
                Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
                Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"})))
 
+CACHE = Choice((Setting("growing cache"), Setting("fixed cache", ("--cache", "static"))))
+
 PARTS = Choice(tuple(Setting(f"{count} parts" if count > 1 else "undivided", ("--parts", str(count)))
                      for count in (1, 2, 4, 8)))
 
 TRAINING = (ADAMW, ALLOCATOR, ATTENTION, COMPILE)
 GENERATION = (ALLOCATOR, ATTENTION, COMPILE)
+CONTINUATION = (ALLOCATOR, ATTENTION, CACHE, COMPILE)
 
 
 EXACT = 1e-4
@@ -59,6 +62,7 @@ class Row:
     tolerance: float = EXACT  # between losses, gradient norms or scores, relative
     exact_options: list = field(default_factory=list)  # with which both sides must agree within EXACT first
     memory: bool = False  # is measured too
+    needs: str = "NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17"  # said where its batches are missing
 
     @property
     def training(self) -> bool:
@@ -82,6 +86,15 @@ ROWS = [  # the first is where choices for all rows are made
         "hf_translation.py", "translator_neural", "translate.json", 3.0, GENERATION, peer_check=["--scores"]),
     Row("Marian-base linear, translation, beam 4", "linear translation", "CTranslate2 float32", "ours_translation",
         "ct2_translation.py", "translator_linear", "translate.json", 0.9, (GEMM,)),
+    _training("GPT-2 small, training step, 8 × 256 tokens", "GPT-2, 8 × 256", "gpt2", "windows.json", 1.15, memory=True),
+    _training("GPT-2 small, training step, 2 × 1,024 tokens of WikiText-2", "GPT-2, real", "gpt2", "real_windows.json",
+              1.15, needs="NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2, or NEURAL_ATTENTION_MODELS_DIR "
+                          "none with gpt2-tokenizer"),
+    _training("nanoGPT's 4 layers, training step, 12 × 64 characters", "nanoGPT", "nanogpt", "characters.json", 2.0),
+    Row("GPT-2 small, 128 tokens after a prompt of 128", "GPT-2, 1 text", "Hugging Face generate", "ours_generation",
+        "hf_generation.py", "generator", "prompt.json", 2.0, CONTINUATION, check=["--scores"]),
+    Row("GPT-2 small, 128 tokens after each of 32 prompts of 128", "GPT-2, 32 texts", "Hugging Face generate",
+        "ours_generation", "hf_generation.py", "generator", "prompts.json", 2.0, CONTINUATION, check=["--scores"]),
 ]
 
 # bfloat16 has eight bits: storing a number changes it by half a unit of the last, 2⁻⁹ of it. These changes are
@@ -100,6 +113,7 @@ GPU_ROWS = [
 ]
 
 MEMORY_TARGET = 0.6  # of the peer's
+BANDWIDTH_TARGET = 0.8  # of what the cores read from memory, in the steps behind the prompt
 PEAK_TARGET = 0.7  # of the multiply-adds that the cores can do, over a whole step without padding
 PEAK_BATCHES = "uniform.json"
 

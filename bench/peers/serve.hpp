@@ -17,16 +17,16 @@ namespace peers {
 
 inline void answer(const nlohmann::json& what) { std::cout << what.dump() << std::endl; }
 
-/// repetition() returns what else there is to say about it. Each answer has its time, and the peak of multiply-adds
-/// right after it, which peak() measures.
-template <class Repetition, class Peak>
-void serve(const nlohmann::json& about, Peak&& peak, Repetition&& repetition) {
+/// repetition() returns what else there is to say about it. Each answer has its time, and what the machine could do
+/// right after it, which peaks() measures.
+template <class Repetition, class Peaks>
+void serve(const nlohmann::json& about, Peaks&& peaks, Repetition&& repetition) {
   answer(about);
   for (std::string line; std::getline(std::cin, line);) {
     const auto start = std::chrono::steady_clock::now();
     nlohmann::json result = repetition();
     result["seconds"] = bench::seconds_since(start);
-    result["fma_gflops"] = peak();
+    result.update(peaks());
     answer(result);
   }
 }
