@@ -52,8 +52,9 @@ Rows<B> Module<B>::backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved,
   return linear_.backward(pass, dy, saved.linear, dx);
 }
 
-// A head as model_of_your_own.md shows it, of a model.
-#include "model_of_your_own_2.inc"
+// What model_of_your_own.md shows: a model in ten lines, and a head, of a model.
+#include "model_of_your_own_1.inc"
+#include "model_of_your_own_3.inc"
 template <class B, class P>
 class Lengths : public na::ModelBase<Lengths<B, P>, na::MarianConfig, na::DecoderBody<B, P, na::LearnedInput<B>>,
                                      LengthHead<B>, na::CausalBatch> {
@@ -110,16 +111,13 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(model_of_your_own)
 
-BOOST_AUTO_TEST_CASE(a_head_has_right_gradients) {
-  using B = na::testing::Poisoned<na::Cpu<double>>;
+using B = na::testing::Poisoned<na::Cpu<double>>;
+
+template <class Model>
+void check_gradients(const typename Model::Config& config) {
   B backend(1);
-  auto config = tiny_config();
-  config.d_model = 4;
-  config.encoder_attention_heads = config.decoder_attention_heads = 2;
-  config.max_position_embeddings = 6;
-  config.dropout = 0.0;
-  Lengths<B, na::LinearProjections> model(backend, config, 1);
-  typename Lengths<B, na::LinearProjections>::Saved saved;
+  Model model(backend, config, 1);
+  typename Model::Saved saved;
   na::CausalBatch batch;
   batch.push(std::vector{1, 3, 2, 5});
   na::testing::GradientOptions options;
@@ -134,6 +132,32 @@ BOOST_AUTO_TEST_CASE(a_head_has_right_gradients) {
       },
       options);
   BOOST_TEST(report.ok(), report.text());
+}
+
+BOOST_AUTO_TEST_CASE(a_model_in_ten_lines_has_right_gradients_and_generates) {
+  auto config = na::gpt2_small(8);
+  config.n_embd = 4;
+  config.n_layer = config.n_head = 2;
+  config.initializer_range = 0.5;
+  config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0;
+  check_gradients<TextModel<B, na::LinearProjections>>(config);
+
+  na::Cpu<float> backend(1);
+  const TextModel<na::Cpu<float>, na::LinearProjections> model(backend, config);
+  na::PackedTokens prompt;
+  prompt.push(std::vector{1, 3});
+  auto how = na::generation_defaults(config);
+  how.min_new_tokens = how.max_new_tokens = 5;
+  BOOST_TEST(na::Generator(backend, model)(prompt, how).front().front().ids.size() == 5U);
+}
+
+BOOST_AUTO_TEST_CASE(a_head_has_right_gradients) {
+  auto config = tiny_config();
+  config.d_model = 4;
+  config.encoder_attention_heads = config.decoder_attention_heads = 2;
+  config.max_position_embeddings = 6;
+  config.dropout = 0.0;
+  check_gradients<Lengths<B, na::LinearProjections>>(config);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
