@@ -22,7 +22,7 @@ using Backend = na::Cpu<float>;
 using AnyMarian = na::AnyModel<na::Marian<Backend, na::paper::marian>, na::Marian<Backend, na::LinearProjections>>;
 
 struct Options {
-  std::string model, batches;
+  std::string model, batches, dtype = "float32";
   int threads = 2;
 };
 
@@ -30,7 +30,8 @@ void run(const Options& options) {
   const auto config = na::io::load_marian_config(options.model + "/config.json");
   const auto how = na::io::load_generation_config(options.model, config);
   Backend backend(options.threads);
-  AnyMarian any(backend, config, std::nullopt, na::Purpose::Inference);
+  AnyMarian any(backend, config, std::nullopt,
+                options.dtype == "int8" ? na::Purpose::Int8Inference : na::Purpose::Inference);
 
   std::vector<na::TranslationBatch> batches;
   for (const auto& json : peers::read_batches(options.batches)) {
@@ -68,6 +69,7 @@ int main(int count, char** arguments) {
   app.add_option("model", options.model, "model directory")->required();
   app.add_option("batches", options.batches, "file of batches")->required();
   app.add_option("--threads", options.threads);
+  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "int8"}));
   CLI11_PARSE(app, count, arguments);
   try {
     run(options);

@@ -69,7 +69,7 @@ int evaluate(const EvaluateOptions& options) {
   CorpusFiles files({options.text_file});
   if (!files.are_tokens()) files.texts();
   B backend = make_backend<B>(options.compute);
-  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path);
+  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose());
   const int block = block_size_for(options.block_size, loaded.model.config());
   const int stride = options.stride > 0 ? options.stride : block;
   if (stride > block)

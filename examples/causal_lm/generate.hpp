@@ -70,7 +70,7 @@ int generate(const GenerateOptions& options) {
     throw na::ConfigError("give prompts or --input " + options.input + ", not both");
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
-  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path);
+  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose());
   const auto of_directory = na::io::load_generation_config(options.model.path, loaded.model.config());
   auto how = search_config(options.search, of_directory);
   how.num_return_sequences = options.num_return_sequences;

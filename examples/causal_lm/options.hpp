@@ -84,7 +84,7 @@ struct EvaluateOptions : Flags {
                            {.range = at_least(1), .shown = ""});
   const int& per_device_eval_batch_size =
       flag("per_device_eval_batch_size", 12, "Windows per batch", {.range = at_least(1)});
-  Compute compute;
+  InferenceCompute compute;
 
   void add_to(CLI::App& app) const {
     model.add_to(app);
@@ -110,7 +110,7 @@ struct GenerateOptions : Flags {
   /// Other values come from the model directory's generation_config.json.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
       {.except = {"num_return_sequences"}, .narrower = {{"num_beams", from_to(1, most_results)}}});
-  Compute compute;
+  InferenceCompute compute;
 
   void add_to(CLI::App& app) {
     app.add_option("prompt", prompts, "The beginnings of texts [the lines of --input or of standard input]");

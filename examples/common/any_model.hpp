@@ -83,10 +83,12 @@ void require_fitting(const Config& config, const Tokenizer& tokenizer, const std
 template <class Model, class Tokenizer>
 class LoadedModel {
  public:
-  LoadedModel(typename Model::Backend& backend, const std::string& directory)
+  LoadedModel(typename Model::Backend& backend, const std::string& directory,
+              na::Purpose purpose = na::Purpose::Inference)
       : config_(na::io::load_config<typename Model::Config>(directory + "/config.json")),  // says what the model is
         tokenizer(Tokenizer::load(directory)),
-        any_(backend, checked(config_, directory, tokenizer), std::nullopt, na::Purpose::Inference),
+        any_(backend, checked(config_, directory, tokenizer), std::nullopt,
+             na::io::holds_int8(directory) ? na::Purpose::Int8Inference : purpose),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
     model.parameters().release_masters();

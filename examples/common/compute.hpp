@@ -4,12 +4,14 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/flags.hpp"
 #include "common/profiled_run.hpp"
 #include "common/ranges.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/parameter.hpp"
 #include "neural_attention/core/worker_pool.hpp"
 #include "neural_attention/cuda.hpp"
 
@@ -21,14 +23,24 @@ inline constexpr bool built_with_cuda = true;
 inline constexpr bool built_with_cuda = false;
 #endif
 
+/// The values of --dtype for all commands, and one more for those that do not train.
+inline const std::vector<std::string> training_dtypes = {"float32", "bfloat16"};
+inline const std::vector<std::string> inference_dtypes = {"float32", "bfloat16", "int8"};
+
 struct Compute : Flags {
-  using Flags::Flags;
+  explicit Compute(const char* group = nullptr, bool infers = false)
+      : Flags(group),
+        dtype(
+            flag("dtype", "float32",
+                 std::string("bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and the "
+                             "operands of products in it; sums, parameters and their gradients stay float32") +
+                     (infers ? ". int8: a CPU rounds the matrices of products and embeddings to integers of eight "
+                               "bits, and so the rows that they meet"
+                             : ""),
+                 {.among = infers ? inference_dtypes : training_dtypes, .kept = true})) {}
 
   const std::string& device = flag("device", "cpu", "cpu, or cuda: an NVIDIA GPU", {.among = {"cpu", "cuda"}});
-  const std::string& dtype = flag("dtype", "float32",
-                                  "bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and "
-                                  "the operands of products in it; sums, parameters and their gradients stay float32",
-                                  {.among = {"float32", "bfloat16"}, .kept = true});
+  const std::string& dtype;
   const int& threads =
       flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, if that is not set, as many as this process may use",
            {.range = from_to(0, most_threads)});
@@ -38,7 +50,14 @@ struct Compute : Flags {
            "chrome://tracing show");
 
   bool bfloat16() const { return dtype == "bfloat16"; }
+  /// Of a model that does not train.
+  na::Purpose purpose() const { return dtype == "int8" ? na::Purpose::Int8Inference : na::Purpose::Inference; }
   na::Precision precision() const { return bfloat16() ? na::Precision::BFloat16 : na::Precision::Float32; }
+};
+
+/// Of a command that does not train.
+struct InferenceCompute : Compute {
+  InferenceCompute() : Compute(nullptr, true) {}
 };
 
 /// A backend with the values of --threads and --dtype. On the GPU, --dtype is part of the type; see on_device.
@@ -57,6 +76,8 @@ int on_device(const Compute& compute, const std::string& less_memory, Run&& run)
   };
   try {
     if (compute.device == "cpu") return run_on.template operator()<na::Cpu<float>>();
+    if (compute.dtype == "int8")
+      throw na::ConfigError("--dtype int8 computes on a CPU: give --device cpu or another --dtype");
     if constexpr (built_with_cuda) {
       try {
         return compute.bfloat16() ? run_on.template operator()<na::Cuda<na::bfloat16>>()

@@ -16,7 +16,7 @@ template <class B>
 int evaluate(const EvaluateOptions& options) {
   const auto lines = na::text::read_lines(options.text_file);
   B backend = make_backend<B>(options.compute);
-  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path);
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose());
   na::text::BatchOptions batches;
   batches.sentences = options.per_device_eval_batch_size;
   batches.shuffle = false;

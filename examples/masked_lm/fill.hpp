@@ -50,7 +50,7 @@ void answer(const Filler& fill, const std::string& text, int count) {
 template <class B>
 int fill(const FillOptions& options) {
   B backend = na::worker_backend<B>(1);
-  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path);
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose());
   na::text::MaskFillerOptions how;
   how.threads = options.compute.threads;
   how.precision = options.compute.precision();

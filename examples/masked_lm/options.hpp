@@ -65,7 +65,7 @@ struct EvaluateOptions : Flags {
   const int& per_device_eval_batch_size =
       flag("per_device_eval_batch_size", 8, "Sequences per batch", {.range = at_least(1)});
   const std::uint64_t& seed = flag("seed", std::uint64_t{42}, "Seed of the masks");
-  Compute compute;
+  InferenceCompute compute;
 
   void add_to(CLI::App& app) const {
     model.add_to(app);
@@ -79,7 +79,7 @@ struct FillOptions : Flags {
   std::optional<std::string> text;  // none: lines of standard input
   ModelDirectory model{"a RoBERTa model"};
   const int& top_k = flag("top_k", 5, "Candidates for each <mask>", {.range = at_least(1)});
-  Compute compute;
+  InferenceCompute compute;
 
   void add_to(CLI::App& app) {
     app.add_option("text", text, "A text with <mask> in it [the lines of standard input]");

@@ -21,9 +21,9 @@ using TranslatorOn = na::text::Translator<MarianOn<B>, na::text::MarianTokenizer
 /// A translator's model directory.
 template <class B>
 struct LoadedTranslator : LoadedModel<MarianOn<B>, na::text::MarianTokenizer> {
-  LoadedTranslator(B& backend, const std::string& directory)
-      : LoadedModel<MarianOn<B>, na::text::MarianTokenizer>(backend, directory),
-        generation(na::io::load_generation_config(directory, this->model.config())) {}
+  LoadedTranslator(B& backend, const DecodingOptions& flags)
+      : LoadedModel<MarianOn<B>, na::text::MarianTokenizer>(backend, flags.model.path, flags.compute.purpose()),
+        generation(na::io::load_generation_config(flags.model.path, this->model.config())) {}
 
   na::GenerationConfig generation;
 };

@@ -25,7 +25,7 @@ int evaluate(const EvaluateOptions& options) {
   require_another_file({"--hypotheses", options.hypotheses}, inputs);
   const auto corpus = na::text::load_referenced_corpus(options.source, options.references);
   B backend = na::worker_backend<B>(1);
-  const LoadedTranslator<B> loaded(backend, options.decoding.model.path);
+  const LoadedTranslator<B> loaded(backend, options.decoding);
   const auto how = generation_config(options.decoding, loaded, 1);
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
   Progress progress(static_cast<std::int64_t>(corpus.source.size()), "translating");

@@ -84,7 +84,7 @@ int translate(const TranslateOptions& options) {
   require_another_file({"--attention", options.attention}, read);
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
-  const LoadedTranslator<B> loaded(backend, options.decoding.model.path);
+  const LoadedTranslator<B> loaded(backend, options.decoding);
   const auto how = generation_config(options.decoding, loaded);
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
   AttentionPicture picture(options, loaded.model.config().decoder_layers);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backend/cpu_support.hpp"
+#include "backend/int8_weights.hpp"
 #include "neural_attention/backend/cpu/int8_kernels.hpp"
 
 using namespace neural_attention;
@@ -20,37 +21,6 @@ using namespace cpu_support;
 namespace {
 
 using B = Cpu<float>;
-
-/// Rounded weights with the memory that they lie in.
-struct Weights {
-  Weights(int rows, int cols)
-      : integers(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols)), scales(rows, 1.0f), sums(rows) {
-    view = {integers.data(), scales.data(), sums.data(), rows, cols};
-  }
-  explicit Weights(const Matrix<float>& w) : Weights(w.rows(), w.cols()) {
-    std::vector<float> row(static_cast<std::size_t>(w.cols()));
-    for (int r = 0; r < w.rows(); ++r) {
-      for (int c = 0; c < w.cols(); ++c) row[static_cast<std::size_t>(c)] = w(r, c);
-      scales[static_cast<std::size_t>(r)] = int8::quantize(row, at(r, 0));
-    }
-    add_up();
-  }
-  Weights(const Weights&) = delete;
-  Weights& operator=(const Weights&) = delete;
-
-  std::int8_t* at(int r, int c) { return integers.data() + std::ptrdiff_t{r} * view.cols + c; }
-  void add_up() {
-    for (int r = 0; r < view.rows; ++r) {
-      sums[static_cast<std::size_t>(r)] = 0;
-      for (int c = 0; c < view.cols; ++c) sums[static_cast<std::size_t>(r)] += *at(r, c);
-    }
-  }
-
-  std::vector<std::int8_t> integers;
-  std::vector<float> scales;
-  std::vector<std::int32_t> sums;
-  QuantizedRows view;
-};
 
 /// How the numbers of a test are made: drawn, or as large as they may be.
 enum class Numbers { Drawn, Largest, Smallest, Alternating };
@@ -207,6 +177,32 @@ BOOST_AUTO_TEST_CASE(a_linear_map_is_that_of_the_rounded_numbers) {
         require_close<float>(
             "y", y, roundings, [&](int r, int c) { return want(r, c); }, [&](int r, int c) { return size(r, c); });
       }
+}
+
+// |x'w' - xw| ≤ Σ |x'| |w' - w| + |w| |x' - x|, where x' and w' are off by half a step at most.
+BOOST_AUTO_TEST_CASE(rounding_changes_a_linear_map_by_halves_of_steps) {
+  const int rows = 7, outs = 40, k = 300;
+  auto x = Matrix<float>::normal(rows, k, 1), weights = Matrix<float>::normal(outs, k, 2);
+  const Weights w(weights);
+  Matrix<float> y(rows, outs);
+  B backend(2);
+  backend(ops::Linear<B>{.x = x.view(), .y = y.view(), .quantized = &w.view});
+  double largest = 0.0;
+  for (int r = 0; r < rows; ++r) {
+    double most = 0.0;
+    for (int c = 0; c < k; ++c) most = std::max(most, std::abs(double(x(r, c))));
+    for (int j = 0; j < outs; ++j) {
+      const double half_x = most / 127 / 2, half_w = double(w.scales[static_cast<std::size_t>(j)]) / 2;
+      double exact = 0.0, bound = 0.0;
+      for (int c = 0; c < k; ++c) {
+        exact += double(x(r, c)) * double(weights(j, c));
+        bound += (std::abs(x(r, c)) + half_x) * half_w + std::abs(weights(j, c)) * half_x;
+      }
+      BOOST_TEST(std::abs(y(r, j) - exact) <= bound * 1.001);  // and roundings of float
+      largest = std::max(largest, std::abs(y(r, j) - exact) / bound);
+    }
+  }
+  BOOST_TEST(largest > 0.01);  // of the worst case: k errors that do not agree
 }
 
 BOOST_AUTO_TEST_CASE(a_row_depends_neither_on_threads_nor_on_other_rows) {

@@ -322,6 +322,17 @@ BOOST_AUTO_TEST_CASE(the_loss_is_that_of_training) {
     BOOST_TEST(value_of(evaluate(model, more), "loss") == trained, near);
 }
 
+BOOST_AUTO_TEST_CASE(quantising_says_what_it_costs) {
+  const auto model = small_model(), int8 = path("int8");
+  const auto out =
+      succeed({"quantize", "--model", model, "--output_dir", int8, "--evaluate_on", path("data/valid.txt")}).out;
+  BOOST_TEST(value_of(out, "loss before") == value_of(evaluate(model), "loss"), near);
+  BOOST_TEST(value_of(out, "loss") == value_of(evaluate(int8), "loss"), near);
+  BOOST_TEST(evaluate(model, {"--dtype", "int8"}) == evaluate(int8));
+  BOOST_TEST(value_of(out, "rms error of logits") > 0.0);
+  BOOST_TEST(value_of(out, "rms error of logits") < value_of(out, "largest error of a logit"));
+}
+
 BOOST_AUTO_TEST_CASE(bits_are_of_bytes_and_characters) {
   const auto model = small_model({"--vocab_size", "280"}, "bpe");
   write(folder / "text.txt", "caf\u00e9 caf\u00e9 caf\u00e9\n");

@@ -233,6 +233,17 @@ BOOST_AUTO_TEST_CASE(perplexity_is_that_of_training_and_reproducible) {
              value_of(outcome.out, "predicted tokens"));
 }
 
+BOOST_AUTO_TEST_CASE(quantising_says_what_it_costs) {
+  const auto model = small_model(), int8 = path("int8"), text = path("data/valid.txt");
+  const auto quantised = run("masked_lm", {"quantize", "--model", model, "--output_dir", int8, "--evaluate_on", text});
+  BOOST_REQUIRE_MESSAGE(quantised.code == 0, quantised.err);
+  const auto near = boost::test_tools::tolerance(1e-5);
+  BOOST_TEST(value_of(quantised.out, "loss before") == value_of(evaluate(model).out, "loss"), near);
+  BOOST_TEST(value_of(quantised.out, "loss") == value_of(evaluate(int8).out, "loss"), near);
+  BOOST_TEST(evaluate(model, {"--dtype", "int8"}).out == evaluate(int8).out);
+  BOOST_TEST(value_of(quantised.out, "rms error of logits") > 0.0);
+}
+
 BOOST_AUTO_TEST_CASE(in_hugging_faces_mode_batches_count_alike) {
   const auto model = small_model();
   const Arguments mode = {"--mode", "hugging_face", "--per_device_eval_batch_size", "1"};

@@ -50,12 +50,11 @@ void check_zero_gradients(const Subject& subject, const Results& results, Worst&
     ++zero;
   }
   // After the last bias of these a row is changed further, or they have none, as all projectors of some models.
-  const std::set<std::string> without{"identity", "linear_silu", "linear_gelu", "nonlinear_query",     "pattention",
-                                      "glu_silu", "conv_linear", "conv_neural", "centred_conv_linear", "joint_qkv"};
+  const std::set<std::string> without{"identity",        "linear_silu", "linear_gelu",
+                                      "nonlinear_query", "pattention",  "glu_silu"};
   const auto& config = subject.model.config();
   bool biased = !without.contains(config.key.type) && config.attention.qk_norm == na::QueryKeyNorm::None;
   if constexpr (requires { config.bias; }) biased = biased && config.bias;
-  if constexpr (requires { config.layer_projectors; }) biased = biased && config.layer_projectors.empty();
   BOOST_TEST(zero >= (biased ? subject.attentions() : 0));
 }
 

@@ -7,7 +7,6 @@ from transformers import GenerationConfig
 
 from double_precision import double_generation
 from model_goldens import require
-from model_variants import sees_sequences
 
 
 def settings(subject, plain: list) -> list:
@@ -61,11 +60,11 @@ def settings(subject, plain: list) -> list:
     ]
 
 
-def run(model, subject, prompts, how: dict):
+def run(model, prompts, how: dict):
     """The results of each prompt, the best first, and the smallest lead of a greedy choice."""
     ends = how["eos_token_id"] if isinstance(how["eos_token_id"], list) else [how["eos_token_id"]]
     # As generation_config.json would say it; what a config given to generate leaves None comes from here.
-    model.generation_config = GenerationConfig(**how, use_cache=not sees_sequences(subject.projectors))
+    model.generation_config = GenerationConfig(**how)
     results, margin = [], np.inf
     for prompt in prompts:
         with double_generation():
@@ -96,10 +95,10 @@ def run(model, subject, prompts, how: dict):
 def generations(model, subject, prompts) -> list:
     """[{"config": generation_config.json's keys, "results": per prompt [{"ids", "score"}]}]. Ids are without prompt and
     end."""
-    plain, _ = run(model, subject, prompts, {**settings(subject, [])[0], "num_beams": 4})
+    plain, _ = run(model, prompts, {**settings(subject, [])[0], "num_beams": 4})
     found = []
     for how in settings(subject, plain):
-        results, margin = run(model, subject, prompts, how)
+        results, margin = run(model, prompts, how)
         if how["num_beams"] == 1:
             require(margin > (1e-2 if subject.chosen else 1e-7), f"greedy choices are too close: {margin}")
         found.append({"config": {key: value for key, value in how.items() if value is not None}, "results": results})

@@ -113,7 +113,7 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     lengths = tuple(draw(2, 14) for _ in range(draw(1, 6)))
     layers = draw(1, 3)
     max_length = draw(8, 20)
-    projectors = random_roles(draw, number)
+    projectors = random_roles(draw)
     columns = draw(-(-4 // heads), 24 // heads)  # of a head
     options = random_value_residual(draw, layers)
     one_width = {"identity", "nonlinear_query"} & {projectors[role]["type"] for role in ("value", "output")}

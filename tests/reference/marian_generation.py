@@ -73,12 +73,12 @@ def settings(subject, plain: list) -> list:
     ]
 
 
-def run(model, subject, sources, how: dict):
+def run(model, sources, how: dict):
     """The results of each sentence, the best first, and the smallest lead of a greedy choice."""
     pad, count = how["pad_token_id"], how["num_return_sequences"]
     ends = how["eos_token_id"] if isinstance(how["eos_token_id"], list) else [how["eos_token_id"]]
     # As generation_config.json would say it; what a config given to generate leaves None comes from here.
-    model.generation_config = GenerationConfig(**how, use_cache=not subject.sees_sequences)
+    model.generation_config = GenerationConfig(**how)
     with double_generation():
         out = model.generate(
             input_ids=pad_rows(sources, pad),
@@ -112,12 +112,12 @@ def run(model, subject, sources, how: dict):
 def generations(model, subject, sources) -> list:
     """[{"config": generation_config.json's keys, "results": per sentence [{"ids", "score"}]}]. Ids are without start
     and end tokens. A sentence alone gives the same as in the batch."""
-    plain, _ = run(model, subject, sources, {**settings(subject, [])[0], "num_beams": 4})
+    plain, _ = run(model, sources, {**settings(subject, [])[0], "num_beams": 4})
     found = []
     for how in settings(subject, plain):
-        results, margin = run(model, subject, sources, how)
+        results, margin = run(model, sources, how)
         for source, together in zip(sources, results):
-            alone, _ = run(model, subject, [source], how)
+            alone, _ = run(model, [source], how)
             require([r["ids"] for r in alone[0]] == [r["ids"] for r in together], "a result depends on the batch")
             for a, b in zip(alone[0], together):
                 require(abs(a.get("score", 0.0) - b.get("score", 0.0)) < 1e-12, "a score depends on the batch")

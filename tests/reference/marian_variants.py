@@ -9,7 +9,6 @@ PRESETS are the committed ones, random_subject() draws others.
 """
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Tuple
 
@@ -19,8 +18,7 @@ from transformers import MarianConfig, MarianMTModel, PegasusConfig, PegasusForC
 from transformers.models.marian.modeling_marian import MarianAttention, MarianSinusoidalPositionalEmbedding
 from transformers.models.pegasus.modeling_pegasus import PegasusAttention, PegasusSinusoidalPositionalEmbedding
 
-from model_variants import ROLES, changes_scores, fill_randomly, random_roles, random_value_residual
-from model_variants import replace_projections, roles, sees_both_sides, sees_sequences
+from model_variants import changes_scores, fill_randomly, random_roles, random_value_residual, replace_projections, roles
 from neural_projections import add_options, share_values
 
 MEMBERS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
@@ -46,7 +44,6 @@ class Subject:
     end_bias: float = 1.0  # added to the end's logit, else hardly any greedy sentence ends before the limit
     normalize_before: bool = False
     options: dict = field(default_factory=dict)  # of attention
-    others: dict = field(default_factory=dict)  # {place: {role: projection}}, config.json's layer_projectors
     chosen: bool = True  # by a person, for what it shows; not drawn
 
     key_name = "k_proj"
@@ -58,14 +55,6 @@ class Subject:
     @property
     def attentions(self) -> int:
         return self.layers[0] + 2 * self.layers[1]
-
-    @property
-    def sees_sequences(self) -> bool:
-        return any(sees_sequences(one) for one in (self.projectors, *self.others.values()))
-
-    def key_kind(self, name: str) -> str:
-        """The projection of keys in the attention that a tensor belongs to."""
-        return {**self.projectors, **self.others.get(place(name), {})}["key"]["type"]
 
     def stock(self):
         """Hugging Face's model, its projections not replaced."""
@@ -101,8 +90,7 @@ class Subject:
             bos_token_id=self.eos,
             eos_token_id=self.eos,
             forced_eos_token_id=self.eos,
-            neural_attention={"projectors": self.projectors, **self.options,
-                              **({"layer_projectors": self.others} if self.others else {})},
+            neural_attention={"projectors": self.projectors, **self.options},
         )
 
 
@@ -143,28 +131,16 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     source = tuple(draw(1, 12) for _ in range(sentences))
     target = tuple(draw(1, 12) for _ in range(sentences))
     layers = (draw(1, 3), draw(1, 3))
-    source = (max(3, source[0]),) + source[1:]  # over a single key there is no gradient of the scores
-    projectors, others = random_roles(draw, number), {}
-    if projectors["query"]["type"] == "joint_qkv":  # which cross-attention cannot have
-        for layer in range(layers[1]):
-            apart = random_roles(draw, 0)
-            others[f"cross.{layer}"] = {role: apart[role] for role in ROLES[:3]}
-    elif number % 4 == 1 and draw(0, 1):  # nor can a decoder see tokens to come
-        role = ROLES[draw(0, 3)]
-        others[f"encoder.{draw(0, layers[0] - 1)}"] = {role: {"type": "centred_conv_linear", "expansion": 2}}
-    if any(sees_both_sides(one) for one in others.values()):
-        source = (source[0],) * len(source)
     return Subject(
         name=f"random_{number}",
-        projectors=projectors,
-        others=others,
+        projectors=random_roles(draw),
         seed=draw(0, 2**31),
         d_model=width,
         layers=layers,
         heads=heads,
         ffn=(draw(3, 40), draw(3, 40)),
         vocabulary=vocabulary,
-        source_lengths=source,
+        source_lengths=(max(3, source[0]),) + source[1:],  # over a single key there is no gradient of the scores
         target_lengths=(max(3, target[0]),) + target[1:],
         pad=pad,
         eos=eos,
@@ -178,16 +154,10 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     )
 
 
-def place(name: str) -> str:
-    """Of a module or a tensor of an attention, as config.json's layer_projectors call it."""
-    side, layer, kind = re.match(r"model\.(encoder|decoder)\.layers\.(\d+)\.(self_attn|encoder_attn)", name).groups()
-    return f"{'cross' if kind == 'encoder_attn' else side}.{layer}"
-
-
-def attentions(model: MarianMTModel) -> dict:
-    """The projections of the attention of each place, as replace_projections wants them."""
-    return {place(name): {role: (module, member) for role, member in MEMBERS.items()}
-            for name, module in model.named_modules() if isinstance(module, (MarianAttention, PegasusAttention))}
+def attentions(model: MarianMTModel) -> list:
+    """The projections of each attention, as replace_projections wants them."""
+    return [{role: (module, name) for role, name in MEMBERS.items()}
+            for module in model.modules() if isinstance(module, (MarianAttention, PegasusAttention))]
 
 
 def sinusoidal_table(positions: int, width: int) -> np.ndarray:
@@ -231,10 +201,9 @@ def build(subject: Subject) -> MarianMTModel:
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
-    replace_projections(list(found.values()), subject.projectors, "qkv_proj", subject.options,
-                        [subject.others.get(one, {}) for one in found])
+    replace_projections(found, subject.projectors, subject.options)
     if changes_scores(subject.options):
-        for (attention, _), *_ in (members.values() for members in found.values()):
+        for (attention, _), *_ in (places.values() for places in found):
             add_options(attention, attention.embed_dim, attention.num_heads, subject.options)
     for stack in model.model.encoder, model.model.decoder:
         share_values([layer.self_attn for layer in stack.layers], MEMBERS["value"], config.d_model, subject.options)

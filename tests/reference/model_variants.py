@@ -8,8 +8,6 @@ The projections are those of docs/interchange.md, which neural_projections.py ex
     plain_neural       Sequential(Linear, ReLU, Linear)             k_proj.{0,2}.weight
     residual           linear(x) + mlp(x), mlp as neural            k_proj.linear.weight, k_proj.mlp.{0,1,3}.weight
     plain_residual     linear(x) + mlp(x), mlp as plain_neural      k_proj.linear.weight, k_proj.mlp.{0,2}.weight
-    conv_linear        DepthwiseConv behind Linear                  k_proj.kernel, k_proj.projector.weight
-    joint_qkv          JointQkv, of one JointMap for three roles    k_proj.weight, qkv_proj.{map,norm}.weight
 
 Marian calls its key projection k_proj, RoBERTa self.key.
 """
@@ -18,13 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from neural_projections import join, projector, widths
+from neural_projections import projector, widths
 
 ROLES = ("query", "key", "value", "output")
 KINDS = ("linear", "sequential_linear", "neural", "plain_neural", "residual", "plain_residual", "identity", "low_rank",
          "deep_linear", "linear_silu", "linear_gelu", "gated_silu", "gated_gelu", "nonlinear_query", "pattention",
          "rational", "glu_silu")
-CONVOLUTIONS = ("conv_linear", "conv_neural")  # of the token and those before it
 # Biases that shift all keys of a head alike: softmax ignores them, so their exact gradients are zero.
 KEY_BIASES = {
     "linear": ("bias",),
@@ -44,11 +41,6 @@ KEY_BIASES = {
     "pattention": (),
     "rational": ("2.bias",),
     "glu_silu": (),
-    # The first tokens have fewer neighbours.
-    "conv_linear": (),
-    "conv_neural": (),
-    "centred_conv_linear": (),
-    "joint_qkv": (),
 }
 
 
@@ -58,26 +50,9 @@ def roles(query: str, key: str, value: str, output: str, expansion: int = 2) -> 
     return {role: {"type": kind, "expansion": expansion} for role, kind in kinds.items()}
 
 
-def random_roles(draw, number: int, convolutions: tuple = CONVOLUTIONS) -> dict:
-    """draw(low, high) gives a whole number, both ends included. Of four models in a row one has a convolution, and one
-    joins query, key and value."""
-    chosen = {role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES}
-    if number % 4 == 1:
-        chosen[ROLES[draw(0, 3)]]["type"] = convolutions[draw(0, len(convolutions) - 1)]
-    if number % 4 == 3:
-        for role in ROLES[:3]:
-            chosen[role]["type"] = "joint_qkv"
-    return chosen
-
-
-def sees_both_sides(projectors: dict) -> bool:
-    """Whether Hugging Face's padding would be seen."""
-    return any(one["type"] == "centred_conv_linear" for one in projectors.values())
-
-
-def sees_sequences(projectors: dict) -> bool:
-    """Whether a projection reads tokens that Hugging Face's cache does not keep."""
-    return any("conv_" in one["type"] for one in projectors.values())
+def random_roles(draw) -> dict:
+    """draw(low, high) gives a whole number, both ends included."""
+    return {role: {"type": KINDS[draw(0, len(KINDS) - 1)], "expansion": draw(1, 4)} for role in ROLES}
 
 
 def random_value_residual(draw, layers: int) -> dict:
@@ -97,18 +72,15 @@ def all_linear(projectors: dict) -> bool:
     return all(one["type"] == "linear" for one in projectors.values())
 
 
-def replace_projections(places: list, projectors: dict, joint: str, options: dict = {}, others: list = ()) -> None:
+def replace_projections(places: list, projectors: dict, options: dict = {}) -> None:
     """Of each attention, places holds {role: (module, its member's name)}; linear ones of usual widths stay Hugging
-    Face's own. `joint` is the name of what query, key and value share; `others`, if given, has the projectors of each
-    attention that are not as `projectors` says."""
-    for number, attention in enumerate(places):
+    Face's own."""
+    for attention in places:
         width = getattr(*attention["query"]).in_features
-        own = {**projectors, **(others[number] if others else {})}
         for role, (module, name) in attention.items():
             wide, out = widths(width, role, options)
-            if own[role]["type"] != "linear" or (wide, out) != (width, width):
-                setattr(module, name, projector(wide, out=out, **own[role]))
-        join(attention["query"][0], joint, width, [getattr(*attention[role]) for role in ROLES[:3]])
+            if projectors[role]["type"] != "linear" or (wide, out) != (width, width):
+                setattr(module, name, projector(wide, out=out, **projectors[role]))
         if "attention_value_width" in options:
             narrow_values(attention, width, options["attention_value_width"])
 
@@ -154,8 +126,6 @@ def fill_randomly(model, seed: int, own_values=lambda name, noise: None, order=l
             values = 0.5 + 0.3 * noise
         elif values is None and leaf == "scale":
             values = 1.0 + 0.3 * noise
-        elif values is None and leaf == "kernel":
-            values = 0.6 * noise
         elif values is None:
             # Two maps of a residual are added, and large scores leave the softmax hardly a gradient.
             gain = 0.9 if ".linear." in name or ".mlp." in name else 1.3

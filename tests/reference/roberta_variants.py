@@ -13,8 +13,7 @@ from transformers import RobertaConfig, RobertaForMaskedLM, RobertaPreLayerNormC
 from transformers.models.roberta.modeling_roberta import RobertaAttention
 from transformers.models.roberta_prelayernorm.modeling_roberta_prelayernorm import RobertaPreLayerNormAttention
 
-from model_variants import CONVOLUTIONS, fill_randomly, random_roles, random_value_residual, replace_projections, roles
-from model_variants import sees_both_sides
+from model_variants import fill_randomly, random_roles, random_value_residual, replace_projections, roles
 from neural_projections import share_values
 
 
@@ -102,20 +101,16 @@ def random_subject(number: int, generator: np.random.Generator) -> Subject:
     special = tuple(int(i) for i in generator.choice(6, size=3, replace=False)) if draw(0, 1) else (0, 1, 2)
     lengths = tuple(draw(2, 14) for _ in range(draw(1, 6)))
     layers = draw(1, 3)
-    lengths = (max(4, lengths[0]),) + lengths[1:]  # somewhere a token is masked
-    projectors = random_roles(draw, number, (*CONVOLUTIONS, "centred_conv_linear"))
-    if sees_both_sides(projectors):
-        lengths = (lengths[0],) * len(lengths)
     return Subject(
         name=f"random_{number}",
-        projectors=projectors,
+        projectors=random_roles(draw),
         seed=draw(0, 2**31),
         width=heads * draw(-(-4 // heads), 24 // heads),
         layers=layers,
         heads=heads,
         ffn=draw(3, 40),
         vocabulary=vocabulary,
-        lengths=lengths,
+        lengths=(max(4, lengths[0]),) + lengths[1:],  # somewhere a token is masked
         special=special,
         activation=("gelu", "swish", "relu", "mish")[draw(0, 3)],
         norm_eps=(1e-5, 1e-12, 1e-3)[draw(0, 2)],
@@ -141,7 +136,7 @@ def build(subject: Subject) -> RobertaForMaskedLM:
     found = attentions(model)
     if len(found) != subject.attentions:
         raise AssertionError("not every attention was found")
-    replace_projections(found, subject.projectors, "qkv", subject.options)
+    replace_projections(found, subject.projectors, subject.options)
     share_values([layer.attention.self for layer in model.base_model.encoder.layer], "value", subject.width, subject.options)
     model = model.double()
     model.tie_weights()

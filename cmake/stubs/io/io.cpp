@@ -27,16 +27,16 @@ template void SafetensorsFile::read(const TensorInfo&, std::size_t, std::size_t,
 template nlohmann::ordered_json to_json(const MarianConfig&);
 template MarianConfig model_config(const nlohmann::json&, const std::string&, MarianConfig);
 template MarianConfig load_config(const std::string&);
-template void detail::stage_config(detail::StagedFiles&, const MarianConfig&, const char*);
+template void detail::stage_config(detail::StagedFiles&, const MarianConfig&, const char*, bool);
 
 template nlohmann::ordered_json to_json(const RobertaConfig&);
 template RobertaConfig model_config(const nlohmann::json&, const std::string&, RobertaConfig);
 template RobertaConfig load_config(const std::string&);
-template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*);
+template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*, bool);
 
 template nlohmann::ordered_json to_json(const Gpt2Config&);
 template Gpt2Config model_config(const nlohmann::json&, const std::string&, Gpt2Config);
 template Gpt2Config load_config(const std::string&);
-template void detail::stage_config(detail::StagedFiles&, const Gpt2Config&, const char*);
+template void detail::stage_config(detail::StagedFiles&, const Gpt2Config&, const char*, bool);
 
 }  // namespace neural_attention::io

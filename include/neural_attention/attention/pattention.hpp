@@ -24,7 +24,9 @@ class Pattention {
 
   explicit Pattention(const ProjectorConfig& config)
       : keys(config.hidden_columns(), config.d_in, config.initial(config.d_in, config.hidden_columns())),
-        values(config.hidden_columns(), config.d_out, config.initial(config.hidden_columns(), config.d_out)) {}
+        values(config.hidden_columns(), config.d_out, config.initial(config.hidden_columns(), config.d_out)) {
+    keys.quantizable = true;
+  }
 
   static void visit(auto& self, auto&& visitor) {
     visitor("key_param_tokens", self.keys);
@@ -40,7 +42,7 @@ class Pattention {
              pass.saved.rows(x.rows, tokens),
              pass.saved.template rows<Real>(x.rows, 1)};
     const auto y = pass.saved.rows(x.rows, values.cols);
-    pass.backend(ops::Linear<B>{.x = x, .w = keys.value, .y = saved.scores});
+    pass.backend(ops::Linear<B>{.x = x, .w = keys.value, .y = saved.scores, .quantized = keys.quantized});
     // s / |s| · √tokens is RMSNorm without a gain.
     pass.backend(ops::Fill<B>{.x = saved.ones, .value = Scalar(1)});
     pass.backend(ops::RmsNorm<B>{

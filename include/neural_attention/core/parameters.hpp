@@ -1,13 +1,9 @@
-// Leaves of a model, the walk that finds and names them, and the store that holds their numbers.
-// Every module has one static `visit(self, visitor)` that calls visitor(name, member); leaves are Parameter (trained),
-// Buffer (saved, not trained) and RandomSite (a place that draws random numbers). Names join with dots, as in PyTorch.
+// ParameterStore: the numbers of a model's leaves (core/parameter.hpp).
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstdint>
-#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,100 +16,17 @@
 #include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/operations.hpp"
+#include "neural_attention/core/parameter.hpp"
+#include "neural_attention/core/quantized_tensor.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/core/sizes.hpp"
 
 namespace neural_attention {
 
-/// The purpose of a model: training needs gradients, inference does not.
-enum class Purpose { Training, Inference };
-
-/// The distribution of a tensor's initial values: N(0, scale²), uniform in ±scale, the constant scale, or the same row
-/// for every row.
-struct Initial {
-  enum class Kind { Normal, Uniform, Constant, Rows };
-  Kind kind = Kind::Constant;
-  double scale = 0.0;
-  int row = -1;  ///< one that starts at another constant (the embedding of padding at zero), or -1
-  double row_value = 0.0;
-  std::span<const double> each_row = {};  ///< of Kind::Rows; it outlives the model
-
-  static Initial normal(double deviation) { return {Kind::Normal, deviation}; }
-  static Initial constant(double value) { return {Kind::Constant, value}; }
-  static Initial rows_of(std::span<const double> row) { return {Kind::Rows, 0.0, -1, 0.0, row}; }
-  /// The same with another constant in one row; in none if that is -1.
-  Initial with_row(int other, double value) const {
-    auto initial = *this;
-    initial.row = other;
-    initial.row_value = value;
-    return initial;
-  }
-  /// Uniform with variance 2/(in+out): Glorot & Bengio 2010.
-  static Initial xavier(int in, int out) { return {Kind::Uniform, std::sqrt(6.0 / (double(in) + out))}; }
-};
-
-/// One trained tensor: a matrix [rows, cols] or a vector [cols]. Views into the store, empty before it binds them.
-template <class B>
-struct Parameter {
-  Parameter(int row_count, int col_count, Initial first) : rows(row_count), cols(col_count), initial(first) {}
-  Parameter(int length, Initial first) : rows(1), cols(length), vector(true), initial(first) {}
-
-  int rows;
-  int cols;
-  bool vector = false;
-  Initial initial;
-  Rows<B> value;                      ///< what modules read
-  RowsOf<typename B::Real> master;    ///< what is trained, saved and loaded; the same memory where Scalar is Real
-  RowsOf<typename B::Real> gradient;  ///< empty if the store holds no gradients
-};
-
-/// A tensor that is saved but not trained.
-template <class B>
-struct Buffer : Parameter<B> {
-  using Parameter<B>::Parameter;
-};
-
-/// A place that draws random numbers. Its number is a hash of its name, so every run and backend agrees on it.
-struct RandomSite {
-  std::uint32_t id = 0;
-};
-
-/// FNV-1a.
-constexpr std::uint32_t name_hash(std::string_view name) {
-  std::uint32_t hash = 2166136261u;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return hash;
-}
-
-/// The name of a member of the module called `prefix`. Not inlined: a walk has a copy of its code for each type of
-/// module.
-[[gnu::noinline]] inline std::string member_name(const std::string& prefix, std::string_view name) {
-  std::string full = prefix;
-  if (!prefix.empty() && !name.empty()) full += '.';
-  return full += name;
-}
-
-/// Calls leaf(name, member) for every leaf below `module` that `leaf` accepts, in visit order.
-template <class Module, class Leaf>
-void for_each_leaf(Module& module, Leaf&& leaf, const std::string& prefix = {}) {
-  const auto enter = [&](std::string_view name, auto& member) {
-    const auto full = member_name(prefix, name);
-    using Member = std::remove_cvref_t<decltype(member)>;
-    if constexpr (requires { leaf(full, member); }) {
-      leaf(full, member);
-    } else if constexpr (requires { std::begin(member); }) {
-      int index = 0;
-      for (auto& element : member) for_each_leaf(element, leaf, member_name(full, std::to_string(index++)));
-    } else if constexpr (requires { Member::visit(member, [](std::string_view, auto&) {}); }) {
-      for_each_leaf(member, leaf, full);
-    }
-  };
-  std::remove_cvref_t<Module>::visit(module, enter);
-}
-
 /// The numbers of a model: one flat aligned buffer of values and one of gradients. Trained tensors come first, in visit
 /// order, then buffers; each starts at a multiple of 16 elements and the gaps hold zeros. Where a backend's Scalar is
 /// another type than its Real, the values are Real, and a buffer of Scalars is what modules read of them: refresh().
+/// For Int8Inference, matrices whose modules say so (`quantizable`) are integers instead and lie elsewhere.
 template <class B>
 class ParameterStore {
  public:
@@ -127,7 +40,9 @@ class ParameterStore {
     bool vector;
     bool trained;
     Initial initial;
+    bool quantizable;
     std::ptrdiff_t offset;
+    QuantizedTensor* quantized = nullptr;  ///< if it is held as integers, in the place of values
 
     std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
   };
@@ -136,7 +51,7 @@ class ParameterStore {
   /// they are too many.
   template <class Model>
   ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(outline(model)) {
-    allocate(backend, model, gradients);
+    allocate(backend, model, gradients ? Purpose::Training : Purpose::Inference);
   }
 
   /// A store that knows the leaves of `model` but has no memory for them: before allocate(), only entries(), find(),
@@ -145,10 +60,11 @@ class ParameterStore {
   static ParameterStore outline(Model& model, const FileLayout& layout = {}) {
     return ParameterStore(leaves_of(model), layout);
   }
-  /// Allocates memory for the leaves of `model`, from which outline() made this store.
+  /// Allocates memory for the leaves of `model`, from which outline() made this store. Throws ConfigError for
+  /// Int8Inference on a backend without it.
   template <class Model>
-  void allocate(B& backend, Model& model, bool gradients) {
-    allocate(backend, leaves_of(model), gradients);
+  void allocate(B& backend, Model& model, Purpose purpose) {
+    allocate(backend, leaves_of(model), purpose);
   }
 
   /// Gives every tensor its first values, made on the host from (seed, name): the same on every backend.
@@ -173,7 +89,12 @@ class ParameterStore {
         }
       if (const int row = entry.initial.row; row >= 0)
         std::fill_n(host.begin() + std::ptrdiff_t{row} * entry.cols, entry.cols, Real(entry.initial.row_value));
-      (*backend_)(ops::UploadOf<Real>{.values = host, .x = value(entry)});
+      if (entry.quantized)
+        quantize(entry, [&](int row, int count, float* values) {
+          std::copy_n(host.begin() + std::ptrdiff_t{row} * entry.cols, std::ptrdiff_t{count} * entry.cols, values);
+        });
+      else
+        (*backend_)(ops::UploadOf<Real>{.values = host, .x = value(entry)});
     }
     refresh();
   }
@@ -187,6 +108,43 @@ class ParameterStore {
 
   /// How files hold them.
   const FileLayout& file_layout() const { return file_layout_; }
+
+  /// Whether matrices are held as integers of eight bits.
+  bool holds_int8() const { return purpose_ == Purpose::Int8Inference; }
+
+  /// Rounds a matrix that is held as integers: read(row, count, values) writes rows row … row + count - 1 to `values`,
+  /// as floats. Throws NumericError if a number is not finite.
+  void quantize(const Entry& entry, auto&& read) {
+    const auto cols = static_cast<std::size_t>(entry.cols);
+    const int step = std::max(1, (1 << 18) / std::max(1, entry.cols));
+    std::vector<float> rows, scales;
+    if (!int8_memory_)
+      int8_memory_ = std::make_shared<typename B::Memory>(backend_->allocate(static_cast<std::size_t>(int8_laid_out_)));
+    auto* const integers = static_cast<std::int8_t*>(int8_memory_->data()) + entry.offset;
+    for (int row = 0; row < entry.rows; row += step) {
+      const int count = std::min(step, entry.rows - row);
+      rows.resize(static_cast<std::size_t>(count) * cols);
+      read(row, count, rows.data());
+      for (int r = 0; r < count; ++r) {
+        const std::span one(rows.data() + static_cast<std::size_t>(r) * cols, cols);
+        scales.push_back(int8::quantize(one, integers + std::ptrdiff_t{row + r} * entry.cols));
+        if (!std::isfinite(scales.back()))
+          throw NumericError("row " + std::to_string(row + r) + " of " + entry.name +
+                             " has a number that is not finite, so it has no scale for int8");
+      }
+    }
+    hold(entry, integers, int8_memory_, std::move(scales));
+  }
+
+  /// Takes integers where they lie: see QuantizedTensor.
+  void hold(const Entry& entry, const std::int8_t* integers, std::shared_ptr<const void> keeper,
+            std::vector<float> scales) {
+    entry.quantized->hold(integers, std::move(keeper), std::move(scales));
+    if (auto* const observer = active_observer()) {
+      const NamedMemory memory{entry.name, range_of(entry.quantized->view()), NamedMemory::Holds::Values};
+      int8_named_.push_back(observer->know({&memory, 1}, {}));
+    }
+  }
 
   /// All values; the trained ones; all gradients, none where the model is for inference: [1, n], gaps included.
   RowsOf<Real> values() const {
@@ -202,7 +160,11 @@ class ParameterStore {
   RowsOf<Real> trained_values() const { return values().columns(0, trained_); }
   RowsOf<Real> gradients() const { return gradients_; }
 
-  RowsOf<Real> value(const Entry& entry) const { return at(values(), entry); }
+  /// Throws ConfigError for a matrix that is held as integers.
+  RowsOf<Real> value(const Entry& entry) const {
+    if (entry.quantized) throw ConfigError(entry.name + " is held as int8 and has no float values");
+    return at(values(), entry);
+  }
   RowsOf<Real> gradient(const Entry& entry) const {
     require_gradients();
     return at(gradients_, entry);
@@ -269,14 +231,16 @@ class ParameterStore {
     return leaves;
   }
 
-  ParameterStore(const Leaves& leaves, const FileLayout& layout) : file_layout_(layout) {
-    trained_ = lay_out(leaves.trained, true);
-    size_ = lay_out(leaves.buffers, false);
-  }
+  ParameterStore(const Leaves& leaves, const FileLayout& layout) : file_layout_(layout) { lay_out(leaves); }
 
-  void allocate(B& backend, const Leaves& leaves, bool gradients) {
+  void allocate(B& backend, const Leaves& leaves, Purpose purpose) {
     backend_ = &backend;
-    has_gradients_ = gradients;
+    purpose_ = purpose;
+    const bool gradients = has_gradients_ = purpose == Purpose::Training;
+    if (holds_int8()) {
+      if (!HoldsInt8<B>) throw ConfigError("weights of int8 need the backend Cpu<float>: a CPU, in float32");
+      lay_out(leaves);
+    }
     value_memory_ = backend.allocate(static_cast<std::size_t>(size_) * sizeof(Real));
     values_ = {static_cast<Real*>(value_memory_.data()), 1, size_};
     backend(ops::FillOf<Real>{.x = values_, .value = Real(0)});
@@ -303,6 +267,7 @@ class ParameterStore {
     using Holds = NamedMemory::Holds;
     std::vector<NamedMemory> tensors;
     for (const auto& entry : entries_) {
+      if (entry.quantized) continue;  // told when it has integers
       tensors.push_back({entry.name, range_of(at(rounded_, entry)), Holds::Values});
       if (!has_gradients_) continue;
       if constexpr (!std::is_same_v<Scalar, Real>)
@@ -312,11 +277,26 @@ class ParameterStore {
     named_ = observer.know(tensors, sites);
   }
 
+  void lay_out(const Leaves& leaves) {
+    entries_.clear();
+    laid_out_ = 0;
+    trained_ = lay_out(leaves.trained, true);
+    size_ = lay_out(leaves.buffers, false);
+  }
   /// Returns how many numbers are laid out.
   int lay_out(const std::vector<Leaf>& leaves, bool trained) {
+    constexpr std::ptrdiff_t line = 64;
     for (const auto& [name, tensor] : leaves) {
-      entries_.push_back({name, tensor->rows, tensor->cols, tensor->vector, trained, tensor->initial, laid_out_});
-      laid_out_ = sizes::sum(laid_out_, sizes::sum(entries_.back().size(), 15)) / 16 * 16;
+      entries_.push_back(
+          {name, tensor->rows, tensor->cols, tensor->vector, trained, tensor->initial, tensor->quantizable, laid_out_});
+      auto& entry = entries_.back();
+      if (holds_int8() && entry.quantizable && entry.cols <= int8::most_cols) {
+        entry.quantized = quantized_.emplace_back(std::make_unique<QuantizedTensor>(entry.rows, entry.cols)).get();
+        entry.offset = int8_laid_out_;
+        int8_laid_out_ += (entry.size() + line - 1) / line * line;
+        continue;
+      }
+      laid_out_ = sizes::sum(laid_out_, sizes::sum(entry.size(), 15)) / 16 * 16;
     }
     if (laid_out_ <= sizes::most) return static_cast<int>(laid_out_);
     const auto largest = std::ranges::max_element(entries_, {}, &Entry::size);
@@ -326,6 +306,10 @@ class ParameterStore {
   }
 
   void bind(Parameter<B>& tensor, const Entry& entry) const {
+    if (entry.quantized) {
+      tensor.quantized = &entry.quantized->view();
+      return;
+    }
     tensor.value = at(rounded_, entry);
     tensor.master = value(entry);
     if (entry.trained && gradients_) tensor.gradient = gradient(entry);
@@ -333,19 +317,23 @@ class ParameterStore {
 
   B* backend_ = nullptr;
   FileLayout file_layout_;
+  Purpose purpose_ = Purpose::Inference;
   bool has_gradients_ = false;
   std::vector<Entry> entries_;
-  std::int64_t laid_out_ = 0;
+  std::int64_t laid_out_ = 0, int8_laid_out_ = 0;
+  std::vector<std::unique_ptr<QuantizedTensor>> quantized_;
   int size_ = 0;     ///< of the values, gaps included
   int trained_ = 0;  ///< of the trained ones
   typename B::Memory value_memory_;
   typename B::Memory rounded_memory_;  ///< none where Scalar is Real
   typename B::Memory gradient_memory_;
+  std::shared_ptr<typename B::Memory> int8_memory_;
   RowsOf<Real> values_;
   Rows<B> rounded_;
   RowsOf<Real> gradients_;
   bool released_ = false;
   std::shared_ptr<void> named_;  ///< what an observer was told
+  std::vector<std::shared_ptr<void>> int8_named_;
 };
 
 }  // namespace neural_attention

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "neural_attention/io/staged_files.hpp"
 
@@ -47,9 +48,14 @@ Config load_config(const std::string& path);
 
 namespace detail {
 
-/// config.json; `dtype` is that of the tensors beside it.
+/// The mark of a model whose weights are int8, in its config.json.
+inline constexpr const char* quantization_key = "quantization_config";
+inline constexpr std::string_view int8_method = "neural_attention_int8";
+inline constexpr int int8_version = 1;
+
+/// config.json; `dtype` is that of the tensors beside it, apart from weights of int8.
 template <class Config>
-void stage_config(StagedFiles& files, const Config& config, const char* dtype);
+void stage_config(StagedFiles& files, const Config& config, const char* dtype, bool int8);
 
 }  // namespace detail
 

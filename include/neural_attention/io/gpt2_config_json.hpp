@@ -32,7 +32,7 @@ Gpt2Config load_gpt2_config(const std::string& path);
 extern template nlohmann::ordered_json to_json(const Gpt2Config&);
 extern template Gpt2Config model_config(const nlohmann::json&, const std::string&, Gpt2Config);
 extern template Gpt2Config load_config(const std::string&);
-extern template void detail::stage_config(detail::StagedFiles&, const Gpt2Config&, const char*);
+extern template void detail::stage_config(detail::StagedFiles&, const Gpt2Config&, const char*, bool);
 #endif
 
 }  // namespace neural_attention::io

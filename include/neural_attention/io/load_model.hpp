@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,6 +49,10 @@ struct LoadReport {
   WarmStartReport warm_started;
 };
 
+/// Whether the config.json of a directory, if it has one, says that weights are int8. Throws FileError if they are
+/// quantised otherwise, or in another version.
+bool holds_int8(const std::string& directory);
+
 namespace detail {
 
 /// Whether a projector is a plain Linear, or a Choice that holds one.
@@ -75,16 +81,35 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
 /// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing if the files have another projector.
 std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
+/// Throws FileError unless all scales are positive and finite and all integers in ±127.
+void check_int8(const TensorFiles& files, const std::string& name, std::span<const std::int8_t> integers,
+                std::span<const float> scales);
+
+/// Lets a store hold the int8 matrices of files where they lie.
+template <class B>
+void map_int8(const std::shared_ptr<const TensorFiles>& files, const TensorNames& names, ParameterStore<B>& store) {
+  for (const auto& entry : store.entries()) {
+    if (!entry.quantized) continue;
+    const auto& name = names.in_files(entry.name);
+    const auto bytes = files->data(name);
+    const std::span integers(reinterpret_cast<const std::int8_t*>(bytes.data()), bytes.size());
+    std::vector<float> scales(static_cast<std::size_t>(entry.rows));
+    files->read(scale_of(entry.name), 0, scales.size(), scales.data());
+    check_int8(*files, name, integers, scales);
+    store.hold(entry, integers.data(), files, std::move(scales));
+  }
+}
+
 /// The files of a directory, with tensors as `Model` has them.
 template <class Model>
-TensorFiles model_files(const std::string& directory) {
+TensorFiles model_files(const std::string& directory, bool int8) {
   auto files = TensorFiles::in_directory(directory);
   constexpr auto layout = file_layout_of<Model>();
   if constexpr (!layout.prefix.empty())
     files.add_prefix(layout.prefix, [](const std::string& name) {
       return std::ranges::any_of(Model::aliases, [&](const auto& alias) { return alias[0] == name; });
     });
-  files.divide(layout);
+  if (!int8) files.divide(layout);
   return files;
 }
 
@@ -113,6 +138,25 @@ void check_position_tables(const TensorFiles& files, const Model& model) {
   }
 }
 
+/// Rounds the matrices that a store holds as int8.
+template <class B>
+void quantize_tensors(const TensorFiles& files, const TensorNames& names, ParameterStore<B>& store) {
+  for (const auto& entry : store.entries()) {
+    if (!entry.quantized) continue;
+    const bool there = names(entry.name);  // or optional, and zero
+    const auto& name = names.in_files(entry.name);
+    try {
+      store.quantize(entry, [&](int row, int count, float* values) {
+        const auto cols = static_cast<std::size_t>(entry.cols);
+        if (!there) return void(std::fill_n(values, static_cast<std::size_t>(count) * cols, 0.0f));
+        files.read(name, static_cast<std::size_t>(row) * cols, static_cast<std::size_t>(count) * cols, values);
+      });
+    } catch (const NumericError& error) {
+      throw FileError(files.file_of(name).path().string(), error.what());
+    }
+  }
+}
+
 /// What is loaded, and how.
 struct LoadPlan {
   std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot behind
@@ -123,15 +167,20 @@ struct LoadPlan {
 
 /// Makes all checks of load_model that need no memory for the model.
 template <class Model>
-LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions& options) {
+LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions& options, bool int8) {
   static_assert(sizeof(CheckStored<Model>));
   using B = typename Model::Backend;
   using Projections = LoadOptions::Projections;
   const auto& store = std::as_const(model).parameters();
+  if (store.holds_int8() && (options.projections != Projections::AsFile || !options.reinitialise.empty()))
+    throw ConfigError(
+        "parameters that do not come from the files are for training, and this model is for inference in "
+        "int8");
   constexpr bool computes_positions = requires { Model::position_tables; };
   if constexpr (computes_positions) check_position_tables(files, model);
 
   LoadPlan plan;
+  plan.rules.int8 = int8;
   for_each_projector(model, [&](const std::string& name, auto& projector) {
     const auto prefix = name + ".";
     if (options.projections == Projections::Fresh && !is_linear<B>(projector)) plan.prefixes.push_back(prefix);
@@ -170,12 +219,13 @@ LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions&
 template <class Model>
 void check_model_files(const std::string& directory, const typename Model::Config& config,
                        const LoadOptions& options = {}) {
-  const auto files = detail::model_files<Model>(directory);
+  const bool int8 = holds_int8(directory);
+  const auto files = detail::model_files<Model>(directory, int8);
   bool possible = false;
   try {
     Model::inspect(config, [&](Model& outline) {
       possible = true;
-      detail::plan_loading(files, outline, options);
+      detail::plan_loading(files, outline, options, int8);
     });
   } catch (const ConfigError& error) {
     if (possible) throw;  // of the options
@@ -191,9 +241,14 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
                       const LoadOptions& options = {}) {
   using B = typename Model::Backend;
   const HostWork work("loading a model");
-  const auto files = detail::model_files<Model>(directory);
-  const auto plan = detail::plan_loading(files, model, options);
   auto& store = model.parameters();
+  const bool int8 = holds_int8(directory);
+  if (int8 && !store.holds_int8())
+    throw FileError(directory + "/config.json",
+                    "says that weights are int8: such a model can only infer, on a CPU, and cannot be trained");
+  const auto shared = std::make_shared<const TensorFiles>(detail::model_files<Model>(directory, int8));
+  const auto& files = *shared;
+  const auto plan = detail::plan_loading(files, model, options, int8);
 
   LoadReport report;
   for (const auto& entry : store.entries())
@@ -215,6 +270,10 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
   }
   detail::upload_tensors<B, typename B::Real>(files, *plan.tensors, backend, store, {{"", store.values(), true}},
                                               plan.rules);
+  if (int8)
+    detail::map_int8(shared, *plan.tensors, store);
+  else
+    detail::quantize_tensors(files, *plan.tensors, store);
   store.refresh();
   return report;
 }

@@ -35,7 +35,7 @@ MarianConfig load_marian_config(const std::string& path);
 extern template nlohmann::ordered_json to_json(const MarianConfig&);
 extern template MarianConfig model_config(const nlohmann::json&, const std::string&, MarianConfig);
 extern template MarianConfig load_config(const std::string&);
-extern template void detail::stage_config(detail::StagedFiles&, const MarianConfig&, const char*);
+extern template void detail::stage_config(detail::StagedFiles&, const MarianConfig&, const char*, bool);
 #endif
 
 }  // namespace neural_attention::io

@@ -87,7 +87,8 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
       config);
   const auto derived = ConfigKeys<Config>::derived(config);
   for (const auto& item : derived.items()) json.erase(item.key());
-  for (const char* key : {"neural_attention", "dtype", "torch_dtype"}) json.erase(key);  // of the file that is written
+  for (const char* key : {"neural_attention", "dtype", "torch_dtype", quantization_key})
+    json.erase(key);  // of the file that is written
   return json.empty() ? std::string() : json.dump();
 }
 
@@ -256,8 +257,9 @@ Config load_config(const std::string& path) {
 namespace detail {
 
 template <class Config>
-void stage_config(StagedFiles& files, const Config& config, const char* dtype) {
+void stage_config(StagedFiles& files, const Config& config, const char* dtype, bool int8) {
   auto json = to_json(config);
+  if (int8) json[quantization_key] = {{"quant_method", int8_method}, {"version", int8_version}};
   for (const char* key : {"dtype", "torch_dtype"}) json[key] = dtype;  // older versions of Hugging Face know the second
   files.add_json("config.json", json);
 }

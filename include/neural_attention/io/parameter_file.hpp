@@ -41,11 +41,11 @@ void for_each_entry(const ParameterStore<B>& store, const std::vector<TensorGrou
       if (entry.trained || group.buffers) use(group.prefix + entry.name, entry, group);
 }
 
-/// use(name, entry, numbers)
+/// use(name, entry, numbers) for those that are held as floats
 template <class B, class Real, class Use>
 void for_each_tensor(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups, Use&& use) {
   for_each_entry(store, groups, [&](const std::string& name, const auto& entry, const TensorGroup<Real>& group) {
-    use(name, entry, RowsOf<Real>{group.numbers.data + entry.offset, entry.rows, entry.cols});
+    if (!entry.quantized) use(name, entry, RowsOf<Real>{group.numbers.data + entry.offset, entry.rows, entry.cols});
   });
 }
 
@@ -58,7 +58,10 @@ struct TensorNumbers {
   bool transposed = false;
 };
 
-/// Tensors to write and where their numbers are.
+/// The name of the scales of a matrix that files hold as int8.
+inline std::string scale_of(const std::string& name) { return name + ".scale"; }
+
+/// Tensors to write and where their numbers are, if the tensors themselves do not say it.
 template <class Real>
 struct TensorList {
   std::vector<TensorToWrite> tensors;
@@ -68,8 +71,14 @@ struct TensorList {
 template <class B, class Real>
 TensorList<Real> tensor_list(const ParameterStore<B>& store, const std::vector<TensorGroup<Real>>& groups) {
   TensorList<Real> list;
-  const StoredTensors<B> stored(store);
+  const StoredTensors<B> stored(store, store.holds_int8());
   for_each_entry(store, groups, [&](const std::string&, const auto& entry, const TensorGroup<Real>& group) {
+    if (entry.quantized) {
+      list.tensors.push_back({entry.name, DType::I8, shape_of(entry), entry.quantized->view().data});
+      list.tensors.push_back({scale_of(entry.name), DType::F32, {entry.rows}, entry.quantized->scales().data()});
+      list.numbers.resize(list.tensors.size());
+      return;
+    }
     stored.with_tensor_of(entry, [&](const StoredTensor<B>& tensor) {
       list.tensors.push_back({group.prefix + tensor.name, dtype_of<Real>, tensor.shape(), nullptr});
       auto& numbers = list.numbers.emplace_back();
@@ -118,6 +127,7 @@ void stream_numbers(B& backend, const TensorNumbers<Real>& numbers, auto&& write
 template <class B, class Real>
 void stream_tensors(AtomicFile& file, B& backend, const TensorList<Real>& list) {
   stream_safetensors(file, list.tensors, {{"format", "pt"}}, [&](const TensorToWrite& tensor, auto&& write) {
+    if (tensor.data) return write(tensor.data, *tensor_bytes(tensor.dtype, tensor.shape));
     stream_numbers(backend, list.numbers[static_cast<std::size_t>(&tensor - list.tensors.data())],
                    [&](const Real* values, std::size_t count) { write(values, count * sizeof(Real)); });
   });
@@ -129,6 +139,7 @@ void stream_tensors(AtomicFile& file, B& backend, const TensorList<Real>& list) 
 template <class B, class Real>
 void save_tensors(const std::string& path, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups) {
+  if (store.holds_int8()) throw ConfigError("the parameters are held as int8, and only save_model writes such ones");
   AtomicFile file(path);
   detail::stream_tensors(file, backend, detail::tensor_list(store, groups));
   file.commit();
@@ -142,6 +153,8 @@ struct LoadRules {
   std::vector<std::string> optional = {};
   /// Names that this loading ignores: tensors of the store stay as they are, and a file may have them.
   std::function<bool(const std::string&)> left_out = [](const std::string&) { return false; };
+  /// Whether the files hold matrices that may be `quantizable` as int8, with scales.
+  bool int8 = false;
 };
 
 namespace detail {
@@ -211,9 +224,25 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
     else if (tensor && tensor->shape != expected)
       faults.add("wrong shape", name + " " + format_shape(tensor->shape) + ", the model has " + format_shape(expected));
   };
-  const StoredTensors<B> stored(store);
+  const auto check_int8 = [&](const std::string& name, const auto& entry) {
+    const bool held = entry.quantizable && entry.cols <= int8::most_cols;
+    if (held) {
+      known.insert(scale_of(name));
+      check(scale_of(name), files.find(scale_of(name)), {entry.rows});
+    }
+    const auto require = [&](const std::string& of, DType type, bool wanted) {
+      const auto* const tensor = files.find(of);
+      if (tensor && (tensor->dtype == type) != wanted)
+        faults.add("wrong type", of + " " + std::string(dtype_name(tensor->dtype)) + ", expected " +
+                                     (wanted ? std::string(dtype_name(type)) : "floats"));
+    };
+    require(name, DType::I8, held);
+    if (held) require(scale_of(name), DType::F32, true);
+  };
+  const StoredTensors<B> stored(store, rules.int8);
   for_each_entry(store, groups, [&](const std::string& own_name, const auto& entry, const TensorGroup<Real>& group) {
     known.insert(own_name);
+    if (rules.int8) check_int8(own_name, entry);
     stored.with_tensor_of(entry, [&](const StoredTensor<B>& whole) {
       const auto in_file = group.prefix + whole.name;
       const bool joined = whole.parts.size() > 1;
@@ -258,6 +287,7 @@ void upload_tensors(const TensorFiles& files, const TensorNames& tensor_for, B& 
 template <class B, class Real>
 void load_tensors(const TensorFiles& files, B& backend, const ParameterStore<B>& store,
                   const std::vector<TensorGroup<Real>>& groups, const LoadRules& rules = {}) {
+  if (store.holds_int8()) throw ConfigError("the parameters are held as int8, and only load_model reads such ones");
   detail::upload_tensors(files, detail::matching_tensors(files, store, groups, rules), backend, store, groups, rules);
 }
 

@@ -35,7 +35,7 @@ RobertaConfig load_roberta_config(const std::string& path);
 extern template nlohmann::ordered_json to_json(const RobertaConfig&);
 extern template RobertaConfig model_config(const nlohmann::json&, const std::string&, RobertaConfig);
 extern template RobertaConfig load_config(const std::string&);
-extern template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*);
+extern template void detail::stage_config(detail::StagedFiles&, const RobertaConfig&, const char*, bool);
 #endif
 
 }  // namespace neural_attention::io

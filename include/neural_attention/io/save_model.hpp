@@ -88,7 +88,7 @@ template <class Model>
 void stage_description(StagedFiles& files, const Model& model, std::optional<GenerationConfig> generation) {
   static_assert(sizeof(CheckStored<Model>));
   constexpr bool is_double = std::is_same_v<typename Model::Backend::Real, double>;
-  stage_config(files, model.config(), is_double ? "float64" : "float32");
+  stage_config(files, model.config(), is_double ? "float64" : "float32", model.parameters().holds_int8());
   if constexpr (Decodable<Model>) {
     if (!generation) generation = generation_defaults(model.config());
     stage_generation(files, with_token_ids(*generation, model.config()));
@@ -114,7 +114,8 @@ void save_description(const std::string& directory, const Model& model,
 /// these exceed `largest_shard` bytes (0: never), shards. `tokenizer`, if given, replaces the tokenizer in the
 /// directory. Every file is complete before the first one replaces an older one, so a failed save leaves the directory
 /// as it was; all of them appear together, as StagedFiles says. Keeps the keys of the config.json that the model was
-/// made of. Throws FileError.
+/// made of. A model for Int8Inference is written as int8 with scales, each tensor by itself, and config.json says so.
+/// Throws FileError.
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
                 const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0,

@@ -43,7 +43,9 @@ class StoredTensors {
  public:
   using Entry = typename ParameterStore<B>::Entry;
 
-  explicit StoredTensors(const ParameterStore<B>& store) : layout_(store.file_layout()) {
+  /// With `int8`, files have each tensor by itself, because integers stay where they lie.
+  explicit StoredTensors(const ParameterStore<B>& store, bool int8)
+      : layout_(int8 ? FileLayout() : store.file_layout()) {
     if (layout_.maps.empty()) return;
     for (const auto& entry : store.entries()) entries_[entry.name] = &entry;
   }

@@ -73,7 +73,9 @@ class LearnedInput {
   struct Saved {};
 
   LearnedInput(Embedding<B> words, Embedding<B> positions)
-      : words_(std::move(words)), positions_(std::move(positions)) {}
+      : words_(std::move(words)), positions_(std::move(positions)) {
+    positions_.weight.quantizable = false;  // a few rows, which every token meets
+  }
 
   static void visit(auto& self, auto&& visitor) {
     visitor(Names::words, self.words_);
@@ -121,7 +123,9 @@ class BertInput {
         positions_(std::move(positions)),
         types_(std::move(types)),
         norm_(std::move(norm)),
-        padding_(padding) {}
+        padding_(padding) {
+    positions_.weight.quantizable = types_.weight.quantizable = false;  // a few rows, which every token meets
+  }
 
   static void visit(auto& self, auto&& visitor) {
     visitor(BertNames::words, self.words_);

@@ -117,7 +117,7 @@ template <class Derived, class Config, class Body, class Head, class Batch>
 ModelBase<Derived, Config, Body, Head, Batch>::ModelBase(B& backend, const Config& config,
                                                          std::optional<std::uint64_t> seed, Purpose purpose)
     : ModelBase(config) {
-  parameters_.allocate(backend, *this, purpose == Purpose::Training);
+  parameters_.allocate(backend, *this, purpose);
   parts_.body.allocate(backend);
   if (seed) parameters_.initialise(*seed);
 }

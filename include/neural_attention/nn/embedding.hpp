@@ -14,13 +14,16 @@ template <class B>
 class Embedding {
  public:
   Embedding(int vocabulary, int width, int padding, Initial initial)
-      : weight(vocabulary, width, initial.with_row(padding, 0.0)), padding_(padding) {}
+      : weight(vocabulary, width, initial.with_row(padding, 0.0)), padding_(padding) {
+    weight.quantizable = true;
+  }
 
   static void visit(auto& self, auto&& visitor) { visitor("weight", self.weight); }
 
   /// ids must be in 0 … vocabulary-1: checked when a batch enters the model, not here. Writes y or adds to it.
   void forward(const Pass<B>& pass, std::span<const int> ids, double factor, Into into, Rows<B> y) const {
-    pass.backend(ops::Embedding<B>{.ids = ids, .table = weight.value, .factor = factor, .into = into, .y = y});
+    pass.backend(ops::Embedding<B>{
+        .ids = ids, .table = weight.value, .factor = factor, .into = into, .y = y, .quantized = weight.quantized});
   }
 
   void backward(const Pass<B>& pass, Rows<B> dy, std::span<const int> ids, double factor) {

@@ -20,7 +20,9 @@ class Linear {
 
   explicit Linear(const ProjectorConfig& config) : Linear(config.d_in, config.d_out, config.initial, config.bias) {}
   Linear(int in, int out, WeightInitial initial = {}, bool with_bias = true)
-      : weight(out, in, initial(in, out)), bias(with_bias ? out : 0, Initial::constant(0.0)) {}
+      : weight(out, in, initial(in, out)), bias(with_bias ? out : 0, Initial::constant(0.0)) {
+    weight.quantizable = true;
+  }
 
   static void visit(auto& self, auto&& visitor) {
     visitor("weight", self.weight);
@@ -31,7 +33,8 @@ class Linear {
 
   Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
     const auto y = pass.saved.rows(x.rows, weight.rows);
-    pass.backend(ops::Linear<B>{.x = x, .w = weight.value, .bias = bias.value, .activation = f, .y = y});
+    pass.backend(ops::Linear<B>{
+        .x = x, .w = weight.value, .bias = bias.value, .activation = f, .y = y, .quantized = weight.quantized});
     saved = {x, y};
     return y;
   }

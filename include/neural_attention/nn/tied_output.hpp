@@ -31,7 +31,8 @@ class TiedOutput {
 
   /// logits [n, vocabulary], with the bias added.
   void logits(const Pass<B>& pass, const Parameter<B>& embedding, Rows<B> h, Rows<B> logits) const {
-    pass.backend(ops::Linear<B>{.x = h, .w = embedding.value, .bias = bias.value, .y = logits});
+    pass.backend(ops::Linear<B>{
+        .x = h, .w = embedding.value, .bias = bias.value, .y = logits, .quantized = embedding.quantized});
   }
 
   /// The loss alone. Waits for it.
@@ -68,7 +69,8 @@ class TiedOutput {
     for (int first = 0; first < h.rows; first += chunk) {
       const int rows = std::min(chunk, h.rows - first);
       const auto logits = all_logits.slice(0, rows);
-      pass.backend(ops::Linear<B>{.x = h.slice(first, rows), .w = embedding.value, .y = logits});
+      pass.backend(ops::Linear<B>{
+          .x = h.slice(first, rows), .w = embedding.value, .y = logits, .quantized = embedding.quantized});
       pass.backend(ops::CrossEntropy<B>{.logits = logits,
                                         .bias = bias.value,
                                         .targets = targets.subspan(first, rows),

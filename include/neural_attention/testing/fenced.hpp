@@ -92,6 +92,7 @@ template <class Base>
 class Fenced : public Base {
  public:
   using Memory = FencedMemory;
+  static constexpr bool holds_int8 = false;  ///< the host rounds weights
 
   explicit Fenced(int threads = 0) : Base(threads) {}
 

@@ -123,6 +123,7 @@ class Cpu {
   using Scalar = T;        ///< activations and gemm operands
   using Real = RealOf<T>;  ///< parameter gradients, statistics, losses, optimizer state
   using Memory = CpuMemory;
+  static constexpr bool holds_int8 = std::is_same_v<T, float>;  ///< computes with QuantizedRows
   using Matrix = RowsOf<T>;
 
   /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16, products round their operands to bfloat16

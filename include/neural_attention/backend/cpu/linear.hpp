@@ -90,6 +90,9 @@ void compute(CpuEngine<T>& cpu, const ops::LinearOf<T>& op) {
   const auto x = op.x, w = op.w, bias = op.bias, y = op.y;
   if constexpr (std::is_same_v<T, float>)
     if (op.quantized) return cpu_int8::linear<cpu_int8::Kernel>(cpu, x, *op.quantized, bias, op.activation, y);
+  if (!w && x.cols > 0)
+    throw ConfigError(
+        "a linear map got no weights: a module whose parameter is held as int8 must pass it as quantized");
   assert(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && (!bias || bias.cols == y.cols));
   cpu_gemm::product<T>(cpu, y.rows, y.cols, x.cols, {x.data, x.stride, false}, {w.data, w.stride, true}, {bias.data, 0},
                        op.activation, y);

@@ -1,15 +1,59 @@
 // Definitions of what io/load_model.hpp declares.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <system_error>
 
 #include "neural_attention/attention/warm_start.hpp"
 #include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/io/config_keys.hpp"
+#include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/load_model.hpp"
 
-namespace neural_attention::io::detail {
+namespace neural_attention::io {
+
+NEURAL_ATTENTION_INLINE bool holds_int8(const std::string& directory) {
+  const auto path = std::filesystem::path(directory) / "config.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return false;
+  const auto json = read_json(path);
+  if (!json.is_object() || !json.contains(detail::quantization_key) || json.at(detail::quantization_key).is_null())
+    return false;
+  const auto& how = json.at(detail::quantization_key);
+  const auto name = path.string();
+  if (!how.is_object()) throw FileError(name, "must hold an object at \"quantization_config\"");
+  const auto method = get_or<std::string>(how, "quant_method", "", name);
+  if (method != detail::int8_method)
+    throw FileError(name, "says that weights are quantised by " + detail::in_quotes(method) + "; only those of \"" +
+                              std::string(detail::int8_method) + "\" are read");
+  const int version = get_or<int>(how, "version", 0, name);
+  if (version != detail::int8_version)
+    throw FileError(name, "says that its int8 weights have the version " + std::to_string(version) + ", and version " +
+                              std::to_string(detail::int8_version) + " is the one that is read");
+  return true;
+}
+
+namespace detail {
+
+NEURAL_ATTENTION_INLINE void check_int8(const TensorFiles& files, const std::string& name,
+                                        std::span<const std::int8_t> integers, std::span<const float> scales) {
+  const auto refuse = [&](const std::string& why) { throw FileError(files.file_of(name).path().string(), why); };
+  for (std::size_t r = 0; r < scales.size(); ++r)
+    if (!(scales[r] > 0.0f && std::isfinite(scales[r])))
+      refuse("scale " + std::to_string(r) + " of " + told(scale_of(name)) + " is " + number_text(scales[r]) +
+             ", and scales must be positive and finite");
+  if (std::ranges::find(integers, std::int8_t{-128}) != integers.end())
+    refuse("the tensor " + told(name) + " has the integer -128, and int8 weights lie in -127 to 127");
+}
 
 NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix) {
   std::size_t tensors = 0;
@@ -30,4 +74,6 @@ NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& f
   return std::nullopt;
 }
 
-}  // namespace neural_attention::io::detail
+}  // namespace detail
+
+}  // namespace neural_attention::io

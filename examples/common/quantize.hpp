@@ -1,0 +1,56 @@
+// The command quantize: writes a model directory whose weights are int8.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "common/any_model.hpp"
+#include "common/output_directory.hpp"
+#include "common/quantize_options.hpp"
+#include "common/standard_streams.hpp"
+#include "common/tokenizer_files.hpp"
+
+namespace examples {
+
+/// Bytes of the files that hold a directory's tensors.
+inline std::uintmax_t tensor_bytes(const std::filesystem::path& directory) {
+  std::uintmax_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory))
+    if (file.path().extension() == ".safetensors") bytes += file.file_size();
+  return bytes;
+}
+
+/// Throws ConfigError unless --evaluate_on has `count` files or none.
+inline void require_files(const QuantizeOptions& options, std::size_t count) {
+  const auto given = options.evaluate_on.size();
+  if (given != 0 && given != count)
+    throw na::ConfigError("--evaluate_on takes " + std::to_string(count) + (count == 1 ? " file" : " files") +
+                          " here, not " + std::to_string(given));
+}
+
+/// `generation` gives the search of a directory, `files` its tokenizer; evaluate(backend, before, after) shows what
+/// --evaluate_on asks for, for both LoadedModels. Throws ConfigError and FileError.
+template <class Model, class Tokenizer, class Generation, class Evaluate>
+int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerFiles (*files)(const std::string&),
+             Evaluate&& evaluate) {
+  const auto& from = options.model.path;
+  OutputDirectory output(options.output_dir);
+  checkpoint_to_resume(output, {"", options.overwrite_output_dir, from});
+  if (na::io::holds_int8(from)) throw na::ConfigError(from + " holds an int8 model already");
+  typename Model::Backend backend;
+  const LoadedModel<Model, Tokenizer> loaded(backend, from, na::Purpose::Int8Inference);
+  const auto tokenizer = files(from);
+  output.create();
+  na::io::save_model(options.output_dir, backend, loaded.model, generation(loaded.model.config()), 0, tokenizer);
+  const auto before = tensor_bytes(from), after = tensor_bytes(options.output_dir);
+  print_formatted("bytes before = %ju\nbytes = %ju\nratio = %.4f\n", before, after,
+                  static_cast<double>(after) / static_cast<double>(before));
+  if (options.evaluate_on.empty()) return 0;
+  const LoadedModel<Model, Tokenizer> in_float(backend, from);
+  evaluate(backend, in_float, loaded);
+  return 0;
+}
+
+}  // namespace examples
