@@ -78,9 +78,10 @@ template <class T>
 }
 
 /// C [Rows, Packets · packet] = addend + A [Rows, k] Bᵀ, B [Packets · packet, k], k ≤ depth. Transposes squares of B in
-/// registers, so that each element of C has its own sum, as in `kernel`.
+/// registers, so that each element of C has its own sum, as in `kernel`. Fetches the block of B at `next` meanwhile:
+/// weights come from memory, and their rows are too short for a processor to foresee.
 template <class T, int Rows, int Packets>
-[[gnu::noinline]] void transposing_kernel(int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
+[[gnu::noinline]] void transposing_kernel(int k, Operand<T> a, Operand<T> b, const T* next, Addend<T> addend, T* c,
                                           std::ptrdiff_t c_stride) {
   using namespace Eigen::internal;
   using Packet = typename Blocks<T>::Packet;
@@ -93,6 +94,7 @@ template <class T, int Rows, int Packets>
   int p = 0;
   for (; p + size <= k; p += size)
     unrolled<Packets>([&](auto j) {
+      for (int q = 0; q < size; ++q) __builtin_prefetch(next + (j * size + q) * b.stride + p);
       const auto square = load_columns(b.data + j * size * b.stride + p, b.stride);
       unrolled<size>([&](auto q) { add(j, p + q, square.packet[q]); });
     });
@@ -118,9 +120,9 @@ inline constexpr int packets_at_once = Blocks<T>::line / Blocks<T>::packet;
 
 /// The same for m rows and `packets` in 1 … packets_at_once.
 template <class T>
-void multiply_columns(int m, int packets, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
+void multiply_columns(int m, int packets, int k, Operand<T> a, Operand<T> b, const T* next, Addend<T> addend, T* c,
                       std::ptrdiff_t c_stride) {
-  using Kernel = void (*)(int, Operand<T>, Operand<T>, Addend<T>, T*, std::ptrdiff_t);
+  using Kernel = void (*)(int, Operand<T>, Operand<T>, const T*, Addend<T>, T*, std::ptrdiff_t);
   constexpr int rows = Blocks<T>::rows, most = packets_at_once<T>;
   static constexpr auto kernels = []<int... I>(std::integer_sequence<int, I...>) {
     return std::array<Kernel, sizeof...(I)>{transposing_kernel<T, I / most + 1, I % most + 1>...};
@@ -128,7 +130,7 @@ void multiply_columns(int m, int packets, int k, Operand<T> a, Operand<T> b, Add
   (std::make_integer_sequence<int, rows * most>{});
   for (int i = 0; i < m; i += rows) {
     const int height = std::min(rows, m - i);
-    kernels[static_cast<std::size_t>((height - 1) * most + packets - 1)](k, a.at(i, 0), b, addend.at(i, 0),
+    kernels[static_cast<std::size_t>((height - 1) * most + packets - 1)](k, a.at(i, 0), b, next, addend.at(i, 0),
                                                                          c + i * c_stride, c_stride);
   }
 }
@@ -145,7 +147,7 @@ void multiply_last_columns(int m, int n, int k, Operand<T> a, Operand<T> b, Adde
     else
       std::fill_n(padded + q * k, k, T(0));
   }
-  multiply_columns(m, 1, k, a, {padded, k, true}, {}, block, B::packet);
+  multiply_columns(m, 1, k, a, {padded, k, true}, padded, {}, block, B::packet);
   for (int i = 0; i < m; ++i)
     for (int q = 0; q < n; ++q) {
       const T sum = block[i * B::packet + q];
@@ -164,8 +166,10 @@ void multiply_few_rows(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T
     cols = packets > 0 ? packets * B::packet : n - j;
     for_each_block<T>(k, [&](int p, int depth) {
       const auto sum = p > 0 ? Addend<T>{c + j, c_stride} : addend.at(0, j);
+      // The block that is read after this one; behind the last of a tile, what another tile may begin with.
+      const auto next = p + depth < k ? b.at(p + depth, j) : b.at(0, j + cols);
       if (packets > 0)
-        multiply_columns(m, packets, depth, a.at(0, p), b.at(p, j), sum, c + j, c_stride);
+        multiply_columns(m, packets, depth, a.at(0, p), b.at(p, j), next.data, sum, c + j, c_stride);
       else
         multiply_last_columns(m, cols, depth, a.at(0, p), b.at(p, j), sum, c + j, c_stride);
     });

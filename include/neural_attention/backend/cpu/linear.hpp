@@ -3,7 +3,9 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cassert>
+#include <cstddef>
 
 #include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -30,9 +32,12 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
     for (int r = row; r < row + rows; ++r) cpu_elementwise::apply(f, c.row(r) + col, c.row(r) + col, cols);
   };
   if (m <= few_rows && !a.transposed && b.transposed && cpu.precision == Precision::Float32) {
-    const Tiling tiling(m, n, k, tiles_per_thread * cpu.threads.threads());
-    cpu.run_tiles(tiling.col_tiles, [&](int tile, int) {
-      const int col = cut(n, tiling.col_tiles, 16, tile), end = cut(n, tiling.col_tiles, 16, tile + 1);
+    // Weights come from memory, and one thread alone does not use all of its bandwidth: tiles by numbers, not by work.
+    constexpr std::ptrdiff_t smallest = 1 << 16;
+    const auto most = std::ptrdiff_t{tiles_per_thread} * cpu.threads.threads();
+    const auto tiles = static_cast<int>(std::clamp(std::ptrdiff_t{n} * k / smallest, std::ptrdiff_t{1}, most));
+    cpu.run_tiles(tiles, [&](int tile, int) {
+      const int col = cut(n, tiles, 16, tile), end = cut(n, tiles, 16, tile + 1);
       multiply_few_rows(m, end - col, k, a, b.at(0, col), addend.at(0, col), c.data + col, c.stride);
       finish(0, m, col, end - col);
     });
