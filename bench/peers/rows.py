@@ -32,14 +32,17 @@ GEMM = Choice((Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_M
                Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
                Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"})))
 
-CACHE = Choice((Setting("growing cache"), Setting("fixed cache", ("--cache", "static"))))
+# A cache of fixed size is there to be compiled.
+CACHE = Choice((Setting("growing cache"), Setting("growing cache and torch.compile", ("--compile",)),
+                Setting("fixed cache", ("--cache", "static")),
+                Setting("fixed cache and torch.compile", ("--cache", "static", "--compile"))))
 
 PARTS = Choice(tuple(Setting(f"{count} parts" if count > 1 else "undivided", ("--parts", str(count)))
                      for count in (1, 2, 4, 8)))
 
 TRAINING = (ADAMW, ALLOCATOR, ATTENTION, COMPILE)
 GENERATION = (ALLOCATOR, ATTENTION, COMPILE)
-CONTINUATION = (ALLOCATOR, ATTENTION, CACHE, COMPILE)
+CONTINUATION = (ALLOCATOR, ATTENTION, CACHE)
 
 
 EXACT = 1e-4
