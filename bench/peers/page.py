@@ -153,12 +153,15 @@ def write_page(page: Path, results: dict) -> None:
     rows = results["rows"]
     measured = [row for row in rows if "left_out" not in row]
     bandwidth = bandwidth_lines(measured)
+    missing = [row.work for row in ROWS if row.work not in {one["work"] for one in rows}]
+    counts = sorted({len(row["seconds"]) for row in measured})
     parts = [
         f"### {processor()}\n",
         f"![Speed of this library as a multiple of its peers']({page.stem}/{chart(page).name})\n",
         "Tokens a second: target tokens in training, tokens of the results in translation and generation; the median of "
-        f"{results['repetitions']} repetitions, in brackets the slowest and the fastest.\n",
+        f"{' or '.join(map(str, counts))} repetitions, in brackets the slowest and the fastest.\n",
         table(["work", "against", "this library", "peer", "ratio", "target", ""], speed_lines(rows)),
+        *([f"Not measured here: {'; '.join(missing)}.\n"] if missing else []),
         "Of the multiply-adds that two cores can do, measured between the repetitions, in GFLOP/s: what the products "
         "with weights are, and with those inside attention, over the time of the whole step.\n",
         table(["work", "multiply-adds", "weights", "and attention", "share", "target"], peak_lines(measured)),
