@@ -23,6 +23,7 @@ endforeach()
 
 file(GLOB cuda_stubs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/stubs/*.cu")
 install(FILES ${stubs} ${cuda_stubs} DESTINATION "${stub_dir}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/cpu" DESTINATION "${stub_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention-config.cmake.in"
   "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
@@ -35,8 +36,10 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/compiled_options.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/cpu_targets.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/cuda_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/isolate_target.sh"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
 # For projects without CMake. An installation may be moved, so the files find their prefix from where they are.

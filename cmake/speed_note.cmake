@@ -1,16 +1,27 @@
-# neural_attention_speed_note(): says once per configuration that an x86-64 build without -march is slow.
+# neural_attention_speed_note(): says once per configuration that an x86-64 build without -march is slow, unless all that
+# was asked for chooses its kernels at run time.
 
 function(neural_attention_speed_note)
   get_property(said GLOBAL PROPERTY neural_attention_speed_note_said)
   if(said OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64|i.86)$")
     return()
   endif()
-  string(TOUPPER "${CMAKE_BUILD_TYPE}" config)
-  get_directory_property(directory_options COMPILE_OPTIONS)
-  set(flags "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${config}} ${directory_options}")
-  if(NOT flags MATCHES "-march=|-mavx|[-/]arch:AVX")
-    set_property(GLOBAL PROPERTY neural_attention_speed_note_said TRUE)
-    message(STATUS "neural_attention: compiled without -march=native (or similar), its CPU kernels use SSE2 only and "
-                   "are several times slower; set it in CMAKE_CXX_FLAGS, for the whole program.")
+  neural_attention_chosen_instructions(chosen)
+  if(chosen)
+    return()
   endif()
+  set(what "its CPU kernels use")
+  set(help "set it in CMAKE_CXX_FLAGS, for the whole program")
+  if(TARGET neural_attention_compiled)
+    get_target_property(targets neural_attention_compiled NEURAL_ATTENTION_CPU_TARGETS)
+    if(targets AND (PROJECT_IS_TOP_LEVEL OR neural_attention_compiled_FOUND))
+      return()
+    elseif(targets)
+      set(what "header-only CPU kernels use")
+      set(help "link neural_attention::compiled, which chooses its kernels at run time, or ${help}")
+    endif()
+  endif()
+  set_property(GLOBAL PROPERTY neural_attention_speed_note_said TRUE)
+  message(STATUS "neural_attention: compiled without -march=native (or similar), ${what} SSE2 only and "
+                 "are several times slower; ${help}.")
 endfunction()

@@ -127,15 +127,19 @@ class Cpu {
   using Matrix = RowsOf<T>;
 
   /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16, products round their operands to bfloat16
-  /// and sum in float; everything else stays in float. Throws ConfigError for BFloat16 unless T is float.
+  /// and sum in float; everything else stays in float. Throws ConfigError for BFloat16 unless T is float. In the
+  /// compiled form, also throws ConfigError if the environment variable NEURAL_ATTENTION_CPU names no instruction set
+  /// that the program has kernels for and the processor has.
   explicit Cpu(int threads = 0, Precision precision = Precision::Float32) : engine_(threads, precision) {
     if (precision != Precision::Float32 && !std::is_same_v<T, float>)
       throw ConfigError("products of bfloat16 numbers need the backend Cpu<float>");
+    check_instructions();
   }
 
   int threads() const { return engine_.threads.threads(); }
   Precision precision() const { return engine_.precision; }
-  /// The engine of the large products, for display: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3".
+  /// The engine of the large products, for display: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3". If the program chose
+  /// among several instruction sets, the chosen one stands in front: "avx2: packed kernel, …".
   static std::string engine();
   /// The multiply-adds of the threads in registers, in 10⁹ floating point operations a second, measured now: what
   /// products of matrices can reach at most. Takes about a second.
@@ -159,6 +163,7 @@ class Cpu {
  private:
   template <class, class>
   friend struct ops::Instances;
+  static void check_instructions();
   template <class Op>
   ops::ResultOf<Op> run(const Op& op);
 

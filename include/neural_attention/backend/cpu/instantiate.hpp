@@ -1,22 +1,26 @@
-// The definitions of all operations of Cpu<T>. cpu.hpp includes them when header-only; otherwise the one compiled unit
-// does.
+// The members of Cpu<T> that compute, header-only: they call the operations, compiled with the flags of the file that
+// includes them. dispatch.hpp has those of the compiled form.
 #pragma once
 
-#include "neural_attention/backend/cpu/attention.hpp"
-#include "neural_attention/backend/cpu/choosing.hpp"
-#include "neural_attention/backend/cpu/convolution.hpp"
-#include "neural_attention/backend/cpu/elementwise.hpp"
-#include "neural_attention/backend/cpu/embedding.hpp"
-#include "neural_attention/backend/cpu/linear.hpp"
-#include "neural_attention/backend/cpu/loss.hpp"
-#include "neural_attention/backend/cpu/normalization.hpp"
-#include "neural_attention/backend/cpu/optimizer.hpp"
-#include "neural_attention/backend/cpu/peak.hpp"
-#include "neural_attention/backend/cpu/rational.hpp"
-#include "neural_attention/backend/cpu/scale_groups.hpp"
+#include <string>
+
+#include "neural_attention/backend/cpu/operations.hpp"
 #include "neural_attention/core/observer.hpp"
 
 namespace neural_attention {
+
+template <class T>
+void Cpu<T>::check_instructions() {}
+
+template <class T>
+std::string Cpu<T>::engine() {
+  return cpu_gemm::engine_name();
+}
+
+template <class T>
+double Cpu<T>::peak_gflops() {
+  return cpu_peak::gflops(engine_);
+}
 
 template <class T>
 template <class Op>

@@ -14,11 +14,6 @@
 
 namespace neural_attention {
 
-template <class T>
-std::string Cpu<T>::engine() {
-  return cpu_gemm::engine_name();
-}
-
 namespace cpu_gemm {
 
 /// C [m, n] = f(addend + op(A) [m, k] op(B) [k, n]), shared by the threads.

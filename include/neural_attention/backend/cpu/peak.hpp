@@ -8,9 +8,7 @@
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 
-namespace neural_attention {
-
-namespace cpu_peak {
+namespace neural_attention::cpu_peak {
 
 inline constexpr int chains = 12;  ///< enough that the latency of a multiply-add is hidden, few enough for registers
 
@@ -26,10 +24,8 @@ T multiply_adds(int rounds) {
   return Eigen::internal::predux(values[0]);
 }
 
-}  // namespace cpu_peak
-
 template <class T>
-double Cpu<T>::peak_gflops() {
+double gflops(CpuEngine<T>& cpu) {
   using Clock = std::chrono::steady_clock;
   // Short, so that some of them run undisturbed where other processes share the cores.
   constexpr int rounds = 100'000, repetitions = 200;
@@ -37,13 +33,13 @@ double Cpu<T>::peak_gflops() {
   double best = 1e30;
   for (int repetition = 0; repetition < repetitions; ++repetition) {
     const auto start = Clock::now();
-    engine_.threads.run(threads(), [](int, int) {
-      const T result = cpu_peak::multiply_adds<T>(rounds);
+    cpu.threads.run(cpu.threads.threads(), [](int, int) {
+      const T result = multiply_adds<T>(rounds);
       asm volatile("" : : "m"(result) : "memory");  // so that it is computed
     });
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
   }
-  return 2.0 * rounds * cpu_peak::chains * width * threads() / best / 1e9;
+  return 2.0 * rounds * chains * width * cpu.threads.threads() / best / 1e9;
 }
 
-}  // namespace neural_attention
+}  // namespace neural_attention::cpu_peak

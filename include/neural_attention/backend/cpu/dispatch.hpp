@@ -1,0 +1,68 @@
+// The members of Cpu<T> that compute, in the compiled form: each operation goes through the table of the instruction
+// set that the process has chosen when it made its first backend.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <tuple>
+
+#include "neural_attention/backend/cpu/instruction_sets.hpp"
+#include "neural_attention/backend/cpu/kernels.hpp"
+#include "neural_attention/core/observer.hpp"
+
+namespace neural_attention {
+namespace cpu_targets {
+
+template <class... Sets>
+struct Program {
+  static constexpr std::size_t count = sizeof...(Sets);
+
+  /// Throws ConfigError, and then again at every call.
+  static std::size_t chosen() {
+    static const std::size_t one = choose(std::array{InstructionSet{Sets::name, Sets::supported()}...});
+    return one;
+  }
+  static const char* name() { return std::array{Sets::name...}[chosen()]; }
+  template <class T>
+  static const Kernels<T>& kernels() {
+    static const Kernels<T>& one = *std::array{&CompiledKernels<T, Sets>::all...}[chosen()];
+    return one;
+  }
+};
+
+#if defined(NEURAL_ATTENTION_CPU_TARGETS)
+using ThisProgram = Program<baseline, NEURAL_ATTENTION_CPU_TARGETS>;
+#else
+using ThisProgram = Program<baseline>;
+#endif
+
+}  // namespace cpu_targets
+
+template <class T>
+void Cpu<T>::check_instructions() {
+  cpu_targets::ThisProgram::chosen();
+}
+
+template <class T>
+std::string Cpu<T>::engine() {
+  using cpu_targets::ThisProgram;
+  const auto of_products = ThisProgram::kernels<T>().engine();
+  return ThisProgram::count > 1 ? std::string(ThisProgram::name()) + ": " + of_products : of_products;
+}
+
+template <class T>
+double Cpu<T>::peak_gflops() {
+  return cpu_targets::ThisProgram::kernels<T>().peak_gflops(engine_);
+}
+
+template <class T>
+template <class Op>
+ops::ResultOf<Op> Cpu<T>::run(const Op& op) {
+  const auto kernel =
+      std::get<ops::ResultOf<Op> (*)(CpuEngine<T>&, const Op&)>(cpu_targets::ThisProgram::kernels<T>().operations);
+  return observed(
+      op, [&] { return kernel(engine_, op); }, [] {});
+}
+
+}  // namespace neural_attention

@@ -1,0 +1,3 @@
+// The program of all tests.
+#define BOOST_TEST_MODULE kernels
+#include <boost/test/included/unit_test.hpp>
