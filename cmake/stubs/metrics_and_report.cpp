@@ -5,6 +5,7 @@
 #include "neural_attention/metrics/impl/tokenizers.hpp"
 #include "neural_attention/report/impl/attention_svg.hpp"
 #include "neural_attention/report/impl/bar_chart.hpp"
+#include "neural_attention/report/impl/dot_chart.hpp"
 #include "neural_attention/report/impl/line_chart.hpp"
 #include "neural_attention/report/impl/svg.hpp"
 #include "neural_attention/report/impl/svg_chart.hpp"

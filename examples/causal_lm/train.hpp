@@ -42,6 +42,10 @@ inline int block_size_for(int wanted, const na::Gpt2Config& config) {
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
+  if (options.model.dump_size) {
+    const auto config = run_config<Gpt2Family>(options.model, wanted_vocabulary(options.model));
+    return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});
+  }
   if (!options.model.model.empty() && !options.corpus.tokenizer.empty())
     throw na::ConfigError("--model " + options.model.model + " brings its own tokenizer: leave --tokenizer out");
   na::text::BatchOptions batches;

@@ -18,7 +18,9 @@
                                                   examples::Model<examples::B>::Head, neural_attention::Batch>; \
   keyword class neural_attention::Generator<examples::Model<examples::B>>
 
-/// What programs ask of the files of a model before they make it, whatever the backend.
-#define EXAMPLES_MODEL_FILES(keyword, Model, Config)                     \
-  keyword void neural_attention::io::check_model_files<examples::Model>( \
-      const std::string&, const neural_attention::Config&, const LoadOptions&)
+/// What programs ask of a model and its files before they make it, whatever the backend.
+#define EXAMPLES_MODEL_FILES(keyword, Model, Config)                                 \
+  keyword void neural_attention::io::check_model_files<examples::Model>(             \
+      const std::string&, const neural_attention::Config&, const LoadOptions&);      \
+  keyword neural_attention::ModelSize neural_attention::model_size<examples::Model>( \
+      const neural_attention::Config&, const neural_attention::ExampleTokens&)

@@ -15,6 +15,7 @@
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/models/model_size.hpp"
 
 namespace examples {
 
@@ -181,6 +182,7 @@ typename Family::Config changed_by_flags(const ModelOptionsOf<typename Family::C
                                          typename Family::Config config) {
   choose_projectors<Family>(wanted_projectors(options), config);
   if (options.dropout) Family::set_dropout(config, *options.dropout);
+  if (options.feed_forward_width > 0) config.set_feed_forward_width(options.feed_forward_width);
   options.given.apply(config);
   return config;
 }
@@ -214,6 +216,18 @@ typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>
 template <class Family>
 int dump_config(const ModelOptionsOf<typename Family::Config>& options) {
   print(na::io::to_json(run_config<Family>(options, wanted_vocabulary(options))).dump(2) + "\n");
+  return 0;
+}
+
+/// Prints the size of a new model with the vocabulary size of the flags, or of --model; makes none. Returns the exit
+/// code.
+template <class Family>
+int dump_size(const typename Family::Config& config, const na::ExampleTokens& example) {
+  const auto size = na::model_size<typename Family::Model>(config, example);
+  const nlohmann::ordered_json json = {{"parameters", size.parameters},
+                                       {"forward_flops_per_token", (size.flops + example.tokens / 2) / example.tokens},
+                                       {"tokens", example.tokens}};
+  print(json.dump(2) + "\n");
   return 0;
 }
 

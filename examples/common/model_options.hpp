@@ -72,6 +72,8 @@ struct ModelOptions : Flags {
       flag("config", "", "Sizes: small, " + texts.big + ", or a JSON file with Hugging Face's keys",
            {.excludes = {"model"}, .shown = "small"});
   const bool& dump_config = flag("dump_config", false, "Print the config as JSON and stop");
+  const bool& dump_size =
+      flag("dump_size", false, "Print the number of parameters and the FLOPs of a token as JSON and stop");
   const std::optional<int>& vocab_size =
       flag("vocab_size", std::optional<int>(),
            texts.vocab_size + " [" + std::to_string(texts.usual_vocab_size) + ", or as the file of --config says]",
@@ -90,6 +92,10 @@ struct ModelOptions : Flags {
   const std::string& width =
       flag("projector_width", "",
            "Hidden width of a projector in columns, or match: so that its matrices are as large as a linear map's");
+  /// 0: as in the config.
+  const int& feed_forward_width =
+      flag("feed_forward_width", 0, "Hidden width of all feed-forward networks [as the config says]",
+           {.range = at_least(1), .excludes = {"model"}, .shown = ""});
   /// None: as in the config.
   const std::optional<double>& dropout =
       flag("dropout", std::optional<double>(), "Dropout rate [as the config says]", {.range = from_below(0, 1)});

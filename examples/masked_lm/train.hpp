@@ -1,6 +1,7 @@
 // masked_lm train: from a text to a model directory.
 #pragma once
 
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -42,6 +43,12 @@ inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& o
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
+  if (options.model.dump_size) {
+    const auto config = run_config<RobertaFamily>(options.model, wanted_vocabulary(options.model));
+    const int tokens = text_options(options.text, config.longest_sequence()).block_size;
+    const auto predicted = static_cast<int>(std::ceil(tokens * options.text.mlm_probability));
+    return dump_size<RobertaFamily>(config, {.tokens = tokens, .predicted = predicted});
+  }
   const auto batches = batch_options(options.batch, 2048, options.training.seed);
   auto plan = plan_run<RobertaFamily>(options.model, options.training, batches, options.text.identity());
   B backend = make_backend<B>(options.training.compute);

@@ -46,6 +46,11 @@ inline na::RunIdentity identity_of(const TrainOptions& options) {
 template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
+  if (options.model.dump_size) {
+    constexpr int usual_sentence = 32;  // tokens, of source and target
+    return dump_size<MarianFamily>(run_config<MarianFamily>(options.model, wanted_vocabulary(options.model)),
+                                   {.tokens = usual_sentence});
+  }
   const auto batches = batch_options(options.data.batch, 1200, options.training.seed);
   auto plan = plan_run<MarianFamily>(options.model, options.training, batches, identity_of(options));
   B backend = make_backend<B>(options.training.compute);

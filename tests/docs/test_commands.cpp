@@ -30,6 +30,7 @@ const std::map<std::string, std::vector<std::string>> commands_of_programs = {
     {"translation", {"train", "evaluate", "translate"}},
     {"masked_lm", {"train", "evaluate", "fill"}},
     {"causal_lm", {"train", "evaluate", "generate", "tokenize"}},
+    {"projector_study", {"init", "plan", "run", "report"}},
     {"demo", {}},
     {"custom_projector", {}},
     {"results_report", {}},

@@ -1,0 +1,158 @@
+// A report as blocks, written as Markdown and as one HTML file that needs nothing else.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "neural_attention/report/svg.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+
+struct Heading {
+  int level;
+  std::string text;
+};
+struct Paragraph {
+  std::string text;
+};
+struct BulletList {
+  std::vector<std::string> items;
+};
+/// Cells are plain text; all columns but the first `left` are aligned to the right.
+struct TextTable {
+  std::vector<std::string> head;
+  std::vector<std::vector<std::string>> rows;
+  std::size_t left = 1;
+};
+struct Picture {
+  std::string name, title, svg;  ///< the name of a file
+};
+struct CodeBlock {
+  std::string text;
+};
+
+using Block = std::variant<Heading, Paragraph, BulletList, TextTable, Picture, CodeBlock>;
+using Document = std::vector<Block>;
+
+namespace document_detail {
+
+template <class... F>
+struct Cases : F... {
+  using F::operator()...;
+};
+
+/// Text in a cell of a Markdown table, or in a line.
+inline std::string marked(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\n' || c == '\r') {
+      result += ' ';
+      continue;
+    }
+    if (c == '|' || c == '<' || c == '*' || c == '_' || c == '`' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+inline std::string markdown_row(const std::vector<std::string>& cells) {
+  std::string line = "|";
+  for (const auto& cell : cells) line += " " + marked(cell) + " |";
+  return line + "\n";
+}
+
+}  // namespace document_detail
+
+/// Pictures are links into `folder`.
+inline std::string as_markdown(const Document& document, const std::string& folder) {
+  using namespace document_detail;
+  std::string text;
+  for (const auto& block : document) {
+    std::visit(Cases{[&](const Heading& heading) {
+                       text += std::string(static_cast<std::size_t>(heading.level), '#') + " " + marked(heading.text) +
+                               "\n";
+                     },
+                     [&](const Paragraph& paragraph) { text += marked(paragraph.text) + "\n"; },
+                     [&](const BulletList& list) {
+                       for (const auto& item : list.items) text += "- " + marked(item) + "\n";
+                     },
+                     [&](const TextTable& table) {
+                       text += markdown_row(table.head) + "|";
+                       for (std::size_t i = 0; i < table.head.size(); ++i) text += i < table.left ? "---|" : "---:|";
+                       text += "\n";
+                       for (const auto& row : table.rows) text += markdown_row(row);
+                     },
+                     [&](const Picture& picture) {
+                       text += "![" + marked(picture.title) + "](" + folder + "/" + picture.name + ")\n";
+                     },
+                     [&](const CodeBlock& code) { text += "```\n" + code.text + "```\n"; }},
+               block);
+    text += "\n";
+  }
+  if (!text.empty()) text.pop_back();
+  return text;
+}
+
+inline std::string as_html(const Document& document, const std::string& title) {
+  using namespace document_detail;
+  const auto escaped = [](const std::string& text) { return na::report::escaped(text); };
+  std::string text =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>" +
+      escaped(title) +
+      "</title>\n<style>\n"
+      ":root{--page:#fff;--ink:#1b1f24;--line:#dfe3e8;--stripe:#f6f7f9}\n"
+      "@media (prefers-color-scheme:dark){:root{--page:#15181c;--ink:#dde2e8;--line:#333941;--stripe:#1d2126}}\n"
+      "body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--page);color:var(--ink);"
+      "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n"
+      "h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.25rem;margin-top:2.2rem}h3{font-size:1.05rem}\n"
+      ".wide{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.88rem}\n"
+      "th,td{padding:.3rem .65rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}\n"
+      "th{white-space:nowrap}tbody tr:nth-child(odd){background:var(--stripe)}.left{text-align:left}\n"
+      "pre{overflow-x:auto;background:var(--stripe);padding:.7rem;font-size:.8rem}\n"
+      "figure{margin:1rem 0}svg{max-width:100%;height:auto}\n</style>\n</head>\n<body>\n";
+  const auto row = [&](const TextTable& table, const std::vector<std::string>& cells, const char* tag) {
+    std::string line = "<tr>";
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      line +=
+          "<" + std::string(tag) + (i < table.left ? " class=\"left\">" : ">") + escaped(cells[i]) + "</" + tag + ">";
+    return line + "</tr>\n";
+  };
+  for (const auto& block : document)
+    std::visit(Cases{[&](const Heading& heading) {
+                       const auto tag = "h" + std::to_string(heading.level);
+                       text += "<" + tag + ">" + escaped(heading.text) + "</" + tag + ">\n";
+                     },
+                     [&](const Paragraph& paragraph) { text += "<p>" + escaped(paragraph.text) + "</p>\n"; },
+                     [&](const BulletList& list) {
+                       text += "<ul>\n";
+                       for (const auto& item : list.items) text += "<li>" + escaped(item) + "</li>\n";
+                       text += "</ul>\n";
+                     },
+                     [&](const TextTable& table) {
+                       text += "<div class=\"wide\"><table>\n<thead>" + row(table, table.head, "th") +
+                               "</thead>\n<tbody>\n";
+                       for (const auto& cells : table.rows) text += row(table, cells, "td");
+                       text += "</tbody></table></div>\n";
+                     },
+                     [&](const Picture& picture) { text += "<figure>" + picture.svg + "</figure>\n"; },
+                     [&](const CodeBlock& code) {
+                       std::string lines;
+                       for (std::size_t at = 0; at < code.text.size();) {
+                         const auto end = std::min(code.text.find('\n', at), code.text.size());
+                         lines += escaped(code.text.substr(at, end - at)) + "\n";
+                         at = end + 1;
+                       }
+                       text += "<pre>" + lines + "</pre>\n";
+                     }},
+               block);
+  return text + "</body>\n</html>\n";
+}
+
+}  // namespace examples

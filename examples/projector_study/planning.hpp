@@ -1,0 +1,97 @@
+// plan.json: made once, read by every later command, refused where study.json or what it names has changed.
+#pragma once
+
+#include <sys/utsname.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "common/interruption.hpp"
+#include "common/standard_streams.hpp"
+#include "neural_attention/core/available_threads.hpp"
+#include "neural_attention/core/version.hpp"
+#include "neural_attention/study/fingerprint.hpp"
+#include "neural_attention/study/study_plan.hpp"
+#include "projector_study/study_folder.hpp"
+#include "projector_study/training_program.hpp"
+
+namespace examples {
+
+/// "Some CPU, 2 threads, Linux 6.1"
+inline std::string machine_text() {
+  std::string processor = "unknown processor";
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name") && line.find(": ") != std::string::npos) {
+      processor = line.substr(line.find(": ") + 2);
+      break;
+    }
+  utsname system{};
+  ::uname(&system);
+  return processor + ", " + std::to_string(std::thread::hardware_concurrency()) + " threads, " + system.sysname + " " +
+         system.release;
+}
+
+/// Throws FileError, which says what is no longer as the plan found it.
+inline void require_same_study(const StudyFolder& folder, const study::StudyPlan& plan) {
+  const auto now = study::load_study(folder.file);
+  const std::string another = " since " + folder.plan().string() +
+                              " was written; runs before and after cannot be compared: give the new study another "
+                              "file name, or remove the folder " +
+                              folder.path.string();
+  if (const auto key = study::changed_key(plan.study, now); !key.empty())
+    throw na::FileError(folder.file, "\"" + key + "\" has changed" + another);
+}
+inline void require_same_inputs(const StudyFolder& folder, const study::StudyPlan& plan, const std::string& program) {
+  const std::string another =
+      " has changed since " + folder.plan().string() +
+      " was written; runs before and after cannot be compared: restore it, or remove the folder " +
+      folder.path.string();
+  if (study::fingerprint_of(program) != plan.program) throw na::FileError(program, "the training program" + another);
+  for (const auto& [path, hash] : plan.data)
+    if (std::error_code ignored; !std::filesystem::exists(path, ignored) || study::fingerprint_of(path) != hash)
+      throw na::FileError(path, "the data" + another);
+}
+
+/// The plan of a study, which is made if there is none.
+inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& interruption) {
+  std::error_code ignored;
+  const auto config = study::load_study(folder.file);
+  const auto program = find_program(config.program);
+  const auto known = [&]() -> std::optional<study::StudyPlan> {
+    if (!std::filesystem::exists(folder.plan(), ignored)) return {};
+    auto plan = study::load_plan(folder.plan());
+    require_same_study(folder, plan);
+    require_same_inputs(folder, plan, program);
+    return plan;
+  };
+  if (auto plan = known()) return *plan;
+  make_folder(folder.path);
+  na::io::platform::FileHandle lock;
+  for (;;) {
+    lock = na::io::platform::lock_folder(folder.path);
+    if (lock.is_open()) break;
+    if (interruption.requested()) throw Interrupted{interruption.exit_code()};
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // another process makes the plan
+  }
+  if (auto plan = known()) return *plan;
+  TrainingProgram training(program, folder.path / "calibration", interruption);
+  const auto data = study::data_paths(config);
+  tell("projector_study: measuring the sizes and times of the arms");
+  auto plan = study::plan_arms(
+      config, {[&](const study::FlagSet& flags) { return training.size(flags); },
+               [&](const study::FlagSet& flags) { return training.time(flags, config.calibration_steps); }});
+  plan.machine = machine_text();
+  plan.version = na::version_string;
+  plan.program = study::fingerprint_of(program);
+  for (const auto& path : data) plan.data[path] = study::fingerprint_of(path);
+  na::io::write_file_atomically(folder.plan(), study::plan_text(plan));
+  return plan;
+}
+
+}  // namespace examples

@@ -1,0 +1,37 @@
+// projector_study report
+#include <filesystem>
+#include <string>
+#include <variant>
+
+#include "neural_attention/io/atomic_file.hpp"
+#include "projector_study/options.hpp"
+#include "projector_study/planning.hpp"
+#include "projector_study/report_document.hpp"
+#include "projector_study/runs_csv.hpp"
+
+namespace examples {
+
+int report(const ReportOptions& options) {
+  const StudyFolder folder(options.study);
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder.plan(), ignored))
+    throw na::FileError(folder.file,
+                        "has no runs yet; begin with " + shell_text({"projector_study", "run", folder.file}));
+  const auto plan = study::load_plan(folder.plan());
+  require_same_study(folder, plan);
+  const auto results = read_results(folder, plan);
+  // The program's name as study.json has it: the report does not depend on where it is made.
+  const auto document = report_document(folder, results, plan.study.program);
+  make_folder(folder.path / "charts");
+  for (const auto& block : document)
+    if (const auto* const picture = std::get_if<Picture>(&block))
+      na::io::write_file_atomically(folder.path / "charts" / picture->name, picture->svg);
+  const auto title = "Study " + folder.path.filename().string();
+  na::io::write_file_atomically(folder.path / "report.md", as_markdown(document, "charts"));
+  na::io::write_file_atomically(folder.path / "report.html", as_html(document, title));
+  na::io::write_file_atomically(folder.path / "runs.csv", runs_csv(folder, results, plan.study.program));
+  print((folder.path / "report.html").string() + "\n");
+  return 0;
+}
+
+}  // namespace examples

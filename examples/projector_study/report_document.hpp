@@ -1,0 +1,223 @@
+// From the results of a study to its report.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/with_commas.hpp"
+#include "neural_attention/report/dot_chart.hpp"
+#include "projector_study/document.hpp"
+#include "projector_study/report_charts.hpp"
+#include "projector_study/report_texts.hpp"
+#include "projector_study/results.hpp"
+
+namespace examples {
+
+namespace report_document_detail {
+
+inline void add_verdicts(const StudyResults& results, Document& document) {
+  const auto& config = results.plan.study;
+  const int digits = digits_of(config.measure);
+  document.push_back(Heading{2, "Verdicts"});
+  for (const auto matching : config.matchings) {
+    TextTable table{{"arm", "control", "verdict", "difference", "95 % interval", "p", "p corrected", "sign-flip p",
+                     "effect", "seeds needed", "arm has more"},
+                    {},
+                    3};
+    double least_p = 1;
+    for (const auto& one : results.comparisons) {
+      if (one.planned.matching != matching) continue;
+      std::vector<std::string> row = {one.planned.arm, one.planned.control, one.words};
+      if (one.pairs) {
+        const auto& pairs = *one.pairs;
+        least_p = pairs.least_sign_flip_p;
+        row.insert(
+            row.end(),
+            {change(pairs.difference, digits), change(pairs.lower, digits) + " to " + change(pairs.upper, digits),
+             p_text(pairs.p_value), p_text(one.corrected_p), p_text(pairs.sign_flip_p), change(pairs.effect, 2),
+             pairs.pairs_needed        ? std::to_string(*pairs.pairs_needed)
+             : pairs.difference == 0.0 ? std::string("–")
+                                       : "over " + std::to_string(study::PairedComparison::most_pairs)});
+      } else {
+        row.resize(table.head.size() - 1, "–");
+      }
+      row.push_back(change(100 * one.planned.unmatched, 2) + " %");
+      table.rows.push_back(std::move(row));
+    }
+    document.push_back(Heading{3, "With equal " + matching_words(matching)});
+    document.push_back(table);
+    document.push_back(Paragraph{"The smallest p of the sign-flip test with " + std::to_string(config.seeds.size()) +
+                                 " seeds is " + p_text(least_p) + "."});
+  }
+  document.push_back(BulletList{
+      {"difference: arm minus control of " + measured_title(config) + ", the mean over pairs of runs with one seed; " +
+           (study::better_of(config.measure) == study::Better::Lower ? "lower" : "higher") + " is better",
+       "better, worse: the paired t test's p, corrected by Holm over the arms of a table, is below 0.05",
+       "no difference larger than " + na::number_text(config.smallest_difference) +
+           ": the 95 % interval lies inside ± that, which study.json set before the runs",
+       "undecided: neither; it does not mean that the arms are equal",
+       "effect: the difference in units of the deviation from seed to seed",
+       "seeds needed: with which a difference of this size would be found in 4 of 5 studies",
+       "arm has more: what is left unmatched"}});
+}
+
+inline void add_tests(const StudyResults& results, Document& document) {
+  if (results.references.empty()) return;
+  document.push_back(Heading{2, "Test set, seed by seed"});
+  document.push_back(
+      Paragraph{"Arm minus control of the same seed on " + na::with_commas(std::ssize(results.references)) +
+                " sentences: paired bootstrap (95 % interval and p of 1,000 samples) and approximate randomisation."});
+  TextTable table{{"arm", "control", "seed", "BLEU", "interval", "p bootstrap", "p randomisation", "chrF", "interval",
+                   "p bootstrap", "p randomisation"},
+                  {},
+                  2};
+  for (const auto& one : results.comparisons)
+    for (const auto& test : one.tests) {
+      std::vector<std::string> row = {one.planned.arm, one.planned.control, std::to_string(test.seed)};
+      for (const auto* const of : {&test.bleu, &test.chrf})
+        row.insert(row.end(), {change(of->difference, 2), change(of->lower, 2) + " to " + change(of->upper, 2),
+                               p_text(of->bootstrap_p), p_text(of->randomisation_p)});
+      table.rows.push_back(std::move(row));
+    }
+  document.push_back(std::move(table));
+}
+
+inline void add_arms(const StudyResults& results, Document& document) {
+  const auto& config = results.plan.study;
+  const int digits = digits_of(config.measure);
+  document.push_back(Heading{2, "Arms"});
+  const bool other_measure = config.measure != study::Measure::Loss || config.test.given();
+  TextTable table{{"arm", measured_title(config), "deviation"}, {}};
+  if (other_measure) table.head.push_back("validation loss");
+  for (const char* const name : {"parameters", "FLOPs a token", "steps", "minutes", "setting"})
+    table.head.push_back(name);
+  for (const auto& arm : results.arms) {
+    const auto scores = arm.scores();
+    std::vector<std::string> row = {arm.arm.name};
+    if (scores.empty()) {
+      row.insert(row.end(), {"diverged", "–"});
+    } else {
+      const auto spread = spread_of(scores);
+      row.insert(row.end(), {places(spread.mean, digits), places(spread.deviation, digits)});
+    }
+    if (other_measure)
+      row.push_back(places(mean_of(values_of(arm, [](const auto& one) { return one.metrics.valid_loss; })), 4));
+    const auto mean = [&](auto&& value, int digits_of_it) {
+      return places(mean_of(values_of(arm, value)), digits_of_it);
+    };
+    row.insert(row.end(), {na::with_commas(arm.arm.size.parameters), na::with_commas(arm.arm.size.flops),
+                           mean([](const auto& one) { return static_cast<double>(one.metrics.steps); }, 0),
+                           mean([](const auto& one) { return one.metrics.seconds / 60; }, 2),
+                           arm.chosen ? setting_text(config, arm.chosen->setting) : "every setting diverged"});
+    table.rows.push_back(std::move(row));
+  }
+  document.push_back(std::move(table));
+  na::report::ChartOptions options;
+  options.title = "Each seed";
+  options.x_label = measured_title(config);
+  std::vector<na::report::DotRow> rows;
+  bool any = false;
+  for (const auto& arm : results.arms) {
+    rows.push_back({arm.arm.name, arm.scores()});
+    any = any || !rows.back().values.empty();
+  }
+  if (any) document.push_back(Picture{"seeds.svg", "Each seed", na::report::strip_chart(options, rows)});
+}
+
+inline void add_tuning(const StudyResults& results, Document& document) {
+  const auto& config = results.plan.study;
+  if (config.grid.empty()) return;
+  document.push_back(Heading{2, "Tuning"});
+  std::vector<std::string> warnings;
+  for (const auto& arm : results.arms)
+    if (arm.chosen)
+      for (const auto& flag : arm.chosen->at_edge)
+        warnings.push_back(arm.arm.name + ": the best " + flag +
+                           " stands at the edge of the grid; a wider grid may have a better one");
+  document.push_back(
+      Paragraph{"Mean validation loss of each setting over the tuning seeds; the chosen one has a star."});
+  TextTable table{{"arm"}, {}};
+  const auto settings = study::settings_of(config.grid);
+  for (std::size_t i = 0; i < settings.size(); ++i) table.head.push_back(setting_text(config, i));
+  for (const auto& arm : results.arms) {
+    std::vector<std::string> row = {arm.arm.name};
+    for (std::size_t i = 0; i < settings.size(); ++i) {
+      std::vector<double> losses;
+      for (const auto& item : results.runs.items)
+        if (item.run.arm == arm.arm.name && item.run.tuning && item.run.setting == i)
+          losses.push_back(item.state.loss());
+      const double mean = mean_of(losses);
+      row.push_back((std::isfinite(mean) ? places(mean, 4) : "diverged") +
+                    (arm.chosen && arm.chosen->setting == i ? " ★" : ""));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  document.push_back(std::move(table));
+  if (!warnings.empty()) document.push_back(BulletList{std::move(warnings)});
+}
+
+inline void add_samples(const StudyResults& results, Document& document) {
+  if (results.sources.empty()) return;
+  document.push_back(Heading{2, "Samples"});
+  TextTable table{{"text", "1", "2", "3"}, {}, 4};
+  const auto shown = std::min<std::size_t>(3, results.sources.size());
+  table.head.resize(shown + 1);
+  const auto add = [&](const std::string& name, const std::vector<std::string>& lines) {
+    std::vector<std::string> row = {name};
+    row.insert(row.end(), lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown));
+    table.rows.push_back(std::move(row));
+  };
+  add("source", results.sources);
+  add("reference", results.references);
+  for (const auto& arm : results.arms)
+    for (const auto& one : arm.seeds)
+      if (!one.diverged) {
+        add(arm.arm.name + ", seed " + std::to_string(one.run.seed), one.translations);
+        break;
+      }
+  document.push_back(std::move(table));
+}
+
+inline void add_runs(const StudyFolder& folder, const StudyResults& results, const std::string& program,
+                     Document& document) {
+  document.push_back(Heading{2, "How it was made"});
+  BulletList list{{"machine of the plan: " + results.plan.machine,
+                   "NeuralAttention " + results.plan.version + ", training program " + results.plan.program}};
+  for (const auto& [path, hash] : results.plan.data) list.items.push_back("data " + path + ": " + hash);
+  for (const auto& arm : results.arms)
+    for (const auto& one : arm.seeds)
+      if (one.diverged) list.items.push_back(one.run.name + " diverged: " + *one.diverged);
+  document.push_back(std::move(list));
+  document.push_back(Paragraph{"The study, as study.json has it:"});
+  document.push_back(CodeBlock{study::study_text(results.plan.study)});
+  document.push_back(Paragraph{"The commands of the runs that count:"});
+  std::string commands;
+  for (const auto& arm : results.arms)
+    for (const auto& one : arm.seeds) commands += shell_text(training_command(program, folder, one.run)) + "\n";
+  document.push_back(CodeBlock{commands});
+}
+
+}  // namespace report_document_detail
+
+inline Document report_document(const StudyFolder& folder, const StudyResults& results, const std::string& program) {
+  using namespace report_document_detail;
+  Document document = {Heading{1, "Study " + folder.path.filename().string() + ": " + results.plan.study.task},
+                       Paragraph{"Generated from the metrics of the runs; do not edit."}};
+  add_verdicts(results, document);
+  add_arms(results, document);
+  add_tests(results, document);
+  add_pareto(results, document);
+  add_curves(results, document);
+  add_tuning(results, document);
+  add_samples(results, document);
+  add_runs(folder, results, program, document);
+  return document;
+}
+
+}  // namespace examples

@@ -1,0 +1,73 @@
+// Numbers and words of a study's report.
+#pragma once
+
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/report/svg.hpp"
+#include "projector_study/results.hpp"
+#include "results_report/report.hpp"
+
+namespace examples {
+
+namespace report_document_detail {
+
+inline std::string places(double number, int digits) {
+  return std::isfinite(number) ? na::report::fixed_text(number, digits) : na::number_text(number);
+}
+/// With a sign.
+inline std::string change(double number, int digits) { return (number > 0 ? "+" : "") + places(number, digits); }
+inline std::string p_text(double p) { return p < 0.0001 ? "< 0.0001" : places(p, 4); }
+
+inline int digits_of(study::Measure measure) { return measure == study::Measure::Loss ? 4 : 2; }
+
+inline std::string measured_title(const study::StudyConfig& config) {
+  const std::string set = config.test.given() ? "test " : "validation ";
+  switch (config.measure) {
+    case study::Measure::Loss:
+      return set + "loss (nats a token)";
+    case study::Measure::Perplexity:
+      return set + "perplexity";
+    case study::Measure::Bleu:
+      return set + "BLEU";
+    case study::Measure::Chrf:
+      break;
+  }
+  return set + "chrF";
+}
+
+inline std::string setting_text(const study::StudyConfig& config, std::size_t setting) {
+  const auto settings = study::settings_of(config.grid);
+  std::string text;
+  for (const auto& [flag, value] : settings.at(setting)) text += (text.empty() ? "" : ", ") + flag + " " + value;
+  return text;
+}
+
+/// "at equal steps"
+inline std::string matching_words(study::Matching matching) {
+  return matching == study::Matching::Flops ? "FLOPs a token" : std::string(study::matching_name(matching));
+}
+
+inline std::vector<double> values_of(const ArmResult& arm, auto&& value) {
+  std::vector<double> values;
+  for (const auto& one : arm.seeds)
+    if (!one.diverged) values.push_back(value(one));
+  return values;
+}
+
+inline double mean_of(const std::vector<double>& values) {
+  return values.empty() ? not_measured : spread_of(values).mean;
+}
+
+/// Of all steps of a run: three times the forward pass, for the tokens that the program counts.
+inline double training_flops(const ArmResult& arm, const Run& run) {
+  return 3.0 * static_cast<double>(arm.arm.size.flops) * run.tokens_per_second * run.seconds;
+}
+
+}  // namespace report_document_detail
+
+}  // namespace examples

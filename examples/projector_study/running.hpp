@@ -1,0 +1,284 @@
+// The runs of a study: what is missing is run, by any number of processes that share the folder; what was cut off goes
+// on. A run that diverges is a result. Any other failure stops the study.
+#pragma once
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/interruption.hpp"
+#include "common/standard_streams.hpp"
+#include "common/table.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "projector_study/child.hpp"
+#include "projector_study/study_folder.hpp"
+#include "projector_study/training_program.hpp"
+
+namespace examples {
+
+/// All runs of a study whose settings are known, with their states.
+struct KnownRuns {
+  struct Item {
+    study::PlannedRun run;
+    RunState state;
+  };
+  std::vector<Item> items;
+  std::map<std::string, study::ChosenSetting> chosen = {};  ///< by arm; without a grid, setting 0
+  std::vector<std::string> hopeless = {};                   ///< arms that diverged with every setting of the grid
+  std::size_t waiting = 0;                                  ///< runs whose arm is still being tuned
+
+  bool all_done(const study::StudyPlan& plan) const {
+    return waiting == 0 && std::all_of(items.begin(), items.end(),
+                                       [&](const Item& item) { return item.state.done(needs_test(plan, item.run)); });
+  }
+};
+
+/// Reads the states of runs; those that are done stay so.
+class StudyStates {
+ public:
+  StudyStates(const StudyFolder& folder, const study::StudyPlan& plan) : folder_(folder), plan_(plan) {}
+
+  /// Tuning first.
+  KnownRuns read() {
+    KnownRuns known;
+    std::vector<KnownRuns::Item> finals;
+    for (const auto& arm : plan_.arms) {
+      bool tuned = true;
+      std::vector<std::vector<double>> losses;
+      for (auto& run : study::tuning_runs(plan_, arm.name)) {
+        const auto state = state_of_run(run);
+        tuned = tuned && state.done(false);
+        losses.resize(run.setting + 1);
+        losses.back().push_back(state.loss());
+        known.items.push_back({std::move(run), state});
+      }
+      if (!tuned) {
+        known.waiting += plan_.study.seeds.size();
+        continue;
+      }
+      std::optional<study::ChosenSetting> chosen = study::ChosenSetting{};
+      if (!losses.empty()) chosen = study::choose_setting(plan_.study.grid, losses);
+      if (!chosen) {
+        known.hopeless.push_back(arm.name);
+        continue;
+      }
+      known.chosen[arm.name] = *chosen;
+      for (auto& run : study::final_runs(plan_, arm.name, chosen->setting)) {
+        const auto state = state_of_run(run);
+        finals.push_back({std::move(run), state});
+      }
+    }
+    for (auto& item : finals) known.items.push_back(std::move(item));
+    return known;
+  }
+
+ private:
+  RunState state_of_run(const study::PlannedRun& run) {
+    const auto found = done_.find(run.name);
+    if (found != done_.end()) return found->second;
+    const auto state = state_of(folder_, plan_, run);
+    if (state.done(needs_test(plan_, run))) done_[run.name] = state;
+    return state;
+  }
+
+  const StudyFolder& folder_;
+  const study::StudyPlan& plan_;
+  std::map<std::string, RunState> done_;
+};
+
+/// The number that a language model's `evaluate` prints behind a name. Throws FileError if there is none.
+inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
+  const auto at = ("\n" + text).find("\n" + name + " = ");
+  if (at != std::string::npos) {
+    const auto begin = at + name.size() + 3;
+    if (const auto number = na::number_in(text.substr(begin, text.find('\n', begin) - begin))) return *number;
+  }
+  throw na::FileError(path.string(), "lacks the line \"" + name + " = …\" of the training program's evaluate");
+}
+
+class StudyRunner {
+ public:
+  /// `only`: the name of one run, or empty.
+  StudyRunner(const StudyFolder& folder, const study::StudyPlan& plan, std::string only, int jobs,
+              const Interruption& interruption)
+      : folder_(folder),
+        plan_(plan),
+        program_(find_program(plan.study.program)),
+        only_(std::move(only)),
+        jobs_(static_cast<std::size_t>(jobs)),
+        interruption_(interruption),
+        states_(folder, plan) {}
+
+  /// Returns the exit code: 0, or 128 + the signal that stopped it. Throws Error for a run that failed.
+  int run() {
+    for (;;) {
+      for (std::size_t i = 0; i < active_.size();) {
+        Ending ending;
+        if (!active_[i].child.ended(ending))
+          ++i;
+        else if (finish(active_[i], ending))
+          active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+      if (interruption_.requested() || !failure_.empty()) {
+        stop();
+        if (active_.empty()) {
+          if (!failure_.empty()) throw na::Error(failure_);
+          tell("projector_study: interrupted; the same command goes on");
+          return interruption_.exit_code();
+        }
+      } else if (active_.size() < jobs_ && !start_some() && active_.empty()) {
+        return 0;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
+
+ private:
+  struct Job {
+    study::PlannedRun run;
+    na::io::platform::FileHandle claim;
+    Child child;
+    bool testing;
+  };
+
+  std::filesystem::path log_of(const study::PlannedRun& run) const { return folder_.of(run) / "log.txt"; }
+
+  /// Starts what is free, as far as there is room. False if everything is done.
+  bool start_some() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_look_) return true;
+    const auto known = states_.read();
+    if (known.all_done(plan_)) return false;
+    bool found = only_.empty(), left = false;
+    for (const auto& [run, state] : known.items) {
+      if (active_.size() == jobs_) return true;
+      if (!only_.empty() && run.name != only_) continue;
+      found = true;
+      if (state.done(needs_test(plan_, run))) continue;
+      left = true;
+      if (!is_active(run)) claim(run);
+    }
+    if (!found)
+      throw na::ConfigError("the study has no run " + na::in_quotes(only_) +
+                            (known.waiting > 0 ? ", or it waits for the tuning of its arm" : ""));
+    next_look_ = now + std::chrono::milliseconds(active_.size() == jobs_ ? 0 : 500);
+    return left || (only_.empty() && known.waiting > 0);
+  }
+
+  bool is_active(const study::PlannedRun& run) const {
+    return std::any_of(active_.begin(), active_.end(), [&](const Job& job) { return job.run.name == run.name; });
+  }
+
+  /// Takes a run unless another process has it.
+  void claim(const study::PlannedRun& run) {
+    make_folder(folder_.of(run));
+    auto lock = na::io::platform::lock_folder(folder_.of(run));
+    if (!lock.is_open()) return;
+    const auto state = state_of(folder_, plan_, run);  // another process may have ended it in the meantime
+    if (state.done(needs_test(plan_, run))) return;
+    if (!state.trained) {
+      const auto command = training_command(program_, folder_, run);
+      write_about(folder_, run, command);
+      const int descriptor = lock.descriptor();
+      active_.push_back({run, std::move(lock), Child(command, log_of(run), log_of(run), descriptor), false});
+    } else {
+      active_.push_back(testing(run, std::move(lock)));
+    }
+  }
+
+  Job testing(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
+    const bool translates = plan_.study.task == "translation";
+    Command command = {program_, translates ? "translate" : "evaluate"};
+    for (auto& argument : study::arguments_of(study::merged({{"threads", "1"}}, plan_.study.test.flags)))
+      command.push_back(std::move(argument));
+    command.push_back("--model=" + folder_.output(run).string());
+    const auto out = folder_.of(run) / "test.part";
+    std::error_code ignored;
+    std::filesystem::remove(out, ignored);
+    if (translates) {
+      command.push_back("--input=" + plan_.study.test.source);
+      command.push_back("--output=" + out.string());
+    } else {
+      command.push_back("--text=" + plan_.study.test.text);
+    }
+    const int descriptor = lock.descriptor();
+    return {run, std::move(lock), Child(command, translates ? log_of(run) : out, log_of(run), descriptor), true};
+  }
+
+  /// What follows from the end of a child: true if the run is over, at least for now.
+  bool finish(Job& job, const Ending& ending) {
+    const auto& run = job.run;
+    if (ending.code != 0) {
+      if (interruption_.requested() || stopping_) return true;
+      const auto message = last_lines(log_of(run), 1);
+      if (!job.testing && !ending.signalled && message.find("not finite") != std::string::npos) {
+        write_about(folder_, run, training_command(program_, folder_, run), message);
+        tell("projector_study: " + run.name + " diverged: " + message);
+        return true;
+      }
+      failure_ = "the run " + run.name +
+                 (ending.signalled ? " was ended by signal " + std::to_string(ending.code - 128)
+                                   : " failed with code " + std::to_string(ending.code)) +
+                 "; its last lines in " + log_of(run).string() + " are\n" + last_lines(log_of(run), 5);
+      return true;
+    }
+    if (job.testing) {
+      keep_test(run);
+    } else {
+      const auto state = state_of(folder_, plan_, run);
+      if (!state.trained) {
+        failure_ =
+            "the run " + run.name + " ended without a final row in " + (folder_.output(run) / "metrics.jsonl").string();
+        return true;
+      }
+      tell("projector_study: " + run.name + ": validation loss " + fixed(state.valid_loss, 4));
+      if (needs_test(plan_, run) && !interruption_.requested() && failure_.empty()) {
+        job = testing(run, std::move(job.claim));
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void keep_test(const study::PlannedRun& run) const {
+    const auto part = folder_.of(run) / "test.part";
+    const auto result = test_result(folder_, plan_, run);
+    if (plan_.study.task == "translation") {
+      na::io::platform::rename_over(part, result);
+      return;
+    }
+    const auto text = whole_file(part);
+    const nlohmann::ordered_json json = {{"loss", printed_number(text, "loss", part)},
+                                         {"perplexity", printed_number(text, "perplexity", part)}};
+    na::io::write_file_atomically(result, json.dump() + "\n");
+  }
+
+  /// Tells the children to save and end, once.
+  void stop() {
+    if (std::exchange(stopping_, true)) return;
+    for (const auto& job : active_) job.child.signal(SIGTERM);
+  }
+
+  const StudyFolder& folder_;
+  const study::StudyPlan& plan_;
+  std::string program_, only_;
+  std::size_t jobs_;
+  const Interruption& interruption_;
+  StudyStates states_;
+  std::vector<Job> active_;
+  std::chrono::steady_clock::time_point next_look_ = {};
+  std::string failure_;
+  bool stopping_ = false;
+};
+
+}  // namespace examples

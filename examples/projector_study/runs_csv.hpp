@@ -1,0 +1,37 @@
+// runs.csv: the runs of a study as a table for other programs.
+#pragma once
+
+#include <string>
+
+#include "neural_attention/core/number_text.hpp"
+#include "projector_study/results.hpp"
+
+namespace examples {
+
+/// A row for each run, those of tuning first.
+inline std::string runs_csv(const StudyFolder& folder, const StudyResults& results, const std::string& program) {
+  const auto quoted = [](const std::string& text) {
+    std::string result = "\"";
+    for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return result + "\"";
+  };
+  std::string text = "run,arm,tuning,setting,seed,parameters,steps,seconds,valid_loss," +
+                     std::string(study::measure_name(results.plan.study.measure)) + ",diverged,command\n";
+  for (const auto& [run, state] : results.runs.items) {
+    std::string numbers = ",,,,";
+    if (!state.diverged) {
+      const auto metrics = read_run(folder.output(run), run.seed);
+      std::string score;
+      for (const auto& one : results.arm(run.arm).seeds)
+        if (one.run.name == run.name) score = na::number_text(one.score);
+      numbers = std::to_string(metrics.parameters) + "," + std::to_string(metrics.steps) + "," +
+                na::number_text(metrics.seconds) + "," + na::number_text(metrics.valid_loss) + "," + score;
+    }
+    text += run.name + "," + run.arm + "," + (run.tuning ? "1" : "0") + "," + std::to_string(run.setting) + "," +
+            std::to_string(run.seed) + "," + numbers + "," + (state.diverged ? "1" : "0") + "," +
+            quoted(shell_text(training_command(program, folder, run))) + "\n";
+  }
+  return text;
+}
+
+}  // namespace examples

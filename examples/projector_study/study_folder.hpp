@@ -1,0 +1,136 @@
+// The folder of a study, beside its study.json and named like it: plan.json, and runs/<name>/ with
+//   run.json         what the run is, with the fingerprint of all that it depends on, and whether it diverged
+//   output/          the training program's folder: metrics.jsonl, checkpoints, the model
+//   log.txt          what the training program said
+//   test.json, test.translations   what the model makes of the test set
+// A run is claimed by a lock on its folder, which the system takes from a process that ends.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/json_lines.hpp"
+#include "neural_attention/io/platform.hpp"
+#include "neural_attention/study/study_plan.hpp"
+#include "projector_study/child.hpp"
+
+namespace examples {
+
+namespace na = neural_attention;
+namespace study = neural_attention::study;
+
+struct StudyFolder {
+  explicit StudyFolder(const std::string& study_file) : file(study_file), path(study_file) {
+    if (path.extension() != ".json") throw na::ConfigError("a study is a file NAME.json, not " + study_file);
+    path.replace_extension();
+  }
+
+  std::filesystem::path plan() const { return path / "plan.json"; }
+  std::filesystem::path of(const study::PlannedRun& run) const { return path / "runs" / run.name; }
+  std::filesystem::path output(const study::PlannedRun& run) const { return of(run) / "output"; }
+
+  std::string file;            ///< study.json
+  std::filesystem::path path;  ///< the folder
+};
+
+inline void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw na::FileError(path.string(), "cannot be created: " + error.message());
+}
+
+/// The last lines of a file that are not empty; "" if it cannot be read.
+inline std::string last_lines(const std::filesystem::path& path, std::size_t count) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    line.erase(0, line.rfind('\r') == std::string::npos ? 0 : line.rfind('\r') + 1);  // of a progress bar
+    if (line.find_first_not_of(" \t") != std::string::npos) lines.push_back(line);
+    if (lines.size() > count) lines.erase(lines.begin());
+  }
+  std::string text;
+  for (const auto& line : lines) text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+/// How far a run is.
+struct RunState {
+  bool trained = false;                      ///< its metrics.jsonl has a final row
+  double valid_loss = 0;                     ///< of that row
+  bool tested = false;                       ///< the test set has been read
+  std::optional<std::string> diverged = {};  ///< what the training program said
+
+  bool done(bool needs_test) const { return diverged || (trained && (tested || !needs_test)); }
+  /// For choosing a setting.
+  double loss() const { return diverged ? std::numeric_limits<double>::infinity() : valid_loss; }
+};
+
+/// Whether a run's model must read the test set.
+inline bool needs_test(const study::StudyPlan& plan, const study::PlannedRun& run) {
+  return !run.tuning && plan.study.test.given();
+}
+
+/// What a test leaves behind: scores or translations.
+inline std::filesystem::path test_result(const StudyFolder& folder, const study::StudyPlan& plan,
+                                         const study::PlannedRun& run) {
+  return folder.of(run) / (plan.study.task == "translation" ? "test.translations" : "test.json");
+}
+
+/// Throws FileError for a folder that belongs to another run.
+inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan, const study::PlannedRun& run) {
+  RunState state;
+  std::error_code ignored;
+  const auto about = folder.of(run) / "run.json";
+  const auto metrics = folder.output(run) / "metrics.jsonl";
+  if (!std::filesystem::exists(about, ignored)) {
+    if (std::filesystem::exists(metrics, ignored))
+      throw na::FileError(folder.of(run).string(), "has no run.json, so nobody knows which run left its files");
+    return state;
+  }
+  const auto json = na::io::read_json(about);
+  if (na::io::get<std::string>(json, "hash", about) != run.hash)
+    throw na::FileError(about.string(),
+                        "is of a run with other flags, other data or another version of the training program; it "
+                        "cannot be part of this study");
+  if (json.contains("diverged")) state.diverged = na::io::get<std::string>(json, "diverged", about);
+  if (std::filesystem::exists(metrics, ignored))
+    na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::LeaveOut, [&](const nlohmann::json& row) {
+      if (!row.is_object() || !row.contains("final")) return;
+      state.trained = true;
+      state.valid_loss = na::io::get<double>(row, "valid_loss", metrics);
+    });
+  state.tested = std::filesystem::exists(test_result(folder, plan, run), ignored);
+  return state;
+}
+
+/// The command that trains, or goes on training, a run.
+inline Command training_command(const std::string& program, const StudyFolder& folder, const study::PlannedRun& run) {
+  Command command = {program, "train"};
+  for (auto& argument : study::arguments_of(run.flags)) command.push_back(std::move(argument));
+  command.push_back("--output_dir=" + folder.output(run).string());
+  command.push_back("--resume_from_checkpoint=auto");
+  return command;
+}
+
+inline void write_about(const StudyFolder& folder, const study::PlannedRun& run, const Command& command,
+                        const std::optional<std::string>& diverged = {}) {
+  nlohmann::ordered_json json = {
+      {"hash", run.hash}, {"arm", run.arm}, {"seed", run.seed}, {"flags", run.flags}, {"command", shell_text(command)}};
+  if (diverged) json["diverged"] = *diverged;
+  const auto path = folder.of(run) / "run.json";
+  na::io::write_file_atomically(path, na::io::json_text(json, path, 2) + "\n");
+}
+
+}  // namespace examples

@@ -1,0 +1,130 @@
+// The training program of a study: where it is, how large it says a model is, and how long a step takes.
+#pragma once
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "common/interruption.hpp"
+#include "projector_study/child.hpp"
+#include "projector_study/study_folder.hpp"
+
+namespace examples {
+
+/// Thrown where a signal asks to stop.
+struct Interrupted {
+  int exit_code;
+};
+
+/// The program itself: a path with a '/', or the name of a program beside this one. Throws FileError.
+inline std::string find_program(const std::string& name) {
+  std::error_code error;
+  auto path = std::filesystem::path(name);
+  if (name.find('/') == std::string::npos)
+    path = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name;
+  if (error || ::access(path.c_str(), X_OK) != 0 || std::filesystem::is_directory(path, error))
+    throw na::FileError(path.string(), "is not a program that can be run (\"program\" in study.json names it)");
+  return path.string();
+}
+
+inline std::string whole_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Runs a command to its end. Returns what it prints; throws Error with its last message if it fails.
+inline std::string output_of(const Command& command, const std::filesystem::path& work,
+                             const Interruption& interruption) {
+  make_folder(work);
+  const auto out = work / "stdout", err = work / "stderr";
+  std::error_code ignored;
+  std::filesystem::remove(out, ignored);
+  std::filesystem::remove(err, ignored);
+  Child child(command, out, err);
+  Ending ending;
+  for (auto pause = std::chrono::milliseconds(1); !child.ended(ending);
+       pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
+    if (interruption.requested()) throw Interrupted{interruption.exit_code()};
+    std::this_thread::sleep_for(pause);
+  }
+  if (ending.code != 0) {
+    const auto message = last_lines(err, 1);
+    throw na::Error(message.empty() ? shell_text(command) + " ended with code " + std::to_string(ending.code)
+                                    : message);
+  }
+  return whole_file(out);
+}
+
+/// Asks a training program about arms, in a folder for its files.
+class TrainingProgram {
+ public:
+  TrainingProgram(std::string path, std::filesystem::path work, const Interruption& interruption)
+      : path_(std::move(path)), work_(std::move(work)), interruption_(interruption) {}
+  ~TrainingProgram() {
+    std::error_code ignored;
+    std::filesystem::remove_all(work_, ignored);
+  }
+  TrainingProgram(const TrainingProgram&) = delete;
+  TrainingProgram& operator=(const TrainingProgram&) = delete;
+
+  study::ArmSize size(const study::FlagSet& flags) {
+    const auto known = sizes_.find(flags);
+    if (known != sizes_.end()) return known->second;
+    Command command = {path_, "train"};
+    for (auto& argument : study::arguments_of(flags)) command.push_back(std::move(argument));
+    command.push_back("--dump_size");
+    const auto json = na::io::parse_json<nlohmann::json>(output_of(command, work_, interruption_), path_);
+    const study::ArmSize size{na::io::get<std::int64_t>(json, "parameters", path_),
+                              na::io::get<std::int64_t>(json, "forward_flops_per_token", path_)};
+    return sizes_[flags] = size;
+  }
+
+  /// Two short runs without evaluations; the faster one counts.
+  study::ArmTime time(const study::FlagSet& flags, int steps) {
+    auto short_run = study::merged({{"threads", "1"}}, flags);
+    for (const auto* const flag : {"eval_steps", "eval_on_start", "early_stopping_patience", "save_steps"})
+      short_run.erase(flag);
+    short_run =
+        study::merged(short_run, {{"eval_strategy", "no"}, {"max_steps", std::to_string(steps)}, {"seed", "1"}});
+    study::ArmTime time{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+    for (int i = 0; i < 2; ++i) {
+      const auto output = work_ / "output";
+      std::error_code ignored;
+      std::filesystem::remove_all(output, ignored);
+      Command command = {path_, "train"};
+      for (auto& argument : study::arguments_of(short_run)) command.push_back(std::move(argument));
+      command.push_back("--output_dir=" + output.string());
+      const auto begin = std::chrono::steady_clock::now();
+      output_of(command, work_, interruption_);
+      const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const auto metrics = output / "metrics.jsonl";
+      double seconds = -1;
+      na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::Refuse, [&](const nlohmann::json& row) {
+        if (row.is_object() && row.contains("final")) seconds = na::io::get<double>(row, "seconds", metrics);
+      });
+      if (!(seconds > 0)) throw na::FileError(metrics.string(), "has no final row with the seconds of training");
+      time.step = std::min(time.step, seconds / steps);
+      time.outside = std::min(time.outside, std::max(0.0, whole - seconds));
+    }
+    return time;
+  }
+
+ private:
+  std::string path_;
+  std::filesystem::path work_;
+  const Interruption& interruption_;
+  std::map<study::FlagSet, study::ArmSize> sizes_;
+};
+
+}  // namespace examples

@@ -1,0 +1,297 @@
+// Definitions of what study/study_config.hpp declares.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/nearest_name.hpp"
+#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/study/paired_comparison.hpp"
+#include "neural_attention/study/study_config.hpp"
+
+namespace neural_attention::study {
+
+namespace detail {
+
+/// Reads one object of the file; every fault names the key.
+class StudyReader {
+ public:
+  StudyReader(const nlohmann::json& object, std::string place, const std::filesystem::path& path)
+      : object_(object), place_(std::move(place)), path_(path) {
+    if (!object_.is_object()) fail(place_.empty() ? "must be a JSON object" : in_quotes(place_) + " must be an object");
+  }
+
+  [[noreturn]] void fail(const std::string& what) const { throw FileError(path_.string(), what); }
+  std::string name(const std::string& key) const { return in_quotes(place_.empty() ? key : place_ + "." + key); }
+  bool has(const std::string& key) const { return object_.contains(key); }
+  const nlohmann::json& at(const std::string& key) const {
+    if (!has(key)) fail("lacks the key " + name(key));
+    return object_.at(key);
+  }
+
+  void require_known(std::vector<std::string_view> known) const {
+    for (const auto& [key, value] : object_.items())
+      if (std::find(known.begin(), known.end(), key) == known.end())
+        fail("there is no key " + (place_.empty() ? "" : in_quotes(place_) + " > ") + quoted_with_nearest(key, known));
+  }
+
+  std::string text(const std::string& key) const {
+    const auto& value = at(key);
+    if (!value.is_string() || value.get_ref<const std::string&>().empty())
+      fail(name(key) + " must be a string that is not empty, but is " + io::detail::describe_json(value));
+    return value.get<std::string>();
+  }
+  std::string text_or(const std::string& key, std::string usual) const { return has(key) ? text(key) : usual; }
+
+  double number(const std::string& key) const {
+    const auto& value = at(key);
+    double result = 0;
+    if (!io::detail::convert_json(value, result) || !std::isfinite(result) || result < 0)
+      fail(name(key) + " must be a number of at least 0, but is " + io::detail::describe_json(value));
+    return result;
+  }
+
+  /// The value of a flag as on the command line.
+  std::string flag_value(const std::string& of, const nlohmann::json& value) const {
+    if (value.is_string() && !value.get_ref<const std::string&>().empty()) return value.get<std::string>();
+    if (value.is_number() || value.is_boolean()) return value.dump();
+    fail(of + " must be a string that is not empty, a number, true or false, but is " +
+         io::detail::describe_json(value));
+  }
+  std::string flag_name(const std::string& key, std::string flag) const {
+    std::replace(flag.begin(), flag.end(), '-', '_');
+    if (flag.empty() || flag.starts_with('_') || flag.find_first_of(" =\n\t") != std::string::npos)
+      fail(name(key) + " names flags without dashes in front, not " + in_quotes(flag));
+    for (const std::string_view own : {"output_dir", "seed", "resume_from_checkpoint", "overwrite_output_dir"})
+      if (flag == own) fail(name(key) + " must not have the flag " + in_quotes(own) + ", which the study sets itself");
+    return flag;
+  }
+  FlagSet flags(const std::string& key) const {
+    FlagSet result;
+    if (!has(key)) return result;
+    const StudyReader inner(at(key), place_.empty() ? key : place_ + "." + key, path_);
+    for (const auto& [flag, value] : inner.object_.items())
+      result[inner.flag_name(flag, flag)] = flag_value(inner.name(flag), value);
+    return result;
+  }
+
+  /// Different seeds.
+  std::vector<std::uint64_t> seeds(const std::string& key) const {
+    std::vector<std::uint64_t> result;
+    const auto& value = at(key);
+    if (!io::detail::convert_json(value, result) || result.empty())
+      fail(name(key) + " must be a list of seeds, integers of at least 0, but is " + io::detail::describe_json(value));
+    if (std::set(result.begin(), result.end()).size() != result.size()) fail(name(key) + " has a seed twice");
+    return result;
+  }
+
+  template <class Named>
+  auto named(const std::string& key, const nlohmann::json& value, const Named& all) const {
+    std::vector<std::string_view> known;
+    for (const auto& [item, word] : all) {
+      if (value == word) return item;
+      known.push_back(word);
+    }
+    std::string words;
+    for (std::size_t i = 0; i < known.size(); ++i)
+      words += (i == 0 ? "" : i + 1 == known.size() ? " or " : ", ") + std::string(known[i]);
+    fail(name(key) + " must be " + words + ", not " +
+         (value.is_string() ? quoted_with_nearest(value.get<std::string>(), known) : io::detail::describe_json(value)));
+  }
+
+ private:
+  const nlohmann::json& object_;
+  std::string place_;
+  const std::filesystem::path& path_;
+};
+
+inline std::vector<StudyArm> study_arms(const StudyReader& study, const std::filesystem::path& path) {
+  const auto& list = study.at("arms");
+  if (!list.is_array() || list.size() < 2) study.fail("\"arms\" must be a list of at least two arms");
+  std::vector<StudyArm> arms;
+  for (const auto& item : list) {
+    const StudyReader arm(item, "arms[" + std::to_string(arms.size()) + "]", path);
+    arm.require_known({"name", "flags"});
+    arms.push_back({arm.text("name"), arm.flags("flags")});
+    const auto& name = arms.back().name;
+    constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    if (name.find_first_not_of(allowed) != std::string::npos || name.starts_with('.') || name.starts_with("tune-"))
+      arm.fail(
+          "the name of an arm has letters, digits, '.', '_' and '-' only and does not begin with '.' or \"tune-\", "
+          "unlike " +
+          in_quotes(name));
+    for (std::size_t i = 0; i + 1 < arms.size(); ++i) {
+      if (arms[i].name == name) arm.fail("two arms have the name " + in_quotes(name));
+      if (arms[i].flags == arms.back().flags)
+        arm.fail("the arms " + in_quotes(arms[i].name) + " and " + in_quotes(name) + " have the same flags");
+    }
+  }
+  return arms;
+}
+
+inline void read_tuning(const StudyReader& study, const std::filesystem::path& path, StudyConfig& config) {
+  if (!study.has("tuning")) return;
+  const StudyReader tuning(study.at("tuning"), "tuning", path);
+  tuning.require_known({"flags", "seeds"});
+  const StudyReader grid(tuning.at("flags"), "tuning.flags", path);
+  constexpr std::size_t most_settings = 1000;
+  std::size_t settings = 1;
+  for (const auto& [flag, values] : tuning.at("flags").items()) {
+    if (!values.is_array() || values.empty()) grid.fail(grid.name(flag) + " must be a list of values");
+    auto& list = config.grid[grid.flag_name(flag, flag)];
+    for (const auto& value : values) list.push_back(grid.flag_value(grid.name(flag), value));
+    if (std::set(list.begin(), list.end()).size() != list.size()) grid.fail(grid.name(flag) + " has a value twice");
+    settings *= list.size();
+    if (settings > most_settings)
+      grid.fail("\"tuning.flags\" has more than " + std::to_string(most_settings) + " combinations");
+  }
+  if (config.grid.empty()) tuning.fail("\"tuning.flags\" has no flag to tune");
+  config.tuning_seeds = tuning.seeds("seeds");
+  for (const auto seed : config.tuning_seeds)
+    if (std::find(config.seeds.begin(), config.seeds.end(), seed) != config.seeds.end())
+      tuning.fail("\"tuning.seeds\" and \"seeds\" share the seed " + std::to_string(seed) +
+                  ": what is chosen on a seed must be judged on others");
+}
+
+inline void read_test(const StudyReader& study, const std::filesystem::path& path, StudyConfig& config) {
+  if (study.has("test")) {
+    const StudyReader test(study.at("test"), "test", path);
+    if (config.task == "translation") {
+      test.require_known({"source", "reference", "flags"});
+      config.test.source = test.text("source");
+      config.test.reference = test.text("reference");
+    } else {
+      test.require_known({"text", "flags"});
+      config.test.text = test.text("text");
+    }
+    config.test.flags = test.flags("flags");
+  }
+  const bool of_translations = config.measure == Measure::Bleu || config.measure == Measure::Chrf;
+  const std::string word(measure_name(config.measure));
+  if (of_translations != (config.task == "translation") && config.measure != Measure::Loss)
+    study.fail("\"measure\" " + in_quotes(word) + " does not belong to the task " + in_quotes(config.task));
+  if (config.measure == Measure::Chrf && !config.test.given()) study.fail("\"measure\" \"chrf\" needs \"test\"");
+  if (config.task == "translation" && config.measure == Measure::Loss && config.test.given())
+    study.fail("\"test\" of a translator is judged by \"bleu\" or \"chrf\"; the loss is that of the validation text");
+}
+
+}  // namespace detail
+
+NEURAL_ATTENTION_INLINE FlagSet merged(FlagSet flags, const FlagSet& more) {
+  for (const auto& [name, value] : more) flags[name] = value;
+  return flags;
+}
+
+NEURAL_ATTENTION_INLINE std::string_view matching_name(Matching matching) {
+  return named_matchings[static_cast<std::size_t>(matching)].second;
+}
+
+NEURAL_ATTENTION_INLINE std::string_view measure_name(Measure measure) {
+  return named_measures[static_cast<std::size_t>(measure)].second;
+}
+
+NEURAL_ATTENTION_INLINE Better better_of(Measure measure) {
+  return measure == Measure::Bleu || measure == Measure::Chrf ? Better::Higher : Better::Lower;
+}
+
+NEURAL_ATTENTION_INLINE const StudyArm& StudyConfig::arm(std::string_view name) const {
+  for (const auto& one : arms)
+    if (one.name == name) return one;
+  throw ConfigError("the study has no arm " + in_quotes(name));
+}
+
+NEURAL_ATTENTION_INLINE bool StudyConfig::matches(Matching matching) const {
+  return std::find(matchings.begin(), matchings.end(), matching) != matchings.end();
+}
+
+NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std::filesystem::path& path) {
+  const auto object = io::parse_json<nlohmann::json>(json, path);
+  const detail::StudyReader study(object, "", path);
+  study.require_known({"format", "task", "program", "flags", "arms", "control", "matchings", "match_by", "measure",
+                       "smallest_difference", "tuning", "seeds", "test", "calibration_steps"});
+  if (study.at("format") != 1) study.fail("\"format\" must be 1, which this version reads");
+  StudyConfig config;
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> tasks = {
+      {{"translation", "translation"}, {"masked_lm", "masked_lm"}, {"causal_lm", "causal_lm"}}};
+  config.task = study.named("task", study.at("task"), tasks);
+  config.program = study.text_or("program", config.task);
+  config.flags = study.flags("flags");
+  config.arms = detail::study_arms(study, path);
+  config.control = study.text("control");
+  std::vector<std::string_view> names;
+  for (const auto& arm : config.arms) names.push_back(arm.name);
+  if (std::find(names.begin(), names.end(), config.control) == names.end())
+    study.fail("\"control\" must be one of the arms, not " + quoted_with_nearest(config.control, names));
+  if (study.has("matchings")) {
+    const auto& list = study.at("matchings");
+    if (!list.is_array() || list.empty()) study.fail("\"matchings\" must be a list of words");
+    config.matchings.clear();
+    for (const auto& word : list) {
+      const auto matching = study.named("matchings", word, named_matchings);
+      if (config.matches(matching)) study.fail("\"matchings\" has " + in_quotes(matching_name(matching)) + " twice");
+      config.matchings.push_back(matching);
+    }
+  }
+  config.match_by = study.flag_name("match_by", study.text_or("match_by", config.match_by));
+  config.measure = study.named("measure", study.at("measure"), named_measures);
+  config.smallest_difference = study.number("smallest_difference");
+  config.seeds = study.seeds("seeds");
+  if (config.seeds.size() < 2 || config.seeds.size() > static_cast<std::size_t>(most_flipped_pairs))
+    study.fail("\"seeds\" must have 2 to " + std::to_string(most_flipped_pairs) + " seeds, not " +
+               std::to_string(config.seeds.size()));
+  detail::read_tuning(study, path, config);
+  detail::read_test(study, path, config);
+  if (study.has("calibration_steps")) {
+    const double steps = study.number("calibration_steps");
+    if (!(steps >= 1 && steps <= 10000) || steps != std::floor(steps))
+      study.fail("\"calibration_steps\" must be a whole number from 1 to 10000");
+    config.calibration_steps = static_cast<int>(steps);
+  }
+  return config;
+}
+
+NEURAL_ATTENTION_INLINE StudyConfig load_study(const std::filesystem::path& path) {
+  return study_of(io::read_json(path).dump(), path);
+}
+
+NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
+  nlohmann::ordered_json json = {{"format", 1}, {"task", study.task}};
+  if (study.program != study.task) json["program"] = study.program;
+  json["flags"] = study.flags;
+  json["arms"] = nlohmann::ordered_json::array();
+  for (const auto& arm : study.arms) json["arms"].push_back({{"name", arm.name}, {"flags", arm.flags}});
+  json["control"] = study.control;
+  json["matchings"] = nlohmann::ordered_json::array();
+  for (const auto matching : study.matchings) json["matchings"].push_back(matching_name(matching));
+  json["match_by"] = study.match_by;
+  json["measure"] = measure_name(study.measure);
+  json["smallest_difference"] = study.smallest_difference;
+  if (!study.grid.empty()) json["tuning"] = {{"flags", study.grid}, {"seeds", study.tuning_seeds}};
+  json["seeds"] = study.seeds;
+  if (!study.test.text.empty()) json["test"]["text"] = study.test.text;
+  if (!study.test.source.empty()) json["test"] = {{"source", study.test.source}, {"reference", study.test.reference}};
+  if (!study.test.flags.empty()) json["test"]["flags"] = study.test.flags;
+  json["calibration_steps"] = study.calibration_steps;
+  return json.dump(2) + "\n";
+}
+
+NEURAL_ATTENTION_INLINE std::string changed_key(const StudyConfig& before, const StudyConfig& now) {
+  const auto old_json = nlohmann::json::parse(study_text(before)), new_json = nlohmann::json::parse(study_text(now));
+  for (const auto* of : {&new_json, &old_json})
+    for (const auto& [key, value] : of->items())
+      if (old_json.value(key, nlohmann::json()) != new_json.value(key, nlohmann::json())) return key;
+  return {};
+}
+
+}  // namespace neural_attention::study

@@ -1,0 +1,195 @@
+// Definitions of what study/study_plan.hpp declares: the arms, and the runs.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/bisection.hpp"
+#include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/with_commas.hpp"
+#include "neural_attention/study/fingerprint.hpp"
+#include "neural_attention/study/study_plan.hpp"
+
+namespace neural_attention::study {
+
+namespace detail {
+
+inline std::int64_t matched_count(const ArmSize& size, Matching matching) {
+  return matching == Matching::Parameters ? size.parameters : size.flops;
+}
+
+/// The value of `flag` at which an arm with the other flags of `control` comes nearest to `wanted`.
+inline std::int64_t matched_width(const FlagSet& control, const std::string& flag, std::int64_t wanted,
+                                  Matching matching, const Measurements& measure) {
+  const auto count = [&](std::int64_t width) {
+    return matched_count(measure.size(merged(control, {{flag, std::to_string(width)}})), matching);
+  };
+  const auto things = matching == Matching::Parameters ? std::string(" parameters") : std::string(" FLOPs a token");
+  const auto smallest = count(1);
+  if (smallest >= wanted) {
+    if (smallest == wanted) return 1;
+    throw ConfigError("no " + flag + " gives the control only " + with_commas(wanted) + things + ": with 1, it has " +
+                      with_commas(smallest));
+  }
+  if (count(2) == smallest)
+    throw ConfigError(flag + " makes no difference to the control, which has " + with_commas(smallest) + things +
+                      " with any, so it cannot have " + with_commas(wanted));
+  constexpr std::int64_t widest = 1 << 24;
+  std::int64_t above = 2;
+  while (count(above) < wanted) {
+    if (above >= widest)
+      throw ConfigError("no " + flag + " up to " + with_commas(widest) + " gives the control " + with_commas(wanted) +
+                        things);
+    above *= 2;
+  }
+  return nearest_integer(wanted, above / 2, above, count);
+}
+
+/// The steps of an arm. Throws ConfigError if its flags do not say them.
+inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
+  const auto found = flags.find("max_steps");
+  const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
+  if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
+    throw ConfigError("matching by time needs the flag max_steps, which the arm " + in_quotes(arm) +
+                      " lacks: a number of steps is what it changes");
+  return static_cast<std::int64_t>(*steps);
+}
+
+inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
+  Fingerprint all;
+  all.add(plan.program);
+  for (const auto& [path, hash] : plan.data) {
+    all.add(path);
+    all.add(hash);
+  }
+  all.add(plan.study.task);
+  for (const auto& [name, value] : flags) {
+    all.add(name);
+    all.add(value);
+  }
+  return all.text();
+}
+
+inline PlannedRun planned_run(const StudyPlan& plan, const PlannedArm& arm, bool tuning, std::size_t setting,
+                              std::uint64_t seed) {
+  PlannedRun run{{}, arm.name, tuning, setting, seed, {}, {}};
+  run.name = (tuning ? "tune-" + arm.name + "-" + std::to_string(setting) : arm.name) + "-seed" + std::to_string(seed);
+  run.flags = merged({{"threads", "1"}}, arm.flags);
+  run.flags = merged(run.flags, settings_of(plan.study.grid).at(setting));
+  run.flags["seed"] = std::to_string(seed);
+  run.hash = run_hash(plan, run.flags);
+  return run;
+}
+
+}  // namespace detail
+
+NEURAL_ATTENTION_INLINE const PlannedArm& StudyPlan::arm(std::string_view name) const {
+  for (const auto& one : arms)
+    if (one.name == name) return one;
+  throw ConfigError("the plan has no arm " + in_quotes(name));
+}
+
+NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure) {
+  StudyPlan plan;
+  plan.study = study;
+  for (const auto& arm : study.arms) {
+    const auto flags = merged(study.flags, arm.flags);
+    plan.arms.push_back({arm.name, flags, measure.size(flags), measure.time(flags)});
+  }
+  const PlannedArm control = plan.arm(study.control);
+  // The name of an arm with these flags, a new one if there is none yet.
+  const auto named = [&](const std::string& name, const FlagSet& flags) {
+    for (const auto& one : plan.arms)
+      if (one.flags == flags) return one.name;
+    plan.arms.push_back({name, flags, measure.size(flags), measure.time(flags)});
+    return name;
+  };
+  for (const auto matching : study.matchings)
+    for (const auto& of : study.arms) {
+      if (of.name == control.name) continue;
+      const PlannedArm arm = plan.arm(of.name);
+      PlannedComparison comparison{arm.name, control.name, matching};
+      auto flags = control.flags;
+      if (matching == Matching::Parameters || matching == Matching::Flops) {
+        const auto wanted = detail::matched_count(arm.size, matching);
+        // A control that is as large without another width stays as it is.
+        if (detail::matched_count(control.size, matching) != wanted)
+          flags[study.match_by] =
+              std::to_string(detail::matched_width(control.flags, study.match_by, wanted, matching, measure));
+      } else if (matching == Matching::Time) {
+        const double seconds = static_cast<double>(detail::steps_of(arm.name, arm.flags)) * arm.time.step;
+        detail::steps_of(control.name, control.flags);
+        const double steps = std::max(1.0, std::round(seconds / control.time.step));
+        if (!std::isfinite(steps) || steps > 1e15)
+          throw ConfigError("the time of a step of the arm " + in_quotes(control.name) + " could not be measured");
+        flags["max_steps"] = std::to_string(static_cast<std::int64_t>(steps));
+      }
+      comparison.control = named(control.name + "-" + std::string(matching_name(matching)) + "-of-" + arm.name, flags);
+      const auto& found = plan.arm(comparison.control);
+      if (matching == Matching::Parameters || matching == Matching::Flops) {
+        const auto theirs = static_cast<double>(detail::matched_count(found.size, matching));
+        comparison.unmatched = (static_cast<double>(detail::matched_count(arm.size, matching)) - theirs) / theirs;
+      } else if (matching == Matching::Time) {
+        const double theirs = static_cast<double>(detail::steps_of(found.name, found.flags)) * control.time.step;
+        comparison.unmatched =
+            (static_cast<double>(detail::steps_of(arm.name, arm.flags)) * arm.time.step - theirs) / theirs;
+      }
+      plan.comparisons.push_back(comparison);
+    }
+  return plan;
+}
+
+NEURAL_ATTENTION_INLINE std::vector<PlannedRun> tuning_runs(const StudyPlan& plan, const std::string& arm) {
+  std::vector<PlannedRun> runs;
+  if (plan.study.grid.empty()) return runs;
+  const auto settings = settings_of(plan.study.grid).size();
+  for (std::size_t setting = 0; setting < settings; ++setting)
+    for (const auto seed : plan.study.tuning_seeds)
+      runs.push_back(detail::planned_run(plan, plan.arm(arm), true, setting, seed));
+  return runs;
+}
+
+NEURAL_ATTENTION_INLINE std::vector<PlannedRun> final_runs(const StudyPlan& plan, const std::string& arm,
+                                                           std::size_t setting) {
+  std::vector<PlannedRun> runs;
+  for (const auto seed : plan.study.seeds)
+    runs.push_back(detail::planned_run(plan, plan.arm(arm), false, setting, seed));
+  return runs;
+}
+
+NEURAL_ATTENTION_INLINE std::vector<std::string> arguments_of(const FlagSet& flags) {
+  std::vector<std::string> arguments;
+  for (const auto& [name, value] : flags) arguments.push_back("--" + name + "=" + value);
+  return arguments;
+}
+
+NEURAL_ATTENTION_INLINE std::vector<std::string> data_paths(const StudyConfig& study) {
+  std::set<std::string> paths;
+  const auto add = [&](const std::string& value) {
+    std::error_code ignored;
+    if (!value.empty() && std::filesystem::exists(value, ignored)) paths.insert(value);
+  };
+  const auto add_all = [&](const FlagSet& flags) {
+    for (const auto& [name, value] : flags) add(value);
+  };
+  add_all(study.flags);
+  for (const auto& arm : study.arms) add_all(arm.flags);
+  for (const auto& [flag, values] : study.grid)
+    for (const auto& value : values) add(value);
+  for (const auto* const path : {&study.test.text, &study.test.source, &study.test.reference}) add(*path);
+  return {paths.begin(), paths.end()};
+}
+
+}  // namespace neural_attention::study

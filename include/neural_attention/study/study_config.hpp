@@ -1,0 +1,95 @@
+// What an experiment is, as its file study.json says it: arms that differ in a few flags of a training program, a
+// control, what they are matched in, how all are tuned, and the seeds. docs/projector_study.md describes the file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/named.hpp"
+#include "neural_attention/study/verdict.hpp"
+
+namespace neural_attention::study {
+
+/// Flags of a training program, by name without dashes, with their values as on the command line.
+using FlagSet = std::map<std::string, std::string>;
+
+/// `flags` with those of `more`, which win.
+FlagSet merged(FlagSet flags, const FlagSet& more);
+
+/// What an arm and its control have in common.
+enum class Matching { Steps, Parameters, Flops, Time };
+
+/// The names of files and of reports.
+inline constexpr std::array<std::pair<Matching, std::string_view>, 4> named_matchings = {
+    {{Matching::Steps, "steps"},
+     {Matching::Parameters, "parameters"},
+     {Matching::Flops, "flops"},
+     {Matching::Time, "time"}}};
+std::string_view matching_name(Matching matching);
+
+/// What arms are judged by.
+enum class Measure { Loss, Perplexity, Bleu, Chrf };
+
+inline constexpr std::array<std::pair<Measure, std::string_view>, 4> named_measures = {
+    {{Measure::Loss, "loss"}, {Measure::Perplexity, "perplexity"}, {Measure::Bleu, "bleu"}, {Measure::Chrf, "chrf"}}};
+std::string_view measure_name(Measure measure);
+Better better_of(Measure measure);
+
+struct StudyArm {
+  std::string name;  ///< of letters, digits, '.', '_' and '-'; a folder's
+  FlagSet flags;
+};
+
+/// The text that is read once, at the end: of a language model `text`, of a translator the other two. All empty: the
+/// validation text judges.
+struct TestSet {
+  std::string text = {}, source = {}, reference = {};
+  FlagSet flags = {};  ///< of the command that reads it
+
+  bool given() const { return !text.empty() || !source.empty(); }
+};
+
+struct StudyConfig {
+  std::string task;     ///< translation, masked_lm or causal_lm
+  std::string program;  ///< that trains; `task` where the file names none
+  FlagSet flags;        ///< of all arms
+  std::vector<StudyArm> arms;
+  std::string control;  ///< one of the arms
+  std::vector<Matching> matchings = {Matching::Steps};
+  std::string match_by = "feed_forward_width";  ///< the flag that widens the control
+  Measure measure = Measure::Loss;
+  double smallest_difference = 0;                        ///< δ, in units of the measure
+  std::map<std::string, std::vector<std::string>> grid;  ///< values of flags, of which tuning tries all combinations
+  std::vector<std::uint64_t> tuning_seeds;
+  std::vector<std::uint64_t> seeds;
+  TestSet test = {};
+  int calibration_steps = 20;  ///< of the short runs that measure the time of a step
+
+  const StudyArm& arm(std::string_view name) const;
+  bool matches(Matching matching) const;
+};
+
+/// Reads study.json. Throws FileError, which names the key.
+StudyConfig load_study(const std::filesystem::path& path);
+
+/// The same from a JSON text; `path` is where it comes from.
+StudyConfig study_of(const std::string& json, const std::filesystem::path& path);
+
+/// The text of a study.json.
+std::string study_text(const StudyConfig& study);
+
+/// The first key in which two studies differ, or "".
+std::string changed_key(const StudyConfig& before, const StudyConfig& now);
+
+}  // namespace neural_attention::study
+
+#if !defined(NEURAL_ATTENTION_COMPILED)
+#include "neural_attention/study/impl/study_config.hpp"
+#endif

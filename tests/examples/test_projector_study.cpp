@@ -1,0 +1,269 @@
+// projector_study with a stand-in for the training programs: planning, running, resuming, sharing, divergence, reports.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE projector_study
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "examples/programs.hpp"
+#include "examples/stand_in.hpp"
+
+using namespace programs;
+
+namespace {
+
+struct Studies : Folder {
+  Studies() : program(stand_in(folder)) { write(folder / "text", "some text"); }
+
+  /// A study of a control, an arm that gains, and one that gains nothing that matters.
+  nlohmann::json usual() const {
+    return {{"format", 1},
+            {"task", "causal_lm"},
+            {"program", program},
+            {"flags", {{"max_steps", 20}, {"data", path("text")}}},
+            {"arms",
+             {{{"name", "control"}, {"flags", {{"gain", 0}}}},
+              {{"name", "gains"}, {"flags", {{"gain", 3}}}},
+              {{"name", "same"}, {"flags", {{"gain", 0}, {"other", 1}}}}}},
+            {"control", "control"},
+            {"matchings", {"steps", "parameters", "time"}},
+            {"measure", "loss"},
+            {"smallest_difference", 0.01},
+            {"tuning", {{"flags", {{"learning_rate", {1, 2, 3}}}}, {"seeds", {8}}}},
+            {"seeds", {1, 2, 3}},
+            {"calibration_steps", 5}};
+  }
+  std::string study(const nlohmann::json& json, const std::string& name = "s") const {
+    write(folder / (name + ".json"), json.dump(2));
+    return path(name + ".json");
+  }
+  Outcome kit(const Arguments& arguments) const { return run("projector_study", arguments); }
+  Outcome works(const Arguments& arguments) const {
+    const auto outcome = kit(arguments);
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return outcome;
+  }
+  nlohmann::json json(const std::string& name) const { return nlohmann::json::parse(content(folder / name)); }
+
+  std::string program;
+};
+
+/// A small one that takes half a second a run.
+nlohmann::json slow(nlohmann::json json) {
+  json.erase("tuning");
+  json["matchings"] = {"steps"};
+  json["flags"]["pause"] = "0.02";
+  json["arms"].erase(2);
+  return json;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(studies, Studies)
+
+BOOST_AUTO_TEST_CASE(are_planned_with_matched_controls) {
+  const auto file = study(usual());
+  const auto text = works({"plan", file}).out;
+  for (const auto* const part : {"control-parameters-of-gains", "feed_forward_width=40", "control-time-of-gains",
+                                 "max_steps=50", "5 arms, each with 3 runs for tuning and 3 that count: 30 runs"})
+    BOOST_TEST(contains(text, part), "'" << part << "' is not in " << text);
+  BOOST_TEST(works({"plan", file}).out == text);
+  const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
+  BOOST_REQUIRE(commands.size() == 30u);
+  BOOST_TEST(commands[0] == "projector_study run " + file + " --only tune-control-0-seed8");
+  BOOST_TEST(contains(works({"plan", file, "--format", "slurm"}).out, "#SBATCH --array=1-16"));
+}
+
+BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
+  const auto file = study(usual());
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control | better |"), report);
+  BOOST_TEST(contains(report, "| same | control | no difference larger than 0.01 |"), report);
+  BOOST_TEST(contains(report, "★"), report);
+  const auto csv = lines_of(content(folder / "s/runs.csv"));
+  BOOST_TEST(csv.size() == 31u);
+  const auto html = content(folder / "s/report.html");
+  for (const auto* const part : {"<meta name=\"viewport\"", "prefers-color-scheme", "better", "<svg"})
+    BOOST_TEST(contains(html, part));
+  for (const auto* const part : {"http:", "https:", "src=", "<script"}) {
+    auto rest = html;
+    for (const std::string name = "http://www.w3.org/2000/svg"; contains(rest, name);)
+      rest.erase(rest.find(name), name.size());
+    BOOST_TEST(!contains(rest, part), part);
+  }
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.md") == report);
+  BOOST_TEST(content(folder / "s/report.html") == html);
+}
+
+BOOST_AUTO_TEST_CASE(choose_the_setting_of_the_tuning_seeds) {
+  const auto file = study(usual());
+  works({"run", file});
+  for (const auto* const arm : {"control", "gains", "control-time-of-gains"})
+    BOOST_TEST(json("s/runs/" + std::string(arm) + "-seed1/run.json")["flags"]["learning_rate"] == "2");
+  auto edge = usual();
+  edge["tuning"]["flags"]["learning_rate"] = {2, 3};
+  const auto other = study(edge, "edge");
+  works({"run", other});
+  works({"report", other});
+  BOOST_TEST(contains(content(folder / "edge/report.md"), "stands at the edge of the grid"));
+}
+
+BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
+  auto with_test = slow(usual());
+  with_test["flags"]["pause"] = 0;
+  with_test["test"] = {{"text", path("text")}};
+  const auto file = study(with_test);
+  works({"run", file});
+  works({"report", file});
+  const auto trained = std::stod(content(folder / "s/runs/gains-seed1/output/loss"));
+  BOOST_TEST(json("s/runs/gains-seed1/test.json")["loss"].get<double>() == trained + 0.5,
+             boost::test_tools::tolerance(1e-9));
+  BOOST_TEST(contains(content(folder / "s/report.md"), "test loss"));
+}
+
+BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
+  auto diverging = slow(usual());
+  diverging["flags"]["pause"] = 0;
+  diverging["arms"][1]["flags"]["diverges"] = 2;
+  const auto file = study(diverging);
+  works({"run", file});
+  BOOST_TEST(contains(json("s/runs/gains-seed2/run.json")["diverged"].get<std::string>(), "not finite"));
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control | diverged with seed 2 |"), report);
+  BOOST_TEST(contains(report, "step 3: the loss is not finite"), report);
+  const auto again = works({"run", file});
+  BOOST_TEST(!contains(again.err, "diverged"), again.err);
+}
+
+BOOST_AUTO_TEST_CASE(stop_at_any_other_failure_with_its_message) {
+  auto failing = slow(usual());
+  failing["flags"]["pause"] = 0;
+  failing["calibration_steps"] = 2;
+  failing["arms"][1]["flags"]["fails"] = 1;
+  const auto file = study(failing);
+  refuses(1, "projector_study", {"run", file}, {"the run gains-seed1 failed with code 1", "the disk is full"});
+  refuses(1, "projector_study", {"report", file}, {"runs are missing"});
+}
+
+BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  auto file = study(json);
+  refuses(1, "projector_study", {"report", file}, {"has no runs yet"});
+  works({"run", file});
+  json["smallest_difference"] = 0.5;
+  study(json);
+  refuses(1, "projector_study", {"run", file}, {"\"smallest_difference\" has changed since"});
+  refuses(1, "projector_study", {"report", file}, {"\"smallest_difference\" has changed since"});
+  json["smallest_difference"] = 0.01;
+  study(json);
+  write(folder / "text", "other text");
+  refuses(1, "projector_study", {"run", file}, {"text: the data has changed since"});
+  write(folder / "text", "some text");
+  write(folder / "stand_in", content(folder / "stand_in") + "# newer\n");
+  refuses(1, "projector_study", {"run", file}, {"the training program has changed since"});
+  stand_in(folder);
+  works({"run", file});
+  fs::remove_all(folder / "s/runs/gains-seed2");
+  fs::copy(folder / "s/runs/gains-seed1", folder / "s/runs/gains-seed2", fs::copy_options::recursive);
+  refuses(1, "projector_study", {"run", file}, {"gains-seed2/run.json: is of a run with other flags"});
+}
+
+BOOST_AUTO_TEST_CASE(go_on_after_ctrl_c) {
+  const auto file = study(slow(usual()));
+  works({"plan", file});
+  programs::Child child(folder, "projector_study", {"run", file, "--jobs", "2"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  child.signal(SIGINT);
+  const auto stopped = child.wait();
+  BOOST_TEST(stopped.code == 130, stopped.err);
+  BOOST_TEST(contains(stopped.err, "the same command goes on"), stopped.err);
+  works({"run", file, "--jobs", "2"});
+  std::string logs;
+  for (const auto& run : fs::directory_iterator(folder / "s/runs")) logs += content(run.path() / "log.txt");
+  BOOST_TEST(contains(logs, "resumed at step"), logs);
+  works({"report", file});
+}
+
+BOOST_AUTO_TEST_CASE(end_with_the_same_numbers_after_ten_kills) {
+  const auto undisturbed = study(slow(usual()), "undisturbed");
+  works({"run", undisturbed, "--jobs", "3"});
+  works({"report", undisturbed});
+  const auto file = study(slow(usual()), "killed");
+  works({"plan", file});
+  std::mt19937 random(7);
+  for (int kills = 0; kills < 10; ++kills) {
+    programs::Child child(folder, "projector_study", {"run", file, "--jobs", "2"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 300));
+    child.kill_at_once();
+    child.wait();
+  }
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto numbers = [&](const std::string& name) {
+    auto text = content(folder / name / "runs.csv");
+    for (std::size_t at = 0; (at = text.find("/" + name + "/", at)) != std::string::npos;)
+      text.replace(at, name.size() + 2, "/");
+    return text;
+  };
+  BOOST_TEST(numbers("killed") == numbers("undisturbed"));
+}
+
+BOOST_AUTO_TEST_CASE(are_shared_by_processes) {
+  const auto file = study(slow(usual()));
+  works({"plan", file});
+  fs::create_directories(folder / "one");
+  fs::create_directories(folder / "two");
+  programs::Child one(folder / "one", "projector_study", {"run", file}),
+      two(folder / "two", "projector_study", {"run", file});
+  const auto first = one.wait(), second = two.wait();
+  BOOST_TEST(first.code == 0, first.err);
+  BOOST_TEST(second.code == 0, second.err);
+  for (const auto* const run :
+       {"control-seed1", "control-seed2", "control-seed3", "gains-seed1", "gains-seed2", "gains-seed3"}) {
+    const auto line = std::string(run) + ": validation loss";
+    BOOST_TEST(contains(first.err, line) != contains(second.err, line), run);
+  }
+  works({"report", file});
+}
+
+BOOST_AUTO_TEST_CASE(begin_with_usual_values) {
+  fs::create_directories(folder / "data");
+  write(folder / "data/test.txt", "text");
+  for (const auto* const task : {"causal_lm", "masked_lm", "translation"}) {
+    const auto file = path(std::string(task) + ".json");
+    works({"init", "--task", task, "--data", path("data"), "--arms", "linear,paper::marian,nonlinear_query", "--output",
+           file});
+    const auto written = json(std::string(task) + ".json");
+    BOOST_TEST(written["control"] == "linear");
+    BOOST_TEST(written["arms"][1]["flags"]["projector"] == "neural");
+    BOOST_TEST(written["arms"][2]["flags"]["projector_q"] == "nonlinear_query");
+    refuses(1, "projector_study", {"init", "--task", task, "--data", path("data"), "--output", file},
+            {"is there already"});
+  }
+  refuses(1, "projector_study",
+          {"init", "--task", "causal_lm", "--data", path("data"), "--arms", "linear", "--output", path("x.json")},
+          {"at least two arms"});
+  refuses(1, "projector_study", {"init", "--task", "causal_lm", "--data", path("nowhere")}, {"is not a folder"});
+}
+
+BOOST_AUTO_TEST_CASE(refuse_wrong_files_and_programs) {
+  refuses(1, "projector_study", {"plan", path("nothing.json")}, {"nothing.json"});
+  refuses(2, "projector_study", {"plan", "study.txt"}, {"NAME.json"});
+  auto json = usual();
+  json["program"] = "no_such_program";
+  refuses(1, "projector_study", {"plan", study(json)}, {"no_such_program", "is not a program"});
+  refuses(2, "projector_study", {"run", study(usual()), "--jobs", "0"}, {"--jobs"});
+  refuses(2, "projector_study", {"run", study(usual()), "--only", "nothing"}, {"has no run \"nothing\""});
+}
+
+BOOST_AUTO_TEST_SUITE_END()

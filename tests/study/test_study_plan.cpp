@@ -1,0 +1,179 @@
+// The plan of a study: its arms, the controls that match them, its runs, and plan.json.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE study_plan
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/study/study_plan.hpp"
+
+namespace na = neural_attention;
+namespace fs = std::filesystem;
+using namespace neural_attention::study;
+
+namespace {
+
+double number(const FlagSet& flags, const std::string& name, double usual) {
+  const auto found = flags.find(name);
+  return found == flags.end() ? usual : *na::number_in(found->second);
+}
+
+/// Models with 1000 parameters, 8 for each column of the feed-forward networks, and those of a projector.
+ArmSize size_of(const FlagSet& flags) {
+  const auto width = static_cast<std::int64_t>(number(flags, "feed_forward_width", 100));
+  const auto more = static_cast<std::int64_t>(number(flags, "more", 0));
+  return {1000 + 8 * width + more, 2 * (500 + 8 * width + 3 * more)};
+}
+/// A step takes a second, and more with a projector.
+ArmTime time_of(const FlagSet& flags) { return {1.0 + number(flags, "more", 0) / 1000, 2.0}; }
+
+const Measurements measure = {size_of, time_of};
+
+StudyConfig usual(std::vector<Matching> matchings) {
+  StudyConfig study;
+  study.task = study.program = "causal_lm";
+  study.flags = {{"max_steps", "100"}};
+  study.arms = {{"linear", {{"more", "0"}}}, {"a", {{"more", "250"}}}, {"b", {{"more", "1000"}}}};
+  study.control = "linear";
+  study.matchings = std::move(matchings);
+  study.seeds = {1, 2};
+  study.grid = {{"learning_rate", {"1", "2", "3"}}};
+  study.tuning_seeds = {8, 9};
+  return study;
+}
+
+bool says(const na::ConfigError& error, const std::string& part) {
+  BOOST_TEST_MESSAGE(error.what());
+  return std::string(error.what()).find(part) != std::string::npos;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(arms)
+
+BOOST_AUTO_TEST_CASE(with_equal_steps_are_compared_with_the_control_itself) {
+  const auto plan = plan_arms(usual({Matching::Steps}), measure);
+  BOOST_TEST(plan.arms.size() == 3u);
+  BOOST_REQUIRE(plan.comparisons.size() == 2u);
+  BOOST_TEST(plan.comparisons[1].arm == "b");
+  BOOST_TEST(plan.comparisons[1].control == "linear");
+  BOOST_TEST(plan.comparisons[1].unmatched == 0.0);
+}
+
+BOOST_AUTO_TEST_CASE(get_controls_of_equal_parameters_and_flops) {
+  const auto plan = plan_arms(usual({Matching::Parameters, Matching::Flops}), measure);
+  BOOST_REQUIRE(plan.comparisons.size() == 4u);
+  BOOST_TEST(plan.comparisons[0].control == "linear-parameters-of-a");
+  // 250 parameters are 31.25 columns: 31 leave 2 of 2048 over.
+  BOOST_TEST(plan.arm("linear-parameters-of-a").flags.at("feed_forward_width") == "131");
+  BOOST_TEST(plan.comparisons[0].unmatched == 2.0 / 2048, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(plan.arm("linear-parameters-of-b").flags.at("feed_forward_width") == "225");
+  BOOST_TEST(plan.comparisons[1].unmatched == 0.0);
+  BOOST_TEST(plan.arm("linear-flops-of-b").flags.at("feed_forward_width") == "475");
+}
+
+BOOST_AUTO_TEST_CASE(get_controls_that_train_as_long) {
+  const auto plan = plan_arms(usual({Matching::Time}), measure);
+  BOOST_TEST(plan.arm("linear-time-of-a").flags.at("max_steps") == "125");
+  BOOST_TEST(plan.arm("linear-time-of-b").flags.at("max_steps") == "200");
+  BOOST_TEST(plan.arm("b").flags.at("max_steps") == "100");
+}
+
+BOOST_AUTO_TEST_CASE(share_a_control_with_equal_flags) {
+  auto study = usual({Matching::Steps, Matching::Parameters, Matching::Time});
+  study.arms = {{"linear", {{"more", "0"}}},
+                {"a", {{"more", "400"}, {"x", "1"}}},
+                {"b", {{"more", "400"}, {"x", "2"}}},
+                {"same", {{"x", "3"}}}};
+  const auto plan = plan_arms(study, measure);
+  BOOST_TEST(plan.arms.size() == 6u);  // a and b have one control for parameters and one for time
+  for (const auto& one : plan.comparisons) {
+    if (one.arm == "b" && one.matching == Matching::Parameters) BOOST_TEST(one.control == "linear-parameters-of-a");
+    if (one.arm == "same" && one.matching == Matching::Parameters) BOOST_TEST(one.control == "linear");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
+  auto study = usual({Matching::Time});
+  study.flags.clear();
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
+                        [](const auto& error) { return says(error, "needs the flag max_steps"); });
+  study = usual({Matching::Parameters});
+  study.arms[1].flags["more"] = "-900";
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
+    return says(error, "gives the control only 900 parameters: with 1, it has 1,008");
+  });
+  study = usual({Matching::Parameters});
+  study.match_by = "colour";
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
+                        [](const auto& error) { return says(error, "colour makes no difference"); });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(runs)
+
+BOOST_AUTO_TEST_CASE(are_the_grid_times_its_seeds_and_then_the_seeds) {
+  auto plan = plan_arms(usual({Matching::Steps}), measure);
+  const auto tuning = tuning_runs(plan, "a");
+  BOOST_REQUIRE(tuning.size() == 6u);
+  BOOST_TEST(tuning[3].name == "tune-a-1-seed9");
+  BOOST_TEST(tuning[3].flags.at("learning_rate") == "2");
+  BOOST_TEST(tuning[3].flags.at("seed") == "9");
+  const auto finals = final_runs(plan, "a", 2);
+  BOOST_REQUIRE(finals.size() == 2u);
+  BOOST_TEST(finals[1].name == "a-seed2");
+  BOOST_TEST((finals[1].flags ==
+              FlagSet{{"learning_rate", "3"}, {"max_steps", "100"}, {"more", "250"}, {"seed", "2"}, {"threads", "1"}}));
+  BOOST_TEST((arguments_of(finals[1].flags).front() == "--learning_rate=3"));
+  plan.study.grid.clear();
+  BOOST_TEST(tuning_runs(plan, "a").empty());
+  BOOST_TEST(!final_runs(plan, "a", 0)[0].flags.contains("learning_rate"));
+}
+
+BOOST_AUTO_TEST_CASE(have_a_hash_of_all_that_they_depend_on) {
+  auto plan = plan_arms(usual({Matching::Steps}), measure);
+  plan.program = "p";
+  plan.data = {{"text", "1"}};
+  std::set<std::string> hashes;
+  for (const auto& arm : plan.arms) {
+    for (const auto& run : tuning_runs(plan, arm.name)) hashes.insert(run.hash);
+    for (const auto& run : final_runs(plan, arm.name, 0)) hashes.insert(run.hash);
+  }
+  BOOST_TEST(hashes.size() == 3u * (6 + 2));
+  const auto of = [&] { return final_runs(plan, "a", 0)[0].hash; };
+  const auto before = of();
+  BOOST_TEST(of() == before);
+  plan.program = "q";
+  BOOST_TEST(of() != before);
+  plan.program = "p";
+  plan.data["text"] = "2";
+  BOOST_TEST(of() != before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(file)
+
+BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
+  const auto path = fs::temp_directory_path() / ("na_plan_" + std::to_string(getpid()) + ".json");
+  auto plan = plan_arms(usual({Matching::Steps, Matching::Flops, Matching::Time}), measure);
+  plan.machine = "a machine";
+  plan.version = "1";
+  plan.program = "p";
+  plan.data = {{"text", "1"}};
+  std::ofstream(path) << plan_text(plan);
+  const auto again = load_plan(path);
+  BOOST_TEST(plan_text(again) == plan_text(plan));
+  BOOST_TEST(final_runs(again, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
+  std::ofstream(path) << "{\"format\": 1}";
+  BOOST_CHECK_THROW(load_plan(path), na::FileError);
+  fs::remove(path);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
