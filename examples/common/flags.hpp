@@ -225,7 +225,7 @@ class Flags {
   static CLI::Option* add_override(CLI::App& app, const std::string& name, T& value, const std::string& help,
                                    const FlagRules& rules) {
     if constexpr (std::is_same_v<T, bool>)
-      if (value) return app.add_option("--" + name, value, help + " [true]")->type_name("true|false");
+      if (value) return app.add_option("--" + name, value, help + " [true]")->type_name("true|false")->check(truth());
     return add(app, name, value, help, rules);
   }
 
@@ -236,7 +236,7 @@ class Flags {
     using Value = typename Inside::Type;
     const auto flag = "--" + name;
     if constexpr (std::is_same_v<T, bool>) {
-      return app.add_flag(flag, value, help);
+      return app.add_flag(flag, value, help)->check(truth());
     } else if constexpr (std::is_enum_v<Value>) {
       return app.add_option_function<std::string>(
           flag, [&value, flag](const std::string& word) { value = na::value_named<Value>(word, flag); }, help);
@@ -244,6 +244,7 @@ class Flags {
       auto* const option = app.add_option(flag, value, help);
       if constexpr (na::is_number<Value>)
         option->transform(flags_detail::range_of(std::type_identity<Value>(), rules.range));
+      if constexpr (std::is_same_v<Value, bool>) option->check(truth());
       if constexpr (Inside::list) {
         option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         if (rules.one_at_a_time) option->allow_extra_args(false);

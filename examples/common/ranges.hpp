@@ -1,6 +1,6 @@
 // The ranges of flags. Every flag with a number declares a range. For any other value, including nan and inf, the
-// program ends with an error that names the flag and its range before it does anything else. Numbers are decimal in
-// every locale.
+// program ends with an error that names the flag and its range before it does anything else; so it does for a switch
+// that is neither true nor false. Numbers are decimal in every locale.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -80,6 +81,19 @@ inline CLI::Validator seed_number() {
   return ranges_detail::validator<std::uint64_t>(
       "an integer from 0 to " + std::to_string(std::numeric_limits<std::uint64_t>::max()), "at least 0",
       [](std::uint64_t) { return true; });
+}
+
+/// A switch, for ->check().
+inline CLI::Validator truth() {
+  return {[](std::string& text) -> std::string {
+            try {
+              CLI::detail::to_flag_value(text);
+              return {};
+            } catch (const std::invalid_argument&) {
+              return "must be true or false, not '" + text + "'";
+            }
+          },
+          ""};
 }
 
 /// More threads than any machine has. Each thread takes memory before it does anything.

@@ -93,6 +93,25 @@ BOOST_AUTO_TEST_CASE(of_every_flag_have_a_range_that_is_checked_first) {
   }
 }
 
+// So does every flag that is true or false; one that shows no value may have it behind an equals sign.
+BOOST_AUTO_TEST_CASE(of_every_switch_are_true_or_false) {
+  const std::regex shown("^  --([a-z_0-9]+)(?: true\\|false)?(?: (?:Needs|Excludes):.*)?(?: {2}.*)?$");
+  int switches = 0;
+  for (const auto& [program, command] : commands) {
+    const auto help = run(program, joined(command, {"--help"})).out;
+    for (const auto& line : lines_of(help)) {
+      std::smatch found;
+      if (!std::regex_search(line, found, shown)) continue;
+      ++switches;
+      const auto flag = "--" + found[1].str();
+      refuses(2, program, joined(command, {flag + "=maybe"}), {flag + ": must be true or false, not 'maybe'"});
+    }
+  }
+  BOOST_TEST(switches >= 25);
+  refuses(2, "causal_lm", {"train", "--bias", "--output_dir", "out"},
+          {"--bias: must be true or false, not '--output_dir'"});
+}
+
 BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
   const auto refused = [&](const std::string& program, const std::string& command, const std::string& flag,
                            const std::string& value, const std::string& range) {
