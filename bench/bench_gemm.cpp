@@ -1,5 +1,6 @@
-// The three products of a linear map at the models' shapes: y = x wᵀ, dx = dy w, dw += dyᵀ x, and y by Eigen's own
-// product on one thread beside them. GFLOP/s, and the fraction of the FMA peak measured in this process.
+// The three products of a linear map at the models' shapes: y = x wᵀ, dx = dy w, dw += dyᵀ x, in float and of bfloat16
+// numbers, and y by Eigen's own product on one thread beside them. GFLOP/s, and the fraction of the peak, measured in
+// this process, of the instruction that computes them.
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Core>
@@ -17,10 +18,10 @@ using Backend = na::Cpu<float>;
 
 enum Product { Forward, InputGradient, WeightGradient };
 
-void gemm(benchmark::State& state, Product product) {
+void gemm(benchmark::State& state, Product product, na::Precision precision) {
   const int tokens = static_cast<int>(state.range(0)), out = static_cast<int>(state.range(1)),
             in = static_cast<int>(state.range(2));
-  Backend backend(static_cast<int>(state.range(3)));
+  Backend backend(static_cast<int>(state.range(3)), precision);
   bench::Arrays<Backend> arrays(backend);
   const auto x = arrays.random(tokens, in), w = arrays.random(out, in), y = arrays.random(tokens, out);
   for (auto _ : state) {
@@ -30,7 +31,7 @@ void gemm(benchmark::State& state, Product product) {
     if (product == WeightGradient) backend(ops::LinearWeightGradient<Backend>{.dy = y, .x = x, .dw = w});
     benchmark::ClobberMemory();
   }
-  bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads());
+  bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads(), precision);
 }
 
 void eigen(benchmark::State& state) {
@@ -58,8 +59,11 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
 
 }  // namespace
 
-BENCHMARK_CAPTURE(gemm, forward, Forward)->Apply(shapes);
-BENCHMARK_CAPTURE(gemm, input_gradient, InputGradient)->Apply(shapes);
-BENCHMARK_CAPTURE(gemm, weight_gradient, WeightGradient)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, forward, Forward, na::Precision::Float32)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, input_gradient, InputGradient, na::Precision::Float32)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, weight_gradient, WeightGradient, na::Precision::Float32)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, forward_bfloat16, Forward, na::Precision::BFloat16)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, input_gradient_bfloat16, InputGradient, na::Precision::BFloat16)->Apply(shapes);
+BENCHMARK_CAPTURE(gemm, weight_gradient_bfloat16, WeightGradient, na::Precision::BFloat16)->Apply(shapes);
 BENCHMARK(eigen)->ArgNames({"tokens", "out", "in"})->Args({1200, 512, 512})->Args({1200, 2048, 512})->UseRealTime();
 BENCHMARK_MAIN();

@@ -16,20 +16,22 @@
 
 namespace bench {
 
-/// Measures once for each number of threads.
-template <class Measure>
-double cached(std::map<int, double>& known, int threads, Measure&& measure) {
+/// Measures once for each key.
+template <class Key, class Measure>
+double cached(std::map<Key, double>& known, const Key& key, Measure&& measure) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
-  const auto found = known.find(threads);
-  return found != known.end() ? found->second : known[threads] = measure();
+  const auto found = known.find(key);
+  return found != known.end() ? found->second : known[key] = measure();
 }
 
-/// Multiply-adds of T with all registers busy, in 10⁹ floating point operations a second, measured once.
+/// Multiply-adds of T with all registers busy, those that compute products of this precision, in 10⁹ floating point
+/// operations a second, measured once.
 template <class T = float>
-double fma_peak_gflops(int threads) {
-  static std::map<int, double> known;
-  return cached(known, threads, [threads] { return neural_attention::Cpu<T>(threads).peak_gflops(); });
+double fma_peak_gflops(int threads, neural_attention::Precision precision = neural_attention::Precision::Float32) {
+  static std::map<std::pair<int, neural_attention::Precision>, double> known;
+  return cached(known, std::pair(threads, precision),
+                [&] { return neural_attention::Cpu<T>(threads, precision).peak_gflops(); });
 }
 
 /// Bytes read plus bytes written by plain copies of 64 MiB for each thread, in 10⁹ bytes a second.
@@ -57,11 +59,12 @@ inline void report_bytes(benchmark::State& state, double bytes, int threads) {
       Counter(bytes / 1e9 / copy_bandwidth_gbs(threads), Counter::kIsIterationInvariantRate);
 }
 
-/// GFLOP/s of an iteration of `flops` operations, and its share of the FMA peak of `threads` threads.
+/// GFLOP/s of an iteration of `flops` operations, and its share of the peak of `threads` threads.
 template <class T>
-void report_flops(benchmark::State& state, double flops, int threads) {
+void report_flops(benchmark::State& state, double flops, int threads,
+                  neural_attention::Precision precision = neural_attention::Precision::Float32) {
   using benchmark::Counter;
-  const double peak = fma_peak_gflops<T>(threads) * 1e9;
+  const double peak = fma_peak_gflops<T>(threads, precision) * 1e9;
   state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsIterationInvariantRate);
   state.counters["fraction_of_peak"] = Counter(flops / peak, Counter::kIsIterationInvariantRate);
 }

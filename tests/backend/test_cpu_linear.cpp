@@ -93,7 +93,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(kept_weights_change_no_bit, T, Scalars) {
 }
 
 BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
-  for (const auto [rows, out, in] : {std::array{3, 40, 300}, {40, 65, 33}}) {
+  for (const auto [rows, out, in] :
+       {std::array{3, 40, 300}, {40, 65, 33}, {1, 1, 1}, {9, 17, 1}, {2, 49, 7}, {8, 3, 255}, {130, 97, 601}}) {
     auto x = Matrix<float>::normal(rows, in, 1, 3), w = Matrix<float>::normal(out, in, 2, 1);
     auto dy = Matrix<float>::normal(rows, out, 3);
     auto x_rounded = rounded(x), w_rounded = rounded(w), dy_rounded = rounded(dy);

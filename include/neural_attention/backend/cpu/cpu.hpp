@@ -138,11 +138,12 @@ class Cpu {
 
   int threads() const { return engine_.threads.threads(); }
   Precision precision() const { return engine_.precision; }
-  /// The engine of the large products, for display: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3". If the program chose
-  /// among several instruction sets, the chosen one stands in front: "avx2: packed kernel, …".
+  /// The engine of the large products, for display: "packed kernel, AVX SSE, …, bfloat16 multiplied as float" or
+  /// "oneDNN 2.6.3, …". If the program chose among several instruction sets, the chosen one stands in front: "avx2:
+  /// packed kernel, …".
   static std::string engine();
   /// The multiply-adds of the threads in registers, in 10⁹ floating point operations a second, measured now: what
-  /// products of matrices can reach at most. Takes about a second.
+  /// products of matrices of this precision can reach at most. Takes about a second.
   double peak_gflops();
 
   Memory allocate(std::size_t bytes) { return Memory(bytes); }

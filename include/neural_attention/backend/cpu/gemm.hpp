@@ -18,12 +18,14 @@ namespace neural_attention::cpu_gemm {
 
 /// The name of the engine that computes the large products, for display.
 inline std::string engine_name() {
+  const std::string of_bfloat16 =
+      pairs_pay() ? ", bfloat16 by AVX512-BF16 instructions" : ", bfloat16 multiplied as float";
 #if defined(NEURAL_ATTENTION_ONEDNN)
   const auto& version = *dnnl_version();
   return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
-         std::to_string(version.patch);
+         std::to_string(version.patch) + of_bfloat16;
 #else
-  return std::string("packed kernel, ") + Eigen::SimdInstructionSetsInUse();
+  return std::string("packed kernel, ") + Eigen::SimdInstructionSetsInUse() + of_bfloat16;
 #endif
 }
 
@@ -35,7 +37,7 @@ void gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* 
   if (m <= few_rows && !a.transposed && b.transposed && precision == Precision::Float32)
     multiply_few_rows(m, n, k, a, b, addend, c, c_stride);
   else
-    packed_gemm(m, n, k, a, b, addend, c, c_stride, precision, workspace);
+    packed_gemm(m, n, k, a, b, addend, c, c_stride, numbers_of<T>(precision), workspace);
 }
 
 /// Boundary `i` of 0 … n cut into `pieces`, at multiples of `unit` so that blocks stay whole.

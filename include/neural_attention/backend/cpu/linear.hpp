@@ -58,14 +58,16 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
 #endif
   // Only weights are read transposed. The panels of a kept copy follow one another and have all columns: they need not
   // stay in a cache until all threads have used them.
-  const auto kept = b.transposed ? cpu.kept_weights.find(b.data, n, k, std::size_t(Blocks::padded(n)) * std::size_t(k))
-                                 : typename decltype(cpu.kept_weights)::Copy{};
+  const auto numbers = numbers_of<T>(cpu.precision);
+  const auto packed_size = std::size_t(Blocks::padded(n)) * std::size_t(steps(numbers, k));
+  const auto kept =
+      b.transposed ? cpu.kept_weights.find(b.data, n, k, packed_size) : typename decltype(cpu.kept_weights)::Copy{};
   T* const memory = kept.packed ? kept.packed : cpu.shared_packing.reserve(PackedRight<T>::size);
   for_each_panel<T>(n, k, kept.packed ? n : Blocks::panel_cols, [&](int col, int cols, int p, int depth) {
-    const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{p} * Blocks::padded(n) : 0;
-    const PackedRight<T> right(cols, depth, memory + offset);
+    const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
+    const PackedRight<T> right(numbers, cols, depth, memory + offset);
     if (!kept.packed || kept.is_new)
-      cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col), cpu.precision); });
+      cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
     const auto sum = p > 0 ? Addend<T>{c.data + col, c.stride} : addend.at(0, col);
     const Tiling tiling(m, cols, depth, tiles_per_thread * cpu.threads.threads());
     cpu.run_tiles(tiling.count(), [&](int tile, int worker) {
@@ -75,8 +77,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
       const int first = cut(right.strips(), tiling.col_tiles, 1, j);
       const int last = cut(right.strips(), tiling.col_tiles, 1, j + 1);
       T* const left = cpu.packing[worker].reserve(Blocks::left_size);
-      multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride,
-                      cpu.precision, left);
+      multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride, left);
       if (p + depth == k)
         finish(row, rows, col + first * Blocks::cols, std::min(cols, last * Blocks::cols) - first * Blocks::cols);
     });

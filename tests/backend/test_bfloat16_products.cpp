@@ -1,0 +1,204 @@
+// Products of bfloat16 numbers: how they are packed, results that depend on nothing but the operands, and the same bits
+// by the instruction for pairs and by float's multiply-adds.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE backend_bfloat16_products
+#include <array>
+#include <bit>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/cpu_support.hpp"
+#include "neural_attention/backend/cpu/gemm_kernel.hpp"
+
+using namespace neural_attention;
+using namespace cpu_support;
+
+namespace {
+
+using B = Cpu<float>;
+
+struct Rounding : B {
+  explicit Rounding(int threads) : B(threads, Precision::BFloat16) {}
+};
+
+std::uint32_t bits(float x) { return std::bit_cast<std::uint32_t>(x); }
+
+struct Rounded {
+  std::uint32_t exact, nearest;
+};
+
+/// Bits of floats and of the nearest bfloat16.
+const std::vector<Rounded> roundings = {
+    {0x3f800000, 0x3f800000}, {0x3f807fff, 0x3f800000}, {0x3f808000, 0x3f800000},  // a tie, and 1.0 is even
+    {0x3f808001, 0x3f810000}, {0x3f818000, 0x3f820000}, {0xbf818000, 0xbf820000},  // a tie, and 1.0078125 is odd
+    {0x3fffffff, 0x40000000}, {0x00000000, 0x00000000}, {0x80000000, 0x80000000}, {0x00008000, 0x00000000},
+    {0x00018000, 0x00020000}, {0x80007fff, 0x80000000}, {0x007fffff, 0x00800000},  // denormals
+    {0x7f7fffff, 0x7f800000}, {0x7f7f7fff, 0x7f7f0000}, {0x7f800000, 0x7f800000}, {0xff800000, 0xff800000},
+    {0x7fc00000, 0x7fc00000}, {0xff800001, 0xffc00000},  // not numbers
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(packing)
+
+BOOST_AUTO_TEST_CASE(numbers_are_rounded_to_nearest_even) {
+  using cpu_gemm::Numbers;
+  constexpr int rows = 3;
+  for (const int width : {1, cpu_gemm::Blocks<float>::rows, cpu_gemm::Blocks<float>::cols})
+    for (std::size_t first = 0; first < roundings.size(); ++first) {
+      const auto number = [&](int p, int q) {
+        return roundings[(first + static_cast<std::size_t>(p * width + q)) % roundings.size()];
+      };
+      const auto plain = [&] {
+        std::vector<float> values;
+        for (int p = 0; p < rows; ++p)
+          for (int q = 0; q < width; ++q) values.push_back(std::bit_cast<float>(number(p, q).exact));
+        return values;
+      };
+      auto values = plain();
+      std::vector<float> packed(values.size());
+      cpu_gemm::pack_rows(Numbers::Rounded, 0, rows, width, values.data(), packed.data());
+      for (int p = 0; p < rows; ++p)  // the rows of a pair change places
+        for (int q = 0; q < width; ++q) {
+          const int place = p == 0 ? 1 : p == 1 ? 0 : 2;
+          BOOST_TEST(bits(packed[static_cast<std::size_t>(place * width + q)]) == number(p, q).nearest);
+        }
+      values = plain();
+      cpu_gemm::pack_rows(Numbers::Pairs, 0, rows, width, values.data(), packed.data());
+      for (int q = 0; q < width; ++q) {
+        const auto pair = bits(packed[static_cast<std::size_t>(q)]),
+                   last = bits(packed[static_cast<std::size_t>(width + q)]);
+        BOOST_TEST(pair << 16 == number(0, q).nearest);
+        BOOST_TEST((pair & 0xffff0000u) == number(1, q).nearest);
+        BOOST_TEST(last << 16 == number(2, q).nearest);
+        BOOST_TEST((last & 0xffff0000u) == 0u);
+      }
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(bits_of_results)
+
+BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
+  for (const auto [rows, out, in] :
+       {std::array{1, 1, 1}, {5, 33, 1}, {9, 17, 15}, {40, 65, 33}, {150, 110, 301}, {300, 40, 1301}, {17, 1100, 7}}) {
+    auto x = Matrix<float>::normal(rows, in, 1, 3), w = Matrix<float>::normal(out, in, 2, 1),
+         dy = Matrix<float>::normal(rows, out, 3, 2), bias = Matrix<float>::normal(1, out, 4);
+    require_same_with_any_threads<Rounding>("y", [&](Rounding& backend) {
+      auto y = Matrix<float>::normal(rows, out, 5, 2);
+      backend(ops::Linear<B>{.x = x.view(), .w = w.view(), .bias = bias.view(), .y = y.view()});
+      BOOST_TEST(y.guards_hold());
+      return y;
+    });
+    for (const auto into : {Into::Write, Into::Add})
+      require_same_with_any_threads<Rounding>("dx", [&](Rounding& backend) {
+        auto dx = Matrix<float>::normal(rows, in, 6, 1);
+        backend(ops::LinearInputGradient<B>{.dy = dy.view(), .w = w.view(), .into = into, .dx = dx.view()});
+        BOOST_TEST(dx.guards_hold());
+        return dx;
+      });
+    require_same_with_any_threads<Rounding>("dw", [&](Rounding& backend) {
+      auto dw = Matrix<float>::normal(out, in, 7, 3);
+      backend(ops::LinearWeightGradient<B>{.dy = dy.view(), .x = x.view(), .dw = dw.view()});
+      BOOST_TEST(dw.guards_hold());
+      return dw;
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(other_rows_and_kept_weights_change_no_bit) {
+  constexpr int rows = 20;
+  for (const auto& [out, in] : {std::pair{64, 512}, {100, 1301}, {17, 251}, {1, 1}, {3, 5}, {1100, 33}, {49, 1}}) {
+    auto x = Matrix<float>::normal(rows, in, 1), w = Matrix<float>::normal(out, in, 2);
+    Matrix<float> all(rows, out);
+    Rounding backend(2), kept(2);
+    kept.keep_weights(true);
+    backend(ops::Linear<B>{.x = x.view(), .w = w.view(), .y = all.view()});
+    for (int few = 1; few <= rows; few += few < 9 ? 1 : 11) {
+      Matrix<float> some(few, out), with_kept(few, out), expected(few, out);
+      backend(ops::Linear<B>{.x = x.view().slice(rows - few, few), .w = w.view(), .y = some.view()});
+      kept(ops::Linear<B>{.x = x.view().slice(rows - few, few), .w = w.view(), .y = with_kept.view()});
+      backend(ops::Copy<B>{.x = all.view().slice(rows - few, few), .y = expected.view()});
+      require_same_bits<float>("some rows of a product", expected, some);
+      require_same_bits<float>("kept weights", expected, with_kept);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(instructions)
+
+#if NEURAL_ATTENTION_BFLOAT16_PAIRS
+namespace {
+
+using cpu_gemm::Numbers;
+using cpu_gemm::Operand;
+
+Operand<float> operand(Matrix<float>& m, bool transposed) { return {m.view().data, m.view().stride, transposed}; }
+
+void multiply(Numbers numbers, int m, int n, int k, Operand<float> a, Operand<float> b, cpu_gemm::Addend<float> addend,
+              RowsOf<float> c) {
+  CpuEngine<float>::Workspace workspace;
+  cpu_gemm::packed_gemm<float>(m, n, k, a, b, addend, c.data, c.stride, numbers, workspace);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
+  for (const auto [m, n, k] : {std::array{1, 1, 1},
+                               {1, 16, 2},
+                               {2, 49, 1},
+                               {3, 48, 3},
+                               {4, 96, 33},
+                               {5, 97, 256},
+                               {6, 15, 257},
+                               {7, 130, 64},
+                               {8, 31, 511},
+                               {9, 33, 1301},
+                               {130, 200, 77}})
+    for (const bool a_transposed : {false, true})
+      for (const bool b_transposed : {false, true})
+        for (const int added : {0, 1, 2}) {  // nothing, one row, C itself
+          auto a = Matrix<float>::normal(a_transposed ? k : m, a_transposed ? m : k, 1, 3);
+          auto b = Matrix<float>::normal(b_transposed ? n : k, b_transposed ? k : n, 2, 1);
+          auto row = Matrix<float>::normal(1, n, 3);
+          auto by_pairs = Matrix<float>::normal(m, n, 4, 2), by_floats = by_pairs;
+          for (const auto& [numbers, c] : {std::pair{Numbers::Pairs, &by_pairs}, {Numbers::Rounded, &by_floats}}) {
+            const auto view = c->view();
+            const cpu_gemm::Addend<float> addends[] = {{}, {row.view().data, 0}, {view.data, view.stride}};
+            multiply(numbers, m, n, k, operand(a, a_transposed), operand(b, b_transposed), addends[added], view);
+            BOOST_TEST(c->guards_hold());
+          }
+          require_same_bits<float>(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k), by_floats,
+                                   by_pairs);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_finite_stays_and_denormals_are_zero) {
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float values[] = {infinity, -infinity, nan, 1.0f, 1e-39f};
+  constexpr int n = 5, k = 3;
+  Matrix<float> a(1, k), b(k, n), c(1, n);
+  for (int p = 0; p < k; ++p) a(0, p) = p == 1 ? 1.0f : 0.0f;
+  for (int q = 0; q < n; ++q) b(1, q) = values[q];
+  multiply(Numbers::Pairs, 1, n, k, operand(a, false), operand(b, false), {}, c.view());
+  BOOST_TEST(c(0, 0) == infinity);
+  BOOST_TEST(c(0, 1) == -infinity);
+  BOOST_TEST(std::isnan(c(0, 2)));
+  BOOST_TEST(c(0, 3) == 1.0f);
+  BOOST_TEST(c(0, 4) == 0.0f);
+}
+#else
+BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
+  BOOST_TEST_MESSAGE("SKIPPED: compiled without AVX512-BF16, so that no kernel of pairs ran");
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()
