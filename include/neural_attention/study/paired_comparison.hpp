@@ -22,8 +22,8 @@ struct PairedComparison {
   double p_value = 1;      ///< of the two-sided paired t test; 0 if all differences are one number other than zero
   double sign_flip_p = 1;  ///< the share of all 2ⁿ choices of signs whose mean is at least as far from zero
   double least_sign_flip_p = 1;  ///< 2 / 2ⁿ, below which that test cannot go
-  double seed_deviation =
-      0;  ///< how much a score varies from seed to seed: the root mean square of the arms' deviations
+  /// How much a score varies from seed to seed: the root mean square of the two arms' deviations.
+  double seed_deviation = 0;
   /// The difference in seed deviations; infinite if there is a difference and nothing varies.
   double effect = 0;
   /// Pairs with which a t test at 0.05 finds a difference of this size in 4 of 5 experiments, if the differences vary
