@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <utility>
@@ -134,6 +135,30 @@ BOOST_AUTO_TEST_CASE(other_rows_and_kept_weights_change_no_bit) {
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(instructions)
+
+BOOST_AUTO_TEST_CASE(the_environment_chooses_among_known_words) {
+  constexpr const char* variable = "NEURAL_ATTENTION_BFLOAT16";
+  const char* const set = std::getenv(variable);
+  const std::string before = set ? set : "";
+  const auto error_with = [](const char* word) {
+    setenv(variable, word, 1);
+    try {
+      cpu_gemm::forced_pairs();
+      return std::string();
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+  };
+  BOOST_CHECK_EQUAL(error_with("instruction"),
+                    "NEURAL_ATTENTION_BFLOAT16 must be instructions or float, not \"instruction\"");
+  BOOST_CHECK(!error_with("").empty());
+  BOOST_CHECK_EQUAL(error_with("float"), "");
+  BOOST_CHECK(cpu_gemm::forced_pairs() == false);
+  BOOST_CHECK_EQUAL(error_with("instructions").empty(), NEURAL_ATTENTION_BFLOAT16_PAIRS == 1);
+  unsetenv(variable);
+  BOOST_CHECK(!cpu_gemm::forced_pairs());
+  if (set) setenv(variable, before.c_str(), 1);
+}
 
 #if NEURAL_ATTENTION_BFLOAT16_PAIRS
 namespace {

@@ -13,12 +13,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "neural_attention/backend/cpu/gemm_blocks.hpp"
 #include "neural_attention/core/bfloat16.hpp"
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/quoted.hpp"
 
 #if defined(__AVX512BF16__) && defined(EIGEN_VECTORIZE_AVX512)
 #include <immintrin.h>
@@ -107,14 +111,26 @@ template <class T, class Step>
   return predux(sums[0]);
 }
 
-#if NEURAL_ATTENTION_BFLOAT16_PAIRS
+/// What the environment variable NEURAL_ATTENTION_BFLOAT16 asks for, "instructions" or "float", as whether products
+/// pack pairs; none if it is not set. Throws ConfigError for another value, and for instructions that there are not.
+inline std::optional<bool> forced_pairs() {
+  const char* const forced = std::getenv("NEURAL_ATTENTION_BFLOAT16");
+  if (!forced) return {};
+  const std::string_view word = forced;
+  if (word != "instructions" && word != "float")
+    throw ConfigError("NEURAL_ATTENTION_BFLOAT16 must be instructions or float, not " + in_quotes(word));
+  if (word == "instructions" && !NEURAL_ATTENTION_BFLOAT16_PAIRS)
+    throw ConfigError("NEURAL_ATTENTION_BFLOAT16 asks for instructions, but these kernels have none for bfloat16");
+  return word == "instructions";
+}
+
 /// Measures once whether products are faster with vdpbf16ps, of which each multiplies twice as many numbers as one of
-/// float's multiply-adds. Zen 4 and 5 begin as many in a cycle, Emerald Rapids a quarter. The environment variable
-/// NEURAL_ATTENTION_BFLOAT16 decides instead if it is set: "instructions", or anything else for float's multiply-adds.
+/// float's multiply-adds. Zen 4 and 5 begin as many in a cycle, Emerald Rapids a quarter. forced_pairs() decides
+/// instead if it says anything, and has the errors.
 inline bool pairs_pay() {
   static const bool pay = [] {
-    if (const char* const forced = std::getenv("NEURAL_ATTENTION_BFLOAT16"))
-      return std::string_view(forced) == "instructions";
+    if (const auto forced = forced_pairs()) return *forced;
+#if NEURAL_ATTENTION_BFLOAT16_PAIRS
     const auto seconds = [](auto run) {
       using Clock = std::chrono::steady_clock;
       constexpr int rounds = 1000, repetitions = 20;
@@ -128,12 +144,12 @@ inline bool pairs_pay() {
       return best;
     };
     return seconds(run_steps<float, PairMultiplyAdd>) < 1.5 * seconds(run_steps<float, MultiplyAdd>);
+#else
+    return false;
+#endif
   }();
   return pay;
 }
-#else
-inline bool pairs_pay() { return false; }
-#endif
 
 /// How products of `precision` pack their operands.
 template <class T>
