@@ -54,6 +54,8 @@ function(neural_attention_add_cpu_targets stub_dir)
     message(FATAL_ERROR "NEURAL_ATTENTION_CPU_TARGETS is \"${targets}\", but there are no such kernels here: ${problem}.")
   endif()
 
+  list(REMOVE_DUPLICATES targets)
+  list(SORT targets)  # a program takes the last that the processor has
   foreach(target IN LISTS targets)
     if(NOT target MATCHES "^avx(2|512|512_bf16)$")
       message(FATAL_ERROR "NEURAL_ATTENTION_CPU_TARGETS names ${target}; "
@@ -66,10 +68,13 @@ function(neural_attention_add_cpu_targets stub_dir)
     # Without optimisation at link time, which would see the names of before.
     target_compile_options(${kernels} PRIVATE ${NEURAL_ATTENTION_CPU_OPTIONS_${target}} -fno-lto)
     neural_attention_optimise_compiled(${kernels})
+    # A list: without a launcher of the user's, no empty word at its end.
+    set(launcher sh "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isolate_target.sh" ${target} "${CMAKE_NM}" "${CMAKE_OBJCOPY}"
+      ${CMAKE_CXX_COMPILER_LAUNCHER})
     get_target_property(excluded neural_attention_compiled EXCLUDE_FROM_ALL)
     set_target_properties(${kernels} PROPERTIES
       POSITION_INDEPENDENT_CODE ON INTERPROCEDURAL_OPTIMIZATION OFF EXCLUDE_FROM_ALL "${excluded}"
-      CXX_COMPILER_LAUNCHER "sh;${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isolate_target.sh;${target};${CMAKE_NM};${CMAKE_OBJCOPY};${CMAKE_CXX_COMPILER_LAUNCHER}")
+      CXX_COMPILER_LAUNCHER "${launcher}")
     target_sources(neural_attention_compiled PRIVATE "$<TARGET_OBJECTS:${kernels}>")
   endforeach()
   list(JOIN targets "," targets)

@@ -26,7 +26,7 @@ done
 names=$object.names
 trap 'rm -f "$names" "$names.all" "$names.o"' EXIT
 "$nm" -P --defined-only "$object" > "$names.all"
-if grep -Eq '^(_GLOBAL__(sub_)?I_|_sub_I_)' "$names.all"; then
+if grep -Eq '^(_GLOBAL__(sub_)?I_|_sub_I_|__cxx_global_var_init)' "$names.all"; then
   rm -f "$object"
   echo "$object: kernels for $target would run code before the processor is asked whether it has $target;" \
     "do not set options that add such code (-fsanitize=..., --coverage), or set NEURAL_ATTENTION_CPU_TARGETS=OFF" >&2

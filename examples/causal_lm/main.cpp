@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
               "With the tokenizer of a model, or one that is learned; both are then the data of train:\n"
               "  causal_lm tokenize --data wikitext-2 --tokenizer gpt2 --output_dir tokens\n"
               "  causal_lm train --data tokens --output_dir out");
-  program.add("quantize", "Write a model with weights of int8, which every command but train takes",
+  program.add("quantize", "Write a model with weights of int8, which every command but train and quantize takes",
               examples::quantize_model,
               "The file takes about a quarter of the memory. --evaluate_on shows what it costs on a text of yours:\n"
               "  causal_lm quantize --model out --output_dir out-int8 --evaluate_on test.txt.gz\n"

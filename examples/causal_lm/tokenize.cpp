@@ -26,6 +26,12 @@ CorpusFiles texts_of(const CorpusOptions& options, const std::vector<std::string
   return files;
 }
 
+void remove_file(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw na::FileError(path.string(), "cannot be replaced: " + error.message());
+}
+
 /// A token file that stands in place after commit().
 class TokensOf {
  public:
@@ -45,11 +51,7 @@ class TokensOf {
         });
   }
 
-  void remove_older() const {
-    std::error_code error;
-    std::filesystem::remove(path_, error);
-    if (error) throw na::FileError(path_.string(), "cannot be replaced: " + error.message());
-  }
+  void remove_older() const { remove_file(path_); }
   void commit() {
     writer_.commit();
     print_formatted("%s: %s tokens\n", path_.c_str(), with_commas(static_cast<std::int64_t>(writer_.size())).c_str());
@@ -82,6 +84,7 @@ int tokenize(const TokenizeOptions& options) {
   // All is there before the first file gets its name. The tokens to train on leave first and come last: a kill in
   // between leaves no corpus rather than parts of two.
   training_tokens.remove_older();
+  if (!validation) remove_file(output.path() / "valid.bin");
   replace_tokenizer(output.path().string(), byte_bpe_files(work.path()));
   if (validation_tokens) validation_tokens->commit();
   training_tokens.commit();

@@ -17,8 +17,10 @@ namespace examples {
 /// Bytes of the files that hold a directory's tensors.
 inline std::uintmax_t tensor_bytes(const std::filesystem::path& directory) {
   std::uintmax_t bytes = 0;
-  for (const auto& file : std::filesystem::directory_iterator(directory))
-    if (file.path().extension() == ".safetensors") bytes += file.file_size();
+  for (const auto& file : std::filesystem::directory_iterator(directory)) {
+    const auto name = file.path().filename().string();  // a checkpoint holds those of the optimizer, too
+    if (name.starts_with("model") && name.ends_with(".safetensors")) bytes += file.file_size();
+  }
   return bytes;
 }
 
@@ -42,14 +44,15 @@ int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerF
   typename Model::Backend backend;
   const LoadedModel<Model, Tokenizer> loaded(backend, from, na::Purpose::Int8Inference);
   const auto tokenizer = files(from);
+  if (!options.evaluate_on.empty()) {  // before an older model is replaced: it may fail
+    const LoadedModel<Model, Tokenizer> in_float(backend, from);
+    evaluate(backend, in_float, loaded);
+  }
   output.create();
   na::io::save_model(options.output_dir, backend, loaded.model, generation(loaded.model.config()), 0, tokenizer);
   const auto before = tensor_bytes(from), after = tensor_bytes(options.output_dir);
   print_formatted("bytes before = %ju\nbytes = %ju\nratio = %.4f\n", before, after,
                   static_cast<double>(after) / static_cast<double>(before));
-  if (options.evaluate_on.empty()) return 0;
-  const LoadedModel<Model, Tokenizer> in_float(backend, from);
-  evaluate(backend, in_float, loaded);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "common/standard_streams.hpp"
 #include "neural_attention/core/rows.hpp"
@@ -31,13 +32,15 @@ class QuantizingCost {
     numbers_ += before.size();
   }
 
+  /// Throws NumericError if a loss is not finite.
   void print() const {
+    for (const auto& [name, sum] : {std::pair{"in float", loss_before_}, {"in int8", loss_after_}})
+      if (!std::isfinite(sum)) throw na::NumericError(std::string("the loss of the model ") + name + " is not finite");
     const auto n = static_cast<double>(predictions_);
     const double before = loss_before_ / n, after = loss_after_ / n;
     print_formatted(
-        "predicted tokens = %ld\nlargest error of a logit = %.6f\nrms error of logits = %.6f\nloss before = %.6f\nloss "
-        "= "
-        "%.6f\nperplexity before = %.4f\nperplexity = %.4f\n",
+        "predicted tokens = %ld\nlargest error of a logit = %.6f\nrms error of logits = %.6f\nloss before = %.6f\n"
+        "loss = %.6f\nperplexity before = %.4f\nperplexity = %.4f\n",
         predictions_, largest_, std::sqrt(squares_ / static_cast<double>(numbers_)), before, after,
         na::metrics::perplexity(before), na::metrics::perplexity(after));
   }

@@ -4,11 +4,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -86,12 +87,11 @@ inline CLI::Validator seed_number() {
 /// A switch, for ->check().
 inline CLI::Validator truth() {
   return {[](std::string& text) -> std::string {
-            try {
-              CLI::detail::to_flag_value(text);
-              return {};
-            } catch (const std::invalid_argument&) {
-              return "must be true or false, not '" + text + "'";
-            }
+            // The words that CLI11 takes for a flag.
+            static constexpr std::array<std::string_view, 16> words = {
+                "true", "false", "on", "off", "yes", "no", "enable", "disable", "t", "f", "y", "n", "1", "0", "+", "-"};
+            if (std::ranges::find(words, CLI::detail::to_lower(text)) != words.end()) return {};
+            return "must be true or false, not '" + text + "'";
           },
           ""};
 }

@@ -71,6 +71,9 @@ RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const Tra
   const auto of_origin = [&] { return na::io::load_config<typename Family::Config>(plan.origin + "/config.json"); };
   // Checks the weights before it makes a model of the size that config.json claims.
   if (plan.begins_with_model()) {
+    if (na::io::holds_int8(plan.origin))
+      throw na::FileError(plan.origin + "/config.json",
+                          "says that weights are int8, and such a model cannot be trained");
     require_init_projections(model, of_origin(), wanted);
     na::io::check_model_files<typename Family::Model>(plan.origin, wanted, load_options(model, training.seed));
   }

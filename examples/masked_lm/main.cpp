@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   program.add("fill", "The likeliest tokens in the place of <mask>", examples::fill_on_device,
               "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
               "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
-  program.add("quantize", "Write a model with weights of int8, which every command but train takes",
+  program.add("quantize", "Write a model with weights of int8, which every command but train and quantize takes",
               examples::quantize_model,
               "The file takes about a quarter of the memory. --evaluate_on shows what it costs on a text of yours:\n"
               "  masked_lm quantize --model out --output_dir out-int8 --evaluate_on test.txt.gz\n"

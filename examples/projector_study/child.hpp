@@ -73,6 +73,8 @@ class Child {
       ::_exit(126);
     if (kept_open >= 0) ::fcntl(kept_open, F_SETFD, 0);
     ::execv(argv[0], argv.data());
+    constexpr char message[] = "the program could not be started\n";
+    static_cast<void>(!::write(STDERR_FILENO, message, sizeof message - 1));
     ::_exit(127);
   }
   Child(Child&& other) noexcept : id_(std::exchange(other.id_, -1)) {}

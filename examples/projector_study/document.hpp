@@ -54,7 +54,8 @@ inline std::string marked(const std::string& text) {
       result += ' ';
       continue;
     }
-    if (c == '|' || c == '<' || c == '*' || c == '_' || c == '`' || c == '\\') result += '\\';
+    if (c == '|' || c == '<' || c == '[' || c == ']' || c == '&' || c == '*' || c == '_' || c == '`' || c == '\\')
+      result += '\\';
     result += c;
   }
   return result;

@@ -28,7 +28,10 @@ std::vector<std::string> words_of(const std::string& list) {
 
 study::StudyArm arm_of(const std::string& word) {
   if (word.empty()) throw na::ConfigError("--arms has an empty name");
-  if (word.starts_with("paper::")) return {word.substr(7) + "_paper", {{"projector", "neural"}}};
+  if (word == "paper::marian" || word == "paper::roberta")
+    return {word.substr(7) + "_paper", {{"projector", "neural"}}};
+  if (word.find(':') != std::string::npos)
+    throw na::ConfigError("--arms knows the presets paper::marian and paper::roberta, not " + na::in_quotes(word));
   const bool query = word == "nonlinear_query" || word == "identity";
   return {word, {{query ? "projector_q" : "projector", word}}};
 }

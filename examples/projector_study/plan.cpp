@@ -88,7 +88,11 @@ int plan(const PlanOptions& options) {
     print(plan_in_words(made));
   } else if (options.format == "commands") {
     std::string text;
-    for (const auto& name : names) text += shell_text({"projector_study", "run", folder.file, "--only", name}) + "\n";
+    for (const auto& name : names) {
+      if (!made.study.grid.empty() && name == study::final_runs(made, made.arms.front().name, 0).front().name)
+        text += "# when those have ended:\n";
+      text += shell_text({"projector_study", "run", folder.file, "--only", name}) + "\n";
+    }
     print(text);
   } else {
     print("#!/bin/sh\n#SBATCH --job-name=projector_study\n#SBATCH --array=1-" +

@@ -13,7 +13,6 @@
 
 #include "common/interruption.hpp"
 #include "common/standard_streams.hpp"
-#include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/study/study_plan.hpp"
@@ -71,6 +70,11 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
     return plan;
   };
   if (auto plan = known()) return *plan;
+  const auto data = study::data_paths(config);
+  for (const auto& path : data)
+    if (std::filesystem::equivalent(path, folder.path, ignored))
+      throw na::FileError(folder.file, "would keep its results in " + folder.path.string() +
+                                           ", which is its data; give the study another name");
   make_folder(folder.path);
   na::io::platform::FileHandle lock;
   for (;;) {
@@ -81,7 +85,6 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   }
   if (auto plan = known()) return *plan;
   TrainingProgram training(program, folder.path / "calibration", interruption);
-  const auto data = study::data_paths(config);
   tell("projector_study: measuring the sizes and times of the arms");
   auto plan = study::plan_arms(
       config, {[&](const study::FlagSet& flags) { return training.size(flags); },

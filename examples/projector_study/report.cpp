@@ -20,8 +20,10 @@ int report(const ReportOptions& options) {
   const auto plan = study::load_plan(folder.plan());
   require_same_study(folder, plan);
   const auto results = read_results(folder, plan);
-  // The program's name as study.json has it: the report does not depend on where it is made.
-  const auto document = report_document(folder, results, plan.study.program);
+  // The program's name as study.json has it and the study's without its folder: the report does not depend on where it
+  // is made.
+  const StudyFolder shown(std::filesystem::path(folder.file).filename().string());
+  const auto document = report_document(shown, results, plan.study.program);
   make_folder(folder.path / "charts");
   for (const auto& block : document)
     if (const auto* const picture = std::get_if<Picture>(&block))
@@ -29,7 +31,7 @@ int report(const ReportOptions& options) {
   const auto title = "Study " + folder.path.filename().string();
   na::io::write_file_atomically(folder.path / "report.md", as_markdown(document, "charts"));
   na::io::write_file_atomically(folder.path / "report.html", as_html(document, title));
-  na::io::write_file_atomically(folder.path / "runs.csv", runs_csv(folder, results, plan.study.program));
+  na::io::write_file_atomically(folder.path / "runs.csv", runs_csv(folder, shown, results, plan.study.program));
   print((folder.path / "report.html").string() + "\n");
   return 0;
 }

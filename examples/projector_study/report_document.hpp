@@ -63,7 +63,9 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
            ": the 95 % interval lies inside ± that, which study.json set before the runs",
        "undecided: neither; it does not mean that the arms are equal",
        "effect: the difference in units of the deviation from seed to seed",
-       "seeds needed: with which a difference of this size would be found in 4 of 5 studies",
+       "seeds needed: with which a study of this arm alone, without a correction for others, would find a difference "
+       "of this "
+       "size in 4 of 5 cases",
        "arm has more: what is left unmatched"}});
 }
 

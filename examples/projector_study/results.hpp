@@ -15,6 +15,7 @@
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/significance.hpp"
+#include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/study/paired_comparison.hpp"
 #include "neural_attention/study/verdict.hpp"
 #include "neural_attention/text/data/lines.hpp"
@@ -169,6 +170,10 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
                     " runs are missing; run them with " + shell_text({"projector_study", "run", folder.file}));
   }
   if (!plan.study.test.source.empty()) {
+    for (const auto& path : {plan.study.test.source, plan.study.test.reference})
+      if (const auto known = plan.data.find(path);
+          known != plan.data.end() && study::fingerprint_of(path) != known->second)
+        throw na::FileError(path, "has changed since " + folder.plan().string() + " was written; restore it");
     results.sources = na::text::read_lines(plan.study.test.source);
     results.references = na::text::read_lines(plan.study.test.reference);
     if (results.sources.size() != results.references.size())

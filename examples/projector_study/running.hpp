@@ -158,7 +158,7 @@ class StudyRunner {
     const auto now = std::chrono::steady_clock::now();
     if (now < next_look_) return true;
     const auto known = states_.read();
-    if (known.all_done(plan_)) return false;
+    if (only_.empty() && known.all_done(plan_)) return false;
     bool found = only_.empty(), left = false;
     for (const auto& [run, state] : known.items) {
       if (active_.size() == jobs_) return true;

@@ -8,8 +8,9 @@
 
 namespace examples {
 
-/// A row for each run, those of tuning first.
-inline std::string runs_csv(const StudyFolder& folder, const StudyResults& results, const std::string& program) {
+/// A row for each run, those of tuning first. Its command names the folder `shown`.
+inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown, const StudyResults& results,
+                            const std::string& program) {
   const auto quoted = [](const std::string& text) {
     std::string result = "\"";
     for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -29,7 +30,7 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyResults& resul
     }
     text += run.name + "," + run.arm + "," + (run.tuning ? "1" : "0") + "," + std::to_string(run.setting) + "," +
             std::to_string(run.seed) + "," + numbers + "," + (state.diverged ? "1" : "0") + "," +
-            quoted(shell_text(training_command(program, folder, run))) + "\n";
+            quoted(shell_text(training_command(program, shown, run))) + "\n";
   }
   return text;
 }

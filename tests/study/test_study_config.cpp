@@ -125,6 +125,8 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/flags/warmup_steps", {10, 10}, "has a value twice");
   refused("/tuning/flags/warmup_steps", 10, "\"tuning.flags.warmup_steps\" must be a list");
   refused("/tuning/flags", nlohmann::json::object(), "has no flag to tune");
+  refused("/tuning/flags/dropout", {0, 0.1}, "must not change \"dropout\", which makes the arm \"neural\"");
+  refused("/tuning/flags/max_steps", {10, 20}, "must not change \"max_steps\", by which controls are matched");
   refused("/tuning/seed", 1, "there is no key \"tuning\" > \"seed\" (did you mean \"seeds\"?)");
   refused("/test", {{"source", "a"}}, "there is no key");
   refused("/calibration_steps", 0, "from 1 to 10000");

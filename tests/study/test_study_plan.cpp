@@ -98,11 +98,24 @@ BOOST_AUTO_TEST_CASE(share_a_control_with_equal_flags) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(that_are_their_own_controls_are_not_compared) {
+  auto study = usual({Matching::Parameters, Matching::Steps});
+  // b as a wider linear model, in the very width that has its parameters.
+  study.arms[2].flags = {{"more", "0"}, {"feed_forward_width", "225"}};
+  const auto plan = plan_arms(study, measure);
+  BOOST_TEST(plan.comparisons.size() == 3u);
+  for (const auto& one : plan.comparisons) BOOST_TEST(one.arm != one.control);
+}
+
 BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   auto study = usual({Matching::Time});
   study.flags.clear();
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
                         [](const auto& error) { return says(error, "needs the flag max_steps"); });
+  study = usual({Matching::Parameters});
+  study.arms[1].name = "linear-parameters-of-b";
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
+                        [](const auto& error) { return says(error, "has the name of a matched control"); });
   study = usual({Matching::Parameters});
   study.arms[1].flags["more"] = "-900";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {

@@ -85,19 +85,26 @@ std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string&
 void check_int8(const TensorFiles& files, const std::string& name, std::span<const std::int8_t> integers,
                 std::span<const float> scales);
 
-/// Lets a store hold the int8 matrices of files where they lie.
+/// Lets a store hold the int8 matrices of files where they lie. Checks all of them before it changes the store.
 template <class B>
 void map_int8(const std::shared_ptr<const TensorFiles>& files, const TensorNames& names, ParameterStore<B>& store) {
-  for (const auto& entry : store.entries()) {
-    if (!entry.quantized) continue;
-    const auto& name = names.in_files(entry.name);
-    const auto bytes = files->data(name);
-    const std::span integers(reinterpret_cast<const std::int8_t*>(bytes.data()), bytes.size());
-    std::vector<float> scales(static_cast<std::size_t>(entry.rows));
-    files->read(scale_of(entry.name), 0, scales.size(), scales.data());
+  const auto each = [&](auto&& use) {
+    for (const auto& entry : store.entries()) {
+      if (!entry.quantized) continue;
+      const auto& name = names.in_files(entry.name);
+      const auto bytes = files->data(name);
+      const std::span integers(reinterpret_cast<const std::int8_t*>(bytes.data()), bytes.size());
+      std::vector<float> scales(static_cast<std::size_t>(entry.rows));
+      files->read(scale_of(entry.name), 0, scales.size(), scales.data());
+      use(entry, name, integers, std::move(scales));
+    }
+  };
+  each([&](const auto&, const std::string& name, auto integers, const std::vector<float>& scales) {
     check_int8(*files, name, integers, scales);
+  });
+  each([&](const auto& entry, const std::string&, auto integers, std::vector<float> scales) {
     store.hold(entry, integers.data(), files, std::move(scales));
-  }
+  });
 }
 
 /// The files of a directory, with tensors as `Model` has them.
@@ -235,7 +242,8 @@ void check_model_files(const std::string& directory, const typename Model::Confi
 
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
 /// FileError with a table of tensors that are missing, unexpected or of another shape, and ConfigError if a pattern
-/// matches no parameter or a projector has no warm start. The model is then unchanged, except for initial values.
+/// matches no parameter or a projector has no warm start. The model is then unchanged, except for initial values; a
+/// matrix that cannot be rounded to int8, because a number is not finite, leaves the model partly loaded.
 template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {
@@ -244,8 +252,9 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
   auto& store = model.parameters();
   const bool int8 = holds_int8(directory);
   if (int8 && !store.holds_int8())
-    throw FileError(directory + "/config.json",
-                    "says that weights are int8: such a model can only infer, on a CPU, and cannot be trained");
+    throw FileError(
+        directory + "/config.json",
+        "says that weights are int8: such a model can only infer, on a CPU, made with Purpose::Int8Inference");
   const auto shared = std::make_shared<const TensorFiles>(detail::model_files<Model>(directory, int8));
   const auto& files = *shared;
   const auto plan = detail::plan_loading(files, model, options, int8);
@@ -268,12 +277,10 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
         },
         options.warm_start);
   }
+  if (int8) detail::map_int8(shared, *plan.tensors, store);
   detail::upload_tensors<B, typename B::Real>(files, *plan.tensors, backend, store, {{"", store.values(), true}},
                                               plan.rules);
-  if (int8)
-    detail::map_int8(shared, *plan.tensors, store);
-  else
-    detail::quantize_tensors(files, *plan.tensors, store);
+  if (!int8) detail::quantize_tensors(files, *plan.tensors, store);
   store.refresh();
   return report;
 }

@@ -74,6 +74,8 @@ TensorList<Real> tensor_list(const ParameterStore<B>& store, const std::vector<T
   const StoredTensors<B> stored(store, store.holds_int8());
   for_each_entry(store, groups, [&](const std::string&, const auto& entry, const TensorGroup<Real>& group) {
     if (entry.quantized) {
+      if (!entry.quantized->view().data)
+        throw ConfigError(entry.name + " is held as int8 and has no values yet: load a model or give a seed");
       list.tensors.push_back({entry.name, DType::I8, shape_of(entry), entry.quantized->view().data});
       list.tensors.push_back({scale_of(entry.name), DType::F32, {entry.rows}, entry.quantized->scales().data()});
       list.numbers.resize(list.tensors.size());
@@ -231,7 +233,7 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
       check(scale_of(name), files.find(scale_of(name)), {entry.rows});
     }
     const auto require = [&](const std::string& of, DType type, bool wanted) {
-      const auto* const tensor = files.find(of);
+      const auto* const tensor = tensor_for(of);
       if (tensor && (tensor->dtype == type) != wanted)
         faults.add("wrong type", of + " " + std::string(dtype_name(tensor->dtype)) + ", expected " +
                                      (wanted ? std::string(dtype_name(type)) : "floats"));

@@ -16,6 +16,7 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/gemm.hpp"
 #include "neural_attention/backend/cpu/int8_kernels.hpp"
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quantized_rows.hpp"
 
 namespace neural_attention::cpu_int8 {
@@ -50,10 +51,16 @@ inline void finish(const std::int32_t* sums, int count, float scale, const float
   if (f != Activation::Identity) cpu_elementwise::apply(f, y, y, count);
 }
 
+/// Throws ConfigError for weights of a model that was neither loaded nor given a seed.
+inline void require_values(const QuantizedRows& w) {
+  if (!w.data) throw ConfigError("int8 weights have no values yet: load a model or give a seed");
+}
+
 /// y = f(x wᵀ + bias), shared by the threads.
 template <class Kernel>
 void linear(CpuEngine<float>& cpu, RowsOf<float> x, const QuantizedRows& w, RowsOf<float> bias, Activation f,
             RowsOf<float> y) {
+  require_values(w);
   assert(x.cols == w.cols && y.rows == x.rows && y.cols == w.rows && (!bias || bias.cols == y.cols));
   const auto row_bytes = padded(x.cols);
   const auto x_floats = static_cast<std::size_t>(x.rows) * static_cast<std::size_t>(row_bytes) / sizeof(float);
@@ -90,6 +97,7 @@ void linear(CpuEngine<float>& cpu, RowsOf<float> x, const QuantizedRows& w, Rows
 /// y_i = by · table[ids_i], or y_i += …
 inline void embedding(CpuEngine<float>& cpu, std::span<const int> ids, const QuantizedRows& table, float by,
                       bool accumulate, RowsOf<float> y) {
+  require_values(table);
   assert(std::ssize(ids) == y.rows && table.cols == y.cols);
   cpu.split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto i = static_cast<int>(first); i < first + count; ++i) {

@@ -251,6 +251,14 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
     study.fail("\"seeds\" must have 2 to " + std::to_string(most_flipped_pairs) + " seeds, not " +
                std::to_string(config.seeds.size()));
   detail::read_tuning(study, path, config);
+  for (const auto& [flag, values] : config.grid) {
+    const bool by_width = config.matches(Matching::Parameters) || config.matches(Matching::Flops);
+    if ((by_width && flag == config.match_by) || (config.matches(Matching::Time) && flag == "max_steps"))
+      study.fail("\"tuning\" must not change " + in_quotes(flag) + ", by which controls are matched");
+    for (const auto& arm : config.arms)
+      if (arm.flags.contains(flag))
+        study.fail("\"tuning\" must not change " + in_quotes(flag) + ", which makes the arm " + in_quotes(arm.name));
+  }
   detail::read_test(study, path, config);
   if (study.has("calibration_steps")) {
     const double steps = study.number("calibration_steps");

@@ -75,9 +75,12 @@ inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
     all.add(hash);
   }
   all.add(plan.study.task);
-  for (const auto& [name, value] : flags) {
-    all.add(name);
-    all.add(value);
+  for (const auto& [kind, set] : {std::pair{"test", &plan.study.test.flags}, {"flags", &flags}}) {
+    all.add(kind);
+    for (const auto& [name, value] : *set) {
+      all.add(name);
+      all.add(value);
+    }
   }
   return all.text();
 }
@@ -111,8 +114,11 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
   const PlannedArm control = plan.arm(study.control);
   // The name of an arm with these flags, a new one if there is none yet.
   const auto named = [&](const std::string& name, const FlagSet& flags) {
-    for (const auto& one : plan.arms)
+    for (const auto& one : plan.arms) {
       if (one.flags == flags) return one.name;
+      if (one.name == name)
+        throw ConfigError("the arm " + in_quotes(name) + " has the name of a matched control; give it another");
+    }
     plan.arms.push_back({name, flags, measure.size(flags), measure.time(flags)});
     return name;
   };
@@ -137,6 +143,7 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
         flags["max_steps"] = std::to_string(static_cast<std::int64_t>(steps));
       }
       comparison.control = named(control.name + "-" + std::string(matching_name(matching)) + "-of-" + arm.name, flags);
+      if (comparison.control == arm.name) continue;  // the arm is the matched control
       const auto& found = plan.arm(comparison.control);
       if (matching == Matching::Parameters || matching == Matching::Flops) {
         const auto theirs = static_cast<double>(detail::matched_count(found.size, matching));
