@@ -27,9 +27,9 @@ namespace {
 
 /// Each program and its commands.
 const std::map<std::string, std::vector<std::string>> commands_of_programs = {
-    {"translation", {"train", "evaluate", "translate"}},
-    {"masked_lm", {"train", "evaluate", "fill"}},
-    {"causal_lm", {"train", "evaluate", "generate", "tokenize"}},
+    {"translation", {"train", "evaluate", "translate", "quantize"}},
+    {"masked_lm", {"train", "evaluate", "fill", "quantize"}},
+    {"causal_lm", {"train", "evaluate", "generate", "tokenize", "quantize"}},
     {"projector_study", {"init", "plan", "run", "report"}},
     {"demo", {}},
     {"custom_projector", {}},
@@ -41,9 +41,9 @@ const std::set<std::string> other_programs = {"sudo",  "git",   "mkdir",      "c
                                               "g++",   "ctest", "pkg-config", "for",         "do", "done",
                                               "unzip", "awk",   "echo",       "my_projector"};
 
-/// Flags of CMake and pkg-config that the prose names.
-const std::set<std::string> other_flags = {"--workflow", "--preset", "--build", "--target",  "--install",
-                                           "--prefix",   "--cflags", "--libs",  "--test_dir"};
+/// Flags of CMake, pkg-config and binutils that the prose names.
+const std::set<std::string> other_flags = {"--workflow", "--preset", "--build", "--target",   "--install",
+                                           "--prefix",   "--cflags", "--libs",  "--test_dir", "--keep_global_symbol"};
 
 /// `-` and `_` are alike.
 std::string normalised(std::string flag) {

@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(quantize_says_what_it_costs) {
   BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
   BOOST_TEST(contains(outcome.out, "BLEU before = "));
   BOOST_TEST(contains(outcome.out, "\nBLEU = "));
-  Folder::refuses(1, "translation",
+  Folder::refuses(2, "translation",
                   {"quantize", "--model", model, "--output_dir", path("third"), "--evaluate_on", path("data/valid.de")},
                   {"--evaluate_on takes 2 files here, not 1"});
 }
@@ -61,12 +61,12 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_is_refused_in_a_sentence) {
   Folder::refuses(1, "translation",
                   {"train", "--data", path("data"), "--model", int8, "--max_steps", "1", "--output_dir", path("again")},
                   {"config.json", "int8", "cannot be trained"});
-  Folder::refuses(1, "translation", {"quantize", "--model", int8, "--output_dir", path("twice")},
+  Folder::refuses(2, "translation", {"quantize", "--model", int8, "--output_dir", path("twice")},
                   {"int8 model already"});
-  Folder::refuses(1, "translation", {"quantize", "--model", model, "--output_dir", int8},
+  Folder::refuses(2, "translation", {"quantize", "--model", model, "--output_dir", int8},
                   {"int8", "holds a model already"});
-  Folder::refuses(1, "translation", {"quantize", "--model", model, "--output_dir", model}, {"directory of its own"});
-  refuses(1, "translation", {"translate", "--model", model, "--dtype", "int8", "--device", "cuda"},
+  Folder::refuses(2, "translation", {"quantize", "--model", model, "--output_dir", model}, {"directory of its own"});
+  refuses(2, "translation", {"translate", "--model", model, "--dtype", "int8", "--device", "cuda"},
           {"--dtype int8", "CPU"});
 }
 
