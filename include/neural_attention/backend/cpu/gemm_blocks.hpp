@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::cpu_gemm {
 
 /// A matrix as stored (row-major) and whether the product reads it transposed.

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::text {
 
 /// Why a text ended.

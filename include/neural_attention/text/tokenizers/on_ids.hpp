@@ -5,6 +5,8 @@
 #include <functional>
 #include <span>
 
+#include "neural_attention/core/language.hpp"
+
 namespace neural_attention::text {
 
 /// `ids` are the new ones, in order; `bytes` of the text are done, in the last call all of them.
