@@ -52,7 +52,9 @@ class StudyReader {
       fail(name(key) + " must be a string that is not empty, but is " + io::detail::describe_json(value));
     return value.get<std::string>();
   }
-  std::string text_or(const std::string& key, std::string usual) const { return has(key) ? text(key) : usual; }
+  std::string text_or(const std::string& key, std::string usual) const {
+    return has(key) ? text(key) : std::move(usual);
+  }
 
   double number(const std::string& key) const {
     const auto& value = at(key);
