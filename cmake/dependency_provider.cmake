@@ -14,6 +14,9 @@ set(neural_attention_package_ZLIB zlib1g-dev)
 set(neural_attention_package_PCRE2 libpcre2-dev)
 set(neural_attention_package_dnnl libdnnl-dev)
 set(neural_attention_package_Doxygen doxygen)
+if(NEURAL_ATTENTION_MPI STREQUAL "ON")  # AUTO takes what is there
+  set(neural_attention_package_MPI libopenmpi-dev)
+endif()
 
 # Installs the package of one dependency, or says how.
 function(neural_attention_install_package dependency package)

@@ -23,7 +23,8 @@ endforeach()
 
 file(GLOB cuda_stubs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/stubs/*.cu")
 install(FILES ${stubs} ${cuda_stubs} DESTINATION "${stub_dir}")
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/cpu" DESTINATION "${stub_dir}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/cpu" "${PROJECT_SOURCE_DIR}/cmake/stubs/mpi"
+  DESTINATION "${stub_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention-config.cmake.in"
   "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
@@ -40,6 +41,7 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/cuda_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/isolate_target.sh"
+  "${PROJECT_SOURCE_DIR}/cmake/mpi_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
 # For projects without CMake. An installation may be moved, so the files find their prefix from where they are.

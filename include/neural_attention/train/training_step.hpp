@@ -1,6 +1,7 @@
 // One optimizer step: gradients of the mean loss over all target tokens of its parts, clipping by the global norm, and
 // Adam or another optimizer. A step cut into parts (gradient accumulation) has the same gradient as the undivided
-// batch. Nothing waits for the device until the caller asks for the result.
+// batch. Nothing waits for the device until the caller asks for the result. The ranks of a group (train/group.hpp) each
+// compute parts of the same step, and all of them get the same parameters.
 #pragma once
 
 #include <cassert>
@@ -14,6 +15,7 @@
 #include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/train/group.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
 
@@ -51,19 +53,25 @@ struct StepResult {
   double learning_rate = 0.0;
 };
 
-template <class Model, class O = Adam<typename Model::Backend>>
+template <class Model, class O = Adam<typename Model::Backend>, class G = Alone>
 class TrainingStep {
  public:
   using B = typename Model::Backend;
   static_assert(Optimizer<O, B>);
+  static_assert(Group<G, B>);
 
-  /// Throws ConfigError if an option makes no sense or the model was made for inference.
-  TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer);
+  /// The group must outlive this. Throws ConfigError if an option makes no sense or the model was made for inference.
+  TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer, G& group = alone);
 
   /// Starts a step and returns; a device may still be working on it. `parts` is an array of batches whose places say
-  /// where each begins; they may change after the call.
+  /// where each begins; they may change after the call. Throws ConfigError if they have no labels.
   template <class Batch>
   void launch(std::span<Batch> parts);
+
+  /// The same for the ranks of a group: `parts` are those of this rank, perhaps none (train/step_share.hpp), and all
+  /// ranks' parts have `labels` labels.
+  template <class Batch>
+  void launch(std::span<Batch> parts, long labels);
 
   /// Waits for the step that was launched, once for each launch; if nobody asks, the next launch or evaluation waits.
   /// If the loss or a gradient is not finite, throws NumericError, and the step has not changed parameters and moments.
@@ -95,6 +103,7 @@ class TrainingStep {
 
   B* backend_;
   Model* model_;
+  G* group_;
   StepOptions options_;
   O optimizer_;
   PassMemory<B> memory_;
@@ -104,46 +113,57 @@ class TrainingStep {
   bool waiting_ = false;
 };
 
-template <class Model, class O>
-TrainingStep<Model, O>::TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer)
+template <class Model, class O, class G>
+TrainingStep<Model, O, G>::TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer,
+                                        G& group)
     : backend_(&backend),
       model_(&model),
+      group_(&group),
       options_((options.validate(), options)),
       optimizer_(backend, model.parameters(), std::move(optimizer)),
       memory_(backend),
       outcome_(backend.allocate(sizeof(StepOutcome))) {}
 
-template <class Model, class O>
+template <class Model, class O, class G>
 template <class Batch>
-void TrainingStep<Model, O>::launch(std::span<Batch> parts) {
+void TrainingStep<Model, O, G>::launch(std::span<Batch> parts) {
+  static_assert(is_alone<G>, "the ranks of a group say how many labels all parts of the step have");
+  long labels = 0;
+  for (const auto& part : parts) labels += static_cast<long>(part.labels.size());
+  launch(parts, labels);
+}
+
+template <class Model, class O, class G>
+template <class Batch>
+void TrainingStep<Model, O, G>::launch(std::span<Batch> parts, long labels) {
   static_assert(sizeof(CheckTrainable<Model, std::remove_const_t<Batch>>));
   if (waiting_) result();
-  long tokens = 0;
-  for (const auto& part : parts) {
-    check_targets(part);
-    tokens += static_cast<long>(part.labels.size());
-  }
-  if (tokens == 0) throw ConfigError("a training step needs at least one target token");
+  for (const auto& part : parts) check_targets(part);
+  if (labels == 0) throw ConfigError("a training step needs at least one target token");
   auto& store = model_->parameters();
   store.zero_gradients();
   for (const auto& part : parts) {
     const auto pass = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
     const Into into = &part == parts.data() ? Into::Write : Into::Add;
-    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(tokens), into, outcome(), saved_);
+    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(labels), into, outcome(), saved_);
+  }
+  if constexpr (!is_alone<G>) {
+    group_->sum(*backend_, store.gradients());
+    group_->sum_losses(*backend_, outcome(), !parts.empty());
   }
   (*backend_)(
       ops::Clipping<B>{.gradient = store.gradients(), .limit = options_.max_gradient_norm, .outcome = outcome()});
   backend_->start_reading(outcome());
   launched_ = {};
-  launched_.loss.tokens = tokens;
+  launched_.loss.tokens = labels;
   launched_.learning_rate = options_.learning_rate * options_.schedule.factor(optimizer_.steps());
   optimizer_.update(store, launched_.learning_rate, outcome());
   store.refresh();
   waiting_ = true;
 }
 
-template <class Model, class O>
-StepResult TrainingStep<Model, O>::result() {
+template <class Model, class O, class G>
+StepResult TrainingStep<Model, O, G>::result() {
   assert(waiting_);
   waiting_ = false;
   const auto read = backend_->finish_reading();
@@ -156,16 +176,16 @@ StepResult TrainingStep<Model, O>::result() {
   throw_not_finite(step);
 }
 
-template <class Model, class O>
+template <class Model, class O, class G>
 template <class Batch>
-StepResult TrainingStep<Model, O>::run(std::span<Batch> parts) {
+StepResult TrainingStep<Model, O, G>::run(std::span<Batch> parts) {
   launch(parts);
   return result();
 }
 
-template <class Model, class O>
+template <class Model, class O, class G>
 template <class Batch>
-LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smoothing) {
+LossSum TrainingStep<Model, O, G>::evaluate(const Batch& batch, double label_smoothing) {
   static_assert(sizeof(CheckTrainable<Model, Batch>));
   if (waiting_) result();
   check_targets(batch);
@@ -173,9 +193,12 @@ LossSum TrainingStep<Model, O>::evaluate(const Batch& batch, double label_smooth
   return model_->loss(pass, batch, label_smoothing, saved_);
 }
 
-template <class Model, class O>
-void TrainingStep<Model, O>::throw_not_finite(const StepResult& result) {
+template <class Model, class O, class G>
+void TrainingStep<Model, O, G>::throw_not_finite(const StepResult& result) {
   const auto number = std::to_string(optimizer_.steps() + 1);
+  if constexpr (!is_alone<G>)
+    if (const int first = group_->first_not_finite(); first >= 0)
+      throw NumericError("step " + number + ": the loss is not finite on " + group_->name(first));
   const auto& store = model_->parameters();
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;

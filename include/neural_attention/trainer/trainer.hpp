@@ -1,5 +1,7 @@
 // Trainer: epochs of optimizer steps with evaluation, checkpoints, early stopping and callbacks. It is generic in the
-// model, the data and the optimizer; the data say how an epoch is cut into batches, as a function of (seed, epoch).
+// model, the data, the optimizer and the group of processes that train together; the data say how an epoch is cut into
+// batches, as a function of (seed, epoch). All ranks of a group have the same data and options; each computes its share
+// of every step, and rank 0 alone measures the metric, reads the best checkpoint and writes.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +10,12 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "neural_attention/core/observer.hpp"
+#include "neural_attention/train/step_share.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "neural_attention/trainer/checkpoint.hpp"
 #include "neural_attention/trainer/run_folder.hpp"
@@ -19,7 +23,7 @@
 
 namespace neural_attention {
 
-template <class Model, TrainingData Data, class O = Adam<typename Model::Backend>>
+template <class Model, TrainingData Data, class O = Adam<typename Model::Backend>, class G = Alone>
 class Trainer {
   static_assert(sizeof(CheckTrainable<Model, typename Data::Batch>));
 
@@ -27,22 +31,24 @@ class Trainer {
   using B = typename Model::Backend;
 
   Trainer(B& backend, Model& model, Data& training, Data& validation, TrainerOptions options,
-          typename O::Options optimizer, TrainerCallbacks callbacks)
-      : Trainer(backend, model, training, &validation, std::move(options), std::move(optimizer), std::move(callbacks)) {
-  }
+          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone)
+      : Trainer(backend, model, training, &validation, std::move(options), std::move(optimizer), std::move(callbacks),
+                group) {}
 
   /// Without validation data (null), nothing is evaluated: there is no best checkpoint, and the last parameters stay.
   Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
-          typename O::Options optimizer, TrainerCallbacks callbacks)
+          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone)
       : backend_(&backend),
         model_(&model),
+        group_(&group),
         training_(&training),
         validation_(validation),
         options_(with_total_steps(std::move(options))),
         callbacks_(std::move(callbacks)),
-        step_(backend, model, options_.step, std::move(optimizer)),
-        folder_(options_.output_dir),
-        validation_batch_(training.empty_batch()) {
+        step_(backend, model, options_.step, std::move(optimizer), group),
+        folder_(group.rank() == 0 ? options_.output_dir : std::string()),
+        validation_batch_(training.empty_batch()),
+        share_(training.empty_batch()) {
     position_.seed = options_.step.seed;
     position_.run = identity_of(options_, training, validation);
     training.begin_epoch(0);
@@ -50,7 +56,7 @@ class Trainer {
 
   long total_steps() const { return total_steps_; }
   const TrainingPosition& position() const { return position_; }
-  TrainingStep<Model, O>& training_step() { return step_; }
+  TrainingStep<Model, O, G>& training_step() { return step_; }
   TrainerCallbacks& callbacks() { return callbacks_; }
 
   /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's checkpoint, and ConfigError
@@ -77,9 +83,12 @@ class Trainer {
   TrainingSummary run() {
     TrainingSummary summary;
     bool evaluated = false;
+    begin_alike();
     training_->begin_epoch(position_.epoch);
-    if (validation_ && options_.eval_on_start && position_.step == 0 && callbacks_.on_evaluation)
-      callbacks_.on_evaluation(evaluation());
+    if (validation_ && options_.eval_on_start && position_.step == 0 && (callbacks_.on_evaluation || !is_alone<G>)) {
+      const auto event = evaluation();
+      if (callbacks_.on_evaluation) callbacks_.on_evaluation(event);
+    }
     if (position_.evaluation_due && validation_) {
       evaluate();
       evaluated = true;
@@ -168,12 +177,31 @@ class Trainer {
     return count;
   }
 
+  /// All ranks get rank 0's parameters and moments: other processors may draw initial values that differ by rounding.
+  void begin_alike() {
+    if constexpr (!is_alone<G>) {
+      group_->broadcast(*backend_, model_->parameters().values());
+      model_->parameters().refresh();
+      for (const auto& moment : step_.optimizer().moments()) group_->broadcast(*backend_, moment.numbers);
+    }
+  }
+
+  void launch(std::span<typename Data::Batch> parts) {
+    if constexpr (is_alone<G>) {
+      step_.launch(parts);
+    } else {
+      long labels = 0;
+      for (const auto& part : parts) labels += static_cast<long>(part.labels.size());
+      step_.launch(group_->size() > 1 ? share_.of(parts, group_->rank(), group_->size()) : parts, labels);
+    }
+  }
+
   /// The host makes the next step's batches while a device works on this step. It waits for the result before it
   /// launches the next one: a callback that cancels must find the parameters as of the step that it saw.
   bool one_step(long batches) {
     const auto begin = Clock::now();
     const auto count = filled_ > 0 ? filled_ : fill(parts_, position_.batch, batches);
-    step_.launch(std::span(parts_).first(static_cast<std::size_t>(count)));
+    launch(std::span(parts_).first(static_cast<std::size_t>(count)));
     const auto next = fill(next_parts_, position_.batch + count, batches);
     StepEvent event;
     event.result = step_.result();
@@ -187,22 +215,40 @@ class Trainer {
     event.total_steps = total_steps_;
     event.epoch = epochs_done(batches);
     event.tokens_per_second = double(position_.tokens) / position_.seconds;
-    return !callbacks_.on_step || callbacks_.on_step(event);
+    return on_all(*group_, !callbacks_.on_step || callbacks_.on_step(event));
   }
 
+  /// The ranks take turns; the sum is that of one process, in the order of the batches.
   double validation_loss() {
     LossSum sum;
     validation_->begin_epoch(0);
-    for (std::size_t i = 0; i < validation_->batches(); ++i) {
-      {
-        const HostWork work("making batches");
-        validation_->fill(i, validation_batch_);
+    const auto ranks = static_cast<std::size_t>(group_->size()), rank = static_cast<std::size_t>(group_->rank());
+    std::vector<LossSum> of_turn(ranks);
+    for (std::size_t first = 0; first < validation_->batches(); first += ranks) {
+      LossSum mine;
+      if (first + rank < validation_->batches()) {
+        {
+          const HostWork work("making batches");
+          validation_->fill(first + rank, validation_batch_);
+        }
+        mine = step_.evaluate(validation_batch_);
       }
-      sum += step_.evaluate(validation_batch_);
+      if constexpr (is_alone<G>) {
+        sum += mine;
+      } else {
+        group_->gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(of_turn)));
+        for (const auto& one : of_turn) sum += one;
+      }
     }
     if (!std::isfinite(sum.negative_log_likelihood))
       throw NumericError("step " + std::to_string(position_.step) + ": the validation loss is not finite");
     return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
+  }
+
+  /// Rank 0 measures it.
+  double metric(double loss) {
+    const bool measured = group_->rank() == 0 && callbacks_.metric;
+    return of_first(*group_, measured ? callbacks_.metric() : -loss);
   }
 
   EvaluationEvent evaluation() {
@@ -210,7 +256,7 @@ class Trainer {
     event.step = position_.step;
     event.epoch = epochs_done(static_cast<long>(training_->batches()));
     event.loss = validation_loss();
-    event.metric = callbacks_.metric ? callbacks_.metric() : -event.loss;
+    event.metric = metric(event.loss);
     return event;
   }
 
@@ -274,9 +320,11 @@ class Trainer {
     const bool wanted =
         options_.load_best && folder_.keeps() && position_.best_step > 0 && position_.best_step != position_.step;
     const auto best = wanted ? folder_.best(position_.best_step) : std::filesystem::path();
-    const bool reload = !best.empty();
+    const bool reload = of_first(*group_, !best.empty());
     summary.best_is_gone = wanted && !reload;
-    if (reload) io::load_parameters((best / checkpoint_detail::model_file).string(), *backend_, model_->parameters());
+    if (!best.empty())
+      io::load_parameters((best / checkpoint_detail::model_file).string(), *backend_, model_->parameters());
+    if (reload) begin_alike();
     if (reload && best_.step == position_.best_step) {
       summary.valid_loss = best_.loss;
       summary.valid_metric = best_.metric;
@@ -285,22 +333,27 @@ class Trainer {
       summary.valid_metric = last_.metric;
     } else {
       summary.valid_loss = validation_loss();
-      summary.valid_metric = callbacks_.metric ? callbacks_.metric() : -summary.valid_loss;
+      summary.valid_metric = metric(summary.valid_loss);
     }
   }
 
   B* backend_;
   Model* model_;
+  G* group_;
   Data* training_;
   Data* validation_;  ///< may be null
   long total_steps_ = 0;
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
-  TrainingStep<Model, O> step_;
+  TrainingStep<Model, O, G> step_;
   RunFolder folder_;
   std::vector<typename Data::Batch> parts_, next_parts_;
   long filled_ = 0;  ///< how many of parts_ belong to the next step
   typename Data::Batch validation_batch_;
+  struct NoShare {
+    explicit NoShare(const typename Data::Batch&) {}
+  };
+  [[no_unique_address]] std::conditional_t<is_alone<G>, NoShare, StepShare<typename Data::Batch>> share_;
   TrainingPosition position_;
   EvaluationEvent last_, best_;
 };

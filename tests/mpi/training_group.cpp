@@ -1,0 +1,237 @@
+// Training by the ranks of an MpiGroup against training by one process with the same batches. mpirun starts this
+// program; each rank also computes what one process would, alone.
+#define BOOST_TEST_DYN_LINK
+#define BOOST_TEST_MODULE mpi_training_group
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include "models/tiny_gpt2.hpp"
+#include "models/tiny_marian.hpp"
+#include "models/tiny_roberta.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/mpi/mpi_group.hpp"
+#include "neural_attention/text/data/causal_windows.hpp"
+#include "neural_attention/text/data/masked_lm_data.hpp"
+#include "neural_attention/text/data/translation_data.hpp"
+#include "neural_attention/trainer/trainer.hpp"
+
+using namespace neural_attention;
+
+namespace {
+
+using Reals = std::tuple<float, double>;
+
+MpiGroup& group() {
+  static MpiGroup ranks({.timeout = 60.0});
+  return ranks;
+}
+
+std::vector<int> sentence(RandomStream& random, std::uint32_t longest) {
+  std::vector<int> ids(2 + random.below(longest), 0);
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i) ids[i] = 1 + static_cast<int>(random.below(7));
+  return ids;
+}
+
+struct MarianCase {
+  template <class B>
+  using Model = Marian<B, tiny::Mixed>;
+  static auto config(double dropout, bool checkpointing) {
+    auto config = tiny::config(2, 8, dropout);
+    config.gradient_checkpointing = checkpointing;
+    return config;
+  }
+  static auto data() {
+    RandomStream random({31, 0, 0});
+    text::TokenizedPairs pairs;
+    for (int i = 0; i < 61; ++i) {
+      const auto source = sentence(random, 12);
+      pairs.add(source, sentence(random, 12));
+    }
+    return text::TranslationData(std::move(pairs), {.sentences = 9}, 8);
+  }
+};
+
+struct RobertaCase {
+  template <class B>
+  using Model = Roberta<B, tiny::Mixed>;
+  static auto config(double dropout, bool checkpointing) {
+    auto config = tiny::roberta_config(2, dropout);
+    config.gradient_checkpointing = checkpointing;
+    return config;
+  }
+  static auto data() {
+    RandomStream random({32, 0, 0});
+    text::TokenSequences blocks;
+    for (int i = 0; i < 61; ++i) {
+      std::vector<int> ids = {0};
+      for (const int id : sentence(random, 4)) ids.push_back(3 + id % 5);
+      ids.push_back(2);
+      blocks.add(ids);
+    }
+    text::MaskingVocabulary vocabulary{std::vector<bool>(9), 8, 1};
+    for (const int special : {0, 1, 2, 8}) vocabulary.special[static_cast<std::size_t>(special)] = true;
+    return text::MaskedLmData(blocks, vocabulary, {.sentences = 9}, {.probability = 0.2});
+  }
+};
+
+struct Gpt2Case {
+  template <class B>
+  using Model = Gpt2<B, tiny::Mixed>;
+  static auto config(double dropout, bool checkpointing) {
+    auto config = tiny::gpt2_config(2, dropout);
+    config.gradient_checkpointing = checkpointing;
+    return config;
+  }
+  static auto data() {
+    static const text::TokenArray tokens = [] {
+      RandomStream random({33, 0, 0});
+      std::vector<int> ids(500);
+      for (auto& id : ids) id = static_cast<int>(random.below(9));
+      return text::TokenArray(std::move(ids));
+    }();
+    return text::CausalWindows<text::TokenArray>(tokens, {.batch_size = 7, .block_size = 8});
+  }
+};
+
+struct Options {
+  int accumulation = 1;
+  bool checkpointing = false;
+  double dropout = 0.1, clipping = 1.0;
+};
+
+template <class T>
+struct Run {
+  std::vector<double> losses, norms;
+  double valid_loss = 0.0;
+  std::vector<T> parameters;
+};
+
+template <class Case, class T, class G>
+Run<T> run(G& ranks, const Options& how, std::uint64_t seed = 5) {
+  using B = Cpu<T>;
+  using Model = typename Case::template Model<B>;
+  using Data = decltype(Case::data());
+  B backend(1);
+  Model model(backend, Case::config(how.dropout, how.checkpointing), seed);
+  auto training = Case::data(), validation = Case::data();
+  TrainerOptions options;
+  options.step.learning_rate = 3e-3;
+  options.step.label_smoothing = 0.1;
+  options.step.max_gradient_norm = how.clipping;
+  options.step.schedule = {Schedule::Kind::Linear, 5, 0};
+  options.accumulation = how.accumulation;
+  options.max_steps = 50;
+  options.load_best = false;
+  Run<T> result;
+  TrainerCallbacks callbacks;
+  callbacks.on_step = [&](const StepEvent& event) {
+    result.losses.push_back(event.result.loss.smoothed / double(event.result.loss.tokens));
+    result.norms.push_back(event.result.gradient_norm);
+    return true;
+  };
+  Trainer<Model, Data, Adam<B>, G> trainer(backend, model, training, validation, options, {}, callbacks, ranks);
+  result.valid_loss = trainer.run().valid_loss;
+  result.parameters = tiny::values(backend, model.parameters());
+  return result;
+}
+
+template <class T>
+bool equal_on_all_ranks(const std::vector<T>& numbers) {
+  const auto bytes = std::as_bytes(std::span(numbers));
+  std::vector<std::byte> all(bytes.size() * static_cast<std::size_t>(group().size()));
+  group().gather(bytes, all);
+  for (int r = 0; r < group().size(); ++r)
+    if (std::memcmp(bytes.data(), all.data() + static_cast<std::size_t>(r) * bytes.size(), bytes.size()) != 0)
+      return false;
+  return true;
+}
+
+double largest_difference(const std::vector<double>& found, const std::vector<double>& expected) {
+  double most = found.size() == expected.size() ? 0.0 : INFINITY;
+  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i)
+    most = std::max(most, std::abs(found[i] - expected[i]) / std::abs(expected[i]));
+  return most;
+}
+
+template <class Case, class T>
+void check(const Options& how) {
+  const double bound = std::is_same_v<T, double> ? 1e-9 : 1e-4;
+  const auto expected = run<Case, T>(alone, how);
+  const auto found = run<Case, T>(group(), how, 5 + static_cast<std::uint64_t>(group().rank()));
+  BOOST_TEST_REQUIRE(expected.losses.size() == 50u);
+  BOOST_TEST(largest_difference(found.losses, expected.losses) <= bound);
+  BOOST_TEST(std::abs(found.valid_loss - expected.valid_loss) <= bound * expected.valid_loss);
+  BOOST_TEST(largest_difference(found.norms, expected.norms) <= 1e3 * bound);
+  BOOST_TEST(equal_on_all_ranks(found.parameters));
+  BOOST_TEST(equal_on_all_ranks(found.losses));
+  const auto again = run<Case, T>(group(), how);
+  BOOST_TEST((again.parameters == found.parameters));
+  if (group().size() == 1) BOOST_TEST((found.parameters == expected.parameters));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sums)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(are_added_in_the_order_of_ranks, T, Reals) {
+  for (const std::size_t count :
+       {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{1000}, std::size_t{1} << 20}) {
+    const auto number = [](int rank, std::size_t i) {
+      RandomStream random({7, static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(i % 1000)});
+      return static_cast<T>(random.normal() * std::pow(10.0, static_cast<double>(rank)));
+    };
+    std::vector<std::vector<T>> of_rank(static_cast<std::size_t>(group().size()));
+    for (int r = 0; r < group().size(); ++r)
+      for (std::size_t i = 0; i < std::min(count, std::size_t{1000}); ++i)
+        of_rank[static_cast<std::size_t>(r)].push_back(number(r, i));
+    std::vector<T> x(count);
+    for (std::size_t i = 0; i < count; ++i) x[i] = of_rank[static_cast<std::size_t>(group().rank())][i % 1000];
+    group().sum(std::span(x));
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      T sum = of_rank[0][i % 1000];
+      for (std::size_t r = 1; r < of_rank.size(); ++r) sum += of_rank[r][i % 1000];
+      wrong += x[i] != sum;
+    }
+    BOOST_TEST(wrong == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(texts_of_all_ranks_come_in_their_order) {
+  const auto mine = std::string(static_cast<std::size_t>(group().rank()), 'x') + "!";
+  const auto all = group().gather(mine);
+  BOOST_TEST_REQUIRE(std::ssize(all) == group().size());
+  for (std::size_t r = 0; r < all.size(); ++r) BOOST_TEST(all[r] == std::string(r, 'x') + "!");
+  BOOST_TEST(group().broadcast(std::string_view(group().rank() == 0 ? "from rank 0" : "")) == "from rank 0");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(losses)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(are_those_of_one_process, T, Reals) {
+  check<MarianCase, T>({});
+  check<RobertaCase, T>({});
+  check<Gpt2Case, T>({});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(options_slow)
+
+BOOST_AUTO_TEST_CASE(together_leave_the_losses_of_one_process) {
+  for (const int accumulation : {2, 5})
+    for (const bool checkpointing : {false, true})
+      for (const double clipping : {0.0, 0.05}) check<MarianCase, double>({accumulation, checkpointing, 0.2, clipping});
+  check<RobertaCase, double>({3, true, 0.2, 0.05});
+  check<Gpt2Case, double>({3, true, 0.2, 0.05});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
