@@ -163,7 +163,7 @@ double largest_difference(const std::vector<double>& found, const std::vector<do
 template <class Case, class T>
 void check(const Options& how) {
   const double bound = std::is_same_v<T, double> ? 1e-9 : 1e-4;
-  const auto expected = run<Case, T>(alone, how);
+  const auto expected = run<Case, T>(alone_group, how);
   const auto found = run<Case, T>(group(), how, 5 + static_cast<std::uint64_t>(group().rank()));
   BOOST_TEST_REQUIRE(expected.losses.size() == 50u);
   BOOST_TEST(largest_difference(found.losses, expected.losses) <= bound);

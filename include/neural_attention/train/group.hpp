@@ -59,7 +59,7 @@ struct Alone {
 };
 
 /// The group of code that names none.
-inline Alone alone;
+inline Alone alone_group;
 
 template <class G>
 inline constexpr bool is_alone = std::same_as<G, Alone>;

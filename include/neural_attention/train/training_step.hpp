@@ -61,7 +61,7 @@ class TrainingStep {
   static_assert(Group<G, B>);
 
   /// The group must outlive this. Throws ConfigError if an option makes no sense or the model was made for inference.
-  TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer, G& group = alone);
+  TrainingStep(B& backend, Model& model, StepOptions options, typename O::Options optimizer, G& group = alone_group);
 
   /// Starts a step and returns; a device may still be working on it. `parts` is an array of batches whose places say
   /// where each begins; they may change after the call. Throws ConfigError if they have no labels.

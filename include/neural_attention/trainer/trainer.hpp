@@ -31,13 +31,13 @@ class Trainer {
   using B = typename Model::Backend;
 
   Trainer(B& backend, Model& model, Data& training, Data& validation, TrainerOptions options,
-          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone)
+          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone_group)
       : Trainer(backend, model, training, &validation, std::move(options), std::move(optimizer), std::move(callbacks),
                 group) {}
 
   /// Without validation data (null), nothing is evaluated: there is no best checkpoint, and the last parameters stay.
   Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
-          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone)
+          typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone_group)
       : backend_(&backend),
         model_(&model),
         group_(&group),
