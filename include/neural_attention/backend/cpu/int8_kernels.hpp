@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "neural_attention/core/quantized_rows.hpp"
 #if defined(__AVX2__)
@@ -183,23 +185,91 @@ struct Vectors256 {
 };
 
 /// vpmaddubsw multiplies unsigned by signed integers: |x| by w with the sign of x. Two such products, 2 · 127², fit
-/// into 16 bits.
-struct Avx2Vectors : Vectors256 {
+/// into 16 bits. Four rows share what is read of the weights, and while a block is at work, one further on is fetched:
+/// its rows are too short for the processor to foresee.
+struct Avx2 {
   static constexpr const char* name = "AVX2";
-  static constexpr int offset = 0, rows = 2;
-  struct LeftVector {
-    Vector value, magnitude;
-  };
-  static LeftVector left(const std::uint8_t* from) {
-    const Vector value = load(from);
-    return {value, _mm256_abs_epi8(value)};
+  static constexpr int offset = 0;
+
+  static void multiply(const Left& x, const QuantizedRows& w, int first, int count, std::int32_t* sums,
+                       std::ptrdiff_t stride) {
+    for (int i = 0; i < x.rows; i += rows) {
+      const Left part{x.row(i), std::min(rows, x.rows - i), x.k};
+      std::int32_t* const to = sums + i * stride;
+      if (part.rows == 1) multiply_rows<1>(part, w, first, count, to, stride);
+      if (part.rows == 2) multiply_rows<2>(part, w, first, count, to, stride);
+      if (part.rows == 3) multiply_rows<3>(part, w, first, count, to, stride);
+      if (part.rows == 4) multiply_rows<4>(part, w, first, count, to, stride);
+    }
   }
-  static Vector dot(Vector sum, const LeftVector& x, Vector w) {
-    const Vector pairs = _mm256_maddubs_epi16(x.magnitude, _mm256_sign_epi8(w, x.value));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+
+ private:
+  using V = Vectors256;
+  static constexpr int rows = 4, cols = 2;
+  static constexpr std::ptrdiff_t fetched = 2048;  // bytes ahead, at least
+
+  template <int Rows>
+  static void multiply_rows(const Left& x, const QuantizedRows& w, int first, int count, std::int32_t* sums,
+                            std::ptrdiff_t stride) {
+    int j = 0;
+    for (; j + cols <= count; j += cols) block<Rows, cols>(x, w.row(first + j), sums + j, stride);
+    for (; j < count; ++j) block<Rows, 1>(x, w.row(first + j), sums + j, stride);
+  }
+
+  /// Calls use(0), use(1), … with constants: arrays whose places are constants stay in registers.
+  template <int Count>
+  [[gnu::always_inline]] static void unrolled(auto&& use) {
+    [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+      (use(std::integral_constant<int, I>()), ...);
+    }
+    (std::make_integer_sequence<int, Count>());
+  }
+
+  /// Otherwise g++ loads a number again wherever it is used, and moves sums to memory to add in another order.
+  [[gnu::always_inline]] static __m256i in_register(__m256i value) {
+    asm("" : "+x"(value));
+    return value;
+  }
+
+  template <int Rows, int Cols>
+  [[gnu::noinline]] static void block(const Left& x, const std::int8_t* w, std::int32_t* sums, std::ptrdiff_t stride) {
+    const int k = x.k;
+    const std::ptrdiff_t block_bytes = std::ptrdiff_t{Cols} * std::max(k, 1),
+                         ahead = (fetched + block_bytes - 1) / block_bytes * block_bytes, x_stride = padded(k);
+    const __m256i one = _mm256_set1_epi16(1);
+    __m256i sum[Rows][Cols];
+    unrolled<Rows>([&](auto i) { unrolled<Cols>([&](auto j) { sum[i][j] = V::zero(); }); });
+    const auto add = [&](int p, auto&& load) __attribute__((always_inline)) {
+      __m256i weights[Cols];
+      unrolled<Cols>([&](auto j) __attribute__((always_inline)) {
+        weights[j] = in_register(load(w + std::ptrdiff_t{j} * k + p));
+      });
+      unrolled<Rows>([&](auto i) __attribute__((always_inline)) {
+        const __m256i left = in_register(V::load(x.data + i * x_stride + p)), magnitude = _mm256_abs_epi8(left);
+        unrolled<Cols>([&](auto j) __attribute__((always_inline)) {
+          const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(weights[j], left));
+          sum[i][j] = in_register(_mm256_add_epi32(sum[i][j], _mm256_madd_epi16(pairs, one)));
+        });
+      });
+    };
+    const auto whole = [](const std::int8_t* from) { return V::load(from); };
+    int p = 0;
+    for (; p + line <= k; p += line) {
+      for (int j = 0; j < Cols; ++j) __builtin_prefetch(w + std::ptrdiff_t{j} * k + p + ahead);
+      add(p, whole);
+      add(p + V::bytes, whole);
+    }
+    if (p + V::bytes <= k) {
+      add(p, whole);
+      p += V::bytes;
+    }
+    if (p < k) add(p, [rest = k - p](const std::int8_t* from) { return V::load_part(from, rest); });
+    unrolled<Rows>([&](auto i) {
+      const __m128i found = V::four(sum[i][0], sum[i][Cols - 1], V::zero(), V::zero());
+      std::memcpy(sums + i * stride, &found, Cols * sizeof(std::int32_t));
+    });
   }
 };
-using Avx2 = Blocks<Avx2Vectors>;
 
 #if defined(__AVXVNNI__)
 /// vpdpbusd multiplies unsigned by signed integers. Activations are stored with 128 added, and 128 · the sum of the
