@@ -247,6 +247,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
     }
 }
 
+// Of the CPU's tiles, the queries see some whole and of others a triangle.
+BOOST_AUTO_TEST_CASE(equals_the_formula_where_causal_sequences_have_several_tiles) {
+  const Lengths lengths{{150, 131, 300}, {150, 131, 300}, true};
+  for (const bool dropping : {false, true}) {
+    check_formula<Cpu<double>>(lengths, 19, dropping, 0.0);
+    check_formula<Cpu<float>>(lengths, {32, 8}, dropping, dropping ? 1.5 : 0.0);
+  }
+}
+
 // Narrower and wider than those of the keys, within a tile of columns and beyond it; also where the keys alone would
 // suit tensor cores.
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula_with_values_of_another_width, B, Backends) {

@@ -19,7 +19,7 @@ using Block = cpu_blocks::Block<T>;
 /// The error function. For float, x·P(x²)/Q(x²), a minimax fit on |x| ≤ 4, beyond which the result rounds to ±1 in
 /// float; absolute error below 4e-7. For double, std::erf.
 template <class T>
-Block<T> erf(const Block<T>& x) {
+[[gnu::always_inline]] inline Block<T> erf(const Block<T>& x) {
   if constexpr (std::is_same_v<T, float>) {
     const Block<T> y = x.max(-4.0f).min(4.0f);
     const Block<T> z = y * y;
@@ -37,7 +37,7 @@ Block<T> erf(const Block<T>& x) {
 
 /// Φ(x), the distribution function of the standard normal distribution.
 template <class T>
-Block<T> normal_cdf(const Block<T>& x) {
+[[gnu::always_inline]] inline Block<T> normal_cdf(const Block<T>& x) {
   constexpr T sqrt_half = T(0.70710678118654752440);
   return T(0.5) * erf<T>(x * sqrt_half) + T(0.5);
 }

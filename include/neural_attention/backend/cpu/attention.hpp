@@ -83,6 +83,11 @@ class Scores {
   T cap_, inner_, scale_;
 };
 
+/// The part of a product of a tile of queries and a tile of keys that a causal mask leaves.
+inline cpu_gemm::Part causal_part(bool causal, int first_query, int first_key, cpu_gemm::Part::Of of) {
+  return causal ? cpu_gemm::Part{of, first_query - first_key} : cpu_gemm::Part{};
+}
+
 template <class T>
 void set_zero(RowsOf<T> x) {
   for (int r = 0; r < x.rows; ++r) std::fill_n(x.row(r), x.cols, T(0));
@@ -96,6 +101,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
   const auto &queries = op.queries, &keys = op.keys;
   const auto& shape = op.shape;
   using namespace cpu_attention;
+  using Of = cpu_gemm::Part::Of;
   assert(q.rows == queries.total() && k.rows == keys.total() && v.rows == k.rows && out.rows == q.rows);
   assert(queries.sequences() == keys.sequences() && q.cols == k.cols && out.cols == v.cols);
   const int heads = shape.heads;
@@ -118,8 +124,9 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
       std::fill_n(sum, nq, T(0));
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
+        const auto part = [&](Of of) { return causal_part(shape.causal, q0, k0, of); };
         cpu_gemm::gemm<T>(nq, nk, widths.key, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {},
-                          tile, nk, cpu.precision, cpu.packing[worker]);
+                          tile, nk, cpu.precision, cpu.packing[worker], part(Of::Columns));
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           T* const row = tile + i * nk;
@@ -136,7 +143,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionOf<T>& op) {
           if (op.mask) drop(op.mask, s, heads, head, q0 + i, k0, seen, row);
         }
         cpu_gemm::gemm<T>(nq, widths.value, nk, {tile, nk, false}, {v_head.row(k0), v.stride, false},
-                          {o_head.data, out.stride}, o_head.data, out.stride, cpu.precision, cpu.packing[worker]);
+                          {o_head.data, out.stride}, o_head.data, out.stride, cpu.precision, cpu.packing[worker],
+                          part(Of::FirstTerms));
       }
       for (int i = 0; i < nq; ++i) {
         if (sum[i] > T(0)) Row<T>(o_head.row(i), widths.value) *= T(1) / sum[i];
@@ -158,6 +166,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   const auto& mask = op.mask;
   using namespace cpu_attention;
   using cpu_gemm::Operand, cpu_gemm::Addend;
+  using Of = cpu_gemm::Part::Of;
   const int heads = shape.heads;
   const HeadWidths widths(q.cols, v.cols, heads);
   const Scores<T> how(shape);
@@ -166,8 +175,8 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
     const int s = task / heads, head = task % heads;
     T scores[key_tile];  // of a query, capped
     const auto gemm = [&](int m, int n, int k_sum, Operand<T> a, Operand<T> b, Addend<T> addend, T* c,
-                          std::ptrdiff_t stride) {
-      cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, cpu.precision, cpu.packing[worker]);
+                          std::ptrdiff_t stride, cpu_gemm::Part part) {
+      cpu_gemm::gemm<T>(m, n, k_sum, a, b, addend, c, stride, cpu.precision, cpu.packing[worker], part);
     };
     T* const p = cpu.workspaces[worker].reserve(std::size_t{query_tile} * key_tile * 2);
     T* const ds = p + query_tile * key_tile;
@@ -188,8 +197,12 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
       set_zero(dq_head);
       for (int k0 = 0; k0 < keys.length(s) && !(shape.causal && k0 >= q0 + nq); k0 += key_tile) {
         const int nk = std::min(key_tile, keys.length(s) - k0);
-        gemm(nq, nk, widths.key, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, {}, p, nk);
-        gemm(nq, nk, widths.value, {do_head.data, dout.stride, false}, {v_head.row(k0), v.stride, true}, {}, ds, nk);
+        const auto part = [&](Of of) { return causal_part(shape.causal, q0, k0, of); };
+        const auto scores_of = [&](int width, Operand<T> a, Operand<T> b, T* c) {
+          gemm(nq, nk, width, a, b, {}, c, nk, part(Of::Columns));
+        };
+        scores_of(widths.key, {q_head.data, q.stride, false}, {k_head.row(k0), k.stride, true}, p);
+        scores_of(widths.value, {do_head.data, dout.stride, false}, {v_head.row(k0), v.stride, true}, ds);
         for (int i = 0; i < nq; ++i) {
           const int seen = visible(shape.causal, q0 + i, k0, nk);
           Row<T> probability(p + i * nk, seen), gradient(ds + i * nk, seen);
@@ -207,12 +220,12 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
           std::fill(p + i * nk + seen, p + (i + 1) * nk, T(0));
           std::fill(ds + i * nk + seen, ds + (i + 1) * nk, T(0));
         }
-        const auto accumulate = [&](int m, int k_sum, Operand<T> a, Operand<T> b, RowsOf<T> c) {
-          gemm(m, c.cols, k_sum, a, b, {c.data, c.stride}, c.data, c.stride);
+        const auto accumulate = [&](Of of, int m, int k_sum, Operand<T> a, Operand<T> b, RowsOf<T> c) {
+          gemm(m, c.cols, k_sum, a, b, {c.data, c.stride}, c.data, c.stride, part(of));
         };
-        accumulate(nk, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.slice(k0, nk));
-        accumulate(nk, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.slice(k0, nk));
-        accumulate(nq, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head);
+        accumulate(Of::LastTerms, nk, nq, {p, nk, true}, {do_head.data, dout.stride, false}, dv_head.slice(k0, nk));
+        accumulate(Of::LastTerms, nk, nq, {ds, nk, true}, {q_head.data, q.stride, false}, dk_head.slice(k0, nk));
+        accumulate(Of::FirstTerms, nq, nk, {ds, nk, false}, {k_head.row(k0), k.stride, false}, dq_head);
       }
     }
   });

@@ -30,14 +30,14 @@ inline std::string engine_name() {
 }
 
 /// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. If the addend is C itself, the product is added
-/// to it.
+/// to it. A `part` is for m, n and k of at most a tile of attention.
 template <class T, class Workspace>
 void gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c, std::ptrdiff_t c_stride,
-          Precision precision, Workspace& workspace) {
+          Precision precision, Workspace& workspace, Part part = {}) {
   if (m <= few_rows && !a.transposed && b.transposed && precision == Precision::Float32)
     multiply_few_rows(m, n, k, a, b, addend, c, c_stride);
   else
-    packed_gemm(m, n, k, a, b, addend, c, c_stride, numbers_of<T>(precision), workspace);
+    packed_gemm(m, n, k, a, b, addend, c, c_stride, numbers_of<T>(precision), workspace, part);
 }
 
 /// Boundary `i` of 0 … n cut into `pieces`, at multiples of `unit` so that blocks stay whole.

@@ -35,6 +35,25 @@ struct Addend {
   }
 };
 
+/// The part of a product that somebody needs, where an operand or C is a triangle, as the probabilities of causal
+/// attention are: row i of a triangle has columns 0 … i + diagonal. Blocks of the kernel outside the part are left out.
+struct Part {
+  enum class Of {
+    All,
+    Columns,     ///< C is the triangle: nobody reads the rest, which may stay as it was
+    FirstTerms,  ///< op(A) is: the rest is 0. C must be the addend
+    LastTerms,   ///< op(A) is the triangle transposed. C must be the addend
+  };
+  Of of = Of::All;
+  int diagonal = 0;
+
+  /// Whether rows 0 … end_row - 1 need column `col`.
+  bool has(int end_row, int col) const { return of != Of::Columns || col < end_row + diagonal; }
+  /// The terms that the sums of rows `row` … end_row - 1 need, of 0 … k - 1. They begin at an even one.
+  int begin_term(int row) const { return of == Of::LastTerms ? std::max(0, row - diagonal) / 2 * 2 : 0; }
+  int end_term(int end_row, int k) const { return of == Of::FirstTerms ? std::clamp(end_row + diagonal, 0, k) : k; }
+};
+
 /// Sizes of the kernel's block of C, and of the panels.
 template <class T>
 struct Blocks {

@@ -101,23 +101,33 @@ class PackedRight {
   int depth() const { return depth_; }
 
   int strips() const { return (n_ + B::cols - 1) / B::cols; }
-  int strip_cols(int s) const { return std::min(B::cols, n_ - s * B::cols); }
+  /// The first column of strip s; the end of the last one is that of B.
+  int strip_begin(int s) const {
+    if (s == strips()) return n_;
+    return s * B::cols - (s > 0 && s + 1 == strips() && one_packet_left() ? B::packet : 0);
+  }
+  int strip_cols(int s) const { return strip_begin(s + 1) - strip_begin(s); }
 
   /// Pieces of packing work for different threads: each is a pair of strips of one block.
   int pieces() const { return blocks() * pairs(); }
   void pack(int piece, Operand<T> b) const {
     const int p = piece / pairs() * depth_, s = piece % pairs() * 2;
-    pack_strips(numbers_, std::min(2 * B::cols, n_ - s * B::cols), std::min(depth_, k_ - p), b.at(p, s * B::cols),
-                strip(p, s), strip(p, s + 1));
+    const int second = s + 1 < strips() ? strip_cols(s + 1) : 0;
+    pack_strips(numbers_, strip_cols(s), second, std::min(depth_, k_ - p), b.at(p, strip_begin(s)), strip(p, s),
+                second > 0 ? strip(p, s + 1) : nullptr);
   }
 
   /// Rows p … p + depth - 1, p a multiple of depth(), of strip s.
   T* strip(int p, int s) const {
     return memory_ + std::ptrdiff_t{steps(numbers_, p)} * B::padded(n_) +
-           std::ptrdiff_t{s} * B::cols * steps(numbers_, std::min(depth_, k_ - p));
+           std::ptrdiff_t{strip_begin(s)} * steps(numbers_, std::min(depth_, k_ - p));
   }
 
  private:
+  /// For the last strip. One packet has too few sums to hide the time that an addition takes, so the strip before it
+  /// gives one away.
+  bool one_packet_left() const { return B::padded(n_) / B::packet % B::packets == 1; }
+
   int blocks() const { return (k_ + depth_ - 1) / depth_; }
   int pairs() const { return (strips() + 1) / 2; }
 
@@ -127,20 +137,21 @@ class PackedRight {
 };
 
 /// C [m, columns of strips first … last - 1] = addend + op(A) [m, k] B on the calling thread. `left` holds
-/// Blocks::left_size numbers; addend and c begin at column 0 of B.
+/// Blocks::left_size numbers; addend and c begin at column 0 of B. A `part` of the terms needs k ≤ depth.
 template <class T>
 void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int first, int last, Addend<T> addend, T* c,
-                     std::ptrdiff_t c_stride, T* left) {
+                     std::ptrdiff_t c_stride, T* left, Part part = {}) {
   using B = Blocks<T>;
-  constexpr int few_strips = 4;  // packing A pays only where many columns read it
+  constexpr int few_strips = std::max(4, 144 / B::cols);  // packing A pays only where many columns read it
   const bool direct = !a.transposed && last - first <= few_strips && b.numbers() == Numbers::Plain;
+  assert(part.of == Part::Of::All || part.of == Part::Of::Columns || k <= b.depth());
   for (int p = 0; p < k; p += b.depth()) {
     const int depth = std::min(b.depth(), k - p), rows_of_strip = steps(b.numbers(), depth);
     for (int i0 = 0; i0 < m; i0 += B::panel_rows) {
       const int rows = std::min(B::panel_rows, m - i0);
       if (!direct) pack_left(b.numbers(), rows, depth, a.at(i0, p), left);
       for (int s = first; s < last; ++s) {
-        const int cols = b.strip_cols(s), packets = B::padded(cols) / B::packet;
+        const int col = b.strip_begin(s), cols = b.strip_cols(s), packets = B::padded(cols) / B::packet;
         const T* const strip = b.strip(p, s);
         // Fetches the next strip piece by piece: the current strip is used up faster than memory could deliver the next
         // one.
@@ -149,17 +160,25 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
         for (int i = 0; i < rows; i += B::rows) {
           for (int j = 0; j < piece; j += B::line) __builtin_prefetch(next + j, 0, 2);
           next += piece;
+          if (direct && s == first)  // the next rows of A: no hardware prefetcher foresees short rows
+            for (int r = B::rows; r < 2 * B::rows; ++r)
+              for (int q = 0; q < depth; q += B::line) __builtin_prefetch(a.at(i0 + i + r, p + q).data);
           const int height = std::min(B::rows, rows - i);
+          const int begin = steps(b.numbers(), part.begin_term(i0 + i));
+          const int terms = steps(b.numbers(), part.end_term(i0 + i + height, depth)) - begin;
+          if (!part.has(i0 + i + height, col) || terms <= 0) continue;
           const auto run = kernel_for<T>(b.numbers(), direct, height, packets);
-          const T* const from = direct ? a.at(i0 + i, p).data : left + i / B::rows * B::left_strip(rows_of_strip);
-          T* const to = c + (i0 + i) * c_stride + s * B::cols;
-          const auto sum = p > 0 ? Addend<T>{to, c_stride} : addend.at(i0 + i, s * B::cols);
+          const T* const from = direct ? a.at(i0 + i, p + begin).data
+                                       : left + i / B::rows * B::left_strip(rows_of_strip) + begin * height;
+          const T* const right = strip + begin * packets * B::packet;
+          T* const to = c + (i0 + i) * c_stride + col;
+          const auto sum = p > 0 ? Addend<T>{to, c_stride} : addend.at(i0 + i, col);
           if (cols == packets * B::packet) {
-            run(rows_of_strip, from, a.stride, strip, sum, to, c_stride);
+            run(terms, from, a.stride, right, sum, to, c_stride);
             continue;
           }
           T block[B::rows * B::cols];
-          run(rows_of_strip, from, a.stride, strip, {}, block, B::cols);
+          run(terms, from, a.stride, right, {}, block, B::cols);
           for (int r = 0; r < height; ++r)
             for (int q = 0; q < cols; ++q)
               to[r * c_stride + q] =
@@ -170,10 +189,10 @@ void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int fi
   }
 }
 
-/// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread.
+/// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. A `part` needs a B of one panel.
 template <class T, class Workspace>
 void packed_gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> addend, T* c, std::ptrdiff_t c_stride,
-                 Numbers numbers, Workspace& workspace) {
+                 Numbers numbers, Workspace& workspace, Part part = {}) {
   using B = Blocks<T>;
   const auto right_size =
       std::size_t(B::padded(std::min(n, B::panel_cols))) * steps(numbers, std::min(k, B::panel_depth));
@@ -182,7 +201,7 @@ void packed_gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> adde
     const PackedRight<T> right(numbers, cols, depth, left + B::left_size);
     for (int i = 0; i < right.pieces(); ++i) right.pack(i, b.at(p, col));
     const auto sum = p > 0 ? Addend<T>{c + col, c_stride} : addend.at(0, col);
-    multiply_packed(m, depth, a.at(0, p), right, 0, right.strips(), sum, c + col, c_stride, left);
+    multiply_packed(m, depth, a.at(0, p), right, 0, right.strips(), sum, c + col, c_stride, left, part);
   });
 }
 

@@ -28,6 +28,8 @@ void pack_strip(int n, int k, Operand<T> b, T* out) {
     const auto from = b.at(0, col);
     T* const to = out + col;
     int p = 0;
+    if (cols == B::packet && !from.transposed)
+      for (; p < k; ++p) pstore(to + p * width, ploadu<typename B::Packet>(from.at(p, 0).data));
     if (cols == B::packet && from.transposed)
       for (; p + B::packet <= k; p += B::packet) {
         PacketBlock<typename B::Packet, B::packet> square;
@@ -59,13 +61,13 @@ void pack_two_strips(int k, Operand<T> b, T* first, T* second) {
   }
 }
 
-/// Packs op(B) [k, n ≤ 2 · cols] as one strip or two.
+/// Packs op(B) [k, n + m] as two strips of n and m columns, or where m is 0 as one.
 template <class T>
-void pack_strips(int n, int k, Operand<T> b, T* first, T* second) {
+void pack_strips(int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;
-  if (n == 2 * B::cols && !b.transposed) return pack_two_strips(k, b, first, second);
-  pack_strip(std::min(B::cols, n), k, b, first);
-  if (n > B::cols) pack_strip(n - B::cols, k, b.at(0, B::cols), second);
+  if (n == B::cols && m == B::cols && !b.transposed) return pack_two_strips(k, b, first, second);
+  pack_strip(n, k, b, first);
+  if (m > 0) pack_strip(m, k, b.at(0, n), second);
 }
 
 /// Packs a strip [k, rows] of A [rows, k] by squares, transposed in registers.
@@ -119,17 +121,17 @@ void pack_left(int m, int k, Operand<T> a, T* out) {
 /// Packed rows that are rounded while they are in the first-level cache; whole squares.
 inline constexpr int rows_at_once = 64;
 
-/// Packs op(B) [k, n ≤ 2 · cols] as one strip or two of `numbers`.
+/// Packs op(B) [k, n + m] as two strips of `numbers`, or where m is 0 as one.
 template <class T>
-void pack_strips(Numbers numbers, int n, int k, Operand<T> b, T* first, T* second) {
+void pack_strips(Numbers numbers, int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;
-  if (numbers == Numbers::Plain) return pack_strips(n, k, b, first, second);
+  if (numbers == Numbers::Plain) return pack_strips(n, m, k, b, first, second);
   alignas(64) T plain[2][rows_at_once * B::cols];
   for (int p = 0; p < k; p += rows_at_once) {
     const int depth = std::min(rows_at_once, k - p);
-    pack_strips(n, depth, b.at(p, 0), plain[0], plain[1]);
-    pack_rows(numbers, p, depth, B::padded(std::min(B::cols, n)), plain[0], first);
-    if (n > B::cols) pack_rows(numbers, p, depth, B::padded(n - B::cols), plain[1], second);
+    pack_strips(n, m, depth, b.at(p, 0), plain[0], plain[1]);
+    pack_rows(numbers, p, depth, B::padded(n), plain[0], first);
+    if (m > 0) pack_rows(numbers, p, depth, B::padded(m), plain[1], second);
   }
 }
 

@@ -79,7 +79,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
       T* const left = cpu.packing[worker].reserve(Blocks::left_size);
       multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride, left);
       if (p + depth == k)
-        finish(row, rows, col + first * Blocks::cols, std::min(cols, last * Blocks::cols) - first * Blocks::cols);
+        finish(row, rows, col + right.strip_begin(first), right.strip_begin(last) - right.strip_begin(first));
     });
   });
 }
