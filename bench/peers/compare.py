@@ -1,12 +1,14 @@
 """Compares this library with its peers on this machine: the same weights, tokens and batches, turn by turn.
 
     python compare.py --bin build/bench-peers/bin --work DIR [--page docs/benchmarks.md] [--quick]
+    python compare.py --bin build/bench-peers/bin --builds build/portable/bin --work DIR [--page docs/benchmarks.md]
     python compare.py --device cuda --bin DIR --work DIR [--sentences FILE] [--quick]
 
 For each row of rows.py: both sides must compute the same (without dropout); the peer's settings are chosen by trying
 them; then repetitions of both sides take turns, the other side stopped, and medians are compared. DIR keeps models,
 batches, logs and results.json; with --page the tables go into that page and the chart beside it. With --device cuda
-the rows are those for a GPU, and gpu_page.py makes their tables; FILE is one that prepare.py wrote.
+the rows are those for a GPU, and gpu_page.py makes their tables; FILE is one that prepare.py wrote. With --builds no
+peer runs: our programs take turns with themselves, built without -march in the other folder.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from pathlib import Path
 from page import chart, commit, gpu_machine, write_page
 from prepare import BASE, QUICK, prepare, prepare_gpu
 from process import Failed, Process
-from rows import ADAMW, ALLOCATOR, EXACT, GPU_ROWS, ROWS, Row, ours, peer
+from rows import ADAMW, ALLOCATOR, EXACT, GPU_ROWS, INT8_GEMM, ROWS, Row, ours, peer
 
 
 LIMIT = 900.0  # seconds for one answer
@@ -76,7 +78,7 @@ class Comparison:
                 with self.start_peer(row, settings, limit=self.trial_limit) as one:
                     one.repetition()
                     trial["seconds"] = one.repetition()["seconds"]
-                    if trial["seconds"] < 1.1 * least:  # a machine held up for a moment must not decide
+                    if trial["seconds"] < 1.1 * least and not row.parts:  # a machine held up for a moment must not decide
                         trial["seconds"] = min(trial["seconds"], one.repetition()["seconds"])
                     if row.memory:
                         trial["memory"] = one.peak_memory()
@@ -105,7 +107,7 @@ class Comparison:
         """Settings that earlier measurements chose: of each row, and for all."""
         self.known = dict(rows)
         used = {name for row in rows.values() for name in row.get("settings", "").split(", ")}
-        self.chosen = {choice: setting for choice in (ADAMW, ALLOCATOR) for setting in choice.settings
+        self.chosen = {choice: setting for choice in (ADAMW, ALLOCATOR, INT8_GEMM) for setting in choice.settings
                        if setting.name in used}
 
     def chosen_before(self, row: Row) -> tuple | None:
@@ -119,7 +121,39 @@ class Comparison:
             return None  # rows.py has other settings now
         return tuple(named[name] for name in chosen), before["trials"]
 
+    def measure_int8(self, row: Row) -> dict:
+        """Three sides take turns: ours and the peer's with weights of int8, and ours in float, whose translations the
+        others should keep. That one agrees with the peer's float has a row of its own."""
+        result = {}
+        settings, result["trials"] = self.chosen_before(row) or self.choose(row)
+        result["settings"] = names(settings)
+        turns = min(row.parts, 2 * self.repetitions) if row.parts else self.repetitions
+        with (self.start_ours(row) as we, self.start_peer(row, settings) as they,
+              self.start_ours(row.in_float()) as in_float):
+            sides = {"": we, "peer_": they, "float_": in_float}
+            for side in sides.values():
+                side.repetition()
+            answers = {side: [] for side in sides}
+            for _ in range(turns):
+                for side, program in sides.items():
+                    answers[side].append(program.repetition())
+        counted = lambda answer: sum(len(ids) for ids in answer["outputs"])
+        for side, found in answers.items():  # rounding makes translations longer or shorter: seconds for as many tokens
+            result[f"{side}seconds"] = [one["seconds"] * counted(same) / counted(one)
+                                        for one, same in zip(found, answers["float_"])]
+            result[f"{side}tokens"] = sum(counted(one) for one in found)
+            if row.parts:
+                result[f"{side}latencies"] = percentiles([one for answer in found for one in answer["latencies"]])
+        translations = {side: [ids for answer in found for ids in answer["outputs"]] for side, found in answers.items()}
+        result["kept"], result["peer_kept"] = (kept(translations[side], translations["float_"]) for side in ("", "peer_"))
+        result["about"] = {"tokens": statistics.mean(map(counted, answers["float_"])), "sentences": len(translations["float_"])}
+        print("  seconds " + ", ".join(f"{side or 'ours_'}{statistics.median(result[side + 'seconds']):.3f}" for side in sides)
+              + f"; kept {result['kept']}, by the peer {result['peer_kept']}", flush=True)
+        return result
+
     def measure(self, row: Row) -> dict:
+        if row.int8:
+            return self.measure_int8(row)
         result = {}
         if row.exact_options:
             result["exact_check"] = self.check(replace(row, options=row.exact_options, tolerance=EXACT))
@@ -151,9 +185,25 @@ class Comparison:
               f"{statistics.median(result['peer_seconds']):.3f} s", flush=True)
         return result
 
+    def measure_builds(self, row: Row, other: Path) -> dict:
+        """Our side of a row, compiled for this processor and, in the folder `other`, for any."""
+        command = ours(row, other, self.work)
+        with self.start_ours(row) as native, Process(command, {}, self.work / "other.log", self.cores, LIMIT) as any_cpu:
+            sides = {"native_seconds": native, "seconds": any_cpu}
+            for side in sides.values():
+                side.repetition()
+            turns = [{name: side.repetition() for name, side in sides.items()}
+                     for _ in range(row.parts or self.repetitions)]
+            about = any_cpu.about
+        if not row.training:
+            about = {"tokens": statistics.mean(sum(map(len, one["seconds"]["outputs"])) for one in turns)}
+        result = {name: [one[name]["seconds"] for one in turns] for name in sides}
+        print("  " + ", ".join(f"{name} {statistics.median(found):.3f}" for name, found in result.items()), flush=True)
+        return {"work": row.work, "about": about, "commit": commit(), "date": date.today().isoformat(), **result}
+
     def row(self, row: Row) -> dict:
         print(f"{row.work}, against {row.against}", flush=True)
-        described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target,
+        described = {"work": row.work, "short": row.short, "against": row.against, "target": row.target, "float_target": row.float_target,
                      "commit": commit(), "date": date.today().isoformat()}
         missing = [path for path in (self.work / row.model, self.work / row.batches) if not path.exists()]
         try:
@@ -192,10 +242,34 @@ def compared_translations(mine: dict, theirs: dict) -> dict:
             "difference": max(relative(a, b) for a, b in zip(mine["scores"], theirs["scores"], strict=True))}
 
 
+def percentiles(latencies: list) -> list:
+    """The median and the 99th percentile."""
+    ordered = sorted(latencies)
+    return [statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))]]
+
+
+def kept(found: list, in_float: list) -> list:
+    """What rounding to int8 leaves of float's translations: the share of those that are equal, and the share of all tokens
+    that need no change to make them equal."""
+    changes = sum(edits(a, b) for a, b in zip(found, in_float, strict=True))
+    return [statistics.mean(a == b for a, b in zip(found, in_float)), 1.0 - changes / sum(len(ids) for ids in in_float)]
+
+
+def edits(a: list, b: list) -> int:
+    """Tokens inserted, removed and replaced between two sequences."""
+    row = list(range(len(b) + 1))
+    for i, one in enumerate(a):
+        diagonal, row[0] = row[0], i + 1
+        for j, other in enumerate(b):
+            diagonal, row[j + 1] = row[j + 1], min(diagonal + (one != other), row[j] + 1, row[j + 1] + 1)
+    return row[-1]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="folder of our programs")
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--builds", type=Path, help="folder of our programs built without -march, to compare with --bin")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--sentences", type=Path, help="real sentences for the GPU; without, lengths are drawn")
     parser.add_argument("--page", type=Path, help="the Markdown file to fill")
@@ -228,7 +302,9 @@ def main() -> int:
         prepare(work, sizes, data, models, {row.model for row in all_rows if arguments.only in row.short})
     comparison = Comparison(arguments, cores)
     kept = work / "results.json"
-    rows = {row["work"]: row for row in json.loads(kept.read_text())["rows"]} if kept.exists() else {}
+    before = json.loads(kept.read_text()) if kept.exists() else {"rows": []}
+    rows = {row["work"]: row for row in before["rows"]}
+    builds = {row["work"]: row for row in before.get("builds", [])}
     if arguments.keep_settings:
         comparison.keep(rows)
     results = {"flags": arguments.flags, "repetitions": comparison.repetitions}
@@ -237,7 +313,12 @@ def main() -> int:
     for row in all_rows:
         if arguments.only not in row.short:
             continue
-        rows[row.work] = comparison.row(row)
+        if arguments.builds:
+            print(row.work, flush=True)
+            builds[row.work] = comparison.measure_builds(row, arguments.builds)
+        else:
+            rows[row.work] = comparison.row(row)
+        results["builds"] = [builds[row.work] for row in all_rows if row.work in builds]
         results["rows"] = [rows[row.work] for row in all_rows if row.work in rows]
         kept.write_text(json.dumps(results, indent=1))
     if "rows" not in results:
@@ -250,6 +331,9 @@ def main() -> int:
     if arguments.quick or not page:
         page = work / "benchmarks.md"
     write_page(page, results)
+    if arguments.builds:
+        print(page)
+        return 0
     if all("left_out" in row for row in results["rows"]):
         sys.exit("no row could be measured")
     drawn = chart(page)

@@ -11,7 +11,7 @@ from pathlib import Path
 import ctranslate2
 from ctranslate2.converters import TransformersConverter
 
-from serve import serve
+from serve import serve, translations
 
 
 def main() -> None:
@@ -19,6 +19,11 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("batches", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="share a batch, each with so many threads")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "int8"])
+    parser.add_argument("--num_beams", type=int, help="instead of the model's")
+    parser.add_argument("--max_length", type=int, help="instead of the model's")
+    parser.add_argument("--parts", type=int, default=0, help="of the batches, of which each repetition takes the next")
     arguments = parser.parse_args()
 
     converted = arguments.model.with_name(arguments.model.name + "_ctranslate2")
@@ -29,19 +34,17 @@ def main() -> None:
     pieces = {number: piece for piece, number in ids.items()}
     batches = [[[pieces[token] for token in pair["source"]] for pair in batch]
                for batch in json.loads(arguments.batches.read_text())]
-    translator = ctranslate2.Translator(str(converted), device="cpu", compute_type="float32", inter_threads=1,
-                                        intra_threads=arguments.threads)
+    translator = ctranslate2.Translator(str(converted), device="cpu", compute_type=arguments.dtype,
+                                        inter_threads=arguments.workers, intra_threads=arguments.threads)
+    beams, longest = arguments.num_beams or how["num_beams"], arguments.max_length or how["max_length"]
 
-    def repetition() -> dict:
-        outputs, scores = [], []
-        for batch in batches:
-            for found in translator.translate_batch(batch, beam_size=how["num_beams"], return_scores=True,
-                                                    max_decoding_length=how["max_length"]):
-                outputs.append([ids[piece] for piece in found.hypotheses[0]])
-                scores.append(found.scores[0])
-        return {"outputs": outputs, "scores": scores}
+    def translate(batch: list) -> list:
+        share = -(-len(batch) // arguments.workers)
+        found = translator.translate_batch(batch, beam_size=beams, return_scores=True, max_batch_size=share,
+                                           max_decoding_length=longest)
+        return [([ids[piece] for piece in one.hypotheses[0]], one.scores[0]) for one in found]
 
-    serve({"threads": arguments.threads}, repetition)
+    serve({"threads": arguments.threads}, translations(batches, arguments.parts, translate))
 
 
 if __name__ == "__main__":

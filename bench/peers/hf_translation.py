@@ -7,9 +7,10 @@ import argparse
 from pathlib import Path
 
 import torch
+from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
 from hugging_face import load, read_batches, with_mask
-from serve import serve
+from serve import serve, translations
 
 
 def main() -> None:
@@ -19,24 +20,31 @@ def main() -> None:
     parser.add_argument("--attention", default="sdpa", choices=["sdpa", "eager"])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--scores", action="store_true", help="to compare them")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "int8"], help="int8: of linear layers, dynamic")
+    parser.add_argument("--num_beams", type=int, help="instead of the model's")
+    parser.add_argument("--max_length", type=int, help="instead of the model's")
+    parser.add_argument("--parts", type=int, default=0, help="of the batches, of which each repetition takes the next")
     arguments = parser.parse_args()
 
     model = load(arguments.model, arguments.attention).eval()
+    if arguments.dtype == "int8":
+        model = quantize_dynamic(model, {torch.nn.Linear: per_channel_dynamic_qconfig}, dtype=torch.qint8)
+    if arguments.num_beams:
+        model.generation_config.num_beams = arguments.num_beams
+    if arguments.max_length:
+        model.generation_config.max_length = arguments.max_length
     pad, end = model.config.pad_token_id, model.config.eos_token_id
     batches = [with_mask([pair["source"] for pair in batch], pad) for batch in read_batches(arguments.batches)]
     if arguments.compile:
         model.forward = torch.compile(model.forward, dynamic=True)
 
     @torch.inference_mode()
-    def repetition() -> dict:
-        outputs, scores = [], []
-        for batch in batches:
-            found = model.generate(**batch, return_dict_in_generate=True, output_scores=arguments.scores)
-            outputs += [[token for token in ids if token not in (pad, end)] for ids in found.sequences.tolist()]
-            scores += found.sequences_scores.tolist() if arguments.scores else []
-        return {"outputs": outputs, "scores": scores}
+    def translate(batch: dict) -> list:
+        found = model.generate(**batch, return_dict_in_generate=True, output_scores=arguments.scores)
+        outputs = [[token for token in ids if token not in (pad, end)] for ids in found.sequences.tolist()]
+        return list(zip(outputs, found.sequences_scores.tolist() if arguments.scores else [0.0] * len(outputs)))
 
-    serve({"threads": torch.get_num_threads()}, repetition)
+    serve({"threads": torch.get_num_threads()}, translations(batches, arguments.parts, translate))
 
 
 if __name__ == "__main__":

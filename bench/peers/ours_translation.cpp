@@ -1,7 +1,10 @@
 // Our side of the translation rows: beam searches over the sources of a file as the model directory's
-// generation_config.json says. One repetition translates every batch. hf_translation.py and ct2_translation.py are its
-// counterparts.
+// generation_config.json says. One repetition translates every batch, or those of a part. hf_translation.py and
+// ct2_translation.py are its counterparts.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -23,12 +26,14 @@ using AnyMarian = na::AnyModel<na::Marian<Backend, na::paper::marian>, na::Maria
 
 struct Options {
   std::string model, batches, dtype = "float32";
-  int threads = 2;
+  int threads = 2, num_beams = 0, max_length = 0, parts = 0;
 };
 
 void run(const Options& options) {
   const auto config = na::io::load_marian_config(options.model + "/config.json");
-  const auto how = na::io::load_generation_config(options.model, config);
+  auto how = na::io::load_generation_config(options.model, config);
+  if (options.num_beams > 0) how.num_beams = options.num_beams;
+  if (options.max_length > 0) how.max_length = options.max_length;
   Backend backend(options.threads);
   AnyMarian any(backend, config, std::nullopt,
                 options.dtype == "int8" ? na::Purpose::Int8Inference : na::Purpose::Inference);
@@ -42,15 +47,25 @@ void run(const Options& options) {
   any.visit([&](auto& model) {
     na::io::load_model(options.model, backend, model);
     na::Generator generate(backend, model);
+    std::size_t made = 0;
     const auto repetition = [&] {
       std::vector<peers::Ids> outputs;
-      std::vector<double> scores;
-      for (const auto& batch : batches)
-        for (const auto& best : generate(batch, how)) {
+      std::vector<double> scores, latencies;
+      const auto parts = static_cast<std::size_t>(options.parts);
+      const bool warms_up = parts > 0 && made == 0;
+      const std::size_t first = parts > 0 && made > 0 ? (made - 1) % parts : 0;
+      const std::size_t end = warms_up ? std::min<std::size_t>(4, batches.size()) : batches.size();
+      for (auto i = first; i < end; i += warms_up ? 1 : std::max<std::size_t>(parts, 1)) {
+        const auto start = std::chrono::steady_clock::now();
+        const auto found = generate(batches[i], how);
+        latencies.push_back(bench::seconds_since(start));
+        for (const auto& best : found) {
           outputs.push_back(best.front().ids);
           scores.push_back(best.front().score);
         }
-      return nlohmann::json{{"outputs", outputs}, {"scores", scores}};
+      }
+      ++made;
+      return nlohmann::json{{"outputs", outputs}, {"scores", scores}, {"latencies", latencies}};
     };
     peers::serve(
         nlohmann::json::object(),
@@ -69,6 +84,9 @@ int main(int count, char** arguments) {
   app.add_option("model", options.model, "model directory")->required();
   app.add_option("batches", options.batches, "file of batches")->required();
   app.add_option("--threads", options.threads);
+  app.add_option("--num_beams", options.num_beams, "instead of the model's");
+  app.add_option("--max_length", options.max_length, "instead of the model's");
+  app.add_option("--parts", options.parts, "of the batches, of which each repetition takes the next; serve.py's rule");
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "int8"}));
   CLI11_PARSE(app, count, arguments);
   try {

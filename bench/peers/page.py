@@ -8,7 +8,7 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from rows import BANDWIDTH_TARGET, MEMORY_TARGET, PEAK_BATCHES, PEAK_TARGET, ROWS
+from rows import BANDWIDTH_TARGET, BUILD_TARGET, MEMORY_TARGET, PEAK_BATCHES, PEAK_TARGET, ROWS
 
 BEGIN, END = "<!-- results on {}: written by bench/peers/compare.py -->", "<!-- end of results -->"
 PEERS = ("torch", "transformers", "ctranslate2")
@@ -71,6 +71,40 @@ def bandwidth_lines(results: list) -> list:
         lines.append([result["work"], f"{result['read_gbs']:.1f}", f"{result['decoding_gbs']:.1f}",
                       f"{1e3 * result['token_seconds']:.1f}", f"{100 * share:.0f}%",
                       f"{100 * BANDWIDTH_TARGET:.0f}%, {verdict(share >= BANDWIDTH_TARGET)}"])
+    return lines
+
+
+def int8_lines(results: list) -> list:
+    lines = []
+    for result in results:
+        if "float_seconds" not in result:
+            continue
+        ratio = statistics.median(result["float_seconds"]) / statistics.median(result["seconds"])
+        of_kept = lambda kept: f"{100 * kept[0]:.0f}%, {100 * kept[1]:.1f}%"
+        lines.append([result["work"], result["against"], speed(result["float_seconds"], result), f"{ratio:.2f} ×",
+                      f"{result['float_target']:g} ×, {verdict(ratio >= result['float_target'])}", of_kept(result["kept"]),
+                      of_kept(result["peer_kept"])])
+    return lines
+
+
+def latency_lines(results: list) -> list:
+    lines = []
+    for result in results:
+        if "latencies" not in result:
+            continue
+        sides = [result[f"{side}latencies"] for side in ("", "peer_", "float_")]
+        text = [f"{1e3 * p50:.0f}, {1e3 * p99:.0f}" for p50, p99 in sides]
+        lines.append([result["work"], f"{result['about']['sentences']:,}", *text, f"{sides[1][0] / sides[0][0]:.2f} ×, "
+                      f"{sides[1][1] / sides[0][1]:.2f} ×"])
+    return lines
+
+
+def build_lines(builds: list) -> list:
+    lines = []
+    for one in builds:
+        ratio = statistics.median(one["native_seconds"]) / statistics.median(one["seconds"])
+        lines.append([one["work"], speed(one["seconds"], one), speed(one["native_seconds"], one), f"{ratio:.2f} ×",
+                      f"{BUILD_TARGET:g} ×, {verdict(round(ratio, 2) >= BUILD_TARGET)}", one["commit"]])
     return lines
 
 
@@ -152,7 +186,7 @@ def write_page(page: Path, results: dict) -> None:
     """This machine's section; those of others stay as they are."""
     rows = results["rows"]
     measured = [row for row in rows if "left_out" not in row]
-    bandwidth = bandwidth_lines(measured)
+    bandwidth, int8, latencies = bandwidth_lines(measured), int8_lines(measured), latency_lines(measured)
     missing = [row.work for row in ROWS if row.work not in {one["work"] for one in rows}]
     counts = sorted({len(row["seconds"]) for row in measured})
     parts = [
@@ -169,10 +203,22 @@ def write_page(page: Path, results: dict) -> None:
            "repetitions, and the weights, keys and values that a token needs over the time that it takes.\n",
            table(["work", "memory, GB/s", "generation, GB/s", "ms a token", "share", "target"], bandwidth)]
           if bandwidth else []),
+        *(["int8 beside this library's own float, and what rounding leaves of float's translations: the share that stays "
+           "equal, and the share of all tokens that stay.\n",
+           table(["work", "against", "float, tokens a second", "int8", "target", "kept", "kept by the peer"], int8)]
+          if int8 else []),
+        *(["A sentence at a time, milliseconds: the median and the 99th percentile.\n",
+           table(["work", "sentences", "this library, int8", "CTranslate2, int8", "this library, float",
+                  "against CTranslate2"], latencies)] if latencies else []),
+        *(["Our programs built without `-march`, which choose their kernels at run time, beside those of `-march=native`, in "
+           "turns; tokens a second.\n",
+           table(["work", "without", "with", "ratio", "target", "commit"], build_lines(results["builds"]))]
+          if results.get("builds") else []),
         "Peak of resident memory:\n",
         table(["work", "against", "this library", "peer", "ratio", "target", ""], memory_lines(measured)),
         "Before anything is timed, without dropout:\n",
-        table(["work", "against", "both compute"], [[row["work"], row["against"], agreement(row)] for row in measured]),
+        table(["work", "against", "both compute"], [[row["work"], row["against"], agreement(row)] for row in measured
+                                              if "check" in row]),
         "The peer's settings, the fastest of those tried (seconds for a repetition):\n",
         table(["work", "against", "settings", "tried"],
               [[row["work"], row["against"], row["settings"],

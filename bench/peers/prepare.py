@@ -48,6 +48,7 @@ class Sizes:
     sentences: int = 32  # in a batch
     training_batches: int = 2
     translation_batches: int = 1
+    single_sentences: int = 300  # one at a time
     uniform: int = 32  # tokens of each sentence in the row without padding
     blocks: int = 8
     block: int = 512
@@ -71,7 +72,7 @@ QUICK = Sizes(
     dict(ROBERTA_BASE, vocab_size=4000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
          intermediate_size=128),
     dict(n_positions=64, n_embd=64, n_layer=2, n_head=4), NANO_GPT,
-    sentences=8, training_batches=2, translation_batches=1, blocks=2, block=64, windows=2, window=32,
+    sentences=8, training_batches=2, translation_batches=1, single_sentences=20, blocks=2, block=64, windows=2, window=32,
     character_batches=2, prompts=3, prompt=12, continued=8, step_tokens=64, step_blocks=2)
 
 
@@ -241,6 +242,7 @@ def prepare(work: Path, sizes: Sizes, data: Path, models: Path, wanted: set) -> 
         pairs = real_pairs(data, vocabulary, end)
         for name, batches in ("real", sizes.training_batches), ("translate", sizes.translation_batches):
             write_batches(work / f"{name}.json", pairs[:sizes.sentences * batches], sizes.sentences)
+        write_batches(work / "sentences.json", pairs[:sizes.single_sentences], 1)
     write_windows(work, sizes, gpt2, nanogpt, data / "wikitext-2" / "train.txt.gz", models / "gpt2-tokenizer")
 
 

@@ -1,6 +1,6 @@
 """What is compared: one Row for each line of the table in docs/benchmarks.md."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -31,6 +31,10 @@ COMPILE = Choice((Setting("not compiled"), Setting("torch.compile", ("--compile"
 GEMM = Choice((Setting("its own choice of gemm"), Setting("MKL", (), {"CT2_USE_MKL": "1"}),
                Setting("oneDNN", (), {"CT2_USE_MKL": "0"}),
                Setting("packed weights", (), {"CT2_USE_MKL": "1", "CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"})))
+
+INT8_GEMM = Choice(tuple(replace(one, name=one.name + " for int8") for one in GEMM.settings), once=True)
+THREADS = Choice((Setting("2 threads"), Setting("1 thread", ("--threads", "1"))))
+WORKERS = Choice((*THREADS.settings, Setting("2 workers of 1 thread", ("--workers", "2", "--threads", "1"))))
 
 # A cache of fixed size is there to be compiled.
 CACHE = Choice((Setting("growing cache"), Setting("growing cache and torch.compile", ("--compile",)),
@@ -65,16 +69,31 @@ class Row:
     tolerance: float = EXACT  # between losses, gradient norms or scores, relative
     exact_options: list = field(default_factory=list)  # with which both sides must agree within EXACT first
     memory: bool = False  # is measured too
+    float_target: float = 0.0  # of int8 rows: how many times as fast as this library's own float
+    parts: int = 0  # of the batches, of which each repetition takes the next; 0: each takes all
     needs: str = "NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17"  # said where its batches are missing
 
     @property
     def training(self) -> bool:
         return self.program == "ours_training"
 
+    @property
+    def int8(self) -> bool:
+        return "int8" in self.options
+
+    def in_float(self) -> "Row":
+        return replace(self, options=["float32" if word == "int8" else word for word in self.options])
+
 
 def _training(work, short, model, batches, target, **more) -> Row:
     return Row(work, short, "PyTorch", "ours_training", "hf_training.py", model, batches, target, TRAINING,
                check=["--no_dropout"], **more)
+
+
+def _int8(work, short, against, script, batches, target, choices, float_target, **more) -> Row:
+    return Row(f"Marian-base linear, {work}, int8", f"int8, {short}", against, "ours_translation", script,
+               "translator_linear", batches, target, choices, float_target=float_target,
+               options=["--dtype", "int8", *more.pop("options", [])], **more)
 
 
 ROWS = [  # the first is where choices for all rows are made
@@ -89,6 +108,14 @@ ROWS = [  # the first is where choices for all rows are made
         "hf_translation.py", "translator_neural", "translate.json", 3.0, GENERATION, peer_check=["--scores"]),
     Row("Marian-base linear, translation, beam 4", "linear translation", "CTranslate2 float32", "ours_translation",
         "ct2_translation.py", "translator_linear", "translate.json", 0.9, (GEMM,)),
+    _int8("translation, beam 4", "beam 4", "CTranslate2 int8", "ct2_translation.py", "translate.json", 1.1,
+          (INT8_GEMM, WORKERS), 1.6),
+    _int8("the same translation, beam 4", "HF, beam 4", "Hugging Face generate, dynamic int8", "hf_translation.py",
+          "translate.json", 3.0, (ALLOCATOR,), 1.6),
+    _int8("one sentence at a time, beam 4", "1 sentence", "CTranslate2 int8", "ct2_translation.py", "sentences.json", 2.0,
+          (INT8_GEMM, THREADS), 2.0, parts=10),
+    _int8("one sentence at a time, greedy", "greedy, 1 sentence", "CTranslate2 int8", "ct2_translation.py",
+          "sentences.json", 2.0, (INT8_GEMM, THREADS), 2.0, options=["--num_beams", "1", "--max_length", "26"], parts=10),
     _training("GPT-2 small, training step, 8 × 256 tokens", "GPT-2, 8 × 256", "gpt2", "windows.json", 1.15, memory=True),
     _training("GPT-2 small, training step, 2 × 1,024 tokens of WikiText-2", "GPT-2, real", "gpt2", "real_windows.json",
               1.15, needs="NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2, or NEURAL_ATTENTION_MODELS_DIR "
@@ -115,6 +142,7 @@ GPU_ROWS = [
         ["--no_dropout"], ["--parts", "8"], ROUNDED, ON_GPU + ["float32"]),
 ]
 
+BUILD_TARGET = 0.97  # of a build without -march: its speed as a multiple of -march=native's
 MEMORY_TARGET = 0.6  # of the peer's
 BANDWIDTH_TARGET = 0.8  # of what the cores read from memory, in the steps behind the prompt
 PEAK_TARGET = 0.7  # of the multiply-adds that the cores can do, over a whole step without padding
@@ -122,8 +150,13 @@ PEAK_BATCHES = "uniform.json"
 
 
 def ours(row: Row, bin: Path, work: Path) -> list:
-    return [bin / row.program, work / row.model, work / row.batches, *row.options]
+    return [bin / row.program, work / row.model, work / row.batches, *row.options, *_parts(row)]
 
 
 def peer(row: Row, python: str, work: Path) -> list:
-    return [python, Path(__file__).with_name(row.script), work / row.model, work / row.batches, *row.options]
+    return [python, Path(__file__).with_name(row.script), work / row.model, work / row.batches, *row.options,
+            *_parts(row)]
+
+
+def _parts(row: Row) -> list:
+    return ["--parts", str(row.parts)] if row.parts else []

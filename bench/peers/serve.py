@@ -22,3 +22,27 @@ def serve(about: dict, repetition) -> None:
         start = time.perf_counter()
         result = repetition()
         answer({**result, "seconds": time.perf_counter() - start})
+
+
+def translations(batches: list, parts: int, translate):
+    """The repetition of a translation row: outputs, scores and seconds of the batches, for each of whose sentences
+    translate(batch) gives (ids, score). With parts, the first repetition takes a few batches, to warm up, and each other
+    the next of so many parts."""
+    made = 0
+
+    def repetition() -> dict:
+        nonlocal made
+        mine = batches
+        if parts:
+            mine = batches[(made - 1) % parts::parts] if made else batches[:4]
+        made += 1
+        outputs, scores, latencies = [], [], []
+        for batch in mine:
+            start = time.perf_counter()
+            found = translate(batch)
+            latencies.append(time.perf_counter() - start)
+            outputs += [ids for ids, _ in found]
+            scores += [score for _, score in found]
+        return {"outputs": outputs, "scores": scores, "latencies": latencies}
+
+    return repetition
