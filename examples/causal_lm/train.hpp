@@ -16,10 +16,14 @@
 
 namespace examples {
 
+inline TokenizerWithFiles<TextTokenizer> load_tokenizer(const std::string& folder) {
+  return {TextTokenizer::load(folder), byte_bpe_files(folder)};
+}
+
 /// The tokenizer of the run's origin, or the one that the flags want.
 inline TokenizerWithFiles<TextTokenizer> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
                                                        CorpusFiles& training, CorpusFiles* validation) {
-  if (!plan.origin.empty()) return {TextTokenizer::load(plan.origin), byte_bpe_files(plan.origin)};
+  if (!plan.origin.empty()) return load_tokenizer(plan.origin);
   const bool learns_bpe =
       options.corpus.tokenizer == "bpe" || (options.corpus.tokenizer.empty() && !training.are_tokens());
   auto tokenizer = wanted_tokenizer(
@@ -39,19 +43,15 @@ inline int block_size_for(int wanted, const na::Gpt2Config& config) {
   return wanted > 0 ? wanted : most;
 }
 
-template <class B>
-int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
-  if (options.model.dump_size) {
-    const auto config = run_config<Gpt2Family>(options.model, wanted_vocabulary(options.model));
-    return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});
-  }
+template <class B, class Group>
+int train_in(Group& group, const TrainOptions& options) {
   if (!options.model.model.empty() && !options.corpus.tokenizer.empty())
     throw na::ConfigError("--model " + options.model.model + " brings its own tokenizer: leave --tokenizer out");
   na::text::BatchOptions batches;
   batches.sentences = options.per_device_train_batch_size;
-  auto plan = plan_run<Gpt2Family>(options.model, options.training, batches, options.identity());
-  B backend = make_backend<B>(options.training.compute);
+  auto plan = plan_run<Gpt2Family>(group, options.model, options.training, batches, options.identity());
+  B backend =
+      na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());
   auto texts = corpus_files(options.corpus, options.corpus.train_files, "train", "--train_file");
   std::optional<CorpusFiles> validation_texts;
   if (plan.evaluates)
@@ -61,7 +61,10 @@ int train(const TrainOptions& options) {
     if (files && !files->are_tokens()) files->texts();
   plan.output.create();
 
-  const auto learned = tokenizer_for(options, plan, texts, validation_texts ? &*validation_texts : nullptr);
+  const auto learned = tokenizer_of_first(
+      group, !plan.origin.empty(),
+      [&] { return tokenizer_for(options, plan, texts, validation_texts ? &*validation_texts : nullptr); },
+      load_tokenizer);
   const auto& tokenizer = learned.tokenizer;
   auto config = planned_config<Gpt2Family>(options.model, plan, tokenizer);
   if (plan.origin.empty()) Gpt2Family::set_tokens(config, tokenizer);
@@ -82,9 +85,10 @@ int train(const TrainOptions& options) {
 
   Gpt2On<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
-  std::fprintf(stderr, "%s parameters, %s tokens of %s ids; %s\n", with_commas(model.parameters().count()).c_str(),
-               with_commas(static_cast<std::int64_t>(tokens.size())).c_str(),
-               with_commas(tokenizer.vocab_size()).c_str(), describe(backend).c_str());
+  if (group.rank() == 0)
+    std::fprintf(stderr, "%s parameters, %s tokens of %s ids; %s\n", with_commas(model.parameters().count()).c_str(),
+                 with_commas(static_cast<std::int64_t>(tokens.size())).c_str(),
+                 with_commas(tokenizer.vocab_size()).c_str(), describe(backend).c_str());
 
   RunMetric perplexity{{"perplexity"}, "perplexity"};
   perplexity.of_loss = na::metrics::perplexity;
@@ -96,8 +100,18 @@ int train(const TrainOptions& options) {
                          write_files(folder, learned.files);
                        },
                        [&] { na::io::save_model(directory, backend, model, generation, 0, learned.files); }};
-  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+  return run_training(group, backend, model, training, validation ? &*validation : nullptr, options.training, plan,
                       label_of<Gpt2Family>(config), perplexity, files);
+}
+
+template <class B>
+int train(const TrainOptions& options) {
+  if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
+  if (options.model.dump_size) {
+    const auto config = run_config<Gpt2Family>(options.model, wanted_vocabulary(options.model));
+    return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});
+  }
+  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/flags.hpp"
+#include "common/launched_ranks.hpp"
 #include "common/profiled_run.hpp"
 #include "common/ranges.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -30,6 +31,7 @@ inline const std::vector<std::string> inference_dtypes = {"float32", "bfloat16",
 struct Compute : Flags {
   explicit Compute(const char* group = nullptr, bool infers = false)
       : Flags(group),
+        trains(!infers),
         dtype(
             flag("dtype", "float32",
                  std::string("bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and the "
@@ -39,6 +41,7 @@ struct Compute : Flags {
                              : ""),
                  {.among = infers ? inference_dtypes : training_dtypes, .kept = true})) {}
 
+  const bool trains;
   const std::string& device = flag("device", "cpu", "cpu, or cuda: an NVIDIA GPU", {.among = {"cpu", "cuda"}});
   const std::string& dtype;
   const int& threads =
@@ -67,13 +70,21 @@ B make_backend(const Compute& compute) {
 }
 
 /// Calls run.operator()<B>() with the backend B of --device and --dtype. `less_memory` names the flags that help if
-/// memory runs out. Throws ConfigError for a GPU if this program was built without CUDA.
+/// memory runs out. Throws ConfigError for a GPU if this program was built without CUDA, and if a launcher started
+/// several processes that cannot share the work.
 template <class Run>
 int on_device(const Compute& compute, const std::string& less_memory, Run&& run) {
   const auto run_on = [&]<class B>() {
     return profiled(
         compute.profile, [&] { return run.template operator()<B>(); }, [&] { return make_backend<B>(compute); });
   };
+  if (launched_ranks() > 1 && !compute.trains)
+    throw na::ConfigError(std::to_string(launched_ranks()) +
+                          " processes were started, and only train shares its work among processes");
+  if (launched_ranks() > 1 && !built_with_mpi)
+    throw na::ConfigError(std::to_string(launched_ranks()) +
+                          " processes were started, but this program was built without MPI, so each would train a "
+                          "model of its own; cmake --workflow --preset mpi builds it with MPI");
   try {
     if (compute.device == "cpu") return run_on.template operator()<na::Cpu<float>>();
     if (compute.dtype == "int8")

@@ -19,7 +19,8 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// A directory that only this process writes to during the lifetime of this object. Throws FileError.
+/// A directory that only this process writes to during the lifetime of this object. An empty path is none: another rank
+/// of the run writes. Throws FileError.
 class OutputDirectory {
  public:
   /// Locks the directory if it exists, and removes temporary files of a killed run.
@@ -31,7 +32,7 @@ class OutputDirectory {
   /// Creates the directory if it does not exist yet. Throws FileError if another run has created it in the meantime and
   /// left files.
   void create() {
-    if (lock_.is_open()) return;
+    if (lock_.is_open() || path_.empty()) return;
     std::error_code error;
     std::filesystem::create_directories(path_, error);
     if (error) throw na::FileError(path_.string(), "cannot be created: " + error.message());

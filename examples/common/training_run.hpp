@@ -14,6 +14,7 @@
 #include "common/model_choice.hpp"
 #include "common/output_directory.hpp"
 #include "common/progress.hpp"
+#include "common/run_group.hpp"
 #include "common/standard_streams.hpp"
 #include "common/training_config.hpp"
 #include "common/training_log.hpp"
@@ -53,9 +54,10 @@ inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
   return run;
 }
 
-/// `identity` has the values that define the run, in addition to the flags of all programs.
-template <class Family>
-RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const TrainingOptions& training,
+/// `identity` has the values that define the run, in addition to the flags of all programs. Rank 0 says where the run
+/// begins; the plans of the other ranks have no output directory.
+template <class Family, class Group>
+RunPlan plan_run(Group& group, const ModelOptionsOf<typename Family::Config>& model, const TrainingOptions& training,
                  const na::text::BatchOptions& batches, const na::RunIdentity& identity) {
   if (training.output_dir.empty()) throw na::ConfigError("--output_dir is required: the model is written there");
   auto trainer = trainer_options(training);
@@ -63,9 +65,11 @@ RunPlan plan_run(const ModelOptionsOf<typename Family::Config>& model, const Tra
   trainer.run = run_identity(training, batches, identity);
   const auto wanted = run_config<Family>(model, wanted_vocabulary(model));
   RunPlan plan{std::move(trainer), optimizer_options(training), evaluates(training),
-               OutputDirectory(training.output_dir)};
-  plan.checkpoint =
-      checkpoint_to_resume(plan.output, {training.resume_from_checkpoint, training.overwrite_output_dir, model.model});
+               OutputDirectory(group.rank() == 0 ? training.output_dir : std::string())};
+  if (group.rank() == 0)
+    plan.checkpoint = checkpoint_to_resume(
+        plan.output, {training.resume_from_checkpoint, training.overwrite_output_dir, model.model});
+  plan.checkpoint = text_of_first(group, plan.checkpoint);
   plan.origin = plan.checkpoint.empty() ? model.model : plan.checkpoint;
   plan.trainer.run.set(model_identity(model, !plan.checkpoint.empty()));
   const auto of_origin = [&] { return na::io::load_config<typename Family::Config>(plan.origin + "/config.json"); };
@@ -98,6 +102,11 @@ typename Family::Config planned_config(const ModelOptionsOf<typename Family::Con
   return config;
 }
 
+/// The exit code of a run that was stopped, perhaps on another rank.
+inline int stopped(const Interruption& interruption) {
+  return interruption.requested() ? interruption.exit_code() : 128 + SIGTERM;
+}
+
 /// The metric that evaluations show besides the loss.
 struct RunMetric {
   LogNames names;
@@ -112,9 +121,18 @@ struct RunFiles {
   std::function<void()> save;                                  ///< writes the model at the end
 };
 
+/// The part of a rank besides the first: it trains, and shows and writes nothing.
+template <class Trainer>
+int follow_run(Trainer& trainer, const std::string& checkpoint) {
+  if (!checkpoint.empty()) trainer.resume(checkpoint);
+  const Interruption interruption;
+  trainer.callbacks().on_step = [&](const na::StepEvent&) { return !interruption.requested(); };
+  return trainer.run().cancelled ? stopped(interruption) : 0;
+}
+
 /// `validation` is null if the run does not evaluate.
-template <class Model, class Data>
-int run_training(typename Model::Backend& backend, Model& model, Data& training, Data* validation,
+template <class Group, class Model, class Data>
+int run_training(Group& group, typename Model::Backend& backend, Model& model, Data& training, Data* validation,
                  const TrainingOptions& options, const RunPlan& plan, const std::string& label, const RunMetric& metric,
                  const RunFiles& files) {
   const bool shown = metric.names.at_evaluations;
@@ -144,8 +162,10 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
     return !interruption->requested();
   };
   using Optimizer = na::AnyOptimizer<typename Model::Backend>;
-  na::Trainer<Model, Data, Optimizer> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
-                                              std::move(callbacks));
+  na::Trainer<Model, Data, Optimizer, Group> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
+                                                     std::move(callbacks), group);
+  require_same_on_all(group, trainer.position().run, plan.trainer, backend.engine());
+  if (group.rank() != 0) return follow_run(trainer, plan.checkpoint);
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
   const auto& position = trainer.position();
@@ -168,7 +188,7 @@ int run_training(typename Model::Backend& backend, Model& model, Data& training,
   if (summary.cancelled) {
     std::fprintf(stderr, "interrupted; continue with --resume_from_checkpoint %s/%s\n", options.output_dir.c_str(),
                  na::checkpoint_name(summary.steps).c_str());
-    return interruption->exit_code();
+    return stopped(*interruption);
   }
   own_directory();
   if (summary.best_is_gone)

@@ -27,10 +27,14 @@ inline std::string text_path(const TrainOptions& options, const std::string& giv
   return na::text::find_text_file(options.data, name);
 }
 
+inline TokenizerWithFiles<na::text::ByteBpe> load_tokenizer(const std::string& folder) {
+  return {na::text::ByteBpe::load(folder), byte_bpe_files(folder)};
+}
+
 /// The tokenizer of the run's origin, or a new one.
 inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
                                                            const std::vector<std::string>& lines) {
-  if (!plan.origin.empty()) return {na::text::ByteBpe::load(plan.origin), byte_bpe_files(plan.origin)};
+  if (!plan.origin.empty()) return load_tokenizer(plan.origin);
   na::text::ByteBpeOptions bpe;
   bpe.vocab_size = wanted_vocabulary(options.model);
   std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", bpe.vocab_size);
@@ -40,18 +44,12 @@ inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& o
   return {std::move(learned), byte_bpe_files(work.path())};
 }
 
-template <class B>
-int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
-  if (options.model.dump_size) {
-    const auto config = run_config<RobertaFamily>(options.model, wanted_vocabulary(options.model));
-    const int tokens = text_options(options.text, config.longest_sequence()).block_size;
-    const auto predicted = static_cast<int>(std::ceil(tokens * options.text.mlm_probability));
-    return dump_size<RobertaFamily>(config, {.tokens = tokens, .predicted = predicted});
-  }
+template <class B, class Group>
+int train_in(Group& group, const TrainOptions& options) {
   const auto batches = batch_options(options.batch, 2048, options.training.seed);
-  auto plan = plan_run<RobertaFamily>(options.model, options.training, batches, options.text.identity());
-  B backend = make_backend<B>(options.training.compute);
+  auto plan = plan_run<RobertaFamily>(group, options.model, options.training, batches, options.text.identity());
+  B backend =
+      na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());
   auto masking = fixed_masks(options.text, na::text::MaskingOptions{}.seed);
   const auto lines = na::text::read_lines(text_path(options, options.train_file, "train.txt", "--train_file"));
   const auto validation_lines =
@@ -60,7 +58,8 @@ int train(const TrainOptions& options) {
           : std::vector<std::string>();
   plan.output.create();
 
-  const auto learned = tokenizer_for(options, plan, lines);
+  const auto learned = tokenizer_of_first(
+      group, !plan.origin.empty(), [&] { return tokenizer_for(options, plan, lines); }, load_tokenizer);
   const auto& tokenizer = learned.tokenizer;
   const auto config = planned_config<RobertaFamily>(options.model, plan, tokenizer);
   const auto cut = text_options(options.text, config.longest_sequence());
@@ -74,10 +73,11 @@ int train(const TrainOptions& options) {
 
   RobertaOn<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
-  std::fprintf(stderr, "%s parameters, %s sequences with %s tokens; %s\n",
-               with_commas(model.parameters().count()).c_str(),
-               with_commas(static_cast<std::int64_t>(training.blocks().size())).c_str(),
-               with_commas(static_cast<std::int64_t>(training.blocks().tokens())).c_str(), describe(backend).c_str());
+  if (group.rank() == 0)
+    std::fprintf(stderr, "%s parameters, %s sequences with %s tokens; %s\n",
+                 with_commas(model.parameters().count()).c_str(),
+                 with_commas(static_cast<std::int64_t>(training.blocks().size())).c_str(),
+                 with_commas(static_cast<std::int64_t>(training.blocks().tokens())).c_str(), describe(backend).c_str());
 
   RunMetric perplexity{{"perplexity"}, "perplexity"};
   perplexity.of_loss = na::metrics::perplexity;
@@ -87,8 +87,20 @@ int train(const TrainOptions& options) {
                          write_files(folder, learned.files);
                        },
                        [&] { na::io::save_model(directory, backend, model, {}, 0, learned.files); }};
-  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+  return run_training(group, backend, model, training, validation ? &*validation : nullptr, options.training, plan,
                       label_of<RobertaFamily>(config), perplexity, files);
+}
+
+template <class B>
+int train(const TrainOptions& options) {
+  if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
+  if (options.model.dump_size) {
+    const auto config = run_config<RobertaFamily>(options.model, wanted_vocabulary(options.model));
+    const int tokens = text_options(options.text, config.longest_sequence()).block_size;
+    const auto predicted = static_cast<int>(std::ceil(tokens * options.text.mlm_probability));
+    return dump_size<RobertaFamily>(config, {.tokens = tokens, .predicted = predicted});
+  }
+  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -20,10 +20,14 @@
 
 namespace examples {
 
+inline TokenizerWithFiles<na::text::MarianTokenizer> load_tokenizer(const std::string& folder) {
+  return {na::text::MarianTokenizer::load(folder), marian_tokenizer_files(folder)};
+}
+
 /// The tokenizer of the checkpoint, of --model, or a new one.
 inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOptions& options, const RunPlan& plan,
                                                                    const na::text::ParallelCorpus& corpus) {
-  if (!plan.origin.empty()) return {na::text::MarianTokenizer::load(plan.origin), marian_tokenizer_files(plan.origin)};
+  if (!plan.origin.empty()) return load_tokenizer(plan.origin);
   const int pieces = wanted_vocabulary(options.model);
   std::fprintf(stderr, "learning a joint vocabulary of %d pieces\n", pieces);
   na::text::MarianTokenizerOptions how;
@@ -43,17 +47,12 @@ inline na::RunIdentity identity_of(const TrainOptions& options) {
   return run;
 }
 
-template <class B>
-int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
-  if (options.model.dump_size) {
-    constexpr int usual_sentence = 32;  // tokens, of source and target
-    return dump_size<MarianFamily>(run_config<MarianFamily>(options.model, wanted_vocabulary(options.model)),
-                                   {.tokens = usual_sentence});
-  }
+template <class B, class Group>
+int train_in(Group& group, const TrainOptions& options) {
   const auto batches = batch_options(options.data.batch, 1200, options.training.seed);
-  auto plan = plan_run<MarianFamily>(options.model, options.training, batches, identity_of(options));
-  B backend = make_backend<B>(options.training.compute);
+  auto plan = plan_run<MarianFamily>(group, options.model, options.training, batches, identity_of(options));
+  B backend =
+      na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());
   const auto paths = corpus_paths(options.data, plan.evaluates);
   const na::text::TsvColumns columns{options.data.tsv_columns[0], options.data.tsv_columns[1]};
   const auto corpus = na::text::load_corpus(paths.train_source, paths.train_target, columns);
@@ -63,7 +62,8 @@ int train(const TrainOptions& options) {
   plan.output.create();
 
   const auto& directory = options.training.output_dir;
-  const auto learned = tokenizer_for(options, plan, corpus);
+  const auto learned = tokenizer_of_first(
+      group, !plan.origin.empty(), [&] { return tokenizer_for(options, plan, corpus); }, load_tokenizer);
   const auto& tokenizer = learned.tokenizer;
   const auto config = planned_config<MarianFamily>(options.model, plan, tokenizer);
   const auto generation =
@@ -86,10 +86,11 @@ int train(const TrainOptions& options) {
   translator_options.threads = options.training.compute.threads;
   translator_options.precision = options.training.compute.precision();
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
-  std::fprintf(
-      stderr, "%s parameters, %s pairs, %s target tokens; %s\n", with_commas(model.parameters().count()).c_str(),
-      with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
-      with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), describe(backend).c_str());
+  if (group.rank() == 0)
+    std::fprintf(
+        stderr, "%s parameters, %s pairs, %s target tokens; %s\n", with_commas(model.parameters().count()).c_str(),
+        with_commas(static_cast<std::int64_t>(training.pairs().size())).c_str(),
+        with_commas(static_cast<std::int64_t>(training.pairs().target_tokens())).c_str(), describe(backend).c_str());
 
   const RunMetric bleu{{"bleu", !options.no_bleu, "target_tokens_per_second"}, "BLEU", [&] {
                          std::vector<std::string> lines;
@@ -105,8 +106,19 @@ int train(const TrainOptions& options) {
                          write_files(folder, learned.files);
                        },
                        [&] { na::io::save_model(directory, backend, model, generation, 0, learned.files); }};
-  return run_training(backend, model, training, validation ? &*validation : nullptr, options.training, plan,
+  return run_training(group, backend, model, training, validation ? &*validation : nullptr, options.training, plan,
                       label_of<MarianFamily>(config), bleu, files);
+}
+
+template <class B>
+int train(const TrainOptions& options) {
+  if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
+  if (options.model.dump_size) {
+    constexpr int usual_sentence = 32;  // tokens, of source and target
+    return dump_size<MarianFamily>(run_config<MarianFamily>(options.model, wanted_vocabulary(options.model)),
+                                   {.tokens = usual_sentence});
+  }
+  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

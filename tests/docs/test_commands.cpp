@@ -41,9 +41,10 @@ const std::set<std::string> other_programs = {"sudo",  "git",   "mkdir",      "c
                                               "g++",   "ctest", "pkg-config", "for",         "do", "done",
                                               "unzip", "awk",   "echo",       "my_projector"};
 
-/// Flags of CMake, pkg-config and binutils that the prose names.
-const std::set<std::string> other_flags = {"--workflow", "--preset", "--build", "--target",   "--install",
-                                           "--prefix",   "--cflags", "--libs",  "--test_dir", "--keep_global_symbol"};
+/// Flags of CMake, pkg-config, binutils and MPI's launchers that the prose names.
+const std::set<std::string> other_flags = {"--workflow", "--preset", "--build",   "--target",   "--install",
+                                           "--prefix",   "--cflags", "--libs",    "--test_dir", "--keep_global_symbol",
+                                           "--host",     "--map_by", "--bind_to", "--mpi",      "--oversubscribe"};
 
 /// `-` and `_` are alike.
 std::string normalised(std::string flag) {
@@ -106,6 +107,11 @@ struct Help : Folder {
         for (const auto& flag : word.starts_with("--") ? flags_in(word) : std::set<std::string>{})
           if (!flags[name].contains(flag)) complain(name + " has no flag " + flag);
       ++checked;
+    } else if (program == "mpirun") {
+      const auto started =
+          std::ranges::find_if(words, [](const auto& word) { return commands_of_programs.contains(word); });
+      if (started == words.end()) return complain("mpirun starts none of the programs");
+      check(place, {started, words.end()});
     } else if (program == "cmake") {
       const auto preset = std::ranges::find(words, "--preset");
       if (preset != words.end() && (preset + 1 == words.end() || !presets.contains(preset[1])))

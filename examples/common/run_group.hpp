@@ -1,0 +1,159 @@
+// The processes of a training run: one, or the ranks that mpirun started. Rank 0 shows and writes everything; the
+// output directory is its alone.
+#pragma once
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "common/launched_ranks.hpp"
+#include "common/tokenizer_files.hpp"
+#include "common/training_backend.hpp"
+#include "common/training_options.hpp"
+#include "neural_attention/core/available_threads.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/version.hpp"
+#include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/train/group.hpp"
+#include "neural_attention/trainer/run_identity.hpp"
+#if defined(EXAMPLES_MPI)
+#include "neural_attention/mpi/mpi_group.hpp"
+#endif
+
+namespace examples {
+
+namespace na = neural_attention;
+
+#if defined(EXAMPLES_MPI)
+/// Of a run on backend B.
+template <class B>
+using RunGroup = std::conditional_t<has_threads<B>, na::MpiGroup, na::Alone>;
+#else
+template <class B>
+using RunGroup = na::Alone;
+#endif
+
+/// Runs run(group). If this rank throws, all ranks end, and one of them, rank 0 if it can, says why. Throws ConfigError
+/// where several processes cannot train together.
+template <class B, class Run>
+int in_group(const TrainingOptions& options, Run&& run) {
+  if constexpr (na::is_alone<RunGroup<B>>) {
+    if (launched_ranks() > 1)
+      throw na::ConfigError(std::to_string(launched_ranks()) + " processes were started, and --device " +
+                            options.compute.device + " trains in one");
+    return run(na::alone_group);
+  } else {
+    if (launched_ranks() > 1 && !options.compute.profile.empty())
+      throw na::ConfigError("--profile measures one process, and " + std::to_string(launched_ranks()) +
+                            " were started");
+    // Lives until the program ends, as the others must not hear of a fault before rank 0 has said it.
+    static std::optional<na::MpiGroup> group;
+    group.emplace(na::MpiOptions{.timeout = options.rank_timeout});
+    try {
+      const int code = run(*group);
+      group.reset();
+      return code;
+    } catch (const std::exception& error) {
+      const bool heard = group->fail(error.what());
+      if (group->rank() == 0) throw;
+      if (heard) return 1;
+      throw na::GroupError(group->name(group->rank()) + ": " + error.what());
+    }
+  }
+}
+
+/// The threads of this rank: as the flag says, or as many as the launcher bound it to; ranks that it did not bind share
+/// the host's.
+template <class G>
+int rank_threads(const G& group, const Compute& compute) {
+  if constexpr (!na::is_alone<G>) {
+    const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
+    const int here = group.ranks_here();
+    const bool bound = static_cast<long>(na::allowed_cpus()) * here <= processors;
+    if (compute.threads == 0 && here > 1 && !bound && !std::getenv("OMP_NUM_THREADS"))
+      return na::threads_of_each(here, 0);
+  }
+  return compute.threads;
+}
+
+/// `text` of rank 0.
+template <class G>
+std::string text_of_first(G& group, std::string text) {
+  if constexpr (!na::is_alone<G>) return group.broadcast(std::string_view(text));
+  return text;
+}
+
+/// The tokenizer that rank 0 learns with learn(), or that each rank has where `each` is set. load(folder) reads one
+/// from its files.
+template <class G, class Learn, class Load>
+auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decltype(learn()) {
+  if constexpr (!na::is_alone<G>) {
+    if (!each && group.size() > 1) {
+      std::optional<decltype(learn())> learned;
+      if (group.rank() == 0) learned.emplace(learn());
+      const auto count = na::of_first(group, learned ? learned->files.size() : 0);
+      TokenizerFiles files(count);
+      if (learned) files = learned->files;
+      for (auto& [name, bytes] : files) {
+        name = text_of_first(group, name);
+        bytes = text_of_first(group, bytes);
+      }
+      if (learned) return std::move(*learned);
+      const auto folder = std::filesystem::temp_directory_path() / ("neural_attention." + std::to_string(::getpid()));
+      std::optional<decltype(learn())> received;
+      {
+        const WorkFolder work(folder);
+        write_files(work.path(), files);
+        received.emplace(load(work.path()));
+      }
+      std::error_code ignored;
+      std::filesystem::remove(folder, ignored);
+      return std::move(*received);
+    }
+  }
+  return learn();
+}
+
+/// Throws ConfigError, on all ranks, for the first value that differs between a rank and rank 0. `run` has what defines
+/// the run and its text.
+template <class G>
+void require_same_on_all(G& group, na::RunIdentity run, const na::TrainerOptions& options, const std::string& engine) {
+  if constexpr (!na::is_alone<G>) {
+    run.set("version", std::string(na::version_string));
+    run.set("seed", options.step.seed);
+    run.set("max_steps", options.max_steps);
+    run.set("num_train_epochs", options.epochs);
+    run.set("eval_steps", options.eval_steps);
+    run.set("save_steps", options.save_steps);
+    run.set("early_stopping_patience", options.patience);
+    run.set("eval_on_start", options.eval_on_start);
+    run.set("instructions", engine);
+    std::string mine;
+    for (const auto& [name, value] : run.entries()) mine += name + " " + na::in_quotes(value) + '\0';
+    const auto all = group.gather(std::string_view(mine));
+    for (int r = 1; r < group.size(); ++r) {
+      const auto& other = all[static_cast<std::size_t>(r)];
+      const auto differs = static_cast<std::size_t>(std::ranges::mismatch(other, all[0]).in1 - other.begin());
+      if (differs == other.size() && other.size() == all[0].size()) continue;
+      const auto entry = [&](const std::string& text) {
+        const auto begin = differs == 0 ? 0 : text.rfind('\0', differs - 1) + 1;
+        return std::string(text.c_str() + std::min(begin, text.size()));
+      };
+      throw na::ConfigError(group.name(r) + " has " + entry(other) + ", but " + group.name(0) + " has " +
+                            entry(all[0]) + ": all ranks of a run need the same program, flags and data");
+    }
+  }
+}
+
+}  // namespace examples
