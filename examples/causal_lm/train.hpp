@@ -34,6 +34,22 @@ inline TokenizerWithFiles<TextTokenizer> tokenizer_for(const TrainOptions& optio
   return {std::move(tokenizer), byte_bpe_files(work.path())};
 }
 
+/// The vocabulary of a new model: that of the tokenizer, which may be the characters of the text, and without a
+/// tokenizer that of the flags.
+inline int new_vocabulary(const TrainOptions& options) {
+  const auto& corpus = options.corpus;
+  const bool has_text = !corpus.data.empty() || !corpus.train_files.empty();
+  if (corpus.tokenizer.empty() || corpus.tokenizer == "bpe" || (corpus.tokenizer == "characters" && !has_text))
+    return wanted_vocabulary(options.model);
+  if (corpus.tokenizer != "characters") return TextTokenizer::load(corpus.tokenizer).vocab_size();
+  auto texts = corpus_files(corpus, corpus.train_files, "train", "--train_file");
+  std::optional<CorpusFiles> validation_texts;
+  if (evaluates(options.training))
+    validation_texts.emplace(corpus_files(corpus, corpus.validation_files, "valid", "--validation_file"));
+  return wanted_tokenizer(corpus, options.model.vocab_size, texts, validation_texts ? &*validation_texts : nullptr)
+      .vocab_size();
+}
+
 /// Throws ConfigError for windows that the model cannot read.
 inline int block_size_for(int wanted, const na::Gpt2Config& config) {
   const int most = config.max_position_embeddings;
@@ -108,7 +124,7 @@ template <class B>
 int train(const TrainOptions& options) {
   if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
   if (options.model.dump_size) {
-    const auto config = run_config<Gpt2Family>(options.model, wanted_vocabulary(options.model));
+    const auto config = run_config<Gpt2Family>(options.model, new_vocabulary(options));
     return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});
   }
   return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });

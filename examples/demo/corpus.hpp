@@ -3,12 +3,11 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
-#include "neural_attention/io/atomic_file.hpp"
+#include "common/text_files.hpp"
 #include "neural_attention/text/data/load_corpus.hpp"
 
 namespace examples {
@@ -19,19 +18,6 @@ struct DemoCorpus {
   na::text::ParallelCorpus train, held_out;
   std::string description;
 };
-
-inline void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw na::FileError(folder.string(), "cannot be created: " + error.message());
-}
-
-/// Writes `lines` to `path`, each as a line.
-inline void write_lines(const std::filesystem::path& path, std::span<const std::string> lines) {
-  std::string text;
-  for (const auto& line : lines) text += line + "\n";
-  na::io::write_file_atomically(path, text);
-}
 
 /// German and English from the grammar; no held-out sentence of either language occurs in the training part. The files
 /// go to `folder`, where `translation train --data` finds them.

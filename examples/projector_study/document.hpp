@@ -115,7 +115,7 @@ inline std::string as_html(const Document& document, const std::string& title) {
       "h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.25rem;margin-top:2.2rem}h3{font-size:1.05rem}\n"
       ".wide{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.88rem}\n"
       "th,td{padding:.3rem .65rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}\n"
-      "th{white-space:nowrap}tbody tr:nth-child(odd){background:var(--stripe)}.left{text-align:left}\n"
+      "th{white-space:nowrap}tbody tr:nth-child(odd){background:var(--stripe)}.left{text-align:left;min-width:6.5rem}\n"
       "pre{overflow-x:auto;background:var(--stripe);padding:.7rem;font-size:.8rem}\n"
       "figure{margin:1rem 0}svg{max-width:100%;height:auto}\n</style>\n</head>\n<body>\n";
   const auto row = [&](const TextTable& table, const std::vector<std::string>& cells, const char* tag) {

@@ -3,11 +3,13 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "common/output_file.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/study/study_config.hpp"
+#include "projector_study/held_out.hpp"
 #include "projector_study/options.hpp"
 #include "projector_study/study_folder.hpp"
 
@@ -15,15 +17,28 @@ namespace examples {
 
 namespace {
 
-std::vector<std::string> words_of(const std::string& list) {
+std::vector<std::string> words_of(const std::string& list, char separator) {
   std::vector<std::string> words(1);
   for (const char c : list) {
-    if (c == ',')
+    if (c == separator)
       words.emplace_back();
     else
       words.back() += c;
   }
   return words;
+}
+
+/// NAME=VALUE,NAME=VALUE as names and values. A comma inside a value cannot be written.
+std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& list, const std::string& flag) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (list.empty()) return pairs;
+  for (const auto& word : words_of(list, ',')) {
+    const auto middle = word.find('=');
+    if (middle == std::string::npos || middle == 0 || middle + 1 == word.size())
+      throw na::ConfigError(flag + " takes NAME=VALUE, not " + na::in_quotes(word));
+    pairs.emplace_back(word.substr(0, middle), word.substr(middle + 1));
+  }
+  return pairs;
 }
 
 study::StudyArm arm_of(const std::string& word) {
@@ -42,6 +57,13 @@ std::string file_in(const std::string& folder, const std::string& name) {
   for (const char* const ending : {"", ".gz"})
     if (const auto path = folder + "/" + name + ending; std::filesystem::exists(path, ignored)) return path;
   return {};
+}
+
+/// Not given unless all its files are there.
+study::TestSet test_in(const std::string& folder, const std::string& name, bool translates) {
+  if (!translates) return {file_in(folder, name + ".txt"), {}, {}, {}};
+  study::TestSet test{{}, file_in(folder, name + ".de"), file_in(folder, name + ".en"), {}};
+  return test.source.empty() || test.reference.empty() ? study::TestSet{} : test;
 }
 
 /// Sizes and schedules that give a first answer within hours; the user's own take their place.
@@ -69,33 +91,47 @@ int init(const InitOptions& options) {
   if (std::filesystem::exists(options.output, ignored))
     throw na::FileError(options.output, "is there already; give another --output, or remove it");
   require_output(options.output);
-  if (!std::filesystem::is_directory(options.data, ignored))
+  const bool translates = options.task == "translation", generates = translates && options.data == "grammar";
+  if (!generates && !std::filesystem::is_directory(options.data, ignored))
     throw na::FileError(options.data, "is not a folder (--data)");
   study::StudyConfig config;
   config.task = config.program = options.task;
   config.flags = usual_flags(options.task);
   config.flags["data"] = options.data;
-  for (const auto& word : words_of(options.arms)) config.arms.push_back(arm_of(word));
+  for (const auto& [name, value] : pairs_of(options.flags, "--flags")) config.flags[name] = value;
+  for (const auto& word : words_of(options.arms, ',')) config.arms.push_back(arm_of(word));
   config.control = config.arms.front().name;
   config.matchings = {study::Matching::Steps, study::Matching::Parameters, study::Matching::Time};
-  config.grid = {{"learning_rate", {"0.0005", "0.001", "0.002"}}};
+  for (const auto& [name, values] : pairs_of(options.tune, "--tune")) config.grid[name] = words_of(values, '/');
   config.tuning_seeds = {101};
-  config.seeds = {1, 2, 3, 4, 5};
+  for (int seed = 1; seed <= options.seeds; ++seed) config.seeds.push_back(static_cast<std::uint64_t>(seed));
   config.smallest_difference = 0.01;
-  if (options.task == "translation") {
-    config.test = {{}, file_in(options.data, "test.de"), file_in(options.data, "test.en"), {}};
-    if (config.test.source.empty() || config.test.reference.empty())
-      config.test = {};
-    else
-      config.flags["no_bleu"] = "true";  // the test judges, and the loss chooses
+  config.convergence = true;
+  if (!generates) config.test = test_in(options.data, options.test, translates);
+  if (!config.test.given() && options.test != "test")
+    throw na::FileError(options.data, "has no " + options.test + (translates ? ".de and .en" : ".txt") + " (--test)");
+  const bool cuts = !generates && !config.test.given() && options.held_out > 0;
+  const auto own_data = (folder.path / "data").string();
+  if (cuts || generates) {
+    config.flags["data"] = own_data;
+    config.test = translates ? study::TestSet{{}, own_data + "/test.de", own_data + "/test.en", {}}
+                             : study::TestSet{own_data + "/test.txt", {}, {}, {}};
+  }
+  if (translates) {
+    if (config.test.given()) config.flags["no_bleu"] = "true";  // the test judges, and the loss chooses
     config.measure = study::Measure::Bleu;
     config.smallest_difference = 0.5;
-  } else {
-    config.test.text = file_in(options.data, "test.txt");
   }
   const auto text = study::study_text(config);
   study::study_of(text, options.output);  // refuses what no study can be
+  if (generates) write_grammar(own_data);
+  if (cuts)
+    hold_out(options.data, own_data, options.held_out,
+             translates ? std::vector<std::string>{"de", "en"} : std::vector<std::string>{"txt"});
   write_output(options.output, text);
+  if (cuts)
+    tell("projector_study: " + options.data + " has no test text, so " + own_data +
+         " tunes on the end of the training text and tests on the validation text");
   print(options.output + "\n");
   return 0;
 }

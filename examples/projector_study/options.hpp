@@ -24,11 +24,27 @@ struct StudyFile : Flags {
 struct InitOptions : Flags {
   const std::string& task =
       flag("task", "", "The training program", {.among = {"translation", "masked_lm", "causal_lm"}, .required = true});
-  const std::string& data = flag("data", "", "Its folder of text, as --data of that program", {.required = true});
+  const std::string& data = flag("data", "",
+                                 "Its folder of text, as --data of that program; for translators also \"grammar\", the "
+                                 "sentences of the demo",
+                                 {.required = true});
   const std::string& arms =
       flag("arms", "linear,neural",
            "Projectors as in --projector, separated by commas, the control first; nonlinear_query and "
            "identity change the query alone, paper::marian and paper::roberta are neural");
+  const std::string& flags = flag(
+      "flags", "", "Flags of all arms as NAME=VALUE, separated by commas, instead of the usual ones or beside them");
+  const std::string& tune =
+      flag("tune", "learning_rate=0.0005/0.001/0.002",
+           "What is tuned, as NAME=VALUE/VALUE/…, separated by commas; an empty text tunes nothing");
+  const int& seeds = flag("seeds", 5, "How many seeds count", {.range = from_to(2, 20)});
+  const std::string& test =
+      flag("test", "test", "The name of the test text in --data, without .txt, .de and .en, and .gz");
+  const double& held_out =
+      flag("held_out", 0.05,
+           "The part of the training text that is cut off from its end to tune on, if --data has no test text; the "
+           "validation text is then the test. 0: the validation text does both",
+           {.range = from_to(0, 0.5)});
   const std::string& output = flag("output", "study.json", "The file to write");
 };
 
@@ -40,10 +56,17 @@ struct PlanOptions : StudyFile {
 
 struct RunOptions : StudyFile {
   const int& jobs = flag("jobs", 1, "Runs at a time, of one thread each", {.range = from_to(1, 1024)});
+  const bool& rebuilt_program =
+      flag("rebuilt_program", false,
+           "The training program is another file than the plan's, but was built from the same sources, such as for "
+           "another machine; run.json and the report name both");
   const std::string& only = flag("only", "", "The name of one run, as `plan --format commands` shows it");
 };
 
-struct ReportOptions : StudyFile {};
+struct ReportOptions : StudyFile {
+  using StudyFile::StudyFile;
+  const bool& partial = flag("partial", false, "Report what there is; arms with runs that are missing get no verdict");
+};
 
 int init(const InitOptions& options);
 int plan(const PlanOptions& options);

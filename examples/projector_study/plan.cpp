@@ -1,5 +1,7 @@
 // projector_study plan
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,11 +21,12 @@ std::string percent(double part) {
   return (part > 0 ? "+" : "") + na::number_text(100 * part, std::chars_format::fixed, 2) + " %";
 }
 
-/// Seconds of one run without evaluations; 0 if its steps are not known.
-double seconds_of(const study::PlannedArm& arm) {
-  const auto steps = arm.flags.find("max_steps");
-  const auto number = steps == arm.flags.end() ? std::nullopt : na::number_in(steps->second);
-  return number ? *number * arm.time.step + arm.time.outside : 0.0;
+/// Seconds of one run with these flags, which takes the time of `arm`, without evaluations; NaN if its steps are not
+/// known.
+double seconds_of(const study::FlagSet& flags, const study::PlannedArm& arm) {
+  const auto steps = flags.find("max_steps");
+  const auto number = steps == flags.end() ? std::nullopt : na::number_in(steps->second);
+  return number ? *number * arm.time.step + arm.time.outside : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string flags_text(const study::FlagSet& flags, const study::FlagSet& common) {
@@ -48,28 +51,36 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   const auto tuning = plan.study.grid.empty() ? 0 : settings * plan.study.tuning_seeds.size();
   const auto each = tuning + plan.study.seeds.size();
   double seconds = 0;
-  bool known = true;
-  for (const auto& arm : plan.arms) {
-    seconds += static_cast<double>(each) * seconds_of(arm);
-    known = known && seconds_of(arm) > 0;
-  }
+  for (const auto& arm : plan.arms) seconds += static_cast<double>(each) * seconds_of(arm.flags, arm);
+  const auto& control = plan.arm(plan.study.control);
+  if (plan.study.base) seconds += seconds_of(*plan.study.base, control);
+  if (plan.study.convergence) seconds += seconds_of(study::twice_run(plan, 0).flags, control);
   std::string text = arms.text() + "\n" + comparisons.text() + "\n";
   text += std::to_string(plan.arms.size()) + " arms, each with " + std::to_string(tuning) + " runs for tuning and " +
           std::to_string(plan.study.seeds.size()) + " that count: " + std::to_string(each * plan.arms.size()) +
           " runs\n";
-  text += known ? "about " + fixed(seconds / 60, 1) + " minutes of one thread, without evaluations, as measured on " +
-                      plan.machine + "\n"
-                : "the time is not known, because no flag max_steps says how many steps there are\n";
+  if (plan.study.base) text += "one run before them, for the model from which all arms start\n";
+  if (plan.study.convergence) text += "one run of the control with twice the steps, to see if they are enough\n";
+  text += std::isfinite(seconds)
+              ? "about " + fixed(seconds / 60, 1) + " minutes of one thread, without evaluations, as measured on " +
+                    plan.machine + "\n"
+              : "the time is not known, because no flag max_steps says how many steps there are\n";
   return text;
 }
 
-std::vector<std::string> all_names(const study::StudyPlan& plan) {
-  std::vector<std::string> names;
+/// The names of all runs, in groups that each wait for the one before.
+std::vector<std::vector<std::string>> all_names(const study::StudyPlan& plan) {
+  std::vector<std::string> tuning, finals;
   for (const auto& arm : plan.arms)
-    for (const auto& run : study::tuning_runs(plan, arm.name)) names.push_back(run.name);
+    for (const auto& run : study::tuning_runs(plan, arm.name)) tuning.push_back(run.name);
   for (const auto& arm : plan.arms)
-    for (const auto& run : study::final_runs(plan, arm.name, 0)) names.push_back(run.name);
-  return names;
+    for (const auto& run : study::final_runs(plan, arm.name, 0)) finals.push_back(run.name);
+  if (plan.study.convergence) finals.push_back(study::twice_run(plan, 0).name);
+  std::vector<std::vector<std::string>> groups;
+  if (plan.study.base) groups.push_back({study::base_run(plan).name});
+  if (!tuning.empty()) groups.push_back(std::move(tuning));
+  groups.push_back(std::move(finals));
+  return groups;
 }
 
 }  // namespace
@@ -83,20 +94,21 @@ int plan(const PlanOptions& options) {
   } catch (const Interrupted& stopped) {
     return stopped.exit_code;
   }
-  const auto names = all_names(made);
+  const auto groups = all_names(made);
+  std::size_t count = 0;
+  for (const auto& group : groups) count += group.size();
   if (options.format == "text") {
     print(plan_in_words(made));
   } else if (options.format == "commands") {
     std::string text;
-    for (const auto& name : names) {
-      if (!made.study.grid.empty() && name == study::final_runs(made, made.arms.front().name, 0).front().name)
-        text += "# when those have ended:\n";
-      text += shell_text({"projector_study", "run", folder.file, "--only", name}) + "\n";
+    for (const auto& group : groups) {
+      if (!text.empty()) text += "# when those have ended:\n";
+      for (const auto& name : group) text += shell_text({"projector_study", "run", folder.file, "--only", name}) + "\n";
     }
     print(text);
   } else {
     print("#!/bin/sh\n#SBATCH --job-name=projector_study\n#SBATCH --array=1-" +
-          std::to_string(std::min<std::size_t>(names.size(), 16)) +
+          std::to_string(std::min<std::size_t>(count, 16)) +
           "\n#SBATCH --cpus-per-task=1\n#SBATCH --signal=B:USR1@120\n# Each task takes runs that no other has, until "
           "there are none.\nexec " +
           shell_text({"projector_study", "run", folder.file}) + "\n");

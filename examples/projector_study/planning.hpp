@@ -1,11 +1,8 @@
 // plan.json: made once, read by every later command, refused where study.json or what it names has changed.
 #pragma once
 
-#include <sys/utsname.h>
-
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -16,25 +13,12 @@
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/study/study_plan.hpp"
+#include "projector_study/machine.hpp"
+#include "projector_study/records.hpp"
 #include "projector_study/study_folder.hpp"
 #include "projector_study/training_program.hpp"
 
 namespace examples {
-
-/// "Some CPU, 2 threads, Linux 6.1"
-inline std::string machine_text() {
-  std::string processor = "unknown processor";
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name") && line.find(": ") != std::string::npos) {
-      processor = line.substr(line.find(": ") + 2);
-      break;
-    }
-  utsname system{};
-  ::uname(&system);
-  return processor + ", " + std::to_string(std::thread::hardware_concurrency()) + " threads, " + system.sysname + " " +
-         system.release;
-}
 
 /// Throws FileError, which says what is no longer as the plan found it.
 inline void require_same_study(const StudyFolder& folder, const study::StudyPlan& plan) {
@@ -46,19 +30,24 @@ inline void require_same_study(const StudyFolder& folder, const study::StudyPlan
   if (const auto key = study::changed_key(plan.study, now); !key.empty())
     throw na::FileError(folder.file, "\"" + key + "\" has changed" + another);
 }
-inline void require_same_inputs(const StudyFolder& folder, const study::StudyPlan& plan, const std::string& program) {
+/// The program may differ where it is known to be `rebuilt`.
+inline void require_same_inputs(const StudyFolder& folder, const study::StudyPlan& plan, const std::string& program,
+                                bool rebuilt) {
   const std::string another =
       " has changed since " + folder.plan().string() +
       " was written; runs before and after cannot be compared: restore it, or remove the folder " +
       folder.path.string();
-  if (study::fingerprint_of(program) != plan.program) throw na::FileError(program, "the training program" + another);
+  if (!rebuilt && study::fingerprint_of(program) != plan.program)
+    throw na::FileError(program, "the training program" + another +
+                                     "; if it was only built anew from the same sources, add --rebuilt_program");
   for (const auto& [path, hash] : plan.data)
     if (std::error_code ignored; !std::filesystem::exists(path, ignored) || study::fingerprint_of(path) != hash)
       throw na::FileError(path, "the data" + another);
 }
 
 /// The plan of a study, which is made if there is none.
-inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& interruption) {
+inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& interruption,
+                                bool rebuilt_program = false) {
   std::error_code ignored;
   const auto config = study::load_study(folder.file);
   const auto program = find_program(config.program);
@@ -66,7 +55,8 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
     if (!std::filesystem::exists(folder.plan(), ignored)) return {};
     auto plan = study::load_plan(folder.plan());
     require_same_study(folder, plan);
-    require_same_inputs(folder, plan, program);
+    require_same_inputs(folder, plan, program, rebuilt_program);
+    unpack_records(folder);
     return plan;
   };
   if (auto plan = known()) return *plan;
@@ -86,9 +76,16 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   if (auto plan = known()) return *plan;
   TrainingProgram training(program, folder.path / "calibration", interruption);
   tell("projector_study: measuring the sizes and times of the arms");
+  // Arms of a base model are measured as if they started from nothing: that model does not exist yet.
+  const auto alone = [&](const study::FlagSet& flags) {
+    if (!config.base) return flags;
+    auto all = study::merged(*config.base, flags);
+    for (const auto* const flag : {"init_projections", "reinitialise"}) all.erase(flag);
+    return all;
+  };
   auto plan = study::plan_arms(
-      config, {[&](const study::FlagSet& flags) { return training.size(flags); },
-               [&](const study::FlagSet& flags) { return training.time(flags, config.calibration_steps); }});
+      config, {[&](const study::FlagSet& flags) { return training.size(alone(flags)); },
+               [&](const study::FlagSet& flags) { return training.time(alone(flags), config.calibration_steps); }});
   plan.machine = machine_text();
   plan.version = na::version_string;
   plan.program = study::fingerprint_of(program);

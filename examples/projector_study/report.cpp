@@ -19,7 +19,8 @@ int report(const ReportOptions& options) {
                         "has no runs yet; begin with " + shell_text({"projector_study", "run", folder.file}));
   const auto plan = study::load_plan(folder.plan());
   require_same_study(folder, plan);
-  const auto results = read_results(folder, plan);
+  unpack_records(folder);
+  const auto results = read_results(folder, plan, options.partial);
   // The program's name as study.json has it and the study's without its folder: the report does not depend on where it
   // is made.
   const StudyFolder shown(std::filesystem::path(folder.file).filename().string());
@@ -32,6 +33,7 @@ int report(const ReportOptions& options) {
   na::io::write_file_atomically(folder.path / "report.md", as_markdown(document, "charts"));
   na::io::write_file_atomically(folder.path / "report.html", as_html(document, title));
   na::io::write_file_atomically(folder.path / "runs.csv", runs_csv(folder, shown, results, plan.study.program));
+  write_records(folder, plan, results.ended_runs());
   print((folder.path / "report.html").string() + "\n");
   return 0;
 }

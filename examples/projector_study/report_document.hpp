@@ -30,13 +30,11 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
                      "effect", "seeds needed", "arm has more"},
                     {},
                     3};
-    double least_p = 1;
     for (const auto& one : results.comparisons) {
       if (one.planned.matching != matching) continue;
       std::vector<std::string> row = {one.planned.arm, one.planned.control, one.words};
       if (one.pairs) {
         const auto& pairs = *one.pairs;
-        least_p = pairs.least_sign_flip_p;
         row.insert(
             row.end(),
             {change(pairs.difference, digits), change(pairs.lower, digits) + " to " + change(pairs.upper, digits),
@@ -53,7 +51,8 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
     document.push_back(Heading{3, "With equal " + matching_words(matching)});
     document.push_back(table);
     document.push_back(Paragraph{"The smallest p of the sign-flip test with " + std::to_string(config.seeds.size()) +
-                                 " seeds is " + p_text(least_p) + "."});
+                                 " seeds is " + p_text(std::ldexp(1.0, 1 - static_cast<int>(config.seeds.size()))) +
+                                 "."});
   }
   document.push_back(BulletList{
       {"difference: arm minus control of " + measured_title(config) + ", the mean over pairs of runs with one seed; " +
@@ -63,9 +62,8 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
            ": the 95 % interval lies inside ± that, which study.json set before the runs",
        "undecided: neither; it does not mean that the arms are equal",
        "effect: the difference in units of the deviation from seed to seed",
-       "seeds needed: with which a study of this arm alone, without a correction for others, would find a difference "
-       "of this "
-       "size in 4 of 5 cases",
+       "seeds needed: with which a study would find a difference of this size in 4 of 5 cases, with the hardest level "
+       "of Holm's correction",
        "arm has more: what is left unmatched"}});
 }
 
@@ -103,7 +101,7 @@ inline void add_arms(const StudyResults& results, Document& document) {
     const auto scores = arm.scores();
     std::vector<std::string> row = {arm.arm.name};
     if (scores.empty()) {
-      row.insert(row.end(), {"diverged", "–"});
+      row.insert(row.end(), {arm.finished ? "diverged" : "–", "–"});
     } else {
       const auto spread = spread_of(scores);
       row.insert(row.end(), {places(spread.mean, digits), places(spread.deviation, digits)});
@@ -116,7 +114,9 @@ inline void add_arms(const StudyResults& results, Document& document) {
     row.insert(row.end(), {na::with_commas(arm.arm.size.parameters), na::with_commas(arm.arm.size.flops),
                            mean([](const auto& one) { return static_cast<double>(one.metrics.steps); }, 0),
                            mean([](const auto& one) { return one.metrics.seconds / 60; }, 2),
-                           arm.chosen ? setting_text(config, arm.chosen->setting) : "every setting diverged"});
+                           arm.chosen     ? setting_text(config, arm.chosen->setting)
+                           : arm.finished ? "every setting diverged"
+                                          : "not chosen yet"});
     table.rows.push_back(std::move(row));
   }
   document.push_back(std::move(table));
@@ -152,10 +152,12 @@ inline void add_tuning(const StudyResults& results, Document& document) {
     for (std::size_t i = 0; i < settings.size(); ++i) {
       std::vector<double> losses;
       for (const auto& item : results.runs.items)
-        if (item.run.arm == arm.arm.name && item.run.tuning && item.run.setting == i)
+        if (item.run.arm == arm.arm.name && item.run.kind == study::RunKind::Tuning && item.run.setting == i)
           losses.push_back(item.state.loss());
       const double mean = mean_of(losses);
-      row.push_back((std::isfinite(mean) ? places(mean, 4) : "diverged") +
+      row.push_back((losses.empty()        ? "–"
+                     : std::isfinite(mean) ? places(mean, 4)
+                                           : "diverged") +
                     (arm.chosen && arm.chosen->setting == i ? " ★" : ""));
     }
     table.rows.push_back(std::move(row));
@@ -164,7 +166,47 @@ inline void add_tuning(const StudyResults& results, Document& document) {
   if (!warnings.empty()) document.push_back(BulletList{std::move(warnings)});
 }
 
+inline void add_convergence(const StudyResults& results, Document& document) {
+  const auto& config = results.plan.study;
+  if (!config.convergence) return;
+  document.push_back(Heading{2, "Are the runs long enough?"});
+  if (!results.convergence) {
+    document.push_back(Paragraph{"The run with twice the steps has not ended yet."});
+    return;
+  }
+  const auto& found = *results.convergence;
+  const auto steps = na::with_commas(found.steps);
+  if (!std::isfinite(found.gain())) {
+    document.push_back(Paragraph{"Not known: a run of " + config.control + " with the first seed diverged."});
+    return;
+  }
+  document.push_back(Paragraph{
+      std::string(found.converged() ? "Converged" : "Not converged") + ": with the first seed, " + config.control +
+      " has a validation loss of " + places(found.once, 4) + " after " + steps + " steps and of " +
+      places(found.twice, 4) + " after a run of twice as many, a gain of " + places(100 * found.gain(), 2) +
+      " %. Below 1 %, runs count as converged; otherwise the verdicts speak of models that are still learning."});
+}
+
+/// How the arms of a causal language model continue the same words.
+inline void add_continuations(const StudyResults& results, Document& document) {
+  bool first = true;
+  for (const auto& arm : results.arms)
+    for (const auto& one : arm.seeds) {
+      if (one.sample.empty()) continue;
+      if (std::exchange(first, false)) {
+        document.push_back(Heading{2, "Samples"});
+        document.push_back(
+            Paragraph{"The first words of the test text and what an arm, with its first seed, writes "
+                      "behind them: " +
+                      std::to_string(sampled_tokens) + " tokens drawn at temperature 0.8."});
+      }
+      document.push_back(Heading{3, arm.arm.name});
+      document.push_back(CodeBlock{one.sample.ends_with('\n') ? one.sample : one.sample + "\n"});
+    }
+}
+
 inline void add_samples(const StudyResults& results, Document& document) {
+  add_continuations(results, document);
   if (results.sources.empty()) return;
   document.push_back(Heading{2, "Samples"});
   TextTable table{{"text", "1", "2", "3"}, {}, 4};
@@ -192,6 +234,7 @@ inline void add_runs(const StudyFolder& folder, const StudyResults& results, con
   BulletList list{{"machine of the plan: " + results.plan.machine,
                    "NeuralAttention " + results.plan.version + ", training program " + results.plan.program}};
   for (const auto& [path, hash] : results.plan.data) list.items.push_back("data " + path + ": " + hash);
+  for (const auto& place : results.places) list.items.push_back(place);
   for (const auto& arm : results.arms)
     for (const auto& one : arm.seeds)
       if (one.diverged) list.items.push_back(one.run.name + " diverged: " + *one.diverged);
@@ -200,8 +243,11 @@ inline void add_runs(const StudyFolder& folder, const StudyResults& results, con
   document.push_back(CodeBlock{study::study_text(results.plan.study)});
   document.push_back(Paragraph{"The commands of the runs that count:"});
   std::string commands;
+  if (results.plan.study.base)
+    commands += shell_text(training_command(program, folder, results.plan, study::base_run(results.plan))) + "\n";
   for (const auto& arm : results.arms)
-    for (const auto& one : arm.seeds) commands += shell_text(training_command(program, folder, one.run)) + "\n";
+    for (const auto& one : arm.seeds)
+      commands += shell_text(training_command(program, folder, results.plan, one.run)) + "\n";
   document.push_back(CodeBlock{commands});
 }
 
@@ -211,11 +257,13 @@ inline Document report_document(const StudyFolder& folder, const StudyResults& r
   using namespace report_document_detail;
   Document document = {Heading{1, "Study " + folder.path.filename().string() + ": " + results.plan.study.task},
                        Paragraph{"Generated from the metrics of the runs; do not edit."}};
+  if (results.missing > 0) document.push_back(Paragraph{"Partial: " + missing_text(results.missing) + "."});
   add_verdicts(results, document);
   add_arms(results, document);
   add_tests(results, document);
   add_pareto(results, document);
   add_curves(results, document);
+  add_convergence(results, document);
   add_tuning(results, document);
   add_samples(results, document);
   add_runs(folder, results, program, document);

@@ -17,6 +17,7 @@ namespace examples {
 namespace report_document_detail {
 
 inline std::string places(double number, int digits) {
+  if (std::isnan(number)) return "–";  // not measured
   return std::isfinite(number) ? na::report::fixed_text(number, digits) : na::number_text(number);
 }
 /// With a sign.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/significance.hpp"
@@ -19,7 +21,7 @@
 #include "neural_attention/study/paired_comparison.hpp"
 #include "neural_attention/study/verdict.hpp"
 #include "neural_attention/text/data/lines.hpp"
-#include "projector_study/running.hpp"
+#include "projector_study/known_runs.hpp"
 #include "projector_study/study_folder.hpp"
 #include "results_report/runs.hpp"
 
@@ -31,12 +33,14 @@ struct SeedResult {
   Run metrics;  ///< without meaning if it diverged
   double score = not_measured;
   std::vector<std::string> translations = {};  ///< of the test set
+  std::string sample = {};                     ///< of a causal language model, with the first seed
 };
 
 struct ArmResult {
   study::PlannedArm arm;
   std::optional<study::ChosenSetting> chosen;  ///< none: every setting of the grid diverged
   std::vector<SeedResult> seeds;
+  bool finished = true;  ///< all its runs have ended; only a partial report has others
 
   std::vector<std::uint64_t> diverged() const {
     std::vector<std::uint64_t> seeds_of;
@@ -44,7 +48,7 @@ struct ArmResult {
       if (one.diverged) seeds_of.push_back(one.run.seed);
     return seeds_of;
   }
-  bool all_scored() const { return chosen && diverged().empty(); }
+  bool all_scored() const { return finished && chosen && diverged().empty(); }
   std::vector<double> scores() const {
     std::vector<double> all;
     for (const auto& one : seeds)
@@ -69,13 +73,32 @@ struct ComparisonResult {
   std::vector<TestComparison> tests = {};
 };
 
+/// The control's first seed after all steps, and after twice as many.
+struct Convergence {
+  double once = 0, twice = 0;  ///< validation losses; NaN where a run diverged
+  std::int64_t steps = 0;
+
+  /// The part of the loss that the second half takes away.
+  double gain() const { return (once - twice) / once; }
+  bool converged() const { return gain() < 0.01; }
+};
+
 struct StudyResults {
   study::StudyPlan plan;
   KnownRuns runs;
   std::vector<ArmResult> arms;
   std::vector<ComparisonResult> comparisons;
+  std::optional<Convergence> convergence = {};             ///< none: not asked for, or not run yet
+  std::size_t missing = 0;                                 ///< runs that a partial report lacks
+  std::vector<std::string> places = {};                    ///< where the runs ran, in words
   std::vector<std::string> sources = {}, references = {};  ///< of the test set of a translator
 
+  std::vector<study::PlannedRun> ended_runs() const {
+    std::vector<study::PlannedRun> ended;
+    for (const auto& [run, state] : runs.items)
+      if (is_done(plan, run, state)) ended.push_back(run);
+    return ended;
+  }
   const ArmResult& arm(const std::string& name) const {
     return *std::find_if(arms.begin(), arms.end(), [&](const ArmResult& one) { return one.arm.name == name; });
   }
@@ -125,15 +148,21 @@ inline std::string divergence(const ArmResult& arm) {
 
 inline void compare(StudyResults& results) {
   const auto& config = results.plan.study;
+  // All comparisons of a matching, also those that have no result: Holm's correction counts them.
+  const auto comparisons = [&](study::Matching matching) {
+    return std::count_if(results.plan.comparisons.begin(), results.plan.comparisons.end(),
+                         [&](const auto& one) { return one.matching == matching; });
+  };
   for (const auto& planned : results.plan.comparisons) {
     auto& one = results.comparisons.emplace_back(ComparisonResult{planned, {}, 1, {}});
     const auto &arm = results.arm(planned.arm), &control = results.arm(planned.control);
     if (!arm.all_scored() || !control.all_scored()) {
-      one.words = divergence(arm);
-      if (!control.all_scored()) one.words += (one.words.empty() ? "" : "; ") + ("the control " + divergence(control));
+      one.words = arm.finished && control.finished ? divergence(arm) : "not finished";
+      if (arm.finished && control.finished && !control.all_scored())
+        one.words += (one.words.empty() ? "" : "; ") + ("the control " + divergence(control));
       continue;
     }
-    one.pairs = study::compare_pairs(control.scores(), arm.scores());
+    one.pairs = study::compare_pairs(control.scores(), arm.scores(), static_cast<int>(comparisons(planned.matching)));
     if (!results.references.empty())
       for (std::size_t i = 0; i < arm.seeds.size(); ++i)
         one.tests.push_back(compare_tests(control.seeds[i], arm.seeds[i], results.references));
@@ -146,6 +175,7 @@ inline void compare(StudyResults& results) {
         family.push_back(&one);
         p_values.push_back(one.pairs->p_value);
       }
+    p_values.resize(static_cast<std::size_t>(comparisons(matching)), 1.0);
     const auto corrected = study::holm(p_values);
     for (std::size_t i = 0; i < family.size(); ++i) {
       family[i]->corrected_p = corrected[i];
@@ -156,18 +186,56 @@ inline void compare(StudyResults& results) {
   }
 }
 
+/// "25 runs on Some CPU, training program 0123456789abcdef", for each machine and program.
+inline std::vector<std::string> places_of(const StudyFolder& folder, const StudyResults& results) {
+  std::map<std::string, int> counts;
+  for (const auto& run : results.ended_runs()) {
+    const auto path = folder.of(run) / "run.json";
+    const auto json = na::io::read_json(path);
+    ++counts[na::io::get<std::string>(json, "machine", path) + ", training program " +
+             na::io::get<std::string>(json, "program", path)];
+  }
+  std::vector<std::string> places;
+  for (const auto& [place, count] : counts)
+    places.push_back(std::to_string(count) + (count == 1 ? " run on " : " runs on ") + place);
+  return places;
+}
+
+/// Of the runs that have ended.
+inline std::optional<Convergence> convergence_of(const StudyResults& results) {
+  std::optional<double> once, twice;
+  const auto& plan = results.plan;
+  for (const auto& [run, state] : results.runs.items) {
+    if (run.arm != plan.study.control || run.seed != plan.study.seeds.front()) continue;
+    if (!state.trained && !state.diverged) continue;
+    const double loss = state.diverged ? not_measured : state.valid_loss;
+    if (run.kind == study::RunKind::Final) once = loss;
+    if (run.kind == study::RunKind::Twice) twice = loss;
+  }
+  if (!once || !twice) return {};
+  const auto steps = na::number_in(plan.arm(plan.study.control).flags.at("max_steps"));
+  return Convergence{*once, *twice, static_cast<std::int64_t>(steps.value_or(0))};
+}
+
 }  // namespace results_detail
 
-/// Throws Error if a run is missing, and FileError for a file that cannot be read.
-inline StudyResults read_results(const StudyFolder& folder, const study::StudyPlan& plan) {
+/// "3 runs are missing"
+inline std::string missing_text(std::size_t runs) {
+  return runs == 1 ? "1 run is missing" : std::to_string(runs) + " runs are missing";
+}
+
+/// Throws Error if a run is missing unless the report is `partial`, and FileError for a file that cannot be read.
+inline StudyResults read_results(const StudyFolder& folder, const study::StudyPlan& plan, bool partial) {
   StudyResults results;
   results.plan = plan;
   results.runs = StudyStates(folder, plan).read();
+  const auto ended = [&](const KnownRuns::Item& item) { return is_done(plan, item.run, item.state); };
   if (!results.runs.all_done(plan)) {
-    const auto missing = std::count_if(results.runs.items.begin(), results.runs.items.end(),
-                                       [&](const auto& item) { return !item.state.done(needs_test(plan, item.run)); });
-    throw na::Error(folder.file + ": " + std::to_string(static_cast<std::size_t>(missing) + results.runs.waiting) +
-                    " runs are missing; run them with " + shell_text({"projector_study", "run", folder.file}));
+    const auto missing = std::count_if(results.runs.items.begin(), results.runs.items.end(), std::not_fn(ended));
+    results.missing = static_cast<std::size_t>(missing) + results.runs.waiting;
+    if (!partial)
+      throw na::Error(folder.file + ": " + missing_text(results.missing) + "; run " +
+                      shell_text({"projector_study", "run", folder.file}) + ", or add --partial");
   }
   if (!plan.study.test.source.empty()) {
     for (const auto& path : {plan.study.test.source, plan.study.test.reference})
@@ -181,12 +249,19 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
                                                          " lines, but " + plan.study.test.source + " has " +
                                                          std::to_string(results.sources.size()));
   }
+  results.places = results_detail::places_of(folder, results);
   for (const auto& arm : plan.arms) {
     auto& result = results.arms.emplace_back(ArmResult{arm, {}, {}});
     if (const auto found = results.runs.chosen.find(arm.name); found != results.runs.chosen.end())
       result.chosen = found->second;
+    const auto& hopeless = results.runs.hopeless;
+    result.finished = result.chosen || std::find(hopeless.begin(), hopeless.end(), arm.name) != hopeless.end();
     for (const auto& item : results.runs.items) {
-      if (item.run.arm != arm.name || item.run.tuning) continue;
+      if (item.run.arm != arm.name || item.run.kind != study::RunKind::Final) continue;
+      if (!ended(item)) {
+        result.finished = false;
+        continue;
+      }
       auto& one = result.seeds.emplace_back(SeedResult{item.run, item.state.diverged, {}});
       if (one.diverged) continue;
       one.metrics = read_run(folder.output(one.run), one.run.seed);
@@ -198,6 +273,7 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
                                                  plan.study.test.reference + " has " +
                                                  std::to_string(results.references.size()));
       }
+      if (needs_sample(plan, one.run)) one.sample = na::text::read_text_bytes(sample_of(folder, one.run));
       one.score = results_detail::score_of(folder, results, one);
       if (!std::isfinite(one.score))
         throw na::FileError(folder.of(one.run).string(),
@@ -205,6 +281,7 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
     }
   }
   results_detail::compare(results);
+  results.convergence = results_detail::convergence_of(results);
   return results;
 }
 

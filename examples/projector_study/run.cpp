@@ -9,7 +9,7 @@ int run(const RunOptions& options) {
   const StudyFolder folder(options.study);
   const Interruption interruption;
   try {
-    const auto plan = plan_of(folder, interruption);
+    const auto plan = plan_of(folder, interruption, options.rebuilt_program);
     return StudyRunner(folder, plan, options.only, options.jobs, interruption).run();
   } catch (const Interrupted& stopped) {
     return stopped.exit_code;

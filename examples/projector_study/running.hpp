@@ -8,8 +8,8 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -20,81 +20,15 @@
 #include "common/standard_streams.hpp"
 #include "common/table.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/study/fingerprint.hpp"
+#include "neural_attention/text/data/lines.hpp"
 #include "projector_study/child.hpp"
+#include "projector_study/known_runs.hpp"
+#include "projector_study/machine.hpp"
 #include "projector_study/study_folder.hpp"
 #include "projector_study/training_program.hpp"
 
 namespace examples {
-
-/// All runs of a study whose settings are known, with their states.
-struct KnownRuns {
-  struct Item {
-    study::PlannedRun run;
-    RunState state;
-  };
-  std::vector<Item> items;
-  std::map<std::string, study::ChosenSetting> chosen = {};  ///< by arm; without a grid, setting 0
-  std::vector<std::string> hopeless = {};                   ///< arms that diverged with every setting of the grid
-  std::size_t waiting = 0;                                  ///< runs whose arm is still being tuned
-
-  bool all_done(const study::StudyPlan& plan) const {
-    return waiting == 0 && std::all_of(items.begin(), items.end(),
-                                       [&](const Item& item) { return item.state.done(needs_test(plan, item.run)); });
-  }
-};
-
-/// Reads the states of runs; those that are done stay so.
-class StudyStates {
- public:
-  StudyStates(const StudyFolder& folder, const study::StudyPlan& plan) : folder_(folder), plan_(plan) {}
-
-  /// Tuning first.
-  KnownRuns read() {
-    KnownRuns known;
-    std::vector<KnownRuns::Item> finals;
-    for (const auto& arm : plan_.arms) {
-      bool tuned = true;
-      std::vector<std::vector<double>> losses;
-      for (auto& run : study::tuning_runs(plan_, arm.name)) {
-        const auto state = state_of_run(run);
-        tuned = tuned && state.done(false);
-        losses.resize(run.setting + 1);
-        losses.back().push_back(state.loss());
-        known.items.push_back({std::move(run), state});
-      }
-      if (!tuned) {
-        known.waiting += plan_.study.seeds.size();
-        continue;
-      }
-      std::optional<study::ChosenSetting> chosen = study::ChosenSetting{};
-      if (!losses.empty()) chosen = study::choose_setting(plan_.study.grid, losses);
-      if (!chosen) {
-        known.hopeless.push_back(arm.name);
-        continue;
-      }
-      known.chosen[arm.name] = *chosen;
-      for (auto& run : study::final_runs(plan_, arm.name, chosen->setting)) {
-        const auto state = state_of_run(run);
-        finals.push_back({std::move(run), state});
-      }
-    }
-    for (auto& item : finals) known.items.push_back(std::move(item));
-    return known;
-  }
-
- private:
-  RunState state_of_run(const study::PlannedRun& run) {
-    const auto found = done_.find(run.name);
-    if (found != done_.end()) return found->second;
-    const auto state = state_of(folder_, plan_, run);
-    if (state.done(needs_test(plan_, run))) done_[run.name] = state;
-    return state;
-  }
-
-  const StudyFolder& folder_;
-  const study::StudyPlan& plan_;
-  std::map<std::string, RunState> done_;
-};
 
 /// The number that a language model's `evaluate` prints behind a name. Throws FileError if there is none.
 inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
@@ -106,6 +40,19 @@ inline double printed_number(const std::string& text, const std::string& name, c
   throw na::FileError(path.string(), "lacks the line \"" + name + " = …\" of the training program's evaluate");
 }
 
+/// The first words of a text: the prompt of samples.
+inline std::string first_words(const std::string& path) {
+  constexpr std::size_t most = 4;
+  std::string words;
+  for (const auto& line : na::text::read_lines(path)) {
+    std::istringstream rest(line);
+    std::size_t count = 0;
+    for (std::string word; count < most && rest >> word; ++count) words += (count == 0 ? "" : " ") + word;
+    if (count > 0) return words;
+  }
+  throw na::FileError(path, "has no words, with which a sample could begin");
+}
+
 class StudyRunner {
  public:
   /// `only`: the name of one run, or empty.
@@ -114,6 +61,7 @@ class StudyRunner {
       : folder_(folder),
         plan_(plan),
         program_(find_program(plan.study.program)),
+        place_{machine_text(), study::fingerprint_of(program_)},
         only_(std::move(only)),
         jobs_(static_cast<std::size_t>(jobs)),
         interruption_(interruption),
@@ -144,11 +92,12 @@ class StudyRunner {
   }
 
  private:
+  enum class Stage { Training, Testing, Sampling };
   struct Job {
     study::PlannedRun run;
     na::io::platform::FileHandle claim;
     Child child;
-    bool testing;
+    Stage stage;
   };
 
   std::filesystem::path log_of(const study::PlannedRun& run) const { return folder_.of(run) / "log.txt"; }
@@ -164,7 +113,7 @@ class StudyRunner {
       if (active_.size() == jobs_) return true;
       if (!only_.empty() && run.name != only_) continue;
       found = true;
-      if (state.done(needs_test(plan_, run))) continue;
+      if (is_done(plan_, run, state)) continue;
       left = true;
       if (!is_active(run)) claim(run);
     }
@@ -185,14 +134,14 @@ class StudyRunner {
     auto lock = na::io::platform::lock_folder(folder_.of(run));
     if (!lock.is_open()) return;
     const auto state = state_of(folder_, plan_, run);  // another process may have ended it in the meantime
-    if (state.done(needs_test(plan_, run))) return;
+    if (is_done(plan_, run, state)) return;
     if (!state.trained) {
-      const auto command = training_command(program_, folder_, run);
-      write_about(folder_, run, command);
+      const auto command = training_command(program_, folder_, plan_, run);
+      write_about(folder_, run, command, place_);
       const int descriptor = lock.descriptor();
-      active_.push_back({run, std::move(lock), Child(command, log_of(run), log_of(run), descriptor), false});
+      active_.push_back({run, std::move(lock), Child(command, log_of(run), log_of(run), descriptor), Stage::Training});
     } else {
-      active_.push_back(testing(run, std::move(lock)));
+      active_.push_back(state.tested ? sampling(run, std::move(lock)) : testing(run, std::move(lock)));
     }
   }
 
@@ -212,7 +161,27 @@ class StudyRunner {
       command.push_back("--text=" + plan_.study.test.text);
     }
     const int descriptor = lock.descriptor();
-    return {run, std::move(lock), Child(command, translates ? log_of(run) : out, log_of(run), descriptor), true};
+    return {run, std::move(lock), Child(command, translates ? log_of(run) : out, log_of(run), descriptor),
+            Stage::Testing};
+  }
+
+  Job sampling(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
+    const auto prompt = folder_.of(run) / "prompt.txt", out = folder_.of(run) / "sample.part";
+    na::io::write_file_atomically(prompt, first_words(plan_.study.test.text) + "\n");
+    std::error_code ignored;
+    std::filesystem::remove(out, ignored);
+    const Command command = {program_,
+                             "generate",
+                             "--model=" + folder_.output(run).string(),
+                             "--input=" + prompt.string(),
+                             "--do_sample",
+                             "--top_k=0",
+                             "--temperature=0.8",
+                             "--seed=1",
+                             "--max_new_tokens=" + std::to_string(sampled_tokens),
+                             "--threads=1"};
+    const int descriptor = lock.descriptor();
+    return {run, std::move(lock), Child(command, out, log_of(run), descriptor), Stage::Sampling};
   }
 
   /// What follows from the end of a child: true if the run is over, at least for now.
@@ -221,8 +190,8 @@ class StudyRunner {
     if (ending.code != 0) {
       if (interruption_.requested() || stopping_) return true;
       const auto message = last_lines(log_of(run), 1);
-      if (!job.testing && !ending.signalled && message.find("not finite") != std::string::npos) {
-        write_about(folder_, run, training_command(program_, folder_, run), message);
+      if (job.stage == Stage::Training && !ending.signalled && message.find("not finite") != std::string::npos) {
+        write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, message);
         tell("projector_study: " + run.name + " diverged: " + message);
         return true;
       }
@@ -232,8 +201,15 @@ class StudyRunner {
                  "; its last lines in " + log_of(run).string() + " are\n" + last_lines(log_of(run), 5);
       return true;
     }
-    if (job.testing) {
+    const bool goes_on = !interruption_.requested() && failure_.empty();
+    if (job.stage == Stage::Sampling) {
+      na::io::platform::rename_over(folder_.of(run) / "sample.part", sample_of(folder_, run));
+    } else if (job.stage == Stage::Testing) {
       keep_test(run);
+      if (needs_sample(plan_, run) && goes_on) {
+        job = sampling(run, std::move(job.claim));
+        return false;
+      }
     } else {
       const auto state = state_of(folder_, plan_, run);
       if (!state.trained) {
@@ -242,7 +218,7 @@ class StudyRunner {
         return true;
       }
       tell("projector_study: " + run.name + ": validation loss " + fixed(state.valid_loss, 4));
-      if (needs_test(plan_, run) && !interruption_.requested() && failure_.empty()) {
+      if (needs_test(plan_, run) && goes_on) {
         job = testing(run, std::move(job.claim));
         return false;
       }
@@ -271,7 +247,9 @@ class StudyRunner {
 
   const StudyFolder& folder_;
   const study::StudyPlan& plan_;
-  std::string program_, only_;
+  std::string program_;
+  Place place_;
+  std::string only_;
   std::size_t jobs_;
   const Interruption& interruption_;
   StudyStates states_;

@@ -8,6 +8,20 @@
 
 namespace examples {
 
+inline std::string kind_name(study::RunKind kind) {
+  switch (kind) {
+    case study::RunKind::Base:
+      return "base";
+    case study::RunKind::Tuning:
+      return "tuning";
+    case study::RunKind::Final:
+      return "final";
+    case study::RunKind::Twice:
+      break;
+  }
+  return "twice";
+}
+
 /// A row for each run, those of tuning first. Its command names the folder `shown`.
 inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown, const StudyResults& results,
                             const std::string& program) {
@@ -16,9 +30,10 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown,
     for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
     return result + "\"";
   };
-  std::string text = "run,arm,tuning,setting,seed,parameters,steps,seconds,valid_loss," +
+  std::string text = "run,kind,arm,setting,seed,parameters,steps,seconds,valid_loss," +
                      std::string(study::measure_name(results.plan.study.measure)) + ",diverged,command\n";
   for (const auto& [run, state] : results.runs.items) {
+    if (!is_done(results.plan, run, state)) continue;
     std::string numbers = ",,,,";
     if (!state.diverged) {
       const auto metrics = read_run(folder.output(run), run.seed);
@@ -28,9 +43,9 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown,
       numbers = std::to_string(metrics.parameters) + "," + std::to_string(metrics.steps) + "," +
                 na::number_text(metrics.seconds) + "," + na::number_text(metrics.valid_loss) + "," + score;
     }
-    text += run.name + "," + run.arm + "," + (run.tuning ? "1" : "0") + "," + std::to_string(run.setting) + "," +
+    text += run.name + "," + kind_name(run.kind) + "," + run.arm + "," + std::to_string(run.setting) + "," +
             std::to_string(run.seed) + "," + numbers + "," + (state.diverged ? "1" : "0") + "," +
-            quoted(shell_text(training_command(program, shown, run))) + "\n";
+            quoted(shell_text(training_command(program, shown, results.plan, run))) + "\n";
   }
   return text;
 }

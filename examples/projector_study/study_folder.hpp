@@ -1,8 +1,9 @@
 // The folder of a study, beside its study.json and named like it: plan.json, and runs/<name>/ with
-//   run.json         what the run is, with the fingerprint of all that it depends on, and whether it diverged
+//   run.json         what the run is, with the fingerprint of all that it depends on, where it ran, whether it diverged
 //   output/          the training program's folder: metrics.jsonl, checkpoints, the model
 //   log.txt          what the training program said
 //   test.json, test.translations   what the model makes of the test set
+//   sample.txt       how a causal language model continues the beginning of the test text
 // A run is claimed by a lock on its folder, which the system takes from a process that ends.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/text_files.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -45,12 +47,6 @@ struct StudyFolder {
   std::filesystem::path path;  ///< the folder
 };
 
-inline void make_folder(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw na::FileError(path.string(), "cannot be created: " + error.message());
-}
-
 /// The last lines of a file that are not empty; "" if it cannot be read.
 inline std::string last_lines(const std::filesystem::path& path, std::size_t count) {
   std::ifstream file(path, std::ios::binary);
@@ -70,16 +66,31 @@ struct RunState {
   bool trained = false;                      ///< its metrics.jsonl has a final row
   double valid_loss = 0;                     ///< of that row
   bool tested = false;                       ///< the test set has been read
+  bool sampled = false;                      ///< there is a sample
   std::optional<std::string> diverged = {};  ///< what the training program said
 
-  bool done(bool needs_test) const { return diverged || (trained && (tested || !needs_test)); }
   /// For choosing a setting.
   double loss() const { return diverged ? std::numeric_limits<double>::infinity() : valid_loss; }
 };
 
 /// Whether a run's model must read the test set.
 inline bool needs_test(const study::StudyPlan& plan, const study::PlannedRun& run) {
-  return !run.tuning && plan.study.test.given();
+  return run.kind == study::RunKind::Final && plan.study.test.given();
+}
+
+/// Whether it must continue a text: causal language models do, with the first seed.
+inline bool needs_sample(const study::StudyPlan& plan, const study::PlannedRun& run) {
+  return plan.study.task == "causal_lm" && needs_test(plan, run) && run.seed == plan.study.seeds.front();
+}
+inline bool is_done(const study::StudyPlan& plan, const study::PlannedRun& run, const RunState& state) {
+  return state.diverged ||
+         (state.trained && (state.tested || !needs_test(plan, run)) && (state.sampled || !needs_sample(plan, run)));
+}
+
+inline constexpr int sampled_tokens = 200;
+
+inline std::filesystem::path sample_of(const StudyFolder& folder, const study::PlannedRun& run) {
+  return folder.of(run) / "sample.txt";
 }
 
 /// What a test leaves behind: scores or translations.
@@ -112,22 +123,37 @@ inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan
       state.valid_loss = na::io::get<double>(row, "valid_loss", metrics);
     });
   state.tested = std::filesystem::exists(test_result(folder, plan, run), ignored);
+  state.sampled = std::filesystem::exists(sample_of(folder, run), ignored);
   return state;
 }
 
 /// The command that trains, or goes on training, a run.
-inline Command training_command(const std::string& program, const StudyFolder& folder, const study::PlannedRun& run) {
+inline Command training_command(const std::string& program, const StudyFolder& folder, const study::StudyPlan& plan,
+                                const study::PlannedRun& run) {
   Command command = {program, "train"};
   for (auto& argument : study::arguments_of(run.flags)) command.push_back(std::move(argument));
+  if (plan.study.base && run.kind != study::RunKind::Base)
+    command.push_back("--model=" + folder.output(study::base_run(plan)).string());
   command.push_back("--output_dir=" + folder.output(run).string());
   command.push_back("--resume_from_checkpoint=auto");
   return command;
 }
 
+/// Where a run runs.
+struct Place {
+  std::string machine;
+  std::string program;  ///< fingerprint of the training program
+};
+
 inline void write_about(const StudyFolder& folder, const study::PlannedRun& run, const Command& command,
-                        const std::optional<std::string>& diverged = {}) {
-  nlohmann::ordered_json json = {
-      {"hash", run.hash}, {"arm", run.arm}, {"seed", run.seed}, {"flags", run.flags}, {"command", shell_text(command)}};
+                        const Place& place, const std::optional<std::string>& diverged = {}) {
+  nlohmann::ordered_json json = {{"hash", run.hash},
+                                 {"arm", run.arm},
+                                 {"seed", run.seed},
+                                 {"flags", run.flags},
+                                 {"machine", place.machine},
+                                 {"program", place.program},
+                                 {"command", shell_text(command)}};
   if (diverged) json["diverged"] = *diverged;
   const auto path = folder.of(run) / "run.json";
   na::io::write_file_atomically(path, na::io::json_text(json, path, 2) + "\n");

@@ -20,6 +20,7 @@ gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= dum
 for argument; do
   case $argument in
     --dump_size) dump=1 ;;
+    --do_sample) ;;
     --feed_forward_width=*) width=${argument#*=} ;;
     --*=*)
       name=${argument%%=*}
@@ -34,6 +35,10 @@ if [ "$dump" ]; then
 fi
 if [ "$command" = evaluate ]; then
   awk -v loss="$(cat "$model/loss")" 'BEGIN { printf "loss = %.6f\nperplexity = %.4f\n", loss + 0.5, exp(loss + 0.5) }'
+  exit 0
+fi
+if [ "$command" = generate ]; then
+  echo "$(cat "$input") and so on"
   exit 0
 fi
 mkdir -p "$output_dir"

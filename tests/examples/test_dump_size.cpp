@@ -40,6 +40,20 @@ BOOST_AUTO_TEST_CASE(counts_parameters_and_flops) {
   BOOST_TEST(found["forward_flops_per_token"].get<std::int64_t>() == 2 * (matrices + 50 * 32) + 2 * 2 * 17 * 32);
 }
 
+BOOST_AUTO_TEST_CASE(has_the_vocabulary_of_the_tokenizer) {
+  write(folder / "train.txt", "abcab\n");
+  write(folder / "valid.txt", "abd\n");
+  const auto of = [&](const Arguments& more) {
+    Arguments all = {"--n_embd", "32", "--n_head", "2", "--block_size", "16"};
+    all.insert(all.end(), more.begin(), more.end());
+    return size("causal_lm", all)["parameters"].get<std::int64_t>();
+  };
+  const auto characters = of({"--tokenizer", "characters", "--data", folder.string()});
+  const auto fifty = of({"--vocab_size", "50"});
+  BOOST_TEST(fifty - characters == (50 - 5) * 32);  // a, b, c, d and the end of a line
+  BOOST_TEST(of({"--tokenizer", "characters"}) == of({}));
+}
+
 BOOST_AUTO_TEST_CASE(grows_by_the_feed_forward_width_in_every_program) {
   for (const auto* program : programs_that_train) {
     const auto narrow = size(program, {"--feed_forward_width", "100"});

@@ -127,6 +127,18 @@ BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   BOOST_TEST(json("s/runs/gains-seed1/test.json")["loss"].get<double>() == trained + 0.5,
              boost::test_tools::tolerance(1e-9));
   BOOST_TEST(contains(content(folder / "s/report.md"), "test loss"));
+  BOOST_TEST(content(folder / "s/runs/gains-seed1/sample.txt") == "some text and so on\n");
+  BOOST_TEST(!fs::exists(folder / "s/runs/gains-seed2/sample.txt"));
+  BOOST_TEST(contains(content(folder / "s/report.md"), "### gains\n\n```\nsome text and so on\n```"));
+  // A study from before there were samples gets them.
+  fs::remove(folder / "s/runs/gains-seed1/sample.txt");
+  refuses(1, "projector_study", {"report", file}, {"1 run is missing"});
+  works({"run", file});
+  BOOST_TEST(fs::exists(folder / "s/runs/gains-seed1/sample.txt"));
+  works({"report", file});
+  fs::remove_all(folder / "s/runs");
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "some text and so on"));
 }
 
 BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
@@ -234,6 +246,141 @@ BOOST_AUTO_TEST_CASE(are_shared_by_processes) {
     BOOST_TEST(contains(first.err, line) != contains(second.err, line), run);
   }
   works({"report", file});
+}
+
+BOOST_AUTO_TEST_CASE(try_twice_the_steps) {
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"warmup_steps", 3}});
+  json["convergence"] = true;
+  const auto file = study(json);
+  BOOST_TEST(contains(works({"plan", file}).out, "one run of the control with twice the steps"));
+  works({"run", file});
+  const auto flags = this->json("s/runs/twice-control-seed1/run.json")["flags"];
+  BOOST_TEST(flags["max_steps"] == "40");
+  BOOST_TEST(flags["warmup_steps"] == "6");
+  works({"report", file});
+  // 4 / (s + 2) more than 2 after s steps, and a noise: a gain of 4 %.
+  BOOST_TEST(contains(content(folder / "s/report.md"), "Not converged: with the first seed, control"));
+  json["flags"]["max_steps"] = 400;
+  const auto longer = study(json, "longer");
+  works({"run", longer});
+  works({"report", longer});
+  BOOST_TEST(contains(content(folder / "longer/report.md"), "\nConverged: with the first seed, control"));
+}
+
+BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
+  auto json = usual();
+  json["flags"].erase("max_steps");
+  json["flags"]["max_steps"] = 20;
+  json["matchings"] = {"steps", "time"};
+  json["base"] = {{"max_steps", 10}, {"data", path("text")}, {"learning_rate", 1}};
+  json["arms"][1]["flags"]["init_projections"] = "fresh";
+  const auto file = study(json);
+  BOOST_TEST(contains(works({"plan", file}).out, "one run before them"));
+  const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
+  BOOST_TEST(commands.at(0) == "projector_study run " + file + " --only base-seed1");
+  BOOST_TEST(commands.at(1) == "# when those have ended:");
+  refuses(2, "projector_study", {"run", file, "--only", "tune-control-0-seed8"}, {"has no run"});
+  works({"run", file, "--jobs", "2"});
+  const auto command = this->json("s/runs/gains-seed1/run.json")["command"].get<std::string>();
+  BOOST_TEST(contains(command, "--model=" + path("s/runs/base-seed1/output")), command);
+  BOOST_TEST(!contains(this->json("s/runs/base-seed1/run.json")["command"].get<std::string>(), "--model="));
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "| gains | control | better |"));
+  json["matchings"] = {"parameters"};
+  refuses(1, "projector_study", {"plan", study(json, "x")}, {"\"parameters\" with \"base\""});
+}
+
+BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
+  auto json = usual();
+  json["convergence"] = true;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.html"), csv = content(folder / "s/runs.csv"),
+             records = content(folder / "s/records.jsonl");
+  fs::remove_all(folder / "s/runs");
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == report);
+  BOOST_TEST(content(folder / "s/runs.csv") == csv);
+  BOOST_TEST(content(folder / "s/records.jsonl") == records);
+  fs::remove_all(folder / "s/runs");
+  // Without the last run, that alone runs again.
+  write(folder / "s/records.jsonl", records.substr(0, records.rfind("{\"run\"")));
+  const auto again = works({"run", file});
+  BOOST_TEST(lines_of(again.err).size() == 1u, again.err);
+  write(folder / "s/records.jsonl", R"({"run": "../out", "about": {}, "metrics": []})"
+                                    "\n");
+  refuses(1, "projector_study", {"report", file}, {"records.jsonl", "line 1", "cannot be"});
+  write(folder / "s/records.jsonl", "{\"run\": \"a\"}\n");
+  refuses(1, "projector_study", {"report", file}, {"lacks what a run is"});
+}
+
+BOOST_AUTO_TEST_CASE(are_reported_in_part) {
+  auto json = usual();
+  json["convergence"] = true;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  fs::remove_all(folder / "s/runs/gains-seed2");
+  fs::remove_all(folder / "s/runs/twice-control-seed1");
+  refuses(1, "projector_study", {"report", file}, {"2 runs are missing", "--partial"});
+  works({"report", file, "--partial"});
+  const auto report = content(folder / "s/report.md");
+  for (const auto* const part : {"Partial: 2 runs are missing", "| gains | control | not finished |",
+                                 "| same | control | no difference larger than 0.01 |", "has not ended yet"})
+    BOOST_TEST(contains(report, part), "'" << part << "' is not in " << report);
+  works({"run", file});
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "| gains | control | better |"));
+}
+
+BOOST_AUTO_TEST_CASE(take_a_program_that_was_built_anew) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  const auto file = study(json);
+  works({"run", file});
+  fs::remove_all(folder / "s/runs/gains-seed3");
+  write(folder / "stand_in", content(folder / "stand_in") + "# newer\n");
+  refuses(1, "projector_study", {"run", file}, {"--rebuilt_program"});
+  works({"run", file, "--rebuilt_program"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "\n- 1 run on "), report);
+  BOOST_TEST(contains(report, "\n- 5 runs on "), report);
+}
+
+BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
+  fs::create_directories(folder / "data");
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "line " + std::to_string(i) + "\n";
+  for (const auto* const ending : {"txt", "de", "en"}) {
+    write(folder / "data" / (std::string("train.") + ending), text);
+    write(folder / "data" / (std::string("valid.") + ending), "valid");
+  }
+  const auto begin = [&](const std::string& task, const std::string& name, Arguments more = {}) {
+    Arguments all = {"init", "--task", task, "--data", path("data"), "--output", path(name + ".json")};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const auto said = works(begin("causal_lm", "a")).err;
+  BOOST_TEST(contains(said, "has no test text"), said);
+  BOOST_TEST(content(folder / "a/data/valid.txt") == "line 38\nline 39\n");
+  BOOST_TEST(content(folder / "a/data/train.txt") == text.substr(0, text.find("line 38")));
+  BOOST_TEST(content(folder / "a/data/test.txt") == "valid\n");
+  BOOST_TEST(json("a.json")["test"]["text"] == path("a/data/test.txt"));
+  BOOST_TEST(json("a.json")["flags"]["data"] == path("a/data"));
+  works(begin("translation", "b", {"--held_out", "0.1"}));
+  BOOST_TEST(content(folder / "b/data/valid.en") == "line 36\nline 37\nline 38\nline 39\n");
+  BOOST_TEST(json("b.json")["test"]["reference"] == path("b/data/test.en"));
+  works(begin("causal_lm", "c", {"--held_out", "0"}));
+  BOOST_TEST(!json("c.json").contains("test"));
+  refuses(1, "projector_study", begin("causal_lm", "d", {"--test", "mine"}), {"has no mine.txt (--test)"});
+  write(folder / "data/train.en", "one line");
+  refuses(1, "projector_study", begin("translation", "e"), {"train.en", "has 1 lines"});
+  BOOST_TEST(!fs::exists(folder / "e.json"));
+  write(folder / "data/mine.txt", "text");
+  works(begin("causal_lm", "f", {"--test", "mine"}));
+  BOOST_TEST(json("f.json")["test"]["text"] == path("data/mine.txt"));
 }
 
 BOOST_AUTO_TEST_CASE(begin_with_usual_values) {

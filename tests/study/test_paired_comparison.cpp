@@ -119,6 +119,18 @@ BOOST_AUTO_TEST_CASE(equal_arms_do_not_differ) {
   BOOST_CHECK(!same.pairs_needed);
 }
 
+BOOST_AUTO_TEST_CASE(several_comparisons_need_more_pairs) {
+  const Scores control = {1.5, 2.5, 0.5, 1.1, 1.9}, arm = {1.6, 2.4, 0.7, 1.3, 1.9};
+  const auto alone = study::compare_pairs(control, arm);
+  const auto one_of_three = study::compare_pairs(control, arm, 3);
+  const int pairs = one_of_three.pairs_needed.value();
+  BOOST_TEST(pairs > alone.pairs_needed.value());
+  BOOST_TEST(study::power(pairs, alone.difference, alone.deviation, 0.05 / 3) >= 0.8);
+  BOOST_TEST(study::power(pairs - 1, alone.difference, alone.deviation, 0.05 / 3) < 0.8);
+  BOOST_TEST(one_of_three.p_value == alone.p_value);
+  BOOST_CHECK_THROW(study::compare_pairs(control, arm, 0), na::ConfigError);
+}
+
 BOOST_AUTO_TEST_CASE(differences_that_do_not_vary_are_certain) {
   const auto shifted = study::compare_pairs(Scores{1.0, 2.0, 4.0}, Scores{1.5, 2.5, 4.5});
   BOOST_CHECK_EQUAL(shifted.p_value, 0.0);

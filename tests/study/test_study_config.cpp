@@ -75,7 +75,11 @@ BOOST_AUTO_TEST_CASE(is_the_same_when_it_is_written_and_read_again) {
   auto json = usual();
   json["test"] = {{"text", "test.txt"}, {"flags", {{"stride", 8}}}};
   json["program"] = "./mine";
+  json["convergence"] = true;
+  json["base"] = {{"max_steps", 5}};
   const auto study = read(json);
+  BOOST_TEST(study.convergence);
+  BOOST_TEST(study.base.value().at("max_steps") == "5");
   const auto again = study_of(study_text(study), "again.json");
   BOOST_TEST(study_text(again) == study_text(study));
   BOOST_TEST(changed_key(study, again) == "");
@@ -93,6 +97,29 @@ BOOST_AUTO_TEST_CASE(says_which_key_has_changed) {
   BOOST_TEST(changed("/flags/max-steps", 200) == "flags");
   BOOST_TEST(changed("/program", "other") == "program");
   BOOST_TEST(changed("/seeds", {1, 2, 3, 4}) == "seeds");
+}
+
+BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
+  const auto message = [](nlohmann::json changes) {
+    auto json = usual();
+    json.merge_patch(changes);
+    try {
+      read(json);
+    } catch (const na::FileError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  const nlohmann::json base = {{"max_steps", 5}}, no_steps = {{"max-steps", nullptr}};
+  const auto says = [&](const nlohmann::json& changes, const std::string& part) {
+    const auto sentence = message(changes);
+    BOOST_TEST(sentence.find(part) != std::string::npos, "'" << part << "' is not in: " << sentence);
+  };
+  says({{"convergence", true}}, "accepted");
+  says({{"convergence", true}, {"flags", no_steps}}, "\"convergence\" needs the flag max_steps");
+  says({{"base", base}}, "accepted");
+  says({{"base", base}, {"matchings", {"flops"}}}, "cannot have \"flops\" with \"base\"");
+  says({{"base", base}, {"flags", {{"model", "x"}}}}, "no arm may have the flag \"model\"");
 }
 
 BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
@@ -130,6 +157,10 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/seed", 1, "there is no key \"tuning\" > \"seed\" (did you mean \"seeds\"?)");
   refused("/test", {{"source", "a"}}, "there is no key");
   refused("/calibration_steps", 0, "from 1 to 10000");
+  refused("/convergence", 1, "\"convergence\" must be true or false, but is");
+  refused("/arms/1/name", "twice-x", "unlike \"twice-x\"");
+  refused("/base", 1, "\"base\" must be an object");
+  refused("/base", {{"seed", 1}}, "must not have the flag \"seed\"");
   BOOST_CHECK_THROW(study_of("[1]", "study.json"), na::FileError);
   BOOST_CHECK_THROW(study_of("", "study.json"), na::FileError);
 }

@@ -149,6 +149,33 @@ BOOST_AUTO_TEST_CASE(are_the_grid_times_its_seeds_and_then_the_seeds) {
   BOOST_TEST(!final_runs(plan, "a", 0)[0].flags.contains("learning_rate"));
 }
 
+BOOST_AUTO_TEST_CASE(of_twice_the_steps_stretch_the_schedule) {
+  auto study = usual({Matching::Steps});
+  study.flags["warmup_steps"] = "10";
+  study.flags["eval_steps"] = "25";
+  const auto plan = plan_arms(study, measure);
+  const auto run = twice_run(plan, 1);
+  BOOST_TEST(run.name == "twice-" + study.control + "-seed1");
+  BOOST_TEST((run.kind == RunKind::Twice));
+  BOOST_TEST(run.flags.at("max_steps") == "200");
+  BOOST_TEST(run.flags.at("warmup_steps") == "20");
+  BOOST_TEST(run.flags.at("eval_steps") == "50");
+  BOOST_TEST(run.flags.at("learning_rate") == "2");
+}
+
+BOOST_AUTO_TEST_CASE(depend_on_the_base_model) {
+  auto study = usual({Matching::Steps});
+  auto plan = plan_arms(study, measure);
+  BOOST_CHECK_THROW(base_run(plan), na::ConfigError);
+  const auto before = final_runs(plan, "a", 0)[0].hash;
+  study.base = FlagSet{{"max_steps", "50"}};
+  plan = plan_arms(study, measure);
+  const auto run = base_run(plan);
+  BOOST_TEST(run.name == "base-seed1");
+  BOOST_TEST((run.flags == FlagSet{{"max_steps", "50"}, {"seed", "1"}, {"threads", "1"}}));
+  BOOST_TEST(final_runs(plan, "a", 0)[0].hash != before);
+}
+
 BOOST_AUTO_TEST_CASE(have_a_hash_of_all_that_they_depend_on) {
   auto plan = plan_arms(usual({Matching::Steps}), measure);
   plan.program = "p";

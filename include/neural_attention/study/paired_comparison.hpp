@@ -26,8 +26,9 @@ struct PairedComparison {
   double seed_deviation = 0;
   /// The difference in seed deviations; infinite if there is a difference and nothing varies.
   double effect = 0;
-  /// Pairs with which a t test at 0.05 finds a difference of this size in 4 of 5 experiments, if the differences vary
-  /// as they do here; none if there is no difference or more than most_pairs would be necessary.
+  /// Pairs with which a t test finds a difference of this size in 4 of 5 experiments, if the differences vary as they
+  /// do here; none if there is no difference or more than most_pairs would be necessary. Its level is the hardest that
+  /// Holm's correction of several comparisons has: 0.05 / comparisons.
   std::optional<int> pairs_needed;
 
   static constexpr int most_pairs = 1000;
@@ -36,9 +37,10 @@ struct PairedComparison {
 /// The most pairs that the exact sign-flip test takes.
 inline constexpr int most_flipped_pairs = 20;
 
-/// Compares the scores of an arm with those of the control; score i of both has the same seed. Throws ShapeError for
-/// different numbers of scores, ConfigError for fewer than 2 or more than most_flipped_pairs, or if one is not finite.
-PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm);
+/// Compares the scores of an arm with those of the control; score i of both has the same seed. It is one of so many
+/// comparisons, which only pairs_needed takes into account. Throws ShapeError for different numbers of scores,
+/// ConfigError for fewer than 2 or more than most_flipped_pairs, if one is not finite, or for comparisons < 1.
+PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm, int comparisons = 1);
 
 /// Half the width of the 95 % interval of a mean of n ≥ 2 numbers with this sample deviation. Throws ConfigError for
 /// fewer.

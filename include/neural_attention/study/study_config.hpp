@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,6 +71,10 @@ struct StudyConfig {
   std::vector<std::uint64_t> tuning_seeds;
   std::vector<std::uint64_t> seeds;
   TestSet test = {};
+  /// Whether the control trains once more, with twice the steps, to see if runs are long enough.
+  bool convergence = false;
+  /// Flags of a model that is trained first and from which every arm starts; none: every arm starts from nothing.
+  std::optional<FlagSet> base = {};
   int calibration_steps = 20;  ///< of the short runs that measure the time of a step
 
   const StudyArm& arm(std::string_view name) const;

@@ -64,21 +64,29 @@ struct Measurements {
 /// Throws ConfigError for what cannot be matched. The other members of the plan remain empty.
 StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure);
 
+/// What a run is for: the model from which all arms start, the choice of a setting, the judgement of an arm, or whether
+/// twice the steps give more.
+enum class RunKind { Base, Tuning, Final, Twice };
+
 /// One training run.
 struct PlannedRun {
   std::string name;  ///< of its folder
-  std::string arm;
-  bool tuning = false;
+  std::string arm;   ///< "" of the base
+  RunKind kind = RunKind::Final;
   std::size_t setting = 0;  ///< of the grid
   std::uint64_t seed = 0;
-  FlagSet flags;     ///< all that the training program gets, without the folder
+  FlagSet flags;     ///< all that the training program gets, without the folder and the base model
   std::string hash;  ///< of all that its numbers depend on
 };
 
+/// The run of the model from which all arms start. Throws ConfigError if the study has none.
+PlannedRun base_run(const StudyPlan& plan);
 /// The runs that choose an arm's setting; none without a grid.
 std::vector<PlannedRun> tuning_runs(const StudyPlan& plan, const std::string& arm);
 /// The runs that judge it, with a setting of the grid.
 std::vector<PlannedRun> final_runs(const StudyPlan& plan, const std::string& arm, std::size_t setting);
+/// The control's run with its first seed, and twice as many steps of training, warm-up and between evaluations.
+PlannedRun twice_run(const StudyPlan& plan, std::size_t setting);
 
 /// The arguments of the command `train`, in the order of the flags' names.
 std::vector<std::string> arguments_of(const FlagSet& flags);

@@ -56,13 +56,13 @@ inline double critical_t(int n, double level) {
   return boost::math::quantile(boost::math::complement(boost::math::students_t(n - 1), level / 2));
 }
 
-inline std::optional<int> pairs_needed(double difference, double deviation) {
+inline std::optional<int> pairs_needed(double difference, double deviation, double level) {
   constexpr double wanted = 0.8;
   int low = 1, high = PairedComparison::most_pairs;  // of which `low` are too few
-  if (difference == 0.0 || power(high, difference, deviation) < wanted) return {};
+  if (difference == 0.0 || power(high, difference, deviation, level) < wanted) return {};
   while (high - low > 1) {
     const int middle = (low + high) / 2;
-    (power(middle, difference, deviation) < wanted ? low : high) = middle;
+    (power(middle, difference, deviation, level) < wanted ? low : high) = middle;
   }
   return high;
 }
@@ -91,7 +91,9 @@ NEURAL_ATTENTION_INLINE double power(int pairs, double difference, double deviat
   return boost::math::cdf(boost::math::complement(distribution, critical)) + boost::math::cdf(distribution, -critical);
 }
 
-NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm) {
+NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> control, std::span<const double> arm,
+                                                       int comparisons) {
+  if (comparisons < 1) throw ConfigError("a comparison is one of at least 1, not " + std::to_string(comparisons));
   if (control.size() != arm.size())
     throw ShapeError("arms are compared by scores of the same seeds, got " + std::to_string(control.size()) + " and " +
                      std::to_string(arm.size()));
@@ -122,7 +124,7 @@ NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> c
   result.least_sign_flip_p = std::ldexp(1.0, 1 - result.pairs);
   result.seed_deviation = std::sqrt((detail::variance_of(control) + detail::variance_of(arm)) / 2);
   if (result.difference != 0.0) result.effect = result.difference / result.seed_deviation;
-  result.pairs_needed = detail::pairs_needed(result.difference, result.deviation);
+  result.pairs_needed = detail::pairs_needed(result.difference, result.deviation, 0.05 / comparisons);
   return result;
 }
 

@@ -56,6 +56,12 @@ class StudyReader {
     return has(key) ? text(key) : std::move(usual);
   }
 
+  bool truth(const std::string& key) const {
+    const auto& value = at(key);
+    if (!value.is_boolean()) fail(name(key) + " must be true or false, but is " + io::detail::describe_json(value));
+    return value.get<bool>();
+  }
+
   double number(const std::string& key) const {
     const auto& value = at(key);
     double result = 0;
@@ -128,10 +134,11 @@ inline std::vector<StudyArm> study_arms(const StudyReader& study, const std::fil
     arms.push_back({arm.text("name"), arm.flags("flags")});
     const auto& name = arms.back().name;
     constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    if (name.find_first_not_of(allowed) != std::string::npos || name.starts_with('.') || name.starts_with("tune-"))
+    if (name.find_first_not_of(allowed) != std::string::npos || name.starts_with('.') || name.starts_with("tune-") ||
+        name.starts_with("twice-"))
       arm.fail(
-          "the name of an arm has letters, digits, '.', '_' and '-' only and does not begin with '.' or \"tune-\", "
-          "unlike " +
+          "the name of an arm has letters, digits, '.', '_' and '-' only and does not begin with '.', \"tune-\" or "
+          "\"twice-\", unlike " +
           in_quotes(name));
     for (std::size_t i = 0; i + 1 < arms.size(); ++i) {
       if (arms[i].name == name) arm.fail("two arms have the name " + in_quotes(name));
@@ -164,6 +171,27 @@ inline void read_tuning(const StudyReader& study, const std::filesystem::path& p
     if (std::find(config.seeds.begin(), config.seeds.end(), seed) != config.seeds.end())
       tuning.fail("\"tuning.seeds\" and \"seeds\" share the seed " + std::to_string(seed) +
                   ": what is chosen on a seed must be judged on others");
+}
+
+/// The base model, and the run of twice the steps.
+inline void read_more_runs(const StudyReader& study, StudyConfig& config) {
+  if (study.has("convergence")) config.convergence = study.truth("convergence");
+  if (config.convergence && !merged(config.flags, config.arm(config.control).flags).contains("max_steps"))
+    study.fail("\"convergence\" needs the flag max_steps, which the control lacks: twice the steps is what it tries");
+  if (!study.has("base")) return;
+  config.base = study.flags("base");
+  for (const auto matching : {Matching::Parameters, Matching::Flops})
+    if (config.matches(matching))
+      study.fail("\"matchings\" cannot have " + in_quotes(matching_name(matching)) +
+                 " with \"base\": the width of a trained model cannot change");
+  const auto refuse_model = [&](const FlagSet& flags) {
+    if (flags.contains("model")) study.fail("no arm may have the flag \"model\" with \"base\", which is its model");
+  };
+  refuse_model(config.flags);
+  for (const auto& arm : config.arms) {
+    refuse_model(arm.flags);
+    if (arm.name == "base") study.fail("no arm may have the name \"base\" beside a base model, whose name it is");
+  }
 }
 
 inline void read_test(const StudyReader& study, const std::filesystem::path& path, StudyConfig& config) {
@@ -221,7 +249,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
   const auto object = io::parse_json<nlohmann::json>(json, path);
   const detail::StudyReader study(object, "", path);
   study.require_known({"format", "task", "program", "flags", "arms", "control", "matchings", "match_by", "measure",
-                       "smallest_difference", "tuning", "seeds", "test", "calibration_steps"});
+                       "smallest_difference", "tuning", "seeds", "test", "convergence", "base", "calibration_steps"});
   if (study.at("format") != 1) study.fail("\"format\" must be 1, which this version reads");
   StudyConfig config;
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> tasks = {
@@ -262,6 +290,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
         study.fail("\"tuning\" must not change " + in_quotes(flag) + ", which makes the arm " + in_quotes(arm.name));
   }
   detail::read_test(study, path, config);
+  detail::read_more_runs(study, config);
   if (study.has("calibration_steps")) {
     const double steps = study.number("calibration_steps");
     if (!(steps >= 1 && steps <= 10000) || steps != std::floor(steps))
@@ -292,6 +321,8 @@ NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
   if (!study.test.text.empty()) json["test"]["text"] = study.test.text;
   if (!study.test.source.empty()) json["test"] = {{"source", study.test.source}, {"reference", study.test.reference}};
   if (!study.test.flags.empty()) json["test"]["flags"] = study.test.flags;
+  if (study.convergence) json["convergence"] = true;
+  if (study.base) json["base"] = *study.base;
   json["calibration_steps"] = study.calibration_steps;
   return json.dump(2) + "\n";
 }

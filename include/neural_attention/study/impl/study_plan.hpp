@@ -62,7 +62,7 @@ inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
   const auto found = flags.find("max_steps");
   const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
   if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
-    throw ConfigError("matching by time needs the flag max_steps, which the arm " + in_quotes(arm) +
+    throw ConfigError("this study needs the flag max_steps, which the arm " + in_quotes(arm) +
                       " lacks: a number of steps is what it changes");
   return static_cast<std::int64_t>(*steps);
 }
@@ -75,7 +75,9 @@ inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
     all.add(hash);
   }
   all.add(plan.study.task);
-  for (const auto& [kind, set] : {std::pair{"test", &plan.study.test.flags}, {"flags", &flags}}) {
+  std::vector<std::pair<const char*, const FlagSet*>> sets = {{"test", &plan.study.test.flags}, {"flags", &flags}};
+  if (plan.study.base) sets.emplace_back("base", &*plan.study.base);
+  for (const auto& [kind, set] : sets) {
     all.add(kind);
     for (const auto& [name, value] : *set) {
       all.add(name);
@@ -85,12 +87,11 @@ inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
   return all.text();
 }
 
-inline PlannedRun planned_run(const StudyPlan& plan, const PlannedArm& arm, bool tuning, std::size_t setting,
-                              std::uint64_t seed) {
-  PlannedRun run{{}, arm.name, tuning, setting, seed, {}, {}};
-  run.name = (tuning ? "tune-" + arm.name + "-" + std::to_string(setting) : arm.name) + "-seed" + std::to_string(seed);
-  run.flags = merged({{"threads", "1"}}, arm.flags);
-  run.flags = merged(run.flags, settings_of(plan.study.grid).at(setting));
+/// Completes a run of this name: what it has beside the flags.
+inline PlannedRun planned_run(const StudyPlan& plan, const std::string& name, const std::string& arm, RunKind kind,
+                              std::size_t setting, std::uint64_t seed, const FlagSet& flags) {
+  PlannedRun run{name + "-seed" + std::to_string(seed), arm, kind, setting, seed,
+                 merged({{"threads", "1"}}, flags),     {}};
   run.flags["seed"] = std::to_string(seed);
   run.hash = run_hash(plan, run.flags);
   return run;
@@ -130,10 +131,14 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
       auto flags = control.flags;
       if (matching == Matching::Parameters || matching == Matching::Flops) {
         const auto wanted = detail::matched_count(arm.size, matching);
-        // A control that is as large without another width stays as it is.
-        if (detail::matched_count(control.size, matching) != wanted)
-          flags[study.match_by] =
+        // A control that is as large, or as near, without another width stays as it is.
+        if (detail::matched_count(control.size, matching) != wanted) {
+          auto wider = flags;
+          wider[study.match_by] =
               std::to_string(detail::matched_width(control.flags, study.match_by, wanted, matching, measure));
+          if (detail::matched_count(measure.size(wider), matching) != detail::matched_count(control.size, matching))
+            flags = std::move(wider);
+        }
       } else if (matching == Matching::Time) {
         const double seconds = static_cast<double>(detail::steps_of(arm.name, arm.flags)) * arm.time.step;
         detail::steps_of(control.name, control.flags);
@@ -161,19 +166,39 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
 NEURAL_ATTENTION_INLINE std::vector<PlannedRun> tuning_runs(const StudyPlan& plan, const std::string& arm) {
   std::vector<PlannedRun> runs;
   if (plan.study.grid.empty()) return runs;
-  const auto settings = settings_of(plan.study.grid).size();
-  for (std::size_t setting = 0; setting < settings; ++setting)
+  const auto settings = settings_of(plan.study.grid);
+  for (std::size_t setting = 0; setting < settings.size(); ++setting) {
+    const auto flags = merged(plan.arm(arm).flags, settings[setting]);
     for (const auto seed : plan.study.tuning_seeds)
-      runs.push_back(detail::planned_run(plan, plan.arm(arm), true, setting, seed));
+      runs.push_back(detail::planned_run(plan, "tune-" + arm + "-" + std::to_string(setting), arm, RunKind::Tuning,
+                                         setting, seed, flags));
+  }
   return runs;
 }
 
 NEURAL_ATTENTION_INLINE std::vector<PlannedRun> final_runs(const StudyPlan& plan, const std::string& arm,
                                                            std::size_t setting) {
   std::vector<PlannedRun> runs;
+  const auto flags = merged(plan.arm(arm).flags, settings_of(plan.study.grid).at(setting));
   for (const auto seed : plan.study.seeds)
-    runs.push_back(detail::planned_run(plan, plan.arm(arm), false, setting, seed));
+    runs.push_back(detail::planned_run(plan, arm, arm, RunKind::Final, setting, seed, flags));
   return runs;
+}
+
+NEURAL_ATTENTION_INLINE PlannedRun base_run(const StudyPlan& plan) {
+  if (!plan.study.base) throw ConfigError("the study has no base model");
+  return detail::planned_run(plan, "base", "", RunKind::Base, 0, plan.study.seeds.front(), *plan.study.base);
+}
+
+NEURAL_ATTENTION_INLINE PlannedRun twice_run(const StudyPlan& plan, std::size_t setting) {
+  const auto& control = plan.study.control;
+  auto flags = merged(plan.arm(control).flags, settings_of(plan.study.grid).at(setting));
+  flags["max_steps"] = std::to_string(2 * detail::steps_of(control, flags));
+  for (const auto* const flag : {"warmup_steps", "eval_steps"})
+    if (const auto found = flags.find(flag); found != flags.end())
+      if (const auto steps = number_in(found->second)) found->second = number_text(2 * *steps);
+  return detail::planned_run(plan, "twice-" + control, control, RunKind::Twice, setting, plan.study.seeds.front(),
+                             flags);
 }
 
 NEURAL_ATTENTION_INLINE std::vector<std::string> arguments_of(const FlagSet& flags) {
@@ -192,6 +217,7 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> data_paths(const StudyConfig& s
     for (const auto& [name, value] : flags) add(value);
   };
   add_all(study.flags);
+  if (study.base) add_all(*study.base);
   for (const auto& arm : study.arms) add_all(arm.flags);
   for (const auto& [flag, values] : study.grid)
     for (const auto& value : values) add(value);
