@@ -74,7 +74,7 @@ Kernel<T> kernel_for(int rows, int packets) {
 
 /// The kernel for `numbers`. Only plain numbers can be read in place.
 template <class T>
-Kernel<T> kernel_for(Numbers numbers, bool direct, int rows, int packets) {
+Kernel<T> kernel_for([[maybe_unused]] Numbers numbers, bool direct, int rows, int packets) {
 #if NEURAL_ATTENTION_BFLOAT16_PAIRS
   if constexpr (std::is_same_v<T, float>)
     if (numbers == Numbers::Pairs) return kernel_for<T, PairMultiplyAdd, false>(rows, packets);
