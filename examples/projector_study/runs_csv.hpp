@@ -38,8 +38,9 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown,
     if (!state.diverged) {
       const auto metrics = read_run(folder.output(run), run.seed);
       std::string score;
-      for (const auto& one : results.arm(run.arm).seeds)
-        if (one.run.name == run.name) score = na::number_text(one.score);
+      if (run.kind == study::RunKind::Final)
+        for (const auto& one : results.arm(run.arm).seeds)
+          if (one.run.name == run.name) score = na::number_text(one.score);
       numbers = std::to_string(metrics.parameters) + "," + std::to_string(metrics.steps) + "," +
                 na::number_text(metrics.seconds) + "," + na::number_text(metrics.valid_loss) + "," + score;
     }

@@ -385,7 +385,7 @@ BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
 
 BOOST_AUTO_TEST_CASE(begin_with_usual_values) {
   fs::create_directories(folder / "data");
-  write(folder / "data/test.txt", "text");
+  for (const auto* const name : {"test.txt", "test.de", "test.en"}) write(folder / "data" / name, "text");
   for (const auto* const task : {"causal_lm", "masked_lm", "translation"}) {
     const auto file = path(std::string(task) + ".json");
     works({"init", "--task", task, "--data", path("data"), "--arms", "linear,paper::marian,nonlinear_query", "--output",
