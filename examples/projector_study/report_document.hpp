@@ -152,7 +152,8 @@ inline void add_tuning(const StudyResults& results, Document& document) {
     for (std::size_t i = 0; i < settings.size(); ++i) {
       std::vector<double> losses;
       for (const auto& item : results.runs.items)
-        if (item.run.arm == arm.arm.name && item.run.kind == study::RunKind::Tuning && item.run.setting == i)
+        if (item.run.arm == arm.arm.name && item.run.kind == study::RunKind::Tuning && item.run.setting == i &&
+            is_done(results.plan, item.run, item.state))
           losses.push_back(item.state.loss());
       const double mean = mean_of(losses);
       row.push_back((losses.empty()        ? "–"
