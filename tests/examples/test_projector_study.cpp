@@ -329,6 +329,7 @@ BOOST_AUTO_TEST_CASE(are_reported_in_part) {
   for (const auto* const part : {"Partial: 2 runs are missing", "| gains | control | not finished |",
                                  "| same | control | no difference larger than 0.01 |", "has not ended yet"})
     BOOST_TEST(contains(report, part), "'" << part << "' is not in " << report);
+  fs::remove(folder / "s/records.jsonl");
   fs::remove_all(folder / "s/runs/tune-gains-2-seed8");
   works({"report", file, "--partial"});
   BOOST_TEST(contains(content(folder / "s/report.md"), " | – |\n| same |"), content(folder / "s/report.md"));
