@@ -48,12 +48,8 @@ using RunGroup = na::Alone;
 /// where several processes cannot train together.
 template <class B, class Run>
 int in_group(const TrainingOptions& options, Run&& run) {
-  if constexpr (na::is_alone<RunGroup<B>>) {
-    if (launched_ranks() > 1)
-      throw na::ConfigError(std::to_string(launched_ranks()) + " processes were started, and --device " +
-                            options.compute.device + " trains in one");
-    return run(na::alone_group);
-  } else {
+#if defined(EXAMPLES_MPI)
+  if constexpr (!na::is_alone<RunGroup<B>>) {
     if (launched_ranks() > 1 && !options.compute.profile.empty())
       throw na::ConfigError("--profile measures one process, and " + std::to_string(launched_ranks()) +
                             " were started");
@@ -70,6 +66,13 @@ int in_group(const TrainingOptions& options, Run&& run) {
       if (heard) return 1;
       throw na::GroupError(group->name(group->rank()) + ": " + error.what());
     }
+  }
+#endif
+  if constexpr (na::is_alone<RunGroup<B>>) {
+    if (launched_ranks() > 1)
+      throw na::ConfigError(std::to_string(launched_ranks()) + " processes were started, and --device " +
+                            options.compute.device + " trains in one");
+    return run(na::alone_group);
   }
 }
 

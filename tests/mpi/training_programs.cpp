@@ -65,7 +65,8 @@ struct Ranks : Workplace {
     const auto start = Clock::now();
     const auto outcome = mpirun(arguments);
     BOOST_TEST(std::chrono::duration<double>(Clock::now() - start).count() < 30.0);
-    BOOST_TEST(outcome.code == code, outcome.err);
+    // mpirun has the code of the rank that ends first, which is 1 where it has only heard of the fault.
+    BOOST_TEST((outcome.code == code || outcome.code == 1), outcome.err);
     const auto first = outcome.err.find(part);
     BOOST_TEST((first != std::string::npos && outcome.err.find(part, first + 1) == std::string::npos), outcome.err);
   }
