@@ -7,9 +7,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <iterator>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -102,14 +102,15 @@ inline void unpack_records(const StudyFolder& folder) {
     translations.clear();
     const auto run = folder.path / "runs" / name;
     fs::rename(part, run, error);
-    if (error && !fs::exists(run / "run.json")) throw na::FileError(run.string(), "cannot be made: " + error.message());
+    if (std::error_code ignored; error && !fs::exists(run / "run.json", ignored))
+      throw na::FileError(run.string(), "cannot be made: " + error.message());
     fs::remove_all(part, error);
     part.clear();
   };
   na::io::read_json_lines<Json>(path, na::io::TornLine::Refuse, [&](const Json& row) {
     const auto of = na::io::get<std::string>(row, "run", path);
     if (of.empty() || of.starts_with('.') || of.find_first_of("/\\") != std::string::npos)
-      throw na::FileError(path.string(), "names a run " + na::in_quotes(of) + ", which cannot be");
+      throw na::FileError(path.string(), "names a run " + na::in_quotes(of) + ", which is no name of a run");
     if (row.contains("translations")) {
       if (of != name)
         throw na::FileError(path.string(), "has translations of " + na::in_quotes(of) + " in a wrong place");

@@ -196,10 +196,10 @@ inline void add_continuations(const StudyResults& results, Document& document) {
       if (one.sample.empty()) continue;
       if (std::exchange(first, false)) {
         document.push_back(Heading{2, "Samples"});
-        document.push_back(
-            Paragraph{"The first words of the test text and what an arm, with its first seed, writes "
-                      "behind them: " +
-                      std::to_string(sampled_tokens) + " tokens drawn at temperature 0.8."});
+        document.push_back(Paragraph{
+            "The first words of the test text and what an arm, with its first seed, writes "
+            "behind them: at most " +
+            std::to_string(sampled_tokens) + " tokens, as far as the context reaches, drawn at temperature 0.8."});
       }
       document.push_back(Heading{3, arm.arm.name});
       document.push_back(CodeBlock{one.sample.ends_with('\n') ? one.sample : one.sample + "\n"});

@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   BOOST_TEST(lines_of(again.err).size() == 1u, again.err);
   write(folder / "s/records.jsonl", R"({"run": "../out", "about": {}, "metrics": []})"
                                     "\n");
-  refuses(1, "projector_study", {"report", file}, {"records.jsonl", "line 1", "cannot be"});
+  refuses(1, "projector_study", {"report", file}, {"records.jsonl", "line 1", "is no name of a run"});
   write(folder / "s/records.jsonl", "{\"run\": \"a\"}\n");
   refuses(1, "projector_study", {"report", file}, {"lacks what a run is"});
 }
