@@ -1,5 +1,6 @@
 // A training program as a child process. A child lives in a process group of its own, so that Ctrl-C in a terminal
-// reaches it once, through us; if we are killed, the system tells it to stop, and it saves.
+// reaches it once, through us; if we are killed, the system tells it to stop, and it saves. It trains alone, also where
+// a launcher of MPI started us.
 #pragma once
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,17 @@ struct Ending {
   bool signalled = false;
 };
 
+/// The environment without what a launcher of MPI tells its processes: entries of the process, and a null at the end.
+inline std::vector<char*> environment_alone() {
+  std::vector<char*> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    if (!text.starts_with("OMPI_") && !text.starts_with("PMI_") && !text.starts_with("PMIX_")) kept.push_back(*entry);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
 class Child {
  public:
   /// Standard output and error go to the ends of these files; they may be the same. `kept_open` is a descriptor that
@@ -58,6 +71,7 @@ class Child {
     std::vector<char*> argv;
     for (const auto& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
+    const auto environment = environment_alone();
     const auto parent = ::getpid();
     id_ = ::fork();
     if (id_ < 0) na::io::platform::fail(command.front(), "be started");
@@ -72,7 +86,7 @@ class Child {
         ::dup2(err_file.descriptor(), STDERR_FILENO) < 0)
       ::_exit(126);
     if (kept_open >= 0) ::fcntl(kept_open, F_SETFD, 0);
-    ::execv(argv[0], argv.data());
+    ::execve(argv[0], argv.data(), environment.data());
     constexpr char message[] = "the program could not be started\n";
     static_cast<void>(!::write(STDERR_FILENO, message, sizeof message - 1));
     ::_exit(127);

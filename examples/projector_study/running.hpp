@@ -1,5 +1,5 @@
 // The runs of a study: what is missing is run, by any number of processes that share the folder; what was cut off goes
-// on. A run that diverges is a result. Any other failure stops the study.
+// on. A run that diverges is a result, and a sample may be missing. Any other failure stops the study.
 #pragma once
 
 #include <signal.h>
@@ -193,6 +193,11 @@ class StudyRunner {
       if (job.stage == Stage::Training && !ending.signalled && message.find("not finite") != std::string::npos) {
         write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, message);
         tell("projector_study: " + run.name + " diverged: " + message);
+        return true;
+      }
+      if (job.stage == Stage::Sampling && !ending.signalled) {  // such as a prompt that is longer than the context
+        na::io::write_file_atomically(sample_of(folder_, run), "no sample: " + message + "\n");
+        tell("projector_study: " + run.name + " has no sample: " + message);
         return true;
       }
       failure_ = "the run " + run.name +

@@ -16,6 +16,7 @@ inline std::string stand_in(const fs::path& folder) {
   write(path, R"sh(#!/bin/sh
 command=$1
 shift
+if [ "$OMPI_COMM_WORLD_SIZE$PMI_SIZE$PMIX_RANK" ]; then echo "stand_in: a rank of others" >&2; exit 2; fi
 gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= dump=
 for argument; do
   case $argument in
@@ -38,6 +39,7 @@ if [ "$command" = evaluate ]; then
   exit 0
 fi
 if [ "$command" = generate ]; then
+  if [ -e "$(dirname "$0")/short" ]; then echo "stand_in: the prompt is too long" >&2; exit 1; fi
   echo "$(cat "$input") and so on"
   exit 0
 fi

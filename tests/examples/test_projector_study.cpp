@@ -139,6 +139,12 @@ BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   fs::remove_all(folder / "s/runs");
   works({"report", file});
   BOOST_TEST(contains(content(folder / "s/report.md"), "some text and so on"));
+  // A sample that cannot be does not stop a study.
+  fs::remove(folder / "s/runs/gains-seed1/sample.txt");
+  write(folder / "short", "");
+  BOOST_TEST(contains(works({"run", file}).err, "gains-seed1 has no sample: stand_in: the prompt is too long"));
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "no sample: stand_in: the prompt is too long"));
 }
 
 BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
@@ -246,6 +252,15 @@ BOOST_AUTO_TEST_CASE(are_shared_by_processes) {
     BOOST_TEST(contains(first.err, line) != contains(second.err, line), run);
   }
   works({"report", file});
+}
+
+BOOST_AUTO_TEST_CASE(train_alone_under_a_launcher) {
+  const auto file = study(usual());
+  programs::Child child(folder, "projector_study", {"run", file}, {}, [] {
+    for (const char* const name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"}) setenv(name, "2", 1);
+  });
+  const auto outcome = child.wait();
+  BOOST_TEST(outcome.code == 0, outcome.err);
 }
 
 BOOST_AUTO_TEST_CASE(try_twice_the_steps) {
