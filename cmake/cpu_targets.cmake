@@ -7,7 +7,9 @@
 set(NEURAL_ATTENTION_CPU_OPTIONS_avx2 -mavx2 -mfma -mbmi -mbmi2)
 set(NEURAL_ATTENTION_CPU_OPTIONS_avx512 ${NEURAL_ATTENTION_CPU_OPTIONS_avx2}
   -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl)
-set(NEURAL_ATTENTION_CPU_OPTIONS_avx512_bf16 ${NEURAL_ATTENTION_CPU_OPTIONS_avx512} -mavx512bf16 -mavx512vnni)
+# AMX, too: its kernel asks the processor by itself, and compilers use its instructions nowhere else.
+set(NEURAL_ATTENTION_CPU_OPTIONS_avx512_bf16 ${NEURAL_ATTENTION_CPU_OPTIONS_avx512} -mavx512bf16 -mavx512vnni
+  -mamx-tile -mamx-bf16)
 
 function(neural_attention_all_flags result)
   string(TOUPPER "${CMAKE_BUILD_TYPE}" config)

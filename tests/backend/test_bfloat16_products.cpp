@@ -2,6 +2,7 @@
 // by the instruction for pairs and by float's multiply-adds.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE backend_bfloat16_products
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <boost/test/unit_test.hpp>
@@ -43,12 +44,24 @@ const std::vector<Rounded> roundings = {
     {0x7fc00000, 0x7fc00000}, {0xff800001, 0xffc00000},  // not numbers
 };
 
+using cpu_gemm::Numbers;
+using cpu_gemm::Operand;
+
+[[maybe_unused]] Operand<float> operand(Matrix<float>& m, bool transposed) {
+  return {m.view().data, m.view().stride, transposed};
+}
+
+[[maybe_unused]] void multiply(Numbers numbers, int m, int n, int k, Operand<float> a, Operand<float> b,
+                               cpu_gemm::Addend<float> addend, RowsOf<float> c) {
+  CpuEngine<float>::Workspace workspace;
+  cpu_gemm::packed_gemm<float>(m, n, k, a, b, addend, c.data, c.stride, numbers, workspace);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(packing)
 
 BOOST_AUTO_TEST_CASE(numbers_are_rounded_to_nearest_even) {
-  using cpu_gemm::Numbers;
   constexpr int rows = 3;
   for (const int width : {1, cpu_gemm::Blocks<float>::rows, cpu_gemm::Blocks<float>::cols})
     for (std::size_t first = 0; first < roundings.size(); ++first) {
@@ -143,40 +156,30 @@ BOOST_AUTO_TEST_CASE(the_environment_chooses_among_known_words) {
   const auto error_with = [](const char* word) {
     setenv(variable, word, 1);
     try {
-      cpu_gemm::forced_pairs();
+      cpu_gemm::forced_numbers();
       return std::string();
     } catch (const ConfigError& error) {
       return std::string(error.what());
     }
   };
   BOOST_CHECK_EQUAL(error_with("instruction"),
-                    "NEURAL_ATTENTION_BFLOAT16 must be instructions or float, not \"instruction\"");
+                    "NEURAL_ATTENTION_BFLOAT16 must be amx, instructions or float, not \"instruction\"");
   BOOST_CHECK(!error_with("").empty());
   BOOST_CHECK_EQUAL(error_with("float"), "");
-  BOOST_CHECK(cpu_gemm::forced_pairs() == false);
+  BOOST_CHECK(cpu_gemm::forced_numbers() == Numbers::Rounded);
   BOOST_CHECK_EQUAL(error_with("instructions").empty(), NEURAL_ATTENTION_BFLOAT16_PAIRS == 1);
+  BOOST_CHECK_EQUAL(error_with("amx").empty(), cpu_gemm::tiles_work());
   unsetenv(variable);
-  BOOST_CHECK(!cpu_gemm::forced_pairs());
+  BOOST_CHECK(!cpu_gemm::forced_numbers());
   if (set) setenv(variable, before.c_str(), 1);
 }
 
 #if NEURAL_ATTENTION_BFLOAT16_PAIRS
 namespace {
 
-using cpu_gemm::Numbers;
-using cpu_gemm::Operand;
-
-Operand<float> operand(Matrix<float>& m, bool transposed) { return {m.view().data, m.view().stride, transposed}; }
-
-void multiply(Numbers numbers, int m, int n, int k, Operand<float> a, Operand<float> b, cpu_gemm::Addend<float> addend,
-              RowsOf<float> c) {
-  CpuEngine<float>::Workspace workspace;
-  cpu_gemm::packed_gemm<float>(m, n, k, a, b, addend, c.data, c.stride, numbers, workspace);
-}
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
+/// Calls body(what, m, n, k, a, b, addend, c) for products of many shapes. The addend is nothing, a row, or C.
+template <class Body>
+void for_products(Body&& body) {
   for (const auto [m, n, k] : {std::array{1, 1, 1},
                                {1, 16, 2},
                                {2, 49, 1},
@@ -187,42 +190,95 @@ BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
                                {7, 130, 64},
                                {8, 31, 511},
                                {9, 33, 1301},
-                               {130, 200, 77}})
+                               {32, 64, 96},
+                               {130, 200, 77},
+                               {290, 48, 31},
+                               {33, 1100, 272}})
     for (const bool a_transposed : {false, true})
       for (const bool b_transposed : {false, true})
-        for (const int added : {0, 1, 2}) {  // nothing, one row, C itself
+        for (const int added : {0, 1, 2}) {
           auto a = Matrix<float>::normal(a_transposed ? k : m, a_transposed ? m : k, 1, 3);
           auto b = Matrix<float>::normal(b_transposed ? n : k, b_transposed ? k : n, 2, 1);
           auto row = Matrix<float>::normal(1, n, 3);
-          auto by_pairs = Matrix<float>::normal(m, n, 4, 2), by_floats = by_pairs;
-          for (const auto& [numbers, c] : {std::pair{Numbers::Pairs, &by_pairs}, {Numbers::Rounded, &by_floats}}) {
-            const auto view = c->view();
-            const cpu_gemm::Addend<float> addends[] = {{}, {row.view().data, 0}, {view.data, view.stride}};
-            multiply(numbers, m, n, k, operand(a, a_transposed), operand(b, b_transposed), addends[added], view);
-            BOOST_TEST(c->guards_hold());
-          }
-          require_same_bits<float>(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k), by_floats,
-                                   by_pairs);
+          const auto c = Matrix<float>::normal(m, n, 4, 2);
+          const auto addend_of = [&, added = added](RowsOf<float> result) {
+            const cpu_gemm::Addend<float> addends[] = {{}, {row.view().data, 0}, {result.data, result.stride}};
+            return addends[added];
+          };
+          body(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k), m, n, k,
+               operand(a, a_transposed), operand(b, b_transposed), addend_of, c);
         }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_finite_stays_and_denormals_are_zero) {
+/// 1 · x for what is not finite and for a denormal number.
+void require_special_numbers(Numbers numbers) {
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const float values[] = {infinity, -infinity, nan, 1.0f, 1e-39f};
   constexpr int n = 5, k = 3;
   Matrix<float> a(1, k), b(k, n), c(1, n);
   for (int p = 0; p < k; ++p) a(0, p) = p == 1 ? 1.0f : 0.0f;
   for (int q = 0; q < n; ++q) b(1, q) = values[q];
-  multiply(Numbers::Pairs, 1, n, k, operand(a, false), operand(b, false), {}, c.view());
+  multiply(numbers, 1, n, k, operand(a, false), operand(b, false), {}, c.view());
   BOOST_TEST(c(0, 0) == infinity);
   BOOST_TEST(c(0, 1) == -infinity);
   BOOST_TEST(std::isnan(c(0, 2)));
   BOOST_TEST(c(0, 3) == 1.0f);
   BOOST_TEST(c(0, 4) == 0.0f);
 }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
+  for_products([](const std::string& what, int m, int n, int k, auto a, auto b, auto addend_of, const auto& c) {
+    auto by_pairs = c, by_floats = c;
+    for (const auto& [numbers, result] : {std::pair{Numbers::Pairs, &by_pairs}, {Numbers::Rounded, &by_floats}}) {
+      multiply(numbers, m, n, k, a, b, addend_of(result->view()), result->view());
+      BOOST_TEST(result->guards_hold());
+    }
+    require_same_bits<float>(what, by_floats, by_pairs);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_finite_stays_and_denormals_are_zero) { require_special_numbers(Numbers::Pairs); }
 #else
 BOOST_AUTO_TEST_CASE(pairs_have_the_bits_of_multiply_adds) {
   BOOST_TEST_MESSAGE("SKIPPED: compiled without AVX512-BF16, so that no kernel of pairs ran");
+}
+#endif
+
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+BOOST_AUTO_TEST_CASE(tiles_have_the_bits_of_their_definition) {
+  if (!cpu_gemm::tiles_work()) {
+    BOOST_TEST_MESSAGE("SKIPPED: this processor has no AMX, so that no kernel of tiles ran");
+    return;
+  }
+  for_products([](const std::string& what, int m, int n, int k, auto a, auto b, auto addend_of, const auto& c) {
+    auto by_tiles = c, expected = c;
+    multiply(Numbers::Tiles, m, n, k, a, b, addend_of(by_tiles.view()), by_tiles.view());
+    BOOST_TEST(by_tiles.guards_hold());
+    const auto addend = addend_of(expected.view());
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        float sum = addend.data ? *addend.at(i, j).data : 0.0f;
+        for (int p = 0; p < k; p += 32) {
+          float of_pair[2] = {};
+          for (int q = p; q < std::min(k, p + 32); ++q)
+            of_pair[q % 2] =
+                std::fma(round_to_bfloat16(*a.at(i, q).data), round_to_bfloat16(*b.at(q, j).data), of_pair[q % 2]);
+          sum += of_pair[0] + of_pair[1];
+        }
+        expected(i, j) = sum;
+      }
+    require_same_bits<float>(what, expected, by_tiles);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(tiles_keep_what_is_not_finite_and_take_denormals_for_zero) {
+  if (cpu_gemm::tiles_work()) require_special_numbers(Numbers::Tiles);
+}
+#else
+BOOST_AUTO_TEST_CASE(tiles_have_the_bits_of_their_definition) {
+  BOOST_TEST_MESSAGE("SKIPPED: compiled without AMX, so that no kernel of tiles ran");
 }
 #endif
 

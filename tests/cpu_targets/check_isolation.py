@@ -13,12 +13,13 @@ import sys
 
 SETS = ("avx2", "avx512", "avx512_bf16")
 SHARED = re.compile(r"_ZT[IS]")
+AMX = r"((ld|st)tilecfg|tile(loaddt?1|loadd|stored|zero|release)|tdp\w+)\b"
 # VEX and EVEX instructions begin with v; those of older ones that do are for hypervisors and segments.
 BEYOND_BASELINE = re.compile(
     r"(v(?!er[rw]\b|m(call|launch|resume|xoff|xon|func|clear|ptrld|ptrst|read|write)\b)\w+"
-    r"|andn|bextr|bls[ir]|blsmsk|sh[lr]x|sarx|rorx|mulx|pdep|pext|lzcnt|movbe|popcnt)\b")
-BEYOND_AVX2 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]")
-BEYOND_AVX512 = re.compile(r"v(dpbf16|cvtne2?ps2?bf16|pdpbusds?|pdpwssds?)")
+    r"|andn|bextr|bls[ir]|blsmsk|sh[lr]x|sarx|rorx|mulx|pdep|pext|lzcnt|movbe|popcnt)\b|" + AMX)
+BEYOND_AVX2 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]|%tmm")
+BEYOND_AVX512 = re.compile(r"v(dpbf16|cvtne2?ps2?bf16|pdpbusds?|pdpwssds?)|" + AMX)
 
 
 def run(*command):

@@ -129,8 +129,9 @@ class Cpu {
   /// `threads` as in ThreadPool: 0 means available_threads(). With BFloat16, products round their operands to bfloat16
   /// and sum in float; everything else stays in float. Throws ConfigError for BFloat16 unless T is float. In the
   /// compiled form, also throws ConfigError if the environment variable NEURAL_ATTENTION_CPU names no instruction set
-  /// that the program has kernels for and the processor has. NEURAL_ATTENTION_BFLOAT16 may ask for "instructions" or
-  /// "float" in products of bfloat16 numbers; ConfigError for another value, and for instructions that are not there.
+  /// that the program has kernels for and the processor has. NEURAL_ATTENTION_BFLOAT16 may ask for "amx",
+  /// "instructions" or "float" in products of bfloat16 numbers; ConfigError for another value, and for what is not
+  /// there.
   explicit Cpu(int threads = 0, Precision precision = Precision::Float32) : engine_(threads, precision) {
     if (precision != Precision::Float32 && !std::is_same_v<T, float>)
       throw ConfigError("products of bfloat16 numbers need the backend Cpu<float>");

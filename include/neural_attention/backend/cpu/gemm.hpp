@@ -18,8 +18,10 @@ namespace neural_attention::cpu_gemm {
 
 /// The name of the engine that computes the large products, for display.
 inline std::string engine_name() {
-  const std::string of_bfloat16 =
-      pairs_pay() ? ", bfloat16 by AVX512-BF16 instructions" : ", bfloat16 multiplied as float";
+  const auto numbers = bfloat16_numbers();
+  const std::string of_bfloat16 = numbers == Numbers::Tiles   ? ", bfloat16 by AMX"
+                                  : numbers == Numbers::Pairs ? ", bfloat16 by AVX512-BF16 instructions"
+                                                              : ", bfloat16 multiplied as float";
 #if defined(NEURAL_ATTENTION_ONEDNN)
   const auto& version = *dnnl_version();
   return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +

@@ -71,7 +71,6 @@ struct Blocks {
   /// cache.
   static constexpr int line = 64 / static_cast<int>(sizeof(T));
   static constexpr std::ptrdiff_t left_strip(int k) { return std::ptrdiff_t{rows} * k + line; }
-  static constexpr std::size_t left_size = static_cast<std::size_t>(left_strip(depth)) * (panel_rows / rows);
   /// A panel of B stays in the last-level cache.
   static constexpr int panel_cols = 1032;
   static constexpr int panel_depth = 1280;
@@ -104,12 +103,13 @@ void for_each_block(int k, Body&& body) {
   }
 }
 
-/// Visits panels of op(B) [k, n] of at most `most_cols` columns: body(col, cols, p, depth).
+/// Visits panels of op(B) [k, n] of at most `most_cols` columns and multiples of `unit` rows: body(col, cols, p,
+/// depth).
 template <class T, class Body>
-void for_each_panel(int n, int k, int most_cols, Body&& body) {
+void for_each_panel(int n, int k, int most_cols, int unit, Body&& body) {
   using B = Blocks<T>;
   if (n == 0 || k == 0) return;
-  const int cols = piece(n, most_cols, B::cols), depth = piece(k, B::panel_depth, B::packet);
+  const int cols = piece(n, most_cols, B::cols), depth = piece(k, B::panel_depth, unit);
   for (int col = 0; col < n; col += cols)
     for (int p = 0; p < k; p += depth) body(col, std::min(cols, n - col), p, std::min(depth, k - p));
 }

@@ -18,6 +18,7 @@
 #include "neural_attention/backend/cpu/gemm_blocks.hpp"
 #include "neural_attention/backend/cpu/gemm_numbers.hpp"
 #include "neural_attention/backend/cpu/gemm_packing.hpp"
+#include "neural_attention/backend/cpu/gemm_tiles.hpp"
 
 namespace neural_attention::cpu_gemm {
 
@@ -83,6 +84,29 @@ Kernel<T> kernel_for([[maybe_unused]] Numbers numbers, bool direct, int rows, in
   return direct ? kernel_for<T, MultiplyAdd, true>(rows, packets) : kernel_for<T, MultiplyAdd, false>(rows, packets);
 }
 
+/// The rows of the blocks in which a panel of B with k rows is packed.
+template <class T>
+int depth_of_blocks(Numbers numbers, int k) {
+  return numbers == Numbers::Tiles ? k : piece(k, Blocks<T>::depth, Blocks<T>::packet);
+}
+
+/// The columns of a panel of B: pairs take half the place.
+template <class T>
+int panel_cols(Numbers numbers) {
+  return Blocks<T>::panel_cols * (numbers == Numbers::Tiles ? 2 : 1);
+}
+
+/// The numbers of a packed panel of A with at most k terms.
+template <class T>
+std::size_t left_size(Numbers numbers, int k) {
+  using B = Blocks<T>;
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+  if (numbers == Numbers::Tiles)
+    return static_cast<std::size_t>(tiles::left_strip(std::min(k, B::panel_depth))) * (tiles::panel_rows / tiles::side);
+#endif
+  return static_cast<std::size_t>(B::left_strip(B::depth)) * (B::panel_rows / B::rows);
+}
+
 /// op(B) [k, n] packed for the kernel, k ≤ panel_depth: blocks of depth() rows, in each block strips of
 /// `cols` columns one after another.
 template <class T>
@@ -93,7 +117,7 @@ class PackedRight {
   static constexpr std::size_t size = std::size_t{B::panel_cols} * B::panel_depth;
 
   PackedRight(Numbers numbers, int n, int k, T* memory)
-      : numbers_(numbers), n_(n), k_(k), depth_(piece(k, B::depth, B::packet)), memory_(memory) {}
+      : numbers_(numbers), n_(n), k_(k), depth_(depth_of_blocks<T>(numbers, k)), memory_(memory) {}
 
   Numbers numbers() const { return numbers_; }
 
@@ -137,11 +161,15 @@ class PackedRight {
 };
 
 /// C [m, columns of strips first … last - 1] = addend + op(A) [m, k] B on the calling thread. `left` holds
-/// Blocks::left_size numbers; addend and c begin at column 0 of B. A `part` of the terms needs k ≤ depth.
+/// left_size numbers; addend and c begin at column 0 of B. A `part` of the terms needs k ≤ depth.
 template <class T>
 void multiply_packed(int m, int k, Operand<T> a, const PackedRight<T>& b, int first, int last, Addend<T> addend, T* c,
                      std::ptrdiff_t c_stride, T* left, Part part = {}) {
   using B = Blocks<T>;
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+  if constexpr (std::is_same_v<T, float>)
+    if (b.numbers() == Numbers::Tiles) return tiles::multiply(m, k, a, b, first, last, addend, c, c_stride, left, part);
+#endif
   constexpr int few_strips = std::max(4, 144 / B::cols);  // packing A pays only where many columns read it
   const bool direct = !a.transposed && last - first <= few_strips && b.numbers() == Numbers::Plain;
   assert(part.of == Part::Of::All || part.of == Part::Of::Columns || k <= b.depth());
@@ -195,10 +223,11 @@ void packed_gemm(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T> adde
                  Numbers numbers, Workspace& workspace, Part part = {}) {
   using B = Blocks<T>;
   const auto right_size =
-      std::size_t(B::padded(std::min(n, B::panel_cols))) * steps(numbers, std::min(k, B::panel_depth));
-  T* const left = workspace.reserve(B::left_size + right_size);
-  for_each_panel<T>(n, k, B::panel_cols, [&](int col, int cols, int p, int depth) {
-    const PackedRight<T> right(numbers, cols, depth, left + B::left_size);
+      std::size_t(B::padded(std::min(n, panel_cols<T>(numbers)))) * steps(numbers, std::min(k, B::panel_depth));
+  const auto left_numbers = left_size<T>(numbers, k);
+  T* const left = workspace.reserve(left_numbers + right_size);
+  for_each_panel<T>(n, k, panel_cols<T>(numbers), unit_of_terms<T>(numbers), [&](int col, int cols, int p, int depth) {
+    const PackedRight<T> right(numbers, cols, depth, left + left_numbers);
     for (int i = 0; i < right.pieces(); ++i) right.pack(i, b.at(p, col));
     const auto sum = p > 0 ? Addend<T>{c + col, c_stride} : addend.at(0, col);
     multiply_packed(m, depth, a.at(0, p), right, 0, right.strips(), sum, c + col, c_stride, left, part);

@@ -1,6 +1,6 @@
 // The numbers that products read: as they are, or rounded to bfloat16 (8 bits) with sums in float. Some processors have
 // an instruction that multiplies pairs of bfloat16, vdpbf16ps. For the kernel, a pair is one number as wide as a float:
-// a sum of k terms then takes k / 2 steps.
+// a sum of k terms then takes k / 2 steps. Others have AMX, which multiplies tiles of pairs (gemm_tiles.hpp).
 //
 // vdpbf16ps adds the second product of a pair, rounds, adds the first, and rounds. Float's multiply-adds in the same
 // order have the same bits. Only where an operand or a sum is denormal (below 1e-38), the instruction takes it for 0.
@@ -30,6 +30,14 @@
 #else
 #define NEURAL_ATTENTION_BFLOAT16_PAIRS 0
 #endif
+#if NEURAL_ATTENTION_BFLOAT16_PAIRS && defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define NEURAL_ATTENTION_BFLOAT16_TILES 1
+#else
+#define NEURAL_ATTENTION_BFLOAT16_TILES 0
+#endif
 
 namespace neural_attention::cpu_gemm {
 
@@ -38,10 +46,26 @@ enum class Numbers {
   Plain,    ///< as they are
   Rounded,  ///< rounded to bfloat16, as floats; the rows of a pair change places, which gives the order of Pairs
   Pairs,    ///< two rows of bfloat16 in a row of floats, for vdpbf16ps
+  Tiles,    ///< the same, padded to whole tiles of 32 terms, for AMX
 };
 
 /// The rows that k rows are packed in.
-constexpr int steps(Numbers numbers, int k) { return numbers == Numbers::Pairs ? (k + 1) / 2 : k; }
+constexpr int steps(Numbers numbers, int k) {
+  switch (numbers) {
+    case Numbers::Pairs:
+      return (k + 1) / 2;
+    case Numbers::Tiles:
+      return (k + 31) / 32 * 16;
+    default:
+      return k;
+  }
+}
+
+/// Long sums are cut at multiples of so many terms.
+template <class T>
+constexpr int unit_of_terms(Numbers numbers) {
+  return numbers == Numbers::Tiles ? 32 : Blocks<T>::packet;
+}
 
 /// One step of a sum: sum + left · right.
 struct MultiplyAdd {
@@ -111,51 +135,77 @@ template <class T, class Step>
   return predux(sums[0]);
 }
 
-/// What the environment variable NEURAL_ATTENTION_BFLOAT16 asks for, "instructions" or "float", as whether products
-/// pack pairs; none if it is not set. Throws ConfigError for another value, and for instructions that there are not.
-inline std::optional<bool> forced_pairs() {
+/// Whether AMX can multiply: the processor has it, and the system lets this process use it, which it must ask for.
+inline bool tiles_work() {
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+  static const bool work = [] {
+    constexpr unsigned bfloat16 = 1u << 22, tile = 1u << 24;
+    constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bfloat16) && (d & tile) &&
+           ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  }();
+  return work;
+#else
+  return false;
+#endif
+}
+
+/// What the environment variable NEURAL_ATTENTION_BFLOAT16 asks for: "amx", "instructions" (vdpbf16ps) or "float"; none
+/// if it is not set. Throws ConfigError for another value, and for what there is not.
+inline std::optional<Numbers> forced_numbers() {
   const char* const forced = std::getenv("NEURAL_ATTENTION_BFLOAT16");
   if (!forced) return {};
   const std::string_view word = forced;
-  if (word != "instructions" && word != "float")
-    throw ConfigError("NEURAL_ATTENTION_BFLOAT16 must be instructions or float, not " + in_quotes(word));
+  if (word == "float") return Numbers::Rounded;
+  if (word != "instructions" && word != "amx")
+    throw ConfigError("NEURAL_ATTENTION_BFLOAT16 must be amx, instructions or float, not " + in_quotes(word));
   if (word == "instructions" && !NEURAL_ATTENTION_BFLOAT16_PAIRS)
     throw ConfigError("NEURAL_ATTENTION_BFLOAT16 asks for instructions, but these kernels have none for bfloat16");
-  return word == "instructions";
+  if (word == "amx" && !tiles_work())
+    throw ConfigError(NEURAL_ATTENTION_BFLOAT16_TILES
+                          ? "NEURAL_ATTENTION_BFLOAT16 asks for amx, which this processor or its system lacks"
+                          : "NEURAL_ATTENTION_BFLOAT16 asks for amx, but these kernels have none for it");
+  return word == "amx" ? Numbers::Tiles : Numbers::Pairs;
 }
 
-/// Measures once whether products are faster with vdpbf16ps, of which each multiplies twice as many numbers as one of
-/// float's multiply-adds. Zen 4 and 5 begin as many in a cycle, Emerald Rapids a quarter. forced_pairs() decides
-/// instead if it says anything, and has the errors.
+/// Measures whether products are faster with vdpbf16ps, of which each multiplies twice as many numbers as one of
+/// float's multiply-adds. Zen 4 and 5 begin as many in a cycle, Emerald Rapids a quarter.
 inline bool pairs_pay() {
-  static const bool pay = [] {
-    if (const auto forced = forced_pairs()) return *forced;
 #if NEURAL_ATTENTION_BFLOAT16_PAIRS
-    const auto seconds = [](auto run) {
-      using Clock = std::chrono::steady_clock;
-      constexpr int rounds = 1000, repetitions = 20;
-      double best = 1e30;
-      for (int repetition = 0; repetition < repetitions; ++repetition) {
-        const auto start = Clock::now();
-        const float result = run(rounds);
-        best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-        asm volatile("" : : "m"(result) : "memory");  // so that it is computed
-      }
-      return best;
-    };
-    return seconds(run_steps<float, PairMultiplyAdd>) < 1.5 * seconds(run_steps<float, MultiplyAdd>);
+  const auto seconds = [](auto run) {
+    using Clock = std::chrono::steady_clock;
+    constexpr int rounds = 1000, repetitions = 20;
+    double best = 1e30;
+    for (int repetition = 0; repetition < repetitions; ++repetition) {
+      const auto start = Clock::now();
+      const float result = run(rounds);
+      best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+      asm volatile("" : : "m"(result) : "memory");  // so that it is computed
+    }
+    return best;
+  };
+  return seconds(run_steps<float, PairMultiplyAdd>) < 1.5 * seconds(run_steps<float, MultiplyAdd>);
 #else
-    return false;
+  return false;
 #endif
+}
+
+/// How products of bfloat16 numbers pack their operands in this process: as forced_numbers() says, which has the
+/// errors, or as they are fastest.
+inline Numbers bfloat16_numbers() {
+  static const Numbers numbers = [] {
+    if (const auto forced = forced_numbers()) return *forced;
+    return tiles_work() ? Numbers::Tiles : pairs_pay() ? Numbers::Pairs : Numbers::Rounded;
   }();
-  return pay;
+  return numbers;
 }
 
 /// How products of `precision` pack their operands.
 template <class T>
 Numbers numbers_of(Precision precision) {
   if (!std::is_same_v<T, float> || precision == Precision::Float32) return Numbers::Plain;
-  return pairs_pay() ? Numbers::Pairs : Numbers::Rounded;
+  return bfloat16_numbers();
 }
 
 }  // namespace neural_attention::cpu_gemm

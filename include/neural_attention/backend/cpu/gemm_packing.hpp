@@ -5,9 +5,11 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "neural_attention/backend/cpu/gemm_blocks.hpp"
 #include "neural_attention/backend/cpu/gemm_numbers.hpp"
+#include "neural_attention/backend/cpu/gemm_tiles.hpp"
 
 namespace neural_attention::cpu_gemm {
 
@@ -126,6 +128,10 @@ template <class T>
 void pack_strips(Numbers numbers, int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;
   if (numbers == Numbers::Plain) return pack_strips(n, m, k, b, first, second);
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+  if constexpr (std::is_same_v<T, float>)
+    if (numbers == Numbers::Tiles) return tiles::pack_right(n, m, k, b, first, second);
+#endif
   alignas(64) T plain[2][rows_at_once * B::cols];
   for (int p = 0; p < k; p += rows_at_once) {
     const int depth = std::min(rows_at_once, k - p);

@@ -63,7 +63,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
   const auto kept =
       b.transposed ? cpu.kept_weights.find(b.data, n, k, packed_size) : typename decltype(cpu.kept_weights)::Copy{};
   T* const memory = kept.packed ? kept.packed : cpu.shared_packing.reserve(PackedRight<T>::size);
-  for_each_panel<T>(n, k, kept.packed ? n : Blocks::panel_cols, [&](int col, int cols, int p, int depth) {
+  for_each_panel<T>(n, k, kept.packed ? n : panel_cols<T>(numbers), unit_of_terms<T>(numbers), [&](int col, int cols, int p, int depth) {
     const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
     const PackedRight<T> right(numbers, cols, depth, memory + offset);
     if (!kept.packed || kept.is_new)
@@ -76,7 +76,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
       const int rows = cut(m, tiling.row_tiles, Blocks::line, i + 1) - row;
       const int first = cut(right.strips(), tiling.col_tiles, 1, j);
       const int last = cut(right.strips(), tiling.col_tiles, 1, j + 1);
-      T* const left = cpu.packing[worker].reserve(Blocks::left_size);
+      T* const left = cpu.packing[worker].reserve(left_size<T>(numbers, k));
       multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride, left);
       if (p + depth == k)
         finish(row, rows, col + right.strip_begin(first), right.strip_begin(last) - right.strip_begin(first));

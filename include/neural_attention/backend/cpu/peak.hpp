@@ -8,6 +8,7 @@
 
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/gemm_numbers.hpp"
+#include "neural_attention/backend/cpu/gemm_tiles.hpp"
 
 namespace neural_attention::cpu_peak {
 
@@ -23,6 +24,13 @@ double gflops(CpuEngine<T>& cpu) {
     if (cpu_gemm::numbers_of<T>(cpu.precision) == cpu_gemm::Numbers::Pairs) {
       flops *= 2;
       run = cpu_gemm::run_steps<T, cpu_gemm::PairMultiplyAdd>;
+    }
+#endif
+#if NEURAL_ATTENTION_BFLOAT16_TILES
+  if constexpr (std::is_same_v<T, float>)
+    if (cpu_gemm::numbers_of<T>(cpu.precision) == cpu_gemm::Numbers::Tiles) {
+      flops = cpu_gemm::tiles::round_flops * rounds * cpu.threads.threads();
+      run = cpu_gemm::tiles::run_steps;
     }
 #endif
   double best = 1e30;
