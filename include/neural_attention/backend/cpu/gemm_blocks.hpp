@@ -49,9 +49,11 @@ struct Part {
 
   /// Whether rows 0 … end_row - 1 need column `col`.
   bool has(int end_row, int col) const { return of != Of::Columns || col < end_row + diagonal; }
-  /// The terms that the sums of rows `row` … end_row - 1 need, of 0 … k - 1. They begin at an even one.
+  /// The terms that the sums of rows `row` … end_row - 1 need, of 0 … k - 1: whole pairs, as far as k has them.
   int begin_term(int row) const { return of == Of::LastTerms ? std::max(0, row - diagonal) / 2 * 2 : 0; }
-  int end_term(int end_row, int k) const { return of == Of::FirstTerms ? std::clamp(end_row + diagonal, 0, k) : k; }
+  int end_term(int end_row, int k) const {
+    return of == Of::FirstTerms ? std::clamp((end_row + diagonal + 1) / 2 * 2, 0, k) : k;
+  }
 };
 
 /// Sizes of the kernel's block of C, and of the panels.
