@@ -43,8 +43,11 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& lis
 
 study::StudyArm arm_of(const std::string& word) {
   if (word.empty()) throw na::ConfigError("--arms has an empty name");
-  if (word == "paper::marian" || word == "paper::roberta")
-    return {word.substr(7) + "_paper", {{"projector", "neural"}}};
+  if (word == "paper::marian")
+    return {"marian_paper", {{"projector_q", "neural"}, {"projector_k", "neural"}, {"projector_out", "neural"}}};
+  if (word == "paper::roberta")
+    return {"roberta_paper",
+            {{"projector_q", "plain_neural"}, {"projector_k", "plain_neural"}, {"projector_v", "plain_neural"}}};
   if (word.find(':') != std::string::npos)
     throw na::ConfigError("--arms knows the presets paper::marian and paper::roberta, not " + na::in_quotes(word));
   const bool query = word == "nonlinear_query" || word == "identity";

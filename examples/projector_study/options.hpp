@@ -31,7 +31,7 @@ struct InitOptions : Flags {
   const std::string& arms =
       flag("arms", "linear,neural",
            "Projectors as in --projector, separated by commas, the control first; nonlinear_query and "
-           "identity change the query alone, paper::marian and paper::roberta are neural");
+           "identity change the query alone, paper::marian and paper::roberta the roles that the paper changes");
   const std::string& flags = flag(
       "flags", "", "Flags of all arms as NAME=VALUE, separated by commas, instead of the usual ones or beside them");
   const std::string& tune =

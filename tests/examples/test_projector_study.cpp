@@ -407,12 +407,16 @@ BOOST_AUTO_TEST_CASE(begin_with_usual_values) {
   for (const auto* const name : {"test.txt", "test.de", "test.en"}) write(folder / "data" / name, "text");
   for (const auto* const task : {"causal_lm", "masked_lm", "translation"}) {
     const auto file = path(std::string(task) + ".json");
-    works({"init", "--task", task, "--data", path("data"), "--arms", "linear,paper::marian,nonlinear_query", "--output",
-           file});
+    works({"init", "--task", task, "--data", path("data"), "--arms",
+           "linear,paper::marian,nonlinear_query,paper::roberta", "--output", file});
     const auto written = json(std::string(task) + ".json");
     BOOST_TEST(written["control"] == "linear");
-    BOOST_TEST(written["arms"][1]["flags"]["projector"] == "neural");
+    const nlohmann::json marian = {{"projector_q", "neural"}, {"projector_k", "neural"}, {"projector_out", "neural"}};
+    BOOST_TEST(written["arms"][1]["flags"] == marian);
     BOOST_TEST(written["arms"][2]["flags"]["projector_q"] == "nonlinear_query");
+    const nlohmann::json roberta = {
+        {"projector_q", "plain_neural"}, {"projector_k", "plain_neural"}, {"projector_v", "plain_neural"}};
+    BOOST_TEST(written["arms"][3]["flags"] == roberta);
     refuses(1, "projector_study", {"init", "--task", task, "--data", path("data"), "--output", file},
             {"is there already"});
   }
