@@ -1,16 +1,40 @@
 #!/usr/bin/env bash
 # Goes on with a study from what is kept of it, and makes its report again.
 #   docs/results/studies/run.sh NAME DATA_DIR
-# DATA_DIR holds train.txt and valid.txt, plain or gzip. Needs build/release/bin (cmake --workflow --preset release).
+# DATA_DIR holds the text, plain or gzip: train.txt and valid.txt for shakespeare; for captions and multi30k the files of
+# Multi30k, train, valid and test_2016_flickr in .de and .en. Needs build/release/bin (cmake --workflow --preset release).
 set -euo pipefail
 name=$1 data=$(cd "$2" && pwd)
 cd "$(dirname "${BASH_SOURCE[0]}")"
-study="$PWD/../../../build/release/bin/projector_study"
-if [[ ! -d $name/data ]]; then # the same cut as when the study began; its plan checks it
-  work=$(mktemp -d)
-  "$study" init --task causal_lm --data "$data" --output "$work/$name.json"
-  mv "$work/$name/data" "$name/data"
-  rm -r "$work"
+bin="$PWD/../../../build/release/bin"
+
+# Copies a text of DATA_DIR: take FILE AS
+take() {
+  if [[ -e $data/$1 ]]; then cp "$data/$1" "$name/part/$2"; else zcat "$data/$1.gz" > "$name/part/$2"; fi
+}
+
+if [[ ! -d $name/data ]]; then # the same as when the study began; its plan checks it
+  rm -rf "$name/part"
+  mkdir -p "$name/part"
+  case $name in
+    captions)
+      for split in train valid; do take $split.en $split.txt; done
+      take test_2016_flickr.en test.txt
+      ;;
+    multi30k)
+      for language in de en; do
+        for split in train valid; do take $split.$language $split.$language; done
+        take test_2016_flickr.$language test.$language
+      done
+      ;;
+    *) # cut as projector_study does without a test text
+      work=$(mktemp -d)
+      "$bin/projector_study" init --task causal_lm --data "$data" --output "$work/$name.json"
+      mv "$work/$name/data/"* "$name/part"
+      rm -r "$work"
+      ;;
+  esac
+  mv "$name/part" "$name/data"
 fi
-"$study" run "$name.json" --jobs "${JOBS:-2}" --rebuilt_program
-"$study" report "$name.json" --partial
+"$bin/projector_study" run "$name.json" --jobs "${JOBS:-2}" --rebuilt_program
+"$bin/projector_study" report "$name.json" --partial
