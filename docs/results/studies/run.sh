@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Goes on with a study from what is kept of it, and makes its report again.
 #   docs/results/studies/run.sh NAME DATA_DIR
-# DATA_DIR holds the text, plain or gzip: train.txt and valid.txt for shakespeare; for captions and multi30k the files of
-# Multi30k, train, valid and test_2016_flickr in .de and .en. Needs build/release/bin (cmake --workflow --preset release).
+# DATA_DIR holds the text, plain or gzip: train.txt and valid.txt for shakespeare, the files of Multi30k for captions.
+# Needs build/release/bin (cmake --workflow --preset release).
 set -euo pipefail
 name=$1 data=$(cd "$2" && pwd)
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -20,12 +20,6 @@ if [[ ! -d $name/data ]]; then # the same as when the study began; its plan chec
     captions)
       for split in train valid; do take $split.en $split.txt; done
       take test_2016_flickr.en test.txt
-      ;;
-    multi30k)
-      for language in de en; do
-        for split in train valid; do take $split.$language $split.$language; done
-        take test_2016_flickr.$language test.$language
-      done
       ;;
     *) # cut as projector_study does without a test text
       work=$(mktemp -d)
