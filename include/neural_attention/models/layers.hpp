@@ -167,9 +167,9 @@ class LayerStack {
     return normed(pass, x, saved.norm);
   }
 
-  /// What the first layer sees of x.
+  /// What the first layer sees of x, in the place of x.
   Rows<B> begin(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    return saved.input = dropout_.forward(pass, x, saved.dropout);
+    return saved.input = dropout_.forward_in_place(pass, x, saved.dropout);
   }
 
   /// The context of the layers in a pass over `rows` rows. What they share lies on the saved stack.

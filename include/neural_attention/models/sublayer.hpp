@@ -97,7 +97,8 @@ class Sublayer {
 
  private:
   Rows<B> around(const Pass<B>& pass, Rows<B> x, Saved& saved, auto&& branch) const {
-    const auto sum = [&](Rows<B> y) { return dropout_.forward_residual(pass, x, y, saved.dropout); };
+    // The sum lies where the branch left its result, which backward does not read.
+    const auto sum = [&](Rows<B> y) { return dropout_.add_residual(pass, x, y, saved.dropout); };
     if (place_ == NormPlace::Post) return norm_.forward(pass, sum(branch(x)), saved.norm);
     return sum(branch(norm_.forward(pass, x, saved.norm)));
   }

@@ -27,12 +27,18 @@ class Dropout {
     return y;
   }
 
-  /// y = residual + dropout(x) in one pass.
-  Rows<B> forward_residual(const Pass<B>& pass, Rows<B> residual, Rows<B> x, Saved& saved) const {
+  /// x = dropout(x): for an x that nobody reads again.
+  Rows<B> forward_in_place(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.mask = pass.mask(rate_, site_);
-    const auto y = pass.saved.rows(x.rows, x.cols);
-    pass.backend(ops::ResidualDropout<B>{.residual = residual, .x = x, .mask = saved.mask, .y = y});
-    return y;
+    if (saved.mask) pass.backend(ops::Dropout<B>{.x = x, .mask = saved.mask, .y = x});
+    return x;
+  }
+
+  /// x = residual + dropout(x) in one pass: for an x that nobody reads again.
+  Rows<B> add_residual(const Pass<B>& pass, Rows<B> residual, Rows<B> x, Saved& saved) const {
+    saved.mask = pass.mask(rate_, site_);
+    pass.backend(ops::ResidualDropout<B>{.residual = residual, .x = x, .mask = saved.mask, .y = x});
+    return x;
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
