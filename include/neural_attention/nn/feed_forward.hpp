@@ -1,5 +1,5 @@
 // The feed-forward network of a layer: y = W₂ f(W₁ x + b₁) + b₂, x and y [n, d], inner width d_ff. f is chosen at run
-// time, because configs name it.
+// time, because configs name it. Backward computes f again: kept, its values would be the largest of a layer.
 #pragma once
 
 #include <optional>
@@ -14,8 +14,7 @@ template <class B, class Names = BartNames>
 class FeedForward {
  public:
   struct Saved {
-    typename Linear<B>::Saved first, second;
-    typename Dropout<B>::Saved dropout;
+    typename Linear<B>::Saved first;
     Rows<B> inner;
   };
 
@@ -25,7 +24,6 @@ class FeedForward {
       : first_(width, inner, initial, bias),
         second_(inner, width, outer_initial.value_or(initial), bias),
         function_(f),
-        dropout_rate_(activation_dropout),
         dropout_(activation_dropout) {}
 
   static void visit(auto& self, auto&& visitor) {
@@ -36,26 +34,32 @@ class FeedForward {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.inner = first_.forward(pass, x, saved.first);
-    auto hidden = pass.saved.rows(saved.inner.rows, saved.inner.cols);
-    pass.backend(ops::Activate<B>{.f = function_, .x = saved.inner, .y = hidden});
-    if (dropout_rate_ > 0.0 && pass.train) hidden = dropout_.forward(pass, hidden, saved.dropout);
-    return second_.forward(pass, hidden, saved.second);
+    const ArenaScope scope(pass.scratch);
+    typename Linear<B>::Saved second;
+    typename Dropout<B>::Saved dropout;
+    return second_.forward(pass, activated(pass, saved.inner, dropout), second);
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const auto mark = pass.scratch.mark();
-    const auto dhidden = second_.backward(pass, dy, saved.second);
-    if (dropout_rate_ > 0.0 && pass.train)
-      pass.backend(ops::Dropout<B>{.x = dhidden, .mask = saved.dropout.mask, .y = dhidden});
+    typename Dropout<B>::Saved dropout;
+    const auto dhidden = second_.backward(pass, dy, {activated(pass, saved.inner, dropout), {}});
+    if (dropout.mask) pass.backend(ops::Dropout<B>{.x = dhidden, .mask = dropout.mask, .y = dhidden});
     pass.backend(ops::ActivateBackward<B>{.f = function_, .x = saved.inner, .dy = dhidden, .dx = dhidden});
     return settle(pass, mark, dx, first_.backward(pass, dhidden, saved.first, dx));
   }
 
  private:
+  /// What the second map sees, on the scratch stack.
+  Rows<B> activated(const Pass<B>& pass, Rows<B> inner, typename Dropout<B>::Saved& dropout) const {
+    const auto hidden = pass.scratch.rows(inner.rows, inner.cols);
+    pass.backend(ops::Activate<B>{.f = function_, .x = inner, .y = hidden});
+    return dropout_.forward_in_place(pass, hidden, dropout);
+  }
+
   Linear<B> first_;
   Linear<B> second_;
   Activation function_;
-  double dropout_rate_;
   Dropout<B> dropout_;
 };
 
