@@ -66,7 +66,7 @@ class Arena {
 
  private:
   static constexpr std::size_t alignment = 64;
-  static constexpr std::size_t smallest_block = std::size_t{1} << 20;
+  static constexpr std::size_t smallest_block = std::size_t{1} << 20, smallest_returned = std::size_t{1} << 25;
 
   template <class T>
   static std::size_t bytes(int rows, std::ptrdiff_t cols) {
@@ -81,10 +81,17 @@ class Arena {
   void* push(std::size_t bytes) {
     bytes = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
     while (top_.block < blocks_.size() && top_.used + bytes > blocks_[top_.block].bytes) top_ = {top_.block + 1, 0};
-    if (top_.block == blocks_.size()) add_block(std::max({bytes, smallest_block, capacity() / 4}));
+    if (top_.block == blocks_.size()) add_block(std::max(bytes, next_block()));
     auto* const result = static_cast<std::byte*>(blocks_[top_.block].memory.data()) + top_.used;
     top_.used += bytes;
     return result;
+  }
+
+  /// The least size of a further block. Joining blocks frees them; glibc returns those of 32 MiB and more to the
+  /// system, and smaller ones may leave holes, so there are few of these.
+  std::size_t next_block() const {
+    const auto held = capacity();
+    return held < 4 * smallest_block ? std::max(smallest_block, held) : std::max(smallest_returned, held / 4);
   }
 
   void add_block(std::size_t bytes) { blocks_.push_back({backend_->allocate(bytes), bytes}); }
