@@ -25,6 +25,10 @@ struct Pass {
   /// model must use the same place.
   Pass at(const Place& other) const { return {backend, saved, scratch, train, seed, step, other}; }
 
+  /// The same pass, which keeps on the scratch stack: for a forward that runs again in backward, so that its results
+  /// need no memory in between.
+  Pass on_scratch() const { return {backend, scratch, scratch, train, seed, step, place}; }
+
   /// The mask of a dropout with `rate` at `site`; no mask outside training.
   DropoutMask mask(double rate, RandomSite site) const {
     return {train ? rate : 0.0, {seed, step, site.id}, place.first_row};

@@ -10,6 +10,7 @@ template <class B, Activation F>
 class ElementWise {
  public:
   static constexpr Activation function = F;
+  static constexpr bool runs_again = true;  ///< see Sequential
 
   struct Saved {
     Rows<B> x;

@@ -12,6 +12,7 @@ class Linear {
  public:
   static constexpr bool maps_width = true;
   static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+  static constexpr bool takes_input_again = true;  ///< see Sequential
 
   struct Saved {
     Rows<B> x;

@@ -12,6 +12,7 @@ template <class B>
 class LayerNorm {
  public:
   static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+  static constexpr bool runs_again = true;  ///< see Sequential
 
   struct Saved {
     Rows<B> x;
@@ -76,6 +77,7 @@ template <class B>
 class RmsNorm {
  public:
   static constexpr bool fuses(Activation f) { return f == Activation::Relu; }
+  static constexpr bool runs_again = true;  ///< see Sequential
 
   struct Saved {
     Rows<B> x;

@@ -1,5 +1,6 @@
 // Sequential: modules one after another, numbered as in torch.nn.Sequential. If a Linear or a norm is followed by a
-// ReLU and another module, one operation computes both; this is decided at compile time and changes no names.
+// ReLU and another module, one operation computes both; this is decided at compile time and changes no names. A norm or
+// an activation in front of a Linear runs again in backward, so that its result need not be kept.
 // Stack<B, Linear, LayerNorm, Relu, Linear> is the same as a projector: its widths follow from a ProjectorConfig.
 #pragma once
 
@@ -12,6 +13,13 @@
 #include "neural_attention/nn/normalization.hpp"
 
 namespace neural_attention {
+
+/// A module that costs little beside a product, so that forward may run again in backward.
+template <class M>
+concept RunsAgain = M::runs_again;
+/// A module whose backward reads its input as Saved::x and nowhere else, so that it may lie elsewhere than in forward.
+template <class M>
+concept TakesInputAgain = M::takes_input_again;
 
 template <class B, class... Modules>
 class Sequential {
@@ -31,7 +39,7 @@ class Sequential {
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
     const auto mark = pass.scratch.mark();
-    return settle(pass, mark, dx, backward_from<0>(pass, dy, saved, dx));
+    return settle(pass, mark, dx, backward_from<0>(pass, dy, saved, std::get<0>(saved.of), dx));
   }
 
   template <std::size_t I>
@@ -59,28 +67,57 @@ class Sequential {
     return false;
   }
 
+  /// The module behind module I, and behind the activation that it computes.
   template <std::size_t I>
-  Rows<B> forward_from(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
-    if constexpr (I == count)
-      return x;
-    else if constexpr (fused<I>())
-      return forward_from<I + 2>(
-          pass, std::get<I>(modules_).forward_fused(pass, x, std::get<I>(saved.of), Module<I + 1>::function), saved);
-    else
-      return forward_from<I + 1>(pass, std::get<I>(modules_).forward(pass, x, std::get<I>(saved.of)), saved);
+  static constexpr std::size_t next = fused<I>() ? I + 2 : I + 1;
+
+  /// Whether backward makes the result of module I again. Of its Saved, only x is then kept from forward.
+  template <std::size_t I>
+  static consteval bool made_again() {
+    if constexpr (next<I> < count) return RunsAgain<Module<I>> && TakesInputAgain<Module<next<I>>>;
+    return false;
   }
 
-  /// The gradient of the input of module I, from the gradient of the last module's output.
   template <std::size_t I>
-  Rows<B> backward_from(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx) {
-    auto& module = std::get<I>(modules_);
-    const auto& kept = std::get<I>(saved.of);
-    constexpr std::size_t next = fused<I>() ? I + 2 : I + 1;
-    if constexpr (next < count) dy = backward_from<next>(pass, dy, saved, {});
+  Rows<B> forward_of(const Pass<B>& pass, Rows<B> x, typename Module<I>::Saved& kept) const {
     if constexpr (fused<I>())
-      return module.backward_fused(pass, dy, kept, Module<I + 1>::function, dx);
+      return std::get<I>(modules_).forward_fused(pass, x, kept, Module<I + 1>::function);
     else
-      return module.backward(pass, dy, kept, dx);
+      return std::get<I>(modules_).forward(pass, x, kept);
+  }
+  template <std::size_t I>
+  Rows<B> backward_of(const Pass<B>& pass, Rows<B> dy, const typename Module<I>::Saved& kept, Rows<B> dx) {
+    if constexpr (fused<I>())
+      return std::get<I>(modules_).backward_fused(pass, dy, kept, Module<I + 1>::function, dx);
+    else
+      return std::get<I>(modules_).backward(pass, dy, kept, dx);
+  }
+
+  template <std::size_t I>
+  Rows<B> forward_from(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
+    if constexpr (I == count) {
+      return x;
+    } else if constexpr (made_again<I>()) {
+      const ArenaScope scope(pass.scratch);
+      return forward_from<next<I>>(pass, forward_of<I>(pass.on_scratch(), x, std::get<I>(saved.of)), saved);
+    } else {
+      return forward_from<next<I>>(pass, forward_of<I>(pass, x, std::get<I>(saved.of)), saved);
+    }
+  }
+
+  /// The gradient of the input of module I, which has kept `kept`, from the gradient of the last module's output.
+  template <std::size_t I>
+  Rows<B> backward_from(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const typename Module<I>::Saved& kept,
+                        Rows<B> dx) {
+    if constexpr (made_again<I>()) {
+      typename Module<I>::Saved again;
+      auto following = std::get<next<I>>(saved.of);
+      following.x = forward_of<I>(pass.on_scratch(), kept.x, again);
+      return backward_of<I>(pass, backward_from<next<I>>(pass, dy, saved, following, {}), again, dx);
+    } else if constexpr (next<I> < count) {
+      dy = backward_from<next<I>>(pass, dy, saved, std::get<next<I>>(saved.of), {});
+    }
+    return backward_of<I>(pass, dy, kept, dx);
   }
 
   std::tuple<Modules...> modules_;
