@@ -141,9 +141,12 @@ class GoldenSubject {
 
  protected:
   void keep(Results& results, const std::string& name, na::Rows<B> x) { results[name] = on_host(backend, x); }
-  /// A stack of layers, as prefix0, prefix1, …
-  void keep(Results& results, const std::string& prefix, const std::vector<na::Rows<B>>& outputs) {
-    for (std::size_t i = 0; i < outputs.size(); ++i) keep(results, prefix + std::to_string(i), outputs[i]);
+  /// The outputs of a stack of layers, as prefix0, prefix1, …
+  template <class Stack>
+  void keep(Results& results, const std::string& prefix, const na::Pass<B>& pass, const Stack& stack,
+            const typename Stack::Saved& kept) {
+    for (std::size_t i = 0; i < kept.outputs.size(); ++i)
+      keep(results, prefix + std::to_string(i), stack.output(pass, kept, i));
   }
   void keep_logits(Results& results, const na::Pass<B>& pass, na::Rows<B> states) {
     const auto logits = pass.scratch.aligned_rows(states.rows, model.config().vocab_size);

@@ -54,8 +54,8 @@ class MarianSubject : public GoldenSubject<na::Marian<B, P>> {
     const auto decoded = model.decode(pass, batch, encoded, saved);
     keep(results, "output.encoder_embedding", saved.body.encoder.input);
     keep(results, "output.decoder_embedding", saved.body.decoder.input);
-    keep(results, "output.encoder_layer.", saved.body.encoder.outputs);
-    keep(results, "output.decoder_layer.", saved.body.decoder.outputs);
+    keep(results, "output.encoder_layer.", pass, model.body().encoder(), saved.body.encoder);
+    keep(results, "output.decoder_layer.", pass, model.body().decoder(), saved.body.decoder);
     keep(results, "output.encoder", encoded);
     keep(results, "output.decoder", decoded);
     keep_logits(results, pass, decoded);

@@ -60,7 +60,7 @@ class RobertaSubject : public GoldenSubject<na::Roberta<B, P>> {
     model.check(batch);
     const auto hidden = model.encode(pass, batch, saved);
     keep(results, "output.embedding", saved.body.layers.input);
-    keep(results, "output.layer.", saved.body.layers.outputs);
+    keep(results, "output.layer.", pass, model.body().layers(), saved.body.layers);
     const auto states = model.masked_states(pass, hidden, batch, saved);
     keep(results, "output.masked_states", states);
     keep_logits(results, pass, states);

@@ -51,12 +51,12 @@ BOOST_AUTO_TEST_SUITE(of_a_training_step)
 
 BOOST_AUTO_TEST_CASE(of_a_layer) {
   // Query, key and output keep both maps' results, of which the last is the residual sum; then come the value, the
-  // context, log-sum-exps, and the norm's result with its mean and deviation.
-  constexpr int projector = 3 * width, norm = width + 2;
+  // context, log-sum-exps, and means and deviations of the norm. The norms of a stack share the rows of their results.
+  constexpr int projector = 3 * width, norm = 2;
   constexpr int keys = projector + width, queries = 2 * projector + width + heads, attention = queries + norm;
   constexpr int feed_forward = width + norm;
-  constexpr int source = width + layers * (attention + keys + encoder_inner + feed_forward) + layers * keys;
-  constexpr int target = width + layers * (2 * attention + keys + decoder_inner + feed_forward);
+  constexpr int source = 2 * width + layers * (attention + keys + encoder_inner + feed_forward) + layers * keys;
+  constexpr int target = 2 * width + layers * (2 * attention + keys + decoder_inner + feed_forward);
   BOOST_TEST(kept(false) == 32u * source + 48u * target);
 }
 

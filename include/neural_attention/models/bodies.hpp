@@ -65,6 +65,7 @@ class StackBody {
 
   void check(const Tokens& tokens) const { input_.check(tokens); }
 
+  const Layers& layers() const { return layers_; }
   Embedding<B>& words() { return input_.words(); }
   const Embedding<B>& words() const { return input_.words(); }
 

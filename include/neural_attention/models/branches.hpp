@@ -40,6 +40,7 @@ template <class B, class Context>
 struct StackContext {
   const Context& whole;
   FirstValues<B> first;
+  SharedNorms<B> norms = {};
 
   operator const Context&() const { return whole; }  // NOLINT(google-explicit-constructor)
 };
@@ -62,6 +63,11 @@ FirstValues<B> first_values(const Context&) {
 template <class B, class Context>
 FirstValues<B> first_values(const StackContext<B, Context>& context) {
   return context.first;
+}
+
+template <class B, class Context>
+SharedNorms<B> shared_norms(const StackContext<B, Context>& context) {
+  return context.norms;
 }
 
 /// What an attention remembers while decoding: its keys and values, and what its projectors need.

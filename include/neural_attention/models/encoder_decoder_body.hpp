@@ -86,6 +86,8 @@ class EncoderDecoderBody {
     input_.check(batch.decoder_input, "target", "target sentence");
   }
 
+  const Encoder& encoder() const { return encoder_; }
+  const Decoder& decoder() const { return decoder_; }
   Embedding<B>& words() { return input_.words(); }
   const Embedding<B>& words() const { return input_.words(); }
 

@@ -58,12 +58,25 @@ class Layer {
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto& context) {
     const auto mark = pass.scratch.mark();
+    const auto norms = shared_norms<B>(context);
     each([&]<std::size_t I>() {
       constexpr std::size_t last = sizeof...(Sublayers) - 1 - I;
+      if (norms) {
+        if constexpr (last > 0)
+          sublayer<last - 1>().norm_behind(std::get<last - 1>(saved.of)).write_again(pass);
+        else
+          norms.of_input.write_again(pass);
+      }
       dy = std::get<last>(sublayers_).backward(pass, dy, std::get<last>(saved.of), context);
     });
     if (dx) pass.backend(ops::Add<B>{.x = dy, .y = dx});
     return settle(pass, mark, dx, dx ? dx : dy);
+  }
+
+  /// The norm that made y, if one did.
+  KeptNorm<B> norm_behind(const Saved& saved) const {
+    constexpr std::size_t last = sizeof...(Sublayers) - 1;
+    return sublayer<last>().norm_behind(std::get<last>(saved.of));
   }
 
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
@@ -113,8 +126,9 @@ class LayerStack {
     typename Dropout<B>::Saved dropout;
     Rows<B> input;         ///< of the first layer
     Rows<B> first_values;  ///< of the first layer, where others take them
+    Rows<B> norms;         ///< the rows that the layers' norms share
     std::vector<typename Recompute<B, Element>::Saved> layers;
-    std::vector<Rows<B>> outputs;  ///< of each layer; only the last outside training
+    std::vector<Rows<B>> outputs;  ///< of each layer: see output()
     typename LayerNorm<B>::Saved norm;
   };
 
@@ -133,7 +147,8 @@ class LayerStack {
   /// One layer of each config; they may differ in their projectors. Throws ConfigError if there are none, and for a
   /// layer that cannot be, with its stack and number: "decoder layer 2: ...".
   LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
-      : dropout_(configs.empty() ? 0.0 : configs.front().input_dropout.value_or(configs.front().dropout)) {
+      : dropout_(configs.empty() ? 0.0 : configs.front().input_dropout.value_or(configs.front().dropout)),
+        recompute_(recompute) {
     layers_.reserve(checked(static_cast<int>(configs.size())));
     for (auto config : configs) try {
         config.attention.layer = size();
@@ -156,8 +171,10 @@ class LayerStack {
     x = begin(pass, x, saved);
     saved.layers.resize(layers_.size());
     saved.outputs.resize(layers_.size());
-    const auto of_layers = in_stack(pass, x.rows, context);
+    auto of_layers = in_stack(pass, x.rows, context);
     saved.first_values = of_layers.first.values;
+    // Layers that run again keep their inputs and nothing else, so there the norms share no rows.
+    saved.norms = of_layers.norms.rows = pass.train && !recompute_ ? pass.saved.rows(x.rows, x.cols) : Rows<B>();
     const auto mark = pass.saved.mark();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       x = layers_[i].forward(pass, x, saved.layers[i], of_layers);
@@ -172,6 +189,13 @@ class LayerStack {
     return saved.input = dropout_.forward_in_place(pass, x, saved.dropout);
   }
 
+  /// The output of layer i in a training pass. If it lay in the rows that the norms share, they hold it again until the
+  /// next call.
+  Rows<B> output(const Pass<B>& pass, const Saved& saved, std::size_t i) const {
+    if (saved.norms) norm_behind(saved, i).write_again(pass);
+    return saved.outputs[i];
+  }
+
   /// The context of the layers in a pass over `rows` rows. What they share lies on the saved stack.
   template <class Context>
   StackContext<B, Context> in_stack(const Pass<B>& pass, int rows, const Context& context) const {
@@ -184,14 +208,16 @@ class LayerStack {
   Rows<B> backward(const Pass<B>& pass, typename Arena<B>::Mark mark, Rows<B> dy, const Saved& saved,
                    const Context& context) {
     const ArenaScope scope(pass.saved);  // what the layers share survives rewinding to the mark there
-    StackContext<B, Context> of_layers{context, {saved.first_values, {}}};
+    StackContext<B, Context> of_layers{context, {saved.first_values, {}}, {.rows = saved.norms}};
     if (auto& first = of_layers.first) {
       first.gradient = pass.saved.rows(first.values.rows, first.values.cols);
       pass.backend(ops::Fill<B>{.x = first.gradient, .value = typename B::Scalar(0)});
     }
     if (norm_) dy = pass.scratch.rewind_keeping(mark, norm_->backward(pass, dy, saved.norm));
-    for (std::size_t i = layers_.size(); i > 0; --i)
+    for (std::size_t i = layers_.size(); i > 0; --i) {
+      of_layers.norms.of_input = i > 1 ? norm_behind(saved, i - 2) : KeptNorm<B>();
       dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, of_layers));
+    }
     pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.dropout.mask, .y = dy});
     return dy;
   }
@@ -220,6 +246,11 @@ class LayerStack {
   const Element& operator[](int i) const { return layers_[static_cast<std::size_t>(i)].module(); }
 
  private:
+  /// The norm that made the output of layer i, if one did.
+  KeptNorm<B> norm_behind(const Saved& saved, std::size_t i) const {
+    return layers_[i].module().norm_behind(saved.layers[i].inner);
+  }
+
   static std::size_t checked(int count) {
     if (const auto fault = fault_of(Knob("the number of layers", "", checks::layers), count); !fault.empty())
       throw ConfigError(fault);
@@ -239,6 +270,7 @@ class LayerStack {
   }
 
   Dropout<B> dropout_;
+  bool recompute_;
   int shared_width_ = 0;  ///< of the first layer's values, where others take them
   std::vector<Recompute<B, Element>> layers_;
   std::optional<LayerNorm<B>> norm_;

@@ -39,6 +39,33 @@ inline std::vector<LayerConfig> layer_configs(int count, auto&& config_of) {
   return configs;
 }
 
+/// A norm with what it kept of forward, or none.
+template <class B>
+struct KeptNorm {
+  const LayerNorm<B>* norm = nullptr;
+  const typename LayerNorm<B>::Saved* saved = nullptr;
+
+  void write_again(const Pass<B>& pass) const {
+    if (norm) norm->write_again(pass, *saved);
+  }
+};
+
+/// All norms of a stack may write their results to the same rows, one after another. Then backward writes each result
+/// again when it needs it, which costs little beside a product.
+template <class B>
+struct SharedNorms {
+  Rows<B> rows = {};          ///< none: each norm has rows of its own
+  KeptNorm<B> of_input = {};  ///< the norm whose result was the layer's input, if one was: for backward
+
+  explicit operator bool() const { return static_cast<bool>(rows); }
+};
+
+/// The layers of a stack may share rows, a layer alone does not.
+template <class B, class Context>
+SharedNorms<B> shared_norms(const Context&) {
+  return {};
+}
+
 /// `Branch` is one of models/branches.hpp or has the same members: names, Saved, Cache, forward, backward, decode.
 template <class B, class Branch>
 class Sublayer {
@@ -65,10 +92,18 @@ class Sublayer {
   }
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
-    return around(pass, x, saved, [&](Rows<B> in) { return branch_.forward(pass, in, saved.branch, context); });
+    return around(pass, x, saved, shared_norms<B>(context).rows,
+                  [&](Rows<B> in) { return branch_.forward(pass, in, saved.branch, context); });
   }
 
-  /// The gradient of x in new rows, the lowest that this pushes on the scratch stack.
+  /// The norm that made y, if one did.
+  KeptNorm<B> norm_behind(const Saved& saved) const {
+    if (place_ == NormPlace::Pre) return {};
+    return {&norm_, &saved.norm};
+  }
+
+  /// The gradient of x in new rows, the lowest that this pushes on the scratch stack. If x lay in shared rows, they
+  /// must hold it again.
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const auto& context) {
     if (place_ == NormPlace::Post) {
       const auto dx = norm_.backward(pass, dy, saved.norm);  // the gradient of the sum, and so of both summands
@@ -82,6 +117,7 @@ class Sublayer {
     const auto dbranch = of_branch(pass, dy, saved);
     const auto dnorm = pass.scratch.rows(dy.rows, dy.cols);
     pass.backend(ops::Fill<B>{.x = dnorm, .value = typename B::Scalar(0)});
+    if (shared_norms<B>(context)) norm_.write_again(pass, saved.norm);
     branch_.backward(pass, dbranch, saved.branch, dnorm, context);
     norm_.backward(pass, dnorm, saved.norm, dx);
     return dx;
@@ -90,17 +126,20 @@ class Sublayer {
   /// The next tokens of each live row: x [runs.total(), d]. `runs` is the context of the branches.
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
     Saved saved;
-    return around(pass, x, saved, [&](Rows<B> in) { return branch_.decode(pass, in, cache, runs); });
+    return around(pass, x, saved, {}, [&](Rows<B> in) { return branch_.decode(pass, in, cache, runs); });
   }
 
   const Branch& branch() const { return branch_; }
 
  private:
-  Rows<B> around(const Pass<B>& pass, Rows<B> x, Saved& saved, auto&& branch) const {
+  Rows<B> around(const Pass<B>& pass, Rows<B> x, Saved& saved, Rows<B> shared, auto&& branch) const {
+    const auto normed = [&](Rows<B> in) {
+      return norm_.forward_into(pass, in, saved.norm, shared ? shared : pass.saved.rows(in.rows, in.cols));
+    };
     // The sum lies where the branch left its result, which backward does not read.
     const auto sum = [&](Rows<B> y) { return dropout_.add_residual(pass, x, y, saved.dropout); };
-    if (place_ == NormPlace::Post) return norm_.forward(pass, sum(branch(x)), saved.norm);
-    return sum(branch(norm_.forward(pass, x, saved.norm)));
+    if (place_ == NormPlace::Post) return normed(sum(branch(x)));
+    return sum(branch(normed(x)));
   }
 
   static Rows<B> of_branch(const Pass<B>& pass, Rows<B> dsum, const Saved& saved) {

@@ -34,15 +34,25 @@ class LayerNorm {
   }
 
   Rows<B> forward_fused(const Pass<B>& pass, Rows<B> x, Saved& saved, Activation f) const {
-    saved = {x, pass.saved.rows(x.rows, x.cols), pass.saved.template rows<typename B::Real>(x.rows, 2)};
-    pass.backend(ops::LayerNorm<B>{.x = x,
+    return forward_into(pass, x, saved, pass.saved.rows(x.rows, x.cols), f);
+  }
+
+  /// Writes y to rows of the caller, who may use them for other numbers until backward: write_again() writes y once
+  /// more.
+  Rows<B> forward_into(const Pass<B>& pass, Rows<B> x, Saved& saved, Rows<B> y,
+                       Activation f = Activation::Identity) const {
+    saved = {x, y, pass.saved.template rows<typename B::Real>(x.rows, 2)};
+    write_again(pass, saved, f);
+    return y;
+  }
+  void write_again(const Pass<B>& pass, const Saved& saved, Activation f = Activation::Identity) const {
+    pass.backend(ops::LayerNorm<B>{.x = saved.x,
                                    .gain = gain.value,
                                    .bias = bias.value,
                                    .epsilon = eps_,
                                    .relu = f == Activation::Relu,
                                    .y = saved.y,
                                    .stats = saved.stats});
-    return saved.y;
   }
 
   Rows<B> backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx = {}) {
