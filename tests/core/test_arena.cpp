@@ -226,6 +226,21 @@ BOOST_AUTO_TEST_CASE(the_first_block_is_not_tiny_and_a_large_one_fits_exactly) {
   BOOST_TEST(large.capacity() == 1000u * 1000u * sizeof(float));
 }
 
+// Otherwise the first step would touch both.
+BOOST_AUTO_TEST_CASE(an_empty_block_makes_room_for_a_larger_one) {
+  B backend(1);
+  Arena<B> arena(backend);
+  const auto bottom = arena.rows(1, 1000);
+  number(bottom, 1.0f);
+  {
+    const ArenaScope scope(arena);
+    arena.rows(1000, 1000);
+  }
+  arena.rows(2000, 1000);
+  BOOST_TEST(numbered(bottom, 1.0f));
+  BOOST_TEST(arena.capacity() == first_block + (std::size_t{1} << 25));
+}
+
 // A step that needs less than the blocks joined at the last reset allocates nothing, whatever the order of its sizes.
 BOOST_AUTO_TEST_CASE(other_sizes_fit_into_what_is_there) {
   B backend(1);

@@ -80,8 +80,9 @@ class Arena {
 
   void* push(std::size_t bytes) {
     bytes = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
+    const auto first_empty = std::min(blocks_.size(), top_.block + (top_.used > 0 ? 1 : 0));
     while (top_.block < blocks_.size() && top_.used + bytes > blocks_[top_.block].bytes) top_ = {top_.block + 1, 0};
-    if (top_.block == blocks_.size()) add_block(std::max(bytes, next_block()));
+    if (top_.block == blocks_.size()) replace_from(first_empty, std::max(bytes, next_block()));
     auto* const result = static_cast<std::byte*>(blocks_[top_.block].memory.data()) + top_.used;
     top_.used += bytes;
     return result;
@@ -92,6 +93,15 @@ class Arena {
   std::size_t next_block() const {
     const auto held = capacity();
     return held < 4 * smallest_block ? std::max(smallest_block, held) : std::max(smallest_returned, held / 4);
+  }
+
+  /// Frees the blocks from `first` on, which are empty and too small, and adds one of at least their size.
+  void replace_from(std::size_t first, std::size_t bytes) {
+    std::size_t freed = 0;
+    for (auto i = first; i < blocks_.size(); ++i) freed += blocks_[i].bytes;
+    blocks_.resize(first);
+    top_ = {first, 0};
+    add_block(std::max(bytes, freed));
   }
 
   void add_block(std::size_t bytes) { blocks_.push_back({backend_->allocate(bytes), bytes}); }
