@@ -12,6 +12,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -91,7 +92,7 @@ class Perturbed : public neural_attention::Cpu<double> {
     const auto largest = row_maxima(op.x);
     Base::operator()(op);
     const double walk = std::sqrt(double(op.x.cols)) / 2 + 3;
-    perturb(op.y, [&](int r, int c) {
+    perturb_alike(op.y, [&](int r, int c) {
       const double value = op.y.row(r)[c], b = op.bias ? std::abs(op.bias.data[c]) : 0.0;
       if (op.relu && value == 0.0) return 0.0;
       return 3 * largest[r] * op.stats.row(r)[1] * std::abs(op.gain.data[c]) + walk * (std::abs(value) + b);
@@ -142,7 +143,7 @@ class Perturbed : public neural_attention::Cpu<double> {
                                                    : op.f == Activation::GeluTanh ? 1
                                                                                   : 0));
     Base::operator()(op);
-    perturb(op.y, [&](int r, int c) {
+    perturb_alike(op.y, [&](int r, int c) {
       return size[static_cast<std::size_t>(r * op.y.cols + c)] + 4 * std::abs(op.y.row(r)[c]);
     });
   }
@@ -346,6 +347,20 @@ class Perturbed : public neural_attention::Cpu<double> {
       for (int c = 0; c < y.cols; ++c) y.row(r)[c] += unit * size(r, c) * random_.normal();
   }
 
+  /// The same for an operation that backward may run again: as with rounding, it is then off by the same.
+  template <class Size>
+  void perturb_alike(Matrix y, Size&& size) {
+    std::uint64_t numbers = static_cast<std::uint64_t>(y.cols);
+    for (int r = 0; r < y.rows; ++r)
+      for (int c = 0; c < y.cols; ++c)
+        numbers = std::rotl((numbers ^ std::bit_cast<std::uint64_t>(y.row(r)[c])) * 0x9e3779b97f4a7c15u, 29);
+    const auto [known, is_new] = begins_.try_emplace(numbers, random_);
+    const auto ahead = random_;
+    random_ = known->second;
+    perturb(y, size);
+    if (!is_new) random_ = ahead;
+  }
+
   /// Squared sizes of the errors of a matrix.
   class Sizes {
    public:
@@ -433,4 +448,5 @@ class Perturbed : public neural_attention::Cpu<double> {
   bool bfloat16_;
   std::uint32_t seed_;
   neural_attention::RandomStream random_;
+  std::unordered_map<std::uint64_t, neural_attention::RandomStream> begins_;  ///< of the errors of these results
 };
