@@ -98,7 +98,7 @@ int panel_cols(Numbers numbers) {
 
 /// The numbers of a packed panel of A with at most k terms.
 template <class T>
-std::size_t left_size(Numbers numbers, int k) {
+std::size_t left_size([[maybe_unused]] Numbers numbers, [[maybe_unused]] int k) {
   using B = Blocks<T>;
 #if NEURAL_ATTENTION_BFLOAT16_TILES
   if (numbers == Numbers::Tiles)
