@@ -178,7 +178,7 @@ def machine(results: dict) -> list:
 
 def chart(page: Path) -> Path:
     """Of this machine's ratios."""
-    name = re.sub(r"\W+", "-", processor().split(";")[0]).strip("-").lower()
+    name = re.sub(r"\W+", "-", processor()).strip("-").lower()
     return page.with_suffix("") / f"ratios-{name}.svg"
 
 
@@ -214,8 +214,9 @@ def write_page(page: Path, results: dict) -> None:
            "turns; tokens a second.\n",
            table(["work", "without", "with", "ratio", "target", "commit"], build_lines(results["builds"]))]
           if results.get("builds") else []),
-        "Peak of resident memory:\n",
-        table(["work", "against", "this library", "peer", "ratio", "target", ""], memory_lines(measured)),
+        *(["Peak of resident memory:\n",
+           table(["work", "against", "this library", "peer", "ratio", "target", ""], memory_lines(measured))]
+          if memory_lines(measured) else []),
         "Before anything is timed, without dropout:\n",
         table(["work", "against", "both compute"], [[row["work"], row["against"], agreement(row)] for row in measured
                                               if "check" in row]),
