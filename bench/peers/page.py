@@ -187,6 +187,7 @@ def write_page(page: Path, results: dict) -> None:
     rows = results["rows"]
     measured = [row for row in rows if "left_out" not in row]
     bandwidth, int8, latencies = bandwidth_lines(measured), int8_lines(measured), latency_lines(measured)
+    memory = memory_lines(measured)
     missing = [row.work for row in ROWS if row.work not in {one["work"] for one in rows}]
     counts = sorted({len(row["seconds"]) for row in measured})
     parts = [
@@ -215,8 +216,7 @@ def write_page(page: Path, results: dict) -> None:
            table(["work", "without", "with", "ratio", "target", "commit"], build_lines(results["builds"]))]
           if results.get("builds") else []),
         *(["Peak of resident memory:\n",
-           table(["work", "against", "this library", "peer", "ratio", "target", ""], memory_lines(measured))]
-          if memory_lines(measured) else []),
+           table(["work", "against", "this library", "peer", "ratio", "target", ""], memory)] if memory else []),
         "Before anything is timed, without dropout:\n",
         table(["work", "against", "both compute"], [[row["work"], row["against"], agreement(row)] for row in measured
                                               if "check" in row]),

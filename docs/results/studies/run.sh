@@ -7,6 +7,10 @@ set -euo pipefail
 name=$1 data=$(cd "$2" && pwd)
 cd "$(dirname "${BASH_SOURCE[0]}")"
 bin="$PWD/../../../build/release/bin"
+if [[ ! -e $name.json ]]; then
+  echo "run.sh: there is no study $name here" >&2
+  exit 2
+fi
 
 # Copies a text of DATA_DIR: take FILE AS
 take() {

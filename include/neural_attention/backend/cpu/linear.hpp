@@ -63,28 +63,26 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
   const auto kept =
       b.transposed ? cpu.kept_weights.find(b.data, n, k, packed_size) : typename decltype(cpu.kept_weights)::Copy{};
   T* const memory = kept.packed ? kept.packed : cpu.shared_packing.reserve(PackedRight<T>::size);
-  for_each_panel<T>(
-      n, k, kept.packed ? n : panel_cols<T>(numbers), unit_of_terms<T>(numbers),
-      [&](int col, int cols, int p, int depth) {
-        const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
-        const PackedRight<T> right(numbers, cols, depth, memory + offset);
-        if (!kept.packed || kept.is_new)
-          cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
-        const auto sum = p > 0 ? Addend<T>{c.data + col, c.stride} : addend.at(0, col);
-        const Tiling tiling(m, cols, depth, tiles_per_thread * cpu.threads.threads());
-        cpu.run_tiles(tiling.count(), [&](int tile, int worker) {
-          const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
-          const int row = cut(m, tiling.row_tiles, Blocks::line, i);
-          const int rows = cut(m, tiling.row_tiles, Blocks::line, i + 1) - row;
-          const int first = cut(right.strips(), tiling.col_tiles, 1, j);
-          const int last = cut(right.strips(), tiling.col_tiles, 1, j + 1);
-          T* const left = cpu.packing[worker].reserve(left_size<T>(numbers, k));
-          multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride,
-                          left);
-          if (p + depth == k)
-            finish(row, rows, col + right.strip_begin(first), right.strip_begin(last) - right.strip_begin(first));
-        });
-      });
+  const int most_cols = kept.packed ? n : panel_cols<T>(numbers);
+  for_each_panel<T>(n, k, most_cols, unit_of_terms<T>(numbers), [&](int col, int cols, int p, int depth) {
+    const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
+    const PackedRight<T> right(numbers, cols, depth, memory + offset);
+    if (!kept.packed || kept.is_new)
+      cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
+    const auto sum = p > 0 ? Addend<T>{c.data + col, c.stride} : addend.at(0, col);
+    const Tiling tiling(m, cols, depth, tiles_per_thread * cpu.threads.threads());
+    cpu.run_tiles(tiling.count(), [&](int tile, int worker) {
+      const int i = tile / tiling.col_tiles, j = tile % tiling.col_tiles;
+      const int row = cut(m, tiling.row_tiles, Blocks::line, i);
+      const int rows = cut(m, tiling.row_tiles, Blocks::line, i + 1) - row;
+      const int first = cut(right.strips(), tiling.col_tiles, 1, j);
+      const int last = cut(right.strips(), tiling.col_tiles, 1, j + 1);
+      T* const left = cpu.packing[worker].reserve(left_size<T>(numbers, k));
+      multiply_packed(rows, depth, a.at(row, p), right, first, last, sum.at(row, 0), c.row(row) + col, c.stride, left);
+      if (p + depth == k)
+        finish(row, rows, col + right.strip_begin(first), right.strip_begin(last) - right.strip_begin(first));
+    });
+  });
 }
 
 }  // namespace cpu_gemm
