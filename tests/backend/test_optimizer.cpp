@@ -339,6 +339,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(scales_to_the_limit, B, RealBackends) {
         BOOST_TEST(outcome->negative_log_likelihood == 6.0);
         if (threads == 1) *of_one.place() = *outcome.place();
         BOOST_TEST(outcome->squared_norm == of_one->squared_norm);
+        SharedOutcome known({.smoothed_loss = 5.0, .squared_norm = outcome->squared_norm, .gradient_scale = -1.0});
+        backend(ops::Clipping<B>{.gradient = {}, .limit = limit, .outcome = known.place(), .has_norm = true});
+        BOOST_TEST(known->squared_norm == outcome->squared_norm);
+        BOOST_TEST(known->gradient_scale == want);
+        BOOST_TEST(known->finite);
       }
     }
   }
@@ -359,6 +364,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(says_whether_all_is_finite, B, RealBackends) {
   for (const T bad : {nan, infinity, -infinity}) {
     BOOST_TEST(!finite(1.0, bad));
     BOOST_TEST(!finite(double(bad), T(1)));
+    SharedOutcome known({.squared_norm = double(bad) * double(bad)});
+    backend(ops::Clipping<B>{.gradient = {}, .limit = 1.0, .outcome = known.place(), .has_norm = true});
+    BOOST_TEST(!known->finite);
   }
 }
 

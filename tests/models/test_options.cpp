@@ -1,6 +1,7 @@
 // Options of training together. All combinations of pre-norm, dropout, label smoothing, bfloat16 products, batches by
 // tokens and accumulation, which change what is computed; in each of them recomputed activations and more threads must
-// not change a bit, and accumulated parts must have the gradient of the undivided batch.
+// not change a bit, accumulated parts must have the gradient of the undivided batch, and gradients that backward calls
+// complete must stay as they are.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_options
 #include <boost/test/unit_test.hpp>
@@ -17,6 +18,7 @@
 #include "neural_attention/text/data/masked_lm_data.hpp"
 #include "neural_attention/text/data/translation_data.hpp"
 #include "neural_attention/train/training_step.hpp"
+#include "train/watchful_group.hpp"
 
 using namespace neural_attention;
 
@@ -213,15 +215,15 @@ struct Trained {
 };
 
 /// Two optimizer steps, each of three batches: as three parts or as one.
-template <class Subject>
-Trained trained(const Options& how) {
+template <class Subject, class G = Alone>
+Trained trained(const Options& how, G& group = alone_group) {
   using Model = typename Subject::Model;
   B backend(how.threads, how.bfloat16 ? Precision::BFloat16 : Precision::Float32);
   Model model(backend, Subject::config(how), 3);
-  TrainingStep<Model> training(
+  TrainingStep<Model, Adam<B>, G> training(
       backend, model,
-      {.learning_rate = 1e-3, .schedule = {Schedule::Kind::Constant}, .label_smoothing = how.smoothing ? 0.1 : 0.0},
-      {});
+      {.learning_rate = 1e-3, .schedule = {Schedule::Kind::Constant}, .label_smoothing = how.smoothing ? 0.1 : 0.0}, {},
+      group);
   const auto data = Subject::data(how);
   BOOST_REQUIRE(data.batches() >= 2 * parts_of_step);
   Trained result;
@@ -239,7 +241,11 @@ Trained trained(const Options& how) {
     if (how.misplaced)
       for (auto& part : parts) Subject::misplace(part);
     result.parts += parts.size();
-    const auto step = training.run(std::span(parts));
+    long labels = 0;
+    for (const auto& part : parts) labels += static_cast<long>(part.labels.size());
+    if constexpr (!is_alone<G>) group.all = model.parameters().gradients();
+    training.launch(std::span(parts), labels);
+    const auto step = training.result();
     result.losses.push_back(step.loss.smoothed);
     result.norms.push_back(step.gradient_norm);
     if (!result.first_gradient.empty()) continue;
@@ -315,7 +321,12 @@ void check_bits(const std::vector<Options>& all) {
         other.checkpointing = checkpointing;
         other.threads = threads;
         if (!checkpointing && threads == 1) continue;
-        BOOST_TEST((trained<Subject>(other) == plain), "other bits with" << other.text());
+        WatchfulGroup<float> group;
+        BOOST_TEST((trained<Subject>(other, group) == plain), "other bits with" << other.text());
+        BOOST_TEST(group.whole);
+        BOOST_TEST(group.early == 2);
+        BOOST_TEST(group.exchanges > other.layers());
+        BOOST_TEST(group.late == 0, "gradients that were complete changed with" << other.text());
       }
   }
 }

@@ -104,6 +104,7 @@ struct Options {
   int accumulation = 1;
   bool checkpointing = false;
   double dropout = 0.1, clipping = 1.0;
+  bool sharded = false;
 };
 
 template <class T>
@@ -111,6 +112,7 @@ struct Run {
   std::vector<double> losses, norms;
   double valid_loss = 0.0;
   std::vector<T> parameters;
+  int held = 0;  ///< numbers of each moment
 };
 
 template <class Case, class T, class G>
@@ -125,6 +127,7 @@ Run<T> run(G& ranks, const Options& how, std::uint64_t seed = 5) {
   options.step.learning_rate = 3e-3;
   options.step.label_smoothing = 0.1;
   options.step.max_gradient_norm = how.clipping;
+  options.step.shard_optimizer = how.sharded;
   options.step.schedule = {Schedule::Kind::Linear, 5, 0};
   options.accumulation = how.accumulation;
   options.max_steps = 50;
@@ -139,6 +142,7 @@ Run<T> run(G& ranks, const Options& how, std::uint64_t seed = 5) {
   Trainer<Model, Data, Adam<B>, G> trainer(backend, model, training, validation, options, {}, callbacks, ranks);
   result.valid_loss = trainer.run().valid_loss;
   result.parameters = tiny::values(backend, model.parameters());
+  result.held = trainer.training_step().optimizer().moments().front().numbers.cols;
   return result;
 }
 
@@ -173,6 +177,7 @@ void check(const Options& how) {
   BOOST_TEST(equal_on_all_ranks(found.losses));
   const auto again = run<Case, T>(group(), how);
   BOOST_TEST((again.parameters == found.parameters));
+  BOOST_TEST(found.held <= (how.sharded ? expected.held / group().size() + 16 * 16 : expected.held));
   if (group().size() == 1) BOOST_TEST((found.parameters == expected.parameters));
 }
 
@@ -180,27 +185,40 @@ void check(const Options& how) {
 
 BOOST_AUTO_TEST_SUITE(sums)
 
+// Several at a time, of sizes that share out unevenly and take several rounds.
 BOOST_AUTO_TEST_CASE_TEMPLATE(are_added_in_the_order_of_ranks, T, Reals) {
-  for (const std::size_t count :
-       {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{1000}, std::size_t{1} << 20}) {
-    const auto number = [](int rank, std::size_t i) {
-      RandomStream random({7, static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(i % 1000)});
-      return static_cast<T>(random.normal() * std::pow(10.0, static_cast<double>(rank)));
-    };
-    std::vector<std::vector<T>> of_rank(static_cast<std::size_t>(group().size()));
-    for (int r = 0; r < group().size(); ++r)
-      for (std::size_t i = 0; i < std::min(count, std::size_t{1000}); ++i)
-        of_rank[static_cast<std::size_t>(r)].push_back(number(r, i));
-    std::vector<T> x(count);
-    for (std::size_t i = 0; i < count; ++i) x[i] = of_rank[static_cast<std::size_t>(group().rank())][i % 1000];
-    group().sum(std::span(x));
-    std::size_t wrong = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      T sum = of_rank[0][i % 1000];
-      for (std::size_t r = 1; r < of_rank.size(); ++r) sum += of_rank[r][i % 1000];
-      wrong += x[i] != sum;
+  const auto number = [](int rank, std::size_t i) {
+    RandomStream random({7, static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(i % 1000)});
+    return static_cast<T>(random.normal() * std::pow(10.0, static_cast<double>(rank)));
+  };
+  std::vector<std::vector<T>> of_rank(static_cast<std::size_t>(group().size()));
+  for (int r = 0; r < group().size(); ++r)
+    for (std::size_t i = 0; i < 1000; ++i) of_rank[static_cast<std::size_t>(r)].push_back(number(r, i));
+  const auto& mine = of_rank[static_cast<std::size_t>(group().rank())];
+  for (const auto exchange : {Exchange::Sum, Exchange::SumShares, Exchange::GatherShares}) {
+    std::vector<std::vector<T>> all;
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{33}, std::size_t{1000},
+                                    std::size_t{1} << 20, (std::size_t{3} << 16) + 5}) {
+      auto& x = all.emplace_back(count);
+      for (std::size_t i = 0; i < count; ++i) x[i] = mine[i % 1000];
     }
-    BOOST_TEST(wrong == 0u);
+    for (auto& x : all) group().begin(exchange, std::span(x));
+    group().finish();
+    for (const auto& x : all) {
+      std::size_t wrong = 0;
+      for (int r = 0; r < group().size(); ++r) {
+        const auto share = share_of(static_cast<int>(x.size()), r, group().size());
+        for (int k = 0; k < share.count; ++k) {
+          const auto i = static_cast<std::size_t>(share.first + k);
+          T want = of_rank[0][i % 1000];
+          for (std::size_t other = 1; other < of_rank.size(); ++other) want += of_rank[other][i % 1000];
+          if (exchange == Exchange::SumShares && r != group().rank()) want = mine[i % 1000];
+          if (exchange == Exchange::GatherShares) want = of_rank[static_cast<std::size_t>(r)][i % 1000];
+          wrong += x[i] != want;
+        }
+      }
+      BOOST_TEST(wrong == 0u);
+    }
   }
 }
 
@@ -220,6 +238,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(are_those_of_one_process, T, Reals) {
   check<MarianCase, T>({});
   check<RobertaCase, T>({});
   check<Gpt2Case, T>({});
+  check<MarianCase, T>({.sharded = true});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -229,9 +248,41 @@ BOOST_AUTO_TEST_SUITE(options_slow)
 BOOST_AUTO_TEST_CASE(together_leave_the_losses_of_one_process) {
   for (const int accumulation : {2, 5})
     for (const bool checkpointing : {false, true})
-      for (const double clipping : {0.0, 0.05}) check<MarianCase, double>({accumulation, checkpointing, 0.2, clipping});
-  check<RobertaCase, double>({3, true, 0.2, 0.05});
-  check<Gpt2Case, double>({3, true, 0.2, 0.05});
+      for (const double clipping : {0.0, 0.05})
+        for (const bool sharded : {false, true})
+          check<MarianCase, double>({accumulation, checkpointing, 0.2, clipping, sharded});
+  for (const bool sharded : {false, true}) {
+    check<RobertaCase, double>({3, true, 0.2, 0.05, sharded});
+    check<Gpt2Case, double>({3, true, 0.2, 0.05, sharded});
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(abandoned)
+
+// As a rank that runs out of memory in the backward pass: what it had begun to send and receive is freed.
+BOOST_AUTO_TEST_CASE(exchanges_leave_memory_alone_and_end_all_ranks) {
+  constexpr std::size_t count = std::size_t{1} << 22;
+  if (group().rank() > 0) {
+    {
+      std::vector<float> x(count, 1.0f);
+      group().begin(Exchange::Sum, std::span(x));
+      group().begin(Exchange::Sum, std::span(x));
+      group().abandon();
+    }
+    BOOST_TEST(group().fail("its memory is full"));
+    return;
+  }
+  std::vector<float> x(count, 1.0f);
+  const auto exchange = [&] {
+    for (int i = 0; i < 3; ++i) group().begin(Exchange::Sum, std::span(x));
+    group().finish();
+  };
+  BOOST_CHECK_EXCEPTION(exchange(), GroupError, [](const GroupError& error) {
+    group().fail(error.what());
+    return std::string(error.what()).find("its memory is full") != std::string::npos;
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,6 +12,7 @@
 
 #include "examples/both_programs.hpp"
 #include "examples/metrics.hpp"
+#include "neural_attention/core/random.hpp"
 #include "neural_attention/trainer/checkpoint_folder.hpp"
 
 using namespace programs;
@@ -41,11 +42,11 @@ struct Ranks : Workplace {
                   more);
   }
 
-  /// {step, loss} of a run's rows, of training and validation.
+  /// {step, loss} of a run's rows, of training and validation, and BLEU.
   std::map<std::pair<long, std::string>, double> losses(const std::string& output) const {
     std::map<std::pair<long, std::string>, double> found;
     for (const auto& row : metrics(folder / output))
-      for (const char* const name : {"loss", "valid_loss"})
+      for (const char* const name : {"loss", "valid_loss", "valid_bleu"})
         if (row.contains("step") && row.contains(name)) found[{row["step"].get<long>(), name}] = row[name];
     return found;
   }
@@ -55,9 +56,50 @@ struct Ranks : Workplace {
     BOOST_TEST_REQUIRE(found.size() == wanted.size());
     for (const auto& [row, loss] : wanted) {
       BOOST_TEST_REQUIRE(found.contains(row));
-      BOOST_TEST(std::abs(found.at(row) - loss) <= 1e-4 * loss,
+      BOOST_TEST(std::abs(found.at(row) - loss) <= 1e-4 * std::abs(loss),
                  output << ", step " << row.first << ": " << found.at(row) << " for " << loss);
     }
+  }
+
+  inline static const Arguments long_run = {"--max_steps",     "100000", "--save_steps",        "5",
+                                            "--eval_strategy", "no",     "--lr_scheduler_type", "constant"};
+
+  void wait_for_checkpoint(const std::string& output) const {
+    const auto begin = Clock::now();
+    while (neural_attention::list_checkpoints(path(output)).empty() && Clock::now() - begin < std::chrono::seconds(120))
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+
+  /// Of the process of a rank, known by a variable that Open MPI and MPICH set; 0 if it has not begun.
+  int pid_of(int rank, const std::string& output) const {
+    for (const auto& process : fs::directory_iterator("/proc")) {
+      const auto environment = content(process.path() / "environ"), command = content(process.path() / "cmdline");
+      const auto of_rank = [&](const char* name) {
+        return contains(environment, std::string(name) + "=" + std::to_string(rank) + std::string(1, '\0'));
+      };
+      if (contains(command, path(output)) && (of_rank("OMPI_COMM_WORLD_RANK") || of_rank("PMI_RANK")))
+        return std::stoi(process.path().filename());
+    }
+    return 0;
+  }
+
+  /// A run that has met a fault now: it ends soon.
+  static Outcome ended(Child& child) {
+    const auto begin = Clock::now();
+    const auto outcome = child.wait();
+    BOOST_TEST(std::chrono::duration<double>(Clock::now() - begin).count() < 30.0);
+    BOOST_TEST(outcome.code != 0);
+    return outcome;
+  }
+
+  /// Three more steps on two ranks, behind the last checkpoint or, if there is none, from the beginning.
+  void check_resumption(const std::string& output) const {
+    const auto whole = neural_attention::list_checkpoints(path(output));
+    const auto resumed = mpirun(ranks(
+        2, "translation",
+        training(output, {"--max_steps", std::to_string((whole.empty() ? 0 : whole.back()) + 3), "--eval_strategy",
+                          "no", "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto"})));
+    BOOST_TEST(resumed.code == 0, resumed.err);
   }
 
   /// A run that fails with `code`, quickly, and says `part` once.
@@ -115,6 +157,54 @@ BOOST_AUTO_TEST_CASE(resume_on_another_number_of_ranks) {
   check_losses("many", "one");
 }
 
+// Shares of the optimizer are a matter of the ranks: a checkpoint has them whole, and any number of ranks goes on.
+BOOST_AUTO_TEST_CASE(shard_the_optimizer) {
+  const auto steps = [](const std::string& last) {
+    return Arguments{"--max_steps",     last, "--save_steps",        "4",
+                     "--eval_strategy", "no", "--lr_scheduler_type", "constant"};
+  };
+  const Arguments shard = {"--shard_optimizer"}, resume = {"--resume_from_checkpoint", "last"};
+  BOOST_TEST_REQUIRE(run("translation", training("one", steps("12"))).code == 0);
+  const auto three = mpirun(ranks(3, "translation", training("many", joined(steps("4"), shard))));
+  BOOST_TEST_REQUIRE(three.code == 0, three.err);
+  const auto two = mpirun(ranks(2, "translation", training("many", joined(steps("8"), joined(shard, resume)))));
+  BOOST_TEST_REQUIRE(two.code == 0, two.err);
+  BOOST_TEST_REQUIRE(run("translation", training("many", joined(steps("12"), resume))).code == 0);
+  check_losses("many", "one");
+}
+
+// The results are those of one process, byte for byte, wherever the lines lie; also when nothing is left for a rank.
+BOOST_AUTO_TEST_CASE(translate_and_evaluate) {
+  const auto same = [&](const std::string& program, const Arguments& arguments, const std::string& input = {}) {
+    const auto one = run(program, arguments, input);
+    BOOST_TEST_REQUIRE(one.code == 0, one.err);
+    BOOST_TEST(!one.out.empty());
+    for (const int count : {2, 3}) {
+      const auto many = run(NEURAL_ATTENTION_MPIEXEC, ranks(count, program, arguments), input);
+      BOOST_TEST(many.code == 0, many.err);
+      BOOST_TEST(many.out == one.out);
+    }
+  };
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "30"})).code == 0);
+  const auto source = content(folder / "data/valid.de");
+  const Arguments model = {"--model", path("run"), "--threads", "1"};
+  same("translation", joined({"translate", "--num_beams", "3"}, model), source);
+  same("translation", joined({"translate", "--do_sample", "--seed", "3"}, model), source);
+  same("translation",
+       joined({"translate", "--num_beams", "2", "--num_return_sequences", "2", "--batch_size", "1"}, model),
+       source + "\n\n" + source);
+  same("translation", joined({"translate"}, model), lines_of(source).front() + "\n");
+  same("translation", joined({"translate", "--input", path("data/valid.de")}, model));
+  same("translation",
+       joined({"evaluate", "--source", path("data/valid.de"), "--reference", path("data/valid.en")}, model));
+
+  BOOST_TEST_REQUIRE(run("masked_lm", mlm_training("mlm", {"--max_steps", "3"})).code == 0);
+  same("masked_lm", {"evaluate", "--model", path("mlm"), "--text", path("data/valid.de"), "--threads", "1"});
+  BOOST_TEST_REQUIRE(run("causal_lm", causal_training("causal", {"--max_steps", "3"})).code == 0);
+  same("causal_lm",
+       {"evaluate", "--model", path("causal"), "--text", path("data/valid.txt"), "--threads", "1", "--stride", "20"});
+}
+
 BOOST_AUTO_TEST_CASE(repeat_bit_by_bit) {
   for (const char* const output : {"first", "second"})
     BOOST_TEST_REQUIRE(mpirun(ranks(2, "translation", training(output, {"--max_steps", "6"}))).code == 0);
@@ -134,6 +224,7 @@ BOOST_AUTO_TEST_CASE(of_flags_and_data_are_named) {
   check_end(two({"--max_steps", "9"}, {"--max_steps", "8"}), 2, "has max_steps \"8\", but rank 0 on ");
   check_end(two({}, {"--seed", "7"}), 2, "has seed \"7\", but rank 0 on ");
   check_end(two({}, {"--learning_rate", "0.5"}), 2, "has learning_rate \"0.5\", but rank 0 on ");
+  check_end(two({}, {"--shard_optimizer"}), 2, "has shard_optimizer \"true\", but rank 0 on ");
   check_end(two({}, {"--max_target_length", "5"}), 2, "has max_target_length \"5\", but rank 0 on ");
   check_end(two({}, {"--train_source", path("nowhere.de"), "--train_target", path("nowhere.en")}), 1, "rank 1 on ");
   BOOST_TEST(!fs::exists(folder / "run/model.safetensors"));
@@ -154,46 +245,101 @@ BOOST_AUTO_TEST_CASE(of_numbers_name_the_rank) {
 }
 
 BOOST_AUTO_TEST_CASE(that_kill_a_rank_end_the_run_and_leave_a_checkpoint) {
-  const Arguments long_run = {"--max_steps",     "100000", "--save_steps",        "5",
-                              "--eval_strategy", "no",     "--lr_scheduler_type", "constant"};
   for (const int victim : {0, 1, 2}) {
     const auto output = "killed_" + std::to_string(victim);
-    const auto arguments = ranks(3, "translation", training(output, long_run));
-    Child child(folder, NEURAL_ATTENTION_MPIEXEC, arguments);
-    const auto begin = Clock::now();
-    while (neural_attention::list_checkpoints(path(output)).empty() && Clock::now() - begin < std::chrono::seconds(120))
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    std::string pid;
-    for (const auto& process : fs::directory_iterator("/proc")) {  // by a variable that Open MPI and MPICH set
-      const auto environment = content(process.path() / "environ"), command = content(process.path() / "cmdline");
-      const auto of_rank = [&](const char* name) {
-        return contains(environment, std::string(name) + "=" + std::to_string(victim) + std::string(1, '\0'));
-      };
-      if (contains(command, path(output)) && (of_rank("OMPI_COMM_WORLD_RANK") || of_rank("PMI_RANK")))
-        pid = process.path().filename();
-    }
-    BOOST_TEST_REQUIRE(!pid.empty());
-    BOOST_TEST_REQUIRE(kill(std::stoi(pid), SIGKILL) == 0);
-    const auto killed = Clock::now();
-    const auto outcome = child.wait();
-    BOOST_TEST(std::chrono::duration<double>(Clock::now() - killed).count() < 30.0);
-    BOOST_TEST(outcome.code != 0);
+    Child child(folder, NEURAL_ATTENTION_MPIEXEC, ranks(3, "translation", training(output, long_run)));
+    wait_for_checkpoint(output);
+    BOOST_TEST_REQUIRE(kill(pid_of(victim, output), SIGKILL) == 0);
+    const auto outcome = ended(child);
     BOOST_TEST(contains(outcome.err, "rank " + std::to_string(victim)), outcome.err);
-    const auto whole = neural_attention::list_checkpoints(path(output));
-    BOOST_TEST_REQUIRE(!whole.empty());
-    const auto resumed =
-        mpirun(ranks(2, "translation",
-                     training(output, {"--max_steps", std::to_string(whole.back() + 3), "--eval_strategy", "no",
-                                       "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "last"})));
-    BOOST_TEST(resumed.code == 0, resumed.err);
+    BOOST_TEST_REQUIRE(!neural_attention::list_checkpoints(path(output)).empty());
+    check_resumption(output);
   }
 }
 
+BOOST_AUTO_TEST_CASE(that_stop_a_rank_end_the_run_behind_its_timeout) {
+  for (const int victim : {0, 1}) {
+    const auto output = "stopped_" + std::to_string(victim);
+    Child child(folder, NEURAL_ATTENTION_MPIEXEC,
+                ranks(3, "translation", training(output, joined(long_run, {"--rank_timeout", "2"}))));
+    wait_for_checkpoint(output);
+    const auto pid = pid_of(victim, output);
+    BOOST_TEST_REQUIRE(kill(pid, SIGSTOP) == 0);
+    const auto outcome = ended(child);
+    kill(pid, SIGKILL);
+    BOOST_TEST(contains(outcome.err, "has waited 2 s for rank " + std::to_string(victim)), outcome.err);
+    check_resumption(output);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_translations_are_said_once) {
+  check_end(ranks(3, "translation", {"translate", "--model", path("nowhere")}), 1, "nowhere");
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "2"})).code == 0);
+  const Arguments model = {"--model", path("run"), "--threads", "1"};
+  check_end(ranks(3, "translation", joined({"translate", "--input", path("nothing.de")}, model)), 1, "nothing.de");
+  write(folder / "wrong.de", "Ein Haus.\n\xff\xfe\nEin Hund.\n");
+  const auto outcome = mpirun(ranks(3, "translation", joined({"translate", "--input", path("wrong.de")}, model)));
+  BOOST_TEST(outcome.code == 1);
+  BOOST_TEST(lines_of(outcome.out).size() == 1u);
+  BOOST_TEST(contains(outcome.err, "line 2"), outcome.err);
+}
+
+BOOST_AUTO_TEST_CASE(of_ranks_that_do_other_work_are_named) {
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "2"})).code == 0);
+  BOOST_TEST_REQUIRE(run("masked_lm", mlm_training("mlm", {"--max_steps", "2"})).code == 0);
+  BOOST_TEST_REQUIRE(run("causal_lm", causal_training("causal", {"--max_steps", "2"})).code == 0);
+  const auto two = [&](const std::string& program, const Arguments& both, const Arguments& first,
+                       const Arguments& second) {
+    const auto path = (fs::path(NEURAL_ATTENTION_BIN_DIR) / program).string();
+    const auto of = [&](const Arguments& more) { return joined(joined({"-n", "1", path}, both), more); };
+    return joined(joined(of(first), {":"}), of(second));
+  };
+  const Arguments model = {"--model", path("run"), "--threads", "1"};
+  check_end(two("translation", joined({"translate", "--input", path("data/valid.de")}, model), {"--max_length", "3"},
+                {"--max_length", "8"}),
+            2, "all ranks need the same program, flags and data");
+  check_end(two("translation", joined({"evaluate", "--reference", path("data/valid.en")}, model),
+                {"--source", path("data/valid.de")}, {"--source", path("data/valid.en")}),
+            2, "all ranks need the same program, flags and data");
+  check_end(two("masked_lm", {"evaluate", "--model", path("mlm"), "--threads", "1"}, {"--text", path("data/valid.de")},
+                {"--text", path("data/valid.en")}),
+            2, "all ranks need the same program, flags and data");
+  check_end(
+      two("causal_lm", {"evaluate", "--model", path("causal"), "--text", path("data/valid.txt"), "--threads", "1"},
+          {"--stride", "20"}, {"--stride", "10"}),
+      2, "has stride \"10\", but rank 0 on ");
+}
+
 BOOST_AUTO_TEST_CASE(of_commands_that_do_not_share_are_refused) {
-  check_end(ranks(1, "translation", {"translate", "--model", path("nowhere")}), 1, "nowhere");
-  const auto outcome = mpirun(ranks(2, "translation", {"translate", "--model", path("nowhere")}));
+  check_end(ranks(1, "masked_lm", {"fill", "--model", path("nowhere")}), 1, "nowhere");
+  const auto outcome = mpirun(ranks(2, "masked_lm", {"fill", "--model", path("nowhere")}));
   BOOST_TEST(outcome.code == 2);
-  BOOST_TEST(contains(outcome.err, "only train shares its work among processes"), outcome.err);
+  BOOST_TEST(contains(outcome.err, "this command cannot share its work among processes"), outcome.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(kills_slow, Ranks)
+
+// Some come before the first step, some inside a checkpoint.
+BOOST_AUTO_TEST_CASE(at_any_moment_end_the_run_and_lose_no_checkpoint) {
+  neural_attention::RandomStream random({11, 0, 0});
+  for (int i = 0; i < 20; ++i) {
+    const auto output = "run_" + std::to_string(i);
+    const int count = 2 + static_cast<int>(random.below(2)),
+              victim = static_cast<int>(random.below(static_cast<std::uint32_t>(count)));
+    const Arguments shard = i % 2 == 0 ? Arguments{"--shard_optimizer"} : Arguments{};
+    Child child(folder, NEURAL_ATTENTION_MPIEXEC,
+                ranks(count, "translation", training(output, joined(long_run, shard))));
+    const auto begin = Clock::now();
+    int pid = 0;
+    while (!(pid = pid_of(victim, output)) && Clock::now() - begin < std::chrono::seconds(60))
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(std::chrono::milliseconds(random.below(2500)));
+    BOOST_TEST_REQUIRE(kill(pid, SIGKILL) == 0);
+    ended(child);
+    check_resumption(output);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "neural_attention/core/background_jobs.hpp"
 #include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention {
@@ -27,7 +28,19 @@ struct MpiGroup::Connection {
   static constexpr int longest_fault = 4096;
   static constexpr std::ptrdiff_t slice_bytes = std::ptrdiff_t{1} << 18;  ///< of one message in a sum
 
-  Connection(const MpiGroup& owner, const MpiOptions& options) : group(&owner), timeout(options.timeout) {}
+  /// An exchange of `count` numbers, floats or doubles.
+  struct Job {
+    Exchange exchange;
+    bool doubles;
+    void* numbers;
+    std::size_t count;
+  };
+
+  Connection(const MpiGroup& owner, const MpiOptions& options)
+      : group(&owner), timeout(options.timeout), jobs([this](const Job& job) {
+          in_background = true;
+          work(job);
+        }) {}
 
   void check(int code, const char* what) const {
     if (code == MPI_SUCCESS) return;
@@ -66,15 +79,18 @@ struct MpiGroup::Connection {
   }
 
   /// Waits until `done()`, for `seconds` at most; returns whether it was done. Gives its processor away: there may be
-  /// fewer than ranks, and rank 0 may evaluate for minutes.
+  /// fewer than ranks, and rank 0 may evaluate for minutes. In the background it does so at once, as the processor's
+  /// other thread computes.
   bool wait_until(auto&& done, double seconds) {
     const auto start = Clock::now();
     for (long tries = 0; !done(); ++tries) {
-      if (tries % 16 != 15) continue;
+      const bool background = in_background && !jobs.waited_for();
+      if (!background && tries % 16 != 15) continue;
+      if (in_background && jobs.stopping()) throw GroupError("the exchange was stopped");
       listen();
       const std::chrono::duration<double> waited = Clock::now() - start;
       if (waited.count() > seconds) return false;
-      if (waited.count() < 2e-3)
+      if (!background && waited.count() < 2e-3)
         sched_yield();
       else
         std::this_thread::sleep_for(std::chrono::microseconds(waited.count() < 1.0 ? 50 : 500));
@@ -82,72 +98,77 @@ struct MpiGroup::Connection {
     return true;
   }
 
-  /// Waits for messages from or to `awaited`, which the error names; without awaited for all ranks and as long as it
-  /// takes.
+  /// Waits for messages from or to `awaited`, which the error names.
   void wait(std::span<MPI_Request> open, std::span<const int> awaited, const char* what) {
     const auto done = [&] {
       int all = 0;
       check(MPI_Testall(static_cast<int>(open.size()), open.data(), &all, MPI_STATUSES_IGNORE), what);
       return all != 0;
     };
-    if (wait_until(done, awaited.empty() ? std::numeric_limits<double>::infinity() : timeout)) return;
+    if (wait_until(done, timeout)) return;
     auto silent = group->name(awaited.front());
     for (std::size_t i = 0; i < open.size(); ++i) {
       int one = 0;
       MPI_Test(&open[i], &one, MPI_STATUS_IGNORE);
       if (one) continue;
-      silent = group->name(awaited[std::min(i, awaited.size() - 1)]);
+      silent = group->name(awaited[i]);
       break;
     }
     throw GroupError(group->name(group->rank()) + " has waited " + number_text(timeout) + " s for " + silent + " in " +
                      what);
   }
 
-  /// One round of a sum, of `x`: each rank adds up a slice of all ranks' numbers and sends it to all.
+  /// One round of an exchange of `x`, of `slice` numbers of each rank's share at most, those from `first` on. Each rank
+  /// adds up all ranks' numbers of its slice, or has its slice, and sends it to all.
   template <class T>
-  void sum_round(std::span<T> x) {
+  void round(Exchange exchange, std::span<T> x, int first, int slice) {
     const int ranks = group->size(), me = group->rank();
     const auto type = std::is_same_v<T, float> ? MPI_FLOAT : MPI_DOUBLE;
-    const auto n = static_cast<std::ptrdiff_t>(x.size());
-    const auto begin = [&](int slice) { return n * slice / ranks; };
-    const auto length = [&](int slice) { return static_cast<int>(begin(slice + 1) - begin(slice)); };
+    const auto share = [&](int rank) { return share_of(static_cast<int>(x.size()), rank, ranks); };
+    const auto begin = [&](int rank) { return x.data() + share(rank).first + std::min(first, share(rank).count); };
+    const auto length = [&](int rank) { return std::clamp(share(rank).count - first, 0, slice); };
     T* const received = static_cast<T*>(memory.data());
     const auto mine = static_cast<std::size_t>(length(me));
-    requests.clear();
-    peers.clear();
     const auto add = [&](int peer, auto&& start) {
       requests.emplace_back(MPI_REQUEST_NULL);
       peers.push_back(peer);
-      check(start(&requests.back()), "a sum");
+      check(start(&requests.back()), "an exchange of gradients");
     };
-    const auto others = [&](auto&& use) {  // rank r begins behind itself, so that not all send to one rank at first
-      for (int i = 1; i < ranks; ++i) use((me + i) % ranks);
+    // Rank r begins behind itself, so that not all send to one rank at first.
+    const auto with_others = [&](auto&& receive, auto&& send) {
+      requests.clear();
+      peers.clear();
+      for (int i = 1; i < ranks; ++i) receive((me + i) % ranks);
+      for (int i = 1; i < ranks; ++i) send((me + i) % ranks);
+      wait(requests, peers, "an exchange of gradients");
     };
-    others([&](int from) {
-      add(from, [&](MPI_Request* request) {
-        return MPI_Irecv(received + static_cast<std::size_t>(from) * mine, length(me), type, from, contribution, world,
-                         request);
-      });
-    });
-    others([&](int to) {
-      add(to, [&](MPI_Request* request) {
-        return MPI_Isend(x.data() + begin(to), length(to), type, to, contribution, world, request);
-      });
-    });
-    wait(requests, peers, "a sum");
-    T* const own = x.data() + begin(me);
-    add_in_order(own, received, mine);
-    requests.clear();
-    peers.clear();
-    others([&](int from) {
-      add(from, [&](MPI_Request* request) {
-        return MPI_Irecv(x.data() + begin(from), length(from), type, from, total, world, request);
-      });
-    });
-    others([&](int to) {
-      add(to, [&](MPI_Request* request) { return MPI_Isend(own, length(me), type, to, total, world, request); });
-    });
-    wait(requests, peers, "a sum");
+    if (exchange != Exchange::GatherShares) {
+      with_others(
+          [&](int from) {
+            T* const place = received + static_cast<std::size_t>(from) * mine;
+            add(from, [&](MPI_Request* request) {
+              return MPI_Irecv(place, length(me), type, from, contribution, world, request);
+            });
+          },
+          [&](int to) {
+            add(to, [&](MPI_Request* request) {
+              return MPI_Isend(begin(to), length(to), type, to, contribution, world, request);
+            });
+          });
+      add_in_order(begin(me), received, mine);
+    }
+    if (exchange != Exchange::SumShares)
+      with_others(
+          [&](int from) {
+            add(from, [&](MPI_Request* request) {
+              return MPI_Irecv(begin(from), length(from), type, from, total, world, request);
+            });
+          },
+          [&](int to) {
+            add(to, [&](MPI_Request* request) {
+              return MPI_Isend(begin(me), length(me), type, to, total, world, request);
+            });
+          });
   }
 
   /// own = Σ over ranks in order; rank r's numbers lie in received + r · count, this rank's in `own`.
@@ -169,19 +190,70 @@ struct MpiGroup::Connection {
   }
 
   template <class T>
-  void sum(std::span<T> x) {
-    const auto slice = static_cast<std::size_t>(slice_bytes) / sizeof(T);
-    const auto round = slice * static_cast<std::size_t>(group->size());
-    if (!memory.data())
-      memory = CpuMemory((static_cast<std::size_t>(slice_bytes) + 64) * static_cast<std::size_t>(group->size()));
-    for (std::size_t first = 0; first < x.size(); first += round)
-      sum_round(x.subspan(first, std::min(round, x.size() - first)));
+  void exchange_all(Exchange exchange, std::span<T> x) {
+    const int slice = static_cast<int>(slice_bytes / std::ptrdiff_t{sizeof(T)});
+    if (!memory.data()) memory = CpuMemory(static_cast<std::size_t>(slice_bytes * group->size()));
+    int longest = 0;
+    for (int r = 0; r < group->size(); ++r)
+      longest = std::max(longest, share_of(static_cast<int>(x.size()), r, group->size()).count);
+    for (int first = 0; first < longest; first += slice) round(exchange, x, first, slice);
   }
 
-  void all_at(auto&& start, const char* what, std::span<const int> awaited) {
+  void work(const Job& job) {
+    if (job.doubles)
+      exchange_all(job.exchange, std::span(static_cast<double*>(job.numbers), job.count));
+    else
+      exchange_all(job.exchange, std::span(static_cast<float*>(job.numbers), job.count));
+  }
+
+  template <class T>
+  void begin(Exchange exchange, std::span<T> x) {
+    if (x.size() > std::size_t{std::numeric_limits<int>::max()})
+      throw ConfigError("an exchange has at most " + std::to_string(std::numeric_limits<int>::max()) + " numbers");
+    const Job job{exchange, std::is_same_v<T, double>, x.data(), x.size()};
+    if (threads_take_turns)
+      jobs.give(job);
+    else
+      later.push_back(job);
+  }
+
+  void finish() {
+    jobs.wait();
+    for (const auto& job : later) work(job);
+    later.clear();
+  }
+
+  /// Ends the exchange that threw, if one did: what it sends and receives may be freed next. Receiving is cancelled;
+  /// sending goes on for a second at most.
+  void close_requests() noexcept {
+    const std::size_t received = requests.size() / 2;
+    for (std::size_t i = 0; i < received; ++i)
+      if (requests[i] != MPI_REQUEST_NULL) MPI_Cancel(&requests[i]);
+    const auto until = Clock::now() + std::chrono::seconds(1);
+    for (int done = 0; !done && Clock::now() < until;)
+      if (MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        break;
+    requests.clear();
+  }
+
+  void abandon() noexcept {
+    jobs.stop();
+    later.clear();
+    close_requests();
+  }
+
+  /// Something that all ranks do together. Without a limit, waits for them as long as it takes.
+  void all_at(auto&& start, const char* what, bool limited) {
     MPI_Request request = MPI_REQUEST_NULL;
     check(start(&request), what);
-    wait(std::span(&request, 1), awaited, what);
+    const auto done = [&] {
+      int all = 0;
+      check(MPI_Test(&request, &all, MPI_STATUS_IGNORE), what);
+      return all != 0;
+    };
+    if (!wait_until(done, limited ? timeout : std::numeric_limits<double>::infinity()))
+      throw GroupError(group->name(group->rank()) + " has waited " + number_text(timeout) + " s for another rank in " +
+                       what);
   }
 
   const MpiGroup* group;
@@ -196,7 +268,13 @@ struct MpiGroup::Connection {
   std::vector<MPI_Request> requests;
   std::vector<int> peers;
   std::vector<std::byte> gathered;
+  bool threads_take_turns = true;
+  std::vector<Job> later;                  ///< those of finish(), where threads may not take turns
+  static thread_local bool in_background;  ///< of this thread: whether it does `jobs`
+  BackgroundJobs<Job> jobs;                ///< the last member: its thread uses the others
 };
+
+thread_local bool MpiGroup::Connection::in_background = false;
 
 namespace mpi_detail {
 
@@ -219,6 +297,9 @@ MpiGroup::MpiGroup(const MpiOptions& options) {
     made->check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &given), "the start of MPI");
     made->initialised = true;
   }
+  int threads = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&threads);
+  made->threads_take_turns = threads >= MPI_THREAD_SERIALIZED;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   for (auto* const one : {&made->world, &made->faults}) {
     made->check(MPI_Comm_dup(MPI_COMM_WORLD, one), "the start of MPI");
@@ -242,7 +323,8 @@ MpiGroup::~MpiGroup() {
       if (rank_ == 0) mpi.tell_others();
       return;
     }
-    mpi.all_at([&](MPI_Request* request) { return MPI_Ibarrier(mpi.world, request); }, "the end", {});
+    mpi.jobs.stop();
+    mpi.all_at([&](MPI_Request* request) { return MPI_Ibarrier(mpi.world, request); }, "the end", false);
     MPI_Comm_free(&mpi.world);
     MPI_Comm_free(&mpi.faults);
     if (mpi.initialised) MPI_Finalize();
@@ -267,34 +349,40 @@ void MpiGroup::broadcast(std::span<std::byte> bytes) {
         [&](MPI_Request* request) {
           return MPI_Ibcast(part.data(), static_cast<int>(part.size()), MPI_BYTE, 0, connection_->world, request);
         },
-        "a broadcast", {});
+        "a broadcast", false);
   }
 }
 
-void MpiGroup::gather(std::span<const std::byte> mine, std::span<std::byte> all) {
+void MpiGroup::gather(std::span<const std::byte> mine, std::span<std::byte> all) { gather(mine, all, true); }
+
+void MpiGroup::gather(std::span<const std::byte> mine, std::span<std::byte> all, bool limited) {
   if (size() == 1) {
     std::copy(mine.begin(), mine.end(), all.begin());
     return;
   }
   const auto count = static_cast<int>(mine.size());
-  const int anybody = rank_ == 0 ? 1 : 0;
   connection_->all_at(
       [&](MPI_Request* request) {
         return MPI_Iallgather(mine.data(), count, MPI_BYTE, all.data(), count, MPI_BYTE, connection_->world, request);
       },
-      "an exchange", std::span(&anybody, 1));
+      "an exchange", limited);
 }
 
 std::vector<std::string> MpiGroup::gather(std::string_view mine) {
+  constexpr std::size_t most = std::size_t{1} << 24;  // of a text at a time
   std::vector<std::size_t> lengths(hosts_.size());
   const std::size_t length = mine.size();
-  gather(std::as_bytes(std::span(&length, 1)), std::as_writable_bytes(std::span(lengths)));
+  gather(std::as_bytes(std::span(&length, 1)), std::as_writable_bytes(std::span(lengths)), false);
   const auto longest = *std::max_element(lengths.begin(), lengths.end());
-  std::string padded(mine), all(longest * lengths.size(), '\0');
-  padded.resize(longest);
-  gather(std::as_bytes(std::span(padded)), std::as_writable_bytes(std::span(all)));
-  std::vector<std::string> texts;
-  for (std::size_t i = 0; i < lengths.size(); ++i) texts.push_back(all.substr(i * longest, lengths[i]));
+  std::vector<std::string> texts(lengths.size());
+  for (std::size_t first = 0; first < longest; first += most) {
+    const auto count = std::min(most, longest - first);
+    std::string piece(mine.substr(std::min(first, mine.size()), count)), all(count * lengths.size(), '\0');
+    piece.resize(count);
+    gather(std::as_bytes(std::span(piece)), std::as_writable_bytes(std::span(all)), false);
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      texts[i].append(all, i * count, std::min(count, lengths[i] - std::min(first, lengths[i])));
+  }
   return texts;
 }
 
@@ -307,40 +395,50 @@ std::string MpiGroup::broadcast(std::string_view of_first) {
   return text;
 }
 
-void MpiGroup::sum(std::span<float> x) {
-  if (size() > 1) connection_->sum(x);
+void MpiGroup::begin(Exchange exchange, std::span<float> x) {
+  if (size() > 1) connection_->begin(exchange, x);
 }
 
-void MpiGroup::sum(std::span<double> x) {
-  if (size() > 1) connection_->sum(x);
+void MpiGroup::begin(Exchange exchange, std::span<double> x) {
+  if (size() > 1) connection_->begin(exchange, x);
 }
 
-void MpiGroup::sum_losses(StepOutcome& outcome, bool has) {
+void MpiGroup::finish() {
+  if (size() > 1) connection_->finish();
+}
+
+void MpiGroup::abandon() noexcept {
+  if (size() > 1) connection_->abandon();
+}
+
+void MpiGroup::sum_outcomes(StepOutcome& outcome, bool has, double squared_norm) {
   if (size() == 1) return;
-  const std::array<double, 2> mine = {has ? outcome.smoothed_loss : 0.0, has ? outcome.negative_log_likelihood : 0.0};
-  first_not_finite_ = -1;
-  outcome.smoothed_loss = outcome.negative_log_likelihood = 0.0;
-  const auto add = [&](const std::array<double, 2>& one, int rank) {
-    outcome.smoothed_loss += one[0];
-    outcome.negative_log_likelihood += one[1];
-    if (first_not_finite_ < 0 && !std::isfinite(one[0] + one[1])) first_not_finite_ = rank;
-  };
+  using Sums = std::array<double, 3>;
+  const Sums mine = {has ? outcome.smoothed_loss : 0.0, has ? outcome.negative_log_likelihood : 0.0, squared_norm};
   auto& all = connection_->gathered;
   all.resize(sizeof mine * hosts_.size());
   gather(std::as_bytes(std::span(&mine, 1)), all);
+  first_not_finite_ = -1;
+  Sums sums{};
   for (int r = 0; r < size(); ++r) {
-    std::array<double, 2> one{};
+    Sums one{};
     std::memcpy(&one, all.data() + static_cast<std::size_t>(r) * sizeof one, sizeof one);
-    add(one, r);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += one[i];
+    if (first_not_finite_ < 0 && !std::isfinite(one[0] + one[1])) first_not_finite_ = r;
   }
+  outcome.smoothed_loss = sums[0];
+  outcome.negative_log_likelihood = sums[1];
+  outcome.squared_norm = sums[2];
 }
 
 bool MpiGroup::fail(std::string_view what, double seconds) noexcept {
   if (!connection_ || size() == 1) return true;
   auto& mpi = *connection_;
   if (std::exchange(mpi.failed, true)) return true;
+  mpi.abandon();
   try {
-    mpi.farewell = (rank_ == 0 && mpi.heard ? "" : name(rank_) + ": ") + std::string(what);
+    const bool named = (rank_ == 0 && mpi.heard) || what.starts_with(name(rank_));
+    mpi.farewell = (named ? "" : name(rank_) + ": ") + std::string(what);
     mpi.farewell.resize(std::min<std::size_t>(mpi.farewell.size(), Connection::longest_fault));
     if (rank_ == 0 || mpi.heard) return true;
     mpi.tell(0, mpi.farewell);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "neural_attention/core/arena.hpp"
+#include "neural_attention/core/gradient_watch.hpp"
 #include "neural_attention/core/kinds.hpp"
 #include "neural_attention/core/parameters.hpp"
 
@@ -18,16 +19,21 @@ struct Pass {
   Arena<B>& scratch;
   const bool train = false;  ///< dropout is on and `saved` must survive until backward
   const std::uint64_t seed = 0;
-  const std::uint32_t step = 0;  ///< of the optimizer
-  const Place place = {};        ///< of the batch in its step
+  const std::uint32_t step = 0;          ///< of the optimizer
+  const Place place = {};                ///< of the batch in its step
+  GradientWatch* const watch = nullptr;  ///< hears of complete gradients, in the last pass of a step
 
   /// The same pass over sequences at another place of the step. Forward, backward and recomputation of one part of a
   /// model must use the same place.
-  Pass at(const Place& other) const { return {backend, saved, scratch, train, seed, step, other}; }
+  Pass at(const Place& other) const { return {backend, saved, scratch, train, seed, step, other, watch}; }
+
+  Pass watched_by(GradientWatch* listener) const {
+    return {backend, saved, scratch, train, seed, step, place, listener};
+  }
 
   /// The same pass, which keeps on the scratch stack: for a forward that runs again in backward, so that its results
   /// need no memory in between.
-  Pass on_scratch() const { return {backend, scratch, scratch, train, seed, step, place}; }
+  Pass on_scratch() const { return {backend, scratch, scratch, train, seed, step, place, watch}; }
 
   /// The mask of a dropout with `rate` at `site`; no mask outside training.
   DropoutMask mask(double rate, RandomSite site) const {

@@ -217,6 +217,7 @@ class LayerStack {
     for (std::size_t i = layers_.size(); i > 0; --i) {
       of_layers.norms.of_input = i > 1 ? norm_behind(saved, i - 2) : KeptNorm<B>();
       dy = pass.scratch.rewind_keeping(mark, layers_[i - 1].backward(pass, dy, saved.layers[i - 1], {}, of_layers));
+      if (pass.watch) tell_complete<B>(*pass.watch, layers_[i - 1]);
     }
     pass.backend(ops::Dropout<B>{.x = dy, .mask = saved.dropout.mask, .y = dy});
     return dy;

@@ -19,10 +19,11 @@
 namespace neural_attention {
 
 struct MpiOptions {
-  double timeout = 600.0;  ///< seconds that a rank waits for another one in a sum or gather before it throws
+  double timeout = 600.0;  ///< seconds that a rank waits for another one before it throws, but for texts
 };
 
-/// At most one at a time lives in a process. Its functions are called by one thread at a time.
+/// At most one at a time lives in a process. Its functions are called by one thread at a time. MPI must allow threads
+/// that take turns (MPI_THREAD_SERIALIZED); if it does not, exchanges are made in finish().
 class MpiGroup {
  public:
   /// Joins the other ranks. A process that no launcher started is a group of one, and MPI is not called. MPI is
@@ -39,29 +40,35 @@ class MpiGroup {
   std::string name(int rank) const;
   /// How many ranks this host has.
   int ranks_here() const;
+  /// Numbers that take some four times as long to send as a message without any.
+  static constexpr int least_exchange() { return 1 << 18; }
 
   /// The functions of a group. They throw GroupError if a rank has failed, does not answer in time, or MPI fails.
   void broadcast(std::span<std::byte> bytes);
   void gather(std::span<const std::byte> mine, std::span<std::byte> all);
-  void sum(std::span<float> x);
-  void sum(std::span<double> x);
+  /// An exchange goes on in a thread of its own, which polls rarely, so that it takes little of a processor; where this
+  /// rank has nothing else to do than to wait in finish(), it polls often at first.
+  void begin(Exchange exchange, std::span<float> x);
+  void begin(Exchange exchange, std::span<double> x);
+  void finish();
+  void abandon() noexcept;
 
-  template <class B>
-  void sum(B&, RowsOf<typename B::Real> x) {
-    sum(host_numbers<B>(x));
-  }
   template <class B>
   void broadcast(B&, RowsOf<typename B::Real> x) {
     broadcast(std::as_writable_bytes(host_numbers<B>(x)));
   }
   template <class B>
-  void sum_losses(B&, StepOutcome* outcome, bool has) {
+  void begin(B&, Exchange exchange, RowsOf<typename B::Real> x) {
+    begin(exchange, host_numbers<B>(x));
+  }
+  template <class B>
+  void sum_outcomes(B&, StepOutcome* outcome, bool has, double squared_norm) {
     static_cast<void>(host_numbers<B>({}));
-    sum_losses(*outcome, has);
+    sum_outcomes(*outcome, has, squared_norm);
   }
   int first_not_finite() const { return first_not_finite_; }
 
-  /// The texts of all ranks.
+  /// The texts of all ranks. Waits for them as long as it takes, as broadcasts do.
   std::vector<std::string> gather(std::string_view mine);
   /// The text of rank 0.
   std::string broadcast(std::string_view of_first);
@@ -81,7 +88,8 @@ class MpiGroup {
                   "MpiGroup sums numbers in the host's memory: it needs the backend Cpu<float> or Cpu<double>");
     return {x.data, static_cast<std::size_t>(x.size())};
   }
-  void sum_losses(StepOutcome& outcome, bool has);
+  void sum_outcomes(StepOutcome& outcome, bool has, double squared_norm);
+  void gather(std::span<const std::byte> mine, std::span<std::byte> all, bool limited);
 
   int rank_ = 0;
   std::vector<std::string> hosts_ = {"localhost"};  ///< of all ranks

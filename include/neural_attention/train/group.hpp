@@ -3,6 +3,7 @@
 // the ranks that mpirun or Slurm started.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -21,15 +22,41 @@ struct GroupError : Error {
   using Error::Error;
 };
 
-/// All functions but rank(), size() and name() are called by all ranks in the same order. After a GroupError the group
-/// serves nothing any more.
+/// What ranks do with numbers of which each has n. A rank's share of them is share_of(n, rank, size).
+enum class Exchange {
+  Sum,           ///< all ranks get the same bits: x of rank 0 + x of rank 1 + …, added in this order
+  SumShares,     ///< the same, but a rank gets only its share of the sum; the rest of its x stays
+  GatherShares,  ///< all ranks get each rank's share of its x
+};
+
+/// A run of numbers in a flat buffer.
+struct NumberRange {
+  int first;
+  int count;
+};
+
+/// Shares of n numbers begin at multiples of 16, as tensors do.
+constexpr NumberRange share_of(int n, int rank, int size) {
+  const auto begin = [&](int r) {
+    const long blocks = (long{n} + 15) / 16;
+    return static_cast<int>(std::min<long>(n, blocks * r / size * 16));
+  };
+  return {begin(rank), begin(rank + 1) - begin(rank)};
+}
+
+/// All functions but rank(), size(), name(), least_exchange() and abandon() are called by all ranks in the same order.
+/// After a GroupError the group serves nothing any more.
 ///   name(rank)               "rank 2 on host b"
+///   least_exchange()         numbers that an exchange should have, where there is a choice: fewer take as long
 ///   broadcast(bytes)         all ranks get those of rank 0
 ///   gather(mine, all)        all ranks get mine of every rank, one behind the other: all has size() times its length
-///   sum(backend, x)          all ranks get the same bits: x of rank 0 + x of rank 1 + …, added in this order
-///   sum_losses(backend, outcome, has)  the same of the losses of a StepOutcome; a rank that has none counts as zeros
-///   first_not_finite()       the first rank whose losses were not finite in that, or -1
 ///   broadcast(backend, x)    x of rank 0
+///   begin(backend, exchange, x)  begins an Exchange of x, which goes on while this rank does something else
+///   finish()                 waits for all that were begun; until then no other function but begin is called
+///   abandon()                this rank fails: ends what was begun, so that its memory may go. Does not throw
+///   sum_outcomes(backend, outcome, has, squared_norm)  all ranks get the sums over ranks, in their order, of a
+///                            StepOutcome's losses, which count as zeros without `has`, and of `squared_norm`
+///   first_not_finite()       the first rank whose losses were not finite in that, or -1
 /// where x [1, n] and outcome lie in memory of the backend.
 template <class G, class B>
 concept Group = requires(G group, B& backend, const G& fixed, std::span<std::byte> bytes,
@@ -37,12 +64,15 @@ concept Group = requires(G group, B& backend, const G& fixed, std::span<std::byt
   { fixed.rank() } -> std::same_as<int>;
   { fixed.size() } -> std::same_as<int>;
   { fixed.name(0) } -> std::same_as<std::string>;
+  { fixed.least_exchange() } -> std::same_as<int>;
   group.broadcast(bytes);
   group.gather(mine, bytes);
-  group.sum(backend, x);
-  group.sum_losses(backend, outcome, true);
-  { fixed.first_not_finite() } -> std::same_as<int>;
   group.broadcast(backend, x);
+  group.begin(backend, Exchange::Sum, x);
+  group.finish();
+  group.abandon();
+  group.sum_outcomes(backend, outcome, true, 0.0);
+  { fixed.first_not_finite() } -> std::same_as<int>;
 };
 
 /// A group of one process.
@@ -50,12 +80,15 @@ struct Alone {
   static constexpr int rank() { return 0; }
   static constexpr int size() { return 1; }
   static std::string name(int) { return "the only process"; }
+  static constexpr int least_exchange() { return 0; }
   static void broadcast(std::span<std::byte>) {}
   static void gather(std::span<const std::byte>, std::span<std::byte>) {}
-  static void sum(auto&, auto) {}
-  static void sum_losses(auto&, StepOutcome*, bool) {}
-  static constexpr int first_not_finite() { return -1; }
   static void broadcast(auto&, auto) {}
+  static void begin(auto&, Exchange, auto) {}
+  static void finish() {}
+  static void abandon() {}
+  static void sum_outcomes(auto&, StepOutcome*, bool, double) {}
+  static constexpr int first_not_finite() { return -1; }
 };
 
 /// The group of code that names none.
@@ -70,6 +103,24 @@ T of_first(G& group, T value) {
   static_assert(std::is_trivially_copyable_v<T>);
   if constexpr (!is_alone<G>) group.broadcast(std::as_writable_bytes(std::span(&value, 1)));
   return value;
+}
+
+/// The ranks make values in turns, make(0), make(1), … make(count - 1), and all use all of them, in this order:
+/// use(i, value). Values are copied as bytes.
+template <class G>
+void in_turns(G& group, std::size_t count, auto&& make, auto&& use) {
+  using T = std::remove_cvref_t<decltype(make(std::size_t{0}))>;
+  static_assert(std::is_trivially_copyable_v<T>);
+  const auto ranks = static_cast<std::size_t>(group.size()), rank = static_cast<std::size_t>(group.rank());
+  std::vector<T> of_turn(ranks);
+  for (std::size_t first = 0; first < count; first += ranks) {
+    if (first + rank < count) of_turn[rank] = make(first + rank);
+    if constexpr (!is_alone<G>) {
+      const T mine = of_turn[rank];
+      group.gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(of_turn)));
+    }
+    for (std::size_t r = 0; r < ranks && first + r < count; ++r) use(first + r, of_turn[r]);
+  }
 }
 
 /// Whether it is true on every rank.

@@ -2,6 +2,7 @@
 // rate and decay that lie side by side are updated in one pass.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/operations/optimizer.hpp"
 #include "neural_attention/core/parameters.hpp"
+#include "neural_attention/train/group.hpp"
 
 namespace neural_attention {
 
@@ -31,26 +33,39 @@ inline void require_at_least_zero(const char* what, double value) {
     throw ConfigError(std::string(what) + " must be a number of at least 0, not " + number_text(value));
 }
 
-/// One number for each trained number, kept by an optimizer between steps: [1, n] in the layout of the store.
+/// One number for each trained number, kept by an optimizer between steps: [1, n] in the layout of the store. Of an
+/// optimizer that holds some ranges of the store, only theirs, one range behind the other.
 template <class B>
 struct Moment {
   std::string name;
   RowsOf<typename B::Real> numbers;
 };
 
+/// What checkpoints keep of an optimizer. If it has_moments() and says false, they are kept and loaded elsewhere.
+template <class O, class B>
+concept KeptOptimizer = requires(O optimizer, const O& fixed, long steps) {
+  { fixed.name() } -> std::convertible_to<std::string_view>;
+  { fixed.moments() } -> std::same_as<std::vector<Moment<B>>>;
+  optimizer.set_steps(steps);
+};
+
 /// An optimizer: constructed from (B&, const ParameterStore<B>&, Options). Checkpoints keep its `name` and `moments`;
 /// `moments` has the same names in every run with the same options. `update` counts a step and changes the store's
 /// values as `outcome` says, which lies in memory of the backend; its caller calls refresh() next.
 template <class O, class B>
-concept Optimizer = std::constructible_from < O,
-        B&, const ParameterStore<B>
-&, typename O::Options > &&requires(O optimizer, const O& fixed, const ParameterStore<B>& store, double number,
-                                    long steps, const StepOutcome* outcome) {
+concept Optimizer = KeptOptimizer<O, B> &&
+    requires(O optimizer, const O& fixed, B& backend, const ParameterStore<B>& store, typename O::Options options,
+             double number, const StepOutcome* outcome) {
+  O(backend, store, options);
   optimizer.update(store, number, outcome);
-  { fixed.name() } -> std::convertible_to<std::string_view>;
-  { fixed.moments() } -> std::same_as<std::vector<Moment<B>>>;
   { fixed.steps() } -> std::same_as<long>;
-  optimizer.set_steps(steps);
+};
+
+/// One that can update some ranges of the store alone. Its moments are then those of the ranges.
+template <class O, class B>
+concept ShardableOptimizer = Optimizer<O, B> &&
+    requires(B& backend, const ParameterStore<B>& store, typename O::Options options, std::vector<NumberRange> held) {
+  O(backend, store, options, held);
 };
 
 /// A run of the store that is updated in one pass.
@@ -59,6 +74,7 @@ struct UpdatePart {
   int count;
   double rate;  ///< factor on the learning rate
   double weight_decay;
+  int first_moment = first;  ///< where its moments begin
 };
 
 /// The parts that are not frozen. Throws ConfigError if a rule matches no tensor, a factor makes no sense, or the model
@@ -94,20 +110,37 @@ std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::
   return parts;
 }
 
+/// What lies in the ranges `held`.
+inline std::vector<UpdatePart> held_parts(const std::vector<UpdatePart>& parts, const std::vector<NumberRange>& held) {
+  std::vector<UpdatePart> result;
+  int before = 0;
+  for (const auto& range : held) {
+    for (auto part : parts) {
+      const int last = std::min(part.first + part.count, range.first + range.count);
+      part.first = std::max(part.first, range.first);
+      part.count = last - part.first;
+      part.first_moment = before + part.first - range.first;
+      if (part.count > 0) result.push_back(part);
+    }
+    before += range.count;
+  }
+  return result;
+}
+
 /// Memory of one moment, zero at first.
 template <class B>
 class MomentMemory {
  public:
   using Real = typename B::Real;
 
-  MomentMemory(B& backend, const ParameterStore<B>& store)
-      : memory_(backend.allocate(static_cast<std::size_t>(store.gradients().cols) * sizeof(Real))),
-        numbers_(static_cast<Real*>(memory_.data()), 1, store.gradients().cols) {
+  MomentMemory(B& backend, int count)
+      : memory_(backend.allocate(static_cast<std::size_t>(count) * sizeof(Real))),
+        numbers_(static_cast<Real*>(memory_.data()), 1, count) {
     backend(ops::FillOf<Real>{.x = numbers_, .value = Real(0)});
   }
 
   RowsOf<Real> all() const { return numbers_; }
-  RowsOf<Real> part(const UpdatePart& part) const { return numbers_.columns(part.first, part.count); }
+  RowsOf<Real> part(const UpdatePart& part) const { return numbers_.columns(part.first_moment, part.count); }
 
  private:
   typename B::Memory memory_;
@@ -145,11 +178,17 @@ class RuleOptimizer {
 
   /// Moments start at zero. Throws ConfigError as plan_updates does, and where an option makes no sense.
   RuleOptimizer(B& backend, const ParameterStore<B>& store, O options)
+      : RuleOptimizer(backend, store, std::move(options), {{0, store.gradients().cols}}) {}
+
+  /// One that updates the numbers of these ranges of the store alone, and holds their moments alone.
+  RuleOptimizer(B& backend, const ParameterStore<B>& store, O options, const std::vector<NumberRange>& held)
       : backend_(&backend), options_(checked(std::move(options))) {
+    int count = 0;
+    for (const auto& range : held) count += range.count;
     with_options([&](const auto& how) {
-      parts_ = plan_updates(store, how.rates, how.weight_decay);
+      parts_ = held_parts(plan_updates(store, how.rates, how.weight_decay), held);
       how.with_rule({}, [&]<class Rule>(const Rule&) {
-        for (const auto name : Rule::moments) moments_.push_back({name, MomentMemory<B>(backend, store)});
+        for (const auto name : Rule::moments) moments_.push_back({name, MomentMemory<B>(backend, count)});
       });
     });
   }

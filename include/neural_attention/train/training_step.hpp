@@ -15,9 +15,11 @@
 #include "neural_attention/core/knob.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/train/gradient_sums.hpp"
 #include "neural_attention/train/group.hpp"
 #include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/train/schedules.hpp"
+#include "neural_attention/train/whole_optimizer.hpp"
 
 namespace neural_attention {
 
@@ -27,6 +29,8 @@ struct StepOptions {
   double label_smoothing = 0.0;
   double max_gradient_norm = 1.0;  ///< 0: no clipping
   std::uint64_t seed = 42;         ///< of the dropout masks
+  /// Each rank of a group keeps the optimizer's moments of its share of the parameters alone, and updates these.
+  bool shard_optimizer = false;
 
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
@@ -38,6 +42,8 @@ struct StepOptions {
     use(Knob("max_grad_norm", "Clip gradients to this global norm; 0: never", at_least(0)).flag(group).kept(),
         options.max_gradient_norm...);
     use(Knob("seed", "Seed of initial weights, data order and dropout").flag(group), options.seed...);
+    use(Knob("shard_optimizer", "Under mpirun: each rank keeps only its share of the optimizer's moments").flag(group),
+        options.shard_optimizer...);
   }
 
   /// Throws ConfigError, which names the first value that makes no sense.
@@ -87,24 +93,49 @@ class TrainingStep {
   template <class Batch>
   LossSum evaluate(const Batch& batch, double label_smoothing = 0.0);
 
+  /// Whether each rank holds its share of the optimizer's moments alone.
+  bool sharded() const {
+    if constexpr (is_alone<G>)
+      return false;
+    else
+      return sums_.sharded();
+  }
+  /// Calls use(optimizer) with the optimizer or, if sharded, a WholeOptimizer: to save its moments, and to load them.
+  /// All ranks call them together; if sharded, rank 0 alone has moments there.
+  void save_optimizer(auto&& use);
+  void load_optimizer(auto&& use);
+
   O& optimizer() { return optimizer_; }
   const O& optimizer() const { return optimizer_; }
   PassMemory<B>& memory() { return memory_; }
 
  private:
+  struct NoSums {
+    NoSums(const ParameterStore<B>&, G&, bool) {}
+  };
+  using Sums = std::conditional_t<is_alone<G>, NoSums, GradientSums<B, G>>;
+
   /// Where a model can tell that a batch would teach it what decoding never asks.
   template <class Batch>
   void check_targets(const Batch& batch) const {
     if constexpr (requires { model_->check_targets(batch); }) model_->check_targets(batch);
   }
 
+  static O make_optimizer(B& backend, const ParameterStore<B>& store, typename O::Options options, const Sums& sums);
   [[noreturn]] void throw_not_finite(const StepResult& result);
+  GradientWatch* watch() {
+    if constexpr (is_alone<G>)
+      return nullptr;
+    else
+      return &sums_;
+  }
   StepOutcome* outcome() const { return static_cast<StepOutcome*>(outcome_.data()); }
 
   B* backend_;
   Model* model_;
   G* group_;
   StepOptions options_;
+  [[no_unique_address]] Sums sums_;
   O optimizer_;
   PassMemory<B> memory_;
   typename Model::Saved saved_;
@@ -120,9 +151,43 @@ TrainingStep<Model, O, G>::TrainingStep(B& backend, Model& model, StepOptions op
       model_(&model),
       group_(&group),
       options_((options.validate(), options)),
-      optimizer_(backend, model.parameters(), std::move(optimizer)),
+      sums_(model.parameters(), group, options.shard_optimizer),
+      optimizer_(make_optimizer(backend, model.parameters(), std::move(optimizer), sums_)),
       memory_(backend),
       outcome_(backend.allocate(sizeof(StepOutcome))) {}
+
+template <class Model, class O, class G>
+O TrainingStep<Model, O, G>::make_optimizer(B& backend, const ParameterStore<B>& store, typename O::Options options,
+                                            [[maybe_unused]] const Sums& sums) {
+  if constexpr (!is_alone<G>)
+    if (sums.sharded()) {
+      if constexpr (ShardableOptimizer<O, B>) return O(backend, store, std::move(options), sums.held());
+      throw ConfigError("shard_optimizer is set, but this optimizer cannot hold a share of its moments");
+    }
+  return O(backend, store, std::move(options));
+}
+
+template <class Model, class O, class G>
+void TrainingStep<Model, O, G>::save_optimizer(auto&& use) {
+  if constexpr (!is_alone<G>)
+    if (sharded()) {
+      WholeOptimizer<B, O, G> whole(*backend_, model_->parameters(), optimizer_, sums_, group_->rank());
+      whole.gather();
+      return use(whole);
+    }
+  use(optimizer_);
+}
+
+template <class Model, class O, class G>
+void TrainingStep<Model, O, G>::load_optimizer(auto&& use) {
+  if constexpr (!is_alone<G>)
+    if (sharded()) {
+      WholeOptimizer<B, O, G> whole(*backend_, model_->parameters(), optimizer_, sums_, group_->rank());
+      use(whole);
+      return whole.scatter();
+    }
+  use(optimizer_);
+}
 
 template <class Model, class O, class G>
 template <class Batch>
@@ -142,22 +207,34 @@ void TrainingStep<Model, O, G>::launch(std::span<Batch> parts, long labels) {
   if (labels == 0) throw ConfigError("a training step needs at least one target token");
   auto& store = model_->parameters();
   store.zero_gradients();
-  for (const auto& part : parts) {
-    const auto pass = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
-    const Into into = &part == parts.data() ? Into::Write : Into::Add;
-    model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(labels), into, outcome(), saved_);
+  const auto passes = [&] {
+    for (const auto& part : parts) {
+      const auto begun = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
+      const auto pass = begun.watched_by(&part == &parts.back() ? watch() : nullptr);
+      const Into into = &part == parts.data() ? Into::Write : Into::Add;
+      model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(labels), into, outcome(), saved_);
+    }
+  };
+  if constexpr (is_alone<G>) {
+    passes();
+  } else {
+    sums_.begin(*backend_, store);
+    try {
+      passes();
+      sums_.finish(outcome(), !parts.empty());
+    } catch (...) {
+      sums_.abandon();
+      throw;
+    }
   }
-  if constexpr (!is_alone<G>) {
-    group_->sum(*backend_, store.gradients());
-    group_->sum_losses(*backend_, outcome(), !parts.empty());
-  }
-  (*backend_)(
-      ops::Clipping<B>{.gradient = store.gradients(), .limit = options_.max_gradient_norm, .outcome = outcome()});
+  (*backend_)(ops::Clipping<B>{
+      .gradient = store.gradients(), .limit = options_.max_gradient_norm, .outcome = outcome(), .has_norm = sharded()});
   backend_->start_reading(outcome());
   launched_ = {};
   launched_.loss.tokens = labels;
   launched_.learning_rate = options_.learning_rate * options_.schedule.factor(optimizer_.steps());
   optimizer_.update(store, launched_.learning_rate, outcome());
+  if constexpr (!is_alone<G>) sums_.gather(*backend_, store.values());
   store.refresh();
   waiting_ = true;
 }
@@ -196,10 +273,12 @@ LossSum TrainingStep<Model, O, G>::evaluate(const Batch& batch, double label_smo
 template <class Model, class O, class G>
 void TrainingStep<Model, O, G>::throw_not_finite(const StepResult& result) {
   const auto number = std::to_string(optimizer_.steps() + 1);
-  if constexpr (!is_alone<G>)
+  const auto& store = model_->parameters();
+  if constexpr (!is_alone<G>) {
     if (const int first = group_->first_not_finite(); first >= 0)
       throw NumericError("step " + number + ": the loss is not finite on " + group_->name(first));
-  const auto& store = model_->parameters();
+    sums_.gather(*backend_, store.gradients());  // so that all ranks find the same
+  }
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
     if (!std::isfinite((*backend_)(ops::SquaredNorm<B>{.x = store.value(entry)})))

@@ -33,7 +33,7 @@ std::vector<io::TensorGroup<typename B::Real>> moments(const O& optimizer) {
 
 /// Writes output_dir/checkpoint-N and returns its path. `write_more(dir)` adds the files that make it a complete model
 /// directory. Throws FileError; an existing checkpoint of the same step then stays.
-template <class B, Optimizer<B> O, class WriteMore>
+template <class B, KeptOptimizer<B> O, class WriteMore>
 std::string save_checkpoint(const std::string& output_dir, B& backend, const ParameterStore<B>& store,
                             const O& optimizer, TrainingPosition position, WriteMore&& write_more) {
   namespace fs = std::filesystem;
@@ -62,7 +62,7 @@ std::string save_checkpoint(const std::string& output_dir, B& backend, const Par
 
 /// Reads parameters, moments and position back. Throws FileError, also for the checkpoint of another optimizer. The
 /// model may then be partly overwritten, but the run has not begun.
-template <class B, Optimizer<B> O>
+template <class B, KeptOptimizer<B> O>
 TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, O& optimizer) {
   namespace names = checkpoint_detail;
   const auto path = directory + "/" + names::position_file;
@@ -72,8 +72,11 @@ TrainingPosition load_checkpoint(const std::string& directory, B& backend, Param
     throw FileError(path, "the checkpoint was made with the optimizer " + in_quotes(position.optimizer) + ", not " +
                               in_quotes(optimizer.name()));
   io::load_parameters(directory + "/" + names::model_file, backend, store);
-  io::load_tensors<B, typename B::Real>(directory + "/" + names::optimizer_file, backend, store,
-                                        names::moments<B>(optimizer));
+  bool has_moments = true;
+  if constexpr (requires { optimizer.has_moments(); }) has_moments = optimizer.has_moments();
+  if (has_moments)
+    io::load_tensors<B, typename B::Real>(directory + "/" + names::optimizer_file, backend, store,
+                                          names::moments<B>(optimizer));
   optimizer.set_steps(position.step);
   return position;
 }

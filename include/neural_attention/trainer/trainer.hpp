@@ -1,7 +1,7 @@
 // Trainer: epochs of optimizer steps with evaluation, checkpoints, early stopping and callbacks. It is generic in the
 // model, the data, the optimizer and the group of processes that train together; the data say how an epoch is cut into
 // batches, as a function of (seed, epoch). All ranks of a group have the same data and options; each computes its share
-// of every step, and rank 0 alone measures the metric, reads the best checkpoint and writes.
+// of every step and of the evaluation, and rank 0 alone reads the best checkpoint and writes.
 #pragma once
 
 #include <algorithm>
@@ -75,7 +75,8 @@ class Trainer {
                         (here < 0 ? "there are not so many batches" : "they hold " + std::to_string(here)));
     auto run = stored.run;
     run.set(position_.run);
-    position_ = load_checkpoint(checkpoint, *backend_, model_->parameters(), step_.optimizer());
+    step_.load_optimizer(
+        [&](auto& optimizer) { position_ = load_checkpoint(checkpoint, *backend_, model_->parameters(), optimizer); });
     position_.run = std::move(run);
     folder_.resume(checkpoint, position_.step);
   }
@@ -182,7 +183,8 @@ class Trainer {
     if constexpr (!is_alone<G>) {
       group_->broadcast(*backend_, model_->parameters().values());
       model_->parameters().refresh();
-      for (const auto& moment : step_.optimizer().moments()) group_->broadcast(*backend_, moment.numbers);
+      if (!step_.sharded())
+        for (const auto& moment : step_.optimizer().moments()) group_->broadcast(*backend_, moment.numbers);
     }
   }
 
@@ -222,34 +224,20 @@ class Trainer {
   double validation_loss() {
     LossSum sum;
     validation_->begin_epoch(0);
-    const auto ranks = static_cast<std::size_t>(group_->size()), rank = static_cast<std::size_t>(group_->rank());
-    std::vector<LossSum> of_turn(ranks);
-    for (std::size_t first = 0; first < validation_->batches(); first += ranks) {
-      LossSum mine;
-      if (first + rank < validation_->batches()) {
-        {
-          const HostWork work("making batches");
-          validation_->fill(first + rank, validation_batch_);
-        }
-        mine = step_.evaluate(validation_batch_);
+    const auto loss_of = [this](std::size_t index) {
+      {
+        const HostWork work("making batches");
+        validation_->fill(index, validation_batch_);
       }
-      if constexpr (is_alone<G>) {
-        sum += mine;
-      } else {
-        group_->gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(of_turn)));
-        for (const auto& one : of_turn) sum += one;
-      }
-    }
+      return step_.evaluate(validation_batch_);
+    };
+    in_turns(*group_, validation_->batches(), loss_of, [&](std::size_t, const LossSum& loss) { sum += loss; });
     if (!std::isfinite(sum.negative_log_likelihood))
       throw NumericError("step " + std::to_string(position_.step) + ": the validation loss is not finite");
     return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
   }
 
-  /// Rank 0 measures it.
-  double metric(double loss) {
-    const bool measured = group_->rank() == 0 && callbacks_.metric;
-    return of_first(*group_, measured ? callbacks_.metric() : -loss);
-  }
+  double metric(double loss) { return of_first(*group_, callbacks_.metric ? callbacks_.metric() : -loss); }
 
   EvaluationEvent evaluation() {
     EvaluationEvent event;
@@ -280,10 +268,16 @@ class Trainer {
   }
 
   void save() {
-    if (!folder_.keeps()) return;
+    if (!(step_.sharded() ? of_first(*group_, folder_.keeps()) : folder_.keeps())) return;
     const HostWork work("writing checkpoints");
+    step_.save_optimizer([this](const auto& optimizer) {
+      if (folder_.keeps()) write(optimizer);
+    });
+  }
+
+  void write(const KeptOptimizer<B> auto& optimizer) {
     folder_.bring_best(position_.best_step);
-    save_checkpoint(folder_.path(), *backend_, model_->parameters(), step_.optimizer(), resting_position(),
+    save_checkpoint(folder_.path(), *backend_, model_->parameters(), optimizer, resting_position(),
                     [this](const std::string& directory) {
                       if (callbacks_.write_more) callbacks_.write_more(directory);
                     });

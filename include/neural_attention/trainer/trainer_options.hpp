@@ -88,7 +88,8 @@ struct EvaluationEvent {
 
 struct TrainerCallbacks {
   std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
-  std::function<double()> metric;                 ///< at evaluations; the default is -loss
+  /// At evaluations; the default is -loss. All ranks of a group call it, and that of rank 0 counts.
+  std::function<double()> metric;
   /// Called before the checkpoint of the evaluation is written, so that a kill between the two loses nothing: without
   /// the checkpoint, the evaluation is repeated.
   std::function<void(const EvaluationEvent&)> on_evaluation;

@@ -57,7 +57,7 @@ double compute(CpuEngine<T>& cpu, const ops::SquaredNormOf<T>& op) {
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::ClippingOf<T>& op) {
   const auto outcome = op.outcome;
-  outcome->squared_norm = compute(cpu, ops::SquaredNormOf<T>{.x = op.gradient});
+  if (!op.has_norm) outcome->squared_norm = compute(cpu, ops::SquaredNormOf<T>{.x = op.gradient});
   const double norm = std::sqrt(outcome->squared_norm);
   outcome->gradient_scale = op.limit > 0.0 ? std::min(1.0, op.limit / (norm + 1e-6)) : 1.0;
   outcome->finite = std::isfinite(norm) && std::isfinite(outcome->smoothed_loss);

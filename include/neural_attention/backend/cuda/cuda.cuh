@@ -257,6 +257,7 @@ double compute(CudaDevice<T>& device, const ops::SquaredNormOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::ClippingOf<T>& op) {
+  if (op.has_norm) return cuda_backend::clipping(op.limit, op.outcome, device.stream);
   const auto partials = static_cast<std::size_t>(cuda_backend::squared_norm_partials(op.gradient.size()));
   double* const sums = device.template reserve<double>(partials);
   cuda_backend::clipping(op.gradient, op.limit, sums, op.outcome, device.stream);

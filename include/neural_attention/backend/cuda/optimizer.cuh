@@ -35,6 +35,12 @@ inline void clipping(RowsOf<float> gradient, double limit, double* partial, Step
          squared_norm_partials(gradient.size()), limit, outcome);
 }
 
+/// By the squared norm that `outcome` has.
+inline void clipping(double limit, StepOutcome* outcome, Stream stream) {
+  launch("clipping", clipping_kernel<double>, dim3(1), dim3(sum_threads), 0, stream, &outcome->squared_norm, 1, limit,
+         outcome);
+}
+
 template <class Rule>
 struct UpdateMap {
   static constexpr std::size_t kept = Rule::moments.size();

@@ -27,9 +27,10 @@ using SquaredNorm = SquaredNormOf<typename B::Scalar>;
 template <class T>
 struct ClippingOf {
   static constexpr std::string_view name = "clipping";
-  RowsOf<RealOf<T>> gradient;
+  RowsOf<RealOf<T>> gradient;  ///< not read with has_norm
   double limit;
   StepOutcome* outcome;
+  bool has_norm = false;  ///< the squared norm is there as well
 
   static void visit(auto& self, auto&& operand) {
     operand("gradient", Role::Read, self.gradient);
