@@ -30,6 +30,17 @@
 
 namespace examples {
 
+/// Those of a run's flags that say how a text is cut and masked: the test text is read as the training text was.
+inline study::FlagSet text_flags(const std::string& task, const study::FlagSet& flags) {
+  std::vector<std::string> names;
+  if (task == "masked_lm") names = {"line_by_line", "max_seq_length", "mlm_probability"};
+  if (task == "causal_lm") names = {"block_size"};
+  study::FlagSet found;
+  for (const auto& name : names)
+    if (const auto flag = flags.find(name); flag != flags.end()) found.insert(*flag);
+  return found;
+}
+
 /// The number that a language model's `evaluate` prints behind a name. Throws FileError if there is none.
 inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
   const auto at = ("\n" + text).find("\n" + name + " = ");
@@ -148,7 +159,9 @@ class StudyRunner {
   Job testing(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
     const bool translates = plan_.study.task == "translation";
     Command command = {program_, translates ? "translate" : "evaluate"};
-    for (auto& argument : study::arguments_of(study::merged({{"threads", "1"}}, plan_.study.test.flags)))
+    auto flags = text_flags(plan_.study.task, run.flags);
+    flags.insert({"threads", "1"});
+    for (auto& argument : study::arguments_of(study::merged(std::move(flags), plan_.study.test.flags)))
       command.push_back(std::move(argument));
     command.push_back("--model=" + folder_.output(run).string());
     const auto out = folder_.of(run) / "test.part";

@@ -16,6 +16,7 @@ inline std::string stand_in(const fs::path& folder) {
   write(path, R"sh(#!/bin/sh
 command=$1
 shift
+arguments=$*
 if [ "$OMPI_COMM_WORLD_SIZE$PMI_SIZE$PMIX_RANK" ]; then echo "stand_in: a rank of others" >&2; exit 2; fi
 gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= dump=
 for argument; do
@@ -35,6 +36,7 @@ if [ "$dump" ]; then
   exit 0
 fi
 if [ "$command" = evaluate ]; then
+  echo "$arguments" >> "$(dirname "$0")/evaluated"
   awk -v loss="$(cat "$model/loss")" 'BEGIN { printf "loss = %.6f\nperplexity = %.4f\n", loss + 0.5, exp(loss + 0.5) }'
   exit 0
 fi

@@ -116,6 +116,27 @@ BOOST_AUTO_TEST_CASE(choose_the_setting_of_the_tuning_seeds) {
   BOOST_TEST(contains(content(folder / "edge/report.md"), "stands at the edge of the grid"));
 }
 
+BOOST_AUTO_TEST_CASE(read_the_test_as_the_training_text) {
+  auto json = usual();
+  json.erase("tuning");
+  json["matchings"] = {"steps"};
+  json["seeds"] = {1, 2};
+  json["test"] = {{"text", path("text")}, {"flags", {{"mlm_probability", "0.4"}}}};
+  const auto said = [&](const char* task, const nlohmann::json& flags) {
+    json["task"] = task;
+    json["flags"].update(flags);
+    works({"run", study(json, task)});
+    return lines_of(content(folder / "evaluated")).back();
+  };
+  const auto masked =
+      said("masked_lm", {{"line_by_line", true}, {"max_seq_length", 20}, {"mlm_probability", 0.3}, {"block_size", 8}});
+  for (const auto* const part : {"--line_by_line=true", "--max_seq_length=20", "--mlm_probability=0.4", "--threads=1"})
+    BOOST_TEST(contains(masked, part), "'" << part << "' is not in " << masked);
+  BOOST_TEST(!contains(masked, "block_size"));
+  const auto causal = said("causal_lm", {{"block_size", 16}});
+  BOOST_TEST((contains(causal, "--block_size=16") && !contains(causal, "line_by_line")), causal);
+}
+
 BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   auto with_test = slow(usual());
   with_test["flags"]["pause"] = 0;
