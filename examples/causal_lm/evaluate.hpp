@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <numbers>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "causal_lm/train.hpp"
 #include "common/any_model.hpp"
 #include "common/progress.hpp"
+#include "common/run_group.hpp"
 #include "common/standard_streams.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
 
@@ -64,11 +66,17 @@ struct CountedTokens {
   std::vector<int> rows, labels;
 };
 
-template <class B>
-int evaluate(const EvaluateOptions& options) {
+/// What evaluating a batch says.
+struct WindowsLoss {
+  na::LossSum loss;
+  int windows = 0, tokens = 0;
+};
+
+template <class B, class Group>
+int evaluate_in(Group& group, const EvaluateOptions& options) {
   CorpusFiles files({options.text_file});
   if (!files.are_tokens()) files.texts();
-  B backend = make_backend<B>(options.compute);
+  B backend = na::worker_backend<B>(rank_threads(group, options.compute), options.compute.precision());
   const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose());
   const int block = block_size_for(options.block_size, loaded.model.config());
   const int stride = options.stride > 0 ? options.stride : block;
@@ -82,6 +90,13 @@ int evaluate(const EvaluateOptions& options) {
   const auto windows =
       strided_windows(tokens.size(), static_cast<std::size_t>(block), static_cast<std::size_t>(stride));
 
+  na::RunIdentity settings;
+  settings.set("block_size", block);
+  settings.set("stride", stride);
+  settings.set("per_device_eval_batch_size", options.per_device_eval_batch_size);
+  settings.set("tokens of the text", tokens.size());
+  require_same_work(group, backend, options.model.path, options.compute, settings);
+
   na::metrics::MeanLoss mean;
   na::PassMemory<B> memory(backend);
   typename Gpt2On<B>::Saved saved;
@@ -89,10 +104,11 @@ int evaluate(const EvaluateOptions& options) {
   CountedTokens counted;
   std::vector<int> ids;
   const auto per_batch = static_cast<std::size_t>(options.per_device_eval_batch_size);
-  Progress progress(static_cast<std::int64_t>((windows.size() + per_batch - 1) / per_batch), "evaluating");
-  long read = 0;
-  for (std::size_t begin = 0, number = 1; begin < windows.size(); begin += per_batch, ++number) {
-    const auto end = std::min(begin + per_batch, windows.size());
+  const auto batches = (windows.size() + per_batch - 1) / per_batch;
+  std::optional<Progress> progress;
+  if (group.rank() == 0) progress.emplace(static_cast<std::int64_t>(batches), "evaluating");
+  const auto loss_of = [&](std::size_t number) {
+    const auto begin = number * per_batch, end = std::min(begin + per_batch, windows.size());
     {
       const na::HostWork work("making batches");
       batch.clear();
@@ -120,13 +136,21 @@ int evaluate(const EvaluateOptions& options) {
     }
     const auto loss = loaded.model.head().loss(pass, loaded.model.body().words(), hidden, counted, 0.0, saved.head);
     if (!std::isfinite(loss.negative_log_likelihood))
-      throw na::NumericError(options.model.path + ": the loss of batch " + std::to_string(number) + " is not finite");
-    mean.add(loss, static_cast<int>(end - begin));
-    read += batch.total();
-    progress.update(static_cast<std::int64_t>(number), {{"perplexity", fixed(mean.perplexity(), 2)},
-                                                        {"tok/s", compact(double(read) / progress.elapsed_seconds())}});
-  }
-  progress.finish();
+      throw na::NumericError(options.model.path + ": the loss of batch " + std::to_string(number + 1) +
+                             " is not finite");
+    return WindowsLoss{loss, static_cast<int>(end - begin), batch.total()};
+  };
+  long read = 0;
+  na::in_turns(group, batches, loss_of, [&](std::size_t number, const WindowsLoss& of_batch) {
+    mean.add(of_batch.loss, of_batch.windows);
+    read += of_batch.tokens;
+    if (progress)
+      progress->update(static_cast<std::int64_t>(number) + 1,
+                       {{"perplexity", fixed(mean.perplexity(), 2)},
+                        {"tok/s", compact(double(read) / progress->elapsed_seconds())}});
+  });
+  if (!progress) return 0;
+  progress->finish();
   const auto predicted = static_cast<double>(tokens.size() - 1);
   const auto text = predicted_text(tokens, loaded.tokenizer);
   const double bits = mean.loss() * predicted / std::numbers::ln2;
@@ -135,6 +159,11 @@ int evaluate(const EvaluateOptions& options) {
       windows.size(), tokens.size() - 1, mean.loss(), mean.perplexity(),
       bits / double(std::max<std::size_t>(text.bytes, 1)), bits / double(std::max<std::size_t>(text.characters, 1)));
   return 0;
+}
+
+template <class B>
+int evaluate(const EvaluateOptions& options) {
+  return in_group<B>(options.compute, [&](auto& group) { return evaluate_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -84,7 +84,7 @@ struct EvaluateOptions : Flags {
                            {.range = at_least(1), .shown = ""});
   const int& per_device_eval_batch_size =
       flag("per_device_eval_batch_size", 12, "Windows per batch", {.range = at_least(1)});
-  InferenceCompute compute;
+  SharedCompute compute;
 
   void add_to(CLI::App& app) const {
     model.add_to(app);

@@ -127,7 +127,7 @@ int train(const TrainOptions& options) {
     const auto config = run_config<Gpt2Family>(options.model, new_vocabulary(options));
     return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});
   }
-  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
+  return in_group<B>(options.training.compute, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -29,9 +29,9 @@ inline const std::vector<std::string> training_dtypes = {"float32", "bfloat16"};
 inline const std::vector<std::string> inference_dtypes = {"float32", "bfloat16", "int8"};
 
 struct Compute : Flags {
-  explicit Compute(const char* group = nullptr, bool infers = false)
+  explicit Compute(const char* group = nullptr, bool infers = false, bool shares = false)
       : Flags(group),
-        trains(!infers),
+        shares_work(shares),
         dtype(
             flag("dtype", "float32",
                  std::string("bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and the "
@@ -41,7 +41,7 @@ struct Compute : Flags {
                              : ""),
                  {.among = infers ? inference_dtypes : training_dtypes, .kept = true})) {}
 
-  const bool trains;
+  const bool shares_work;  ///< among the processes that a launcher started
   const std::string& device = flag("device", "cpu", "cpu, or cuda: an NVIDIA GPU", {.among = {"cpu", "cuda"}});
   const std::string& dtype;
   const int& threads =
@@ -63,6 +63,15 @@ struct InferenceCompute : Compute {
   InferenceCompute() : Compute(nullptr, true) {}
 };
 
+/// Of a command whose work several processes share.
+struct SharedCompute : Compute {
+  explicit SharedCompute(const char* group = nullptr, bool infers = true) : Compute(group, infers, true) {}
+
+  const double& rank_timeout =
+      flag("rank_timeout", 600.0, "Under mpirun: seconds that a rank waits for another one before all end",
+           {.range = above(0)});
+};
+
 /// A backend with the values of --threads and --dtype. On the GPU, --dtype is part of the type; see on_device.
 template <class B>
 B make_backend(const Compute& compute) {
@@ -78,13 +87,13 @@ int on_device(const Compute& compute, const std::string& less_memory, Run&& run)
     return profiled(
         compute.profile, [&] { return run.template operator()<B>(); }, [&] { return make_backend<B>(compute); });
   };
-  if (launched_ranks() > 1 && !compute.trains)
+  if (launched_ranks() > 1 && !compute.shares_work)
     throw na::ConfigError(std::to_string(launched_ranks()) +
-                          " processes were started, and only train shares its work among processes");
+                          " processes were started, and this command cannot share its work among processes");
   if (launched_ranks() > 1 && !built_with_mpi)
     throw na::ConfigError(std::to_string(launched_ranks()) +
-                          " processes were started, but this program was built without MPI, so each would train a "
-                          "model of its own; cmake --workflow --preset mpi builds it with MPI");
+                          " processes were started, but this program was built without MPI, so each would do all the "
+                          "work; cmake --workflow --preset mpi builds it with MPI");
   try {
     if (compute.device == "cpu") return run_on.template operator()<na::Cpu<float>>();
     if (compute.dtype == "int8")

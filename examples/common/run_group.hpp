@@ -1,5 +1,5 @@
-// The processes of a training run: one, or the ranks that mpirun started. Rank 0 shows and writes everything; the
-// output directory is its alone.
+// The processes of a command: one, or the ranks that mpirun started. Rank 0 shows and writes everything; the output
+// is its own.
 #pragma once
 
 #include <unistd.h>
@@ -25,6 +25,8 @@
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/core/worker_pool.hpp"
+#include "neural_attention/text/data/fingerprint.hpp"
+#include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/train/group.hpp"
 #include "neural_attention/trainer/run_identity.hpp"
 #if defined(EXAMPLES_MPI)
@@ -45,17 +47,17 @@ using RunGroup = na::Alone;
 #endif
 
 /// Runs run(group). If this rank throws, all ranks end, and one of them, rank 0 if it can, says why. Throws ConfigError
-/// where several processes cannot train together.
+/// where several processes cannot work together.
 template <class B, class Run>
-int in_group(const TrainingOptions& options, Run&& run) {
+int in_group(const SharedCompute& compute, Run&& run) {
 #if defined(EXAMPLES_MPI)
   if constexpr (!na::is_alone<RunGroup<B>>) {
-    if (launched_ranks() > 1 && !options.compute.profile.empty())
+    if (launched_ranks() > 1 && !compute.profile.empty())
       throw na::ConfigError("--profile measures one process, and " + std::to_string(launched_ranks()) +
                             " were started");
     // Lives until the program ends, as the others must not hear of a fault before rank 0 has said it.
     static std::optional<na::MpiGroup> group;
-    group.emplace(na::MpiOptions{.timeout = options.rank_timeout});
+    group.emplace(na::MpiOptions{.timeout = compute.rank_timeout});
     try {
       const int code = run(*group);
       group.reset();
@@ -64,14 +66,15 @@ int in_group(const TrainingOptions& options, Run&& run) {
       const bool heard = group->fail(error.what());
       if (group->rank() == 0) throw;
       if (heard) return 1;
-      throw na::GroupError(group->name(group->rank()) + ": " + error.what());
+      const auto name = group->name(group->rank());
+      throw na::GroupError((std::string_view(error.what()).starts_with(name) ? "" : name + ": ") + error.what());
     }
   }
 #endif
   if constexpr (na::is_alone<RunGroup<B>>) {
     if (launched_ranks() > 1)
       throw na::ConfigError(std::to_string(launched_ranks()) + " processes were started, and --device " +
-                            options.compute.device + " trains in one");
+                            compute.device + " computes in one");
     return run(na::alone_group);
   }
 }
@@ -129,18 +132,11 @@ auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decl
 }
 
 /// Throws ConfigError, on all ranks, for the first value that differs between a rank and rank 0. `run` has what defines
-/// the run and its text.
+/// the work and its text.
 template <class G>
-void require_same_on_all(G& group, na::RunIdentity run, const na::TrainerOptions& options, const std::string& engine) {
+void require_same_on_all(G& group, na::RunIdentity run, const std::string& engine) {
   if constexpr (!na::is_alone<G>) {
     run.set("version", std::string(na::version_string));
-    run.set("seed", options.step.seed);
-    run.set("max_steps", options.max_steps);
-    run.set("num_train_epochs", options.epochs);
-    run.set("eval_steps", options.eval_steps);
-    run.set("save_steps", options.save_steps);
-    run.set("early_stopping_patience", options.patience);
-    run.set("eval_on_start", options.eval_on_start);
     run.set("instructions", engine);
     std::string mine;
     for (const auto& [name, value] : run.entries()) mine += name + " " + na::in_quotes(value) + '\0';
@@ -154,9 +150,40 @@ void require_same_on_all(G& group, na::RunIdentity run, const na::TrainerOptions
         return std::string(text.c_str() + std::min(begin, text.size()));
       };
       throw na::ConfigError(group.name(r) + " has " + entry(other) + ", but " + group.name(0) + " has " +
-                            entry(all[0]) + ": all ranks of a run need the same program, flags and data");
+                            entry(all[0]) + ": all ranks need the same program, flags and data");
     }
   }
+}
+
+/// The same of a command that evaluates or translates with the model of a directory. `work` has the settings on which
+/// results depend, and the text.
+template <class G, class B>
+void require_same_work(G& group, const B& backend, const std::string& model, const SharedCompute& compute,
+                       na::RunIdentity work) {
+  if constexpr (!na::is_alone<G>) {
+    if (group.size() == 1) return;
+    na::text::Fingerprint print;
+    print.add(na::text::read_text_bytes(model + "/config.json"));
+    std::error_code ignored;
+    print.add(std::to_string(std::filesystem::file_size(model + "/model.safetensors", ignored)));
+    work.set("model", print.digits());
+    work.set("dtype", compute.dtype);
+    require_same_on_all(group, std::move(work), backend.engine());
+  }
+}
+
+/// The same of a training run.
+template <class G>
+void require_same_on_all(G& group, na::RunIdentity run, const na::TrainerOptions& options, const std::string& engine) {
+  run.set("seed", options.step.seed);
+  run.set("max_steps", options.max_steps);
+  run.set("num_train_epochs", options.epochs);
+  run.set("eval_steps", options.eval_steps);
+  run.set("save_steps", options.save_steps);
+  run.set("early_stopping_patience", options.patience);
+  run.set("eval_on_start", options.eval_on_start);
+  run.set("shard_optimizer", options.step.shard_optimizer);
+  require_same_on_all(group, std::move(run), engine);
 }
 
 }  // namespace examples

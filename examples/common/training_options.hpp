@@ -96,10 +96,7 @@ struct TrainingOptions : Flags {
   const std::vector<std::string>& learning_rate_for =
       flag("learning_rate_for", std::vector<std::string>(),
            "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated", {.kept = true});
-  const double& rank_timeout =
-      flag("rank_timeout", 600.0, "Under mpirun: seconds that a rank waits for another one before the run ends",
-           {.range = above(0)});
-  Compute compute{"Training"};
+  SharedCompute compute{"Training", false};
 
   const std::uint64_t& seed = trainer.step.seed;
 

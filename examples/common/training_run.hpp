@@ -111,9 +111,12 @@ inline int stopped(const Interruption& interruption) {
 struct RunMetric {
   LogNames names;
   std::string title;                                ///< in messages
-  std::function<double()> measure = {};             ///< larger is better
+  std::function<double()> measure = {};             ///< larger is better; called by all ranks together
   std::function<double(double loss)> of_loss = {};  ///< if it follows from the loss; then nothing is measured
 };
+
+/// Whether the metric is measured behind the run alone.
+inline bool measured_at_end(const RunMetric& metric) { return metric.measure && !metric.names.at_evaluations; }
 
 /// Writers of the model directory and of the checkpoints.
 struct RunFiles {
@@ -121,13 +124,15 @@ struct RunFiles {
   std::function<void()> save;                                  ///< writes the model at the end
 };
 
-/// The part of a rank besides the first: it trains, and shows and writes nothing.
+/// The part of a rank besides the first: it trains and measures, and shows and writes nothing.
 template <class Trainer>
-int follow_run(Trainer& trainer, const std::string& checkpoint) {
+int follow_run(Trainer& trainer, const std::string& checkpoint, const RunMetric& metric, bool evaluates) {
   if (!checkpoint.empty()) trainer.resume(checkpoint);
   const Interruption interruption;
   trainer.callbacks().on_step = [&](const na::StepEvent&) { return !interruption.requested(); };
-  return trainer.run().cancelled ? stopped(interruption) : 0;
+  if (trainer.run().cancelled) return stopped(interruption);
+  if (evaluates && measured_at_end(metric)) metric.measure();
+  return 0;
 }
 
 /// `validation` is null if the run does not evaluate.
@@ -165,7 +170,7 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
   na::Trainer<Model, Data, Optimizer, Group> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
                                                      std::move(callbacks), group);
   require_same_on_all(group, trainer.position().run, plan.trainer, backend.engine());
-  if (group.rank() != 0) return follow_run(trainer, plan.checkpoint);
+  if (group.rank() != 0) return follow_run(trainer, plan.checkpoint, metric, validation != nullptr);
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
   const auto& position = trainer.position();
@@ -202,7 +207,7 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
     print_formatted("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
     return 0;
   }
-  const double measured = shown || !metric.measure ? summary.valid_metric : metric.measure();
+  const double measured = measured_at_end(metric) ? metric.measure() : summary.valid_metric;
   const double value = value_of(summary.valid_loss, measured);
   log->finish(label, model.parameters().count(), options.seed, summary, value);
   print_formatted("final valid_loss=%.4f valid_%s=%.2f %s=%.0f\n", summary.valid_loss, metric.names.metric.c_str(),

@@ -65,7 +65,7 @@ struct EvaluateOptions : Flags {
   const int& per_device_eval_batch_size =
       flag("per_device_eval_batch_size", 8, "Sequences per batch", {.range = at_least(1)});
   const std::uint64_t& seed = flag("seed", std::uint64_t{42}, "Seed of the masks");
-  InferenceCompute compute;
+  SharedCompute compute;
 
   void add_to(CLI::App& app) const {
     model.add_to(app);

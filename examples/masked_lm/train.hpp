@@ -100,7 +100,7 @@ int train(const TrainOptions& options) {
     const auto predicted = static_cast<int>(std::ceil(tokens * options.text.mlm_probability));
     return dump_size<RobertaFamily>(config, {.tokens = tokens, .predicted = predicted});
   }
-  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
+  return in_group<B>(options.training.compute, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -4,10 +4,14 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/any_model.hpp"
 #include "common/output_file.hpp"
+#include "common/run_group.hpp"
 #include "common/search.hpp"
+#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/text/data/fingerprint.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/services/translator.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
@@ -59,11 +63,25 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
   return how;
 }
 
-inline na::text::TranslatorOptions translator_options(const DecodingOptions& flags) {
+/// Throws ConfigError where a rank would translate otherwise than rank 0, or another text.
+template <class Group, class B>
+void require_same_search(Group& group, const B& backend, const DecodingOptions& flags, const na::GenerationConfig& how,
+                         const std::vector<std::string>& text = {}) {
+  na::RunIdentity work;
+  work.set("generation settings", na::io::to_json(how).dump());
+  na::text::Fingerprint print;
+  for (const auto& line : text) print.add(line);
+  work.set("text", print.digits());
+  require_same_work(group, backend, flags.model.path, flags.compute, work);
+}
+
+/// Of a rank of `group`.
+template <class Group>
+na::text::TranslatorOptions translator_options(const Group& group, const DecodingOptions& flags) {
   if (flags.batch_size < 1) throw na::ConfigError("--batch_size must be at least 1");
   na::text::TranslatorOptions options;
   options.batch_size = flags.batch_size;
-  options.threads = flags.compute.threads;
+  options.threads = rank_threads(group, flags.compute);
   options.precision = flags.compute.precision();
   options.clean_up_spaces = flags.clean_up_tokenization_spaces;
   return options;

@@ -2,23 +2,27 @@
 #pragma once
 
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/output_file.hpp"
 #include "common/progress.hpp"
+#include "common/run_group.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/text/data/load_corpus.hpp"
 #include "translation/decoding.hpp"
 #include "translation/options.hpp"
+#include "translation/shared_translation.hpp"
 
 namespace examples {
 
-template <class B>
-int evaluate(const EvaluateOptions& options) {
-  require_output(options.hypotheses);
+template <class B, class Group>
+int evaluate_in(Group& group, const EvaluateOptions& options) {
+  const bool first = group.rank() == 0;
+  if (first) require_output(options.hypotheses);
   auto inputs = files_read(options.decoding);
   inputs.push_back({"--source", options.source});
   for (const auto& path : options.references) inputs.push_back({"--reference", path});
@@ -27,13 +31,19 @@ int evaluate(const EvaluateOptions& options) {
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding);
   const auto how = generation_config(options.decoding, loaded, 1);
-  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
-  Progress progress(static_cast<std::int64_t>(corpus.source.size()), "translating");
-  const auto translations = translator.translate(corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {
-    progress.update(static_cast<std::int64_t>(done.lines),
-                    {{"tok/s", compact(static_cast<double>(done.tokens) / progress.elapsed_seconds())}});
-  });
-  progress.finish();
+  require_same_search(group, backend, options.decoding, how, corpus.source);
+  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(group, options.decoding));
+  std::optional<Progress> progress;
+  const auto lines_here = lines_of_rank(corpus.source, group.rank(), group.size()).size();
+  if (first) progress.emplace(static_cast<std::int64_t>(lines_here), "translating");
+  const auto translations =
+      translate_in(group, translator, corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {
+        if (progress)
+          progress->update(static_cast<std::int64_t>(done.lines),
+                           {{"tok/s", compact(static_cast<double>(done.tokens) / progress->elapsed_seconds())}});
+      });
+  if (!first) return 0;
+  progress->finish();
   std::vector<std::string> hypotheses;
   std::string text;
   long cut = 0;
@@ -56,6 +66,11 @@ int evaluate(const EvaluateOptions& options) {
   }
   print(scores);
   return 0;
+}
+
+template <class B>
+int evaluate(const EvaluateOptions& options) {
+  return in_group<B>(options.decoding.compute, [&](auto& group) { return evaluate_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -105,7 +105,7 @@ struct DecodingOptions : Flags {
            "tokenizer_config.json says, otherwise false]",
            {.type = "true|false"});
   const int& batch_size = flag("batch_size", 64, "Most sentences decoded together", {.range = at_least(1)});
-  InferenceCompute compute;
+  SharedCompute compute;
 
   void add_to(CLI::App& app) const {
     model.add_to(app);

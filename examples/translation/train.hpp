@@ -16,6 +16,7 @@
 #include "neural_attention/text/services/translator.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "translation/options.hpp"
+#include "translation/shared_translation.hpp"
 #include "translation/train_config.hpp"
 
 namespace examples {
@@ -83,7 +84,7 @@ int train_in(Group& group, const TrainOptions& options) {
   auto greedy = na::generation_defaults(config);
   greedy.max_length = options.data.max_target_length;
   na::text::TranslatorOptions translator_options;
-  translator_options.threads = options.training.compute.threads;
+  translator_options.threads = rank_threads(group, options.training.compute);
   translator_options.precision = options.training.compute.precision();
   const na::text::Translator translator(model, tokenizer, greedy, translator_options);
   if (group.rank() == 0)
@@ -94,7 +95,7 @@ int train_in(Group& group, const TrainOptions& options) {
 
   const RunMetric bleu{{"bleu", !options.no_bleu, "target_tokens_per_second"}, "BLEU", [&] {
                          std::vector<std::string> lines;
-                         for (auto& translation : translator.translate(validation_corpus.source))
+                         for (auto& translation : translate_in(group, translator, validation_corpus.source, greedy))
                            lines.push_back(translation.text());
                          return na::metrics::corpus_bleu(
                                     lines, validation_corpus.target,
@@ -118,7 +119,7 @@ int train(const TrainOptions& options) {
     return dump_size<MarianFamily>(run_config<MarianFamily>(options.model, wanted_vocabulary(options.model)),
                                    {.tokens = usual_sentence});
   }
-  return in_group<B>(options.training, [&](auto& group) { return train_in<B>(group, options); });
+  return in_group<B>(options.training.compute, [&](auto& group) { return train_in<B>(group, options); });
 }
 
 }  // namespace examples

@@ -13,6 +13,7 @@
 #include "neural_attention/report/attention_svg.hpp"
 #include "translation/decoding.hpp"
 #include "translation/options.hpp"
+#include "translation/shared_translation.hpp"
 
 namespace examples {
 
@@ -73,20 +74,36 @@ inline std::string formatted(const na::text::Translation& translation, const na:
   return text;
 }
 
-template <class B>
-int translate(const TranslateOptions& options) {
+/// The part of a rank besides the first: it translates lines that rank 0 has read, until there are no more.
+template <class Group, class Translator>
+int follow_translation(Group& group, const Translator& translator, const na::GenerationConfig& how) {
+  std::size_t before = 0;
+  while (const auto lines = next_lines(group)) {
+    translate_in(group, translator, *lines, how, before);
+    before += lines->size();
+  }
+  return 0;
+}
+
+template <class B, class Group>
+int translate_in_group(Group& group, const TranslateOptions& options) {
   const NamedFile input{"--input", options.input}, output{"--output", options.output};
-  for (const auto& path : {options.output, options.attention}) require_output(path);
+  if (group.rank() == 0)
+    for (const auto& path : {options.output, options.attention}) require_output(path);
   auto read = files_read(options.decoding);
   read.push_back(input);
   require_another_file(output, read);
   read.push_back(output);
   require_another_file({"--attention", options.attention}, read);
-  auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
+  // Rank 0 alone reads.
+  auto source =
+      options.input.empty() || group.rank() != 0 ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
   const LoadedTranslator<B> loaded(backend, options.decoding);
   const auto how = generation_config(options.decoding, loaded);
-  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(options.decoding));
+  require_same_search(group, backend, options.decoding, how);
+  const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(group, options.decoding));
+  if (group.rank() != 0) return follow_translation(group, translator, how);
   AttentionPicture picture(options, loaded.model.config().decoder_layers);
   LineSink sink(options.output);
   std::optional<Progress> progress;
@@ -104,8 +121,10 @@ int translate(const TranslateOptions& options) {
   std::size_t tokens = 0;
   long first = 1;
   const auto flush = [&] {
-    const auto results = translator.translate(
-        lines, how, static_cast<std::size_t>(first - 1), [&](const na::text::TranslationProgress& done) {
+    send_lines(group, &lines);
+    const auto results = translate_in(
+        group, translator, lines, how, static_cast<std::size_t>(first - 1),
+        [&](const na::text::TranslationProgress& done) {
           if (progress)
             progress->update(first - 1 + static_cast<long>(done.lines),
                              {{"tok/s", compact(double(tokens + done.tokens) / progress->elapsed_seconds())}});
@@ -143,10 +162,16 @@ int translate(const TranslateOptions& options) {
     together = std::min(2 * together, most);
   }
   flush();
+  send_lines(group, nullptr);
   sink.close();
   if (progress) progress->finish();
   picture.finish();
   return 0;
+}
+
+template <class B>
+int translate(const TranslateOptions& options) {
+  return in_group<B>(options.decoding.compute, [&](auto& group) { return translate_in_group<B>(group, options); });
 }
 
 }  // namespace examples

@@ -107,10 +107,10 @@ struct Help : Folder {
         for (const auto& flag : word.starts_with("--") ? flags_in(word) : std::set<std::string>{})
           if (!flags[name].contains(flag)) complain(name + " has no flag " + flag);
       ++checked;
-    } else if (program == "mpirun") {
+    } else if (program == "mpirun" || program == "srun") {
       const auto started =
           std::ranges::find_if(words, [](const auto& word) { return commands_of_programs.contains(word); });
-      if (started == words.end()) return complain("mpirun starts none of the programs");
+      if (started == words.end()) return complain(program + " starts none of the programs");
       check(place, {started, words.end()});
     } else if (program == "cmake") {
       const auto preset = std::ranges::find(words, "--preset");
