@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rows import ALLOCATOR
+
 HERE = Path(__file__).resolve().parent
 TWO_HOSTS = HERE.parents[1] / "tests" / "mpi" / "two_hosts.sh"
 
@@ -33,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rate", default="1gbit", help="of the wire between the two hosts")
-    parser.add_argument("--only", default="", help="sides whose name has this in it")
+    parser.add_argument("--only", default="", help="sides whose name has one of these in it, with commas between them")
     arguments = parser.parse_args()
     work = arguments.work / "base"
     ours = [arguments.bin / "ours_ranks", work / "marian", work / "real.json", "--steps", arguments.steps]
@@ -51,11 +53,13 @@ def main() -> None:
         f"2 hosts, {arguments.rate}": apart,
         f"2 hosts, {arguments.rate}, no overlap": [*apart, "--no_overlap"],
     }
-    sides = {name: command for name, command in sides.items() if arguments.only in name}
+    sides = {name: command for name, command in sides.items() if any(one in name for one in arguments.only.split(","))}
+    kept_memory = ALLOCATOR.settings[1].environment  # what compare.py's trials choose for PyTorch
     found = {name: [] for name in sides}
     for _ in range(arguments.rounds):
         for name, command in sides.items():
-            found[name].append(last_json(command, OMP_NUM_THREADS="1"))
+            environment = {"OMP_NUM_THREADS": "1"} | (kept_memory if name.startswith("PyTorch") else {})
+            found[name].append(last_json(command, **environment))
             print(f"{name}: {statistics.median(found[name][-1]['seconds']):.3f} s", file=sys.stderr, flush=True)
     print("| | sentences a step | seconds a step | waiting for sums, seconds |\n|---|---|---|---|")
     for name, runs in found.items():

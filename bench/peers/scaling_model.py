@@ -33,12 +33,14 @@ class Machine:
     memory: float  # bytes a second that a rank's optimizer moves
 
 
-NETWORKS = [Network("1 Gbit/s", 1e9 / 8, 50e-6), Network("10 Gbit/s", 1e10 / 8, 20e-6),
-            Network("100 Gbit/s", 1e11 / 8, 3e-6)]
-MACHINES = [Machine("1 core", 100.0, 8e9), Machine("32 cores", 2500.0, 150e9)]
-MODELS = [Model("Marian-base, 32 sentences", 73e6, 16.4e6, 12, 32 * 2 * 25),
-          Model("RoBERTa-base, 8 × 512 tokens", 150e6, 38.6e6, 12, 8 * 512),
-          Model("ten times Marian-base, 32 sentences", 730e6, 51e6, 24, 32 * 2 * 25)]
+REACHED = 0.66  # of a wire's bandwidth, as measured at 1 Gbit/s: rounds of messages do not overlap
+NETWORKS = [Network("1 Gbit/s", REACHED * 1e9 / 8, 50e-6), Network("10 Gbit/s", REACHED * 1e10 / 8, 20e-6),
+            Network("100 Gbit/s", REACHED * 1e11 / 8, 3e-6)]
+MACHINES = [Machine("1 core", 110.0, 8e9), Machine("32 cores", 2500.0, 150e9)]
+# An encoder's tokens meet half of the parameters, a decoder's the other half: so half of them count.
+MODELS = [Model("Marian-base neural, 32 sentences", 116e6, 29.7e6, 12, 32 * 27),
+          Model("RoBERTa-base plain neural, 8 × 512 tokens", 150e6, 38.6e6, 12, 8 * 512),
+          Model("ten times Marian-base, 32 sentences", 1160e6, 100e6, 24, 32 * 27)]
 RANKS = [2, 8, 64, 1024]
 
 
