@@ -7,13 +7,13 @@ include(CheckLanguage)
 # enable_language() may not be called in a function.
 macro(neural_attention_enable_cuda problem)
   set(${problem} "")
-  # What the project says of architectures counts; what CMake takes without asking does not.
+  # What the project says of architectures counts; what CMake takes without asking does not. It keeps that in the cache,
+  # where the next run would find it, so the choice is kept there first.
   if(NOT DEFINED neural_attention_cuda_architectures)
-    if(DEFINED CMAKE_CUDA_ARCHITECTURES)
-      set(neural_attention_cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
-    else()
-      set(neural_attention_cuda_architectures 80-real 90)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90 CACHE STRING "The GPUs that CUDA code is compiled for")
     endif()
+    set(neural_attention_cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
   endif()
   get_property(neural_attention_languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if(NOT "CUDA" IN_LIST neural_attention_languages)
