@@ -1,6 +1,7 @@
 // Translations that the ranks of a group share out: each translates some of the lines, and all get the results of all.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <functional>

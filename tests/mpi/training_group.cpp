@@ -21,6 +21,7 @@
 #include "neural_attention/text/data/masked_lm_data.hpp"
 #include "neural_attention/text/data/translation_data.hpp"
 #include "neural_attention/trainer/trainer.hpp"
+#include "train/largest_difference.hpp"
 
 using namespace neural_attention;
 
@@ -155,13 +156,6 @@ bool equal_on_all_ranks(const std::vector<T>& numbers) {
     if (std::memcmp(bytes.data(), all.data() + static_cast<std::size_t>(r) * bytes.size(), bytes.size()) != 0)
       return false;
   return true;
-}
-
-double largest_difference(const std::vector<double>& found, const std::vector<double>& expected) {
-  double most = found.size() == expected.size() ? 0.0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i)
-    most = std::max(most, std::abs(found[i] - expected[i]) / std::abs(expected[i]));
-  return most;
 }
 
 template <class Case, class T>

@@ -15,6 +15,7 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/train/step_share.hpp"
 #include "neural_attention/train/training_step.hpp"
+#include "train/largest_difference.hpp"
 #include "train/thread_group.hpp"
 
 using namespace neural_attention;
@@ -87,13 +88,6 @@ Outcome train(G& group, const Options& how, bool poisoned = false) {
       outcome.moments.insert(outcome.moments.end(), moment.numbers.data, moment.numbers.data + moment.numbers.cols);
   });
   return outcome;
-}
-
-double largest_difference(const std::vector<double>& found, const std::vector<double>& expected) {
-  double most = found.size() == expected.size() ? 0.0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i)
-    most = std::max(most, std::abs(found[i] - expected[i]) / std::abs(expected[i]));
-  return most;
 }
 
 std::vector<Outcome> in_ranks(int ranks, const Options& how, bool poisoned = false) {
@@ -217,7 +211,6 @@ BOOST_AUTO_TEST_CASE(with_shares_of_the_optimizer_have_the_same_bits) {
 BOOST_AUTO_TEST_CASE(name_what_is_not_finite_alike) {
   for (const bool sharded : {false, true}) {
     const auto found = in_ranks(3, {.sharded = sharded}, true);
-    const auto expected = in_ranks(3, {.sharded = sharded});
     for (const auto& rank : found) {
       BOOST_TEST(rank.fault == found[0].fault);
       BOOST_TEST((rank.fault.find("not finite") != std::string::npos && rank.fault.find("step 10") == 0), rank.fault);

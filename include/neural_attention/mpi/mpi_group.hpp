@@ -40,7 +40,7 @@ class MpiGroup {
   std::string name(int rank) const;
   /// How many ranks this host has.
   int ranks_here() const;
-  /// Numbers that take some four times as long to send as a message without any.
+  /// A megabyte of floats, so that the time of an exchange is not mostly latency.
   static constexpr int least_exchange() { return 1 << 18; }
 
   /// The functions of a group. They throw GroupError if a rank has failed, does not answer in time, or MPI fails.
