@@ -3,8 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -105,12 +103,5 @@ int main(int count, char** arguments) {
   app.add_option("batches", options.batches, "file of batches")->required();
   app.add_option("--threads", options.threads);
   app.add_flag("--scores", options.scores, "to compare them");
-  CLI11_PARSE(app, count, arguments);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -2,8 +2,6 @@
 // as many batches of the file as there are ranks, cut evenly. Rank 0 prints one line of JSON.
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -131,12 +129,5 @@ int main(int count, char** arguments) {
   app.add_option("--steps", options.steps);
   app.add_flag("--no_overlap", options.no_overlap, "sums begin behind the backward pass");
   app.add_flag("--shard_optimizer", options.shard_optimizer);
-  CLI11_PARSE(app, count, arguments);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -2,8 +2,6 @@
 // Face's Trainer takes where nothing is said: AdamW, learning rate 5e-5, clipping at 1. One repetition is one step for
 // each batch. hf_training.py is its counterpart.
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
 #include <optional>
 #include <span>
 #include <string>
@@ -119,12 +117,5 @@ int main(int count, char** arguments) {
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16"}));
   app.add_option("--threads", options.threads);
   app.add_flag("--no_dropout", options.no_dropout, "to compare losses");
-  CLI11_PARSE(app, count, arguments);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -88,12 +86,5 @@ int main(int count, char** arguments) {
   app.add_option("--max_length", options.max_length, "instead of the model's");
   app.add_option("--parts", options.parts, "of the batches, of which each repetition takes the next; serve.py's rule");
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "int8"}));
-  CLI11_PARSE(app, count, arguments);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -2,8 +2,10 @@
 // then answers every line of its input with one line of JSON about one timed repetition, and ends where the input ends.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -38,5 +40,17 @@ inline nlohmann::json read_batches(const std::string& path) {
 }
 
 using Ids = std::vector<int>;
+
+/// The exit code of a program whose flags `app` declares.
+int parse_and_run(CLI::App& app, int count, char** arguments, auto&& run) {
+  CLI11_PARSE(app, count, arguments);
+  try {
+    run();
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}
 
 }  // namespace peers
