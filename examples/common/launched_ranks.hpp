@@ -13,10 +13,13 @@ inline constexpr bool built_with_mpi = true;
 inline constexpr bool built_with_mpi = false;
 #endif
 
-/// 1 where no launcher did, or one that does not say.
+/// 1 if no launcher did, or one that does not say. Slurm's variable counts only if its srun also speaks PMIx: it is in
+/// the environment of batch scripts, too.
 inline int launched_ranks() {
   for (const char* const name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
     if (const auto ranks = neural_attention::positive_integer(std::getenv(name))) return *ranks;
+  if (std::getenv("PMIX_RANK"))
+    if (const auto ranks = neural_attention::positive_integer(std::getenv("SLURM_STEP_NUM_TASKS"))) return *ranks;
   return 1;
 }
 

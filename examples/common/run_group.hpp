@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <optional>
@@ -14,6 +16,7 @@
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 #include "common/launched_ranks.hpp"
@@ -46,8 +49,28 @@ template <class B>
 using RunGroup = na::Alone;
 #endif
 
+/// Throws ConfigError if the launcher started other ranks than MPI has: it belongs to another MPI, and each process
+/// would be alone.
+template <class G>
+void require_one_launch(const G& group) {
+  if (const int launched = launched_ranks(); launched > 1 && launched != group.size())
+    throw na::ConfigError(std::to_string(launched) + " processes were started, but MPI knows " +
+                          std::to_string(group.size()) +
+                          ": start them with the mpirun of the MPI that this program uses");
+}
+
+/// Throws ConfigError, on all ranks, if one runs another command or version than rank 0. `command` is a name for it.
+template <class G>
+void require_same_command(G& group, const char* command) {
+  const auto all = group.gather(std::string_view(command + (" " + std::string(na::version_string))));
+  for (int r = 1; r < group.size(); ++r)
+    if (all[static_cast<std::size_t>(r)] != all[0])
+      throw na::ConfigError(group.name(r) + " runs another command or version than " + group.name(0) +
+                            ": all ranks need the same program, flags and data");
+}
+
 /// Runs run(group). If this rank throws, all ranks end, and one of them, rank 0 if it can, says why. Throws ConfigError
-/// where several processes cannot work together.
+/// if several processes cannot work together.
 template <class B, class Run>
 int in_group(const SharedCompute& compute, Run&& run) {
 #if defined(EXAMPLES_MPI)
@@ -59,6 +82,8 @@ int in_group(const SharedCompute& compute, Run&& run) {
     static std::optional<na::MpiGroup> group;
     group.emplace(na::MpiOptions{.timeout = compute.rank_timeout});
     try {
+      require_one_launch(*group);
+      require_same_command(*group, typeid(Run).name());
       const int code = run(*group);
       group.reset();
       return code;
@@ -100,11 +125,35 @@ std::string text_of_first(G& group, std::string text) {
   return text;
 }
 
-/// The tokenizer that rank 0 learns with learn(), or that each rank has where `each` is set. load(folder) reads one
+/// A new folder for temporary files, which goes with this object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "neural_attention.XXXXXX").string()) {
+    if (!::mkdtemp(path_.data())) throw na::FileError(path_, "cannot be created: " + std::string(std::strerror(errno)));
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// The tokenizer that rank 0 learns with learn(), or that each rank has if `each` is set. load(folder) reads one
 /// from its files.
 template <class G, class Learn, class Load>
 auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decltype(learn()) {
   if constexpr (!na::is_alone<G>) {
+    const bool all = na::on_all(group, each), none = na::on_all(group, !each);
+    if (!all && !none)
+      throw na::ConfigError(
+          "some ranks begin with a model or its tokenizer, and others do not: all ranks need the same program, flags "
+          "and "
+          "data");
     if (!each && group.size() > 1) {
       std::optional<decltype(learn())> learned;
       if (group.rank() == 0) learned.emplace(learn());
@@ -116,16 +165,10 @@ auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decl
         bytes = text_of_first(group, bytes);
       }
       if (learned) return std::move(*learned);
-      const auto folder = std::filesystem::temp_directory_path() / ("neural_attention." + std::to_string(::getpid()));
-      std::optional<decltype(learn())> received;
-      {
-        const WorkFolder work(folder);
-        write_files(work.path(), files);
-        received.emplace(load(work.path()));
-      }
-      std::error_code ignored;
-      std::filesystem::remove(folder, ignored);
-      return std::move(*received);
+      const TemporaryFolder folder;
+      const WorkFolder work(folder.path());
+      write_files(work.path(), files);
+      return load(work.path());
     }
   }
   return learn();

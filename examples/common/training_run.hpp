@@ -37,6 +37,26 @@ struct RunPlan {
   }
 };
 
+/// All settings of a model's config, its projectors included.
+template <class Config>
+na::RunIdentity settings_of_model(const Config& config) {
+  na::RunIdentity all;
+  Config::knobs(
+      [&]<class T>(const na::Knob& knob, const T& value) {
+        if constexpr (na::HasNames<T>)
+          all.set(knob.name, std::string(name_of(value)));
+        else
+          all.set(knob.name, value);
+      },
+      config);
+  na::for_each_named_projector(
+      [&](const std::string& role, const na::ProjectorConfig& projector) {
+        all.set("projector of " + role, projector.type + ", " + std::to_string(projector.hidden_columns()) + " wide");
+      },
+      config);
+  return all;
+}
+
 /// The values of these flags that a checkpoint keeps. If the run `resumes`, leaves out flags that are not given.
 inline na::RunIdentity model_identity(const ModelOptions& model, bool resumes) {
   na::RunIdentity run;
@@ -115,7 +135,7 @@ struct RunMetric {
   std::function<double(double loss)> of_loss = {};  ///< if it follows from the loss; then nothing is measured
 };
 
-/// Whether the metric is measured behind the run alone.
+/// Whether the metric is measured only after the run.
 inline bool measured_at_end(const RunMetric& metric) { return metric.measure && !metric.names.at_evaluations; }
 
 /// Writers of the model directory and of the checkpoints.
@@ -169,7 +189,9 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
   using Optimizer = na::AnyOptimizer<typename Model::Backend>;
   na::Trainer<Model, Data, Optimizer, Group> trainer(backend, model, training, validation, plan.trainer, plan.optimizer,
                                                      std::move(callbacks), group);
-  require_same_on_all(group, trainer.position().run, plan.trainer, backend.engine());
+  auto identity = settings_of_model(model.config());
+  identity.set(trainer.position().run);
+  require_same_on_all(group, std::move(identity), plan.trainer, backend.engine());
   if (group.rank() != 0) return follow_run(trainer, plan.checkpoint, metric, validation != nullptr);
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 

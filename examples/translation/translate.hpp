@@ -146,7 +146,7 @@ int translate_in_group(Group& group, const TranslateOptions& options) {
 
   // Answers the first line at once, and every line after which no more input waits. Takes more and more lines of a long
   // text together, which is faster because sentences of one length share a batch.
-  const auto most = static_cast<std::size_t>(options.decoding.batch_size) * 16;
+  const auto most = static_cast<std::size_t>(options.decoding.batch_size) * 16 * static_cast<std::size_t>(group.size());
   std::size_t together = progress ? most : 1;
   for (LineSource::Line line; source.next(line);) {
     if (!line.problem.empty()) {

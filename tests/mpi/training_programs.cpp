@@ -116,7 +116,7 @@ struct Ranks : Workplace {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(programs_in_ranks, Ranks)
+BOOST_FIXTURE_TEST_SUITE(two_ranks, Ranks)
 
 BOOST_AUTO_TEST_CASE(train_as_one_process_does) {
   const Arguments steps = {"--max_steps", "12", "--eval_steps", "6"};
@@ -128,7 +128,22 @@ BOOST_AUTO_TEST_CASE(train_as_one_process_does) {
   BOOST_TEST(lines_of(two.out).size() == lines_of(one.out).size(), two.out);
   BOOST_TEST(content(folder / "two/config.json") == content(folder / "one/config.json"));
   BOOST_TEST(content(folder / "two/source.spm") == content(folder / "one/source.spm"));
+}
 
+BOOST_AUTO_TEST_CASE(with_other_flags_end_with_one_sentence) {
+  const auto program = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "translation").string();
+  check_end(
+      joined(joined(joined({"-n", "1", program}, training("run", {"--max_steps", "9"})), {":", "-n", "1", program}),
+             training("run", {"--max_steps", "8"})),
+      2, "has max_steps \"8\", but rank 0 on ");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(programs_in_ranks_slow, Ranks)
+
+BOOST_AUTO_TEST_CASE(train_language_models_as_one_process_does) {
+  const Arguments steps = {"--max_steps", "12", "--eval_steps", "6"};
   const Arguments accumulated = joined(steps, {"--gradient_accumulation_steps", "3"});
   const auto mlm_one = run("masked_lm", mlm_training("mlm_one", accumulated));
   BOOST_TEST_REQUIRE(mlm_one.code == 0, mlm_one.err);
@@ -213,7 +228,7 @@ BOOST_AUTO_TEST_CASE(repeat_bit_by_bit) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_FIXTURE_TEST_SUITE(faults, Ranks)
+BOOST_FIXTURE_TEST_SUITE(faults_slow, Ranks)
 
 BOOST_AUTO_TEST_CASE(of_flags_and_data_are_named) {
   const auto two = [&](const Arguments& first, const Arguments& second) {
@@ -221,10 +236,12 @@ BOOST_AUTO_TEST_CASE(of_flags_and_data_are_named) {
     return joined(joined(joined({"-n", "1", program}, training("run", first)), {":", "-n", "1", program}),
                   training("run", second));
   };
-  check_end(two({"--max_steps", "9"}, {"--max_steps", "8"}), 2, "has max_steps \"8\", but rank 0 on ");
   check_end(two({}, {"--seed", "7"}), 2, "has seed \"7\", but rank 0 on ");
   check_end(two({}, {"--learning_rate", "0.5"}), 2, "has learning_rate \"0.5\", but rank 0 on ");
   check_end(two({}, {"--shard_optimizer"}), 2, "has shard_optimizer \"true\", but rank 0 on ");
+  check_end(two({}, {"--dropout", "0.5"}), 2, "has dropout \"0.5\", but rank 0 on ");
+  check_end(two({}, {"--projector", "neural"}), 2, "has projector of query \"neural, ");
+  check_end(two({}, {"--config", "base"}), 2, ", but rank 0 on ");
   check_end(two({}, {"--max_target_length", "5"}), 2, "has max_target_length \"5\", but rank 0 on ");
   check_end(two({}, {"--train_source", path("nowhere.de"), "--train_target", path("nowhere.en")}), 1, "rank 1 on ");
   BOOST_TEST(!fs::exists(folder / "run/model.safetensors"));

@@ -220,6 +220,32 @@ BOOST_AUTO_TEST_CASE(name_what_is_not_finite_alike) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(failures)
+
+/// Its exchanges of parameters fail after the first.
+struct FailingGroup : Alone {
+  static int size() { return 2; }
+  void begin(auto&, Exchange, auto) {
+    if (++begun > 1) throw GroupError("rank 1 is gone");
+  }
+  void abandon() { ++abandoned; }
+
+  int begun = 0, abandoned = 0;
+};
+
+// The memory of the parameters may go when the exception leaves the step.
+BOOST_AUTO_TEST_CASE(of_updated_parameters_leave_no_exchange_behind) {
+  B backend(1);
+  Model model(backend, tiny::config(2, 8, 0.0), 7);
+  FailingGroup group;
+  GradientSums<B, FailingGroup> sums(model.parameters(), group, true);
+  BOOST_CHECK_THROW(sums.gather(backend, model.parameters().values()), GroupError);
+  BOOST_TEST(group.begun == 2);
+  BOOST_TEST(group.abandoned == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(whole_optimizer)
 
 BOOST_AUTO_TEST_CASE(gives_each_rank_its_share_back) {

@@ -300,14 +300,14 @@ MpiGroup::MpiGroup(const MpiOptions& options) {
   int threads = MPI_THREAD_SINGLE;
   MPI_Query_thread(&threads);
   made->threads_take_turns = threads >= MPI_THREAD_SERIALIZED;
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  hosts_.assign(static_cast<std::size_t>(size), "a host");  // until they have said their names
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   for (auto* const one : {&made->world, &made->faults}) {
     made->check(MPI_Comm_dup(MPI_COMM_WORLD, one), "the start of MPI");
     MPI_Comm_set_errhandler(*one, MPI_ERRORS_RETURN);
   }
-  int size = 1;
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  hosts_.assign(static_cast<std::size_t>(size), {});
   connection_ = std::move(made);
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
@@ -444,7 +444,7 @@ bool MpiGroup::fail(std::string_view what, double seconds) noexcept {
     mpi.tell(0, mpi.farewell);
     mpi.wait_until([] { return false; }, seconds);
     return false;
-  } catch (const GroupError&) {
+  } catch (...) {  // also of full memory
     return mpi.heard;
   }
 }

@@ -19,7 +19,7 @@
 namespace neural_attention {
 
 struct MpiOptions {
-  double timeout = 600.0;  ///< seconds that a rank waits for another one before it throws, but for texts
+  double timeout = 600.0;  ///< seconds that a rank waits for another one before it throws; does not apply to texts
 };
 
 /// At most one at a time lives in a process. Its functions are called by one thread at a time. MPI must allow threads

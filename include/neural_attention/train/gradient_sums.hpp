@@ -21,8 +21,8 @@
 namespace neural_attention {
 
 /// Buckets of the flat gradients, in the order in which all ranks add them up: layers from the last to the first, those
-/// side by side together until they have `least` numbers, then the rest. A layer is what has the same name up to the
-/// first number: "decoder.layers.3".
+/// side by side together until they have `least` numbers, then the rest. A layer is the tensors with the same name up
+/// to the first number: "decoder.layers.3".
 class GradientBuckets {
  public:
   struct Bucket {
@@ -68,7 +68,7 @@ class GradientBuckets {
   /// The gradients from `first` up to `last` are complete. Calls use(bucket) for buckets whose turn has come. Throws
   /// ConfigError if that was said of some before: a layer that stands in two places of a pass is complete once.
   void complete(long first, long last, auto&& use) {
-    last = (last + 15) / 16 * 16;  // with the gap behind them
+    last = (last + 15) / 16 * 16;  // with the gap after them
     for (auto& bucket : buckets_) {
       if (!bucket.of_layers) continue;
       bucket.missing -=
@@ -148,9 +148,14 @@ class GradientSums final : public GradientWatch {
   /// If sharded: all ranks get the numbers that each rank holds. x [1, n] is laid out as the gradients are.
   void gather(B& backend, RowsOf<Real> x) {
     if (!sharded_) return;
-    for (const auto& bucket : buckets_.all())
-      group_->begin(backend, Exchange::GatherShares, x.columns(bucket.first, bucket.last - bucket.first));
-    group_->finish();
+    try {
+      for (const auto& bucket : buckets_.all())
+        group_->begin(backend, Exchange::GatherShares, x.columns(bucket.first, bucket.last - bucket.first));
+      group_->finish();
+    } catch (...) {
+      abandon();
+      throw;
+    }
   }
 
   /// If sharded: `whole` of rank 0, laid out as the gradients are, gets the numbers `held` by each rank.

@@ -165,7 +165,7 @@ class Trainer {
     return position_.epoch + (batches > 0 ? double(position_.batch) / double(batches) : 0.0);
   }
 
-  /// Makes the batches of the step that begins with batch `first`, and returns their number: none behind the last
+  /// Makes the batches of the step that begins with batch `first`, and returns their number: none after the last
   /// batch.
   long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
     const HostWork work("making batches");
@@ -220,7 +220,7 @@ class Trainer {
     return on_all(*group_, !callbacks_.on_step || callbacks_.on_step(event));
   }
 
-  /// The ranks take turns; the sum is that of one process, in the order of the batches.
+  /// The ranks take turns; the sum is the same as in one process, in the order of the batches.
   double validation_loss() {
     LossSum sum;
     validation_->begin_epoch(0);
@@ -268,11 +268,13 @@ class Trainer {
   }
 
   void save() {
-    if (!(step_.sharded() ? of_first(*group_, folder_.keeps()) : folder_.keeps())) return;
+    if (!of_first(*group_, folder_.keeps())) return;
     const HostWork work("writing checkpoints");
-    step_.save_optimizer([this](const auto& optimizer) {
-      if (folder_.keeps()) write(optimizer);
-    });
+    if (step_.sharded() || folder_.keeps())
+      step_.save_optimizer([this](const auto& optimizer) {
+        if (folder_.keeps()) write(optimizer);
+      });
+    of_first(*group_, true);  // the others wait here as long as writing takes, and not in a step, which has a limit
   }
 
   void write(const KeptOptimizer<B> auto& optimizer) {
