@@ -41,7 +41,7 @@ inline std::string shell_text(const Command& command) {
 }
 
 struct Ending {
-  int code = 0;  ///< of the exit; 128 + the signal where one ended it
+  int code = 0;  ///< of the exit; 128 + the signal if one ended it
   bool signalled = false;
 };
 

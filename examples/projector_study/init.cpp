@@ -2,11 +2,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "common/model_options.hpp"
 #include "common/output_file.hpp"
+#include "neural_attention/attention/arrangements.hpp"
+#include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/study/study_config.hpp"
 #include "projector_study/held_out.hpp"
@@ -16,6 +21,8 @@
 namespace examples {
 
 namespace {
+
+using Backend = na::Cpu<float>;
 
 std::vector<std::string> words_of(const std::string& list, char separator) {
   std::vector<std::string> words(1);
@@ -41,13 +48,22 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::string& lis
   return pairs;
 }
 
+/// A flag for each role whose projection is not linear.
+template <class Projections>
+study::StudyArm arm_of_preset(const char* name) {
+  study::StudyArm arm{name, {}};
+  na::for_each_role(
+      [&]<class P>(std::string_view, std::type_identity<P>, const char* flag) {
+        if (!std::is_same_v<P, na::Linear<Backend>>) arm.flags.emplace(flag, na::projector_name<P>());
+      },
+      na::RoleTypes<Backend, Projections>(), role_flag_names);
+  return arm;
+}
+
 study::StudyArm arm_of(const std::string& word) {
   if (word.empty()) throw na::ConfigError("--arms has an empty name");
-  if (word == "paper::marian")
-    return {"marian_paper", {{"projector_q", "neural"}, {"projector_k", "neural"}, {"projector_out", "neural"}}};
-  if (word == "paper::roberta")
-    return {"roberta_paper",
-            {{"projector_q", "plain_neural"}, {"projector_k", "plain_neural"}, {"projector_v", "plain_neural"}}};
+  if (word == "paper::marian") return arm_of_preset<na::paper::marian>("marian_paper");
+  if (word == "paper::roberta") return arm_of_preset<na::paper::roberta>("roberta_paper");
   if (word.find(':') != std::string::npos)
     throw na::ConfigError("--arms knows the presets paper::marian and paper::roberta, not " + na::in_quotes(word));
   const bool query = word == "nonlinear_query" || word == "identity";

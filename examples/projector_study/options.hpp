@@ -9,7 +9,7 @@
 
 namespace examples {
 
-/// The file of a study, in front of the flags or behind them.
+/// The file of a study, before or after the flags.
 struct StudyFile : Flags {
   using Flags::Flags;
   std::string study = "study.json";

@@ -46,7 +46,7 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   Table comparisons({"arm", "control", "the same", "the arm has more"},
                     {Align::left, Align::left, Align::left, Align::right});
   for (const auto& one : plan.comparisons)
-    comparisons.add({one.arm, one.control, std::string(study::matching_name(one.matching)), percent(one.unmatched)});
+    comparisons.add({one.arm, one.control, std::string(na::name_of(one.matching)), percent(one.unmatched)});
   const auto settings = study::settings_of(plan.study.grid).size();
   const auto tuning = plan.study.grid.empty() ? 0 : settings * plan.study.tuning_seeds.size();
   const auto each = tuning + plan.study.seeds.size();

@@ -1,4 +1,4 @@
-// plan.json: made once, read by every later command, refused where study.json or what it names has changed.
+// plan.json: made once, read by every later command, refused if study.json or what it names has changed.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,7 @@ inline void require_same_study(const StudyFolder& folder, const study::StudyPlan
   if (const auto key = study::changed_key(plan.study, now); !key.empty())
     throw na::FileError(folder.file, "\"" + key + "\" has changed" + another);
 }
-/// The program may differ where it is known to be `rebuilt`.
+/// The program may differ if it is known to be `rebuilt`.
 inline void require_same_inputs(const StudyFolder& folder, const study::StudyPlan& plan, const std::string& program,
                                 bool rebuilt) {
   const std::string another =
@@ -40,9 +40,12 @@ inline void require_same_inputs(const StudyFolder& folder, const study::StudyPla
   if (!rebuilt && study::fingerprint_of(program) != plan.program)
     throw na::FileError(program, "the training program" + another +
                                      "; if it was only built anew from the same sources, add --rebuilt_program");
-  for (const auto& [path, hash] : plan.data)
-    if (std::error_code ignored; !std::filesystem::exists(path, ignored) || study::fingerprint_of(path) != hash)
-      throw na::FileError(path, "the data" + another);
+  for (const auto& [path, hash] : plan.data) {
+    if (std::error_code ignored; !std::filesystem::exists(path, ignored))
+      throw na::FileError(path, "the study's data is not here; paths in " + folder.file +
+                                    " count from the folder in which the command runs");
+    if (study::fingerprint_of(path) != hash) throw na::FileError(path, "the data" + another);
+  }
 }
 
 /// The plan of a study, which is made if there is none.

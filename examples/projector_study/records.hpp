@@ -1,6 +1,6 @@
 // records.jsonl: what the report needs of all finished runs, in one file that can be kept, sent and committed. `report`
 // writes it; runs that it has and the folder lacks are unpacked, so a study goes on where another machine left it.
-//   {"run": NAME, "about": run.json, "metrics": rows of metrics.jsonl but for those of steps, "test": scores,
+//   {"run": NAME, "about": run.json, "metrics": rows of metrics.jsonl except those for steps, "test": scores,
 //    "sample": text}
 //   {"run": NAME, "translations": lines}, of a translator's test set, as many rows as necessary
 #pragma once
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -29,6 +30,13 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 inline constexpr std::size_t lines_a_row = 500;
+
+/// No other process on this or another host has it.
+inline std::string own_name() {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  return std::string(host.data()) + "-" + std::to_string(::getpid());
+}
 
 inline Json record_of(const StudyFolder& folder, const study::PlannedRun& run) {
   auto about = na::io::read_json(folder.of(run) / "run.json");
@@ -125,7 +133,7 @@ inline void unpack_records(const StudyFolder& folder) {
         !row.at("metrics").is_array())
       throw na::FileError(path.string(), "lacks what a run is or its metrics");
     if (fs::exists(folder.path / "runs" / of / "run.json", error)) return;
-    part = folder.path / "runs" / (".unpacked-" + std::to_string(::getpid()));
+    part = folder.path / "runs" / (".unpacked-" + own_name());
     fs::remove_all(part, error);
     unpack(row, part, path);
   });

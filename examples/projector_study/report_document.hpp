@@ -104,7 +104,11 @@ inline void add_arms(const StudyResults& results, Document& document) {
       row.insert(row.end(), {arm.finished ? "diverged" : "–", "–"});
     } else {
       const auto spread = spread_of(scores);
-      row.insert(row.end(), {places(spread.mean, digits), places(spread.deviation, digits)});
+      const auto all = arm.seeds.size();
+      const auto survivors = scores.size() == all ? std::string()
+                                                  : " (" + std::to_string(scores.size()) + " of " +
+                                                        std::to_string(all) + " seeds, the others diverged)";
+      row.insert(row.end(), {places(spread.mean, digits) + survivors, places(spread.deviation, digits)});
     }
     if (other_measure)
       row.push_back(places(mean_of(values_of(arm, [](const auto& one) { return one.metrics.valid_loss; })), 4));

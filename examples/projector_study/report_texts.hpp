@@ -50,7 +50,7 @@ inline std::string setting_text(const study::StudyConfig& config, std::size_t se
 
 /// "at equal steps"
 inline std::string matching_words(study::Matching matching) {
-  return matching == study::Matching::Flops ? "FLOPs a token" : std::string(study::matching_name(matching));
+  return matching == study::Matching::Flops ? "FLOPs a token" : std::string(na::name_of(matching));
 }
 
 inline std::vector<double> values_of(const ArmResult& arm, auto&& value) {

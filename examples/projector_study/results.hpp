@@ -75,7 +75,7 @@ struct ComparisonResult {
 
 /// The control's first seed after all steps, and after twice as many.
 struct Convergence {
-  double once = 0, twice = 0;  ///< validation losses; NaN where a run diverged
+  double once = 0, twice = 0;  ///< validation losses; NaN if a run diverged
   std::int64_t steps = 0;
 
   /// The part of the loss that the second half takes away.
@@ -106,21 +106,32 @@ struct StudyResults {
 
 namespace results_detail {
 
+/// With the tokenizer of the study's flags, as the validation texts are judged.
+inline na::metrics::BleuOptions bleu_options(const study::StudyConfig& config) {
+  na::metrics::BleuOptions options;
+  const auto wanted = config.flags.find("tokenize");
+  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers)
+    if (wanted != config.flags.end() && wanted->second == name) options.tokenizer = tokenizer;
+  return options;
+}
+
 inline double score_of(const StudyFolder& folder, const StudyResults& results, const SeedResult& one) {
   const auto& config = results.plan.study;
   using study::Measure;
   if (config.task == "translation" && config.test.given())
-    return config.measure == Measure::Bleu ? na::metrics::corpus_bleu(one.translations, results.references).score
-                                           : na::metrics::corpus_chrf(one.translations, results.references).score;
+    return config.measure == Measure::Bleu
+               ? na::metrics::corpus_bleu(one.translations, results.references, bleu_options(config)).score
+               : na::metrics::corpus_chrf(one.translations, results.references).score;
   if (config.test.given()) {
     const auto path = test_result(folder, results.plan, one.run);
-    return na::io::get<double>(na::io::read_json(path), std::string(study::measure_name(config.measure)), path);
+    return na::io::get<double>(na::io::read_json(path), std::string(na::name_of(config.measure)), path);
   }
   return config.measure == Measure::Loss ? one.metrics.valid_loss : one.metrics.valid_score;
 }
 
 inline TestComparison compare_tests(const SeedResult& control, const SeedResult& arm,
-                                    const std::vector<std::string>& references) {
+                                    const std::vector<std::string>& references,
+                                    const na::metrics::BleuOptions& options) {
   const auto of = [](const na::metrics::PairedBootstrap& bootstrap,
                      const na::metrics::ApproximateRandomisation& randomised) {
     const auto& difference = bootstrap.difference;
@@ -130,8 +141,8 @@ inline TestComparison compare_tests(const SeedResult& control, const SeedResult&
   const auto &first = control.translations, &second = arm.translations;
   const std::vector<std::span<const std::string>> streams = {references};
   return {arm.run.seed,
-          of(na::metrics::paired_bootstrap_bleu(first, second, references),
-             na::metrics::approximate_randomisation_bleu(first, second, streams)),
+          of(na::metrics::paired_bootstrap_bleu(first, second, references, options),
+             na::metrics::approximate_randomisation_bleu(first, second, streams, options)),
           of(na::metrics::paired_bootstrap_chrf(first, second, references),
              na::metrics::approximate_randomisation_chrf(first, second, streams))};
 }
@@ -165,7 +176,8 @@ inline void compare(StudyResults& results) {
     one.pairs = study::compare_pairs(control.scores(), arm.scores(), static_cast<int>(comparisons(planned.matching)));
     if (!results.references.empty())
       for (std::size_t i = 0; i < arm.seeds.size(); ++i)
-        one.tests.push_back(compare_tests(control.seeds[i], arm.seeds[i], results.references));
+        one.tests.push_back(
+            compare_tests(control.seeds[i], arm.seeds[i], results.references, bleu_options(results.plan.study)));
   }
   for (const auto matching : config.matchings) {
     std::vector<ComparisonResult*> family;
@@ -277,7 +289,7 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
       one.score = results_detail::score_of(folder, results, one);
       if (!std::isfinite(one.score))
         throw na::FileError(folder.of(one.run).string(),
-                            "has no finite " + std::string(study::measure_name(plan.study.measure)));
+                            "has no finite " + std::string(na::name_of(plan.study.measure)));
     }
   }
   results_detail::compare(results);

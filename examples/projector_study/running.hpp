@@ -30,7 +30,7 @@
 
 namespace examples {
 
-/// Those of a run's flags that say how a text is cut and masked: the test text is read as the training text was.
+/// The flags of a run that say how a text is cut and masked: the test text is read as the training text was.
 inline study::FlagSet text_flags(const std::string& task, const study::FlagSet& flags) {
   std::vector<std::string> names;
   if (task == "masked_lm") names = {"line_by_line", "max_seq_length", "mlm_probability"};
@@ -41,7 +41,7 @@ inline study::FlagSet text_flags(const std::string& task, const study::FlagSet& 
   return found;
 }
 
-/// The number that a language model's `evaluate` prints behind a name. Throws FileError if there is none.
+/// The number that a language model's `evaluate` prints after a name. Throws FileError if there is none.
 inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
   const auto at = ("\n" + text).find("\n" + name + " = ");
   if (at != std::string::npos) {
@@ -151,8 +151,10 @@ class StudyRunner {
       write_about(folder_, run, command, place_);
       const int descriptor = lock.descriptor();
       active_.push_back({run, std::move(lock), Child(command, log_of(run), log_of(run), descriptor), Stage::Training});
-    } else {
-      active_.push_back(state.tested ? sampling(run, std::move(lock)) : testing(run, std::move(lock)));
+    } else if (!state.tested) {
+      active_.push_back(testing(run, std::move(lock)));
+    } else if (auto job = sampling(run, std::move(lock))) {
+      active_.push_back(std::move(*job));
     }
   }
 
@@ -178,9 +180,24 @@ class StudyRunner {
             Stage::Testing};
   }
 
-  Job sampling(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
+  /// None, and a note in the place of the sample, if the test text has no words.
+  std::optional<Job> sampling(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
+    try {
+      return sampling_with(first_words(plan_.study.test.text), run, std::move(lock));
+    } catch (const na::FileError& error) {
+      note_sample(run, error.what());
+      return {};
+    }
+  }
+
+  void note_sample(const study::PlannedRun& run, const std::string& why) const {
+    na::io::write_file_atomically(sample_of(folder_, run), "no sample: " + why + "\n");
+    tell("projector_study: " + run.name + " has no sample: " + why);
+  }
+
+  Job sampling_with(const std::string& words, const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
     const auto prompt = folder_.of(run) / "prompt.txt", out = folder_.of(run) / "sample.part";
-    na::io::write_file_atomically(prompt, first_words(plan_.study.test.text) + "\n");
+    na::io::write_file_atomically(prompt, words + "\n");
     std::error_code ignored;
     std::filesystem::remove(out, ignored);
     const Command command = {program_,
@@ -209,8 +226,7 @@ class StudyRunner {
         return true;
       }
       if (job.stage == Stage::Sampling && !ending.signalled) {  // such as a prompt that is longer than the context
-        na::io::write_file_atomically(sample_of(folder_, run), "no sample: " + message + "\n");
-        tell("projector_study: " + run.name + " has no sample: " + message);
+        note_sample(run, message);
         return true;
       }
       failure_ = "the run " + run.name +
@@ -225,7 +241,9 @@ class StudyRunner {
     } else if (job.stage == Stage::Testing) {
       keep_test(run);
       if (needs_sample(plan_, run) && goes_on) {
-        job = sampling(run, std::move(job.claim));
+        auto next = sampling(run, std::move(job.claim));
+        if (!next) return true;
+        job = std::move(*next);
         return false;
       }
     } else {
@@ -254,7 +272,7 @@ class StudyRunner {
     const auto text = whole_file(part);
     const nlohmann::ordered_json json = {{"loss", printed_number(text, "loss", part)},
                                          {"perplexity", printed_number(text, "perplexity", part)}};
-    na::io::write_file_atomically(result, json.dump() + "\n");
+    na::io::write_file_atomically(result, na::io::json_text(json, result, -1) + "\n");
   }
 
   /// Tells the children to save and end, once.

@@ -22,7 +22,7 @@ inline std::string kind_name(study::RunKind kind) {
   return "twice";
 }
 
-/// A row for each run, those of tuning first. Its command names the folder `shown`.
+/// A row for each run, tuning runs first. Its command names the folder `shown`.
 inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown, const StudyResults& results,
                             const std::string& program) {
   const auto quoted = [](const std::string& text) {
@@ -31,7 +31,7 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown,
     return result + "\"";
   };
   std::string text = "run,kind,arm,setting,seed,parameters,steps,seconds,valid_loss," +
-                     std::string(study::measure_name(results.plan.study.measure)) + ",diverged,command\n";
+                     std::string(na::name_of(results.plan.study.measure)) + ",diverged,command\n";
   for (const auto& [run, state] : results.runs.items) {
     if (!is_done(results.plan, run, state)) continue;
     std::string numbers = ",,,,";

@@ -22,7 +22,7 @@
 
 namespace examples {
 
-/// Thrown where a signal asks to stop.
+/// Thrown if a signal asks to stop.
 struct Interrupted {
   int exit_code;
 };

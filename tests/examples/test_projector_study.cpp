@@ -207,6 +207,8 @@ BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
   study(json);
   write(folder / "text", "other text");
   refuses(1, "projector_study", {"run", file}, {"text: the data has changed since"});
+  fs::remove(folder / "text");
+  refuses(1, "projector_study", {"run", file}, {"text: the study's data is not here; paths in "});
   write(folder / "text", "some text");
   write(folder / "stand_in", content(folder / "stand_in") + "# newer\n");
   refuses(1, "projector_study", {"run", file}, {"the training program has changed since"});

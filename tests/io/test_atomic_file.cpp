@@ -158,6 +158,26 @@ BOOST_AUTO_TEST_CASE(a_file_that_may_not_grow) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(locks)
+
+BOOST_AUTO_TEST_CASE(of_a_file_and_a_folder_have_one_holder) {
+  namespace platform = neural_attention::io::platform;
+  const Scratch scratch;
+  const auto check = [](auto&& lock) {
+    auto first = lock();
+    BOOST_TEST(first.is_open());
+    BOOST_TEST(!lock().is_open());
+    first = platform::FileHandle();
+    BOOST_TEST(lock().is_open());
+  };
+  check([&] { return platform::lock_file(scratch / "lock"); });
+  check([&] { return platform::lock_folder(scratch.path); });
+  BOOST_CHECK_THROW(platform::lock_file(scratch / "nowhere/lock"), FileError);
+  BOOST_CHECK_THROW(platform::lock_folder(scratch / "nowhere"), FileError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 #if defined(__linux__)
 
 BOOST_AUTO_TEST_SUITE(full_device)

@@ -159,6 +159,16 @@ BOOST_AUTO_TEST_CASE(more_pairs_than_are_possible_are_none) {
   BOOST_CHECK(!hopeless.pairs_needed);
 }
 
+// Few pairs and a hard level: a difference far above the deviation is still not certain to be found.
+BOOST_AUTO_TEST_CASE(power_of_large_differences) {
+  const auto at = [](double shift, int pairs, double level) {
+    return study::power(pairs, shift / std::sqrt(double(pairs)), 1.0, level);
+  };
+  BOOST_CHECK_CLOSE(at(40.0, 3, 5e-5), 0.07692796, 0.1);  // scipy's nct
+  BOOST_CHECK_CLOSE(at(35.01, 2, 0.005), at(34.99, 2, 0.005), 0.1);
+  BOOST_CHECK_LT(at(36.0, 2, 0.005), 0.23);
+}
+
 BOOST_AUTO_TEST_CASE(power_grows_to_one) {
   BOOST_CHECK_EQUAL(study::power(5, 0.0, 1.0), 0.05);
   BOOST_CHECK_EQUAL(study::power(2, 1.0, 0.0), 1.0);

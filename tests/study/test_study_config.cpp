@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
     BOOST_TEST(sentence.find(part) != std::string::npos, "'" << part << "' is not in: " << sentence);
   };
   says({{"convergence", true}}, "accepted");
-  says({{"convergence", true}, {"flags", no_steps}}, "\"convergence\" needs the flag max_steps");
+  says({{"convergence", true}, {"flags", no_steps}}, "\"convergence\" doubles max_steps, so the control must set it");
   says({{"base", base}}, "accepted");
   says({{"base", base}, {"matchings", {"flops"}}}, "cannot have \"flops\" with \"base\"");
   says({{"base", base}, {"flags", {{"model", "x"}}}}, "no arm may have the flag \"model\"");
@@ -154,6 +154,7 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/flags", nlohmann::json::object(), "has no flag to tune");
   refused("/tuning/flags/dropout", {0, 0.1}, "must not change \"dropout\", which makes the arm \"neural\"");
   refused("/tuning/flags/max_steps", {10, 20}, "must not change \"max_steps\", by which controls are matched");
+  refused("/tuning/flags/mini_batch_words", {10, 20}, "must not change \"mini_batch_words\"");
   refused("/tuning/seed", 1, "there is no key \"tuning\" > \"seed\" (did you mean \"seeds\"?)");
   refused("/test", {{"source", "a"}}, "there is no key");
   refused("/calibration_steps", 0, "from 1 to 10000");

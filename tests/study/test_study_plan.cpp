@@ -63,6 +63,9 @@ BOOST_AUTO_TEST_CASE(with_equal_steps_are_compared_with_the_control_itself) {
   BOOST_TEST(plan.comparisons[1].arm == "b");
   BOOST_TEST(plan.comparisons[1].control == "linear");
   BOOST_TEST(plan.comparisons[1].unmatched == 0.0);
+  auto study = usual({Matching::Steps});
+  study.arms[2].flags["max_steps"] = "50";
+  BOOST_TEST(plan_arms(study, measure).comparisons[1].unmatched == -0.5);
 }
 
 BOOST_AUTO_TEST_CASE(get_controls_of_equal_parameters_and_flops) {
@@ -111,7 +114,7 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   auto study = usual({Matching::Time});
   study.flags.clear();
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
-                        [](const auto& error) { return says(error, "needs the flag max_steps"); });
+                        [](const auto& error) { return says(error, "lacks max_steps, which this study changes"); });
   study = usual({Matching::Parameters});
   study.arms[1].name = "linear-parameters-of-b";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
@@ -121,6 +124,13 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
     return says(error, "gives the control only 900 parameters: with 1, it has 1,008");
   });
+  study = usual({Matching::Flops});
+  study.grid["more"] = {"0", "10"};
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
+    return says(error, "must not change \"more\", on which the flops depend, by which arms are matched");
+  });
+  study.matchings = {Matching::Steps};
+  BOOST_CHECK_NO_THROW(plan_arms(study, measure));
   study = usual({Matching::Parameters});
   study.match_by = "colour";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,

@@ -1,6 +1,6 @@
 // The operating system's part of file input and output, and the only header of io/ that calls it: POSIX.
 // Another system replaces this file behind the same names. Every function throws FileError with the system's own
-// text; `path` is the name that the user knows, which for a temporary file is that of the file it will become.
+// text; `path` is the name that the user knows, which for a temporary file is the name of the file it will become.
 #pragma once
 
 #include <cerrno>
@@ -69,9 +69,13 @@ void rename_over(const Path& temporary, const Path& path);
 /// systems that cannot flush a folder, are left alone: the file itself is complete and in place.
 void flush_folder(const Path& path);
 
-/// Locks a folder for this process until the handle closes or the process ends. Returns a closed handle if another
-/// process has the lock. A file system without locks gives it to everyone. Throws FileError if the folder cannot be
-/// opened.
+/// Locks a file, which is made if there is none, for this process until the handle closes or the process ends. Returns
+/// a closed handle if another process has the lock. A file system without locks gives it to everyone. Throws FileError
+/// if the file cannot be opened.
+FileHandle lock_file(const Path& file);
+
+/// The same for a folder. On NFS and its like, where hosts do not see each other's locks of folders, locks the file
+/// `.lock` in it.
 FileHandle lock_folder(const Path& folder);
 
 /// Removes a file; a failure is ignored, for destructors.

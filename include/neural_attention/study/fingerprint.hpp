@@ -1,13 +1,11 @@
-// A short name for what a run depends on: 64 bits of FNV-1a (Fowler, Noll and Vo; RFC 9923), which finds changes by
-// accident and not those of an adversary.
+// A short name for what a run depends on: FNV-1a over its fields and files.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
-#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/fnv1a.hpp"
 
 namespace neural_attention::study {
 
@@ -19,12 +17,10 @@ class Fingerprint {
   void add_file(const std::filesystem::path& path);
 
   /// 16 hexadecimal digits.
-  std::string text() const;
+  std::string text() const { return hash_.digits(); }
 
  private:
-  void bytes(const void* data, std::size_t size);
-
-  std::uint64_t state_ = 0xcbf29ce484222325u;
+  Fnv1a hash_;
 };
 
 /// Of a file, or of the files directly inside a folder with their names. Throws FileError.

@@ -1,5 +1,5 @@
 // Two arms of an experiment, compared by their scores under the same seeds. A seed sets the data's order in both arms,
-// so the differences of the pairs are what varies. Student's t test on these decides ("The probable error of a mean",
+// so only the differences of the pairs vary. Student's t test on these decides ("The probable error of a mean",
 // 1908); the sign-flip test, which assumes no distribution but symmetry (Fisher, "The Design of Experiments", 1935),
 // stands beside it with the smallest p that so few seeds allow.
 #pragma once

@@ -2,7 +2,6 @@
 // control, what they are matched in, how all are tuned, and the seeds. docs/projector_study.md describes the file.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -21,26 +20,25 @@ namespace neural_attention::study {
 /// Flags of a training program, by name without dashes, with their values as on the command line.
 using FlagSet = std::map<std::string, std::string>;
 
-/// `flags` with those of `more`, which win.
+/// `flags` with the flags of `more`, which win.
 FlagSet merged(FlagSet flags, const FlagSet& more);
 
 /// What an arm and its control have in common.
 enum class Matching { Steps, Parameters, Flops, Time };
 
 /// The names of files and of reports.
-inline constexpr std::array<std::pair<Matching, std::string_view>, 4> named_matchings = {
-    {{Matching::Steps, "steps"},
-     {Matching::Parameters, "parameters"},
-     {Matching::Flops, "flops"},
-     {Matching::Time, "time"}}};
-std::string_view matching_name(Matching matching);
+inline constexpr Named<Matching> named_matchings[] = {{"steps", Matching::Steps},
+                                                      {"parameters", Matching::Parameters},
+                                                      {"flops", Matching::Flops},
+                                                      {"time", Matching::Time}};
+constexpr const auto& names_of(Matching) { return named_matchings; }
 
 /// What arms are judged by.
 enum class Measure { Loss, Perplexity, Bleu, Chrf };
 
-inline constexpr std::array<std::pair<Measure, std::string_view>, 4> named_measures = {
-    {{Measure::Loss, "loss"}, {Measure::Perplexity, "perplexity"}, {Measure::Bleu, "bleu"}, {Measure::Chrf, "chrf"}}};
-std::string_view measure_name(Measure measure);
+inline constexpr Named<Measure> named_measures[] = {
+    {"loss", Measure::Loss}, {"perplexity", Measure::Perplexity}, {"bleu", Measure::Bleu}, {"chrf", Measure::Chrf}};
+constexpr const auto& names_of(Measure) { return named_measures; }
 Better better_of(Measure measure);
 
 struct StudyArm {
@@ -59,7 +57,7 @@ struct TestSet {
 
 struct StudyConfig {
   std::string task;     ///< translation, masked_lm or causal_lm
-  std::string program;  ///< that trains; `task` where the file names none
+  std::string program;  ///< that trains; `task` if the file names none
   FlagSet flags;        ///< of all arms
   std::vector<StudyArm> arms;
   std::string control;  ///< one of the arms

@@ -28,7 +28,7 @@ struct ArmTime {
 
 struct PlannedArm {
   std::string name;
-  FlagSet flags;  ///< with those of all arms, without those of tuning
+  FlagSet flags;  ///< with the flags of all arms, without the flags of tuning
   ArmSize size;
   ArmTime time;
 };
@@ -47,13 +47,13 @@ struct StudyPlan {
   std::string version;                      ///< of the library
   std::string program;                      ///< fingerprint of the training program
   std::map<std::string, std::string> data;  ///< fingerprints by path
-  std::vector<PlannedArm> arms;             ///< those of the study, then the matched controls
+  std::vector<PlannedArm> arms;             ///< the arms of the study, then the matched controls
   std::vector<PlannedComparison> comparisons;
 
   const PlannedArm& arm(std::string_view name) const;
 };
 
-/// How the sizes and times of arms are found; the flags are those of an arm.
+/// How the sizes and times of arms are found; the flags belong to an arm.
 struct Measurements {
   std::function<ArmSize(const FlagSet&)> size;
   std::function<ArmTime(const FlagSet&)> time;

@@ -22,7 +22,7 @@ struct Verdict {
   std::string text() const;
 };
 
-/// `corrected_p` is that of the comparison's t test after holm(); δ = 0 never calls a difference small. Throws
+/// `corrected_p` is the p of the comparison's t test after holm(); δ = 0 never calls a difference small. Throws
 /// ConfigError for a δ that is negative or not finite, or a p outside [0, 1].
 Verdict judge(const PairedComparison& comparison, double corrected_p, double delta, Better better);
 

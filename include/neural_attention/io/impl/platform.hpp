@@ -6,9 +6,11 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <string>
@@ -115,13 +117,38 @@ NEURAL_ATTENTION_INLINE void flush_folder(const Path& path) {
   if (::fsync(handle.descriptor()) != 0 && errno != EINVAL && errno != ENOTSUP) fail(path, "flush its folder");
 }
 
-NEURAL_ATTENTION_INLINE FileHandle lock_folder(const Path& folder) {
-  FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.is_open()) fail(folder, "open");
+namespace detail {
+
+/// Locks an open file or folder. A handle that is not open if another process has it.
+inline FileHandle locked(FileHandle handle) {
   int result = 0;
   do result = ::flock(handle.descriptor(), LOCK_EX | LOCK_NB);
   while (result != 0 && errno == EINTR);
   return result != 0 && errno == EWOULDBLOCK ? FileHandle() : std::move(handle);
+}
+
+/// Whether other hosts see it, whose locks of folders this host may not see.
+inline bool is_on_network(int descriptor) {
+  struct statfs system {};
+  if (::fstatfs(descriptor, &system) != 0) return false;
+  constexpr std::array<unsigned, 6> networks = {0x6969,     0x517b,     0xff534d42,   // NFS, SMB, CIFS,
+                                                0xfe534d42, 0x00c36400, 0x0bd00bd0};  // SMB2, Ceph, Lustre
+  return std::find(networks.begin(), networks.end(), static_cast<unsigned>(system.f_type)) != networks.end();
+}
+
+}  // namespace detail
+
+NEURAL_ATTENTION_INLINE FileHandle lock_file(const Path& file) {
+  FileHandle handle(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!handle.is_open()) fail(file, "open");
+  return detail::locked(std::move(handle));
+}
+
+NEURAL_ATTENTION_INLINE FileHandle lock_folder(const Path& folder) {
+  FileHandle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open()) fail(folder, "open");
+  if (detail::is_on_network(handle.descriptor())) return lock_file(folder / ".lock");
+  return detail::locked(std::move(handle));
 }
 
 NEURAL_ATTENTION_INLINE void remove_quietly(const Path& file) noexcept { ::unlink(file.c_str()); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/non_central_t.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
@@ -84,10 +85,13 @@ NEURAL_ATTENTION_INLINE double power(int pairs, double difference, double deviat
   if (difference == 0.0) return level;
   if (deviation == 0.0) return 1.0;
   const double shift = std::abs(difference) / deviation * std::sqrt(static_cast<double>(pairs));
-  constexpr double certain = 35;  // the distribution's series do not converge much farther away
-  if (shift > certain) return 1.0;
-  const boost::math::non_central_t distribution(pairs - 1, shift);
   const double critical = detail::critical_t(pairs, level);
+  constexpr double most = 35;  // the distribution's series do not converge much farther away
+  if (shift > most) {          // the normal number in the numerator of t varies by 1, which is little beside the shift
+    const double bound = (pairs - 1) * (shift / critical) * (shift / critical);
+    return std::isfinite(bound) ? boost::math::cdf(boost::math::chi_squared(pairs - 1), bound) : 1.0;
+  }
+  const boost::math::non_central_t distribution(pairs - 1, shift);
   return boost::math::cdf(boost::math::complement(distribution, critical)) + boost::math::cdf(distribution, -critical);
 }
 

@@ -49,7 +49,7 @@ NEURAL_ATTENTION_INLINE std::string plan_text(const StudyPlan& plan) {
   for (const auto& one : plan.comparisons)
     json["comparisons"].push_back({{"arm", one.arm},
                                    {"control", one.control},
-                                   {"matching", matching_name(one.matching)},
+                                   {"matching", name_of(one.matching)},
                                    {"unmatched", one.unmatched}});
   return json.dump(2) + "\n";
 }
@@ -74,7 +74,7 @@ NEURAL_ATTENTION_INLINE StudyPlan load_plan(const std::filesystem::path& path) {
     const auto word = io::get<std::string>(one, "matching", path);
     PlannedComparison comparison{io::get<std::string>(one, "arm", path), io::get<std::string>(one, "control", path)};
     bool known = false;
-    for (const auto& [matching, name] : named_matchings)
+    for (const auto& [name, matching] : named_matchings)
       if (word == name) comparison.matching = matching, known = true;
     if (!known) throw FileError(path.string(), "has a comparison with the matching " + in_quotes(word));
     comparison.unmatched = io::get<double>(one, "unmatched", path);

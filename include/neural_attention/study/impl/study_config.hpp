@@ -104,17 +104,15 @@ class StudyReader {
     return result;
   }
 
-  template <class Named>
-  auto named(const std::string& key, const nlohmann::json& value, const Named& all) const {
+  /// The value that a word names in a list.
+  template <class T, std::size_t n>
+  T named(const std::string& key, const nlohmann::json& value, const Named<T> (&all)[n]) const {
     std::vector<std::string_view> known;
-    for (const auto& [item, word] : all) {
-      if (value == word) return item;
-      known.push_back(word);
+    for (const auto& one : all) {
+      if (value == one.name) return one.value;
+      known.push_back(one.name);
     }
-    std::string words;
-    for (std::size_t i = 0; i < known.size(); ++i)
-      words += (i == 0 ? "" : i + 1 == known.size() ? " or " : ", ") + std::string(known[i]);
-    fail(name(key) + " must be " + words + ", not " +
+    fail(name(key) + " must be " + names_in_words(all) + ", not " +
          (value.is_string() ? quoted_with_nearest(value.get<std::string>(), known) : io::detail::describe_json(value)));
   }
 
@@ -177,12 +175,12 @@ inline void read_tuning(const StudyReader& study, const std::filesystem::path& p
 inline void read_more_runs(const StudyReader& study, StudyConfig& config) {
   if (study.has("convergence")) config.convergence = study.truth("convergence");
   if (config.convergence && !merged(config.flags, config.arm(config.control).flags).contains("max_steps"))
-    study.fail("\"convergence\" needs the flag max_steps, which the control lacks: twice the steps is what it tries");
+    study.fail("\"convergence\" doubles max_steps, so the control must set it");
   if (!study.has("base")) return;
   config.base = study.flags("base");
   for (const auto matching : {Matching::Parameters, Matching::Flops})
     if (config.matches(matching))
-      study.fail("\"matchings\" cannot have " + in_quotes(matching_name(matching)) +
+      study.fail("\"matchings\" cannot have " + in_quotes(name_of(matching)) +
                  " with \"base\": the width of a trained model cannot change");
   const auto refuse_model = [&](const FlagSet& flags) {
     if (flags.contains("model")) study.fail("no arm may have the flag \"model\" with \"base\", which is its model");
@@ -208,7 +206,7 @@ inline void read_test(const StudyReader& study, const std::filesystem::path& pat
     config.test.flags = test.flags("flags");
   }
   const bool of_translations = config.measure == Measure::Bleu || config.measure == Measure::Chrf;
-  const std::string word(measure_name(config.measure));
+  const std::string word(name_of(config.measure));
   if (of_translations != (config.task == "translation") && config.measure != Measure::Loss)
     study.fail("\"measure\" " + in_quotes(word) + " does not belong to the task " + in_quotes(config.task));
   if (config.measure == Measure::Chrf && !config.test.given()) study.fail("\"measure\" \"chrf\" needs \"test\"");
@@ -221,14 +219,6 @@ inline void read_test(const StudyReader& study, const std::filesystem::path& pat
 NEURAL_ATTENTION_INLINE FlagSet merged(FlagSet flags, const FlagSet& more) {
   for (const auto& [name, value] : more) flags[name] = value;
   return flags;
-}
-
-NEURAL_ATTENTION_INLINE std::string_view matching_name(Matching matching) {
-  return named_matchings[static_cast<std::size_t>(matching)].second;
-}
-
-NEURAL_ATTENTION_INLINE std::string_view measure_name(Measure measure) {
-  return named_measures[static_cast<std::size_t>(measure)].second;
 }
 
 NEURAL_ATTENTION_INLINE Better better_of(Measure measure) {
@@ -252,8 +242,8 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
                        "smallest_difference", "tuning", "seeds", "test", "convergence", "base", "calibration_steps"});
   if (study.at("format") != 1) study.fail("\"format\" must be 1, which this version reads");
   StudyConfig config;
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> tasks = {
-      {{"translation", "translation"}, {"masked_lm", "masked_lm"}, {"causal_lm", "causal_lm"}}};
+  constexpr Named<std::string_view> tasks[] = {
+      {"translation", "translation"}, {"masked_lm", "masked_lm"}, {"causal_lm", "causal_lm"}};
   config.task = study.named("task", study.at("task"), tasks);
   config.program = study.text_or("program", config.task);
   config.flags = study.flags("flags");
@@ -269,7 +259,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
     config.matchings.clear();
     for (const auto& word : list) {
       const auto matching = study.named("matchings", word, named_matchings);
-      if (config.matches(matching)) study.fail("\"matchings\" has " + in_quotes(matching_name(matching)) + " twice");
+      if (config.matches(matching)) study.fail("\"matchings\" has " + in_quotes(name_of(matching)) + " twice");
       config.matchings.push_back(matching);
     }
   }
@@ -283,7 +273,11 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
   detail::read_tuning(study, path, config);
   for (const auto& [flag, values] : config.grid) {
     const bool by_width = config.matches(Matching::Parameters) || config.matches(Matching::Flops);
-    if ((by_width && flag == config.match_by) || (config.matches(Matching::Time) && flag == "max_steps"))
+    const bool by_steps = config.matches(Matching::Steps) || config.matches(Matching::Time);
+    const bool of_batches =
+        flag == "per_device_train_batch_size" || flag == "mini_batch_words" || flag == "gradient_accumulation_steps";
+    if ((by_width && flag == config.match_by) || (by_steps && flag == "max_steps") ||
+        (config.matches(Matching::Time) && of_batches))
       study.fail("\"tuning\" must not change " + in_quotes(flag) + ", by which controls are matched");
     for (const auto& arm : config.arms)
       if (arm.flags.contains(flag))
@@ -312,9 +306,9 @@ NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
   for (const auto& arm : study.arms) json["arms"].push_back({{"name", arm.name}, {"flags", arm.flags}});
   json["control"] = study.control;
   json["matchings"] = nlohmann::ordered_json::array();
-  for (const auto matching : study.matchings) json["matchings"].push_back(matching_name(matching));
+  for (const auto matching : study.matchings) json["matchings"].push_back(name_of(matching));
   json["match_by"] = study.match_by;
-  json["measure"] = measure_name(study.measure);
+  json["measure"] = name_of(study.measure);
   json["smallest_difference"] = study.smallest_difference;
   if (!study.grid.empty()) json["tuning"] = {{"flags", study.grid}, {"seeds", study.tuning_seeds}};
   json["seeds"] = study.seeds;

@@ -62,8 +62,7 @@ inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
   const auto found = flags.find("max_steps");
   const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
   if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
-    throw ConfigError("this study needs the flag max_steps, which the arm " + in_quotes(arm) +
-                      " lacks: a number of steps is what it changes");
+    throw ConfigError("the arm " + in_quotes(arm) + " lacks max_steps, which this study changes");
   return static_cast<std::int64_t>(*steps);
 }
 
@@ -99,6 +98,33 @@ inline PlannedRun planned_run(const StudyPlan& plan, const std::string& name, co
 
 }  // namespace detail
 
+namespace detail {
+
+/// Throws ConfigError if tuning changes the size by which arms are matched.
+inline void require_sizes_of_all_settings(const StudyConfig& study, const Measurements& measure) {
+  if (!study.matches(Matching::Parameters) && !study.matches(Matching::Flops)) return;
+  const auto flags = merged(study.flags, study.arm(study.control).flags);
+  for (const auto& [flag, values] : study.grid) {
+    const auto first = measure.size(merged(flags, {{flag, values.front()}}));
+    for (std::size_t i = 1; i < values.size(); ++i) {
+      const auto size = measure.size(merged(flags, {{flag, values[i]}}));
+      for (const auto matching : {Matching::Parameters, Matching::Flops})
+        if (study.matches(matching) && matched_count(size, matching) != matched_count(first, matching))
+          throw ConfigError("\"tuning\" must not change " + in_quotes(flag) + ", on which the " +
+                            std::string(name_of(matching)) + " depend, by which arms are matched");
+    }
+  }
+}
+
+/// How many more steps an arm has than its control, as a factor; 1 if one of them counts epochs instead.
+inline double ratio_of_steps(const PlannedArm& arm, const PlannedArm& control) {
+  if (!arm.flags.contains("max_steps") || !control.flags.contains("max_steps")) return 1.0;
+  return static_cast<double>(steps_of(arm.name, arm.flags)) /
+         static_cast<double>(steps_of(control.name, control.flags));
+}
+
+}  // namespace detail
+
 NEURAL_ATTENTION_INLINE const PlannedArm& StudyPlan::arm(std::string_view name) const {
   for (const auto& one : arms)
     if (one.name == name) return one;
@@ -108,6 +134,7 @@ NEURAL_ATTENTION_INLINE const PlannedArm& StudyPlan::arm(std::string_view name) 
 NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure) {
   StudyPlan plan;
   plan.study = study;
+  detail::require_sizes_of_all_settings(study, measure);
   for (const auto& arm : study.arms) {
     const auto flags = merged(study.flags, arm.flags);
     plan.arms.push_back({arm.name, flags, measure.size(flags), measure.time(flags)});
@@ -147,12 +174,14 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
           throw ConfigError("the time of a step of the arm " + in_quotes(control.name) + " could not be measured");
         flags["max_steps"] = std::to_string(static_cast<std::int64_t>(steps));
       }
-      comparison.control = named(control.name + "-" + std::string(matching_name(matching)) + "-of-" + arm.name, flags);
+      comparison.control = named(control.name + "-" + std::string(name_of(matching)) + "-of-" + arm.name, flags);
       if (comparison.control == arm.name) continue;  // the arm is the matched control
       const auto& found = plan.arm(comparison.control);
       if (matching == Matching::Parameters || matching == Matching::Flops) {
         const auto theirs = static_cast<double>(detail::matched_count(found.size, matching));
         comparison.unmatched = (static_cast<double>(detail::matched_count(arm.size, matching)) - theirs) / theirs;
+      } else if (matching == Matching::Steps) {
+        comparison.unmatched = detail::ratio_of_steps(arm, found) - 1.0;
       } else if (matching == Matching::Time) {
         const double theirs = static_cast<double>(detail::steps_of(found.name, found.flags)) * control.time.step;
         comparison.unmatched =
@@ -196,7 +225,8 @@ NEURAL_ATTENTION_INLINE PlannedRun twice_run(const StudyPlan& plan, std::size_t 
   flags["max_steps"] = std::to_string(2 * detail::steps_of(control, flags));
   for (const auto* const flag : {"warmup_steps", "eval_steps"})
     if (const auto found = flags.find(flag); found != flags.end())
-      if (const auto steps = number_in(found->second)) found->second = number_text(2 * *steps);
+      if (const auto steps = number_in(found->second); steps && *steps == std::floor(*steps) && *steps < 1e15)
+        found->second = std::to_string(2 * static_cast<std::int64_t>(*steps));
   return detail::planned_run(plan, "twice-" + control, control, RunKind::Twice, setting, plan.study.seeds.front(),
                              flags);
 }

@@ -7,30 +7,27 @@
 #include <string>
 #include <string_view>
 
+#include "neural_attention/core/fnv1a.hpp"
 #include "neural_attention/core/language.hpp"
 
 namespace neural_attention::text {
 
-/// FNV-1a over ids or bytes and lengths, 64 bits: distinguishes texts, but does not resist an adversary.
+/// FNV-1a over ids or bytes and lengths.
 class Fingerprint {
  public:
   void add(std::span<const int> ids) {
-    mix(ids.size());
-    for (const int id : ids) mix(static_cast<std::uint32_t>(id));
+    hash_.mix(ids.size());
+    for (const int id : ids) hash_.mix(static_cast<std::uint32_t>(id));
     tokens_ += ids.size();
   }
 
   void add(std::string_view bytes) {
-    mix(bytes.size());
-    for (const char byte : bytes) mix(static_cast<unsigned char>(byte));
+    hash_.mix(bytes.size());
+    for (const char byte : bytes) hash_.mix(static_cast<unsigned char>(byte));
   }
 
   /// "8f0c6a3bd0f5e921"
-  std::string digits() const {
-    std::string digits(16, '0');
-    for (std::size_t i = 0; i < digits.size(); ++i) digits[i] = "0123456789abcdef"[hash_ >> (60 - 4 * i) & 15u];
-    return digits;
-  }
+  std::string digits() const { return hash_.digits(); }
 
   /// "400 sequences, 3177 tokens, 8f0c6a3bd0f5e921"; a pair counts as one sequence.
   std::string text(std::size_t sequences) const {
@@ -38,9 +35,7 @@ class Fingerprint {
   }
 
  private:
-  void mix(std::uint64_t value) { hash_ = (hash_ ^ value) * 0x100000001b3u; }
-
-  std::uint64_t hash_ = 0xcbf29ce484222325u;
+  Fnv1a hash_;
   std::size_t tokens_ = 0;
 };
 
