@@ -72,7 +72,7 @@ class CorpusFiles {
   std::vector<std::string> paths_, texts_;
 };
 
-/// `given` or those of --data, where a token file goes before a text. Throws ConfigError and FileError.
+/// `given` or the files of --data, where a token file goes before a text. Throws ConfigError and FileError.
 inline CorpusFiles corpus_files(const CorpusOptions& options, const std::vector<std::string>& given,
                                 const std::string& name, const char* flag, const char* without = "") {
   if (!given.empty()) return CorpusFiles(given);

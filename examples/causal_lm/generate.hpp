@@ -23,7 +23,7 @@ namespace examples {
 template <class Generator>
 class TextWriter {
  public:
-  /// `separated`: a line of dashes behind each text.
+  /// `separated`: a line of dashes after each text.
   TextWriter(const Generator& generator, const GenerateOptions& options, bool separated)
       : generator_(generator), options_(options), separated_(separated) {}
 

@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
               "  causal_lm evaluate --model out --text test.txt.gz\n"
               "  causal_lm evaluate --model out --text test.txt.gz --stride 32");
   program.add("generate", "Continue prompts", examples::generate_on_device,
-              "A single text appears as its tokens come; behind each of several stands a line of dashes. Lines of "
+              "A single text appears as its tokens come; after each of several stands a line of dashes. Lines of "
               "standard input are answered as they come.\n"
               "  causal_lm generate --model out --do_sample --temperature 0.8 --max_new_tokens 200 'Once upon a time'\n"
               "  causal_lm generate --model out --do_sample --num_return_sequences 3 --stop '.' 'The king'\n"

@@ -29,16 +29,13 @@ struct CorpusOptions : Flags {
       "Text to train on, plain or gzip, or a token file NAME.bin; may be repeated for texts", {.one_at_a_time = true});
   const std::vector<std::string>& validation_files =
       flag("validation_file", std::vector<std::string>(), "The same to evaluate on", {.one_at_a_time = true});
-  /// Empty: that of the token files or of --model; otherwise bpe.
+  /// Empty: the tokenizer of the token files or of --model; otherwise bpe.
   const std::string& tokenizer =
       flag("tokenizer", "",
            "bpe: learn a byte-level BPE of --vocab_size pieces from the text; characters: every character of the texts "
            "is a token; or a directory with a tokenizer [that beside the token files; otherwise bpe]",
            {.shown = ""});
 };
-
-inline constexpr const char* learned_pieces = "Most pieces of the learned byte-level BPE";
-inline constexpr int usual_pieces = 16000;
 
 struct TrainOptions : Flags {
   TrainOptions() : Flags("Data") {

@@ -35,7 +35,7 @@ class TextTokenizer {
     return TextTokenizer(na::text::CharacterVocabulary::load(directory));
   }
 
-  /// `positions` is what Hugging Face's tokenizers cut texts at.
+  /// Hugging Face's tokenizers cut texts at `positions`.
   void save(const std::string& directory, int positions) const {
     if (const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_))
       bpe->save(directory, positions);
@@ -70,7 +70,7 @@ class TextTokenizer {
     return bpe && bpe->is_special(id);
   }
 
-  /// The tokens in front of a text and behind it: RoBERTa's or GPT-2's; -1 where there is none.
+  /// The tokens before and after a text: RoBERTa's or GPT-2's; -1 if there is none.
   int begin_id() const { return special("<s>"); }
   int end_id() const { return special("</s>"); }
 

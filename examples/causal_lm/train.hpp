@@ -34,8 +34,8 @@ inline TokenizerWithFiles<TextTokenizer> tokenizer_for(const TrainOptions& optio
   return {std::move(tokenizer), byte_bpe_files(work.path())};
 }
 
-/// The vocabulary of a new model: that of the tokenizer, which may be the characters of the text, and without a
-/// tokenizer that of the flags.
+/// The vocabulary of a new model: from the tokenizer, which may be the characters of the text, and without a tokenizer
+/// from the flags.
 inline int new_vocabulary(const TrainOptions& options) {
   const auto& corpus = options.corpus;
   const bool has_text = !corpus.data.empty() || !corpus.train_files.empty();

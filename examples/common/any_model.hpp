@@ -43,7 +43,7 @@ EXAMPLES_MODEL_FILES(extern template, AnyGpt2, Gpt2Config);
 
 namespace examples {
 
-/// Throws FileError where the file of a config names a projector that the programs do not have.
+/// Throws FileError if the file of a config names a projector that the programs do not have.
 template <class Config>
 void require_known_projectors(const Config& config, const std::string& path) {
   try {
@@ -57,7 +57,7 @@ void require_known_projectors(const Config& config, const std::string& path) {
   }
 }
 
-/// Throws FileError where a model and its tokenizer, both of a directory, are not made for each other: it has fewer
+/// Throws FileError if a model and its tokenizer, both of a directory, are not made for each other: it has fewer
 /// rows than there are ids, or other special tokens, if the tokenizer says which they are. So it does for projectors
 /// that the programs do not have.
 template <class Config, class Tokenizer>
@@ -101,7 +101,7 @@ class LoadedModel {
   Tokenizer tokenizer;
 
  private:
-  /// A config whose sizes are those of the files, so that the model can be made of it.
+  /// A config with the sizes of the files, so that the model can be made of it.
   static const typename Model::Config& checked(const typename Model::Config& config, const std::string& directory,
                                                const Tokenizer& tokenizer) {
     require_fitting(config, tokenizer, directory);
@@ -109,7 +109,7 @@ class LoadedModel {
     return config;
   }
 
-  na::AnyModel<Model> any_;  // says which type to add where a directory has projectors that no type here offers
+  na::AnyModel<Model> any_;  // says which type to add if a directory has projectors that no type here offers
 
  public:
   Model& model;

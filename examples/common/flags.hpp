@@ -162,6 +162,13 @@ class Flags {
     return flag(name, std::string(usual), help, rules);
   }
 
+  /// A knob of the library whose value the program makes: `more` follows its help.
+  template <class T>
+  const T& flag(const na::Knob& knob, T usual, const std::string& more = {}, FlagRules rules = {}) {
+    rules.range = knob.range;
+    return flag(knob.name, std::move(usual), na::help_of<typename flags_detail::Inside<T>::Type>(knob) + more, rules);
+  }
+
   /// Declares the flags of a config of the library, with the defaults of `usual`.
   template <class Config>
   const Config& knobs(Config usual, const KnobChanges& changes = {}) {
@@ -169,7 +176,8 @@ class Flags {
     Config::knobs(
         [&](const na::Knob& knob, auto& value) {
           if (changes.takes(knob))
-            declare(knob.name, value, knob.help, {.range = changes.range(knob), .group = knob.group});
+            declare(knob.name, value, na::help_of<std::remove_cvref_t<decltype(value)>>(knob),
+                    {.range = changes.range(knob), .group = knob.group});
         },
         config);
     return config;
@@ -184,7 +192,8 @@ class Flags {
           if (!changes.takes(knob)) return;
           const std::string name = knob.name;
           const auto range = changes.range(knob);
-          adders_.push_back([name, &given, &value, range, help = knob.help, group = knob.group](CLI::App& app) {
+          const auto help = na::help_of<std::remove_cvref_t<decltype(value)>>(knob);
+          adders_.push_back([name, &given, &value, range, help, group = knob.group](CLI::App& app) {
             auto* const option = add_override(app, name, value, help, {.range = range});
             option->each([&given, name](const std::string&) { given.names_.push_back(name); })->group(group);
           });

@@ -1,6 +1,6 @@
 // One clause in both languages. German: the finite verb is second, first (questions) or last (subordinate clauses),
 // infinitives, participles and separable prefixes close the clause, "nicht" follows definite objects and precedes the
-// rest. English: subject, auxiliary, not, adverb, verb, objects, with do-support where there is no auxiliary.
+// rest. English: subject, auxiliary, not, adverb, verb, objects, with do-support if there is no auxiliary.
 #pragma once
 
 #include <array>

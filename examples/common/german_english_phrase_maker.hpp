@@ -171,7 +171,7 @@ class PhraseMaker {
     });
   }
 
-  /// The subject of a second clause: the first subject's pronoun where that is clear, else another speaker or noun.
+  /// The subject of a second clause: the first subject's pronoun if that is clear, else another speaker or noun.
   NounPhrase following_subject(const NounPhrase& first, unsigned kinds) {
     const bool speaker = first.pronoun && first.person != third_singular && first.person != third_plural;
     const bool clear = speaker || ((first.pronoun || (first.definite && allows_his(first))) && unmistakable(first));

@@ -119,7 +119,7 @@ class Generator : private ClauseMaker {
             as_sentence(join({"there", is, what.english, where.english_rest}), '.')};
   }
 
-  /// A question about the clause; `drop_rest` where the question word asks for its prepositional phrase.
+  /// A question about the clause; `drop_rest` if the question word asks for its prepositional phrase.
   static SentencePair question(Clause clause, Text german_word, Text english_word, bool drop_rest = false) {
     clause.time_first = false;
     if (drop_rest) clause.german_rest.clear(), clause.english_rest.clear();

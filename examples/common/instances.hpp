@@ -1,6 +1,5 @@
 // What programs instantiate of a model: once in a .cpp, which `keyword` template does, and as extern template for all
-// other files. `Model` is MarianOn, RobertaOn or Gpt2On, `Config` and `Batch` are those of the library, `B` is a
-// backend.
+// other files. `Model` is MarianOn, RobertaOn or Gpt2On, `Config` and `Batch` are the library's, `B` is a backend.
 #pragma once
 
 #define EXAMPLES_MODEL(keyword, Library, Model, Config, Batch, B)                                                   \

@@ -41,7 +41,7 @@ inline std::string width_value(const na::HiddenWidth& width) {
   return width.kind() == na::HiddenWidth::Kind::Matched ? "match" : na::number_text(width.number());
 }
 
-/// The projectors that flags ask for; empty where they say nothing.
+/// The projectors that flags ask for; empty if they say nothing.
 struct WantedProjectors {
   std::string all;
   na::Roles<std::string> roles = {};  ///< instead of `all`
@@ -57,7 +57,7 @@ void choose_projectors(const WantedProjectors& wanted, typename Family::Config& 
   const auto chosen = [&](na::ProjectorConfig projector, const std::string& type) {
     const bool other = projector.type != type;
     projector.type = type;
-    const auto usual = na::usual_width<AnyProjector<Backend>>(type);  // throws where there is no such type
+    const auto usual = na::usual_width<AnyProjector<Backend>>(type);  // throws if there is no such type
     if (wanted.width)
       projector.hidden = *wanted.width;
     else if (other || projector.hidden.kind() == na::HiddenWidth::Kind::Usual)
@@ -187,7 +187,7 @@ typename Family::Config changed_by_flags(const ModelOptionsOf<typename Family::C
   return config;
 }
 
-/// The config of a run: that of --model or a new one, changed by the flags. Throws if there can be no such model:
+/// The config of a run: from --model or a new one, changed by the flags. Throws if there can be no such model:
 /// FileError if the file of the config is at fault, otherwise ConfigError, which names the flag of a projector that is.
 template <class Family>
 typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
@@ -269,7 +269,7 @@ typename Family::Config described_config(const ModelOptionsOf<typename Family::C
 }
 
 /// Calls use(role, one, other) for the projectors of two configs of a model with the same layers: one of each role
-/// where both are alike in all layers, else those of every layer, whose roles are called "query of encoder layer 2".
+/// if both are alike in all layers, else those of every layer, whose roles are called "query of encoder layer 2".
 template <class Config>
 void for_each_projector_of(auto&& use, const Config& a, const Config& b) {
   if (a.layer_projectors.empty() && b.layer_projectors.empty()) {
@@ -323,7 +323,7 @@ void require_same_model(const ModelOptionsOf<typename Family::Config>& options, 
   }
 }
 
-/// Projectors that replace those of --model have no weights in its file: the user must say how they start.
+/// Projectors that replace the projectors of --model have no weights in its file: the user must say how they start.
 template <class Config>
 void require_init_projections(const ModelOptions& options, const Config& of_file, const Config& config) {
   if (!options.init_projections.empty()) return;

@@ -4,7 +4,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,6 +27,9 @@ struct ModelDirectory : Flags {
 
 /// Limit of a learned vocabulary: ten times the size of any published one.
 inline constexpr int most_pieces = 10'000'000;
+/// Of a byte-level BPE.
+inline constexpr int usual_pieces = 16000;
+inline constexpr const char* learned_pieces = "Most pieces of the learned byte-level BPE";
 
 /// "linear: W x + b; neural: …"
 inline std::string projectors_in_words() {
@@ -130,8 +132,7 @@ struct ModelOptionsOf : ModelOptions {
   static std::vector<std::pair<std::string, const char*>> sizes() {
     std::vector<std::pair<std::string, const char*>> all;
     Config::knobs([&](const na::Knob& knob) {
-      for (const std::string_view name : {"normalize_before", "n_embd", "n_layer", "n_head", "bias"})
-        if (knob.group && knob.name == name) all.emplace_back(name, "model");
+      if (knob.group && knob.size) all.emplace_back(knob.name, "model");
     });
     return all;
   }

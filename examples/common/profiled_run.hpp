@@ -80,7 +80,7 @@ inline void require_profile_output(const std::string& path) {
 
 /// Calls run() and, if `path` is not empty, measures it, prints the table to standard error and writes the file to
 /// `path`. Throws FileError if it cannot write the file, before run() if possible. make_backend() makes a backend like
-/// those of the command.
+/// the command's.
 template <class Run, class MakeBackend>
 int profiled(const std::string& path, Run&& run, MakeBackend&& make_backend) {
   if (path.empty()) return run();

@@ -18,7 +18,7 @@ namespace examples {
 inline std::uintmax_t tensor_bytes(const std::filesystem::path& directory) {
   std::uintmax_t bytes = 0;
   for (const auto& file : std::filesystem::directory_iterator(directory)) {
-    const auto name = file.path().filename().string();  // a checkpoint holds those of the optimizer, too
+    const auto name = file.path().filename().string();  // a checkpoint holds the optimizer's, too
     if (name.starts_with("model") && name.ends_with(".safetensors")) bytes += file.file_size();
   }
   return bytes;

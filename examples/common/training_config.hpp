@@ -73,22 +73,21 @@ inline na::TrainerOptions trainer_options(const TrainingOptions& flags) {
   auto options = flags.trainer;
   if (options.epochs == 0.0 && options.max_steps <= 0)
     throw na::ConfigError("--num_train_epochs 0 trains nothing; give --max_steps, or epochs above 0");
-  constexpr long usual_warmup = 400;
   const bool by_share = flags.warmup_ratio && flags.warmup_steps.value_or(0) == 0;
   if (by_share) options.warmup_ratio = *flags.warmup_ratio;
-  options.step.schedule = {flags.lr_scheduler_type, by_share ? 0 : flags.warmup_steps.value_or(usual_warmup), 0,
+  options.step.schedule = {flags.lr_scheduler_type,
+                           by_share ? 0 : flags.warmup_steps.value_or(TrainingOptions::usual_warmup), 0,
                            min_lr_rate(flags)};
   options.output_dir = flags.output_dir;
   return options;
 }
 
-/// `usual_words` if the flags do not set the size.
-inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, int usual_words, std::uint64_t seed) {
+inline na::text::BatchOptions batch_options(const BatchSizeOptions& flags, std::uint64_t seed) {
   if (flags.per_device_train_batch_size > 0 && flags.mini_batch_words > 0)
     throw na::ConfigError("give --per_device_train_batch_size or --mini_batch_words, not both");
   na::text::BatchOptions options;
   options.sentences = flags.per_device_train_batch_size;
-  if (options.sentences == 0) options.tokens = flags.mini_batch_words > 0 ? flags.mini_batch_words : usual_words;
+  if (options.sentences == 0) options.tokens = flags.mini_batch_words > 0 ? flags.mini_batch_words : flags.usual_words;
   options.seed = seed;
   return options;
 }

@@ -16,14 +16,17 @@
 
 namespace examples {
 
-/// Both 0: the program's default.
+/// Both 0: batches of `usual_words` tokens.
 struct BatchSizeOptions : Flags {
-  BatchSizeOptions(const char* by_sentences, const char* by_tokens)
+  BatchSizeOptions(const char* by_sentences, const std::string& by_tokens, int usual)
       : Flags("Data"),
+        usual_words(usual),
         per_device_train_batch_size(
             flag("per_device_train_batch_size", 0, by_sentences, {.range = at_least(1), .shown = ""})),
-        mini_batch_words(flag("mini_batch_words", 0, by_tokens, {.range = at_least(0), .shown = ""})) {}
+        mini_batch_words(flag("mini_batch_words", 0, by_tokens + " [" + std::to_string(usual) + "]",
+                              {.range = at_least(0), .shown = ""})) {}
 
+  const int usual_words;
   const int& per_device_train_batch_size;
   const int& mini_batch_words;
 };
@@ -36,7 +39,7 @@ inline constexpr const char* less_memory_in_training =
     "take smaller batches (--mini_batch_words, --per_device_train_batch_size) or recompute activations "
     "(--gradient_checkpointing)";
 
-/// "adamw, adam or sgd (weight decay as an L2 term in adam, sgd)", for all optimizers.
+/// "adamw, adam, sgd or lion (weight decay as an L2 term in adam, sgd)".
 inline std::string optimizers_in_words() {
   const auto all = na::named_optimizers();
   std::string coupled;
@@ -45,15 +48,19 @@ inline std::string optimizers_in_words() {
   return na::names_in_words(all) + " (weight decay as an L2 term in " + coupled + ")";
 }
 
+inline const na::AdamOptions usual_adam = {.beta2 = 0.98, .weight_decay = 0.01};
+
 inline na::OptionsOfAll<> usual_optimizers() {
   na::OptionsOfAll<> usual;
-  std::get<na::AdamOptions>(usual.options) = {.beta2 = 0.98, .weight_decay = 0.01};
+  std::get<na::AdamOptions>(usual.options) = usual_adam;
   return usual;
 }
 
 struct TrainingOptions : Flags {
   explicit TrainingOptions(double usual_label_smoothing = 0.0)
       : Flags("Training"), label_smoothing(usual_label_smoothing) {}
+
+  static constexpr long usual_warmup = 400;
 
   const double label_smoothing;  ///< the default
   const std::string& output_dir = flag("output_dir", "", "Where the model, checkpoints, metrics and curves go");
@@ -62,19 +69,15 @@ struct TrainingOptions : Flags {
                                                    "'auto': the same if there is one, otherwise a new run");
   const bool& overwrite_output_dir =
       flag("overwrite_output_dir", false, "Start anew even if --output_dir holds checkpoints or a model");
-  const na::Schedule::Kind& lr_scheduler_type =
-      flag("lr_scheduler_type", na::Schedule::Kind::Linear, na::names_in_words(na::named_schedules));
-  const std::optional<long>& warmup_steps =
-      flag("warmup_steps", std::optional<long>(), "Warm-up steps from 0 to the peak [400, or as --warmup_ratio says]",
-           {.range = at_least(0)});
-  const std::optional<double>& warmup_ratio = flag(
-      "warmup_ratio", std::optional<double>(),
-      "Warm-up as a share of all steps, rounded up; --warmup_steps above 0 overrides it", {.range = from_to(0, 1)});
+  const na::Schedule::Kind& lr_scheduler_type = flag(knob("lr_scheduler_type"), na::Schedule::Kind::Linear);
+  const std::optional<long>& warmup_steps = flag(knob("warmup_steps"), std::optional<long>(),
+                                                 " [" + std::to_string(usual_warmup) + ", or as --warmup_ratio says]");
+  const std::optional<double>& warmup_ratio =
+      flag(knob("warmup_ratio"), std::optional<double>(), "; --warmup_steps above 0 overrides it");
   const std::optional<double>& min_lr =
       flag("min_lr", std::optional<double>(), "Of cosine_with_min_lr: the rate at the end",
            {.range = at_least(0), .excludes = {"min_lr_rate"}});
-  const std::optional<double>& min_lr_rate =
-      flag("min_lr_rate", std::optional<double>(), "The same as a share of --learning_rate", {.range = from_to(0, 1)});
+  const std::optional<double>& min_lr_rate = flag(knob("min_lr_rate"), std::optional<double>());
   const na::TrainerOptions& trainer =
       knobs(na::TrainerOptions{.step = {.learning_rate = 1e-3, .label_smoothing = label_smoothing}, .epochs = 10.0},
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
@@ -104,6 +107,9 @@ struct TrainingOptions : Flags {
     Flags::add_to(app);
     compute.add_to(app);
   }
+
+ private:
+  static na::Knob knob(const char* name) { return na::knob_named<na::TrainerOptions>(name); }
 };
 
 }  // namespace examples

@@ -54,7 +54,6 @@ struct DemoSettings : Flags {
     options.eval_steps = std::max(1L, max_steps / evaluations);
     return options;
   }
-  na::AdamOptions adam() const { return {.beta2 = 0.98, .weight_decay = 0.01}; }
 };
 
 using DemoTokenizer = TokenizerWithFiles<na::text::MarianTokenizer>;

@@ -9,6 +9,7 @@
 
 #include "common/progress.hpp"
 #include "common/training_log.hpp"
+#include "common/training_options.hpp"
 #include "demo/arm.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/metrics/bleu.hpp"
@@ -68,7 +69,7 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
                      "  BLEU " + fixed(event.metric, 1));
     if (!fault.empty()) progress.message(fault);
   };
-  na::Trainer trainer(backend, model, training, validation, settings.trainer(), settings.adam(), std::move(callbacks));
+  na::Trainer trainer(backend, model, training, validation, settings.trainer(), usual_adam, std::move(callbacks));
   const auto summary = trainer.run();
   progress.finish();
   result.cancelled = summary.cancelled;

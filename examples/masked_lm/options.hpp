@@ -37,9 +37,9 @@ struct TrainOptions : Flags {
   const std::string& train_file = flag("train_file", "", "Text to train on, plain or gzip");
   const std::string& validation_file = flag("validation_file", "", "Text to evaluate on, plain or gzip");
   MaskedTextOptions text;
-  BatchSizeOptions batch{"Sequences per batch",
-                         "Tokens per batch instead; a batch has sequences of similar length [2048]"};
-  ModelOptionsOf<na::RobertaConfig> model{{16000, "Most pieces of the learned byte-level BPE", "Query, key and value",
+  BatchSizeOptions batch{"Sequences per batch", "Tokens per batch instead; a batch has sequences of similar length",
+                         2048};
+  ModelOptionsOf<na::RobertaConfig> model{{usual_pieces, learned_pieces, "Query, key and value",
                                            "The output projection stays linear, as in the paper", "hidden_size",
                                            "0-2=linear,3-=neural"}};
   TrainingOptions training;

@@ -46,7 +46,7 @@ inline TokenizerWithFiles<na::text::ByteBpe> tokenizer_for(const TrainOptions& o
 
 template <class B, class Group>
 int train_in(Group& group, const TrainOptions& options) {
-  const auto batches = batch_options(options.batch, 2048, options.training.seed);
+  const auto batches = batch_options(options.batch, options.training.seed);
   auto plan = plan_run<RobertaFamily>(group, options.model, options.training, batches, options.text.identity());
   B backend =
       na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());

@@ -63,7 +63,7 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
   return how;
 }
 
-/// Throws ConfigError where a rank would translate otherwise than rank 0, or another text.
+/// Throws ConfigError if a rank would translate otherwise than rank 0, or another text.
 template <class Group, class B>
 void require_same_search(Group& group, const B& backend, const DecodingOptions& flags, const na::GenerationConfig& how,
                          const std::vector<std::string>& text = {}) {

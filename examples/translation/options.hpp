@@ -39,9 +39,9 @@ struct DataOptions : Flags {
       flag("max_source_length", 128, "Longer sources are cut", {.range = at_least(1), .kept = true});
   const int& max_target_length =
       flag("max_target_length", 128, "Longer targets are cut", {.range = at_least(2), .kept = true});
-  BatchSizeOptions batch{
-      "Sentence pairs per batch",
-      "Tokens per batch instead, counting the longer side; a batch has sentences of similar length [1200]"};
+  BatchSizeOptions batch{"Sentence pairs per batch",
+                         "Tokens per batch instead, counting the longer side; a batch has sentences of similar length",
+                         1200};
 
   void add_to(CLI::App& app) const {
     Flags::add_to(app);

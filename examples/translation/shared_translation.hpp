@@ -20,7 +20,7 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// Numbers, lists of numbers and texts, one behind the other.
+/// Numbers, lists of numbers and texts, one after the other.
 class Packer {
  public:
   void add(const auto& number) {
@@ -104,7 +104,7 @@ inline void unpack(std::string_view bytes, std::vector<na::text::Translation>& t
   }
 }
 
-/// Neighbouring lines for each rank, of about as many bytes: those of `rank`.
+/// The lines of `rank`: each rank has neighbouring lines, of about as many bytes.
 inline std::span<const std::string> lines_of_rank(std::span<const std::string> lines, int rank, int size) {
   std::size_t all = 0, before = 0, first = lines.size(), last = 0;
   for (const auto& line : lines) all += line.size() + 1;
@@ -138,7 +138,7 @@ std::vector<na::text::Translation> translate_in(
   return translator.translate(lines, how, first_line, on_batch);
 }
 
-/// Gives lines of rank 0, or nullptr behind the last ones, to the other ranks.
+/// Gives lines of rank 0, or nullptr after the last ones, to the other ranks.
 template <class G>
 void send_lines([[maybe_unused]] G& group, [[maybe_unused]] const std::vector<std::string>* lines) {
   if constexpr (!na::is_alone<G>) {
@@ -151,7 +151,7 @@ void send_lines([[maybe_unused]] G& group, [[maybe_unused]] const std::vector<st
   }
 }
 
-/// What rank 0 sends; none behind the last lines.
+/// What rank 0 sends; none after the last lines.
 template <class G>
 std::optional<std::vector<std::string>> next_lines(G& group) {
   std::vector<std::string> lines;

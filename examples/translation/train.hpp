@@ -40,7 +40,7 @@ inline TokenizerWithFiles<na::text::MarianTokenizer> tokenizer_for(const TrainOp
   return {std::move(learned), marian_tokenizer_files(work.path())};
 }
 
-/// The values that define a run of this program, in addition to those of all programs.
+/// The values that define a run of this program, in addition to the values of all programs.
 inline na::RunIdentity identity_of(const TrainOptions& options) {
   auto run = options.data.identity();
   run.set(options.identity());
@@ -50,7 +50,7 @@ inline na::RunIdentity identity_of(const TrainOptions& options) {
 
 template <class B, class Group>
 int train_in(Group& group, const TrainOptions& options) {
-  const auto batches = batch_options(options.data.batch, 1200, options.training.seed);
+  const auto batches = batch_options(options.data.batch, options.training.seed);
   auto plan = plan_run<MarianFamily>(group, options.model, options.training, batches, identity_of(options));
   B backend =
       na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());

@@ -15,7 +15,7 @@ struct CorpusPaths {
   std::string train_source, train_target, validation_source, validation_target;
 };
 
-/// Single files override those of --data. Without validation, its files are empty.
+/// Single files override the files of --data. Without validation, its files are empty.
 inline CorpusPaths corpus_paths(const DataOptions& options, bool validation) {
   const auto find = [&](const std::string& given, const char* part, const std::string& language, const char* flag) {
     if (!given.empty()) return given;

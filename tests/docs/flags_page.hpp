@@ -131,8 +131,8 @@ std::string keys_of(const Json& of) {
         std::string kind = knob.token ? "a token's id" : std::is_same_v<T, bool> ? "true or false" : "";
         if (na::is_number<T> && kind.empty())
           kind = (std::is_integral_v<T> ? "an integer, " : "a number, ") + knob.range.words();
-        text +=
-            "| `" + std::string(knob.name) + "` | " + kind + " | `" + value.dump() + "` | " + cell(knob.help) + " |\n";
+        text += "| `" + std::string(knob.name) + "` | " + kind + " | `" + value.dump() + "` | " +
+                cell(na::help_of<T>(knob)) + " |\n";
       },
       config);
   return text + "\n";

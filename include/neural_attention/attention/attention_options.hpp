@@ -27,7 +27,7 @@ inline constexpr Named<GateKind> named_gates[] = {
     {"none", GateKind::None}, {"per_head", GateKind::PerHead}, {"per_element", GateKind::PerElement}};
 constexpr const auto& names_of(GateKind) { return named_gates; }
 
-/// Values of the first layer in those of later ones: attention/value_residual.hpp.
+/// Values of the first layer in the values of later ones: attention/value_residual.hpp.
 enum class ValueResidualKind { None, Fixed, Learned };
 inline constexpr Named<ValueResidualKind> named_value_residuals[] = {
     {"none", ValueResidualKind::None}, {"fixed", ValueResidualKind::Fixed}, {"learned", ValueResidualKind::Learned}};
@@ -55,20 +55,18 @@ struct AttentionOptions {
              "Factor on the scores of attention; 0: 1 over the root of a head's width, or 10 with qk_norm l2",
              at_least(0)),
         options.scale...);
-    use(knob("attention_learned_scale",
-             "Learn that factor, which begins as attention_scale says: none, shared by all heads, or per_head. With "
-             "qk_norm l2, none means shared"),
+    use(knob(
+            "attention_learned_scale",
+            "Learn that factor, which begins as attention_scale says, for all heads or for each; with qk_norm l2, none "
+            "means shared"),
         options.learned_scale...);
     use(knob("attention_soft_cap", "c, where scores s become c tanh(s / c), as in Gemma 2; 0: they stay", at_least(0)),
         options.soft_cap...);
-    use(knob("qk_norm",
-             "Norm of queries and keys along each head: none, l2 with a learned scale, or rms with a learned gain"),
+    use(knob("qk_norm", "Norm of queries and keys along each head; l2 has a learned scale, rms a learned gain"),
         options.qk_norm...);
-    use(knob("attention_gate", "Multiply what the heads computed by sigmoid(x W): none, per_head, or per_element"),
-        options.gate...);
+    use(knob("attention_gate", "Multiply what the heads computed by sigmoid(x W)"), options.gate...);
     use(knob("value_residual",
-             "Add the first layer's values to those of later layers in self-attention, by factors that are fixed or "
-             "learned: none, fixed or learned"),
+             "Mix the first layer's values into later layers' values in self-attention, by fixed or learned factors"),
         options.value_residual...);
     use(knob("value_residual_own", "Factor of value_residual on a layer's own values; a learned one begins there"),
         options.value_residual_own...);
@@ -88,7 +86,7 @@ struct AttentionOptions {
     return learns_scale() ? 1 : 0;
   }
   /// The factor on the scores, or the first value of one that is learned. On cosines, 10 is the first value of Swin V2
-  /// (arXiv 2111.09883), and that of arXiv 2010.04245, log₂(L² - L), for sequences of L = 33 tokens.
+  /// (arXiv 2111.09883), and the first value of arXiv 2010.04245, log₂(L² - L), for sequences of L = 33 tokens.
   double first_scale(int head_width) const {
     if (scale > 0.0) return scale;
     return qk_norm == QueryKeyNorm::L2 ? 10.0 : 1.0 / std::sqrt(double(head_width));

@@ -9,24 +9,27 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/interval.hpp"
+#include "neural_attention/core/named.hpp"
 
 namespace neural_attention {
 
 struct Knob {
-  const char* name;  ///< the key in files and, behind --, the flag
-  const char* help;
+  const char* name;              ///< the key in files and, after --, the flag
+  const char* help;              ///< without the names of an enumeration: see help_of
   Interval range;                ///< of a number: what makes sense
   const char* group = nullptr;   ///< of the flags in --help; null: programs have no flag for it
   bool in_file = true;           ///< a key of the config's JSON file
   bool own = false;              ///< one that Hugging Face does not know
-  bool optional = false;         ///< files have the key only where the value is not the usual one
+  bool optional = false;         ///< files have the key only if the value is not the usual one
   bool token = false;            ///< the id of a token
+  bool size = false;             ///< a model with weights keeps it
   bool defines_the_run = false;  ///< a training run is resumed with the same value
-  std::optional<int> null = {};  ///< the value that files write as null, where they may
+  std::optional<int> null = {};  ///< the value that files write as null, if they may
 
   constexpr Knob(const char* key, const char* what_it_does, Interval sensible = {})
       : name(key), help(what_it_does), range(sensible) {}
@@ -51,6 +54,11 @@ struct Knob {
     knob.optional = true;
     return knob;
   }
+  constexpr Knob shapes_weights() const {
+    auto knob = *this;
+    knob.size = true;
+    return knob;
+  }
   constexpr Knob null_means(int value) const {
     auto knob = *this;
     knob.null = value;
@@ -68,6 +76,26 @@ constexpr Knob token_knob(const char* name, const char* help) {
   Knob knob(name, help);
   knob.token = true;
   return knob;
+}
+
+/// The knob of `Config` called `name`. Throws ConfigError if there is none.
+template <class Config>
+Knob knob_named(std::string_view name) {
+  std::optional<Knob> found;
+  Config::knobs([&](const Knob& knob) {
+    if (knob.name == name) found = knob;
+  });
+  if (!found) throw ConfigError("there is no setting called " + std::string(name));
+  return *found;
+}
+
+/// What a knob of type T does, with the names of its values if these are words: "The norm (pre or post)".
+template <class T>
+std::string help_of(const Knob& knob) {
+  if constexpr (HasNames<T>)
+    return std::string(knob.help) + " (" + names_in_words(names_of(T())) + ")";
+  else
+    return knob.help;
 }
 
 /// A number that `knob.range` is for.

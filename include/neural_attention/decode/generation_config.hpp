@@ -42,28 +42,28 @@ inline constexpr Named<EarlyStopping> named_early_stopping[] = {{"true", EarlySt
                                                                 {"False", EarlyStopping::Heuristic}};
 constexpr const auto& names_of(EarlyStopping) { return named_early_stopping; }
 
-/// Lengths count tokens of a result, those of its prompt (often a start token alone) and the end token too. Token ids
+/// Lengths count the tokens of a result, its prompt (often a start token alone) and the end token too. Token ids
 /// that are not given (-1) are the model's own.
 struct GenerationConfig {
   int num_beams = 1;             ///< 1: greedy, or sampling with do_sample
   int num_return_sequences = 1;  ///< results a sentence, the best first; at most num_beams unless sampled
   int max_length = 512;
-  int max_new_tokens = 0;       ///< most tokens behind a prompt, in place of max_length; 0: not given
+  int max_new_tokens = 0;       ///< most tokens after a prompt, in place of max_length; 0: not given
   int min_length = 0;           ///< no end before a result has this many tokens, the end token not counted
-  int min_new_tokens = 0;       ///< tokens behind a prompt before the end, in place of min_length; 0: not given
+  int min_new_tokens = 0;       ///< tokens after a prompt before the end, in place of min_length; 0: not given
   double length_penalty = 1.0;  ///< a finished beam scores Σ log p / length^length_penalty
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
   double repetition_penalty = 1.0;  ///< of a token that a history has: scores below 0 times this, others by this
   int no_repeat_ngram_size = 0;     ///< no run of this many tokens occurs twice; 0: anything goes
   std::vector<std::vector<int>> bad_words_ids;  ///< token sequences that never occur
   std::vector<int> suppress_tokens;             ///< tokens that never occur; ids outside the vocabulary do not count
-  std::vector<int> begin_suppress_tokens;       ///< the same for the first token, or the one behind forced_bos_token_id
+  std::vector<int> begin_suppress_tokens;       ///< the same for the first token, or the one after forced_bos_token_id
   bool renormalize_logits = false;              ///< probabilities sum to 1 again after tokens were ruled out
   int decoder_start_token_id = -1;
   int eos_token_id = -1;
   std::vector<int> further_eos_token_ids;  ///< each of these ends a result as well
   int pad_token_id = -1;
-  int forced_bos_token_id = -1;  ///< the first token behind the start; -1: any
+  int forced_bos_token_id = -1;  ///< the first token after the start; -1: any
   int forced_eos_token_id = -1;  ///< the only token allowed at the length limit; -1: any
 
   bool do_sample = false;  ///< draw tokens instead of searching; needs num_beams 1
@@ -77,7 +77,7 @@ struct GenerationConfig {
   std::vector<UnsupportedSetting> unsupported = {};  ///< of that file
   std::string other_keys = {};  ///< a file's further keys, as a JSON object; saving writes them again
 
-  /// The groups of flags in --help: those of a search, and those of drawing tokens.
+  /// The groups of flags in --help: one for a search, and one for drawing tokens.
   static constexpr const char* search = "Search, as in generate(); defaults from generation_config.json";
   static constexpr const char* sampling = "Sampling";
 
@@ -92,17 +92,17 @@ struct GenerationConfig {
         configs.min_length...);
     use(Knob("max_length", "Most tokens of a result, including start and end", at_least(2)).flag(search),
         configs.max_length...);
-    use(Knob("max_new_tokens", "Most tokens of a result behind its prompt, in place of max_length; 0: not given",
+    use(Knob("max_new_tokens", "Most tokens of a result after its prompt, in place of max_length; 0: not given",
              at_least(0))
             .flag(search),
         configs.max_new_tokens...);
-    use(Knob("min_new_tokens", "Tokens behind a prompt before a result may end, in place of min_length; 0: not given",
+    use(Knob("min_new_tokens", "Tokens after a prompt before a result may end, in place of min_length; 0: not given",
              at_least(0))
             .flag(search),
         configs.min_new_tokens...);
     use(Knob("early_stopping",
-             "true: a sentence is done when num_beams results are; false: when no beam looks better; never: when none "
-             "can become better")
+             "When a sentence is done: with num_beams results, when no beam looks better, or when none can become "
+             "better")
             .flag(search),
         configs.early_stopping...);
     use(Knob("repetition_penalty", "Above 1: tokens that occurred before, also in the prompt, become less likely",
@@ -125,7 +125,7 @@ struct GenerationConfig {
     use(token_knob("decoder_start_token_id", "The token that a result begins with"), configs.decoder_start_token_id...);
     use(token_knob("eos_token_id", "The token that ends a result, or a list of such tokens"), configs.eos_token_id...);
     use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
-    use(token_knob("forced_bos_token_id", "The first token behind the start"), configs.forced_bos_token_id...);
+    use(token_knob("forced_bos_token_id", "The first token after the start"), configs.forced_bos_token_id...);
     use(token_knob("forced_eos_token_id", "The only token allowed at the length limit"),
         configs.forced_eos_token_id...);
     use(Knob("do_sample", "Draw tokens at random instead of searching").flag(sampling), configs.do_sample...);
@@ -232,7 +232,7 @@ GenerationConfig generation_defaults(const ModelConfig& model) {
   return how;
 }
 
-/// `how` with the model's ids in place of -1, which stays where the model has no such token.
+/// `how` with the model's ids in place of -1, which stays if the model has no such token.
 template <class ModelConfig>
 GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) {
   if (how.decoder_start_token_id == -1) how.decoder_start_token_id = model.pad_token_id;

@@ -17,6 +17,19 @@
 #include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/nn/roles.hpp"
 
+/// Knobs of several models' configs.
+namespace neural_attention::model_knobs {
+
+inline constexpr Knob normalize_before =
+    Knob("normalize_before", "Pre-norm: LayerNorm before each sublayer, and one more after the last layer")
+        .flag("Model")
+        .shapes_weights();
+inline constexpr Knob gradient_checkpointing =
+    Knob("gradient_checkpointing", "Recompute each layer in the backward pass: less memory, about a third more time")
+        .flag_alone("Model");
+
+}  // namespace neural_attention::model_knobs
+
 namespace neural_attention::checks {
 
 /// Limits the number of layers, because each takes memory on the host, too.
@@ -97,7 +110,7 @@ inline void value_residual(const AttentionOptions& options, std::initializer_lis
   refuse_other("value_residual_first", options.value_residual_first, usual.value_residual_first);
 }
 
-/// Throws ConfigError if the heads cannot divide the width of attention, or that of its values. `name` is the key that
+/// Throws ConfigError if the heads cannot divide the width of attention, or of its values. `name` is the key that
 /// says how many heads there are.
 inline void heads(std::string_view name, int d, int count, const AttentionOptions& options = {}) {
   const auto divide = [&](const char* what, int width) {

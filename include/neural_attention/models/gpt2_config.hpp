@@ -11,8 +11,8 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their hidden width, and the type where the projector is a Choice. Single layers may
-/// have others: those of `decoder`, the only attentions of the model.
+/// The roles are its projectors: their hidden width, and the type if the projector is a Choice. Single layers of
+/// `decoder`, the only attentions of the model, may have others.
 struct Gpt2Config : ModelProjectors {
   int vocab_size = 50257;
   int max_position_embeddings = 1024;  ///< in files n_positions
@@ -27,8 +27,8 @@ struct Gpt2Config : ModelProjectors {
   double layer_norm_epsilon = 1e-5;
   double initializer_range = 0.02;
   bool scale_attn_weights = true;                ///< scores are divided by the root of a head's width
-  bool scale_attn_by_inverse_layer_idx = false;  ///< those of layer i also by i + 1
-  int bos_token_id = 50256;                      ///< -1, in files null, where there is no such token
+  bool scale_attn_by_inverse_layer_idx = false;  ///< scores of layer i also by i + 1
+  int bos_token_id = 50256;                      ///< -1, in files null, if there is no such token
   int eos_token_id = 50256;                      ///< likewise
   int pad_token_id = -1;                         ///< likewise
   bool bias = true;                              ///< of linear maps and of LayerNorm; nanoGPT may do without
@@ -43,14 +43,12 @@ struct Gpt2Config : ModelProjectors {
   static void knobs(auto&& use, auto&... configs) {
     use(Knob("vocab_size", "Entries of the vocabulary", at_least(1)), configs.vocab_size...);
     use(Knob("n_positions", "Most tokens of a sequence", at_least(1)), configs.max_position_embeddings...);
-    use(Knob("n_embd", "Width of the model", at_least(1)).flag("Model"), configs.n_embd...);
-    use(Knob("n_layer", "Layers", checks::layers).flag("Model"), configs.n_layer...);
-    use(Knob("n_head", "Attention heads of each layer", at_least(1)).flag("Model"), configs.n_head...);
+    use(Knob("n_embd", "Width of the model", at_least(1)).flag("Model").shapes_weights(), configs.n_embd...);
+    use(Knob("n_layer", "Layers", checks::layers).flag("Model").shapes_weights(), configs.n_layer...);
+    use(Knob("n_head", "Attention heads of each layer", at_least(1)).flag("Model").shapes_weights(), configs.n_head...);
     use(Knob("n_inner", "Hidden width of the feed-forward networks; null: 4 n_embd", at_least(0)).null_means(0),
         configs.n_inner...);
-    use(Knob("activation_function",
-             "Activation of the feed-forward networks: swish, relu, gelu (the exact one), gelu_new or mish")
-            .flag("Model"),
+    use(Knob("activation_function", "Activation of the feed-forward networks; gelu is the exact one").flag("Model"),
         configs.activation_function...);
     use(Knob("resid_pdrop", "Dropout of sums", checks::rate), configs.resid_pdrop...);
     use(Knob("embd_pdrop", "Dropout of embeddings", checks::rate), configs.embd_pdrop...);
@@ -68,12 +66,13 @@ struct Gpt2Config : ModelProjectors {
     use(token_knob("bos_token_id", "The beginning of a text, or null").null_means(-1), configs.bos_token_id...);
     use(token_knob("eos_token_id", "The end of a text, or null").null_means(-1), configs.eos_token_id...);
     use(token_knob("pad_token_id", "Padding, or null").null_means(-1), configs.pad_token_id...);
-    use(Knob("bias", "Biases of linear maps and of LayerNorm").not_of_hugging_face().left_out_if_usual().flag("Model"),
+    use(Knob("bias", "Biases of linear maps and of LayerNorm")
+            .not_of_hugging_face()
+            .left_out_if_usual()
+            .flag("Model")
+            .shapes_weights(),
         configs.bias...);
-    use(Knob("gradient_checkpointing",
-             "Recompute each layer in the backward pass: less memory, about a third more time")
-            .flag_alone("Model"),
-        configs.gradient_checkpointing...);
+    use(model_knobs::gradient_checkpointing, configs.gradient_checkpointing...);
     AttentionOptions::knobs(use, configs.attention...);
   }
 

@@ -13,8 +13,8 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their hidden width, and the type where the projector is a Choice. Single layers may
-/// have others: those of `encoder`, `decoder` and `cross`, the decoder's attention to the encoder's output.
+/// The roles are its projectors: their hidden width, and the type if the projector is a Choice. Single layers of
+/// `encoder`, `decoder` and `cross`, the decoder's attention to the encoder's output, may have others.
 struct MarianConfig : ModelProjectors {
   int vocab_size = 0;
   int d_model = 512;
@@ -34,7 +34,7 @@ struct MarianConfig : ModelProjectors {
   bool xavier_init = false;  ///< Xavier-uniform matrices and embeddings N(0, 1/d), which suit training from nothing
   int pad_token_id = -1;     ///< also what starts the decoder
   int eos_token_id = 0;
-  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind each stack
+  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm after each stack
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   AttentionOptions attention = {};
   std::string other_keys = {};  ///< a config.json's further keys, as a JSON object; saving writes them again
@@ -54,24 +54,18 @@ struct MarianConfig : ModelProjectors {
     use(Knob("decoder_ffn_dim", "Hidden width of the decoder's feed-forward networks", at_least(1)),
         configs.decoder_ffn_dim...);
     use(Knob("max_position_embeddings", "Most tokens of a sentence", at_least(1)), configs.max_position_embeddings...);
-    use(Knob("activation_function", "Activation of the feed-forward networks: swish, relu, gelu, gelu_new or mish"),
-        configs.activation_function...);
+    use(Knob("activation_function", "Activation of the feed-forward networks"), configs.activation_function...);
     use(Knob("dropout", "Dropout of sums, embeddings included", checks::rate), configs.dropout...);
     use(Knob("attention_dropout", "Dropout of attention probabilities", checks::rate), configs.attention_dropout...);
-    use(Knob("activation_dropout", "Dropout behind the activation", checks::rate), configs.activation_dropout...);
+    use(Knob("activation_dropout", "Dropout after the activation", checks::rate), configs.activation_dropout...);
     use(Knob("scale_embedding", "Multiply embeddings by the root of d_model"), configs.scale_embedding...);
     use(Knob("init_std", "Standard deviation of initial weights", at_least(0)), configs.init_std...);
     use(token_knob("pad_token_id", "Padding; the decoder starts with it"), configs.pad_token_id...);
     use(token_knob("eos_token_id", "The end of a sentence"), configs.eos_token_id...);
     use(Knob("xavier_init", "Initial weights are Xavier-uniform, embeddings N(0, 1/d_model)").not_of_hugging_face(),
         configs.xavier_init...);
-    use(Knob("normalize_before", "Pre-norm: LayerNorm in front of each sublayer, and one more behind the last layer")
-            .flag("Model"),
-        configs.normalize_before...);
-    use(Knob("gradient_checkpointing",
-             "Recompute each layer in the backward pass: less memory, about a third more time")
-            .flag_alone("Model"),
-        configs.gradient_checkpointing...);
+    use(model_knobs::normalize_before, configs.normalize_before...);
+    use(model_knobs::gradient_checkpointing, configs.gradient_checkpointing...);
     AttentionOptions::knobs(use, configs.attention...);
   }
 

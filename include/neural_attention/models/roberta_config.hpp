@@ -10,8 +10,8 @@
 
 namespace neural_attention {
 
-/// The roles are its projectors: their hidden width, and the type where the projector is a Choice. Single layers may
-/// have others: those of `encoder`, the only attentions of the model.
+/// The roles are its projectors: their hidden width, and the type if the projector is a Choice. Single layers of
+/// `encoder`, the only attentions of the model, may have others.
 struct RobertaConfig : ModelProjectors {
   int vocab_size = 50265;
   int hidden_size = 768;
@@ -28,7 +28,7 @@ struct RobertaConfig : ModelProjectors {
   int bos_token_id = 0;
   int pad_token_id = 1;
   int eos_token_id = 2;
-  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm behind the last one
+  bool normalize_before = false;        ///< pre-norm layers, with a LayerNorm after the last one
   bool gradient_checkpointing = false;  ///< recompute each layer in the backward pass
   AttentionOptions attention = {};
   std::string other_keys = {};  ///< a config.json's further keys, as a JSON object; saving writes them again
@@ -49,8 +49,7 @@ struct RobertaConfig : ModelProjectors {
         configs.max_position_embeddings...);
     use(Knob("type_vocab_size", "Rows of the table of token types, of which the first is used", at_least(1)),
         configs.type_vocab_size...);
-    use(Knob("hidden_act", "Activation of the feed-forward networks and the head: swish, relu, gelu, gelu_new or mish"),
-        configs.hidden_act...);
+    use(Knob("hidden_act", "Activation of the feed-forward networks and the head"), configs.hidden_act...);
     use(Knob("hidden_dropout_prob", "Dropout of sums, embeddings included", checks::rate),
         configs.hidden_dropout_prob...);
     use(Knob("attention_probs_dropout_prob", "Dropout of attention probabilities", checks::rate),
@@ -60,13 +59,8 @@ struct RobertaConfig : ModelProjectors {
     use(token_knob("bos_token_id", "The beginning of a sequence"), configs.bos_token_id...);
     use(token_knob("pad_token_id", "Padding"), configs.pad_token_id...);
     use(token_knob("eos_token_id", "The end of a sequence"), configs.eos_token_id...);
-    use(Knob("normalize_before", "Pre-norm: LayerNorm in front of each sublayer, and one more behind the last layer")
-            .flag("Model"),
-        configs.normalize_before...);
-    use(Knob("gradient_checkpointing",
-             "Recompute each layer in the backward pass: less memory, about a third more time")
-            .flag_alone("Model"),
-        configs.gradient_checkpointing...);
+    use(model_knobs::normalize_before, configs.normalize_before...);
+    use(model_knobs::gradient_checkpointing, configs.gradient_checkpointing...);
     AttentionOptions::knobs(use, configs.attention...);
   }
 

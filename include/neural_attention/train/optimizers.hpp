@@ -17,6 +17,9 @@
 
 namespace neural_attention {
 
+/// Of every optimizer.
+inline constexpr Knob weight_decay_knob = Knob("weight_decay", "On matrices only", at_least(0)).flag("Training").kept();
+
 /// Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019).
 struct AdamOptions {
   static constexpr std::string_view name = "adam";
@@ -30,7 +33,7 @@ struct AdamOptions {
 
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
-    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(weight_decay_knob, options.weight_decay...);
     use(Knob("adam_beta1", "Decay of the first moment", from_below(0, 1)).flag(group).kept(), options.beta1...);
     use(Knob("adam_beta2", "Decay of the second moment", from_below(0, 1)).flag(group).kept(), options.beta2...);
     use(Knob("adam_epsilon", "Added to the root of the second moment", at_least(0)).flag(group).kept(),
@@ -65,7 +68,7 @@ struct SgdOptions {
 
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
-    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(weight_decay_knob, options.weight_decay...);
     use(Knob("momentum", "Of sgd; 0: none", from_below(0, 1)).flag(group).kept(), options.momentum...);
     use(Knob("nesterov", "Nesterov's momentum for sgd").flag(group).kept(), options.nesterov...);
   }
@@ -101,7 +104,7 @@ struct LionOptions {
 
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
-    use(Knob("weight_decay", "On matrices only", at_least(0)).flag(group).kept(), options.weight_decay...);
+    use(weight_decay_knob, options.weight_decay...);
     use(Knob("lion_beta1", "Of lion: share of the momentum in a step", from_below(0, 1)).flag(group).kept(),
         options.beta1...);
     use(Knob("lion_beta2", "Of lion: decay of the momentum", from_below(0, 1)).flag(group).kept(), options.beta2...);
@@ -161,7 +164,7 @@ struct OptionsOfAll<std::variant<O...>> {
     (of_one(std::type_identity<O>()), ...);
   }
 
-  /// Those of the optimizer that programs call `name`. Throws ConfigError if there is none.
+  /// The options of the optimizer that programs call `name`. Throws ConfigError if there is none.
   std::variant<O...> of(std::string_view name) const {
     auto all = named_optimizers();
     for (auto& one : all)

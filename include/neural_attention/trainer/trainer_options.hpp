@@ -43,11 +43,12 @@ struct TrainerOptions {
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
     StepOptions::knobs(use, options.step...);
-    use(Knob("lr_scheduler_type", "How the rate goes on behind the warm-up").kept(), options.step.schedule.kind...);
-    use(Knob("warmup_steps", "Steps from 0 to the peak", at_least(0)).kept(), options.step.schedule.warmup_steps...);
+    use(Knob("lr_scheduler_type", "The learning rate after the warm-up").kept(), options.step.schedule.kind...);
+    use(Knob("warmup_steps", "Warm-up steps from 0 to the peak", at_least(0)).kept(),
+        options.step.schedule.warmup_steps...);
     use(Knob("min_lr_rate", "Of cosine_with_min_lr: the last rate as a share of the peak", from_to(0, 1)).kept(),
         options.step.schedule.min_lr_rate...);
-    use(Knob("warmup_ratio", "Share of all steps from 0 to the peak, rounded up", from_to(0, 1)).kept(),
+    use(Knob("warmup_ratio", "Warm-up as a share of all steps, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
     use(Knob("num_train_epochs", "Passes over the data", at_least(0)).flag(group), options.epochs...);
     use(Knob("max_steps", "Optimizer steps instead of epochs; 0 or -1: epochs count").flag(group),
@@ -88,7 +89,7 @@ struct EvaluationEvent {
 
 struct TrainerCallbacks {
   std::function<bool(const StepEvent&)> on_step;  ///< false: save and stop
-  /// At evaluations; the default is -loss. All ranks of a group call it, and that of rank 0 counts.
+  /// At evaluations; the default is -loss. All ranks of a group call it, and rank 0's result counts.
   std::function<double()> metric;
   /// Called before the checkpoint of the evaluation is written, so that a kill between the two loses nothing: without
   /// the checkpoint, the evaluation is repeated.
