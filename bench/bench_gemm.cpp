@@ -24,14 +24,14 @@ void gemm(benchmark::State& state, Product product, na::Precision precision) {
   Backend backend(static_cast<int>(state.range(3)), precision);
   bench::Arrays<Backend> arrays(backend);
   const auto x = arrays.random(tokens, in), w = arrays.random(out, in), y = arrays.random(tokens, out);
+  const ops::Linear<Backend> forward{.x = x, .w = w, .activation = na::Activation::Identity, .y = y};
   for (auto _ : state) {
-    if (product == Forward)
-      backend(ops::Linear<Backend>{.x = x, .w = w, .activation = na::Activation::Identity, .y = y});
+    if (product == Forward) backend(forward);
     if (product == InputGradient) backend(ops::LinearInputGradient<Backend>{.dy = y, .w = w, .dx = x});
     if (product == WeightGradient) backend(ops::LinearWeightGradient<Backend>{.dy = y, .x = x, .dw = w});
     benchmark::ClobberMemory();
   }
-  bench::report_flops<float>(state, 2.0 * tokens * out * in, backend.threads(), precision);
+  bench::report_flops<float>(state, ops::flop(forward), backend.threads(), precision);  // of all three
 }
 
 void eigen(benchmark::State& state) {

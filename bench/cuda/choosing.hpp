@@ -12,7 +12,7 @@ namespace bench::device {
 
 /// One query for each beam, 64 columns a head.
 template <class B>
-void attention_step(Bench<B>& b, const Shapes& shapes) {
+void attention_round(Bench<B>& b, const Shapes& shapes) {
   using T = typename B::Scalar;
   const int rows = shapes.beams, width = shapes.width, heads = width / 64;
   Arrays<B> arrays(b.backend);
@@ -27,12 +27,12 @@ void attention_step(Bench<B>& b, const Shapes& shapes) {
       keys_of_rows.push_back(keys[i].slice(row * shapes.cached, shapes.cached));
       values_of_rows.push_back(values[i].slice(row * shapes.cached, shapes.cached));
     }
-    b.backend(ops::AttentionStep<B>{.q = q,
-                                    .keys = keys_of_rows,
-                                    .values = values_of_rows,
-                                    .lengths = lengths,
-                                    .shape = {heads, 0.125, false},
-                                    .out = out});
+    b.backend(ops::AttentionRound<B>{.q = q,
+                                     .keys = keys_of_rows,
+                                     .values = values_of_rows,
+                                     .lengths = lengths,
+                                     .shape = {heads, 0.125, false},
+                                     .out = out});
   });
 }
 

@@ -33,7 +33,7 @@ void run(const device::Shapes& shapes, const device::Effort& effort, const char*
   device::embeddings(b, shapes);
   device::loss(b, shapes);
   device::optimizer(b, shapes);
-  device::attention_step(b, shapes);
+  device::attention_round(b, shapes);
   device::choosing(b, shapes);
   std::printf("\n");
 }

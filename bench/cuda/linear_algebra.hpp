@@ -17,7 +17,7 @@ void product(Bench<B>& b, int tokens, int out, int in) {
   const auto x = b.turns(arrays, tokens, in), y = b.turns(arrays, tokens, out);
   const auto w = arrays.random(out, in), bias = arrays.random(1, out);
   const auto dw = arrays.template random<Real>(out, in), db = arrays.template random<Real>(1, out);
-  const double flops = 2.0 * tokens * out * in;
+  const double flops = ops::flop(ops::Linear<B>{.x = x[0], .w = w, .y = y[0]});  // of all three products
   const auto sizes = shape({tokens, out, in});
   const auto forward = [&](na::Activation f) {
     return [&, f](int i) { b.backend(ops::Linear<B>{.x = x[i], .w = w, .bias = bias, .activation = f, .y = y[i]}); };

@@ -27,12 +27,12 @@ struct Options {
   bool scores = false;
 };
 
-/// What a token of one sequence takes from memory at least, in the mean over its steps: all weights, and all keys and
+/// What a token of one sequence takes from memory at least, in the mean over its rounds: all weights, and all keys and
 /// values so far. The position table and, but for the head, the embeddings are read one row at a time.
-double bytes_per_step(const Model& model, std::size_t prompt, std::size_t steps) {
+double bytes_per_round(const Model& model, std::size_t prompt, std::size_t rounds) {
   const auto& config = model.config();
   const double weights = double(model.parameters().count()) - double(config.max_position_embeddings) * config.n_embd;
-  const double remembered = double(prompt) + double(steps) / 2.0;
+  const double remembered = double(prompt) + double(rounds) / 2.0;
   return sizeof(float) * (weights + 2.0 * config.n_layer * config.n_embd * remembered);
 }
 
@@ -62,14 +62,14 @@ void run(const Options& options) {
     std::vector<peers::Ids> outputs;
     std::vector<double> scores;
     double decoding = 0.0;  // seconds behind the first token of each batch
-    std::size_t steps = 0;
+    std::size_t rounds = 0;
     for (const auto& batch : prompts) {
       na::PackedTokens tokens;
       for (const auto& prompt : batch) tokens.push(prompt);
       std::optional<Clock::time_point> first;
-      const auto results = generate(tokens, how, [&](const na::GenerationStep& step) {
+      const auto results = generate(tokens, how, [&](const na::GrownResult& grown) {
         if (!first) first = Clock::now();
-        if (step.prompt == 0 && step.ids.size() > 1) ++steps;
+        if (grown.prompt == 0 && grown.ids.size() > 1) ++rounds;
         return true;
       });
       decoding += bench::seconds_since(*first);
@@ -78,11 +78,11 @@ void run(const Options& options) {
         if (options.scores) scores.push_back(mean_loss(backend, model, batch[i], outputs.back()));
       }
     }
-    const double bytes = bytes_per_step(model, prompts.front().front().size(), steps / prompts.size());
+    const double bytes = bytes_per_round(model, prompts.front().front().size(), rounds / prompts.size());
     nlohmann::json result = {{"outputs", outputs}, {"scores", scores}};
     if (prompts.front().size() == 1)
       result.update(
-          {{"token_seconds", decoding / double(steps)}, {"decoding_gbs", bytes * double(steps) / decoding / 1e9}});
+          {{"token_seconds", decoding / double(rounds)}, {"decoding_gbs", bytes * double(rounds) / decoding / 1e9}});
     return result;
   };
   peers::serve(

@@ -28,7 +28,7 @@ struct Options {
   bool no_overlap = false, shard_optimizer = false;
 };
 
-/// The group of MPI, and how long its ranks wait for sums. Without overlap, sums begin behind the backward pass.
+/// The group of MPI, and how long its ranks wait for sums. Without overlap, sums begin after the backward pass.
 class TimedGroup {
  public:
   explicit TimedGroup(bool overlap) : overlap_(overlap) {}
@@ -127,7 +127,7 @@ int main(int count, char** arguments) {
   app.add_option("batches", options.batches, "file of batches")->required();
   app.add_option("--threads", options.threads);
   app.add_option("--steps", options.steps);
-  app.add_flag("--no_overlap", options.no_overlap, "sums begin behind the backward pass");
+  app.add_flag("--no_overlap", options.no_overlap, "sums begin after the backward pass");
   app.add_flag("--shard_optimizer", options.shard_optimizer);
   return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "attention/option_checks.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/nn/recompute.hpp"
 
 using namespace option_checks;

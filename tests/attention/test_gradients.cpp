@@ -4,9 +4,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include "attention/attention_module.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/multi_head.hpp"
-#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/nn/recompute.hpp"
 #include "neural_attention/testing/check_gradients.hpp"

@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula_with_values_of_another_width, B
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(attention_step)
+BOOST_AUTO_TEST_SUITE(attention_round)
 
 // One query a sequence: what attention says of it. Caches have room for more rows than they hold.
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
@@ -297,17 +297,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_formula, B, Backends) {
         keys.push_back(k.k.view().slice(first, room));
         values.push_back(k.v.view().slice(first, room));
       }
-      backend(ops::AttentionStep<B>{.q = k.q.view(),
-                                    .keys = keys,
-                                    .values = values,
-                                    .lengths = lengths.keys,
-                                    .shape = k.shape,
-                                    .out = k.out.view()});
+      backend(ops::AttentionRound<B>{.q = k.q.view(),
+                                     .keys = keys,
+                                     .values = values,
+                                     .lengths = lengths.keys,
+                                     .shape = k.shape,
+                                     .out = k.out.view()});
       return k.out;
     };
-    require_same_with_any_threads<B>("attention_step", compute);
+    require_same_with_any_threads<B>("attention_round", compute);
     B backend(1);
-    require_close<T>("attention_step", compute(backend), roundings, want.out.value, want.out.size);
+    require_close<T>("attention_round", compute(backend), roundings, want.out.value, want.out.size);
   }
 }
 
@@ -321,12 +321,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nan_shows, B, Backends) {
     k(place % rows, 5) = std::numeric_limits<T>::quiet_NaN();
     Matrix<T> out(1, 8);
     const std::vector<RowsOf<T>> keys = {k.view()}, values = {v.view()};
-    backend(ops::AttentionStep<B>{.q = q.view(),
-                                  .keys = keys,
-                                  .values = values,
-                                  .lengths = std::vector<int>{rows},
-                                  .shape = {2, 0.5, false, soft_cap},
-                                  .out = out.view()});
+    backend(ops::AttentionRound<B>{.q = q.view(),
+                                   .keys = keys,
+                                   .values = values,
+                                   .lengths = std::vector<int>{rows},
+                                   .shape = {2, 0.5, false, soft_cap},
+                                   .out = out.view()});
     BOOST_TEST(std::isfinite(double(out(0, 0))));
     BOOST_TEST(std::isnan(double(out(0, 4))));
   }

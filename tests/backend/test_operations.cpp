@@ -1,5 +1,5 @@
-// What operations say about themselves: names, operands with their roles, bytes and floating point operations. And that
-// a wrapper with one template runs all of them.
+// What operations say about themselves: names, operands and the access to them, bytes and floating point operations.
+// And that a wrapper with one template runs all of them.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE backend_operations
 #include <boost/test/unit_test.hpp>
@@ -51,10 +51,10 @@ std::vector<std::string> names(ops::OperationList<All...>) {
 }
 
 template <class Op>
-std::vector<std::string> operands(const Op& op, ops::Role role) {
+std::vector<std::string> operands(const Op& op, ops::Access access) {
   std::vector<std::string> found;
-  Op::visit(op, [&](std::string_view name, ops::Role its, const auto&) {
-    if (its == role) found.emplace_back(name);
+  Op::visit(op, [&](std::string_view name, ops::Access its, const auto&) {
+    if (its == access) found.emplace_back(name);
   });
   return found;
 }
@@ -71,15 +71,15 @@ BOOST_AUTO_TEST_CASE(each_has_a_name_of_its_own) {
   BOOST_TEST(all.size() > 30);
 }
 
-BOOST_AUTO_TEST_CASE(operands_have_roles) {
+BOOST_AUTO_TEST_CASE(operands_say_their_access) {
   Matrix<float> x(3, 4), y(3, 5), w(5, 4);
   const ops::Linear<Cpu<float>> forward{.x = x.view(), .w = w.view(), .y = y.view()};
-  BOOST_TEST((operands(forward, ops::Role::Read) == Names{"x", "w", "quantized", "bias"}));
-  BOOST_TEST((operands(forward, ops::Role::Write) == Names{"y"}));
+  BOOST_TEST((operands(forward, ops::Access::Read) == Names{"x", "w", "quantized", "bias"}));
+  BOOST_TEST((operands(forward, ops::Access::Write) == Names{"y"}));
   ops::LinearInputGradient<Cpu<float>> backward{.dy = y.view(), .w = w.view(), .dx = x.view()};
-  BOOST_TEST((operands(backward, ops::Role::Write) == Names{"dx"}));
+  BOOST_TEST((operands(backward, ops::Access::Write) == Names{"dx"}));
   backward.into = Into::Add;
-  BOOST_TEST((operands(backward, ops::Role::Update) == Names{"dx"}));
+  BOOST_TEST((operands(backward, ops::Access::Update) == Names{"dx"}));
 }
 
 BOOST_AUTO_TEST_CASE(bytes_count_each_operand_once_and_twice_where_it_is_added_to) {
@@ -147,14 +147,14 @@ BOOST_AUTO_TEST_CASE(products_say_their_floating_point_operations) {
     }
   const std::vector<int> lengths = {3, 4};
   const std::vector<RowsOf<float>> keys(2, {nullptr, 5, 8}), values(2, {nullptr, 5, 6});
-  const ops::AttentionStep<B> step{.q = {nullptr, 2, 8},
-                                   .keys = keys,
-                                   .values = values,
-                                   .lengths = lengths,
-                                   .shape = {2, 1.0},
-                                   .out = {nullptr, 2, 6}};
-  BOOST_TEST(ops::flop(step) == 2.0 * 7 * (8 + 6));
-  BOOST_TEST(ops::bytes(step) == 4.0 * (2 + 7) * (8 + 6));
+  const ops::AttentionRound<B> round{.q = {nullptr, 2, 8},
+                                     .keys = keys,
+                                     .values = values,
+                                     .lengths = lengths,
+                                     .shape = {2, 1.0},
+                                     .out = {nullptr, 2, 6}};
+  BOOST_TEST(ops::flop(round) == 2.0 * 7 * (8 + 6));
+  BOOST_TEST(ops::bytes(round) == 4.0 * (2 + 7) * (8 + 6));
 }
 
 BOOST_AUTO_TEST_CASE(a_wrapper_with_one_template_runs_them_all) {

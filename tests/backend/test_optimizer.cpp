@@ -264,8 +264,8 @@ BOOST_AUTO_TEST_CASE(says_its_operands) {
     for (auto& moment : op.moments) moment = one.view();
     BOOST_TEST(ops::bytes(op) == (3 + 2 * rule.moments.size()) * 20 * sizeof(float) + sizeof(StepOutcome));
     std::vector<std::string_view> found;
-    decltype(op)::visit(op, [&](std::string_view name, ops::Role role, const auto&) {
-      if (role == ops::Role::Update) found.push_back(name);
+    decltype(op)::visit(op, [&](std::string_view name, ops::Access role, const auto&) {
+      if (role == ops::Access::Update) found.push_back(name);
     });
     std::vector<std::string_view> expected = {"value"};
     expected.insert(expected.end(), rule.moments.begin(), rule.moments.end());

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/layer_projectors.hpp"
-#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/errors.hpp"
 
 namespace every_role {

@@ -7,7 +7,7 @@
 
 #include "models/golden_searches.hpp"
 #include "models/golden_subject.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/io/marian_config_json.hpp"
 #include "neural_attention/models/marian.hpp"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "models/golden_subject.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/io/roberta_config_json.hpp"
 #include "neural_attention/models/roberta.hpp"
 

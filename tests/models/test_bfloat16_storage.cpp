@@ -160,7 +160,6 @@ BOOST_AUTO_TEST_CASE(are_given_back_for_inference) {
   store.release_masters();
   BOOST_TEST((generate(batch, how) == before));
   BOOST_CHECK_THROW(store.values(), ConfigError);
-  BOOST_CHECK_THROW(store.trained_values(), ConfigError);
   BOOST_CHECK_THROW(store.value(store.entries().front()), ConfigError);
   BOOST_CHECK_THROW(store.refresh(), ConfigError);
   BOOST_CHECK_THROW(store.initialise(1), ConfigError);

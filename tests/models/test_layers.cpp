@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/testing/check_gradients.hpp"

@@ -11,7 +11,7 @@
 #include "models/model_gradients.hpp"
 #include "models/sequence_classifier.hpp"
 #include "models/tiny_marian.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/load_model.hpp"

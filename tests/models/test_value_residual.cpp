@@ -15,7 +15,7 @@
 #include "models/model_gradients.hpp"
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/testing/poisoned.hpp"
 

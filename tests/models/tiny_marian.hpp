@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/choice.hpp"
-#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/models/marian.hpp"
 
 namespace tiny {

@@ -41,7 +41,7 @@ struct AttentionConfig : Roles<ProjectorConfig> {
 
   /// Whether its values are the ones that later layers may take.
   bool gives_values() const { return layer == 0 && use != AttentionUse::Cross; }
-  /// Whether it takes those of the first layer.
+  /// Whether it takes the values of the first layer.
   bool takes_values() const {
     return layer > 0 && use != AttentionUse::Cross && options.value_residual != ValueResidualKind::None;
   }

@@ -1,7 +1,7 @@
 // The keys and values that one attention of a decoder keeps between rounds, seen as one matrix for each live row of the
-// batch. MemoryCache holds the keys and values of the encoder's output, which rows may share. KeyValueCache holds those
-// of the tokens so far and grows; a row that goes on alone keeps its place, and only further children of one row copy
-// its content.
+// batch. MemoryCache holds the keys and values of the encoder's output, which rows may share. KeyValueCache holds the
+// keys and values of the tokens so far and grows; a row that goes on alone keeps its place, and only further children
+// of one row copy its content.
 #pragma once
 
 #include <algorithm>
@@ -64,7 +64,7 @@ struct KeyValueViews {
   std::vector<int> lengths;
 
   /// What the tokens of `runs` attend to, run i being the newest tokens of row i of `rows`. Where `growing`, a token
-  /// sees those of its own run up to itself only.
+  /// sees the tokens of its own run up to itself only.
   void assign(const KeyValueViews& rows, const Ragged& runs, bool growing) {
     keys.clear();
     values.clear();
@@ -78,7 +78,7 @@ struct KeyValueViews {
   }
 };
 
-/// Whether each row has one new token, as in most steps of decoding.
+/// Whether each row has one new token, as in most rounds of decoding.
 inline bool one_each(const Ragged& runs) { return runs.longest() <= 1 && runs.total() == runs.sequences(); }
 
 /// Keys and values of packed sequences, computed once. Row i begins as sequence i.

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/sequence_projector.hpp"
 #include "neural_attention/core/concepts.hpp"
 #include "neural_attention/core/nearest_name.hpp"
@@ -40,7 +40,7 @@ struct ChoiceCode {
   using State = typename Chooser::State;
 
   static Held make(std::size_t index, const ProjectorConfig& config);
-  /// `sequences` is null where the caller does not know them.
+  /// `sequences` is null if the caller does not know them.
   static Rows<B> forward(const Held& held, const Pass<B>& pass, Rows<B> x, Saved& saved, const Ragged* sequences);
   static Rows<B> backward(Held& held, const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx,
                           const Ragged* sequences);

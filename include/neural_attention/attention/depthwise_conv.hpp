@@ -1,5 +1,5 @@
-// DepthwiseConv: y_t = Σ_j kernel_j ⊙ Inner(x)_{t + ahead - j}, a convolution along the sequence behind a projector,
-// one kernel a column, as behind query, key and value in Primer (So et al. 2021, arXiv 2109.08668). There it is causal:
+// DepthwiseConv: y_t = Σ_j kernel_j ⊙ Inner(x)_{t + ahead - j}, a convolution along the sequence after a projector,
+// one kernel a column, as after query, key and value in Primer (So et al. 2021, arXiv 2109.08668). There it is causal:
 // ahead is 0, and kernel_j looks j tokens back. x [n, d_in], y [n, d_out], kernel [Taps, d_out], no bias.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace neural_attention {
 /// What a convolution sees of a sequence: the token and those before it, or as many on both sides.
 enum class Sees { Past, BothSides };
 
-/// The last `count` rows [count, width] of each live row's sequence; zeros where it has fewer.
+/// The last `count` rows [count, width] of each live row's sequence; zeros for those that it lacks.
 template <class B>
 class LastRows {
  public:

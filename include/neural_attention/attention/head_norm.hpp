@@ -44,7 +44,7 @@ class HeadNorm {
     return y;
   }
 
-  /// `gradient` is that of y, contiguous, and becomes that of x.
+  /// `gradient` is dy, contiguous, and becomes dx.
   void backward(const Pass<B>& pass, Rows<B> gradient, const Saved& saved) {
     if (kind_ == QueryKeyNorm::None) return;
     const ArenaScope scope(pass.scratch);

@@ -47,7 +47,7 @@ HiddenWidth width_with_elements(ProjectorConfig config, std::int64_t elements) {
 }
 
 /// `config` with a hidden width that says how many columns there are: the usual one of P, or the matched one, at which
-/// its matrices are as large as those of a linear map.
+/// its matrices are as large as a linear map's.
 template <class P>
 ProjectorConfig with_hidden_width(ProjectorConfig config) {
   if (config.hidden.kind() == HiddenWidth::Kind::Usual) config.hidden = usual_width<P>(config.type);

@@ -12,7 +12,7 @@ class Identity {
  public:
   struct Saved {};
 
-  /// Throws ConfigError where the widths differ.
+  /// Throws ConfigError if the widths differ.
   explicit Identity(const ProjectorConfig& config) {
     if (config.d_in != config.d_out)
       throw ConfigError("an identity cannot map a width of " + std::to_string(config.d_in) + " to one of " +

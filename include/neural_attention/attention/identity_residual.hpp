@@ -19,7 +19,7 @@ class IdentityResidual {
     typename Inner<B>::Saved mlp;
   };
 
-  /// Throws ConfigError where the widths differ.
+  /// Throws ConfigError if the widths differ.
   explicit IdentityResidual(const ProjectorConfig& config) : identity_(config), mlp_(config) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("mlp", self.mlp_); }

@@ -1,6 +1,6 @@
 // JointQkv: query, key and value of self-attention from one map, as in the chess networks of Ceres: u = W x + b,
 // x [n, d], u [n, 3d]; one LayerNorm, with one gain and bias, normalises each third of u, and Mish follows; then comes
-// a matrix [d, d] for each role, without a bias. JointMap is what the roles share, JointQkv the matrix of one of them.
+// a matrix [d, d] for each role, without a bias. JointMap holds what the roles share, JointQkv the matrix of one role.
 #pragma once
 
 #include <string>

@@ -16,14 +16,14 @@
 
 namespace neural_attention {
 
-/// The attentions of one kind, one in each layer of a stack: `encoder` and `decoder` are those of a stack to itself,
-/// `cross` those of a decoder to the encoder's output.
+/// The attentions of one kind, one in each layer of a stack: `encoder` and `decoder` are the attentions of a
+/// stack to itself, `cross` the attentions of a decoder to the encoder's output.
 struct AttentionPlace {
   std::string_view name;
   int layers = 0;
 };
 
-/// The projector of one role of one attention, where it is another than the config's.
+/// The projector of one role of one attention, if it is another than the config's.
 struct LayerProjector {
   std::string place;  ///< the name of an AttentionPlace
   int layer = 0;      ///< from 0
@@ -55,8 +55,8 @@ inline Roles<ProjectorConfig> projectors_at(const ModelProjectors& config, std::
   return result;
 }
 
-/// Calls use(role, projector) for every projector that a config names: one for each role, then those of single layers,
-/// whose roles are called "query of encoder layer 2".
+/// Calls use(role, projector) for every projector that a config names: one for each role, then the projectors of
+/// single layers, whose roles are called "query of encoder layer 2".
 void for_each_named_projector(auto&& use, auto& config) {
   for_each_role([&](const char* role, auto& projector) { use(std::string(role), projector); }, config);
   if constexpr (requires { config.layer_projectors; })
@@ -72,8 +72,8 @@ struct LayerName {
 };
 
 /// The layers that a text such as "encoder:0-2=linear,encoder:3-=neural,cross=linear" gives a name. An item is
-/// LAYERS=NAME, and LAYERS a number, a range with or without an end, or these behind a place and a colon, or a place
-/// alone; without a place it means the same layers of all places. Throws ConfigError where a layer does not exist, has
+/// LAYERS=NAME, and LAYERS a number, a range with or without an end, or these after a place and a colon, or a place
+/// alone; without a place it means the same layers of all places. Throws ConfigError if a layer does not exist, has
 /// two names, or has none.
 inline std::vector<LayerName> layer_names(std::string_view text, const std::vector<AttentionPlace>& places) {
   std::vector<LayerName> found;
@@ -143,7 +143,7 @@ inline void drop_layer_projectors(ModelProjectors& config, std::string_view role
 }
 
 /// Gives a role the projectors that `projector_of`(LayerName) returns, for layers as layer_names finds them. The
-/// config's own is then that of the first layer.
+/// config's own is then the projector of the first layer.
 template <class Config>
 void set_layer_projectors(Config& config, std::string_view role, const std::vector<LayerName>& layers,
                           auto&& projector_of) {

@@ -1,7 +1,7 @@
 // Multi-head attention for self, causal and cross use: out = Out(softmax(Q(x) K(m)ᵀ / √d_head) V(m)), where Q, K, V and
 // Out are projectors. x [queries, d], m [keys, d], both packed sequences; in self-attention m is x. Queries and keys
 // are d wide, values d_v, and Out maps d_v to d. AttentionOptions normalise queries and keys, change the scores, mix
-// values with those of the stack's first layer, and put a gate in front of Out.
+// values with the values of the stack's first layer, and put a gate in front of Out.
 #pragma once
 
 #include <array>
@@ -187,9 +187,9 @@ class MultiHeadAttention {
     return states;
   }
 
-  /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i those of
-  /// row i; their keys and values are appended to the cache. Runs that are the first of all rows are computed as
-  /// forward computes them; later ones query by query, as if they came one by one.
+  /// Self-attention of the next tokens: x [runs.total(), d] holds the newest tokens of each live row, run i the
+  /// tokens of row i; their keys and values are appended to the cache. Runs that are the first of all rows are computed
+  /// as forward computes them; later ones query by query, as if they came one by one.
   Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, States& states, const Ragged& runs,
                       const FirstValues<B>& first = {}) const {
     const bool all_new = runs.longest() > 1 && cache.empty();
@@ -265,13 +265,13 @@ class MultiHeadAttention {
     Saved saved;
     const auto q = met_queries(pass, project_next(query_, pass, of_query, saved.query, states.query, runs), saved);
     const auto context = pass.saved.rows(x.rows, widths_.values);
-    pass.backend(ops::AttentionStep<B>{.q = q,
-                                       .keys = on.keys,
-                                       .values = on.values,
-                                       .lengths = on.lengths,
-                                       .shape = shape(false),
-                                       .site = dropout_site_.id,
-                                       .out = context});
+    pass.backend(ops::AttentionRound<B>{.q = q,
+                                        .keys = on.keys,
+                                        .values = on.values,
+                                        .lengths = on.lengths,
+                                        .shape = shape(false),
+                                        .site = dropout_site_.id,
+                                        .out = context});
     return next_output(pass, x, context, saved, states, runs);
   }
 

@@ -39,7 +39,7 @@ class OutputGate {
     return y;
   }
 
-  /// `gradient` is that of y, and becomes that of the context; that of x is added to dx.
+  /// `gradient` is dy, and becomes the gradient of the context; the gradient of x is added to dx.
   void backward(const Pass<B>& pass, Rows<B> gradient, const Saved& saved, Rows<B> dx) {
     if (!linear_) return;
     const ArenaScope scope(pass.scratch);

@@ -28,7 +28,7 @@ class QueryScale {
     return y;
   }
 
-  /// `gradient` is that of y, and becomes that of x.
+  /// `gradient` is dy, and becomes dx.
   void backward(const Pass<B>& pass, Rows<B> gradient, const Saved& saved) {
     if (!learns()) return;
     const ArenaScope scope(pass.scratch);

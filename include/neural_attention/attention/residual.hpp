@@ -36,7 +36,7 @@ class Residual {
     return mlp.backward(pass, dy, saved.mlp, linear.backward(pass, dy, saved.linear, dx));
   }
 
-  /// Calls use(tensor) for the last matrix of the network and the vectors behind it. While these are zero, the
+  /// Calls use(tensor) for the last matrix of the network and the vectors after it. While these are zero, the
   /// network's output is zero.
   void for_each_last(auto&& use) {
     int matrices = 0;

@@ -2,7 +2,7 @@
 // module's forward and backward they have
 //   static constexpr bool sees_sequences = true
 //   forward(pass, x, saved, sequences) and backward(pass, dy, saved, dx, sequences), which know how x is packed,
-//   State                               what decoding remembers of each live row; {} where nothing is decoded
+//   State                               what decoding remembers of each live row; {} if nothing is decoded
 //   begin_decoding(backend, rows, slots) -> State, for `rows` live rows that may become `slots`
 //   decode(pass, x, state, runs)        the next rows: run i of x follows what live row i has
 // and State has reorder(backend, parents): row i becomes the former row parents[i]. Other projectors need none of this.

@@ -1,6 +1,6 @@
 // ValueResidual: values of a stack's first layer in those of later layers (Zhou et al. 2024, arXiv 2410.17897,
 // ResFormer). Self-attention of a layer l > 1 attends to v' = λ_own v_l + λ_first v_1 [n, d_v], where v_l are the
-// values that it projects itself, and v_1 those of the first layer, for the same tokens. Decoding caches v'.
+// values that it projects itself, and v_1 the first layer's, for the same tokens. Decoding caches v'.
 #pragma once
 
 #include <cassert>
@@ -11,7 +11,7 @@
 namespace neural_attention {
 
 /// What the layers of a stack share in a pass: the values of the first layer [n, d_v], which it writes, and in backward
-/// the sum of the gradients that later layers have for them. Empty where no layer takes them.
+/// the sum of the gradients that later layers have for them. Empty if no layer takes them.
 template <class B>
 struct FirstValues {
   Rows<B> values;
@@ -64,7 +64,8 @@ class ValueResidual {
     Rows<B> own;
   };
 
-  /// The values of the first layer are given to others, those of a layer that `takes` are mixed, all others stay alone.
+  /// The values of the first layer are given to others, the values of a layer that `takes` are mixed, all
+  /// others stay alone.
   ValueResidual(const AttentionOptions& options, bool gives, bool takes)
       : gives_(gives),
         takes_(takes),
@@ -91,7 +92,7 @@ class ValueResidual {
     return mixed;
   }
 
-  /// `gradient` is that of the result, and becomes that of v. A layer that takes values adds to the gradient of those;
+  /// `gradient` belongs to the result, and becomes the gradient of v. A layer that takes values adds to their gradient;
   /// the first layer, whose turn is last, receives the sum.
   void backward(const Pass<B>& pass, Rows<B> gradient, const FirstValues<B>& first, const Saved& saved) {
     if (gives_ && first) pass.backend(ops::Add<B>{.x = first.gradient, .y = gradient});

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "neural_attention/attention/choice.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/projector_names.hpp"
 #include "neural_attention/backend/cpu/matrix_factors.hpp"
 #include "neural_attention/core/number_text.hpp"
 

@@ -88,7 +88,7 @@ class Arena {
     return result;
   }
 
-  /// The least size of a further block. Joining blocks frees them; glibc returns those of 32 MiB and more to the
+  /// The least size of a further block. Joining blocks frees them; glibc returns blocks of 32 MiB and more to the
   /// system, and smaller ones may leave holes, so there are few of these.
   std::size_t next_block() const {
     const auto held = capacity();

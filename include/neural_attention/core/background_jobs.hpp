@@ -37,7 +37,7 @@ class BackgroundJobs {
     changed_.notify_all();
   }
 
-  /// Waits until all jobs are done. Throws what one of them threw, once; those behind it were dropped.
+  /// Waits until all jobs are done. Throws what one of them threw, once; the jobs after it were dropped.
   void wait() {
     std::unique_lock lock(mutex_);
     waited_for_ = true;

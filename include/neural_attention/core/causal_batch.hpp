@@ -1,5 +1,5 @@
 // A packed batch for a causal language model on the host: sequences without their last token, and for each token the
-// one behind it. No padding.
+// one after it. No padding.
 #pragma once
 
 #include <span>
@@ -15,7 +15,7 @@ class CausalBatch : public PackedTokens {
     PackedTokens::clear();
     labels.clear();
   }
-  /// A sequence of n ids, of which n - 1 are predicted: those behind the first one.
+  /// A sequence of n ids, of which n - 1 are predicted: all after the first one.
   void push(std::span<const int> ids) {
     PackedTokens::push(ids.first(ids.empty() ? 0 : ids.size() - 1));
     if (!ids.empty()) labels.insert(labels.end(), ids.begin() + 1, ids.end());

@@ -2,7 +2,6 @@
 // them up while the pass goes on.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <string>
 

@@ -1,7 +1,9 @@
 // The contracts of models on one page: what trainer, loader, generator and services need of one, and nothing else.
 //   Trainable       TrainingStep, Trainer
-//   Stored          load_model, save_model, AnyModel
-//   Decodable       Generator, Translator
+//   Stored          load_model, save_model
+//   ChosenByName    AnyModel
+//   Decodable       Generator, Translator, TextGenerator
+//   ShowsAttention  Translator's attention maps
 //   FillsMasks      MaskFiller
 // Each has a check that says in one sentence what a type lacks. ModelBase and GenerativeModel (models/) fulfil them for
 // any body and head. The contract of a module stands in concepts.hpp.
@@ -10,11 +12,13 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/core/packed_tokens.hpp"
+#include "neural_attention/core/parameter.hpp"
 #include "neural_attention/core/pass.hpp"
 
 namespace neural_attention {
@@ -33,7 +37,7 @@ concept HasParameters = requires(M& m, const M& constant) {
   { constant.parameters() } -> std::same_as<const ParameterStore<typename M::Backend>&>;
 };
 
-/// labels: one for each number that a loss sums, which is what a mean divides by.
+/// labels: one for each number in a loss sum; a mean divides by their count.
 template <class Batch>
 concept HasLabels = requires(const Batch& batch) {
   { batch.labels.size() } -> std::convertible_to<std::size_t>;
@@ -48,7 +52,7 @@ concept HasLoss = requires(const M m, const Pass<typename M::Backend>& pass, con
 };
 
 /// Forward and backward: writes or adds the sums of the loss to `outcome` as `into` says, and adds
-/// gradient_scale · their gradients to those of the parameters.
+/// gradient_scale · their gradients to the gradients of the parameters.
 template <class M, class Batch>
 concept HasLossAndGradient = requires(M m, const Pass<typename M::Backend>& pass, const Batch& batch, Into into,
                                       StepOutcome* outcome, typename M::Saved& saved) {
@@ -122,6 +126,21 @@ struct CheckStored {
   static_assert(HasFileNames<M>, "a stored model needs static arrays aliases, optional_names and ignored_names");
 };
 
+/// A stored model of which an AnyModel holds one of several types: Projections has the projector type of each role, and
+/// a config, an initial seed and a purpose construct it.
+template <class M>
+concept ChosenByName = Stored<M> && requires {
+  typename M::Projections;
+} && std::constructible_from<M, typename M::Backend&, const typename M::Config&, std::optional<std::uint64_t>, Purpose>;
+
+/// Says in one sentence what a model lacks to be chosen by name.
+template <class M>
+struct CheckChosenByName : CheckStored<M> {
+  static_assert(!Stored<M> || ChosenByName<M>,
+                "a model of an AnyModel needs a type Projections and a constructor (Backend&, const Config&, "
+                "std::optional<std::uint64_t> seed, Purpose)");
+};
+
 /// What results are made from (sources, beginnings of texts), and what the decoder remembers of the tokens so far.
 template <class M>
 concept HasDecodingTypes = requires {
@@ -148,12 +167,12 @@ concept HasBeginDecoding = requires(const M m, const Pass<typename M::Backend>& 
   state.reorder(pass.backend, parents);
 };
 
-/// append reads sequence i of `runs` behind what row i holds; decode_next reads one token a row, and writes logits
+/// append reads sequence i of `runs` after what row i holds; decode_next reads one token a row, and writes logits
 /// [rows, vocabulary] of what follows.
 template <class M>
-concept HasDecodingSteps = requires(const M m, const Pass<typename M::Backend>& pass, const PackedTokens& runs,
-                                    std::span<const int> ids, typename M::DecoderState& state,
-                                    Rows<typename M::Backend> logits) {
+concept HasDecodingRounds = requires(const M m, const Pass<typename M::Backend>& pass, const PackedTokens& runs,
+                                     std::span<const int> ids, typename M::DecoderState& state,
+                                     Rows<typename M::Backend> logits) {
   m.append(pass, runs, state);
   m.decode_next(pass, ids, state, logits);
 };
@@ -176,7 +195,7 @@ concept HasDecodingSizes = requires(const C& config) {
 /// A model that a Generator can ask.
 template <class M>
 concept Decodable = HasModelTypes<M> && HasDecodingTypes<M> && HasConfig<M> && HasDecodingSizes<typename M::Config> &&
-    HasHistories<M> && HasBeginDecoding<M> && HasDecodingSteps<M> && HasCacheBytes<M>;
+    HasHistories<M> && HasBeginDecoding<M> && HasDecodingRounds<M> && HasCacheBytes<M>;
 
 /// Says in one sentence what a model lacks to be decoded.
 template <class M>
@@ -194,11 +213,26 @@ struct CheckDecodable {
   static_assert(!types || HasBeginDecoding<M>,
                 "a decodable model needs DecoderState begin_decoding(const Pass<Backend>&, const Prompts&, int "
                 "capacity, int rows_per_prompt, Saved&) const, and its state reorder(Backend&, std::span<const int>)");
-  static_assert(!types || HasDecodingSteps<M>,
+  static_assert(!types || HasDecodingRounds<M>,
                 "a decodable model needs append(const Pass<Backend>&, const PackedTokens& runs, DecoderState&) const "
                 "and decode_next(const Pass<Backend>&, std::span<const int> ids, DecoderState&, Rows<Backend> logits) "
                 "const");
   static_assert(HasCacheBytes<M>, "a decodable model needs std::int64_t cache_bytes() const");
+};
+
+/// The attention maps of a batch, layer by layer. Throws ShapeError if it does not fit.
+template <class M, class Batch>
+concept ShowsAttention = requires(const M m, const Pass<typename M::Backend>& pass, const Batch& batch,
+                                  typename M::Saved& saved) {
+  { m.cross_attention(pass, batch, saved).size() } -> std::convertible_to<std::size_t>;
+};
+
+/// Says in one sentence what a model lacks to show its attention.
+template <class M, class Batch>
+struct CheckShowsAttention {
+  static_assert(ShowsAttention<M, Batch>,
+                "a model that shows its attention needs std::vector<AttentionMap> cross_attention(const "
+                "Pass<Backend>&, const Batch&, Saved&) const");
 };
 
 /// logits [masked tokens, vocabulary] of a batch on the scratch stack. Throws ShapeError if the batch does not fit.

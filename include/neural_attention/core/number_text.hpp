@@ -20,7 +20,7 @@ inline std::string number_text(double value) {
   return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
 }
 
-/// With `digits` digits behind the point, at most 100.
+/// With `digits` digits after the point, at most 100.
 inline std::string number_text(double value, std::chars_format format, int digits) {
   std::array<char, 512> buffer;  // the largest double has 309 digits before the point
   const auto end =

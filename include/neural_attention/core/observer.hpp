@@ -19,7 +19,7 @@
 
 namespace neural_attention {
 
-/// Addresses from the first number of a matrix to behind its last one. They are compared, never read.
+/// Addresses from the first number of a matrix to just after its last one. They are compared, never read.
 struct MemoryRange {
   const std::byte* first = nullptr;
   const std::byte* last = nullptr;
@@ -38,7 +38,7 @@ inline MemoryRange range_of(const QuantizedRows& x) {
 /// The facts that an observer gets about a finished operation.
 struct OperationFacts {
   struct Operand {
-    ops::Role role;
+    ops::Access access;
     MemoryRange memory;
   };
 
@@ -124,17 +124,17 @@ namespace detail {
 class Operands {
  public:
   template <class T>
-  void operator()(std::string_view, ops::Role role, const RowsOf<T>& x) {
-    if (x.size() > 0 && count_ < all_.size()) all_[count_++] = {role, range_of(x)};
+  void operator()(std::string_view, ops::Access access, const RowsOf<T>& x) {
+    if (x.size() > 0 && count_ < all_.size()) all_[count_++] = {access, range_of(x)};
   }
   template <class T>
-  void operator()(std::string_view name, ops::Role role, std::span<const RowsOf<T>> matrices) {
-    if (!matrices.empty()) (*this)(name, role, matrices.front());
+  void operator()(std::string_view name, ops::Access access, std::span<const RowsOf<T>> matrices) {
+    if (!matrices.empty()) (*this)(name, access, matrices.front());
   }
-  void operator()(std::string_view, ops::Role role, const QuantizedRows* x) {
-    if (x && count_ < all_.size()) all_[count_++] = {role, range_of(*x)};
+  void operator()(std::string_view, ops::Access access, const QuantizedRows* x) {
+    if (x && count_ < all_.size()) all_[count_++] = {access, range_of(*x)};
   }
-  void operator()(std::string_view, ops::Role, const auto&) {}  // numbers of the host
+  void operator()(std::string_view, ops::Access, const auto&) {}  // numbers of the host
 
   std::span<const OperationFacts::Operand> all() const { return {all_.data(), count_}; }
 

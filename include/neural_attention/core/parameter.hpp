@@ -61,12 +61,12 @@ struct Parameter {
   int cols;
   bool vector = false;
   Initial initial;
-  /// Whether its module reads nothing but `quantized` where that is not null: it passes both on to operations.
+  /// Whether its module reads nothing but `quantized` if that is not null: it passes both on to operations.
   bool quantizable = false;
   const QuantizedRows* quantized = nullptr;  ///< of a model for Int8Inference, in the place of the value
   Rows<B> value;                             ///< what modules read
-  RowsOf<typename B::Real> master;    ///< what is trained, saved and loaded; the same memory where Scalar is Real
-  RowsOf<typename B::Real> gradient;  ///< empty if the store holds no gradients
+  RowsOf<typename B::Real> master;           ///< what is trained, saved and loaded; the same memory if Scalar is Real
+  RowsOf<typename B::Real> gradient;         ///< empty if the store holds no gradients
 };
 
 /// A tensor that is saved but not trained.

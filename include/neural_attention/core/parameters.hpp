@@ -25,7 +25,7 @@ namespace neural_attention {
 
 /// The numbers of a model: one flat aligned buffer of values and one of gradients. Trained tensors come first, in visit
 /// order, then buffers; each starts at a multiple of 16 elements and the gaps hold zeros. Where a backend's Scalar is
-/// another type than its Real, the values are Real, and a buffer of Scalars is what modules read of them: refresh().
+/// another type than its Real, the values are Real, and modules read a buffer of Scalars: refresh().
 /// For Int8Inference, matrices whose modules say so (`quantizable`) are integers instead and lie elsewhere.
 template <class B>
 class ParameterStore {
@@ -146,7 +146,7 @@ class ParameterStore {
     }
   }
 
-  /// All values; the trained ones; all gradients, none where the model is for inference: [1, n], gaps included.
+  /// All values; the trained ones; all gradients, none if the model is for inference: [1, n], gaps included.
   RowsOf<Real> values() const {
     if (released_)
       throw ConfigError("the masters of the parameters were released; their rounded copies serve inference alone");
@@ -157,7 +157,6 @@ class ParameterStore {
     if (has_gradients_) return;
     throw ConfigError("the model was made for inference and has no gradients: make it with Purpose::Training");
   }
-  RowsOf<Real> trained_values() const { return values().columns(0, trained_); }
   RowsOf<Real> gradients() const { return gradients_; }
 
   /// Throws ConfigError for a matrix that is held as integers.
@@ -325,7 +324,7 @@ class ParameterStore {
   int size_ = 0;     ///< of the values, gaps included
   int trained_ = 0;  ///< of the trained ones
   typename B::Memory value_memory_;
-  typename B::Memory rounded_memory_;  ///< none where Scalar is Real
+  typename B::Memory rounded_memory_;  ///< none if Scalar is Real
   typename B::Memory gradient_memory_;
   std::shared_ptr<typename B::Memory> int8_memory_;
   RowsOf<Real> values_;

@@ -30,8 +30,8 @@ struct ProjectorConfig {
   bool bias = true;             ///< of linear maps and of LayerNorm
   std::string type = "linear";  ///< a ProjectorName
 
-  /// The columns of the hidden width; of the usual one where nobody has set it (usual_width), 2 · d_in. Throws
-  /// ConfigError where they are none or too many, or where nobody has found the matched width (with_hidden_width).
+  /// The columns of the hidden width; of the usual one if nobody has set it (usual_width), 2 · d_in. Throws
+  /// ConfigError if they are none or too many, or if nobody has found the matched width (with_hidden_width).
   int hidden_columns() const {
     const double number = hidden.number();
     switch (hidden.kind()) {

@@ -1,5 +1,5 @@
 // Weights as integers of eight bits, one scale a row: row r of a matrix [rows, cols] is scales[r] · data[r], each
-// integer in -127 … 127. The rows of a linear map are its outputs, and those of an embedding its tokens.
+// integer in -127 … 127. The rows of a linear map are its outputs, and the rows of an embedding its tokens.
 #pragma once
 
 #include <algorithm>
@@ -46,8 +46,8 @@ inline float factor(float magnitude) {
   return magnitude < least ? 0.0f : static_cast<float>(largest) / magnitude;
 }
 
-/// Rounds a row of weights to integers, ties to even, and returns their scale; that of a row of zeros is 1. Returns NaN
-/// and writes nothing if a number is not finite.
+/// Rounds a row of weights to integers, ties to even, and returns their scale; a row of zeros has the scale 1. Returns
+/// NaN and writes nothing if a number is not finite.
 inline float quantize(std::span<const float> row, std::int8_t* out) {
   const float most = magnitude(row.data(), std::ssize(row));
   if (!std::isfinite(most)) return std::numeric_limits<float>::quiet_NaN();

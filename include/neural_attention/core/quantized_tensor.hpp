@@ -1,4 +1,4 @@
-// The memory of a matrix that a ParameterStore holds as integers of eight bits: its own, or that of a file.
+// The memory of a matrix that a ParameterStore holds as integers of eight bits: its own, or a file's.
 #pragma once
 
 #include <cstddef>

@@ -80,7 +80,7 @@ class Ragged {
   int length(int s) const { return offsets_[s + 1] - offsets_[s]; }
   int total() const { return offsets_.back(); }
   int longest() const { return longest_; }
-  /// Where each sequence begins, and behind the last one the number of rows.
+  /// Where each sequence begins, and after the last one the number of rows.
   std::span<const int> offsets() const { return offsets_; }
   /// The sequence that a row belongs to.
   int sequence_of(int row) const {

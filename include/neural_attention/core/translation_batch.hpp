@@ -8,7 +8,7 @@
 
 namespace neural_attention {
 
-/// Source sentences, the decoder's input (labels shifted right behind the start token), and the labels.
+/// Source sentences, the decoder's input (labels shifted right, after the start token), and the labels.
 class TranslationBatch {
  public:
   /// `decoder_start` is the first token in decoding: Marian's pad_token_id.
@@ -31,7 +31,7 @@ class TranslationBatch {
     decoder_input.push(shifted_);
     labels.insert(labels.end(), target_ids.begin(), target_ids.end());
   }
-  /// A source to be translated, by a result that begins with `prefix` behind the start token. Such batches do not
+  /// A source to be translated, by a result that begins with `prefix` after the start token. Such batches do not
   /// train.
   void push_source(std::span<const int> source_ids, std::span<const int> prefix) {
     push(source_ids, {});

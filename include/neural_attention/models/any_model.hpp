@@ -15,8 +15,8 @@
 #include <utility>
 #include <variant>
 
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/choice.hpp"
-#include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/projector_config.hpp"
 #include "neural_attention/core/quoted.hpp"
@@ -126,7 +126,7 @@ class AnyModel {
  public:
   using Backend = typename First::Backend;
   using Config = typename First::Config;
-  static_assert(sizeof(CheckStored<First>) && (sizeof(CheckStored<More>) && ...));
+  static_assert(sizeof(CheckChosenByName<First>) && (sizeof(CheckChosenByName<More>) && ...));
   static_assert((std::same_as<Backend, typename More::Backend> && ...), "the models of an AnyModel share one backend");
   static_assert((std::same_as<Config, typename More::Config> && ...), "the models of an AnyModel are of one kind");
 

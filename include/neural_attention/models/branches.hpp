@@ -2,7 +2,7 @@
 // encoder's output, and the feed-forward network. All have one interface:
 //   forward(pass, x, saved, context), backward(pass, dy, saved, dx, context), which adds to dx,
 //   begin_decoding(pass, start), which makes a Cache, and decode(pass, x, cache, runs) for the next tokens of each live
-//   row: x [runs.total(), d], run i being those of row i.
+//   row: x [runs.total(), d], run i being the tokens of row i.
 // `context` says how x is packed: a Ragged, or a DecoderContext. In a LayerStack it is a StackContext, which converts
 // to these, and so are the `runs` of decode.
 #pragma once
@@ -35,7 +35,7 @@ struct DecodingStart {
   Rows<B> memory;
 };
 
-/// The context of the layers of a stack: that of the whole stack, and what its layers share.
+/// The context of the layers of a stack: the context of the whole stack, and what its layers share.
 template <class B, class Context>
 struct StackContext {
   const Context& whole;

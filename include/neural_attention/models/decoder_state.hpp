@@ -52,7 +52,7 @@ class DecoderState {
                        " rows: each row needs one");
     for (int row = 0; row < rows(); ++row)
       if (runs.length(row) > capacity_ - length(row))
-        throw ShapeError("a run of " + std::to_string(runs.length(row)) + " tokens behind " +
+        throw ShapeError("a run of " + std::to_string(runs.length(row)) + " tokens after " +
                          std::to_string(length(row)) +
                          " is longer than decoding was begun for: " + std::to_string(capacity_) + " tokens");
     positions_.resize(static_cast<std::size_t>(runs.total()));

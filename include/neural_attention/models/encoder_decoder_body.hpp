@@ -1,5 +1,5 @@
 // EncoderDecoderBody: an encoder reads the source, and a decoder that attends to its output reads the target. Both
-// sides have one Input, so they share its embedding. Its interface is that of models/bodies.hpp.
+// sides have one Input, so they share its embedding. models/bodies.hpp describes its interface.
 #pragma once
 
 #include <algorithm>
@@ -91,7 +91,7 @@ class EncoderDecoderBody {
   Embedding<B>& words() { return input_.words(); }
   const Embedding<B>& words() const { return input_.words(); }
 
-  /// Throws ShapeError if a source or a prefix does not fit the model, for a source without tokens, and where some
+  /// Throws ShapeError if a source or a prefix does not fit the model, for a source without tokens, and if some
   /// sources have a prefix and others have none.
   void check_prompts(const TranslationBatch& batch) const {
     check(batch);

@@ -27,7 +27,7 @@ class GenerativeModel : public ModelBase<Derived, ConfigType, BodyType, HeadType
   /// Throws ShapeError if the prompts do not fit the model.
   void check_prompts(const Prompts& prompts) const { body().check_prompts(prompts); }
 
-  /// The tokens that each result begins with. `start` is what decoders begin with whose prompts are something else.
+  /// The tokens that each result begins with. Decoders whose prompts are something else begin with `start`.
   PackedTokens histories(const Prompts& prompts, int start) const { return Body::histories(prompts, start); }
 
   /// Bytes that a row needs for each token of its caches.
@@ -41,7 +41,7 @@ class GenerativeModel : public ModelBase<Derived, ConfigType, BodyType, HeadType
   DecoderState begin_decoding(const Pass<B>& pass, const Prompts& prompts, int capacity, int rows_per_sequence,
                               Saved& saved) const;
 
-  /// Reads sequence i of `runs` behind what row i holds, all in one pass. Throws ShapeError for ids beyond the
+  /// Reads sequence i of `runs` after what row i holds, all in one pass. Throws ShapeError for ids beyond the
   /// vocabulary and for more tokens than decoding was begun for or than the model has positions.
   void append(const Pass<B>& pass, const PackedTokens& runs, DecoderState& state) const;
   /// The same with the logits [rows, vocabulary] of what follows each run; none may be empty.

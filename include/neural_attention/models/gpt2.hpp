@@ -54,7 +54,7 @@ class Gpt2 : public GenerativeModel<Gpt2<B, P>, Gpt2Config, DecoderBody<B, P, Le
       {{"lm_head.weight", "transformer.wte.weight"}}};
   static constexpr std::array<std::string_view, 2> ignored_names = {"*.attn.bias", "*.attn.masked_bias"};
 
-  /// The last layer's output behind the LayerNorm [tokens, d].
+  /// The last layer's output after the LayerNorm [tokens, d].
   Rows<B> decode(const Pass<B>& pass, const CausalBatch& batch, Saved& saved) const;
 };
 

@@ -85,7 +85,7 @@ class Layer {
         sublayers_);
   }
 
-  /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
+  /// The next tokens of each live row: x [runs.total(), d], run i being the tokens of row i.
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
     each([&]<std::size_t I>() { x = sublayer<I>().decode(pass, x, std::get<I>(cache.of), runs); });
     return x;
@@ -117,7 +117,7 @@ inline constexpr std::size_t cross_sublayer = 1;  ///< of a DecoderLayer
 template <class B, class P, class Names = BartNames>
 using CausalLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
-/// Dropout of the input, layers of one type in a row and, where they are pre-norm, a LayerNorm behind the last one.
+/// Dropout of the input, layers of one type in a row and, if they are pre-norm, a LayerNorm after the last one.
 /// Outside training the activations of a layer are dropped as soon as the next one has its input.
 template <class B, class Element, class Names = BartNames>
 class LayerStack {
@@ -230,7 +230,7 @@ class LayerStack {
     return caches;
   }
 
-  /// The next tokens of each live row: x [runs.total(), d], run i being those of row i.
+  /// The next tokens of each live row: x [runs.total(), d], run i being the tokens of row i.
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Caches& caches, const Ragged& runs) const {
     const bool many = !one_each(runs);  // then a layer's activations take as much memory as in forward
     const auto of_layers = in_stack(pass, x.rows, runs);

@@ -41,7 +41,7 @@ struct ByValueWidth {
 };
 inline constexpr ByValueWidth by_value_width = {};
 
-/// What two arms shall have in common.
+/// The quantity in which two arms must agree.
 enum class Matched { Parameters, Flops };
 
 struct MatchOptions {

@@ -18,7 +18,7 @@
 #include <string>
 #include <string_view>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/core/file_layout.hpp"
 #include "neural_attention/core/loss_sum.hpp"
 #include "neural_attention/core/parameters.hpp"

@@ -21,7 +21,7 @@ namespace neural_attention {
 
 /// The tokens of an example whose FLOPs are counted.
 struct ExampleTokens {
-  int tokens = 128;   ///< of the sequence; of the target where there is a source
+  int tokens = 128;   ///< of the sequence; of the target if there is a source
   int source = 0;     ///< of an encoder-decoder's source; 0: as many
   int predicted = 0;  ///< whose logits are computed, such as the masked tokens alone; 0: all
 
@@ -52,7 +52,7 @@ class ForwardFlops {
  public:
   ForwardFlops(const ExampleTokens& example, const Parameter<B>& words) : example_(example), words_(words) {}
 
-  /// Adds those of a module that sees so many rows.
+  /// Adds the FLOPs of a module that sees so many rows.
   template <class Module>
   void add(std::int64_t rows, const Module& module) {
     const auto before = rows_;

@@ -1,7 +1,7 @@
 // The paper's models. neural_attention::compiled holds their code: a program that uses them does not compile it again.
 #pragma once
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/marian.hpp"
 #include "neural_attention/models/roberta.hpp"

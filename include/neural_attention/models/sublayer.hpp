@@ -32,7 +32,7 @@ struct LayerConfig {
   bool bias = true;  ///< of LayerNorms and of the feed-forward network; projectors have their own configs
 };
 
-/// The configs of `count` layers: config_of(i) is that of layer i.
+/// The configs of `count` layers: config_of(i) is the config of layer i.
 inline std::vector<LayerConfig> layer_configs(int count, auto&& config_of) {
   std::vector<LayerConfig> configs;
   for (int i = 0; i < count; ++i) configs.push_back(config_of(i));

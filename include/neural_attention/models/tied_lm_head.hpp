@@ -1,9 +1,10 @@
-// The head of a language model whose matrix is that of the embedding: each row of the hidden states predicts its label.
+// The head of a language model whose matrix is the embedding's: each row of the hidden states predicts its label.
 // A head has
 //   check(batch)            throws ShapeError if labels do not fit
 //   loss(pass, words, hidden, batch, smoothing, saved), without gradients: waits for the sums
 //   loss_and_gradient(pass, words, hidden, batch, smoothing, gradient_scale, dhidden, into, outcome, saved): writes
-//     dhidden, gradient_scale · the gradient of hidden, adds to those of parameters, and puts the sums into `outcome`
+//     dhidden, gradient_scale · the gradient of hidden, adds to the gradients of parameters, and puts the sums into
+//     `outcome`
 // where `words` is the body's embedding and `batch` brings labels.
 #pragma once
 

@@ -232,7 +232,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
 }
 
 template <class T>
-void compute(CpuEngine<T>& cpu, const ops::AttentionStepOf<T>& op) {
+void compute(CpuEngine<T>& cpu, const ops::AttentionRoundOf<T>& op) {
   const auto q = op.q, out = op.out;
   const auto& shape = op.shape;
   using namespace cpu_attention;

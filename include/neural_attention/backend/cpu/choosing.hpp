@@ -80,7 +80,7 @@ int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
     return sum;
   }();
   double left = uniform * total;
-  int last = -1;  // after rounding, `uniform` may lie behind the last share
+  int last = -1;  // after rounding, `uniform` may lie beyond the last share
   for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) {
     const auto end = std::min<std::ptrdiff_t>(n, i + cpu_blocks::block_size);
     const double block = weight(x, i, n, top, coldness);
@@ -145,7 +145,7 @@ class Shortlist {
  private:
   static constexpr std::size_t first_guess = 256;
 
-  /// Cuts the list behind the first columns_ that together weigh `mass`, or before the first column with less weight
+  /// Cuts the list after the first columns_ that together weigh `mass`, or before the first column with less weight
   /// than `least`. Returns false if the list is too short for that.
   bool keep(double mass, double least, bool complete) {
     const auto cut = [&](std::size_t count) {

@@ -18,7 +18,7 @@ void compute(CpuEngine<T>& cpu, const ops::EmbeddingOf<T>& op) {
   const auto table = op.table, y = op.y;
   const bool accumulate = op.into == Into::Add;
   if constexpr (std::is_same_v<T, float>)
-    if (op.quantized) return cpu_int8::embedding(cpu, ids, *op.quantized, static_cast<float>(op.factor), accumulate, y);
+    if (op.quantized) return cpu_int8::embedding(cpu, ids, *op.quantized, static_cast<float>(op.factor), op.into, y);
   assert(std::ssize(ids) == y.rows && table.cols == y.cols);
   using Block = cpu_blocks::Block<T>;
   const T by = static_cast<T>(op.factor);

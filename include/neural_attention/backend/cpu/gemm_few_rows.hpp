@@ -166,7 +166,7 @@ void multiply_few_rows(int m, int n, int k, Operand<T> a, Operand<T> b, Addend<T
     cols = packets > 0 ? packets * B::packet : n - j;
     for_each_block<T>(k, [&](int p, int depth) {
       const auto sum = p > 0 ? Addend<T>{c + j, c_stride} : addend.at(0, j);
-      // The block that is read after this one; behind the last of a tile, what another tile may begin with.
+      // The block that is read after this one; after the last of a tile, what another tile may begin with.
       const auto next = p + depth < k ? b.at(p + depth, j) : b.at(0, j + cols);
       if (packets > 0)
         multiply_columns(m, packets, depth, a.at(0, p), b.at(p, j), next.data, sum, c + j, c_stride);

@@ -125,7 +125,7 @@ class PackedRight {
   int depth() const { return depth_; }
 
   int strips() const { return (n_ + B::cols - 1) / B::cols; }
-  /// The first column of strip s; the end of the last one is that of B.
+  /// The first column of strip s; the last one ends where B ends.
   int strip_begin(int s) const {
     if (s == strips()) return n_;
     return s * B::cols - (s > 0 && s + 1 == strips() && one_packet_left() ? B::packet : 0);

@@ -63,7 +63,7 @@ void pack_two_strips(int k, Operand<T> b, T* first, T* second) {
   }
 }
 
-/// Packs op(B) [k, n + m] as two strips of n and m columns, or where m is 0 as one.
+/// Packs op(B) [k, n + m] as two strips of n and m columns, or as one if m is 0.
 template <class T>
 void pack_strips(int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;
@@ -123,7 +123,7 @@ void pack_left(int m, int k, Operand<T> a, T* out) {
 /// Packed rows that are rounded while they are in the first-level cache; whole squares.
 inline constexpr int rows_at_once = 64;
 
-/// Packs op(B) [k, n + m] as two strips of `numbers`, or where m is 0 as one.
+/// Packs op(B) [k, n + m] as two strips of `numbers`, or as one if m is 0.
 template <class T>
 void pack_strips(Numbers numbers, int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;

@@ -193,7 +193,7 @@ inline void store_square(const Square& square, float* to, std::ptrdiff_t stride)
   for (int r = 0; r < side; ++r) _mm512_store_si512(to + r * stride, square.row[r]);
 }
 
-/// Packs op(B) [k, n + m] as two strips of n and m ≤ 48 columns, or where m is 0 as one: pairs of rows, padded with
+/// Packs op(B) [k, n + m] as two strips of n and m ≤ 48 columns, or as one if m is 0: pairs of rows, padded with
 /// zeros to whole tiles.
 inline void pack_right(int n, int m, int k, Operand<float> b, float* first, float* second) {
   Square square;

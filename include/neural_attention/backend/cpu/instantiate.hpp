@@ -1,5 +1,5 @@
 // The members of Cpu<T> that compute, header-only: they call the operations, compiled with the flags of the file that
-// includes them. dispatch.hpp has those of the compiled form.
+// includes them. dispatch.hpp has the members of the compiled form.
 #pragma once
 
 #include <string>

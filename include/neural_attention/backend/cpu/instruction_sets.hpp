@@ -71,7 +71,7 @@ inline std::size_t choose(std::span<const InstructionSet> sets, const char* forc
   return chosen;
 }
 
-/// That of the environment variable NEURAL_ATTENTION_CPU, or the best.
+/// The set that the environment variable NEURAL_ATTENTION_CPU names, or the best.
 inline std::size_t choose(std::span<const InstructionSet> sets) {
   return choose(sets, std::getenv("NEURAL_ATTENTION_CPU"));
 }

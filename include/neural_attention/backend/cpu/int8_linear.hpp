@@ -24,8 +24,8 @@ namespace neural_attention::cpu_int8 {
 /// Tiles of this many channels, whose weights stay in a cache for all rows.
 inline constexpr int channels = 64;
 
-/// Rounds rows of x; `scales` get those of the rows. A row with a number that is not finite gets the scale NaN, so that
-/// it does not stay unnoticed.
+/// Rounds rows of x; `scales` get the scales of the rows. A row with a number that is not finite gets the scale NaN, so
+/// that it does not stay unnoticed.
 template <class Kernel>
 void round_rows(RowsOf<float> x, std::uint8_t* out, float* scales) {
   for (int i = 0; i < x.rows; ++i) {
@@ -95,8 +95,8 @@ void linear(CpuEngine<float>& cpu, RowsOf<float> x, const QuantizedRows& w, Rows
 }
 
 /// y_i = by · table[ids_i], or y_i += …
-inline void embedding(CpuEngine<float>& cpu, std::span<const int> ids, const QuantizedRows& table, float by,
-                      bool accumulate, RowsOf<float> y) {
+inline void embedding(CpuEngine<float>& cpu, std::span<const int> ids, const QuantizedRows& table, float by, Into into,
+                      RowsOf<float> y) {
   require_values(table);
   assert(std::ssize(ids) == y.rows && table.cols == y.cols);
   cpu.split(y.rows, cpu_blocks::row_grain(y.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
@@ -105,7 +105,7 @@ inline void embedding(CpuEngine<float>& cpu, std::span<const int> ids, const Qua
       const float scale = by * table.scales[ids[i]];
       const std::int8_t* const from = table.row(ids[i]);
       float* const to = y.row(i);
-      for (int c = 0; c < y.cols; ++c) to[c] = (accumulate ? to[c] : 0.0f) + scale * static_cast<float>(from[c]);
+      for (int c = 0; c < y.cols; ++c) to[c] = (into == Into::Add ? to[c] : 0.0f) + scale * static_cast<float>(from[c]);
     }
   });
 }

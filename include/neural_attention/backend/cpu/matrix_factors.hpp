@@ -13,11 +13,11 @@ template <class T>
 struct MatrixFactors {
   std::vector<T> first;  ///< [min(inner, in, out), in]
   std::vector<T> last;   ///< [out, inner]; zeros in the columns that have no row of `first`
-  T left_out = 0;        ///< of the norm of W, what the inner width cannot hold; 0 where it holds all
+  T left_out = 0;        ///< of the norm of W, what the inner width cannot hold; 0 if it holds all
 };
 
 /// The nearest product to `weight` [out, in], whose singular values both factors share equally. A template, so that
-/// header-only programs compile it only where they call it.
+/// header-only programs compile it only if they call it.
 template <class T>
 MatrixFactors<T> factored(std::span<const T> weight, int out, int in, int inner);
 

@@ -57,7 +57,7 @@ Block<T> slope(const Coefficients<T>& of, const Block<T>& x, const Values<T>& at
   return (dp - at_x.p / at_x.q * dq) / at_x.q;
 }
 
-/// Adds the gradients of one block to `sums`, those of a_0 … a_m and then of b_1 … b_n.
+/// Adds the gradients of one block to `sums`, first of a_0 … a_m and then of b_1 … b_n.
 template <class T>
 void add_gradients(const Coefficients<T>& of, const Block<T>& x, const Values<T>& at_x, const Block<T>& dy,
                    Block<T>* sums) {

@@ -15,7 +15,7 @@ struct RowRange {
   int begin, end;
 };
 
-/// Where each sequence begins, and behind the last the number of rows.
+/// Where each sequence begins, and after the last the number of rows.
 struct SequenceOffsets {
   const int* at;
   int sequences;

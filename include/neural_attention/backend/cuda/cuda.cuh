@@ -71,27 +71,28 @@ void compute(CudaDevice<T>& device, const ops::BiasGradientOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::LayerNormOf<T>& op) {
-  cuda_backend::norm(op.x, op.gain, op.bias, op.epsilon, true, op.relu, op.y, op.stats, device.stream);
+  cuda_backend::norm({.centred = true, .relu = op.relu}, op.x, op.gain, op.bias, op.epsilon, op.y, op.stats,
+                     device.stream);
 }
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::LayerNormBackwardOf<T>& op) {
   float* const sums =
       device.template reserve<float>(std::size_t{2} * cuda_backend::norm_partials(op.x.rows) * op.x.cols);
-  cuda_backend::norm_backward(op.dy, op.x, op.y, op.gain, op.stats, true, op.relu, op.into == Into::Add, op.dx,
+  cuda_backend::norm_backward({.centred = true, .relu = op.relu}, op.dy, op.x, op.y, op.gain, op.stats, op.into, op.dx,
                               op.dgain, op.dbias, sums, device.stream);
 }
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::RmsNormOf<T>& op) {
-  cuda_backend::norm(op.x, op.gain, {}, op.epsilon, false, op.relu, op.y, op.stats, device.stream);
+  cuda_backend::norm({.centred = false, .relu = op.relu}, op.x, op.gain, {}, op.epsilon, op.y, op.stats, device.stream);
 }
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::RmsNormBackwardOf<T>& op) {
   float* const sums =
       device.template reserve<float>(std::size_t{1} * cuda_backend::norm_partials(op.x.rows) * op.x.cols);
-  cuda_backend::norm_backward(op.dy, op.x, op.y, op.gain, op.stats, false, op.relu, op.into == Into::Add, op.dx,
+  cuda_backend::norm_backward({.centred = false, .relu = op.relu}, op.dy, op.x, op.y, op.gain, op.stats, op.into, op.dx,
                               op.dgain, {}, sums, device.stream);
 }
 
@@ -102,7 +103,7 @@ void compute(CudaDevice<T>& device, const ops::MultiplyOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::MultiplyBackwardOf<T>& op) {
-  cuda_backend::multiply_backward(op.dy, op.a, op.b, op.into == Into::Add, op.da, op.db, device.stream);
+  cuda_backend::multiply_backward(op.dy, op.a, op.b, op.into, op.da, op.db, device.stream);
 }
 
 template <class T>
@@ -134,7 +135,7 @@ template <class T>
 void compute(CudaDevice<T>& device, const ops::RationalBackwardOf<T>& op) {
   const auto coefficients = std::size_t{1} * op.denominator.rows * (op.numerator.cols + op.denominator.cols);
   float* const sums = device.template reserve<float>(cuda_backend::rational_blocks(op.x.rows) * coefficients);
-  cuda_backend::rational_backward(op.dy, op.x, op.numerator, op.denominator, op.into == Into::Add, op.dx, op.dnumerator,
+  cuda_backend::rational_backward(op.dy, op.x, op.numerator, op.denominator, op.into, op.dx, op.dnumerator,
                                   op.ddenominator, sums, device.stream);
 }
 
@@ -152,7 +153,7 @@ void compute(CudaDevice<T>& device, const ops::ResidualDropoutOf<T>& op) {
 template <class T>
 void compute(CudaDevice<T>& device, const ops::EmbeddingOf<T>& op) {
   assert(std::ssize(op.ids) == op.y.rows);
-  cuda_backend::gather(op.table, device.on_device(op.ids), op.factor, op.into == Into::Add, op.y, device.stream);
+  cuda_backend::gather(op.table, device.on_device(op.ids), op.factor, op.into, op.y, device.stream);
 }
 
 template <class T>
@@ -243,7 +244,7 @@ void compute(CudaDevice<T>& device, const ops::CrossEntropyOf<T>& op) {
 
 template <class T>
 void compute(CudaDevice<T>& device, const ops::SumLossesOf<T>& op) {
-  cuda_backend::sum_losses(op.losses, op.into == Into::Add, op.outcome, device.stream);
+  cuda_backend::sum_losses(op.losses, op.into, op.outcome, device.stream);
 }
 
 template <class T>

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "neural_attention/backend/cuda/attention_step.cuh"
+#include "neural_attention/backend/cuda/attention_round.cuh"
 #include "neural_attention/backend/cuda/copies.cuh"
 #include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/backend/cuda/embedding.cuh"

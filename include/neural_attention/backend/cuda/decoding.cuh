@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "neural_attention/backend/cuda/attention_step.cuh"
+#include "neural_attention/backend/cuda/attention_round.cuh"
 #include "neural_attention/backend/cuda/choosing.cuh"
 #include "neural_attention/backend/cuda/cuda_device.cuh"
 #include "neural_attention/backend/cuda/sampling.cuh"
@@ -14,7 +14,7 @@
 namespace neural_attention {
 
 template <class T>
-void compute(CudaDevice<T>& device, const ops::AttentionStepOf<T>& op) {
+void compute(CudaDevice<T>& device, const ops::AttentionRoundOf<T>& op) {
   assert(std::ssize(op.keys) == op.q.rows && std::ssize(op.values) == op.q.rows && std::ssize(op.lengths) == op.q.rows);
   auto& cached = device.cached;
   cached.clear();
@@ -24,7 +24,7 @@ void compute(CudaDevice<T>& device, const ops::AttentionStepOf<T>& op) {
     cached.push_back({op.keys[i], op.values[i], op.lengths[i]});
     whole = whole && cuda_backend::aligned(op.keys[i]) && cuda_backend::aligned(op.values[i]);
   }
-  cuda_backend::attention_step(op.q, device.on_device(cached), whole, op.shape, op.out, device.stream);
+  cuda_backend::attention_round(op.q, device.on_device(cached), whole, op.shape, op.out, device.stream);
 }
 
 template <class T>

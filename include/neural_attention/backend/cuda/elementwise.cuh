@@ -7,6 +7,7 @@
 
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/operations/operation.hpp"
 
 namespace neural_attention::cuda_backend {
 
@@ -212,15 +213,14 @@ void multiply(RowsOf<T> a, RowsOf<T> b, RowsOf<T> y, Stream stream) {
 }
 
 template <class T>
-void multiply_backward(RowsOf<T> dy, RowsOf<T> a, RowsOf<T> b, bool accumulate, RowsOf<T> da, RowsOf<T> db,
-                       Stream stream) {
+void multiply_backward(RowsOf<T> dy, RowsOf<T> a, RowsOf<T> b, Into into, RowsOf<T> da, RowsOf<T> db, Stream stream) {
   assert(a.rows == dy.rows && a.cols == dy.cols && b.rows == dy.rows && b.cols == dy.cols);
   assert(da.rows == dy.rows && da.cols == dy.cols && db.rows == dy.rows && db.cols == dy.cols);
   const bool whole = aligned(dy) && aligned(a) && aligned(b) && aligned(da) && aligned(db);
   const auto run = [&]<bool Accumulate>() {
     map("multiply_backward", MultiplyBackwardMap<T, Accumulate>{dy, a, b, da, db}, dy.rows, dy.cols, whole, stream);
   };
-  with_bools(run, accumulate);
+  with_bools(run, into == Into::Add);
 }
 
 template <class T>
@@ -278,7 +278,7 @@ struct Keep {
   }
 };
 
-/// y = x · mask, plus a residual where there is one.
+/// y = x · mask, plus a residual if there is one.
 template <class T, bool Dropping, bool Residual>
 struct DropoutMap {
   RowsOf<T> residual, x, y;

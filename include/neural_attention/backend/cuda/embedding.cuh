@@ -8,6 +8,7 @@
 
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
+#include "neural_attention/core/operations/operation.hpp"
 
 namespace neural_attention::cuda_backend {
 
@@ -29,13 +30,13 @@ struct GatherMap {
 };
 
 template <class T>
-void gather(RowsOf<T> x, const int* rows, double factor, bool accumulate, RowsOf<T> y, Stream stream) {
+void gather(RowsOf<T> x, const int* rows, double factor, Into into, RowsOf<T> y, Stream stream) {
   assert(x.cols == y.cols);
   const auto run = [&]<bool Accumulate>() {
     map("gather", GatherMap<T, Accumulate>{x, rows, static_cast<float>(factor), y}, y.rows, y.cols,
         aligned(x) && aligned(y), stream);
   };
-  with_bools(run, accumulate);
+  with_bools(run, into == Into::Add);
 }
 
 /// y[rows_i] += x_i; the rows differ.

@@ -8,6 +8,7 @@
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
 #include "neural_attention/core/kinds.hpp"
+#include "neural_attention/core/operations/operation.hpp"
 
 namespace neural_attention::cuda_backend {
 
@@ -112,7 +113,7 @@ void cross_entropy(RowsOf<T> logits, RowsOf<T> bias, const int* targets, double 
 
 /// One block for each column.
 template <class T>
-__global__ void sum_losses_kernel(RowsOf<T> losses, bool accumulate, StepOutcome* outcome) {
+__global__ void sum_losses_kernel(RowsOf<T> losses, Into into, StepOutcome* outcome) {
   const int col = static_cast<int>(blockIdx.x);
   double mine = 0.0;
   for (int r = static_cast<int>(threadIdx.x); r < losses.rows; r += sum_threads)
@@ -120,12 +121,12 @@ __global__ void sum_losses_kernel(RowsOf<T> losses, bool accumulate, StepOutcome
   const double sum = block_sum(mine);
   if (threadIdx.x > 0) return;
   double& total = col == 0 ? outcome->smoothed_loss : outcome->negative_log_likelihood;
-  total = accumulate ? total + sum : sum;
+  total = into == Into::Add ? total + sum : sum;
 }
 
-inline void sum_losses(RowsOf<float> losses, bool accumulate, StepOutcome* outcome, Stream stream) {
+inline void sum_losses(RowsOf<float> losses, Into into, StepOutcome* outcome, Stream stream) {
   assert(losses.rows == 0 || losses.cols == 2);
-  launch("sum_losses", sum_losses_kernel<float>, dim3(2), dim3(sum_threads), 0, stream, losses, accumulate, outcome);
+  launch("sum_losses", sum_losses_kernel<float>, dim3(2), dim3(sum_threads), 0, stream, losses, into, outcome);
 }
 
 }  // namespace neural_attention::cuda_backend

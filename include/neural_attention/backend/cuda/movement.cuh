@@ -68,7 +68,7 @@ void compute(CudaDevice<T>& device, const ops::ConvertOf<T>& op) {
 template <class T>
 void compute(CudaDevice<T>& device, const ops::GatherOf<T>& op) {
   assert(std::ssize(op.rows) == op.y.rows);
-  cuda_backend::gather(op.x, device.on_device(op.rows), 1.0, false, op.y, device.stream);
+  cuda_backend::gather(op.x, device.on_device(op.rows), 1.0, Into::Write, op.y, device.stream);
 }
 
 template <class T>

@@ -8,6 +8,7 @@
 
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/backend/cuda/sums.cuh"
+#include "neural_attention/core/operations/operation.hpp"
 
 namespace neural_attention::cuda_backend {
 
@@ -123,18 +124,23 @@ __global__ void norm_backward_kernel(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, con
   });
 }
 
-/// y = norm(x): LayerNorm if `centred`, with or without a bias, otherwise RMSNorm.
+struct NormForm {
+  bool centred;  ///< LayerNorm, with or without a bias; otherwise RMSNorm
+  bool relu;     ///< after it
+};
+
+/// y = norm(x)
 template <class T>
-void norm(RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, bool centred, bool relu, RowsOf<T> y,
-          RowsOf<float> stats, Stream stream) {
+void norm(NormForm form, RowsOf<T> x, RowsOf<T> gain, RowsOf<T> bias, double epsilon, RowsOf<T> y, RowsOf<float> stats,
+          Stream stream) {
   assert(x.rows == y.rows && x.cols == y.cols && gain.cols == x.cols && (!bias || bias.cols == x.cols));
-  assert(stats.rows == x.rows && stats.cols == (centred ? 2 : 1));
+  assert(stats.rows == x.rows && stats.cols == (form.centred ? 2 : 1));
   const bool whole = aligned(x) && aligned(y) && aligned(gain) && (!bias || aligned(bias));
   const auto run = [&]<bool Centred, bool Relu, bool Aligned>() {
     launch("norm", norm_kernel<T, Centred, Relu, Aligned>, dim3(static_cast<unsigned>(pieces(x.rows, norm_warps))),
            dim3(norm_warps * warp_size), 0, stream, x, gain.data, bias.data, static_cast<float>(epsilon), y, stats);
   };
-  with_bools(run, centred, relu, whole);
+  with_bools(run, form.centred, form.relu, whole);
 }
 
 /// The rows of partial sums that norm_backward needs: its workspace has norm_partials(rows) · 2 · cols floats.
@@ -145,14 +151,13 @@ inline int norm_partials(int rows) {
 
 /// The gradients of `norm`; dgain and, if there is a bias, dbias accumulate.
 template <class T>
-void norm_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsOf<float> stats, bool centred, bool relu,
-                   bool accumulate, RowsOf<T> dx, RowsOf<float> dgain, RowsOf<float> dbias, float* workspace,
-                   Stream stream) {
+void norm_backward(NormForm form, RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsOf<float> stats,
+                   Into into, RowsOf<T> dx, RowsOf<float> dgain, RowsOf<float> dbias, float* workspace, Stream stream) {
   assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols && stats.rows == x.rows);
-  assert(gain.cols == x.cols && dgain.cols == x.cols && (!relu || y.rows == x.rows));
+  assert(gain.cols == x.cols && dgain.cols == x.cols && (!form.relu || y.rows == x.rows));
   if (x.size() == 0) return;
-  const bool whole = aligned(dy) && aligned(x) && (!relu || aligned(y)) && aligned(gain) && aligned(dx);
-  const int partials = norm_partials(x.rows), vectors = centred ? 2 : 1;
+  const bool whole = aligned(dy) && aligned(x) && (!form.relu || aligned(y)) && aligned(gain) && aligned(dx);
+  const int partials = norm_partials(x.rows), vectors = form.centred ? 2 : 1;
   constexpr std::size_t shared_limit = 48 * 1024;
   const auto sums_bytes = std::size_t{norm_warps} * vectors * x.cols * sizeof(float);
   const bool in_shared = sums_bytes <= shared_limit;
@@ -161,10 +166,10 @@ void norm_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> y, RowsOf<T> gain, RowsO
            dim3(static_cast<unsigned>(partials / norm_warps)), dim3(norm_warps * warp_size), in_shared ? sums_bytes : 0,
            stream, dy, x, y, gain.data, stats, dx, workspace, in_shared);
   };
-  with_bools(run, centred, relu, accumulate, whole);
+  with_bools(run, form.centred, form.relu, into == Into::Add, whole);
   const auto stride = std::ptrdiff_t{vectors} * x.cols;
   add_rows(workspace, partials, x.cols, stride, dgain.data, stream);
-  if (centred && dbias) add_rows(workspace + x.cols, partials, x.cols, stride, dbias.data, stream);
+  if (form.centred && dbias) add_rows(workspace + x.cols, partials, x.cols, stride, dbias.data, stream);
 }
 
 }  // namespace neural_attention::cuda_backend

@@ -134,9 +134,8 @@ inline int rational_blocks(int rows) {
 }
 
 template <class T>
-void rational_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> numerator, RowsOf<T> denominator, bool accumulate,
-                       RowsOf<T> dx, RowsOf<float> dnumerator, RowsOf<float> ddenominator, float* workspace,
-                       Stream stream) {
+void rational_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> numerator, RowsOf<T> denominator, Into into, RowsOf<T> dx,
+                       RowsOf<float> dnumerator, RowsOf<float> ddenominator, float* workspace, Stream stream) {
   assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols);
   assert(dnumerator.cols == numerator.cols && ddenominator.size() == denominator.size());
   assert(numerator.cols <= highest_degree + 1 && denominator.rows >= 1 && denominator.cols <= highest_degree);
@@ -155,7 +154,7 @@ void rational_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> numerator, RowsOf<T>
     map("rational_backward", RationalMap<T, true, Accumulate>{dy, x, numerator, denominator, dx}, x.rows, x.cols, whole,
         stream);
   };
-  with_bools(run, accumulate);
+  with_bools(run, into == Into::Add);
 }
 
 }  // namespace neural_attention::cuda_backend

@@ -73,7 +73,7 @@ struct RowWeights {
   __device__ int draw_in_warp(std::uint64_t least, double left) const {
     const int warp = static_cast<int>(threadIdx.x) / warp_size, lane = static_cast<int>(threadIdx.x) % warp_size;
     const int end = first_column(warp + 1, cols);
-    int last = -1;  // after rounding, `left` may lie behind the last share
+    int last = -1;  // after rounding, `left` may lie beyond the last share
     for (int first = first_column(warp, cols); first < end; first += warp_size * group) {
       const int col = first + lane * group, count = end - col < group ? end - col : group;
       double weights[group] = {}, sum = 0.0;

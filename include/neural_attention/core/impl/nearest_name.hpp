@@ -43,7 +43,7 @@ NEURAL_ATTENTION_INLINE std::vector<std::string_view> words(std::string_view nam
   return words;
 }
 
-/// Whether two words are the same but for a plural, or one is short for the other, as eval for evaluation.
+/// Whether two words are the same except for a plural, or one is short for the other, as eval for evaluation.
 NEURAL_ATTENTION_INLINE bool same_word(std::string_view a, std::string_view b) {
   if (a.size() > b.size()) std::swap(a, b);
   constexpr std::size_t least = 4;

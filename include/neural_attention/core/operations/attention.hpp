@@ -44,11 +44,11 @@ struct AttentionOf {
   RowsOf<RealOf<T>> log_sum_exp;
 
   static void visit(auto& self, auto&& operand) {
-    operand("q", Role::Read, self.q);
-    operand("k", Role::Read, self.k);
-    operand("v", Role::Read, self.v);
-    operand("out", Role::Write, self.out);
-    operand("log_sum_exp", Role::Write, self.log_sum_exp);
+    operand("q", Access::Read, self.q);
+    operand("k", Access::Read, self.k);
+    operand("v", Access::Read, self.v);
+    operand("out", Access::Write, self.out);
+    operand("log_sum_exp", Access::Write, self.log_sum_exp);
   }
   double flop() const { return 2.0 * detail::seen_pairs(queries, keys, shape.causal) * (double(q.cols) + v.cols); }
 };
@@ -76,15 +76,15 @@ struct AttentionBackwardOf {
   RowsOf<T> dv;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dout", Role::Read, self.dout);
-    operand("q", Role::Read, self.q);
-    operand("k", Role::Read, self.k);
-    operand("v", Role::Read, self.v);
-    operand("out", Role::Read, self.out);
-    operand("log_sum_exp", Role::Read, self.log_sum_exp);
-    operand("dq", Role::Write, self.dq);
-    operand("dk", Role::Write, self.dk);
-    operand("dv", Role::Write, self.dv);
+    operand("dout", Access::Read, self.dout);
+    operand("q", Access::Read, self.q);
+    operand("k", Access::Read, self.k);
+    operand("v", Access::Read, self.v);
+    operand("out", Access::Read, self.out);
+    operand("log_sum_exp", Access::Read, self.log_sum_exp);
+    operand("dq", Access::Write, self.dq);
+    operand("dk", Access::Write, self.dk);
+    operand("dv", Access::Write, self.dv);
   }
   /// Of four products, and of a fifth that recomputes the scores.
   double flop() const { return 2.0 * detail::seen_pairs(queries, keys, shape.causal) * (3.0 * q.cols + 2.0 * v.cols); }
@@ -95,8 +95,8 @@ using AttentionBackward = AttentionBackwardOf<typename B::Scalar>;
 /// Attention of one query per sequence, for decoding: q [n, d], out [n, d_v]; sequence i attends to the first
 /// lengths[i] rows of keys[i] [capacity, d] and values[i] [capacity, d_v]. The spans lie on the host.
 template <class T>
-struct AttentionStepOf {
-  static constexpr std::string_view name = "attention_step";
+struct AttentionRoundOf {
+  static constexpr std::string_view name = "attention_round";
   RowsOf<T> q;
   std::span<const RowsOf<T>> keys;
   std::span<const RowsOf<T>> values;
@@ -106,11 +106,11 @@ struct AttentionStepOf {
   RowsOf<T> out;
 
   static void visit(auto& self, auto&& operand) {
-    operand("q", Role::Read, self.q);
-    operand("keys", Role::Read, self.keys);
-    operand("values", Role::Read, self.values);
-    operand("lengths", Role::Read, self.lengths);
-    operand("out", Role::Write, self.out);
+    operand("q", Access::Read, self.q);
+    operand("keys", Access::Read, self.keys);
+    operand("values", Access::Read, self.values);
+    operand("lengths", Access::Read, self.lengths);
+    operand("out", Access::Write, self.out);
   }
   double bytes() const {
     return detail::operand_bytes(q) + detail::operand_bytes(out) + seen() * (double(q.cols) + out.cols) * sizeof(T);
@@ -125,7 +125,7 @@ struct AttentionStepOf {
   }
 };
 template <class B>
-using AttentionStep = AttentionStepOf<typename B::Scalar>;
+using AttentionRound = AttentionRoundOf<typename B::Scalar>;
 
 /// The attention probabilities within one sequence, for display: q [n, d], k [m, d]. Row head · n + i of out [heads ·
 /// n, m] holds the probabilities of query i; keys that it does not see have 0.
@@ -138,9 +138,9 @@ struct AttentionProbabilitiesOf {
   RowsOf<T> out;
 
   static void visit(auto& self, auto&& operand) {
-    operand("q", Role::Read, self.q);
-    operand("k", Role::Read, self.k);
-    operand("out", Role::Write, self.out);
+    operand("q", Access::Read, self.q);
+    operand("k", Access::Read, self.k);
+    operand("out", Access::Write, self.out);
   }
   double flop() const { return 2.0 * static_cast<double>(q.size()) * k.rows; }
 };
@@ -149,6 +149,6 @@ using AttentionProbabilities = AttentionProbabilitiesOf<typename B::Scalar>;
 
 template <class T>
 using AttentionOperations =
-    OperationList<AttentionOf<T>, AttentionBackwardOf<T>, AttentionStepOf<T>, AttentionProbabilitiesOf<T>>;
+    OperationList<AttentionOf<T>, AttentionBackwardOf<T>, AttentionRoundOf<T>, AttentionProbabilitiesOf<T>>;
 
 }  // namespace neural_attention::ops

@@ -15,8 +15,8 @@ struct LogSumExpOf {
   std::span<double> sums;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("sums", Role::Write, self.sums);
+    operand("x", Access::Read, self.x);
+    operand("sums", Access::Write, self.sums);
   }
 };
 template <class B>
@@ -35,9 +35,9 @@ struct TopKOf {
   std::span<int> columns;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("values", Role::Write, self.values);
-    operand("columns", Role::Write, self.columns);
+    operand("x", Access::Read, self.x);
+    operand("values", Access::Write, self.values);
+    operand("columns", Access::Write, self.columns);
   }
 };
 template <class B>
@@ -55,9 +55,9 @@ struct SampleOf {
   std::span<int> columns;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("uniforms", Role::Read, self.uniforms);
-    operand("columns", Role::Write, self.columns);
+    operand("x", Access::Read, self.x);
+    operand("uniforms", Access::Read, self.uniforms);
+    operand("columns", Access::Write, self.columns);
   }
 };
 template <class B>

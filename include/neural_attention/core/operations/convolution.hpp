@@ -18,9 +18,9 @@ struct DepthwiseConvolutionOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("kernel", Role::Read, self.kernel);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("kernel", Access::Read, self.kernel);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -40,11 +40,11 @@ struct DepthwiseConvolutionBackwardOf {
   RowsOf<RealOf<T>> dkernel;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    operand("kernel", Role::Read, self.kernel);
-    operand("dx", role(self.into), self.dx);
-    operand("dkernel", Role::Update, self.dkernel);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    operand("kernel", Access::Read, self.kernel);
+    operand("dx", access(self.into), self.dx);
+    operand("dkernel", Access::Update, self.dkernel);
   }
 };
 template <class B>

@@ -13,8 +13,8 @@ struct AddOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Update, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Update, self.y);
   }
 };
 template <class B>
@@ -27,7 +27,7 @@ struct ScaleOf {
   RowsOf<T> x;
   double factor;
 
-  static void visit(auto& self, auto&& operand) { operand("x", Role::Update, self.x); }
+  static void visit(auto& self, auto&& operand) { operand("x", Access::Update, self.x); }
 };
 template <class B>
 using Scale = ScaleOf<typename B::Scalar>;
@@ -41,9 +41,9 @@ struct MultiplyOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("a", Role::Read, self.a);
-    operand("b", Role::Read, self.b);
-    operand("y", Role::Write, self.y);
+    operand("a", Access::Read, self.a);
+    operand("b", Access::Read, self.b);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -61,11 +61,11 @@ struct MultiplyBackwardOf {
   RowsOf<T> db;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("a", Role::Read, self.a);
-    operand("b", Role::Read, self.b);
-    operand("da", role(self.into), self.da);
-    operand("db", role(self.into), self.db);
+    operand("dy", Access::Read, self.dy);
+    operand("a", Access::Read, self.a);
+    operand("b", Access::Read, self.b);
+    operand("da", access(self.into), self.da);
+    operand("db", access(self.into), self.db);
   }
 };
 template <class B>
@@ -82,9 +82,9 @@ struct ScaleGroupsOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("f", Role::Read, self.f);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("f", Access::Read, self.f);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -103,11 +103,11 @@ struct ScaleGroupsBackwardOf {
   RowsOf<T> df;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    operand("f", Role::Read, self.f);
-    operand("dx", Role::Write, self.dx);
-    operand("df", Role::Write, self.df);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    operand("f", Access::Read, self.f);
+    operand("dx", Access::Write, self.dx);
+    operand("df", Access::Write, self.df);
   }
 };
 template <class B>
@@ -122,8 +122,8 @@ struct ActivateOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -139,9 +139,9 @@ struct ActivateBackwardOf {
   RowsOf<T> dx;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("dy", Role::Read, self.dy);
-    operand("dx", Role::Write, self.dx);
+    operand("x", Access::Read, self.x);
+    operand("dy", Access::Read, self.dy);
+    operand("dx", Access::Write, self.dx);
   }
 };
 template <class B>
@@ -156,8 +156,8 @@ struct DropoutOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -173,9 +173,9 @@ struct ResidualDropoutOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("residual", Role::Read, self.residual);
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("residual", Access::Read, self.residual);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>

@@ -19,10 +19,10 @@ struct EmbeddingOf {
   const QuantizedRows* quantized = nullptr;
 
   static void visit(auto& self, auto&& operand) {
-    operand("ids", Role::Read, self.ids);
-    operand("table", Role::Read, self.table);
-    operand("quantized", Role::Read, self.quantized);
-    operand("y", role(self.into), self.y);
+    operand("ids", Access::Read, self.ids);
+    operand("table", Access::Read, self.table);
+    operand("quantized", Access::Read, self.quantized);
+    operand("y", access(self.into), self.y);
   }
   double bytes() const {
     return (into == Into::Add ? 3.0 : 2.0) * detail::operand_bytes(y) + detail::operand_bytes(ids);
@@ -42,9 +42,9 @@ struct EmbeddingBackwardOf {
   RowsOf<RealOf<T>> dtable;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("ids", Role::Read, self.ids);
-    operand("dtable", Role::Update, self.dtable);
+    operand("dy", Access::Read, self.dy);
+    operand("ids", Access::Read, self.ids);
+    operand("dtable", Access::Update, self.dtable);
   }
   double bytes() const {
     return static_cast<double>(dy.size()) * (sizeof(T) + 2 * sizeof(RealOf<T>)) + detail::operand_bytes(ids);

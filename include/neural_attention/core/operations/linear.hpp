@@ -18,11 +18,11 @@ struct LinearOf {
   const QuantizedRows* quantized = nullptr;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("w", Role::Read, self.w);
-    operand("quantized", Role::Read, self.quantized);
-    operand("bias", Role::Read, self.bias);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("w", Access::Read, self.w);
+    operand("quantized", Access::Read, self.quantized);
+    operand("bias", Access::Read, self.bias);
+    operand("y", Access::Write, self.y);
   }
   double flop() const { return 2.0 * static_cast<double>(y.size()) * x.cols; }
 };
@@ -39,9 +39,9 @@ struct LinearInputGradientOf {
   RowsOf<T> dx;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("w", Role::Read, self.w);
-    operand("dx", role(self.into), self.dx);
+    operand("dy", Access::Read, self.dy);
+    operand("w", Access::Read, self.w);
+    operand("dx", access(self.into), self.dx);
   }
   double flop() const { return 2.0 * static_cast<double>(dx.size()) * dy.cols; }
 };
@@ -57,9 +57,9 @@ struct LinearWeightGradientOf {
   RowsOf<RealOf<T>> dw;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    operand("dw", Role::Update, self.dw);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    operand("dw", Access::Update, self.dw);
   }
   double flop() const { return 2.0 * static_cast<double>(dw.size()) * dy.rows; }
 };
@@ -74,8 +74,8 @@ struct BiasGradientOf {
   RowsOf<RealOf<T>> db;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("db", Role::Update, self.db);
+    operand("dy", Access::Read, self.dy);
+    operand("db", Access::Update, self.db);
   }
 };
 template <class B>

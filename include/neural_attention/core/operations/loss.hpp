@@ -22,10 +22,10 @@ struct CrossEntropyOf {
   RowsOf<RealOf<T>> losses;
 
   static void visit(auto& self, auto&& operand) {
-    operand("logits", self.gradient_scale == 0.0 ? Role::Read : Role::Update, self.logits);
-    operand("bias", Role::Read, self.bias);
-    operand("targets", Role::Read, self.targets);
-    operand("losses", Role::Write, self.losses);
+    operand("logits", self.gradient_scale == 0.0 ? Access::Read : Access::Update, self.logits);
+    operand("bias", Access::Read, self.bias);
+    operand("targets", Access::Read, self.targets);
+    operand("losses", Access::Write, self.losses);
   }
 };
 template <class B>
@@ -40,8 +40,8 @@ struct SumLossesOf {
   StepOutcome* outcome;
 
   static void visit(auto& self, auto&& operand) {
-    operand("losses", Role::Read, self.losses);
-    operand("outcome", Role::Update, self.outcome);
+    operand("losses", Access::Read, self.losses);
+    operand("outcome", Access::Update, self.outcome);
   }
 };
 template <class B>

@@ -15,8 +15,8 @@ struct CopyOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -30,8 +30,8 @@ struct CopyPairsOf {
   std::span<const RowsOf<T>> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -44,7 +44,7 @@ struct FillOf {
   RowsOf<T> x;
   T value;
 
-  static void visit(auto& self, auto&& operand) { operand("x", Role::Write, self.x); }
+  static void visit(auto& self, auto&& operand) { operand("x", Access::Write, self.x); }
 };
 template <class B>
 using Fill = FillOf<typename B::Scalar>;
@@ -57,8 +57,8 @@ struct UploadOf {
   RowsOf<T> x;
 
   static void visit(auto& self, auto&& operand) {
-    operand("values", Role::Read, self.values);
-    operand("x", Role::Write, self.x);
+    operand("values", Access::Read, self.values);
+    operand("x", Access::Write, self.x);
   }
 };
 template <class B>
@@ -72,8 +72,8 @@ struct DownloadOf {
   std::span<T> values;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("values", Role::Write, self.values);
+    operand("x", Access::Read, self.x);
+    operand("values", Access::Write, self.values);
   }
 };
 template <class B>
@@ -87,8 +87,8 @@ struct ConvertOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -103,9 +103,9 @@ struct GatherOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("rows", Role::Read, self.rows);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("rows", Access::Read, self.rows);
+    operand("y", Access::Write, self.y);
   }
   double bytes() const { return 2.0 * detail::operand_bytes(y) + detail::operand_bytes(rows); }
 };
@@ -121,9 +121,9 @@ struct ScatterAddOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("rows", Role::Read, self.rows);
-    operand("y", Role::Update, self.y);
+    operand("x", Access::Read, self.x);
+    operand("rows", Access::Read, self.rows);
+    operand("y", Access::Update, self.y);
   }
   double bytes() const { return 3.0 * detail::operand_bytes(x) + detail::operand_bytes(rows); }
 };
@@ -140,9 +140,9 @@ struct AssignOf {
   T value;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Update, self.x);
-    operand("rows", Role::Read, self.rows);
-    operand("cols", Role::Read, self.cols);
+    operand("x", Access::Update, self.x);
+    operand("rows", Access::Read, self.rows);
+    operand("cols", Access::Read, self.cols);
   }
   double bytes() const { return static_cast<double>(rows.size()) * (2 * sizeof(int) + sizeof(T)); }
 };

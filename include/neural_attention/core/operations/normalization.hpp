@@ -19,11 +19,11 @@ struct LayerNormOf {
   RowsOf<RealOf<T>> stats;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("gain", Role::Read, self.gain);
-    operand("bias", Role::Read, self.bias);
-    operand("y", Role::Write, self.y);
-    operand("stats", Role::Write, self.stats);
+    operand("x", Access::Read, self.x);
+    operand("gain", Access::Read, self.gain);
+    operand("bias", Access::Read, self.bias);
+    operand("y", Access::Write, self.y);
+    operand("stats", Access::Write, self.stats);
   }
 };
 template <class B>
@@ -47,14 +47,14 @@ struct LayerNormBackwardOf {
   RowsOf<RealOf<T>> dbias = {};
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    if (self.relu) operand("y", Role::Read, self.y);
-    operand("gain", Role::Read, self.gain);
-    operand("stats", Role::Read, self.stats);
-    operand("dx", role(self.into), self.dx);
-    operand("dgain", Role::Update, self.dgain);
-    operand("dbias", Role::Update, self.dbias);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    if (self.relu) operand("y", Access::Read, self.y);
+    operand("gain", Access::Read, self.gain);
+    operand("stats", Access::Read, self.stats);
+    operand("dx", access(self.into), self.dx);
+    operand("dgain", Access::Update, self.dgain);
+    operand("dbias", Access::Update, self.dbias);
   }
 };
 template <class B>
@@ -73,10 +73,10 @@ struct RmsNormOf {
   RowsOf<RealOf<T>> stats;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("gain", Role::Read, self.gain);
-    operand("y", Role::Write, self.y);
-    operand("stats", Role::Write, self.stats);
+    operand("x", Access::Read, self.x);
+    operand("gain", Access::Read, self.gain);
+    operand("y", Access::Write, self.y);
+    operand("stats", Access::Write, self.stats);
   }
 };
 template <class B>
@@ -97,13 +97,13 @@ struct RmsNormBackwardOf {
   RowsOf<RealOf<T>> dgain;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    if (self.relu) operand("y", Role::Read, self.y);
-    operand("gain", Role::Read, self.gain);
-    operand("stats", Role::Read, self.stats);
-    operand("dx", role(self.into), self.dx);
-    operand("dgain", Role::Update, self.dgain);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    if (self.relu) operand("y", Access::Read, self.y);
+    operand("gain", Access::Read, self.gain);
+    operand("stats", Access::Read, self.stats);
+    operand("dx", access(self.into), self.dx);
+    operand("dgain", Access::Update, self.dgain);
   }
 };
 template <class B>

@@ -1,6 +1,6 @@
 // An operation of a backend is a struct whose named fields are its operands and settings; a backend runs it as
-// backend(op). It says its name and lists each operand once with its role, so that a wrapper of a backend can treat all
-// operations alike, including later additions.
+// backend(op). It says its name and lists each operand once with its access, so that a wrapper of a backend can treat
+// all operations alike, including later additions.
 //
 // ops::Linear<B> is ops::LinearOf<typename B::Scalar>, as Rows<B> is RowsOf<typename B::Scalar>. Operands named d… are
 // gradients. Matrices lie in memory of the backend, spans of numbers on the host; {} is no matrix.
@@ -29,9 +29,9 @@ enum class Into { Write, Add };
 namespace ops {
 
 /// What an operation does with an operand: read it, write all of it, or both (for example, add to it).
-enum class Role { Read, Write, Update };
+enum class Access { Read, Write, Update };
 
-constexpr Role role(Into into) { return into == Into::Write ? Role::Write : Role::Update; }
+constexpr Access access(Into into) { return into == Into::Write ? Access::Write : Access::Update; }
 
 template <class... Operations>
 struct OperationList {};
@@ -86,8 +86,8 @@ double bytes(const Op& op) {
     return op.bytes();
   } else {
     double sum = 0.0;
-    Op::visit(op, [&](std::string_view, Role role, const auto& operand) {
-      sum += (role == Role::Update ? 2.0 : 1.0) * detail::operand_bytes(operand);
+    Op::visit(op, [&](std::string_view, Access access, const auto& operand) {
+      sum += (access == Access::Update ? 2.0 : 1.0) * detail::operand_bytes(operand);
     });
     return sum;
   }

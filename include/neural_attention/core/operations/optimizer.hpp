@@ -17,7 +17,7 @@ struct SquaredNormOf {
   using Result = double;
   RowsOf<RealOf<T>> x;
 
-  static void visit(auto& self, auto&& operand) { operand("x", Role::Read, self.x); }
+  static void visit(auto& self, auto&& operand) { operand("x", Access::Read, self.x); }
 };
 template <class B>
 using SquaredNorm = SquaredNormOf<typename B::Scalar>;
@@ -33,8 +33,8 @@ struct ClippingOf {
   bool has_norm = false;  ///< the squared norm is there as well
 
   static void visit(auto& self, auto&& operand) {
-    operand("gradient", Role::Read, self.gradient);
-    operand("outcome", Role::Update, self.outcome);
+    operand("gradient", Access::Read, self.gradient);
+    operand("outcome", Access::Update, self.outcome);
   }
 };
 template <class B>
@@ -53,11 +53,11 @@ struct UpdateOf {
   const StepOutcome* outcome;
 
   static void visit(auto& self, auto&& operand) {
-    operand("gradient", Role::Read, self.gradient);
-    operand("value", Role::Update, self.value);
+    operand("gradient", Access::Read, self.gradient);
+    operand("value", Access::Update, self.value);
     std::size_t next = 0;
-    for (auto& moment : self.moments) operand(Rule::moments[next++], Role::Update, moment);
-    operand("outcome", Role::Read, self.outcome);
+    for (auto& moment : self.moments) operand(Rule::moments[next++], Access::Update, moment);
+    operand("outcome", Access::Read, self.outcome);
   }
 };
 template <class B, class Rule>

@@ -29,10 +29,10 @@ struct RationalOf {
   RowsOf<T> y;
 
   static void visit(auto& self, auto&& operand) {
-    operand("x", Role::Read, self.x);
-    operand("numerator", Role::Read, self.numerator);
-    operand("denominator", Role::Read, self.denominator);
-    operand("y", Role::Write, self.y);
+    operand("x", Access::Read, self.x);
+    operand("numerator", Access::Read, self.numerator);
+    operand("denominator", Access::Read, self.denominator);
+    operand("y", Access::Write, self.y);
   }
 };
 template <class B>
@@ -53,13 +53,13 @@ struct RationalBackwardOf {
   RowsOf<RealOf<T>> ddenominator;
 
   static void visit(auto& self, auto&& operand) {
-    operand("dy", Role::Read, self.dy);
-    operand("x", Role::Read, self.x);
-    operand("numerator", Role::Read, self.numerator);
-    operand("denominator", Role::Read, self.denominator);
-    operand("dx", role(self.into), self.dx);
-    operand("dnumerator", Role::Update, self.dnumerator);
-    operand("ddenominator", Role::Update, self.ddenominator);
+    operand("dy", Access::Read, self.dy);
+    operand("x", Access::Read, self.x);
+    operand("numerator", Access::Read, self.numerator);
+    operand("denominator", Access::Read, self.denominator);
+    operand("dx", access(self.into), self.dx);
+    operand("dnumerator", Access::Update, self.dnumerator);
+    operand("ddenominator", Access::Update, self.ddenominator);
   }
 };
 template <class B>

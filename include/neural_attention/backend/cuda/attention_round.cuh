@@ -15,7 +15,7 @@
 
 namespace neural_attention::cuda_backend {
 
-inline constexpr int step_threads = 128, step_lanes = 8, step_parts = step_threads / step_lanes;
+inline constexpr int round_threads = 128, round_lanes = 8, round_parts = round_threads / round_lanes;
 
 /// What a query attends to: the first `length` rows of the keys and of the values.
 template <class T>
@@ -24,7 +24,7 @@ struct CachedRows {
   int length;
 };
 
-/// One of step_lanes lanes takes this part of a head's columns: every eighth group of columns.
+/// One of round_lanes lanes takes this part of a head's columns: every eighth group of columns.
 template <int Groups>
 struct LaneColumns {
   Group<float> at[Groups] = {};
@@ -33,7 +33,7 @@ struct LaneColumns {
   template <class Use>
   static __device__ void for_each(int width, Use&& use) {
     for (int m = 0; m < Groups; ++m) {
-      const int col = (m * step_lanes + static_cast<int>(threadIdx.x) % step_lanes) * group;
+      const int col = (m * round_lanes + static_cast<int>(threadIdx.x) % round_lanes) * group;
       if (col < width) use(m, col, width - col < group ? width - col : group);
     }
   }
@@ -54,26 +54,26 @@ struct LaneColumns {
 __device__ inline float shrink(float top, float highest) { return top == -INFINITY ? 1.0f : expf(top - highest); }
 
 template <class T, int Groups, bool Aligned>
-__global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequences, int heads, Scores scores,
-                                      RowsOf<T> out) {
-  __shared__ float tops[step_parts], sums[step_parts];
-  float* const results = shared_memory<float>();  // [step_parts, value_width]
+__global__ void attention_round_kernel(RowsOf<T> q, const CachedRows<T>* sequences, int heads, Scores scores,
+                                       RowsOf<T> out) {
+  __shared__ float tops[round_parts], sums[round_parts];
+  float* const results = shared_memory<float>();  // [round_parts, value_width]
   const int row = static_cast<int>(blockIdx.x) / heads, head = static_cast<int>(blockIdx.x) % heads;
   const int width = q.cols / heads, value_width = out.cols / heads;
   const int first = head * width, first_value = head * value_width;
-  const int part = static_cast<int>(threadIdx.x) / step_lanes;
+  const int part = static_cast<int>(threadIdx.x) / round_lanes;
   const auto sequence = sequences[row];
   LaneColumns<Groups> query, key, value, result;
   query.template load_from<Aligned>(q.row(row) + first, width);
   float top = -INFINITY, sum = 0.0f;
-  for (int first_key = 0; first_key < sequence.length; first_key += step_parts) {
+  for (int first_key = 0; first_key < sequence.length; first_key += round_parts) {
     const int j = first_key + part;
     const bool there = j < sequence.length;
     if (there) {
       key.template load_from<Aligned>(sequence.keys.row(j) + first, width);
       value.template load_from<Aligned>(sequence.values.row(j) + first_value, value_width);
     }
-    const float score = scores.score(warp_sum<step_lanes>(query.dot(key)));
+    const float score = scores.score(warp_sum<round_lanes>(query.dot(key)));
     if (!there) continue;
     const float highest = fmaxf(top, score), before = shrink(top, highest);
     const float probability = score == -INFINITY ? 0.0f : expf(score - highest);
@@ -83,7 +83,7 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
       for (int i = 0; i < group; ++i)
         result.at[m].at[i] = result.at[m].at[i] * before + probability * value.at[m].at[i];
   }
-  if (threadIdx.x % step_lanes == 0) {
+  if (threadIdx.x % round_lanes == 0) {
     tops[part] = top;
     sums[part] = sum;
   }
@@ -93,10 +93,10 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
   __syncthreads();
   float highest = -INFINITY, total = 0.0f;
   for (const float one : tops) highest = fmaxf(highest, one);
-  for (int i = 0; i < step_parts; ++i) total += sums[i] * shrink(tops[i], highest);
-  for (int c = static_cast<int>(threadIdx.x); c < value_width; c += step_threads) {
+  for (int i = 0; i < round_parts; ++i) total += sums[i] * shrink(tops[i], highest);
+  for (int c = static_cast<int>(threadIdx.x); c < value_width; c += round_threads) {
     float joined = 0.0f;
-    for (int i = 0; i < step_parts; ++i) joined += results[i * value_width + c] * shrink(tops[i], highest);
+    for (int i = 0; i < round_parts; ++i) joined += results[i * value_width + c] * shrink(tops[i], highest);
     out.row(row)[first_value + c] = static_cast<T>(sequence.length > 0 ? joined / total : 0.0f);
   }
 }
@@ -104,16 +104,16 @@ __global__ void attention_step_kernel(RowsOf<T> q, const CachedRows<T>* sequence
 /// Row i of q and out belongs to sequences[i], which lies on the device; `whole` says that all rows of keys and values
 /// are aligned.
 template <class T>
-void attention_step(RowsOf<T> q, const CachedRows<T>* sequences, bool whole, const AttentionShape& shape, RowsOf<T> out,
-                    Stream stream) {
+void attention_round(RowsOf<T> q, const CachedRows<T>* sequences, bool whole, const AttentionShape& shape,
+                     RowsOf<T> out, Stream stream) {
   assert(q.cols % shape.heads == 0 && out.cols % shape.heads == 0 && out.rows == q.rows);
   const int width = q.cols / shape.heads, value_width = out.cols / shape.heads;
   with_columns(std::max(width, value_width), [&]<int Columns>() {
-    constexpr int groups = Columns * attention_tile / (step_lanes * group);
+    constexpr int groups = Columns * attention_tile / (round_lanes * group);
     const auto run = [&]<bool Aligned>() {
-      launch("attention_step", attention_step_kernel<T, groups, Aligned>,
-             dim3(static_cast<unsigned>(q.rows * shape.heads)), dim3(step_threads),
-             std::size_t{step_parts} * value_width * sizeof(float), stream, q, sequences, shape.heads, Scores(shape),
+      launch("attention_round", attention_round_kernel<T, groups, Aligned>,
+             dim3(static_cast<unsigned>(q.rows * shape.heads)), dim3(round_threads),
+             std::size_t{round_parts} * value_width * sizeof(float), stream, q, sequences, shape.heads, Scores(shape),
              out);
     };
     with_bools(run, whole && aligned(q) && width % group == 0 && value_width % group == 0);
