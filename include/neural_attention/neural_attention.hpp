@@ -7,8 +7,10 @@
 #include "neural_attention/core/language.hpp"  // first: it says in one line that a compiler is too old
 // clang-format on
 
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/attention/multi_head.hpp"
+#include "neural_attention/attention/projector_names.hpp"
 #include "neural_attention/attention/projectors.hpp"
 #include "neural_attention/attention/warm_start.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"

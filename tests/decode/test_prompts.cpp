@@ -11,7 +11,7 @@
 #include "attention/attention_option_cases.hpp"
 #include "decode/decoding_subject.hpp"
 #include "models/causal_lm.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 
 using namespace neural_attention;
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(beyond_a_limit_are_refused) {
       [&] {
         subject.append({{1}, {1, 2, 3, 4, 5}}, state);
       },
-      "a run of 5 tokens behind 6 is longer than decoding was begun for: 10 tokens");
+      "a run of 5 tokens after 6 is longer than decoding was begun for: 10 tokens");
   check_refused([&] { subject.append({{1}}, state); }, "1 runs of tokens cannot follow 2 rows: each row needs one");
   check_refused(
       [&] {
@@ -278,10 +278,10 @@ BOOST_AUTO_TEST_CASE(beyond_a_limit_are_refused) {
   BOOST_TEST(state.length(0) == 4);  // nothing was taken
   auto full = subject.begin({{1}}, 1000);
   check_refused([&] { subject.append({random_ids(25, 1)}, full); },
-                "a run of 25 tokens behind 0 is longer than decoding was begun for: 24 tokens");
+                "a run of 25 tokens after 0 is longer than decoding was begun for: 24 tokens");
   subject.append({random_ids(24, 1)}, full);
   check_refused([&] { subject.next({1}, full); },
-                "a run of 1 tokens behind 24 is longer than decoding was begun for: 24 tokens");
+                "a run of 1 tokens after 24 is longer than decoding was begun for: 24 tokens");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -343,13 +343,13 @@ BOOST_AUTO_TEST_CASE(results_are_heard_of_token_by_token) {
     if (how.num_beams > 1) continue;
     std::vector<std::vector<Ids>> heard(prompts.size(), std::vector<Ids>(3));
     std::vector<std::vector<int>> ends(prompts.size(), std::vector<int>(3, -2));
-    const auto watch = [&](const GenerationStep& step) {
-      auto& ids = heard[static_cast<std::size_t>(step.prompt)][static_cast<std::size_t>(step.sample)];
-      auto& end = ends[static_cast<std::size_t>(step.prompt)][static_cast<std::size_t>(step.sample)];
+    const auto watch = [&](const GrownResult& grown) {
+      auto& ids = heard[static_cast<std::size_t>(grown.prompt)][static_cast<std::size_t>(grown.sample)];
+      auto& end = ends[static_cast<std::size_t>(grown.prompt)][static_cast<std::size_t>(grown.sample)];
       BOOST_TEST(end == -2);  // nothing was the last
-      BOOST_TEST(step.ids.size() == ids.size() + (step.end < 0 ? 1 : 0));
-      ids.assign(step.ids.begin(), step.ids.end());
-      if (step.last) end = step.end;
+      BOOST_TEST(grown.ids.size() == ids.size() + (grown.end < 0 ? 1 : 0));
+      ids.assign(grown.ids.begin(), grown.ids.end());
+      if (grown.last) end = grown.end;
       return true;
     };
     const auto found = Generator<Causal>(subject.backend, subject.model)(packed(prompts), how, watch);
@@ -373,7 +373,7 @@ BOOST_AUTO_TEST_CASE(results_stop_as_at_an_end_token) {
       how.num_beams = how.num_return_sequences = width;
       how.length_penalty = 0.7;
       how.do_sample = width == 1;
-      const auto stops = [&](const GenerationStep& step) { return step.ids.empty() || step.ids.back() != token; };
+      const auto stops = [&](const GrownResult& grown) { return grown.ids.empty() || grown.ids.back() != token; };
       const auto found = Generator<Causal>(subject.backend, subject.model)(prompts, how, stops);
       how.further_eos_token_ids = {token};
       auto expected = generate(subject.backend, subject.model, prompts, how);

@@ -421,11 +421,11 @@ BOOST_AUTO_TEST_CASE(a_profile_shows_where_the_time_goes_and_changes_nothing) {
   const auto source = content(folder / "data/valid.de");
   const auto translated = run("translation", measured, source);
   BOOST_REQUIRE_MESSAGE(translated.code == 0, translated.err);
-  BOOST_TEST(contains(translated.err, "attention_step"));
+  BOOST_TEST(contains(translated.err, "attention_round"));
   BOOST_TEST(contains(translated.err, "% of "));
   BOOST_TEST(translated.out == run("translation", translating, source).out);
   found = operations("train.json");
-  for (const std::string name : {"attention_step", "searching", "model.decoder.layers.0.self_attn"})
+  for (const std::string name : {"attention_round", "searching", "model.decoder.layers.0.self_attn"})
     BOOST_TEST(found.count(name) == 1u, name);
 
   const Arguments evaluating = {"evaluate",

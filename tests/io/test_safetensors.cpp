@@ -393,7 +393,7 @@ BOOST_AUTO_TEST_CASE(overlaps_holes_and_duplicates) {
   refuse(file(entry("a", 0, 3), entry("b", 3, 9)), {"tensor \"b\"", "ends at byte 9"});
   refuse(file(entry("a", 0, 8), entry("a", 0, 8)), {"\"a\" twice"});
   refuse(file(entry("a", 0, 4), entry("\\u0061", 4, 8)), {"\"a\" twice"});
-  refuse(with_length("{}", "x"), {"1 unused bytes at its end, behind the header"});
+  refuse(with_length("{}", "x"), {"1 unused bytes at its end, after the header"});
 }
 
 BOOST_AUTO_TEST_CASE(truncated_at_every_byte) {

@@ -2,7 +2,7 @@
 """Fails where a C++ or CUDA file breaks a rule of style that clang-format leaves open (CONTRIBUTING.md):
 
   - a statement in one line has no braces around it, unless another branch of its `if` needs them;
-  - comments are `//`; in headers, `///` stands above a declaration and `///<` behind one.
+  - comments are `//`; in headers, `///` stands above a declaration and `///<` after one.
 
   check_style.py [--source DIR]    checks the files of the project
   check_style.py --planted         checks the check: it must find planted faults, and nothing else

@@ -12,7 +12,7 @@
 
 #include "attention/attention_module.hpp"
 #include "golden_file.hpp"
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/nn/embedding.hpp"
 #include "neural_attention/nn/positions.hpp"

@@ -222,7 +222,7 @@ BOOST_AUTO_TEST_CASE(of_decoding_are_named) {
   const auto logits = pass.scratch.rows(4, 9);
   model.decode_next(pass, ids, state, logits);
   const auto rows = profile.rows();
-  BOOST_TEST(modules(rows, "attention_step", Phase::Forward) ==
+  BOOST_TEST(modules(rows, "attention_round", Phase::Forward) ==
              (std::set<std::string>{"model.decoder.layers.0.self_attn", "model.decoder.layers.0.encoder_attn"}));
   for (const auto& row : rows) BOOST_TEST((row.phase != Phase::Backward), row.operation);
 }
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(of_a_model_that_has_gone_are_forgotten) {
     BOOST_TEST(modules(profile.rows(), "scale", Phase::Update) == std::set<std::string>{"model.shared"});
   }
   const auto memory = backend.allocate(1 << 20);
-  OperationFacts::Operand operand{ops::Role::Update, range_of(where.columns(0, 4))};
+  OperationFacts::Operand operand{ops::Access::Update, range_of(where.columns(0, 4))};
   const auto now = profile.now();
   profile.ran({.name = "late", .operands = {&operand, 1}}, now, now);
   BOOST_TEST(modules(profile.rows(), "late", Phase::Update).empty());
@@ -435,7 +435,7 @@ BOOST_AUTO_TEST_CASE(escape_names) {
   const NamedMemory tensor{"a\"b\\c\n\xFF\u00E4.weight", range_of(RowsOf<float>(numbers, 1, 4)),
                            NamedMemory::Holds::Values};
   const auto known = profile.know({&tensor, 1}, {});
-  const OperationFacts::Operand operand{ops::Role::Read, tensor.memory};
+  const OperationFacts::Operand operand{ops::Access::Read, tensor.memory};
   const auto now = profile.now();
   profile.ran({.name = "read", .operands = {&operand, 1}}, now, now);
   const auto json = io::parse_json(report::chrome_trace(profile), "trace.json");

@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(with_other_ids_are_refused_where_they_are_read) {
   Ids two(2), three(3);
   file.read(0, two);
   BOOST_CHECK_EXCEPTION(file.read(0, three), FileError, says({"token 2 is 65", "has the ids 0 to 64"}));
-  BOOST_CHECK_EXCEPTION(file.read(3, two), ShapeError, says({"has 4 tokens", "no 2 behind the first 3"}));
+  BOOST_CHECK_EXCEPTION(file.read(3, two), ShapeError, says({"has 4 tokens", "no 2 after the first 3"}));
   BOOST_CHECK_THROW(file.read(static_cast<std::size_t>(-1), two), ShapeError);
   write_tokens(scratch / "b", some_ids(9, 70000), {70000, print});
   auto bytes = scratch.read("b");

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/models/roberta.hpp"

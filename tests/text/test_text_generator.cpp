@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/gpt2.hpp"
 #include "neural_attention/text/services/text_generator.hpp"

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "neural_attention/attention/projectors.hpp"
+#include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/models/marian.hpp"
 #include "neural_attention/text/services/translator.hpp"

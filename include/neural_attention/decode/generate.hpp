@@ -31,15 +31,15 @@ class KeepWeights {
 };
 
 /// A result that has grown by a token, for those who watch a Generator.
-struct GenerationStep {
+struct GrownResult {
   int prompt;                ///< its place in the batch
-  int sample;                ///< of this prompt; -1 in a beam search, where steps are candidates
+  int sample;                ///< of this prompt; -1 in a beam search, in whose rounds candidates grow
   std::span<const int> ids;  ///< all so far, without prompt and end
   int end;                   ///< the token that ended it, or -1
   bool last;                 ///< no token follows, whatever the watcher says
 
   /// The watcher of a Generator that nobody watches.
-  static bool goes_on(const GenerationStep&) { return true; }
+  static bool goes_on(const GrownResult&) { return true; }
 };
 
 /// Serves one thread at a time. Several generators may share one const model, each with its own backend.
@@ -54,15 +54,15 @@ class Generator {
 
   Generator(B& backend, const Model& model) : model_(&model), memory_(backend) {}
 
-  /// num_return_sequences results of each prompt, or fewer, but at least one, where the rules leave no more: those of a
+  /// num_return_sequences results of each prompt, or fewer, but at least one, if the rules leave no more: results of a
   /// beam search with the best first, samples in the order of their draws. A result to which the rules leave no token
   /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError if `how` makes no
   /// sense, ShapeError if the prompts do not fit the model or are as long as results may be, and NumericError if
   /// the model's output is not finite.
-  /// watch(GenerationStep) hears of every token as it comes and says whether its result goes on; one that does not is
+  /// watch(GrownResult) hears of every token as it comes and says whether its result goes on; one that does not is
   /// complete as it is. In a beam search it is asked about candidates that have not ended, of which some are dropped.
-  template <class Watch = bool (*)(const GenerationStep&)>
-  Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GenerationStep::goes_on) {
+  template <class Watch = bool (*)(const GrownResult&)>
+  Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GrownResult::goes_on) {
     auto config = resolved(how, model_->config());
     model_->check_prompts(prompts);
     const PackedTokens histories = model_->histories(prompts, config.decoder_start_token_id);
@@ -139,7 +139,7 @@ class Generator {
         rows.clear();
         for (const auto& [sentence, beams] : live)
           for (const auto& beam : beams.beams().first(rows_of(beams))) rows.push(beam.history, prompt(sentence).size());
-        rows.decode();  // behind a forced token as well: later ones look back at all
+        rows.decode();  // after a forced token as well: later ones look back at all
       }
       if (turn.chooses) {
         if (!how.renormalize_logits || rows.penalizes()) log_sums = rows.log_sum_exp();
@@ -172,7 +172,7 @@ class Generator {
         }
         const int sentence = static_cast<int>(live[i].sentence);
         beams.advance(candidates, [&](std::span<const int> ids) {
-          return watch(GenerationStep{sentence, -1, ids, -1, false});
+          return watch(GrownResult{sentence, -1, ids, -1, false});
         });
         if (beams.done()) {
           results[live[i].sentence] = beams.results(how.num_return_sequences);
@@ -252,7 +252,7 @@ class Generator {
         if (!ends) history.push_back(token);
         const bool last = ends || length + 1 == limit(live[i]);
         const auto ids = std::span<const int>(history).subspan(prompt_length(sentence));
-        if (!watch(GenerationStep{sentence, sample, ids, ends ? token : -1, last}) || last) {
+        if (!watch(GrownResult{sentence, sample, ids, ends ? token : -1, last}) || last) {
           auto& result = results[static_cast<std::size_t>(sentence)][static_cast<std::size_t>(sample)];
           result.ids.assign(ids.begin(), ids.end());
           result.end = ends ? token : -1;

@@ -53,7 +53,7 @@ inline constexpr const char* quantization_key = "quantization_config";
 inline constexpr std::string_view int8_method = "neural_attention_int8";
 inline constexpr int int8_version = 1;
 
-/// config.json; `dtype` is that of the tensors beside it, apart from weights of int8.
+/// config.json; `dtype` is the type of the tensors beside it, apart from weights of int8.
 template <class Config>
 void stage_config(StagedFiles& files, const Config& config, const char* dtype, bool int8);
 

@@ -17,7 +17,7 @@ inline constexpr std::size_t longest_json_line = std::size_t{1} << 20;  ///< byt
 /// How to treat a last line without a line end, which a killed writer leaves.
 enum class TornLine {
   Refuse,
-  LeaveOut  ///< where it is not JSON
+  LeaveOut  ///< if it is not JSON
 };
 
 /// Calls use(row) for each line of the file. Throws FileError if the file cannot be read, and LineError for a line that

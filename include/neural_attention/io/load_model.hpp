@@ -166,7 +166,7 @@ void quantize_tensors(const TensorFiles& files, const TensorNames& names, Parame
 
 /// What is loaded, and how.
 struct LoadPlan {
-  std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot behind
+  std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot at its end
   std::function<bool(const std::string&)> fresh;  ///< whether the parameter of a name is not loaded
   LoadRules rules;
   std::optional<TensorNames> tensors;

@@ -1,5 +1,5 @@
 // Model directories as Hugging Face lays them out: config.json, generation_config.json, and the parameters in
-// model.safetensors or in shards behind an index.
+// model.safetensors or in shards with an index.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// safetensors files: named tensors behind a JSON header (safetensors_header.hpp), memory-mapped when read and streamed
+// safetensors files: named tensors after a JSON header (safetensors_header.hpp), memory-mapped when read and streamed
 // to an atomic file when written. The bytes equal those that the Python package writes for the same tensors (with at
 // most one metadata key: Python's order of several is random).
 #pragma once

@@ -55,7 +55,7 @@ constexpr std::optional<DType> dtype_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-/// One entry of the header. `offset` counts from the first byte behind the header.
+/// One entry of the header. `offset` counts from the first byte after the header.
 struct TensorInfo {
   std::string name;
   DType dtype = DType::F32;

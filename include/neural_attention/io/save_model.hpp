@@ -1,5 +1,5 @@
-// A model as a directory in Hugging Face's layout: config.json, generation_config.json where it generates, and the
-// parameters in model.safetensors or in shards behind an index.
+// A model as a directory in Hugging Face's layout: config.json, generation_config.json if it generates, and the
+// parameters in model.safetensors or in shards with an index.
 #pragma once
 
 #include <array>

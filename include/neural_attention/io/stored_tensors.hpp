@@ -20,7 +20,7 @@ std::vector<std::int64_t> shape_of(const Entry& entry) {
   return {entry.rows, entry.cols};
 }
 
-/// A tensor of a file. Parts [out, in] are its columns where it is transposed; vectors stand one behind another.
+/// A tensor of a file. Parts [out, in] are its columns if it is transposed; vectors stand one after another.
 template <class B>
 struct StoredTensor {
   using Entry = typename ParameterStore<B>::Entry;

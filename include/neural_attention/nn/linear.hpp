@@ -55,7 +55,7 @@ class Linear {
   bool has_bias() const { return bias.cols > 0; }
 
   Parameter<B> weight;
-  Parameter<B> bias;  ///< of no columns where the map has none
+  Parameter<B> bias;  ///< of no columns if the map has none
 
  private:
   Rows<B> backward_into(const Pass<B>& pass, Rows<B> dy, const Saved& saved, const GradientTarget<B>& dx) {

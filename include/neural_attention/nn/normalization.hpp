@@ -77,7 +77,7 @@ class LayerNorm {
   double epsilon() const { return eps_; }
 
   Parameter<B> gain;
-  Parameter<B> bias;  ///< of no columns where the norm has none
+  Parameter<B> bias;  ///< of no columns if the norm has none
 
  private:
   double eps_;

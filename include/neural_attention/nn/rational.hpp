@@ -20,7 +20,7 @@ class Rational {
   };
 
   explicit Rational(const ProjectorConfig& config) : Rational(config.d_in) {}
-  /// Columns are cut into `groups`, or one for each where there are fewer.
+  /// Columns are cut into `groups`, or one for each if there are fewer.
   explicit Rational(int width, int groups = 8)
       : numerator(1, static_cast<int>(near_silu_above.size()), Initial::rows_of(near_silu_above)),
         denominator(std::min(groups, width), static_cast<int>(near_silu_below.size()),

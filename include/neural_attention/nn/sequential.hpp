@@ -67,7 +67,7 @@ class Sequential {
     return false;
   }
 
-  /// The module behind module I, and behind the activation that it computes.
+  /// The module after module I, and after the activation that it computes.
   template <std::size_t I>
   static constexpr std::size_t next = fused<I>() ? I + 2 : I + 1;
 

@@ -20,7 +20,7 @@ struct AttentionMapOptions {
   std::string title = "attention";
   int columns = 3;      ///< panels side by side, at least 1
   int max_pieces = 48;  ///< of a side; what lies beyond is not drawn, and the picture says so
-  bool mean = true;     ///< a first panel with the mean of all others, where there are several
+  bool mean = true;     ///< a first panel with the mean of all others, if there are several
 };
 
 /// The picture. Throws ConfigError if there is nothing to draw or an option makes no sense, ShapeError if a panel does

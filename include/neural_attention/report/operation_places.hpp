@@ -49,7 +49,7 @@ class NumberedTexts {
 struct OperationPlace {
   std::int32_t module = 0;
   Phase phase = Phase::Forward;
-  bool guessed = false;  ///< the phase is that of the operation before
+  bool guessed = false;  ///< the phase was taken from the operation before
 };
 
 /// Not safe for several threads at once; what know() gives may go in any thread.
@@ -80,10 +80,11 @@ class OperationPlaces {
       if (const auto tensor = known_->find(operand.memory)) {
         const bool several = operand.memory.last > tensor->last;
         if (!of_tensor) of_tensor = several ? paths_.id("parameters") : tensor->module;
-        update = update || several || (tensor->holds == NamedMemory::Holds::Values && operand.role != ops::Role::Read);
+        update =
+            update || several || (tensor->holds == NamedMemory::Holds::Values && operand.access != ops::Access::Read);
         continue;
       }
-      if (operand.role == ops::Role::Write) continue;
+      if (operand.access == ops::Access::Write) continue;
       const auto input = origins_.find(operand.memory.first);
       if (!input) continue;
       any_input = true;
@@ -112,7 +113,8 @@ class OperationPlaces {
   /// The results of an operation come from `place`.
   void wrote(const OperationFacts& facts, OperationPlace place) {
     for (const auto& operand : facts.operands)
-      if (operand.role != ops::Role::Read && !known_->find(operand.memory)) origins_.set(operand.memory.first, place);
+      if (operand.access != ops::Access::Read && !known_->find(operand.memory))
+        origins_.set(operand.memory.first, place);
   }
 
  private:

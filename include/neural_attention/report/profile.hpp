@@ -28,7 +28,7 @@ namespace neural_attention::report {
 /// Sums over all calls of an operation in a module.
 struct ProfileRow {
   std::string operation;  ///< of the host: what it did
-  std::string module;     ///< "model.encoder.layers.0.fc1"; "parameters" where it ran over several of them
+  std::string module;     ///< "model.encoder.layers.0.fc1"; "parameters" if it ran over several of them
   Phase phase = Phase::Forward;
   long calls = 0;
   double seconds = 0.0;  ///< of the host: without the operations and the other work inside
@@ -64,7 +64,7 @@ class Profile final : public OperationObserver {
  public:
   static constexpr std::size_t usual_events = 200'000;
 
-  /// Begins to measure. Keeps the first `most_events` calls; sums go on. Throws ConfigError where another one measures.
+  /// Begins to measure. Keeps the first `most_events` calls; sums go on. Throws ConfigError if another one measures.
   explicit Profile(std::size_t most_events = usual_events) : most_events_(most_events), begin_(now()) {
     observation_.emplace(*this);
   }
@@ -79,7 +79,7 @@ class Profile final : public OperationObserver {
   /// From the beginning to stop(), or to now.
   double wall_seconds() const { return 1e-9 * static_cast<double>((observation_ ? now() : end_) - begin_); }
 
-  /// The most expensive first. With `fold_layers` those of equal layers are one.
+  /// The most expensive first. With `fold_layers` the rows of equal layers are one.
   std::vector<ProfileRow> rows(bool fold_layers = false) const {
     std::map<std::tuple<std::string, std::string, Phase>, ProfileRow> sums;
     const std::lock_guard lock(mutex_);

@@ -47,9 +47,9 @@ constexpr NumberRange share_of(int n, int rank, int size) {
 /// All functions but rank(), size(), name(), least_exchange() and abandon() are called by all ranks in the same order.
 /// After a GroupError the group serves nothing any more.
 ///   name(rank)               "rank 2 on host b"
-///   least_exchange()         numbers that an exchange should have, where there is a choice: fewer take as long
-///   broadcast(bytes)         all ranks get those of rank 0
-///   gather(mine, all)        all ranks get mine of every rank, one behind the other: all has size() times its length
+///   least_exchange()         numbers that an exchange should have, if there is a choice: fewer take as long
+///   broadcast(bytes)         all ranks get the bytes of rank 0
+///   gather(mine, all)        all ranks get mine of every rank, one after the other: all has size() times its length
 ///   broadcast(backend, x)    x of rank 0
 ///   begin(backend, exchange, x)  begins an Exchange of x, which goes on while this rank does something else
 ///   finish()                 waits for all that were begun; until then no other function but begin is called

@@ -34,7 +34,7 @@ inline void require_at_least_zero(const char* what, double value) {
 }
 
 /// One number for each trained number, kept by an optimizer between steps: [1, n] in the layout of the store. Of an
-/// optimizer that holds some ranges of the store, only theirs, one range behind the other.
+/// optimizer that holds some ranges of the store, only theirs, one range after the other.
 template <class B>
 struct Moment {
   std::string name;
@@ -61,7 +61,7 @@ concept Optimizer = KeptOptimizer<O, B> &&
   { fixed.steps() } -> std::same_as<long>;
 };
 
-/// One that can update some ranges of the store alone. Its moments are then those of the ranges.
+/// One that can update some ranges of the store alone. Its moments then belong to these ranges.
 template <class O, class B>
 concept ShardableOptimizer = Optimizer<O, B> &&
     requires(B& backend, const ParameterStore<B>& store, typename O::Options options, std::vector<NumberRange> held) {
@@ -176,7 +176,7 @@ class RuleOptimizer {
  public:
   using Options = O;
 
-  /// Moments start at zero. Throws ConfigError as plan_updates does, and where an option makes no sense.
+  /// Moments start at zero. Throws ConfigError as plan_updates does, and if an option makes no sense.
   RuleOptimizer(B& backend, const ParameterStore<B>& store, O options)
       : RuleOptimizer(backend, store, std::move(options), {{0, store.gradients().cols}}) {}
 
@@ -193,7 +193,7 @@ class RuleOptimizer {
     });
   }
 
-  /// One update with the gradients of the store, scaled as `outcome` says; none where it is not finite.
+  /// One update with the gradients of the store, scaled as `outcome` says; none if it is not finite.
   void update(const ParameterStore<B>& store, double learning_rate, const StepOutcome* outcome) {
     ++steps_;
     for (const auto& part : parts_) {

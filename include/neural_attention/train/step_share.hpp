@@ -18,7 +18,7 @@
 namespace neural_attention {
 
 /// What sharing needs of a batch, found by the batch's type: how many sequences it has, what one costs, in tokens, and
-/// a copy of one of them behind those that `part` has. If it is the first, `part` begins at its place in the step.
+/// a copy of one of them after the sequences of `part`. If it is the first, `part` begins at its place in the step.
 inline int sequences_of(const PackedTokens& batch) { return batch.offsets().sequences(); }
 inline int sequences_of(const EncoderBatch& batch) { return batch.sequences(); }
 inline int sequences_of(const TranslationBatch& batch) { return batch.sentences(); }

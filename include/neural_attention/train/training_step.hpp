@@ -74,7 +74,7 @@ class TrainingStep {
   template <class Batch>
   void launch(std::span<Batch> parts);
 
-  /// The same for the ranks of a group: `parts` are those of this rank, perhaps none (train/step_share.hpp), and all
+  /// The same for the ranks of a group: `parts` are this rank's, perhaps none (train/step_share.hpp), and all
   /// ranks' parts have `labels` labels.
   template <class Batch>
   void launch(std::span<Batch> parts, long labels);
@@ -140,7 +140,7 @@ class TrainingStep {
   PassMemory<B> memory_;
   typename Model::Saved saved_;
   typename B::Memory outcome_;
-  StepResult launched_;  // but for what the outcome says
+  StepResult launched_;  // without the outcome's values
   bool waiting_ = false;
 };
 

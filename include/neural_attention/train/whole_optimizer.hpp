@@ -1,4 +1,4 @@
-// WholeOptimizer: the moments of all ranks for a checkpoint, where each rank holds those of its share alone.
+// WholeOptimizer: the moments of all ranks for a checkpoint, where each rank holds only the moments of its share.
 #pragma once
 
 #include <string_view>
@@ -30,11 +30,11 @@ class WholeOptimizer {
   bool has_moments() const { return has_moments_; }
   void set_steps(long steps) { optimizer_->set_steps(steps); }
 
-  /// The moments here become those of the ranks.
+  /// Copies the moments of the ranks to the moments here.
   void gather() {
     for_each([this](auto own, auto whole) { sums_->gather_to_first(*backend_, own, whole); });
   }
-  /// The moments of the ranks become those here.
+  /// Copies the moments here to the moments of the ranks.
   void scatter() {
     for_each([this](auto own, auto whole) { sums_->scatter_from_first(*backend_, whole, own); });
   }

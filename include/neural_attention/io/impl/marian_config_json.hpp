@@ -36,11 +36,11 @@ NEURAL_ATTENTION_INLINE void ConfigKeys<MarianConfig>::refuse_unsupported(const 
   must_be("tie_word_embeddings", true, "an output layer that shares the embedding's matrix");
   must_be("is_encoder_decoder", true, "an encoder and a decoder");
   must_be("static_position_embeddings", true, "positions from a table of sines");
-  must_be("normalize_embedding", false, "no LayerNorm behind the embedding");
+  must_be("normalize_embedding", false, "no LayerNorm after the embedding");
   if (get_or<bool>(json, "normalize_before", detail::names(json, pre_norm, path), path))
-    must_be("add_final_layer_norm", true, "a LayerNorm behind the last of the pre-norm layers");
+    must_be("add_final_layer_norm", true, "a LayerNorm after the last of the pre-norm layers");
   else
-    must_be("add_final_layer_norm", false, "no LayerNorm behind the last layer");
+    must_be("add_final_layer_norm", false, "no LayerNorm after the last layer");
   const auto same = [&](const char* key, const char* other, const char* meaning) {
     if (!json.contains(key) || json.at(key).is_null() || !json.contains(other)) return;
     const auto value = get<int>(json, key, path), expected = get<int>(json, other, path);

@@ -23,7 +23,7 @@ NEURAL_ATTENTION_INLINE GenerationConfig load_generation_config(const std::strin
   auto how = generation_config(json, model_path, defaults);
   if (get_or<bool>(json, "force_bos_token_to_be_generated", false, model_path) && how.forced_bos_token_id < 0)
     how.forced_bos_token_id = get_or<int>(json, "bos_token_id", begin, model_path);
-  how.other_keys.clear();  // those of the model
+  how.other_keys.clear();  // the model's
   return how;
 }
 

@@ -122,7 +122,7 @@ class SafetensorsHeaderParser {
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) {
-    // The text begins behind the eight bytes of its length; the fault's byte is counted within the header.
+    // The text begins after the eight bytes of its length; the fault's byte is counted within the header.
     throw_json_fault(path_, text_, position, error.what());
   }
 
@@ -206,7 +206,7 @@ inline void check_coverage(const std::vector<TensorInfo>& tensors, std::size_t d
     previous = &tensor;
   }
   if (end != data_size) {
-    throw FileError(path.string(), "has " + std::to_string(data_size - end) + " unused bytes at its end, behind " +
+    throw FileError(path.string(), "has " + std::to_string(data_size - end) + " unused bytes at its end, after " +
                                        (previous == nullptr ? "the header" : "tensor " + in_quotes(previous->name)));
   }
 }

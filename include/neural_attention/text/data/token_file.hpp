@@ -24,7 +24,7 @@ struct TokenVocabulary {
   std::string fingerprint = {};  ///< 16 hexadecimal digits; empty: unknown, and not compared
 };
 
-/// That of a tokenizer, which has vocab_size(), has_piece(id) and piece(id).
+/// The vocabulary of a tokenizer, which has vocab_size(), has_piece(id) and piece(id).
 template <class Tokenizer>
 TokenVocabulary token_vocabulary(const Tokenizer& tokenizer) {
   Fingerprint print;
@@ -58,7 +58,7 @@ class TokenFile {
   std::size_t begin_ = 0, width_ = 2, size_ = 0;  // bytes, bytes, tokens
 };
 
-/// Writes a token file with a header: ids of 16 bits where the vocabulary allows it, otherwise of 32. Without commit()
+/// Writes a token file with a header: ids of 16 bits if the vocabulary allows it, otherwise of 32. Without commit()
 /// nothing remains.
 class TokenFileWriter {
  public:

@@ -19,9 +19,9 @@ enum class TextEnd {
 };
 
 struct GeneratedText {
-  std::string text;      ///< behind the prompt, without a stop string; UTF-8
+  std::string text;      ///< after the prompt, without a stop string; UTF-8
   double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
-  std::vector<int> ids;  ///< without the end token; those of a stop string are there
+  std::vector<int> ids;  ///< without the end token; the ids of a stop string are there
   TextEnd end = TextEnd::Length;
 };
 

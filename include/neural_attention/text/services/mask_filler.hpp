@@ -34,7 +34,7 @@ struct MaskCandidate {
 struct MaskFillerOptions {
   int workers = 1;                           ///< requests that are answered at the same time
   int threads = 0;                           ///< of each worker; 0: the workers share available_threads()
-  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
+  Precision precision = Precision::Float32;  ///< of products, if the backend's type does not say it
 };
 
 /// Model is a type like Roberta, Tokenizer like ByteBpe. Both must outlive it, and the model must not change during a

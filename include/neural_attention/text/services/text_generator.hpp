@@ -31,7 +31,7 @@ struct TextGeneratorOptions {
   int workers = 1;                           ///< batches that are continued at the same time
   int threads = 0;                           ///< of each worker; 0: the workers share available_threads()
   int batch_size = 32;                       ///< texts that grow together: prompts times their samples or beams
-  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
+  Precision precision = Precision::Float32;  ///< of products, if the backend's type does not say it
 };
 
 /// How texts are continued: the search, and strings before the first of which a text ends. Which of them is first does
@@ -91,8 +91,8 @@ class TextGenerator {
   TextPieces stream(std::string_view, const TextGenerationConfig&) const&& = delete;
 
   /// One result for each prompt. Random draws depend on the number of a prompt, which counts from `first_prompt`, and
-  /// on that of the sample, so texts are the same in any batches. on_text hears of all texts, from the calling thread,
-  /// and ends the one that it returns false for.
+  /// on the number of the sample, so texts are the same in any batches. on_text hears of all texts, from the calling
+  /// thread, and ends the one that it returns false for.
   std::vector<Continuation> generate(std::span<const std::string> prompts) const { return generate(prompts, how_); }
   std::vector<Continuation> generate(std::span<const std::string> prompts, const TextGenerationConfig& how,
                                      std::size_t first_prompt = 0, const OnText& on_text = {}) const;
@@ -246,10 +246,10 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
     for (const auto i : prompts) batch.push(results[i].prompt_ids);
     std::vector<Growing> growing(prompts.size() * samples, Growing(how));
     const auto worker = workers_.lease();
-    auto found = worker->generator(batch, config, [&](const GenerationStep& step) {
-      if (step.sample < 0) return !stops(step.ids, how);
-      const auto place = static_cast<std::size_t>(step.prompt), sample = static_cast<std::size_t>(step.sample);
-      return grow(growing[place * samples + sample], step.ids, step.end, step.last, prompts[place], sample, on_text);
+    auto found = worker->generator(batch, config, [&](const GrownResult& grown) {
+      if (grown.sample < 0) return !stops(grown.ids, how);
+      const auto place = static_cast<std::size_t>(grown.prompt), sample = static_cast<std::size_t>(grown.sample);
+      return grow(growing[place * samples + sample], grown.ids, grown.end, grown.last, prompts[place], sample, on_text);
     });
     for (std::size_t p = 0; p < prompts.size(); ++p)
       for (std::size_t c = 0; c < found[p].size(); ++c) {

@@ -39,7 +39,7 @@ struct TranslatorOptions {
   int batch_size = 64;        ///< sentences that are decoded together, at most
   int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
   int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
-  Precision precision = Precision::Float32;  ///< of products, where the backend's type does not say it
+  Precision precision = Precision::Float32;  ///< of products, if the backend's type does not say it
   /// Whether spaces in front of English punctuation marks and contractions go; unset: as the tokenizer's folder says.
   std::optional<bool> clean_up_spaces = {};
 };
@@ -182,6 +182,7 @@ std::vector<Translation> Translator<Model, Tokenizer>::translate(
 template <class Model, class Tokenizer>
 std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Translation& translation,
                                                                         std::size_t candidate) const {
+  static_assert(sizeof(CheckShowsAttention<Model, TranslationBatch>));
   auto target = translation.candidates.at(candidate).ids;
   target.push_back(tokenizer_->eos_id());
   TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);

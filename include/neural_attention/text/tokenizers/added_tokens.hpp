@@ -21,13 +21,13 @@ struct AddedToken {
   std::string content;  ///< not empty
   int id = 0;
   bool lstrip = false, rstrip = false, normalized = false;
-  bool special = true;       ///< left out of decoded text where asked for
-  bool single_word = false;  ///< found only where it is not a part of a word
+  bool special = true;       ///< left out of decoded text if asked for
+  bool single_word = false;  ///< found only if it is not a part of a word
 
   bool operator==(const AddedToken&) const = default;
 };
 
-/// A stretch of a text: an added token, or ordinary text where `id` is -1.
+/// A stretch of a text: an added token, or ordinary text if `id` is -1.
 struct TokenStretch {
   std::string_view text;
   int id = -1;

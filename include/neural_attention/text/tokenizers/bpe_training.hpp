@@ -86,7 +86,7 @@ class BpeLearner {
     }
   };
 
-  /// `times` more of `pair` (fewer where negative) in word `place`.
+  /// `times` more of `pair` (fewer if negative) in word `place`.
   void change(BpePair pair, int times, std::size_t place) {
     counts_[pair] += times * words_[place].count;
     if (times < 0) return;

@@ -51,7 +51,7 @@ class ByteBpe {
   /// `vocab_size` leaves no room for the bytes, or if there is no text.
   static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {});
 
-  /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created where missing.
+  /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created if missing.
   /// `model_max_length` is for HF's truncation. Throws FileError.
   void save(const std::string& directory, int model_max_length = 512) const;
 
@@ -96,7 +96,7 @@ class ByteBpe {
   /// `ids`.
   void encode(std::string_view text, std::vector<int>& ids, auto&& on_progress) const;
 
-  /// RoBERTa's special tokens, as far as they have ids; GPT-2's where <s> has none.
+  /// RoBERTa's special tokens, as far as they have ids; GPT-2's if <s> has none.
   static std::vector<AddedToken> usual_special_tokens(const std::vector<std::string>& pieces);
 
   /// `text` with a space in front if the settings ask for one and it is missing; `copy` may hold the result.

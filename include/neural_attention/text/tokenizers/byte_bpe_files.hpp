@@ -1,6 +1,6 @@
 // The files of byte-level BPE: vocab.json with merges.txt as GPT-2 has them (a merge a line, "Ġ t", the first line may
 // be a "#version"), and tokenizer.json of Hugging Face's tokenizers. Of the latter's many forms one is supported: a BPE
-// model behind a ByteLevel pre-tokenizer with GPT-2's pattern, with the normalizer NFC or none; every other is refused.
+// model after a ByteLevel pre-tokenizer with GPT-2's pattern, with the normalizer NFC or none; every other is refused.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -39,7 +39,7 @@ bool has_all_bytes(const PieceTable& table, int& missing);
 
 /// Reads vocab.json and merges.txt; there are no added tokens yet. Bytes without a piece are <unk>, as they were in
 /// Hugging Face's tokenizers until version 5, which leaves them out. Throws FileError for files that are missing or no
-/// such files, and where such a byte finds no <unk>; LineError for a merge that is broken, occurs twice, or joins or
+/// such files, and if such a byte finds no <unk>; LineError for a merge that is broken, occurs twice, or joins or
 /// makes what has no id.
 ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_path, const std::string& merges_path);
 
@@ -50,7 +50,7 @@ ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& path);
 /// Writes merges.txt, all or nothing. Throws FileError.
 void write_merges(const ByteBpeModel& model, const std::string& path);
 
-/// The tokenizer.json of `model`, with RoBERTa's post-processor where it has <s> and </s>.
+/// The tokenizer.json of `model`, with RoBERTa's post-processor if it has <s> and </s>.
 nlohmann::json to_json(const ByteBpeModel& model);
 
 }  // namespace neural_attention::text

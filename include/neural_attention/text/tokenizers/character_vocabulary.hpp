@@ -27,7 +27,7 @@ class CharacterVocabulary {
   /// Reads vocab.json of a folder. Throws FileError if it is missing, broken or no vocabulary of characters.
   static CharacterVocabulary load(const std::string& directory);
 
-  /// Writes vocab.json; the folder is created where missing. Throws FileError.
+  /// Writes vocab.json; the folder is created if missing. Throws FileError.
   void save(const std::string& directory) const;
 
   /// Throws TextError for a text that is not UTF-8 or has a character without an id.

@@ -15,7 +15,7 @@
 
 namespace neural_attention::text {
 
-/// The settings that `MarianTokenizer::train` writes into tokenizer_config.json, and those of its training.
+/// The settings that `MarianTokenizer::train` writes into tokenizer_config.json, and the settings of its training.
 struct MarianTokenizerOptions {
   std::string source_lang = "de", target_lang = "en";
   std::string model_type = "unigram";

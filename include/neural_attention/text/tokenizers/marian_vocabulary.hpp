@@ -18,7 +18,7 @@ class MarianVocabulary {
  public:
   static constexpr std::string_view eos = "</s>", unk = "<unk>", pad = "<pad>";
 
-  /// `pieces[i]` gets id i. Throws FileError, naming `path`, where a piece occurs twice or a special one is missing.
+  /// `pieces[i]` gets id i. Throws FileError, naming `path`, if a piece occurs twice or a special one is missing.
   MarianVocabulary(std::vector<std::string> pieces, const std::string& path)
       : MarianVocabulary(PieceTable{std::move(pieces), {}}, path) {}
   MarianVocabulary(PieceTable table, const std::string& path);

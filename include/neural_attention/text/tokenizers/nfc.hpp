@@ -86,7 +86,7 @@ inline void recompose(std::vector<Symbol>& symbols) {
     begin = end == symbols.end() ? end : end + 1;
   }
   std::size_t count = 0, starter = symbols.size();
-  int before = 0;  // the class of the last symbol that was kept behind the starter
+  int before = 0;  // the class of the last symbol that was kept after the starter
   for (const auto& symbol : std::vector<Symbol>(symbols)) {
     const bool near = starter < count && (count == starter + 1 || before < symbol.combining);
     if (const auto joined = near ? compose(symbols[starter].character, symbol.character) : 0; joined != 0) {

@@ -42,7 +42,7 @@ inline void require_token_vocabulary(const TokenVocabulary& vocabulary) {
   if (vocabulary.size < 1)
     throw ConfigError("a token file needs a vocabulary of at least one id, not " + std::to_string(vocabulary.size));
   if (!vocabulary.fingerprint.empty() && vocabulary.fingerprint.size() != token_fingerprint)
-    throw ConfigError("the fingerprint of a vocabulary has 16 digits, not those of " +
+    throw ConfigError("the fingerprint of a vocabulary must have 16 digits, unlike " +
                       in_quotes(vocabulary.fingerprint));
 }
 
@@ -89,7 +89,7 @@ NEURAL_ATTENTION_INLINE std::size_t TokenFile::id_at(std::size_t place) const {
 NEURAL_ATTENTION_INLINE void TokenFile::read(std::size_t first, std::span<int> ids) const {
   if (first > size_ || ids.size() > size_ - first)
     throw ShapeError(file_.path().string() + " has " + std::to_string(size_) + " tokens; there are no " +
-                     std::to_string(ids.size()) + " behind the first " + std::to_string(first));
+                     std::to_string(ids.size()) + " after the first " + std::to_string(first));
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto id = id_at(first + i);
     if (id >= static_cast<std::size_t>(vocabulary_.size))

@@ -48,7 +48,7 @@ NEURAL_ATTENTION_INLINE CharacterVocabulary::CharacterVocabulary(PieceTable tabl
 }
 
 NEURAL_ATTENTION_INLINE CharacterVocabulary CharacterVocabulary::of_text(std::string_view text) {
-  std::set<std::string, std::less<>> characters;  // the order of UTF-8 is that of code points
+  std::set<std::string, std::less<>> characters;  // UTF-8 has the order of code points
   detail::for_each_character(text, [&](std::string_view character, std::size_t) {
     if (!characters.contains(character)) characters.emplace(character);
   });

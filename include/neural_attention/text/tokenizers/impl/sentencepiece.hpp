@@ -48,7 +48,7 @@ inline std::string message_of(const sentencepiece::util::Status& status) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
-/// Throws FileError, naming the model's path, where the library could not do as asked.
+/// Throws FileError, naming the model's path, if the library could not do as asked.
 inline void require_ok(const sentencepiece::util::Status& status, const std::string& path, const char* action) {
   if (!status.ok()) throw FileError(path, std::string("cannot ") + action + ": " + message_of(status));
 }
