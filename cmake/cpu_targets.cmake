@@ -27,12 +27,17 @@ endfunction()
 # Sets <result> to why kernels for several instruction sets cannot be built, or "".
 function(neural_attention_cpu_targets_problem result)
   set(${result} "" PARENT_SCOPE)
+  neural_attention_slow_configurations(slow)
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" OR NOT CMAKE_SIZEOF_VOID_P EQUAL 8)
     set(${result} "they are for 64-bit x86" PARENT_SCOPE)
   elseif(NOT UNIX OR APPLE OR CYGWIN OR NOT CMAKE_CXX_COMPILER_ID MATCHES "^(GNU|Clang)$")
     set(${result} "they need g++ or clang and object files in the format ELF" PARENT_SCOPE)
   elseif(NOT CMAKE_NM OR NOT CMAKE_OBJCOPY)
     set(${result} "they need nm and objcopy, of binutils or LLVM" PARENT_SCOPE)
+  elseif(slow AND NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)
+    # Eigen's constants: the compiler computes them only when it optimises.
+    set(${result} "unoptimised (NEURAL_ATTENTION_OPTIMISE_COMPILED is OFF), they would run code before the processor is known"
+      PARENT_SCOPE)
   endif()
 endfunction()
 
