@@ -286,10 +286,16 @@ BOOST_AUTO_TEST_CASE(do_not_touch_each_other_and_threads_change_no_bit) {
   };
   const auto together = run(1, 0, ragged), threaded = run(3, 0, ragged);
   BOOST_TEST((together.y == threaded.y && together.dx == threaded.dx && together.gradients == threaded.gradients));
+#if defined(NEURAL_ATTENTION_ONEDNN)  // whose sums may depend on the number of rows
+  constexpr float rounding = 1e-5f;
+#else
+  constexpr float rounding = 0.0f;
+#endif
+  const auto alike = [&](float a, float b) { return std::abs(a - b) <= rounding; };
   for (int s = 0, first = 0; s < 3; first += ragged[static_cast<std::size_t>(s)], ++s) {
     const auto alone = run(1, first, {ragged[static_cast<std::size_t>(s)]});
-    BOOST_TEST(std::equal(alone.y.begin(), alone.y.end(), together.y.begin() + first * 6));
-    BOOST_TEST(std::equal(alone.dx.begin(), alone.dx.end(), together.dx.begin() + first * 6));
+    BOOST_TEST(std::equal(alone.y.begin(), alone.y.end(), together.y.begin() + first * 6, alike));
+    BOOST_TEST(std::equal(alone.dx.begin(), alone.dx.end(), together.dx.begin() + first * 6, alike));
   }
 }
 
