@@ -152,8 +152,7 @@ auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decl
     if (!all && !none)
       throw na::ConfigError(
           "some ranks begin with a model or its tokenizer, and others do not: all ranks need the same program, flags "
-          "and "
-          "data");
+          "and data");
     if (!each && group.size() > 1) {
       std::optional<decltype(learn())> learned;
       if (group.rank() == 0) learned.emplace(learn());

@@ -40,15 +40,7 @@ struct RunPlan {
 /// All settings of a model's config, its projectors included.
 template <class Config>
 na::RunIdentity settings_of_model(const Config& config) {
-  na::RunIdentity all;
-  Config::knobs(
-      [&]<class T>(const na::Knob& knob, const T& value) {
-        if constexpr (na::HasNames<T>)
-          all.set(knob.name, std::string(name_of(value)));
-        else
-          all.set(knob.name, value);
-      },
-      config);
+  auto all = na::settings_of(config, [](const na::Knob&) { return true; });
   na::for_each_named_projector(
       [&](const std::string& role, const na::ProjectorConfig& projector) {
         all.set("projector of " + role, projector.type + ", " + std::to_string(projector.hidden_columns()) + " wide");

@@ -32,6 +32,12 @@ struct Ranks : Workplace {
   Arguments training(const std::string& output, const Arguments& more = {}) const {
     return Workplace::training(output, joined({"--logging_steps", "1", "--warmup_steps", "5"}, more));
   }
+  /// Two ranks of one run that get different flags.
+  Arguments two_trainings(const Arguments& first, const Arguments& second) const {
+    const auto program = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "translation").string();
+    return joined(joined(joined({"-n", "1", program}, training("run", first)), {":", "-n", "1", program}),
+                  training("run", second));
+  }
   Arguments mlm_training(const std::string& output, const Arguments& more = {}) const {
     return Workplace::mlm_training(output, joined({"--logging_steps", "1", "--warmup_steps", "5"}, more));
   }
@@ -131,11 +137,7 @@ BOOST_AUTO_TEST_CASE(train_as_one_process_does) {
 }
 
 BOOST_AUTO_TEST_CASE(with_other_flags_end_with_one_sentence) {
-  const auto program = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "translation").string();
-  check_end(
-      joined(joined(joined({"-n", "1", program}, training("run", {"--max_steps", "9"})), {":", "-n", "1", program}),
-             training("run", {"--max_steps", "8"})),
-      2, "has max_steps \"8\", but rank 0 on ");
+  check_end(two_trainings({"--max_steps", "9"}, {"--max_steps", "8"}), 2, "has max_steps \"8\", but rank 0 on ");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -231,11 +233,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_FIXTURE_TEST_SUITE(faults_slow, Ranks)
 
 BOOST_AUTO_TEST_CASE(of_flags_and_data_are_named) {
-  const auto two = [&](const Arguments& first, const Arguments& second) {
-    const auto program = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "translation").string();
-    return joined(joined(joined({"-n", "1", program}, training("run", first)), {":", "-n", "1", program}),
-                  training("run", second));
-  };
+  const auto two = [&](const Arguments& first, const Arguments& second) { return two_trainings(first, second); };
   check_end(two({}, {"--seed", "7"}), 2, "has seed \"7\", but rank 0 on ");
   check_end(two({}, {"--learning_rate", "0.5"}), 2, "has learning_rate \"0.5\", but rank 0 on ");
   check_end(two({}, {"--shard_optimizer"}), 2, "has shard_optimizer \"true\", but rank 0 on ");

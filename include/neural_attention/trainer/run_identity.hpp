@@ -46,13 +46,13 @@ class RunIdentity {
   std::vector<Entry> entries_;
 };
 
-/// The settings of a config that define a run, according to its knobs.
+/// The settings of a config for whose knobs wanted(knob) is true.
 template <class Config>
-RunIdentity kept_settings(const Config& config) {
+RunIdentity settings_of(const Config& config, auto&& wanted) {
   RunIdentity run;
   Config::knobs(
       [&]<class T>(const Knob& knob, const T& value) {
-        if (!knob.defines_the_run) return;
+        if (!wanted(knob)) return;
         if constexpr (HasNames<T>)
           run.set(knob.name, std::string(name_of(value)));
         else
@@ -60,6 +60,12 @@ RunIdentity kept_settings(const Config& config) {
       },
       config);
   return run;
+}
+
+/// The settings of a config that define a run, according to its knobs.
+template <class Config>
+RunIdentity kept_settings(const Config& config) {
+  return settings_of(config, [](const Knob& knob) { return knob.defines_the_run; });
 }
 
 /// Throws ConfigError for the first name in `now` whose value differs in `stored`, the identity in `checkpoint`. A name
