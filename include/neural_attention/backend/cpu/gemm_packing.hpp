@@ -9,7 +9,7 @@
 
 #include "neural_attention/backend/cpu/gemm_blocks.hpp"
 #include "neural_attention/backend/cpu/gemm_numbers.hpp"
-#include "neural_attention/backend/cpu/gemm_tiles.hpp"
+#include "neural_attention/backend/cpu/gemm_pairs.hpp"
 
 namespace neural_attention::cpu_gemm {
 
@@ -128,9 +128,9 @@ template <class T>
 void pack_strips(Numbers numbers, int n, int m, int k, Operand<T> b, T* first, T* second) {
   using B = Blocks<T>;
   if (numbers == Numbers::Plain) return pack_strips(n, m, k, b, first, second);
-#if NEURAL_ATTENTION_BFLOAT16_TILES
+#if NEURAL_ATTENTION_BFLOAT16_PAIRS
   if constexpr (std::is_same_v<T, float>)
-    if (numbers == Numbers::Tiles) return tiles::pack_right(n, m, k, b, first, second);
+    if (numbers != Numbers::Rounded) return pairs::pack_right(numbers, n, m, k, b, first, second);
 #endif
   alignas(64) T plain[2][rows_at_once * B::cols];
   for (int p = 0; p < k; p += rows_at_once) {
@@ -149,7 +149,12 @@ void pack_left(Numbers numbers, int m, int k, Operand<T> a, T* out) {
   constexpr int strips = 2 * B::line / B::rows, height = strips * B::rows;  // as many as pack_left packs together
   alignas(64) T plain[strips * B::left_strip(rows_at_once)];
   const auto strip_size = B::left_strip(steps(numbers, k));
-  for (int i = 0; i < m; i += height, out += strips * strip_size)
+  int i = 0;
+#if NEURAL_ATTENTION_BFLOAT16_PAIRS
+  if constexpr (std::is_same_v<T, float>)
+    if (numbers == Numbers::Pairs) i = pairs::pack_left(m, k, a, out);
+#endif
+  for (out += i / B::rows * strip_size; i < m; i += height, out += strips * strip_size)
     for (int p = 0; p < k; p += rows_at_once) {
       const int rows = std::min(height, m - i), depth = std::min(rows_at_once, k - p);
       pack_left(rows, depth, a.at(i, p), plain);

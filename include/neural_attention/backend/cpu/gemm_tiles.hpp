@@ -8,6 +8,7 @@
 
 #include "neural_attention/backend/cpu/gemm_blocks.hpp"
 #include "neural_attention/backend/cpu/gemm_numbers.hpp"
+#include "neural_attention/backend/cpu/gemm_pairs.hpp"
 
 #if NEURAL_ATTENTION_BFLOAT16_TILES
 #include <immintrin.h>
@@ -21,7 +22,7 @@
 namespace neural_attention::cpu_gemm::tiles {
 
 /// A tile has 16 rows of 16 sums or 16 pairs.
-inline constexpr int side = 16, terms = 32;
+using pairs::side, pairs::terms;
 /// Tiles of C in registers: two rows and as many columns as a strip of B has.
 inline constexpr int block_rows = 2 * side;
 /// Rows of A that are packed together, with all terms of a panel of B; they stay in the second-level cache.
@@ -111,108 +112,9 @@ inline auto kernel_for(int rows, int cols) {
 /// Floating point operations of a round.
 inline constexpr double round_flops = 6.0 * 2 * side * side * terms;
 
-struct Square {
-  __m512i row[side];
-};
-
-[[gnu::always_inline]] inline void transpose(Square& x) {
-  Square pairs, quads;
-  unrolled<side / 2>([&](auto i) {
-    pairs.row[2 * i] = _mm512_unpacklo_epi32(x.row[2 * i], x.row[2 * i + 1]);
-    pairs.row[2 * i + 1] = _mm512_unpackhi_epi32(x.row[2 * i], x.row[2 * i + 1]);
-  });
-  unrolled<side / 4>([&](auto i) {  // quarter L of row 4 i + c: column 4 L + c of four rows
-    unrolled<2>([&](auto c) {
-      quads.row[4 * i + 2 * c] = _mm512_unpacklo_epi64(pairs.row[4 * i + c], pairs.row[4 * i + c + 2]);
-      quads.row[4 * i + 2 * c + 1] = _mm512_unpackhi_epi64(pairs.row[4 * i + c], pairs.row[4 * i + c + 2]);
-    });
-  });
-  unrolled<side / 4>([&](auto c) {
-    constexpr int even = 0x88, odd = 0xdd;  // quarters 0 and 2, or 1 and 3, of both operands
-    const auto first = _mm512_shuffle_i32x4(quads.row[c], quads.row[4 + c], even),
-               second = _mm512_shuffle_i32x4(quads.row[c], quads.row[4 + c], odd),
-               third = _mm512_shuffle_i32x4(quads.row[8 + c], quads.row[12 + c], even),
-               fourth = _mm512_shuffle_i32x4(quads.row[8 + c], quads.row[12 + c], odd);
-    x.row[c] = _mm512_shuffle_i32x4(first, third, even);
-    x.row[4 + c] = _mm512_shuffle_i32x4(second, fourth, even);
-    x.row[8 + c] = _mm512_shuffle_i32x4(first, third, odd);
-    x.row[12 + c] = _mm512_shuffle_i32x4(second, fourth, odd);
-  });
-}
-
-/// The first `count` of 16 floats, then zeros.
-[[gnu::always_inline]] inline __m512 load_floats(const float* from, int count) {
-  if (count >= side) return _mm512_loadu_ps(from);
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << std::max(count, 0)) - 1), from);
-}
-
-/// Two rows of 16 numbers as pairs.
-[[gnu::always_inline]] inline __m512i zip(__m512 first, __m512 second) {
-  alignas(64) static constexpr auto places = [] {
-    std::array<unsigned short, terms> index{};
-    for (std::size_t i = 0; i < terms; ++i) index[i] = static_cast<unsigned short>(i / 2 + i % 2 * side);
-    return index;
-  }();
-  return _mm512_permutexvar_epi16(_mm512_load_si512(places.data()),
-                                  std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
-}
-
-/// Rounds op(X), from (0, 0) on, to pairs along its terms: 16 lines, of which `lines` exist, and 32 terms, of which
-/// `count` exist, as a square [line, pair] if the terms of a line lie one after another, otherwise [pair, line].
-[[gnu::always_inline]] inline void round_square(const float* from, std::ptrdiff_t stride, bool terms_adjacent,
-                                                int lines, int count, Square& square) {
-  const bool whole = lines >= side && count >= terms;
-  if (terms_adjacent) {
-    for (int r = 0; r < side; ++r, from += stride) {
-      __m512 first = _mm512_setzero_ps(), second = first;
-      if (whole || r < lines) {
-        first = whole ? _mm512_loadu_ps(from) : load_floats(from, count);
-        if (whole || count > side)
-          second = whole ? _mm512_loadu_ps(from + side) : load_floats(from + side, count - side);
-      }
-      square.row[r] = std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
-    }
-  } else if (whole) {
-    for (int r = 0; r < side; ++r, from += 2 * stride) {
-      // No hardware foresees rows that lie in other pages.
-      __builtin_prefetch(from + terms * stride);
-      __builtin_prefetch(from + (terms + 1) * stride);
-      square.row[r] = zip(_mm512_loadu_ps(from), _mm512_loadu_ps(from + stride));
-    }
-  } else {
-    for (int r = 0; r < side; ++r, from += 2 * stride) {
-      __m512 first = _mm512_setzero_ps(), second = first;
-      if (2 * r < count) first = load_floats(from, lines);
-      if (2 * r + 1 < count) second = load_floats(from + stride, lines);
-      square.row[r] = zip(first, second);
-    }
-  }
-}
-
-inline void store_square(const Square& square, float* to, std::ptrdiff_t stride) {
-  for (int r = 0; r < side; ++r) _mm512_store_si512(to + r * stride, square.row[r]);
-}
-
-/// Packs op(B) [k, n + m] as two strips of n and m ≤ 48 columns, or as one if m is 0: pairs of rows, padded with
-/// zeros to whole tiles.
-inline void pack_right(int n, int m, int k, Operand<float> b, float* first, float* second) {
-  Square square;
-  const auto pack = [&](int p, int begin, int cols, float* strip) {
-    const std::ptrdiff_t width = Blocks<float>::padded(cols);
-    for (int col = 0; col < cols; col += side) {
-      round_square(b.at(p, begin + col).data, b.stride, b.transposed, cols - col, k - p, square);
-      if (b.transposed) transpose(square);
-      store_square(square, strip + p / 2 * width + col, width);
-    }
-  };
-  for (int p = 0; p < k; p += terms) {
-    pack(p, 0, n, first);
-    pack(p, n, m, second);
-  }
-}
-
 /// Packs op(A) [m ≤ panel_rows, k] in strips of tiles, padded with zeros.
 inline void pack_left(int m, int k, Operand<float> a, float* out) {
+  using namespace pairs;
   Square square;
   const auto pack = [&](int i, int p) {
     round_square(a.at(i, p).data, a.stride, !a.transposed, m - i, k - p, square);
