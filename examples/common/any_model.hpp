@@ -79,16 +79,16 @@ void require_fitting(const Config& config, const Tokenizer& tokenizer, const std
   }
 }
 
-/// A model directory read for inference. `Model` is MarianOn, RobertaOn or Gpt2On some backend.
+/// A model directory read for inference; an int8 one stays so. `Model` is MarianOn, RobertaOn or Gpt2On some backend.
 template <class Model, class Tokenizer>
 class LoadedModel {
  public:
+  /// `precision` is that of the command's products. Throws ConfigError for BFloat16 and a directory of int8.
   LoadedModel(typename Model::Backend& backend, const std::string& directory,
-              na::Purpose purpose = na::Purpose::Inference)
+              na::Purpose purpose = na::Purpose::Inference, na::Precision precision = na::Precision::Float32)
       : config_(na::io::load_config<typename Model::Config>(directory + "/config.json")),  // says what the model is
         tokenizer(Tokenizer::load(directory)),
-        any_(backend, checked(config_, directory, tokenizer), std::nullopt,
-             na::io::holds_int8(directory) ? na::Purpose::Int8Inference : purpose),
+        any_(backend, checked(config_, directory, tokenizer), std::nullopt, purpose_of(directory, purpose, precision)),
         model(*any_.template get<Model>()) {
     na::io::load_model(directory, backend, model);
     model.parameters().release_masters();
@@ -107,6 +107,13 @@ class LoadedModel {
     require_fitting(config, tokenizer, directory);
     if (na::fits<Model>(config)) na::io::check_model_files<Model>(directory, config);
     return config;
+  }
+
+  static na::Purpose purpose_of(const std::string& directory, na::Purpose purpose, na::Precision precision) {
+    if (!na::io::holds_int8(directory)) return purpose;
+    if (precision == na::Precision::BFloat16)
+      throw na::ConfigError(directory + " holds weights of int8, so --dtype bfloat16 cannot be: leave --dtype out");
+    return na::Purpose::Int8Inference;
   }
 
   na::AnyModel<Model> any_;  // says which type to add if a directory has projectors that no type here offers

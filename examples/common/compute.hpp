@@ -87,13 +87,7 @@ int on_device(const Compute& compute, const std::string& less_memory, Run&& run)
     return profiled(
         compute.profile, [&] { return run.template operator()<B>(); }, [&] { return make_backend<B>(compute); });
   };
-  if (launched_ranks() > 1 && !compute.shares_work)
-    throw na::ConfigError(std::to_string(launched_ranks()) +
-                          " processes were started, and this command cannot share its work among processes");
-  if (launched_ranks() > 1 && !built_with_mpi)
-    throw na::ConfigError(std::to_string(launched_ranks()) +
-                          " processes were started, but this program was built without MPI, so each would do all the "
-                          "work; cmake --workflow --preset mpi builds it with MPI");
+  require_shared_work(compute.shares_work);
   try {
     if (compute.device == "cpu") return run_on.template operator()<na::Cpu<float>>();
     if (compute.dtype == "int8")

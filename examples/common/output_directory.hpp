@@ -82,6 +82,16 @@ class OutputDirectory {
            na::checkpoint_detail::parse_name(real.filename().string()).has_value();
   }
 
+  /// Removes what a training run has left besides its model: checkpoints, and the files of its log. Throws FileError.
+  void remove_run() const {
+    na::remove_checkpoints(path_.string());
+    for (const char* const name : {"metrics.jsonl", "metrics.csv", "loss.svg", "bleu.svg", "perplexity.svg"}) {
+      std::error_code error;
+      std::filesystem::remove(path_ / name, error);
+      if (error) throw na::FileError((path_ / name).string(), "cannot be removed: " + error.message());
+    }
+  }
+
  private:
   std::vector<long> checkpoints() const {
     std::vector<long> steps;
@@ -119,6 +129,41 @@ class OutputDirectory {
   na::io::platform::FileHandle lock_;
 };
 
+/// Throws ConfigError if a new model would replace the directory that it is made of.
+inline void require_other_directory(const OutputDirectory& output, const std::string& model) {
+  if (!model.empty() && output.is(model))
+    throw na::ConfigError("--model and --output_dir are both " + output.path().string() +
+                          ": give the new model a directory of its own");
+}
+
+/// The same of the run whose checkpoint it is made of.
+inline void require_other_run(const OutputDirectory& output, const std::string& model) {
+  if (!model.empty() && output.has_checkpoint(model))
+    throw na::ConfigError("--model " + model + " is a checkpoint of --output_dir " + output.path().string() +
+                          ", which would be replaced: give the new model a directory of its own");
+}
+
+/// Throws ConfigError if there is a model.
+inline void require_no_model(const OutputDirectory& output) {
+  if (output.holds_model())
+    throw na::ConfigError(output.path().string() +
+                          " holds a model already; give another --output_dir, or replace it with "
+                          "--overwrite_output_dir");
+}
+
+/// For a command that writes a model and does not train. Throws ConfigError if it would replace a model or a run
+/// unasked, or what it reads.
+inline void require_place_for_model(const OutputDirectory& output, bool overwrite, const std::string& model) {
+  require_other_directory(output, model);
+  require_other_run(output, model);
+  if (overwrite) return;
+  if (output.holds_checkpoints())
+    throw na::ConfigError(output.path().string() +
+                          " holds the checkpoints of a training run; give another --output_dir, or replace the run "
+                          "with --overwrite_output_dir");
+  require_no_model(output);
+}
+
 /// The start of a run according to the flags.
 struct Beginning {
   std::string resume_from_checkpoint;  ///< "", last, auto or a checkpoint
@@ -131,8 +176,7 @@ struct Beginning {
 inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beginning& wanted) {
   const auto name = output.path().string();
   const auto& from = wanted.resume_from_checkpoint;
-  if (!wanted.model.empty() && output.is(wanted.model))
-    throw na::ConfigError("--model and --output_dir are both " + name + ": give the new model a directory of its own");
+  require_other_directory(output, wanted.model);
   const bool own = from == "last" || from == "auto" || (!from.empty() && output.has_checkpoint(from));
   if (own && wanted.overwrite)
     throw na::ConfigError("--resume_from_checkpoint " + from + " goes on with the run in " + name +
@@ -146,17 +190,12 @@ inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beg
   } else if (std::error_code ignored; !from.empty() && !std::filesystem::is_directory(from, ignored)) {
     throw na::FileError(from, "is not a checkpoint: there is no such directory");
   }
-  if (!wanted.model.empty() && output.has_checkpoint(wanted.model))
-    throw na::ConfigError("--model " + wanted.model + " is a checkpoint of --output_dir " + name +
-                          ", which a new run replaces: give the new model a directory of its own");
+  require_other_run(output, wanted.model);
   if (!wanted.overwrite && output.holds_checkpoints())
     throw na::ConfigError(name +
                           " holds the checkpoints of an earlier run; continue it with --resume_from_checkpoint last, "
                           "or begin anew with --overwrite_output_dir");
-  if (!wanted.overwrite && output.holds_model())
-    throw na::ConfigError(name +
-                          " holds a model already; give another --output_dir, or replace it with "
-                          "--overwrite_output_dir");
+  if (!wanted.overwrite) require_no_model(output);
   return from == "auto" ? std::string() : from;
 }
 

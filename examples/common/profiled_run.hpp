@@ -11,9 +11,9 @@
 #include <string>
 #include <system_error>
 
+#include "common/backend_text.hpp"
 #include "common/output_file.hpp"
 #include "common/table.hpp"
-#include "common/training_backend.hpp"
 #include "neural_attention/report/profile_trace.hpp"
 
 namespace examples {

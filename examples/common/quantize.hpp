@@ -7,6 +7,8 @@
 #include <string>
 
 #include "common/any_model.hpp"
+#include "common/backend_text.hpp"
+#include "common/launched_ranks.hpp"
 #include "common/output_directory.hpp"
 #include "common/quantize_options.hpp"
 #include "common/standard_streams.hpp"
@@ -37,12 +39,14 @@ inline void require_files(const QuantizeOptions& options, std::size_t count) {
 template <class Model, class Tokenizer, class Generation, class Evaluate>
 int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerFiles (*files)(const std::string&),
              Evaluate&& evaluate) {
+  require_shared_work(false);
   const auto& from = options.model.path;
   OutputDirectory output(options.output_dir);
-  checkpoint_to_resume(output, {"", options.overwrite_output_dir, from});
+  require_place_for_model(output, options.overwrite_output_dir, from);
   if (na::io::holds_int8(from)) throw na::ConfigError(from + " holds an int8 model already");
   typename Model::Backend backend;
   const LoadedModel<Model, Tokenizer> loaded(backend, from, na::Purpose::Int8Inference);
+  tell_engine(backend, loaded.model, backend.threads());
   const auto tokenizer = files(from);
   if (!options.evaluate_on.empty()) {  // before an older model is replaced: it may fail
     const LoadedModel<Model, Tokenizer> in_float(backend, from);
@@ -50,6 +54,7 @@ int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerF
   }
   output.create();
   na::io::save_model(options.output_dir, backend, loaded.model, generation(loaded.model.config()), 0, tokenizer);
+  if (options.overwrite_output_dir) output.remove_run();  // which the new model does not come from
   const auto before = tensor_bytes(from), after = tensor_bytes(options.output_dir);
   print_formatted("bytes before = %ju\nbytes = %ju\nratio = %.4f\n", before, after,
                   static_cast<double>(after) / static_cast<double>(before));

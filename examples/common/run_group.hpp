@@ -19,9 +19,9 @@
 #include <typeinfo>
 #include <utility>
 
+#include "common/backend_text.hpp"
 #include "common/launched_ranks.hpp"
 #include "common/tokenizer_files.hpp"
-#include "common/training_backend.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/errors.hpp"
@@ -210,7 +210,7 @@ void require_same_work(G& group, const B& backend, const std::string& model, con
     print.add(std::to_string(std::filesystem::file_size(model + "/model.safetensors", ignored)));
     work.set("model", print.digits());
     work.set("dtype", compute.dtype);
-    require_same_on_all(group, std::move(work), backend.engine());
+    require_same_on_all(group, std::move(work), engine_of(backend, compute.precision()));
   }
 }
 

@@ -183,7 +183,7 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
                                                      std::move(callbacks), group);
   auto identity = settings_of_model(model.config());
   identity.set(trainer.position().run);
-  require_same_on_all(group, std::move(identity), plan.trainer, backend.engine());
+  require_same_on_all(group, std::move(identity), plan.trainer, engine_of(backend, options.compute.precision()));
   if (group.rank() != 0) return follow_run(trainer, plan.checkpoint, metric, validation != nullptr);
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "common/backend_text.hpp"
 #include "common/progress.hpp"
 #include "common/run_group.hpp"
 #include "common/standard_streams.hpp"
@@ -25,7 +26,8 @@ template <class B, class Group>
 int evaluate_in(Group& group, const EvaluateOptions& options) {
   const auto lines = na::text::read_lines(options.text_file);
   B backend = na::worker_backend<B>(rank_threads(group, options.compute), options.compute.precision());
-  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose());
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose(),
+                                                            options.compute.precision());
   na::text::BatchOptions batches;
   batches.sentences = options.per_device_eval_batch_size;
   batches.shuffle = false;
@@ -46,7 +48,10 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   typename RobertaOn<B>::Saved saved;
   auto batch = data.empty_batch();
   std::optional<Progress> progress;
-  if (group.rank() == 0) progress.emplace(static_cast<std::int64_t>(data.batches()), "evaluating");
+  if (group.rank() == 0) {
+    tell_engine(backend, loaded.model, rank_threads(group, options.compute), options.compute.precision());
+    progress.emplace(static_cast<std::int64_t>(data.batches()), "evaluating");
+  }
   long tokens = 0, predicted = 0;
   const auto loss_of = [&](std::size_t i) {
     {

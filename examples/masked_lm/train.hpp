@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/backend_text.hpp"
 #include "common/tokenizer_files.hpp"
-#include "common/training_backend.hpp"
 #include "common/training_run.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
@@ -93,7 +93,7 @@ int train_in(Group& group, const TrainOptions& options) {
 
 template <class B>
 int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<RobertaFamily>(options.model);
+  if (options.model.dump_config) return dump_config<RobertaFamily>(options.model, wanted_vocabulary(options.model));
   if (options.model.dump_size) {
     const auto config = run_config<RobertaFamily>(options.model, wanted_vocabulary(options.model));
     const int tokens = text_options(options.text, config.longest_sequence()).block_size;

@@ -26,7 +26,8 @@ using TranslatorOn = na::text::Translator<MarianOn<B>, na::text::MarianTokenizer
 template <class B>
 struct LoadedTranslator : LoadedModel<MarianOn<B>, na::text::MarianTokenizer> {
   LoadedTranslator(B& backend, const DecodingOptions& flags)
-      : LoadedModel<MarianOn<B>, na::text::MarianTokenizer>(backend, flags.model.path, flags.compute.purpose()),
+      : LoadedModel<MarianOn<B>, na::text::MarianTokenizer>(backend, flags.model.path, flags.compute.purpose(),
+                                                            flags.compute.precision()),
         generation(na::io::load_generation_config(flags.model.path, this->model.config())) {}
 
   na::GenerationConfig generation;

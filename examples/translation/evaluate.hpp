@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/backend_text.hpp"
 #include "common/output_file.hpp"
 #include "common/progress.hpp"
 #include "common/run_group.hpp"
@@ -35,7 +36,11 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(group, options.decoding));
   std::optional<Progress> progress;
   const auto lines_here = lines_of_rank(corpus.source, group.rank(), group.size()).size();
-  if (first) progress.emplace(static_cast<std::int64_t>(lines_here), "translating");
+  if (first) {
+    tell_engine(backend, loaded.model, rank_threads(group, options.decoding.compute),
+                options.decoding.compute.precision());
+    progress.emplace(static_cast<std::int64_t>(lines_here), "translating");
+  }
   const auto translations =
       translate_in(group, translator, corpus.source, how, 0, [&](const na::text::TranslationProgress& done) {
         if (progress)

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/backend_text.hpp"
 #include "common/tokenizer_files.hpp"
-#include "common/training_backend.hpp"
 #include "common/training_run.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/text/data/translation_data.hpp"
@@ -113,7 +113,7 @@ int train_in(Group& group, const TrainOptions& options) {
 
 template <class B>
 int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<MarianFamily>(options.model);
+  if (options.model.dump_config) return dump_config<MarianFamily>(options.model, wanted_vocabulary(options.model));
   if (options.model.dump_size) {
     constexpr int usual_sentence = 32;  // tokens, of source and target
     return dump_size<MarianFamily>(run_config<MarianFamily>(options.model, wanted_vocabulary(options.model)),

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/backend_text.hpp"
 #include "common/line_source.hpp"
 #include "common/output_file.hpp"
 #include "common/progress.hpp"
@@ -105,6 +106,8 @@ int translate_in_group(Group& group, const TranslateOptions& options) {
   const TranslatorOn<B> translator(loaded.model, loaded.tokenizer, how, translator_options(group, options.decoding));
   if (group.rank() != 0) return follow_translation(group, translator, how);
   AttentionPicture picture(options, loaded.model.config().decoder_layers);
+  tell_engine(backend, loaded.model, rank_threads(group, options.decoding.compute),
+              options.decoding.compute.precision());
   LineSink sink(options.output);
   std::optional<Progress> progress;
   const bool shown = options.output.empty() && is_terminal(stdout);

@@ -1,5 +1,5 @@
 // The choice among kernels for several instruction sets: the best that the processor has, or what NEURAL_ATTENTION_CPU
-// names. tests/cpu_targets runs this with each set of a program that has several.
+// names; and what the name of an engine says. tests/cpu_targets runs this with each set of a program that has several.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE instruction_sets
 #include <array>
@@ -11,16 +11,17 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/backend/cpu/instruction_sets.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/kinds.hpp"
 
 using namespace neural_attention;
 using cpu_targets::choose, cpu_targets::InstructionSet;
 
 namespace {
 
-/// NEURAL_ATTENTION_CPU, as it was at the end of the scope.
+/// A variable, as it was at the end of the scope.
 class Environment {
  public:
-  explicit Environment(const char* value) {
+  explicit Environment(const char* value, const char* name = "NEURAL_ATTENTION_CPU") : name_(name) {
     if (const char* const before = std::getenv(name)) before_ = before;
     setenv(name, value, 1);
   }
@@ -28,13 +29,13 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
   ~Environment() {
     if (before_)
-      setenv(name, before_->c_str(), 1);
+      setenv(name_, before_->c_str(), 1);
     else
-      unsetenv(name);
+      unsetenv(name_);
   }
 
  private:
-  static constexpr const char* name = "NEURAL_ATTENTION_CPU";
+  const char* name_;
   std::optional<std::string> before_;
 };
 
@@ -68,6 +69,28 @@ BOOST_AUTO_TEST_CASE(every_backend_that_is_made_says_what_is_wrong_until_there_i
   BOOST_TEST(message([] { Cpu<float>(1); }) == "no error");
 }
 
+// The second of the program: here, too, a choice is made once.
+BOOST_AUTO_TEST_CASE(float32_asks_for_nothing_of_bfloat16) {
+  const Environment environment("abacus", "NEURAL_ATTENTION_BFLOAT16");
+  const std::string error = "NEURAL_ATTENTION_BFLOAT16 must be amx, instructions or float, not \"abacus\"";
+  BOOST_TEST(message([] { Cpu<float>(1, Precision::BFloat16); }) == error);
+  BOOST_TEST(message([] { Cpu<float>::engine(Precision::BFloat16); }) == error);
+  BOOST_TEST(message([] { Cpu<float>::engine(); }) == error);
+  std::string engine;
+  BOOST_TEST(message([&] { engine = Cpu<float>(1).engine(Precision::Float32); }) == "no error");
+  BOOST_TEST(!engine.empty());
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_names_what_is_used) {
+  const auto plain = Cpu<float>::engine(Precision::Float32), rounded = Cpu<float>::engine(Precision::BFloat16),
+             int8 = Cpu<float>::engine(Precision::Float32, true);
+  BOOST_TEST(plain.find("bfloat16 ") == std::string::npos, plain);
+  BOOST_TEST(plain.find("int8") == std::string::npos, plain);
+  BOOST_TEST(rounded.find(plain + ", bfloat16 ") == 0, rounded);
+  BOOST_TEST(int8.find(plain + ", int8 by ") == 0, int8);
+  BOOST_TEST(Cpu<float>::engine() == rounded + int8.substr(plain.size()));
+}
+
 BOOST_AUTO_TEST_CASE(the_last_set_that_is_supported_is_chosen) {
   BOOST_TEST(choose(std::array{InstructionSet{"baseline", true}}, nullptr) == 0);
   const std::array sets{InstructionSet{"baseline", true}, InstructionSet{"avx2", true},
@@ -89,12 +112,15 @@ BOOST_AUTO_TEST_CASE(a_name_forces_a_set) {
                    "\", for which this program has no kernels; it can be one of: baseline, avx2, avx512");
 }
 
-/// Whoever runs this program says in NEURAL_ATTENTION_TEST_CPU how its engine must begin.
+/// Whoever runs this program says in NEURAL_ATTENTION_TEST_CPU how its engine must begin, and in
+/// NEURAL_ATTENTION_TEST_BFLOAT16 what it must say of products of bfloat16 numbers.
 BOOST_AUTO_TEST_CASE(the_program_has_the_set_that_is_expected) {
   const char* const expected = std::getenv("NEURAL_ATTENTION_TEST_CPU");
   const auto engine = Cpu<float>::engine();
   BOOST_TEST_MESSAGE(engine);
   BOOST_TEST(engine == Cpu<double>::engine());
+  if (const char* const of_bfloat16 = std::getenv("NEURAL_ATTENTION_TEST_BFLOAT16"))
+    BOOST_TEST(engine.find(of_bfloat16) != std::string::npos, engine << " instead of " << of_bfloat16);
   if (expected) {
     BOOST_TEST(engine.find(expected) == 0, engine << " instead of " << expected);
   } else if (const auto colon = engine.find(": "); colon != std::string::npos) {

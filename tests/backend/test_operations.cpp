@@ -11,6 +11,7 @@
 #include "backend/backends.hpp"
 #include "models/perturbed.hpp"
 #include "models/stored_bfloat16.hpp"
+#include "neural_attention/backend/cuda/cuda.hpp"
 #include "neural_attention/core/arena.hpp"
 #include "neural_attention/report/profile.hpp"
 #include "neural_attention/testing/fenced.hpp"

@@ -3,9 +3,12 @@
 #define BOOST_TEST_MODULE io_int8_directory
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,6 +30,21 @@ using B = Cpu<float>;
 using Model = Marian<B, LinearProjections>;
 const std::string matrix = "model.encoder.layers.0.fc1.weight";
 
+/// Counts the bytes that are allocated.
+struct Counted : B {
+  struct Memory : B::Memory {
+    std::shared_ptr<void> counted;
+  };
+
+  Counted() : B(1) {}
+  Memory allocate(std::size_t bytes) {
+    *live += bytes;
+    return {B::allocate(bytes), std::shared_ptr<void>(nullptr, [live = live, bytes](void*) { *live -= bytes; })};
+  }
+
+  std::shared_ptr<std::size_t> live = std::make_shared<std::size_t>(0);
+};
+
 template <class M, class Batch>
 double loss(B& backend, const M& model, const Batch& batch) {
   PassMemory<B> memory(backend);
@@ -45,10 +63,11 @@ struct Quantized {
     io::load_model(floats.path.string(), backend, rounded);
     io::save_model(folder.path.string(), backend, rounded);
   }
-  M load() {
+  M load() { return load(folder); }
+  M load(const Scratch& from) {
     M other(backend, model.config(), std::nullopt, Purpose::Int8Inference);
-    io::check_model_files<M>(folder.path.string(), model.config());
-    io::load_model(folder.path.string(), backend, other);
+    io::check_model_files<M>(from.path.string(), model.config());
+    io::load_model(from.path.string(), backend, other);
     return other;
   }
   template <class Batch>
@@ -61,6 +80,24 @@ struct Quantized {
     io::save_model(again.path.string(), backend, loaded);
     for (const char* const name : {"model.safetensors", "config.json", "generation_config.json"})
       BOOST_TEST(contents(again.path / name) == contents(folder.path / name), name);
+  }
+  /// In files of at most so many bytes, so that a matrix and its scales may lie in different ones.
+  template <class Batch>
+  void check_shards(const Batch& batch, std::uint64_t largest) {
+    const auto whole = load();
+    const Scratch shards, again;
+    io::save_model(shards.path.string(), backend, whole, {}, largest);
+    BOOST_TEST(io::holds_int8(shards.path.string()));
+    const auto weight_map = io::read_json(shards.path / "model.safetensors.index.json").at("weight_map");
+    bool apart = false;
+    for (const auto& [name, file] : weight_map.items())
+      apart |= weight_map.contains(name + ".scale") && weight_map.at(name + ".scale") != file;
+    BOOST_TEST((apart || largest > 1));
+    const auto loaded = load(shards);
+    std::filesystem::remove_all(shards.path);  // their memory stays
+    BOOST_TEST(loss(backend, loaded, batch) == loss(backend, whole, batch));
+    io::save_model(again.path.string(), backend, loaded);
+    BOOST_TEST(contents(again.path / "model.safetensors") == contents(folder.path / "model.safetensors"));
   }
 
   B backend;
@@ -112,6 +149,13 @@ BOOST_AUTO_TEST_CASE(to_the_byte) {
   Quantized<Gpt2<B, LinearProjections>>(tiny::gpt2_config()).check_round_trip(tiny::causal_batch(tiny::texts()));
 }
 
+BOOST_AUTO_TEST_CASE(in_shards) {
+  for (const std::uint64_t largest : {1, 100}) {
+    Quantized<Model>(tiny::config(1, 8)).check_shards(tiny::batch(tiny::pairs()), largest);
+    Quantized<Gpt2<B, LinearProjections>>(tiny::gpt2_config()).check_shards(tiny::causal_batch(tiny::texts()), largest);
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(the_file_says_what_it_is, Tiny) {
   BOOST_TEST(io::holds_int8(folder.path.string()));
   BOOST_TEST(!io::holds_int8(floats.path.string()));
@@ -131,6 +175,19 @@ BOOST_FIXTURE_TEST_CASE(the_file_is_mapped, Tiny) {
   write();
   BOOST_TEST(loss(backend, loaded, batch) == before);
   BOOST_TEST(loss(backend, load(), batch) != before);
+}
+
+// Integers that were rounded go when all tensors have those of a file.
+BOOST_FIXTURE_TEST_CASE(no_weights_are_held_twice, Tiny) {
+  Counted counted;
+  Marian<Counted, LinearProjections> other(counted, model.config(), std::nullopt, Purpose::Int8Inference);
+  const auto of_floats = *counted.live;
+  for (int repetition = 0; repetition < 2; ++repetition) {
+    io::load_model(floats.path.string(), counted, other);
+    BOOST_TEST(*counted.live > of_floats);
+    io::load_model(folder.path.string(), counted, other);
+    BOOST_TEST(*counted.live == of_floats);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

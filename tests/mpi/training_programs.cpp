@@ -327,9 +327,17 @@ BOOST_AUTO_TEST_CASE(of_ranks_that_do_other_work_are_named) {
 
 BOOST_AUTO_TEST_CASE(of_commands_that_do_not_share_are_refused) {
   check_end(ranks(1, "masked_lm", {"fill", "--model", path("nowhere")}), 1, "nowhere");
-  const auto outcome = mpirun(ranks(2, "masked_lm", {"fill", "--model", path("nowhere")}));
-  BOOST_TEST(outcome.code == 2);
-  BOOST_TEST(contains(outcome.err, "this command cannot share its work among processes"), outcome.err);
+  const auto refused = [&](const std::string& program, const Arguments& arguments) {
+    const auto outcome = mpirun(ranks(2, program, arguments));
+    BOOST_TEST(outcome.code == 2);
+    BOOST_TEST(contains(outcome.err, "this command cannot share its work among processes"), outcome.err);
+  };
+  refused("masked_lm", {"fill", "--model", path("nowhere")});
+  for (const char* const program : {"translation", "masked_lm", "causal_lm"})
+    refused(program, {"quantize", "--model", path("nowhere"), "--output_dir", path("int8")});
+  refused("causal_lm",
+          {"tokenize", "--data", path("data"), "--tokenizer", "characters", "--output_dir", path("tokens")});
+  for (const char* const output : {"int8", "tokens"}) BOOST_TEST(!fs::exists(folder / output));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -118,9 +118,11 @@ class ParameterStore {
     const auto cols = static_cast<std::size_t>(entry.cols);
     const int step = std::max(1, (1 << 18) / std::max(1, entry.cols));
     std::vector<float> rows, scales;
-    if (!int8_memory_)
-      int8_memory_ = std::make_shared<typename B::Memory>(backend_->allocate(static_cast<std::size_t>(int8_laid_out_)));
-    auto* const integers = static_cast<std::int8_t*>(int8_memory_->data()) + entry.offset;
+    auto memory = int8_memory_.lock();
+    if (!memory)
+      memory = std::make_shared<typename B::Memory>(backend_->allocate(static_cast<std::size_t>(int8_laid_out_)));
+    int8_memory_ = memory;
+    auto* const integers = static_cast<std::int8_t*>(memory->data()) + entry.offset;
     for (int row = 0; row < entry.rows; row += step) {
       const int count = std::min(step, entry.rows - row);
       rows.resize(static_cast<std::size_t>(count) * cols);
@@ -133,7 +135,7 @@ class ParameterStore {
                              " has a number that is not finite, so it has no scale for int8");
       }
     }
-    hold(entry, integers, int8_memory_, std::move(scales));
+    hold(entry, integers, std::move(memory), std::move(scales));
   }
 
   /// Takes integers where they lie: see QuantizedTensor.
@@ -326,7 +328,7 @@ class ParameterStore {
   typename B::Memory value_memory_;
   typename B::Memory rounded_memory_;  ///< none if Scalar is Real
   typename B::Memory gradient_memory_;
-  std::shared_ptr<typename B::Memory> int8_memory_;
+  std::weak_ptr<typename B::Memory> int8_memory_;  ///< kept by the tensors whose integers are in it
   RowsOf<Real> values_;
   Rows<B> rounded_;
   RowsOf<Real> gradients_;

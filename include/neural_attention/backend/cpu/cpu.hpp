@@ -136,15 +136,18 @@ class Cpu {
     if (precision != Precision::Float32 && !std::is_same_v<T, float>)
       throw ConfigError("products of bfloat16 numbers need the backend Cpu<float>");
     check_instructions();
-    if (precision == Precision::BFloat16) engine();
+    if (precision == Precision::BFloat16) engine(precision);
   }
 
   int threads() const { return engine_.threads.threads(); }
   Precision precision() const { return engine_.precision; }
-  /// The engine of the large products, for display: "packed kernel, AVX SSE, …, bfloat16 multiplied as float" or
-  /// "oneDNN 2.6.3, …". If the program chose among several instruction sets, the chosen one stands in front: "avx2:
-  /// packed kernel, …".
-  static std::string engine();
+  /// The engine of the large products, for display: "packed kernel, AVX SSE, …" or "oneDNN 2.6.3"; for BFloat16 also
+  /// how such numbers are multiplied, ", bfloat16 multiplied as float", and with `int8_weights` what multiplies those,
+  /// ", int8 by AVX2". If the program chose among several instruction sets, the chosen one stands in front: "avx2:
+  /// packed kernel, …". Throws as the constructor does.
+  static std::string engine(Precision precision, bool int8_weights = false);
+  /// All of it.
+  static std::string engine() { return engine(Precision::BFloat16, true); }
   /// The multiply-adds of the threads in registers, in 10⁹ floating point operations a second, measured now: what
   /// products of matrices of this precision can reach at most. Takes about a second.
   double peak_gflops();

@@ -45,9 +45,9 @@ void Cpu<T>::check_instructions() {
 }
 
 template <class T>
-std::string Cpu<T>::engine() {
+std::string Cpu<T>::engine(Precision precision, bool int8_weights) {
   using cpu_targets::ThisProgram;
-  const auto of_products = ThisProgram::kernels<T>().engine();
+  const auto of_products = ThisProgram::kernels<T>().engine(precision, int8_weights);
   return ThisProgram::count > 1 ? std::string(ThisProgram::name()) + ": " + of_products : of_products;
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <string>
 
 #include "neural_attention/backend/cpu/gemm_few_rows.hpp"
 #include "neural_attention/backend/cpu/gemm_kernel.hpp"
@@ -15,21 +14,6 @@
 #endif
 
 namespace neural_attention::cpu_gemm {
-
-/// The name of the engine that computes the large products, for display.
-inline std::string engine_name() {
-  const auto numbers = bfloat16_numbers();
-  const std::string of_bfloat16 = numbers == Numbers::Tiles   ? ", bfloat16 by AMX"
-                                  : numbers == Numbers::Pairs ? ", bfloat16 by AVX512-BF16 instructions"
-                                                              : ", bfloat16 multiplied as float";
-#if defined(NEURAL_ATTENTION_ONEDNN)
-  const auto& version = *dnnl_version();
-  return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
-         std::to_string(version.patch) + of_bfloat16;
-#else
-  return std::string("packed kernel, ") + Eigen::SimdInstructionSetsInUse() + of_bfloat16;
-#endif
-}
 
 /// C [m, n] = addend + op(A) [m, k] op(B) [k, n] on the calling thread. If the addend is C itself, the product is added
 /// to it. A `part` is for m, n and k of at most a tile of attention.

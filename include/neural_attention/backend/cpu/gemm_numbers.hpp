@@ -152,11 +152,11 @@ inline bool tiles_work() {
 }
 
 /// What the environment variable NEURAL_ATTENTION_BFLOAT16 asks for: "amx", "instructions" (vdpbf16ps) or "float"; none
-/// if it is not set. Throws ConfigError for another value, and for what there is not.
+/// if it is not set or empty. Throws ConfigError for another value, and for what there is not.
 inline std::optional<Numbers> forced_numbers() {
   const char* const forced = std::getenv("NEURAL_ATTENTION_BFLOAT16");
-  if (!forced) return {};
-  const std::string_view word = forced;
+  const std::string_view word = forced ? forced : "";
+  if (word.empty()) return {};
   if (word == "float") return Numbers::Rounded;
   if (word != "instructions" && word != "amx")
     throw ConfigError("NEURAL_ATTENTION_BFLOAT16 must be amx, instructions or float, not " + in_quotes(word));

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "neural_attention/backend/cpu/engine_name.hpp"
 #include "neural_attention/backend/cpu/operations.hpp"
 #include "neural_attention/core/observer.hpp"
 
@@ -13,8 +14,8 @@ template <class T>
 void Cpu<T>::check_instructions() {}
 
 template <class T>
-std::string Cpu<T>::engine() {
-  return cpu_gemm::engine_name();
+std::string Cpu<T>::engine(Precision precision, bool int8_weights) {
+  return cpu_gemm::engine_name(precision, int8_weights);
 }
 
 template <class T>

@@ -62,7 +62,7 @@ struct Left {
 
 /// Plain loops.
 struct Portable {
-  static constexpr const char* name = "portable";
+  static constexpr const char* name = "plain loops";
   static constexpr int offset = 0;  ///< what activations are stored with
 
   /// sums [x.rows, count] of the channels from `first` on; rows of sums begin `stride` apart.

@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "neural_attention/backend/cpu/engine_name.hpp"
 #include "neural_attention/backend/cpu/operations.hpp"
 
 namespace neural_attention::cpu_targets {
@@ -22,7 +23,7 @@ struct Kernels<T, ops::OperationList<All...>> {
   }
 
   std::tuple<Function<All>...> operations{&run<All>...};
-  std::string (*engine)() = &cpu_gemm::engine_name;
+  std::string (*engine)(Precision, bool) = &cpu_gemm::engine_name;
   double (*peak_gflops)(CpuEngine<T>&) = &cpu_peak::gflops<T>;
 };
 
