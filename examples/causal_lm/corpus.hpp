@@ -1,13 +1,16 @@
 // From flags and files to tokens and their tokenizer.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -64,8 +67,18 @@ class CorpusFiles {
       for (const auto& path : paths_) texts_.push_back(na::text::read_text_bytes(path));
     return texts_;
   }
-  std::string take_text(std::size_t i) {
-    return texts_.empty() ? na::text::read_text_bytes(paths_[i]) : std::move(texts_[i]);
+  /// Calls use(part) for the parts of a text: all of one that is in memory, which ends there, or blocks of the file.
+  void for_each_block(std::size_t i, const na::text::FindBorder& border, auto&& use) {
+    if (texts_.empty()) return na::text::read_blocks(paths_[i], border, use);
+    const auto text = std::move(texts_[i]);
+    use(na::text::TextBlock{.text = text, .read = text.size()});
+  }
+  /// Bytes of the file of a text, or of the text in memory; 0 if unknown.
+  std::uint64_t bytes(std::size_t i) const {
+    if (!texts_.empty()) return texts_[i].size();
+    std::error_code unknown;
+    const auto size = std::filesystem::file_size(paths_[i], unknown);
+    return unknown ? 0 : size;
   }
 
  private:
@@ -85,22 +98,35 @@ inline CorpusFiles corpus_files(const CorpusOptions& options, const std::vector<
 }
 
 /// use(ids) for the ids of each text, piece by piece; between two texts stands the end token, if there is one.
-/// on_progress(path, done, bytes) hears how much of a text is done. Throws FileError for a text that `tokenizer` cannot
-/// encode.
+/// on_progress(path, done, bytes) hears how much of a text's file is done. Throws FileError for a text that `tokenizer`
+/// cannot encode.
 inline void for_each_piece(CorpusFiles& files, const TextTokenizer& tokenizer, auto&& use, auto&& on_progress) {
+  const auto border = [&](std::string_view text, std::size_t searched) {
+    return tokenizer.last_border(text, searched);
+  };
   for (std::size_t i = 0; i < files.paths().size(); ++i) {
     if (const int end = tokenizer.end_id(); i > 0 && end >= 0) use(std::span(&end, 1));
     const auto& path = files.paths()[i];
-    const auto text = files.take_text(i);
-    const na::HostWork work("tokenizing");
-    try {
-      tokenizer.encode(text, [&](std::span<const int> ids, std::size_t done) {
-        use(ids);
-        on_progress(path, done, text.size());
-      });
-    } catch (const na::TextError& error) {
-      throw na::FileError(path, error.what());
-    }
+    const auto bytes = files.bytes(i);
+    files.for_each_block(i, border, [&](const na::text::TextBlock& block) {
+      const na::HostWork work("tokenizing");
+      const auto fail = [&](const na::Error& error) {
+        const auto before = std::to_string(block.before);
+        throw na::FileError(path, (block.before > 0 ? "after its first " + before + " bytes, " : "") + error.what());
+      };
+      const auto read = static_cast<double>(block.read - block.read_before);
+      try {
+        tokenizer.encode(block.text, [&](std::span<const int> ids, std::size_t done) {
+          use(ids);
+          const double share = block.text.empty() ? 1.0 : double(done) / double(block.text.size());
+          on_progress(path, block.read_before + static_cast<std::uint64_t>(std::llround(read * share)), bytes);
+        });
+      } catch (const na::TextError& error) {
+        fail(error);
+      } catch (const na::ConfigError& error) {  // a text without a place to cut it may be too long
+        fail(error);
+      }
+    });
   }
 }
 
@@ -110,7 +136,7 @@ inline Tokens tokens_of(CorpusFiles& files, const TextTokenizer& tokenizer) {
   std::vector<int> all;
   for_each_piece(
       files, tokenizer, [&](std::span<const int> ids) { all.insert(all.end(), ids.begin(), ids.end()); },
-      [](const std::string&, std::size_t, std::size_t) {});
+      [](const std::string&, std::uint64_t, std::uint64_t) {});
   return Tokens(na::text::TokenArray(std::move(all)));
 }
 
@@ -161,8 +187,22 @@ inline TextTokenizer wanted_tokenizer(const CorpusOptions& options, std::optiona
   }
   na::text::ByteBpeOptions how;
   how.vocab_size = vocab_size.value_or(usual_pieces);
+  how.specials = na::text::SpecialTokens::Gpt2;
   std::fprintf(stderr, "learning a byte-level vocabulary of %d pieces\n", how.vocab_size);
   return TextTokenizer(na::text::ByteBpe::train(training.texts(), how));
+}
+
+/// Throws ConfigError if --tokenizer, where it is given, wants another one than `of_run`, that of a run's checkpoint.
+inline void require_same_tokenizer(const std::string& wanted, const TextTokenizer& of_run,
+                                   const std::string& checkpoint) {
+  if (wanted.empty()) return;
+  const bool learned = wanted == "bpe" || wanted == "characters";
+  const bool same = learned ? of_run.is_of_characters() == (wanted == "characters")
+                            : na::text::token_vocabulary(TextTokenizer::load(wanted)).fingerprint ==
+                                  na::text::token_vocabulary(of_run).fingerprint;
+  if (!same)
+    throw na::ConfigError(checkpoint + " was made with another tokenizer than --tokenizer " + wanted +
+                          ": a run must be resumed with its own settings");
 }
 
 }  // namespace examples

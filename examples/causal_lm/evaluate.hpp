@@ -15,6 +15,7 @@
 #include "causal_lm/options.hpp"
 #include "causal_lm/train.hpp"
 #include "common/any_model.hpp"
+#include "common/backend_text.hpp"
 #include "common/progress.hpp"
 #include "common/run_group.hpp"
 #include "common/standard_streams.hpp"
@@ -45,15 +46,21 @@ struct TextSize {
   std::size_t bytes = 0, characters = 0;
 };
 
-/// The size of the text of all tokens but the first one, which nothing predicts.
-inline TextSize predicted_text(const Tokens& tokens, const TextTokenizer& tokenizer) {
+/// The size of the text of all tokens but the first one, which nothing predicts. Special tokens, such as the end token
+/// between two texts, are no text. Throws FileError, which names `path`, for an id without a piece.
+inline TextSize predicted_text(const Tokens& tokens, const TextTokenizer& tokenizer, const std::string& path) {
   constexpr std::size_t piece = 1u << 16;
   TextSize size;
   std::vector<int> ids;
   for (std::size_t first = 1; first < tokens.size(); first += piece) {
     ids.resize(std::min(piece, tokens.size() - first));
     tokens.read(first, ids);
-    const auto text = tokenizer.decode(ids);
+    std::string text;
+    try {
+      text = tokenizer.decode(ids, true);
+    } catch (const na::ConfigError& error) {
+      throw na::FileError(path, error.what());
+    }
     size.bytes += text.size();
     size.characters += static_cast<std::size_t>(
         std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -77,7 +84,8 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   CorpusFiles files({options.text_file});
   if (!files.are_tokens()) files.texts();
   B backend = na::worker_backend<B>(rank_threads(group, options.compute), options.compute.precision());
-  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose());
+  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose(),
+                                                     options.compute.precision());
   const int block = block_size_for(options.block_size, loaded.model.config());
   const int stride = options.stride > 0 ? options.stride : block;
   if (stride > block)
@@ -87,6 +95,7 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   if (tokens.size() < 2)
     throw na::FileError(options.text_file,
                         "is too short: of " + std::to_string(tokens.size()) + " tokens there is nothing to predict");
+  const auto text = predicted_text(tokens, loaded.tokenizer, options.text_file);
   const auto windows =
       strided_windows(tokens.size(), static_cast<std::size_t>(block), static_cast<std::size_t>(stride));
 
@@ -106,7 +115,10 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   const auto per_batch = static_cast<std::size_t>(options.per_device_eval_batch_size);
   const auto batches = (windows.size() + per_batch - 1) / per_batch;
   std::optional<Progress> progress;
-  if (group.rank() == 0) progress.emplace(static_cast<std::int64_t>(batches), "evaluating");
+  if (group.rank() == 0) {
+    tell_engine(backend, loaded.model, rank_threads(group, options.compute), options.compute.precision());
+    progress.emplace(static_cast<std::int64_t>(batches), "evaluating");
+  }
   const auto loss_of = [&](std::size_t number) {
     const auto begin = number * per_batch, end = std::min(begin + per_batch, windows.size());
     {
@@ -152,7 +164,6 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   if (!progress) return 0;
   progress->finish();
   const auto predicted = static_cast<double>(tokens.size() - 1);
-  const auto text = predicted_text(tokens, loaded.tokenizer);
   const double bits = mean.loss() * predicted / std::numbers::ln2;
   print_formatted(
       "windows = %zu\ntokens = %zu\nloss = %.6f\nperplexity = %.4f\nbits per byte = %.6f\nbits per character = %.6f\n",

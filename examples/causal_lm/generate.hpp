@@ -11,7 +11,9 @@
 #include "causal_lm/options.hpp"
 #include "causal_lm/text_tokenizer.hpp"
 #include "common/any_model.hpp"
+#include "common/backend_text.hpp"
 #include "common/line_source.hpp"
+#include "common/printable.hpp"
 #include "common/progress.hpp"
 #include "common/search.hpp"
 #include "common/standard_streams.hpp"
@@ -33,12 +35,12 @@ class TextWriter {
     if (prompts.size() == 1 && how.num_return_sequences == 1) {
       bool begun = false;
       const auto begin = [&] {  // not before the prompt was found to be one
-        if (!begun) print(beginning(prompts.front()));
+        if (!begun) show(beginning(prompts.front()));
         begun = true;
       };
       generator_.generate(prompts, how, done_, [&](const na::text::TextPiece& piece) {
         begin();
-        print(piece.text);
+        show(piece.text);
         return true;
       });
       begin();
@@ -47,12 +49,20 @@ class TextWriter {
       const auto results = generator_.generate(prompts, how, done_);
       for (std::size_t i = 0; i < results.size(); ++i)
         for (const auto& candidate : results[i].candidates)
-          print(std::string(beginning(prompts[i])) + candidate.text + end());
+          show(std::string(beginning(prompts[i])) + candidate.text + end());
     }
     done_ += prompts.size();
   }
 
+  /// In the place of the texts of a prompt that cannot be continued.
+  void leave_empty() {
+    for (int i = 0; i < generator_.generation().num_return_sequences; ++i) print(end());
+    ++done_;
+  }
+
  private:
+  /// A terminal gets no commands from a text; files and pipes get it as it is.
+  void show(std::string_view text) const { print(terminal_ ? printable(text, "\n\t") : std::string(text)); }
   std::string_view beginning(const std::string& prompt) const {
     return options_.continuation_only ? std::string_view() : std::string_view(prompt);
   }
@@ -60,9 +70,22 @@ class TextWriter {
 
   const Generator& generator_;
   const GenerateOptions& options_;
-  bool separated_;
+  bool separated_, terminal_ = is_terminal(stdout);
   std::size_t done_ = 0;
 };
+
+/// Why the last line of a source cannot be continued, or "".
+template <class Generator>
+std::string problem_of(const Generator& generator, const LineSource& source, const std::string& prompt) {
+  try {
+    generator.check(prompt);
+    return {};
+  } catch (const na::ConfigError& error) {
+    return na::LineError(source.name(), source.number(), error.what()).what();
+  } catch (const na::TextError& error) {
+    return na::LineError(source.name(), source.number(), error.what()).what();
+  }
+}
 
 template <class B>
 int generate(const GenerateOptions& options) {
@@ -70,7 +93,8 @@ int generate(const GenerateOptions& options) {
     throw na::ConfigError("give prompts or --input " + options.input + ", not both");
   auto source = options.input.empty() ? LineSource::standard_input() : LineSource::file(options.input);
   B backend = na::worker_backend<B>(1);
-  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose());
+  const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose(),
+                                                     options.compute.precision());
   const auto of_directory = na::io::load_generation_config(options.model.path, loaded.model.config());
   auto how = search_config(options.search, of_directory);
   how.num_return_sequences = options.num_return_sequences;
@@ -81,6 +105,7 @@ int generate(const GenerateOptions& options) {
   together.precision = options.compute.precision();
   using Generator = na::text::TextGenerator<Gpt2On<B>, TextTokenizer>;
   const Generator generator(loaded.model, loaded.tokenizer, {how, options.stops}, together);
+  tell_engine(backend, loaded.model, together.threads, together.precision);
   const bool single = options.prompts.size() == 1 && how.num_return_sequences == 1;
   TextWriter<Generator> writer(generator, options, !single);
   if (!options.prompts.empty()) {
@@ -90,14 +115,24 @@ int generate(const GenerateOptions& options) {
   if (options.input.empty() && is_terminal(stdin)) std::fprintf(stderr, "Type a prompt a line; Ctrl-D ends.\n");
   std::vector<std::string> lines;
   const auto most = static_cast<std::size_t>(options.batch_size);
-  for (LineSource::Line line; source.next(line);) {
-    if (!line.problem.empty()) throw na::Error(line.problem);
-    lines.push_back(std::move(line.text));
-    if (lines.size() < most && source.ready()) continue;
-    writer.write(lines);
+  const auto flush = [&] {
+    if (!lines.empty()) writer.write(lines);
     lines.clear();
+  };
+  for (LineSource::Line line; source.next(line);) {
+    if (line.problem.empty()) line.problem = problem_of(generator, source, line.text);
+    if (!line.problem.empty()) {
+      flush();  // the prompts before it are answered
+      if (options.on_error == "stop")
+        throw na::Error(line.problem + " (--on_error skip leaves such prompts without a text and goes on)");
+      tell("causal_lm: " + line.problem + "; left without a text");
+      writer.leave_empty();
+      continue;
+    }
+    lines.push_back(std::move(line.text));
+    if (lines.size() == most || !source.ready()) flush();
   }
-  if (!lines.empty()) writer.write(lines);
+  flush();
   return 0;
 }
 

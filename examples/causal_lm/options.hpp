@@ -52,8 +52,8 @@ struct TrainOptions : Flags {
                                {.range = at_least(1), .kept = true, .shown = ""});
   const std::string& windows = flag("windows", "random",
                                     "random: at random places, as in nanoGPT; shuffled: side by side, each once an "
-                                    "epoch, in a new order",
-                                    {.among = {"random", "shuffled"}, .kept = true});
+                                    "epoch, in a new order; lines: the same, and each line is a text of its own",
+                                    {.among = {"random", "shuffled", "lines"}, .kept = true});
   const int& per_device_train_batch_size =
       flag("per_device_train_batch_size", 12, "Windows per batch", {.range = at_least(1)});
   ModelOptionsOf<na::Gpt2Config> model{{usual_pieces, learned_pieces, "Query, key and value",
@@ -99,14 +99,23 @@ struct GenerateOptions : Flags {
       flag("input", "", "A file with a prompt a line, plain or gzip, instead of prompts or standard input");
   const int& num_return_sequences =
       flag("num_return_sequences", 1, "Texts of each prompt", {.range = from_to(1, most_results)});
-  const std::vector<std::string>& stops = flag(
-      "stop", std::vector<std::string>(), "A text ends in front of this; may be repeated", {.one_at_a_time = true});
+  const std::vector<std::string>& stops =
+      flag("stop", std::vector<std::string>(),
+           "A text ends in front of this; may be repeated [stop_strings of generation_config.json]",
+           {.one_at_a_time = true});
   const bool& continuation_only = flag("continuation_only", false, "Leave the prompt out");
   const int& batch_size = flag("batch_size", 32, "Most texts that grow together, prompts times their samples or beams",
                                {.range = at_least(1)});
+  const std::string& on_error = flag("on_error", "stop",
+                                     "At a line that cannot be continued, such as one that is longer than the context: "
+                                     "stop after the texts before it, or skip it and go on",
+                                     {.among = {"stop", "skip"}});
   /// Other values come from the model directory's generation_config.json.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
-      {.except = {"num_return_sequences"}, .narrower = {{"num_beams", from_to(1, most_results)}}});
+      {.except = {"num_return_sequences"},
+       .narrower = {{"num_beams", from_to(1, most_results)}},
+       .helps = {{"max_length", "Most tokens of a text, its prompt and the end token included"},
+                 {"min_length", "Tokens of a text, its prompt included, before it may end"}}});
   InferenceCompute compute;
 
   void add_to(CLI::App& app) {

@@ -2,6 +2,7 @@
 // a folder say.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -49,10 +50,17 @@ class TextTokenizer {
   void encode(std::string_view text, const na::text::OnIds& take) const {
     std::visit([&](const auto& one) { one.encode(text, take); }, kind_);
   }
-  /// The bytes of `ids`.
-  std::string decode(std::span<const int> ids) const {
-    return std::visit([&](const auto& one) { return one.decode(ids); }, kind_);
+  /// Where the beginning of a long text may be cut: as each tokenizer says.
+  std::size_t last_border(std::string_view text, std::size_t searched) const {
+    return std::visit([&](const auto& one) { return one.last_border(text, searched); }, kind_);
   }
+  /// The bytes of `ids`; special tokens are left out or stand as they are written.
+  std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const {
+    if (const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_)) return bpe->decode(ids, skip_special_tokens);
+    return std::get<na::text::CharacterVocabulary>(kind_).decode(ids);
+  }
+
+  bool is_of_characters() const { return std::holds_alternative<na::text::CharacterVocabulary>(kind_); }
 
   int vocab_size() const {
     return std::visit([](const auto& one) { return one.vocab_size(); }, kind_);
@@ -71,8 +79,8 @@ class TextTokenizer {
   }
 
   /// The tokens before and after a text: RoBERTa's or GPT-2's; -1 if there is none.
-  int begin_id() const { return special("<s>"); }
-  int end_id() const { return special("</s>"); }
+  int begin_id() const { return special(na::text::ByteBpe::bos); }
+  int end_id() const { return special(na::text::ByteBpe::eos); }
 
  private:
   static bool has(const std::string& directory, const char* one, const char* other) {
@@ -84,7 +92,7 @@ class TextTokenizer {
   int special(std::string_view name) const {
     const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_);
     if (!bpe) return -1;
-    for (const std::string_view wanted : {name, std::string_view("<|endoftext|>")})
+    for (const std::string_view wanted : {name, na::text::ByteBpe::end_of_text})
       for (const auto& token : bpe->model().added_tokens)
         if (token.content == wanted) return token.id;
     return -1;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "causal_lm/corpus.hpp"
+#include "common/launched_ranks.hpp"
 #include "common/output_directory.hpp"
 #include "common/progress.hpp"
 #include "common/standard_streams.hpp"
@@ -41,7 +42,7 @@ class TokensOf {
     const std::string* shown = nullptr;
     for_each_piece(
         files, tokenizer, [&](std::span<const int> ids) { writer_.add(ids); },
-        [&](const std::string& text, std::size_t done, std::size_t bytes) {
+        [&](const std::string& text, std::uint64_t done, std::uint64_t bytes) {
           if (&text != shown)
             progress.emplace(static_cast<std::int64_t>(bytes),
                              "tokenizing " + std::filesystem::path(text).filename().string());
@@ -65,6 +66,7 @@ class TokensOf {
 }  // namespace
 
 int tokenize(const TokenizeOptions& options) {
+  require_shared_work(false);
   OutputDirectory output(options.output_dir);
   if (output.holds_model())
     throw na::ConfigError(options.output_dir + " holds a model; give the token files a directory of their own");

@@ -10,7 +10,8 @@
 #include "causal_lm/corpus.hpp"
 #include "causal_lm/gpt2_family.hpp"
 #include "causal_lm/options.hpp"
-#include "common/training_backend.hpp"
+#include "causal_lm/training_texts.hpp"
+#include "common/backend_text.hpp"
 #include "common/training_run.hpp"
 #include "neural_attention/metrics/perplexity.hpp"
 
@@ -34,15 +35,16 @@ inline TokenizerWithFiles<TextTokenizer> tokenizer_for(const TrainOptions& optio
   return {std::move(tokenizer), byte_bpe_files(work.path())};
 }
 
-/// The vocabulary of a new model: from the tokenizer, which may be the characters of the text, and without a tokenizer
-/// from the flags.
+/// The vocabulary of a new model: from the tokenizer, which may be the characters of the text or lie beside token
+/// files, and otherwise from the flags.
 inline int new_vocabulary(const TrainOptions& options) {
   const auto& corpus = options.corpus;
+  const bool bpe = corpus.tokenizer == "bpe", characters = corpus.tokenizer == "characters";
+  if (!corpus.tokenizer.empty() && !bpe && !characters) return TextTokenizer::load(corpus.tokenizer).vocab_size();
   const bool has_text = !corpus.data.empty() || !corpus.train_files.empty();
-  if (corpus.tokenizer.empty() || corpus.tokenizer == "bpe" || (corpus.tokenizer == "characters" && !has_text))
-    return wanted_vocabulary(options.model);
-  if (corpus.tokenizer != "characters") return TextTokenizer::load(corpus.tokenizer).vocab_size();
+  if (bpe || !has_text || !options.model.model.empty()) return wanted_vocabulary(options.model);
   auto texts = corpus_files(corpus, corpus.train_files, "train", "--train_file");
+  if (!characters && !texts.are_tokens()) return wanted_vocabulary(options.model);
   std::optional<CorpusFiles> validation_texts;
   if (evaluates(options.training))
     validation_texts.emplace(corpus_files(corpus, corpus.validation_files, "valid", "--validation_file"));
@@ -82,28 +84,37 @@ int train_in(Group& group, const TrainOptions& options) {
       [&] { return tokenizer_for(options, plan, texts, validation_texts ? &*validation_texts : nullptr); },
       load_tokenizer);
   const auto& tokenizer = learned.tokenizer;
+  if (!plan.checkpoint.empty()) require_same_tokenizer(options.corpus.tokenizer, tokenizer, plan.checkpoint);
   auto config = planned_config<Gpt2Family>(options.model, plan, tokenizer);
   if (plan.origin.empty()) Gpt2Family::set_tokens(config, tokenizer);
-  na::text::WindowOptions windows{
-      .batch_size = options.per_device_train_batch_size,
-      .block_size = block_size_for(options.block_size, config),
-      .order = options.windows == "random" ? na::text::WindowOrder::Random : na::text::WindowOrder::Shuffled,
-      .seed = options.training.seed};
-  const auto tokens = tokens_of(texts, tokenizer);
-  auto training = windows_of(tokens, texts, windows);
-  std::optional<Tokens> validation_tokens;
-  std::optional<na::text::CausalWindows<Tokens>> validation;
-  if (plan.evaluates) {
-    windows.order = na::text::WindowOrder::Sequential;
-    validation_tokens.emplace(tokens_of(*validation_texts, tokenizer));
-    validation.emplace(windows_of(*validation_tokens, *validation_texts, windows));
-  }
+  const int block = block_size_for(options.block_size, config);
+  const auto data = [&](CorpusFiles& files, bool trains) {
+    if (options.windows == "lines") {
+      na::text::BatchOptions of_lines;
+      of_lines.sentences = options.per_device_train_batch_size;
+      of_lines.shuffle = trains;
+      of_lines.seed = options.training.seed;
+      return TrainingTexts::in_lines(files, tokenizer, block, of_lines);
+    }
+    using na::text::WindowOrder;
+    return TrainingTexts::in_windows(files, tokenizer,
+                                     {.batch_size = options.per_device_train_batch_size,
+                                      .block_size = block,
+                                      .order = !trains                       ? WindowOrder::Sequential
+                                               : options.windows == "random" ? WindowOrder::Random
+                                                                             : WindowOrder::Shuffled,
+                                      .seed = options.training.seed,
+                                      .batches_a_step = options.training.trainer.accumulation});
+  };
+  auto training = data(texts, true);
+  std::optional<TrainingTexts> validation;
+  if (plan.evaluates) validation.emplace(data(*validation_texts, false));
 
   Gpt2On<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);
   if (group.rank() == 0)
     std::fprintf(stderr, "%s parameters, %s tokens of %s ids; %s\n", with_commas(model.parameters().count()).c_str(),
-                 with_commas(static_cast<std::int64_t>(tokens.size())).c_str(),
+                 with_commas(static_cast<std::int64_t>(training.tokens())).c_str(),
                  with_commas(tokenizer.vocab_size()).c_str(), describe(backend).c_str());
 
   RunMetric perplexity{{"perplexity"}, "perplexity"};
@@ -122,7 +133,7 @@ int train_in(Group& group, const TrainOptions& options) {
 
 template <class B>
 int train(const TrainOptions& options) {
-  if (options.model.dump_config) return dump_config<Gpt2Family>(options.model);
+  if (options.model.dump_config) return dump_config<Gpt2Family>(options.model, new_vocabulary(options));
   if (options.model.dump_size) {
     const auto config = run_config<Gpt2Family>(options.model, new_vocabulary(options));
     return dump_size<Gpt2Family>(config, {.tokens = block_size_for(options.block_size, config)});

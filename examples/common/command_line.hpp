@@ -5,10 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
+#include <cstddef>
 #include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/nearest_flag.hpp"
@@ -17,19 +20,46 @@
 
 namespace examples {
 
-/// The arguments with _ for every - inside a long flag's name. Values do not change, nor does the empty one of --flag=.
-inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
+/// Stands in front of a value in brackets, which CLI11 would take for a list; set_common_rules takes it off.
+inline constexpr char no_list = '\x01';
+
+/// The arguments with _ for every - in the names of long flags. Values do not change, not even those that look like a
+/// flag or a list, nor does what follows "--".
+inline std::vector<std::string> normalized_arguments(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = &app;
   std::vector<std::string> arguments;
+  const auto add_value = [&](std::string value) {
+    if (value.starts_with('[') && value.ends_with(']')) value.insert(value.begin(), no_list);
+    arguments.push_back(std::move(value));
+  };
+  bool flags_end = false, value_follows = false;
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
-    if (argument.starts_with("--") && argument.size() > 2) {
-      const auto end = std::min(argument.find('='), argument.size());
-      std::replace(argument.begin() + 2, argument.begin() + static_cast<std::ptrdiff_t>(end), '-', '_');
+    const bool flag =
+        argument.size() > 2 && argument.starts_with("--") && std::isalnum(static_cast<unsigned char>(argument[2])) != 0;
+    if (flags_end || value_follows || !flag) {
+      if (!flags_end && !value_follows && command == &app) {
+        const auto named = app.get_subcommands([&](const CLI::App* one) { return one->check_name(argument); });
+        if (!named.empty()) command = named.front();
+      }
+      flags_end = flags_end || (argument == "--" && !value_follows);
+      value_follows = false;
+      add_value(std::move(argument));
+      continue;
     }
-    const bool empty_value = argument.starts_with("--") && argument.ends_with('=');
-    if (empty_value) argument.pop_back();
-    arguments.push_back(std::move(argument));
-    if (empty_value) arguments.emplace_back();
+    const auto end = std::min(argument.find('='), argument.size());
+    std::replace(argument.begin() + 2, argument.begin() + static_cast<std::ptrdiff_t>(end), '-', '_');
+    const auto name = argument.substr(0, end), value = end < argument.size() ? argument.substr(end + 1) : "";
+    if (end < argument.size() && !value.empty() && !value.starts_with('[')) {
+      arguments.push_back(std::move(argument));
+      continue;
+    }
+    arguments.push_back(name);
+    const auto* const option = command->get_option_no_throw(name);
+    if (end < argument.size())
+      add_value(value);
+    else
+      value_follows = option != nullptr && option->get_items_expected_min() > 0;
   }
   return arguments;
 }
@@ -39,7 +69,14 @@ inline std::vector<std::string> normalized_arguments(int argc, char** argv) {
 inline void set_common_rules(CLI::App& app) {
   const CLI::Validator not_empty([](std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); },
                                  "");
+  const CLI::Validator without_mark(
+      [](std::string& text) {
+        if (text.starts_with(no_list)) text.erase(0, 1);
+        return std::string();
+      },
+      "");
   for (auto* option : app.get_options()) {
+    if (option->get_items_expected_max() > 0) option->transform(without_mark);
     if (option->get_expected_max() < CLI::detail::expected_max_vector_size)
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     if (option->get_items_expected_max() > 0 && !option->get_positional()) option->check(not_empty);
@@ -68,7 +105,7 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
   };
   try {
     set_common_rules(app);
-    auto arguments = normalized_arguments(argc, argv);
+    auto arguments = normalized_arguments(app, argc, argv);
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     int code = 0;
     try {

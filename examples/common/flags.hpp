@@ -50,6 +50,7 @@ struct KnobChanges {
   std::vector<std::string> except = {};                             ///< no flags
   std::vector<std::pair<std::string, na::Interval>> narrower = {};  ///< ranges
   std::vector<std::pair<std::string, const char*>> excludes = {};   ///< flags
+  std::vector<std::pair<std::string, std::string>> helps = {};      ///< what a flag does here
 
   bool takes(const na::Knob& knob) const {
     return knob.group && std::find(except.begin(), except.end(), knob.name) == except.end();
@@ -58,6 +59,12 @@ struct KnobChanges {
     for (const auto& [name, range] : narrower)
       if (name == knob.name) return range;
     return knob.range;
+  }
+  template <class T>
+  std::string help(const na::Knob& knob) const {
+    for (const auto& [name, text] : helps)
+      if (name == knob.name) return text;
+    return na::help_of<T>(knob);
   }
 };
 
@@ -176,7 +183,7 @@ class Flags {
     Config::knobs(
         [&](const na::Knob& knob, auto& value) {
           if (changes.takes(knob))
-            declare(knob.name, value, na::help_of<std::remove_cvref_t<decltype(value)>>(knob),
+            declare(knob.name, value, changes.help<std::remove_cvref_t<decltype(value)>>(knob),
                     {.range = changes.range(knob), .group = knob.group});
         },
         config);
@@ -192,7 +199,7 @@ class Flags {
           if (!changes.takes(knob)) return;
           const std::string name = knob.name;
           const auto range = changes.range(knob);
-          const auto help = na::help_of<std::remove_cvref_t<decltype(value)>>(knob);
+          const auto help = changes.help<std::remove_cvref_t<decltype(value)>>(knob);
           adders_.push_back([name, &given, &value, range, help, group = knob.group](CLI::App& app) {
             auto* const option = add_override(app, name, value, help, {.range = range});
             option->each([&given, name](const std::string&) { given.names_.push_back(name); })->group(group);

@@ -212,10 +212,10 @@ typename Family::Config run_config(const ModelOptionsOf<typename Family::Config>
   throw na::ConfigError(fault);
 }
 
-/// Prints the config of a run with the vocabulary size of the flags. Returns the exit code.
+/// Prints the config of a run; a new model has `vocabulary` pieces. Returns the exit code.
 template <class Family>
-int dump_config(const ModelOptionsOf<typename Family::Config>& options) {
-  print(na::io::to_json(run_config<Family>(options, wanted_vocabulary(options))).dump(2) + "\n");
+int dump_config(const ModelOptionsOf<typename Family::Config>& options, int vocabulary) {
+  print(na::io::to_json(run_config<Family>(options, vocabulary)).dump(2) + "\n");
   return 0;
 }
 

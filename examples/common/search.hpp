@@ -13,7 +13,8 @@ namespace examples {
 /// Limits beams and results, which take memory for every text.
 inline constexpr int most_results = 10'000;
 
-/// `of_directory` with the values of the flags. Throws ConfigError for flags of sampling without --do_sample.
+/// `of_directory` with the values of the flags. Throws ConfigError for flags that the search does not use: those of
+/// sampling without --do_sample, those of beams with one beam, and one of two limits.
 inline na::GenerationConfig search_config(const Given<na::GenerationConfig>& flags,
                                           const na::GenerationConfig& of_directory) {
   auto how = of_directory;
@@ -26,6 +27,13 @@ inline na::GenerationConfig search_config(const Given<na::GenerationConfig>& fla
         flags.has(knob.name))
       throw na::ConfigError("--" + std::string(knob.name) + " says how to draw tokens; give --do_sample as well");
   });
+  for (const std::string name : {"length_penalty", "early_stopping"})
+    if (how.num_beams == 1 && flags.has(name))
+      throw na::ConfigError("--" + name + " is for searches with beams; give --num_beams above 1 as well");
+  for (const std::string limit : {"max", "min"})
+    if (flags.has(limit + "_length") && flags.has(limit + "_new_tokens"))
+      throw na::ConfigError("--" + limit + "_new_tokens takes the place of --" + limit +
+                            "_length; give one of the two");
   return how;
 }
 

@@ -3,36 +3,17 @@
 
 #include <cstdio>
 #include <string>
-#include <string_view>
 
+#include "common/backend_text.hpp"
 #include "common/line_source.hpp"
+#include "common/printable.hpp"
 #include "common/progress.hpp"
 #include "common/standard_streams.hpp"
 #include "masked_lm/masked_text.hpp"
 #include "masked_lm/options.hpp"
-#include "neural_attention/core/quoted.hpp"
-#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/text/services/mask_filler.hpp"
 
 namespace examples {
-
-/// Writes bytes that are not UTF-8, and characters that control a terminal, as \xHH: a token may be any bytes.
-inline std::string printable(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string text;
-  while (!bytes.empty()) {
-    const auto length = na::utf8_length(bytes);
-    const auto character = bytes.substr(0, length == 0 ? 1 : length);
-    if (length == 0 || na::steers_a_terminal(character)) {
-      for (const char c : character)
-        text += {'\\', 'x', digits[static_cast<unsigned char>(c) >> 4], digits[static_cast<unsigned char>(c) & 15]};
-    } else {
-      text += character;
-    }
-    bytes.remove_prefix(character.size());
-  }
-  return text;
-}
 
 template <class Filler>
 void answer(const Filler& fill, const std::string& text, int count) {
@@ -50,11 +31,13 @@ void answer(const Filler& fill, const std::string& text, int count) {
 template <class B>
 int fill(const FillOptions& options) {
   B backend = na::worker_backend<B>(1);
-  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose());
+  const LoadedModel<RobertaOn<B>, na::text::ByteBpe> loaded(backend, options.model.path, options.compute.purpose(),
+                                                            options.compute.precision());
   na::text::MaskFillerOptions how;
   how.threads = options.compute.threads;
   how.precision = options.compute.precision();
   const na::text::MaskFiller<RobertaOn<B>, na::text::ByteBpe> filler(loaded.model, loaded.tokenizer, how);
+  tell_engine(backend, loaded.model, how.threads, how.precision);
   if (options.text) {
     answer(filler, *options.text, options.top_k);
     return 0;

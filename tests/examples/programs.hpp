@@ -153,6 +153,45 @@ class Conversation {
   int to_ = -1, from_ = -1;
 };
 
+/// A terminal, for programs that write to one.
+class Terminal {
+ public:
+  Terminal() : own_(posix_openpt(O_RDWR | O_NOCTTY)) {
+    BOOST_REQUIRE(own_ >= 0 && grantpt(own_) == 0 && unlockpt(own_) == 0);
+    program_ = open(ptsname(own_), O_RDWR | O_NOCTTY);
+    BOOST_REQUIRE(program_ >= 0);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    close(own_);
+    if (program_ >= 0) close(program_);
+  }
+
+  /// Makes it the standard output of a child.
+  Before as_output() const {
+    return [this] { dup2(program_, STDOUT_FILENO); };
+  }
+
+  /// What was written until all programs have ended, with plain line ends.
+  std::string hear() {
+    close(program_);
+    program_ = -1;
+    std::string text;
+    for (pollfd wait{own_, POLLIN, 0}; poll(&wait, 1, 60'000) > 0;) {
+      char buffer[4096];
+      const auto size = read(own_, buffer, sizeof buffer);
+      if (size <= 0) break;
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    std::erase(text, '\r');
+    return text;
+  }
+
+ private:
+  int own_, program_ = -1;
+};
+
 inline std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::string line;

@@ -2,6 +2,8 @@
 // cannot go together.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE command_line
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/command_line.hpp"
 #include "common/nearest_flag.hpp"
 #include "common/ranges.hpp"
 #include "examples/both_programs.hpp"
@@ -184,6 +187,45 @@ BOOST_AUTO_TEST_CASE(of_the_loss_that_are_not_finite_end_a_run_by_name) {
   BOOST_TEST(outcome.code == 1);
   BOOST_TEST(std::regex_search(outcome.err, std::regex("translation: step [0-9]+: .*not finite")), outcome.err);
   BOOST_TEST(!fs::exists(folder / "out/model.safetensors"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(values)
+
+BOOST_AUTO_TEST_CASE(that_look_like_flags_or_lists_are_as_they_were_given) {
+  CLI::App app("app", "app");
+  auto* const command = app.add_subcommand("generate", "");
+  std::vector<std::string> texts, stops;
+  bool sample = false;
+  std::string model_dir;
+  command->add_option("text", texts, "");
+  command->add_option("--stop", stops, "")->allow_extra_args(false);
+  command->add_option("--model_dir", model_dir, "");
+  command->add_flag("--do_sample", sample, "");
+  examples::set_common_rules(app);
+  const auto parse = [&](std::vector<const char*> words) {
+    texts.clear();
+    stops.clear();
+    words.insert(words.begin(), {"app", "generate"});
+    auto arguments =
+        examples::normalized_arguments(app, static_cast<int>(words.size()), const_cast<char**>(words.data()));
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(arguments);
+  };
+  using Texts = std::vector<std::string>;
+  parse({"--stop", "---", "--stop", "--end-of-turn", "--stop=[a-b, c]", "--stop", "[a]", "--do-sample",
+         "-- a well-known man"});
+  BOOST_TEST(stops == (Texts{"---", "--end-of-turn", "[a-b, c]", "[a]"}), boost::test_tools::per_element());
+  BOOST_TEST(texts == (Texts{"-- a well-known man"}), boost::test_tools::per_element());
+  BOOST_TEST(sample);
+  parse({"[Enter Romeo, Juliet]", "[]", "--model-dir", "a-b"});
+  BOOST_TEST(texts == (Texts{"[Enter Romeo, Juliet]", "[]"}), boost::test_tools::per_element());
+  BOOST_TEST(model_dir == "a-b");
+  parse({"--", "--stop-it", "[x]"});
+  BOOST_TEST(texts == (Texts{"--stop-it", "[x]"}), boost::test_tools::per_element());
+  parse({"--model-dir=--x-y"});
+  BOOST_TEST(model_dir == "--x-y");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -54,6 +54,35 @@ BOOST_AUTO_TEST_CASE(has_the_vocabulary_of_the_tokenizer) {
   BOOST_TEST(of({"--tokenizer", "characters"}) == of({}));
 }
 
+BOOST_AUTO_TEST_CASE(and_the_dumped_config_has_it_too) {
+  write(folder / "train.txt", "abcab\n");
+  write(folder / "valid.txt", "abd\n");
+  const auto tokens = path("tokens");
+  const auto made =
+      run("causal_lm", {"tokenize", "--data", folder.string(), "--tokenizer", "characters", "--output_dir", tokens});
+  BOOST_REQUIRE_MESSAGE(made.code == 0, made.err);
+  const auto vocabulary = [&](const Arguments& more) {
+    Arguments all = {"train", "--dump_config"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto outcome = run("causal_lm", all);
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return nlohmann::json::parse(outcome.out).at("vocab_size").get<int>();
+  };
+  BOOST_TEST(vocabulary({"--tokenizer", "characters", "--data", folder.string()}) == 5);
+  BOOST_TEST(vocabulary({"--tokenizer", tokens}) == 5);
+  BOOST_TEST(vocabulary({"--data", tokens}) == 5);
+  BOOST_TEST(vocabulary({"--data", folder.string(), "--vocab_size", "300"}) == 300);
+  BOOST_TEST(vocabulary({}) == 16000);
+  const Arguments sizes = {"--n_embd", "32", "--n_head", "2", "--block_size", "16", "--data"};
+  const auto parameters = [&](const std::string& data, const Arguments& more) {
+    auto all = sizes;
+    all.push_back(data);
+    all.insert(all.end(), more.begin(), more.end());
+    return size("causal_lm", all)["parameters"].get<std::int64_t>();
+  };
+  BOOST_TEST(parameters(tokens, {}) == parameters(folder.string(), {"--tokenizer", "characters"}));
+}
+
 BOOST_AUTO_TEST_CASE(grows_by_the_feed_forward_width_in_every_program) {
   for (const auto* program : programs_that_train) {
     const auto narrow = size(program, {"--feed_forward_width", "100"});

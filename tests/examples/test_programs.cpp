@@ -516,7 +516,7 @@ BOOST_AUTO_TEST_CASE(a_line_of_2000_words_is_cut_and_an_unknown_word_is_passed_o
   BOOST_TEST(lines_of(outcome.out).size() == 3u);
   BOOST_TEST(contains(outcome.err, "line 2 has "));
   BOOST_TEST(contains(outcome.err, "the model reads 64, so its end was left out"));
-  BOOST_TEST(lines_of(outcome.err).size() == 1u);
+  BOOST_TEST(lines_of(outcome.err).size() == 2u);  // behind the engine's
 }
 
 BOOST_AUTO_TEST_CASE(attention_is_drawn_on_request) {
@@ -557,6 +557,10 @@ BOOST_AUTO_TEST_CASE(searches_that_make_no_sense_are_refused) {
   refused({"--num_return_sequences", "3"}, {"num_return_sequences is 3"});
   refused({"--top_k", "3"}, {"--top_k", "--do_sample"});
   refused({"--min_p", "0.1"}, {"--min_p", "--do_sample"});
+  refused({"--length_penalty", "0.6"}, {"--length_penalty", "--num_beams"});
+  refused({"--num_beams", "1", "--early_stopping", "true"}, {"--early_stopping", "--num_beams"});
+  refused({"--max_length", "9", "--max_new_tokens", "3"}, {"--max_new_tokens", "--max_length", "one of the two"});
+  refused({"--min_length", "2", "--min_new_tokens", "1"}, {"--min_new_tokens", "--min_length", "one of the two"});
   refused({"--do_sample", "--min_p", "1.5"}, {"--min_p", "1.5"});
   refused({"--clean_up_tokenization_spaces", "maybe"}, {"--clean_up_tokenization_spaces", "maybe"});
   refused({"--early_stopping", "maybe"}, {"--early_stopping must be true, false or never, not \"maybe\""});

@@ -80,7 +80,8 @@ inline bool byte_bpe(const std::string& path) {
   require(!compared || ids == expected, "a word is merged as defined");
 
   // "<mask>" takes the white space on its left along, nothing else is lost.
-  const auto decoded = bpe.decode(bpe.encode(text));
+  const auto all = bpe.encode(text);
+  const auto decoded = bpe.decode(all);
   std::size_t at = 0;
   for (const char byte : decoded) {
     while (at < text.size() && text[at] != byte) {
@@ -93,6 +94,12 @@ inline bool byte_bpe(const std::string& path) {
   }
   require(at == text.size() && (decoded == text || text.find("<mask>") != std::string::npos),
           "only \"<mask>\" leaves something out");
+
+  const auto border = bpe.last_border(text);
+  auto parts = bpe.encode(std::string_view(text).substr(0, border));
+  const auto behind = bpe.encode(std::string_view(text).substr(border));
+  parts.insert(parts.end(), behind.begin(), behind.end());
+  require(parts == all, "a text that is cut at a border has the same ids");
 
   std::size_t bad = 0;
   return neural_attention::valid_utf8(text, bad);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "golden_file.hpp"
@@ -17,6 +18,7 @@
 #include "models/tiny_gpt2.hpp"
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
 #include "neural_attention/train/optimizers.hpp"
@@ -232,6 +234,33 @@ BOOST_AUTO_TEST_CASE(keys_of_a_config_are_kept) {
   BOOST_TEST(io::read_json(folder / "config.json") == json);
 }
 
+BOOST_AUTO_TEST_CASE(stop_strings_are_read_and_written_again) {
+  const auto to = folder.path.string();
+  const auto read = [&](const nlohmann::json& stops) {
+    nlohmann::json settings;
+    settings["stop_strings"] = stops;
+    folder.write("generation_config.json", settings.dump());
+    return io::load_generation_config(to, model.config());
+  };
+  using Strings = std::vector<std::string>;
+  const std::vector<std::pair<nlohmann::json, Strings>> cases = {
+      {".", {"."}}, {Strings{"\n\n", "\u20ac"}, {"\n\n", "\u20ac"}}, {Strings{}, {}}, {nullptr, {}}};
+  for (const auto& [stops, expected] : cases) {
+    const auto how = read(stops);
+    BOOST_TEST(how.stop_strings == expected, boost::test_tools::per_element());
+    BOOST_TEST(how.fault() == "");
+    io::save_model(to, backend, model, how);
+    const auto again = io::load_generation_config(to, model.config());
+    BOOST_TEST(again.stop_strings == expected, boost::test_tools::per_element());
+    BOOST_TEST(io::read_json(folder / "generation_config.json").contains("stop_strings") == !expected.empty());
+  }
+  BOOST_CHECK_EXCEPTION(read(""), FileError, says({"generation_config.json", "\"stop_strings\" holds an empty"}));
+  BOOST_CHECK_EXCEPTION(read(3), FileError, says({"generation_config.json", "stop_strings", "a list"}));
+  PackedTokens prompts;
+  prompts.push(std::vector<int>{1});
+  BOOST_CHECK_EXCEPTION(Generator<Stock>(backend, model)(prompts, read(".")), ConfigError, says({"TextGenerator"}));
+}
+
 BOOST_AUTO_TEST_CASE(keys_that_are_missing_are_hugging_faces) {
   folder.write("bare.json", R"({"model_type": "gpt2"})");
   const auto config = io::load_gpt2_config(folder.file("bare.json"));
@@ -254,6 +283,8 @@ BOOST_AUTO_TEST_CASE(other_kinds_of_model_are_refused) {
   refused("tie_word_embeddings", false, {"other.json", "tie_word_embeddings"});
   refused("activation_function", "tanh", {"other.json", "activation_function", "tanh", "gelu_new"});
   refused("n_embd", 5, {"other.json", "a width of 5 cannot be split into 2 attention heads (n_head)"});
+  refused("hidden_size", 64,
+          {"other.json", "\"hidden_size\" is another name of \"n_embd\": give \"n_embd\" the value 64"});
   refused("n_positions", 0, {"other.json", "n_positions must be at least 1, not 0"});
   refused("n_inner", "wide", {"other.json", "n_inner"});
   refused("vocab_size", nullptr, {"other.json", "vocab_size"});

@@ -552,6 +552,13 @@ BOOST_AUTO_TEST_CASE(what_changes_results_is_refused_by_name) {
     BOOST_TEST(fault_of(nlohmann::json::parse(settings)).find(key) != std::string::npos, settings);
 }
 
+BOOST_AUTO_TEST_CASE(stop_strings_are_for_models_that_continue_texts) {
+  folder.write("generation_config.json", R"({"stop_strings": ["."]})");
+  const auto how = io::load_generation_config(folder.path.string(), model.config());
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, how), FileError, says({"generation_config.json", "stop_strings"}));
+  BOOST_TEST(fault_of(nlohmann::json::parse(R"({"stop_strings": []})")) == "");
+}
+
 // A flag overrides what a file says, and only what comes of both is judged.
 BOOST_AUTO_TEST_CASE(faults_are_the_files_or_the_callers) {
   const auto read = io::generation_config({{"num_return_sequences", 3}, {"do_sample", false}}, "there.json");

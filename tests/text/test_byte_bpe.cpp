@@ -120,6 +120,27 @@ BOOST_AUTO_TEST_CASE(learned_vocabulary) {
   BOOST_TEST(all.mask_id() == all.vocab_size() - 1);
 }
 
+BOOST_AUTO_TEST_CASE(learned_vocabulary_of_gpt2) {
+  const auto lines = text::read_lines(golden_path("text.txt"));
+  const auto learned = text::ByteBpe::train(lines, {636, 2, false, text::SpecialTokens::Gpt2});
+  const auto& pieces = learned.model().pieces;
+  BOOST_TEST(learned.vocab_size() == 636);
+  BOOST_TEST(pieces.back() == "<|endoftext|>");
+  const auto roberta = golden_bpe().model().pieces;  // 640: four special tokens in front, one at the end
+  BOOST_TEST(Words(pieces.begin(), pieces.end() - 1) == Words(roberta.begin() + 4, roberta.end() - 1),
+             boost::test_tools::per_element());
+  const std::string others = "a <s>b</s> <mask> <pad><unk>";
+  const auto ids = learned.encode(others);
+  BOOST_TEST(learned.decode(ids) == others);
+  BOOST_TEST(std::none_of(ids.begin(), ids.end(), [&](int id) { return learned.is_special(id); }));
+  BOOST_TEST((learned.encode("<|endoftext|>") == std::vector<int>{635}));
+  const Scratch scratch;
+  learned.save(scratch.path.string());
+  BOOST_TEST(json::parse(contents(scratch / "tokenizer_config.json")).at("tokenizer_class") == "GPT2Tokenizer");
+  BOOST_TEST(json::parse(contents(scratch / "tokenizer.json")).at("post_processor").is_null());
+  check_same(text::ByteBpe::load(scratch.path.string()).model(), learned.model());
+}
+
 BOOST_AUTO_TEST_CASE(cut_into_words) {
   std::size_t count = 0;
   for (const auto& row : cases()["texts"]) {

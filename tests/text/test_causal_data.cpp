@@ -5,17 +5,22 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/text/data/causal_documents.hpp"
 #include "neural_attention/text/data/causal_windows.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/token_file.hpp"
@@ -257,6 +262,19 @@ BOOST_AUTO_TEST_CASE(at_random_places_are_uniform_and_reproducible) {
   BOOST_TEST((windows(other) != again));
 }
 
+BOOST_AUTO_TEST_CASE(at_random_places_fill_every_batch_and_step) {
+  const auto tokens = counting(70);  // 9 windows of 8
+  for (const int accumulation : {1, 2, 5}) {
+    const CausalWindows data(tokens, {.batch_size = 4, .block_size = 8, .seed = 5, .batches_a_step = accumulation});
+    const auto batches = windows(data);
+    BOOST_TEST(batches.size() == (accumulation == 5 ? 5u : accumulation == 2 ? 4u : 3u));
+    for (const auto& batch : batches) BOOST_TEST(batch.size() == 4u);
+    BOOST_TEST(data.sequences_before(batches.size()) == 4 * batches.size());
+  }
+  const CausalWindows few(tokens, {.batch_size = 100, .block_size = 64, .seed = 5});
+  BOOST_TEST((few.batches() == 1u && windows(few).front().size() == 100u));
+}
+
 BOOST_AUTO_TEST_CASE(of_a_file_are_those_of_the_same_tokens_in_memory) {
   const Scratch scratch;
   Ids ids(5000);
@@ -278,6 +296,74 @@ BOOST_AUTO_TEST_CASE(need_a_text_that_is_long_enough) {
   BOOST_CHECK_NO_THROW(make(eight, {.block_size = 7}));
   BOOST_CHECK_THROW(make(eight, {.batch_size = 0, .block_size = 7}), ConfigError);
   BOOST_CHECK_THROW(make(eight, {.block_size = 0}), ConfigError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(documents)
+
+text::TokenSequences texts_of(std::initializer_list<Ids> all) {
+  text::TokenSequences texts;
+  for (const auto& ids : all) texts.add(ids);
+  return texts;
+}
+
+BOOST_AUTO_TEST_CASE(are_cut_so_that_each_token_is_predicted_once_from_its_own_text) {
+  const auto texts = texts_of({{1, 2, 3, 4, 5, 6, 7, 8}, {9}, {10, 11}, {}, {12, 13, 14, 15}});
+  text::BatchOptions two;
+  two.sentences = 2;
+  two.shuffle = false;
+  const text::CausalDocuments data(texts, 3, two);
+  std::vector<Ids> parts;
+  for (std::size_t i = 0; i < data.parts().size(); ++i) {
+    const auto part = data.parts()[i];
+    parts.emplace_back(part.begin(), part.end());
+  }
+  BOOST_TEST((parts == std::vector<Ids>{{1, 2, 3, 4}, {4, 5, 6, 7}, {7, 8}, {10, 11}, {12, 13, 14, 15}}));
+  BOOST_TEST(data.batches() == 3u);
+  BOOST_TEST(data.sequences_before(3) == 5u);
+  auto batch = data.empty_batch();
+  data.fill(1, batch);
+  BOOST_TEST((batch.labels == Ids{8, 11}));
+  BOOST_TEST(batch.total() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(come_in_an_order_that_follows_from_seed_and_epoch) {
+  text::TokenSequences texts;
+  for (int i = 0; i < 40; ++i) texts.add(Ids{i, 100 + i});
+  text::BatchOptions how;
+  how.sentences = 3;
+  how.seed = 5;
+  const auto order = [&](std::uint64_t seed, int epoch) {
+    how.seed = seed;
+    text::CausalDocuments data(texts, 8, how);
+    data.begin_epoch(epoch);
+    Ids labels;
+    auto batch = data.empty_batch();
+    for (std::size_t i = 0; i < data.batches(); ++i) {
+      data.fill(i, batch);
+      labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+    }
+    return labels;
+  };
+  const auto first = order(5, 1);
+  BOOST_TEST((order(5, 1) == first));
+  BOOST_TEST((order(5, 2) != first && order(6, 1) != first));
+  auto sorted = first;
+  std::sort(sorted.begin(), sorted.end());
+  Ids all(40);
+  std::iota(all.begin(), all.end(), 100);
+  BOOST_TEST(sorted == all, boost::test_tools::per_element());
+  BOOST_TEST(text::CausalDocuments(texts, 8, how).fingerprint() !=
+             text::CausalDocuments(texts_of({{1, 2}}), 8, how).fingerprint());
+}
+
+BOOST_AUTO_TEST_CASE(need_something_to_predict) {
+  text::BatchOptions how;
+  how.sentences = 1;
+  const auto make = [&](const text::TokenSequences& texts, int block) { text::CausalDocuments(texts, block, how); };
+  BOOST_CHECK_EXCEPTION(make(texts_of({{1}, {2}}), 4), TextError, says("no text has a token"));
+  BOOST_CHECK_THROW(make(texts_of({{1, 2}}), 0), ConfigError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -350,6 +436,162 @@ BOOST_AUTO_TEST_CASE(tell_vocabularies_apart) {
       text::token_vocabulary(text::ByteBpe::train(std::vector<std::string>{"a text"}, {.vocab_size = 300}));
   BOOST_TEST(bytes.size > 256);
   BOOST_TEST(bytes.fingerprint != of("ab"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+namespace {
+
+/// Pieces in random order, of which each changes how others are cut into words and tokens.
+std::string awkward_text(std::uint32_t seed, int count, bool valid) {
+  const std::vector<std::string> pieces = {
+      " ",       "  ", "\n",      "\n\n",   "\r\n",   "\t",     "\u0085",     "\u00a0", "\u2003", "\u3000", "a",
+      "the",     "na", "e\u0301", "\u0301", "\u00e9", "\u20ac", "\U0001F600", "'s",     "'ll",    "'",      "12",
+      "3\u00b2", "!",  "...",     "<mask>", "</s>",   "<ma",    "a b",        "the a",  "\x1C",   "\xFF",   "\xE2\x80"};
+  RandomStream random({seed, 1, 2});
+  const auto kinds = static_cast<std::uint32_t>(pieces.size() - (valid ? 2 : 0));
+  std::string text;
+  for (int i = 0; i < count; ++i) text += pieces[random.below(kinds)];
+  return text;
+}
+
+/// A learned vocabulary with changes.
+text::ByteBpe bpe_with(const std::vector<text::AddedToken>& tokens, bool add_prefix_space = false, bool nfc = false) {
+  static const auto learned =
+      text::ByteBpe::train(std::vector<std::string>{awkward_text(1, 2000, true)}, {.vocab_size = 400});
+  auto model = learned.model();
+  for (auto token : tokens) {
+    token.id = static_cast<int>(model.pieces.size());
+    model.pieces.push_back(token.content);
+    model.added_tokens.push_back(token);
+  }
+  model.add_prefix_space = add_prefix_space;
+  model.nfc = nfc;
+  return text::ByteBpe(std::move(model));
+}
+
+/// The ids of the two parts that `place` cuts a text into.
+Ids ids_of_parts(const auto& tokenizer, std::string_view whole, std::size_t place) {
+  auto ids = tokenizer.encode(whole.substr(0, place));
+  const auto more = tokenizer.encode(whole.substr(place));
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
+/// Checks the borders of all beginnings of `whole`, and returns how many there are.
+std::size_t check_borders(const auto& tokenizer, const std::string& whole) {
+  const auto ids = tokenizer.encode(whole);
+  std::set<std::size_t> borders;
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    const auto beginning = std::string_view(whole).substr(0, size);
+    const auto border = tokenizer.last_border(beginning, 0);
+    BOOST_TEST_REQUIRE((border == 0 || border < size));
+    BOOST_TEST(tokenizer.last_border(beginning, border) == border);
+    BOOST_TEST(tokenizer.last_border(beginning, border + 1) == 0u);
+    if (border > 0) borders.insert(border);
+  }
+  for (const auto border : borders)
+    BOOST_TEST((ids_of_parts(tokenizer, whole, border) == ids), border << " of " << in_quotes(whole, 1000));
+  return borders.size();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(blocks)
+
+BOOST_AUTO_TEST_CASE(cut_at_borders_have_the_ids_of_the_whole) {
+  const std::vector<text::AddedToken> of_spaces = {{.content = "  "}, {.content = "\n\n"}, {.content = "\n the"}},
+                                      stripping = {{.content = "12", .lstrip = true, .single_word = true}},
+                                      normalized = {{.content = "ae\u0301", .normalized = true}};
+  const std::vector<std::pair<std::string, text::ByteBpe>> cases = {{"as learned", bpe_with({})},
+                                                                    {"a space in front", bpe_with({}, true)},
+                                                                    {"form C", bpe_with(normalized, false, true)},
+                                                                    {"both", bpe_with(normalized, true, true)},
+                                                                    {"tokens of spaces", bpe_with(of_spaces)},
+                                                                    {"white space goes along", bpe_with(stripping)}};
+  for (const auto& [name, bpe] : cases) BOOST_TEST_CONTEXT(name) {
+      std::size_t borders = 0;
+      for (std::uint32_t seed = 0; seed < 20; ++seed) borders += check_borders(bpe, awkward_text(seed, 60, false));
+      BOOST_TEST(borders > 20u);
+    }
+  const auto characters = CharacterVocabulary::of_text(awkward_text(1, 2000, true));
+  for (std::uint32_t seed = 0; seed < 5; ++seed)
+    BOOST_TEST(check_borders(characters, awkward_text(seed, 60, true)) > 60u);
+}
+
+BOOST_AUTO_TEST_CASE(stay_whole_where_a_token_may_lie_over_a_border) {
+  for (const auto& token :
+       {text::AddedToken{.content = "the a"}, text::AddedToken{.content = "the "},
+        text::AddedToken{.content = "!", .rstrip = true}, text::AddedToken{.content = " a", .single_word = true}}) {
+    const auto bpe = bpe_with({token});
+    for (std::uint32_t seed = 0; seed < 5; ++seed) BOOST_TEST(bpe.last_border(awkward_text(seed, 60, false)) == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_files_come_one_after_the_other) {
+  const Scratch scratch;
+  const auto whole = awkward_text(3, 4000, false);
+  const auto bpe = bpe_with({}), whole_alone = bpe_with({{.content = "the a"}});
+  for (const auto& path : {scratch.write("plain", whole), scratch.write_gzip("packed", whole)})
+    for (const auto* const tokenizer : {&bpe, &whole_alone})
+      for (const std::size_t size : {1, 64, 700, 5000}) {
+        std::string together;
+        Ids ids;
+        std::uint64_t read = 0;
+        int parts = 0;
+        text::read_blocks(
+            path,
+            [&](std::string_view beginning, std::size_t searched) {
+              return tokenizer->last_border(beginning, searched);
+            },
+            [&](const text::TextBlock& block) {
+              BOOST_TEST(block.before == together.size());
+              BOOST_TEST(block.read_before == read);
+              read = block.read;
+              together += block.text;
+              const auto more = tokenizer->encode(block.text);
+              ids.insert(ids.end(), more.begin(), more.end());
+              ++parts;
+            },
+            size);
+        BOOST_TEST((together == whole));
+        BOOST_TEST((ids == tokenizer->encode(whole)));
+        BOOST_TEST(read == std::filesystem::file_size(path));
+        BOOST_TEST((tokenizer == &bpe ? parts > 1 : parts == 1));
+      }
+  const auto border = [](std::string_view, std::size_t) { return std::size_t{0}; };
+  text::read_blocks(scratch.write("empty", ""), border, [](const text::TextBlock&) { BOOST_ERROR("it is empty"); });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(wikitext2_data)
+
+BOOST_AUTO_TEST_CASE(has_the_same_ids_in_blocks) {
+  const char* const data = std::getenv("NEURAL_ATTENTION_DATA_DIR");
+  const auto folder = std::string(data == nullptr ? "" : data) + "/wikitext-2";
+  if (data == nullptr || !std::filesystem::is_directory(folder)) {
+    std::puts("SKIPPED: NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2 in it");
+    return;
+  }
+  const auto path = text::find_text_file(folder, "valid.txt");
+  const auto whole = text::read_text_bytes(path);
+  const auto bpe = text::ByteBpe::train(std::vector<std::string>{whole}, {.vocab_size = 2000});
+  const auto expected = bpe.encode(whole);
+  for (const std::size_t size : {4096, 100'000}) {
+    Ids ids;
+    std::size_t longest = 0;
+    text::read_blocks(
+        path, [&](std::string_view text, std::size_t searched) { return bpe.last_border(text, searched); },
+        [&](const text::TextBlock& block) {
+          longest = std::max(longest, block.text.size());
+          const auto more = bpe.encode(block.text);
+          ids.insert(ids.end(), more.begin(), more.end());
+        },
+        size);
+    BOOST_TEST((ids == expected));
+    BOOST_TEST(longest < whole.size());
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -262,6 +262,9 @@ BOOST_AUTO_TEST_CASE(a_gzip_file_that_fills_the_memory) {
   const auto letters = folder.write_gzip("letters.gz", std::string(80'000'000, 'a'));
   BOOST_CHECK_EXCEPTION(text::read_text_bytes(letters), FileError, says({"letters.gz", "500 times its size"}));
   BOOST_CHECK_EXCEPTION(text::read_lines(letters), LineError, says("line 1: is longer than"));
+  const auto everywhere = [](std::string_view text, std::size_t) { return text.size() - 1; };
+  BOOST_CHECK_EXCEPTION(text::read_blocks(letters, everywhere, [](const text::TextBlock&) {}), FileError,
+                        says({"letters.gz", "500 times its size"}));
   // What is repetitive, but small or half as dense, is taken.
   std::string same;
   for (int i = 0; i < 200'000; ++i) same += "The same sentence again.\n";

@@ -245,6 +245,27 @@ BOOST_AUTO_TEST_CASE(are_the_same_alone_in_any_batch_and_from_any_thread) {
   BOOST_TEST(first[0].candidates[0].text != first[0].candidates[1].text);
 }
 
+BOOST_AUTO_TEST_CASE(are_no_more_at_once_than_the_batch_size) {
+  const auto expected = generator().generate("abc", drawn(6, 5));
+  std::vector<std::size_t> parts;
+  const Texts one = {"abc"};
+  const auto found = generator({.batch_size = 2}).generate(one, drawn(6, 5), 0, [&](const TextPiece& piece) {
+    parts.push_back(piece.candidate / 2);
+    return true;
+  });
+  require_same(found, {expected});
+  BOOST_TEST((std::is_sorted(parts.begin(), parts.end()) && parts.back() == 2u));
+}
+
+BOOST_AUTO_TEST_CASE(are_checked_before_they_are_asked_for) {
+  const auto generate = generator();
+  generate.check("abc");
+  BOOST_CHECK_EXCEPTION(generate.check(std::string(41, 'a')), ConfigError,
+                        says({"the prompt has 41 tokens, but the model reads 40"}));
+  BOOST_CHECK_EXCEPTION(generate.check("x"), TextError, says({"the prompt: "}));
+  BOOST_CHECK_EXCEPTION(generate.check("\xFF"), TextError, says({"the prompt: "}));
+}
+
 BOOST_AUTO_TEST_CASE(come_piece_by_piece) {
   const auto generate = generator({.batch_size = 6});
   for (const auto& how : {greedy(), drawn(), beams()})
@@ -316,6 +337,18 @@ BOOST_AUTO_TEST_CASE(come_as_a_range) {
   BOOST_TEST(text == generate.generate("abc", greedy(7)).text());
 }
 
+BOOST_AUTO_TEST_CASE(end_without_a_piece_when_the_range_goes) {
+  std::atomic<bool> ended = false;
+  {
+    const text::TextPieces pieces([&](const text::TextPieces::OnPiece&, const text::TextPieces::Wanted& wanted) {
+      while (wanted()) std::this_thread::yield();
+      ended = true;
+      return text::Continuation();
+    });
+  }
+  BOOST_TEST(ended);
+}
+
 BOOST_AUTO_TEST_CASE(come_as_ranges_of_several_threads_and_within_each_other) {
   const auto one = generator({.workers = 1, .threads = 1}), two = generator({.workers = 2, .threads = 1});
   const auto expected = one.generate(prompts, greedy());
@@ -378,7 +411,7 @@ BOOST_AUTO_TEST_CASE(of_a_range_that_fails_end_with_its_error) {
   // After some pieces.
   Texts found;
   const auto broken = [&] {
-    text::TextPieces pieces([](const text::TextPieces::OnPiece& on_piece) -> text::Continuation {
+    text::TextPieces pieces([](const text::TextPieces::OnPiece& on_piece, const auto&) -> text::Continuation {
       on_piece("one");
       on_piece("two");
       throw NumericError("no number");

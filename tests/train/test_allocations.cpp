@@ -21,6 +21,7 @@
 #include "neural_attention/attention/choice.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/data/causal_windows.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "sanitized.hpp"
 
@@ -193,19 +194,20 @@ class Training {
 class CausalTraining {
  public:
   CausalTraining(int threads, bool checkpointing)
-      : backend_(threads), model_(backend_, config(checkpointing), 3), step_(backend_, model_, {}, {}) {}
+      : backend_(threads),
+        model_(backend_, config(checkpointing), 3),
+        step_(backend_, model_, {}, {}),
+        tokens_(ids()),
+        windows_(tokens_, {.batch_size = 9, .block_size = 64, .order = text::WindowOrder::Shuffled}) {}
 
   Taken run(int epoch) {
     Taken taken;
-    for (int i = 0; i < 20; ++i) {
-      batch_.clear();
-      for (int text = 0; text < 9; ++text) {
-        std::vector<int> ids(static_cast<std::size_t>(2 + 8 * ((text + i + epoch) % 9)));
-        for (auto& id : ids) id = (3 * text + static_cast<int>(&id - ids.data()) + i) % vocabulary;
-        batch_.push(ids);
-      }
-      taken.add_step([&] { step_.run(std::span(&batch_, 1)); });
-    }
+    windows_.begin_epoch(epoch);
+    for (std::size_t i = 0; i < windows_.batches(); ++i)
+      taken.add_step([&] {
+        windows_.fill(i, batch_);
+        step_.run(std::span(&batch_, 1));
+      });
     return taken;
   }
 
@@ -214,6 +216,12 @@ class CausalTraining {
   using Model = Gpt2<B, published::karbevski2026_query>;
   static constexpr int vocabulary = 301;
 
+  /// Of 20 batches, the last one smaller.
+  static std::vector<int> ids() {
+    std::vector<int> ids(9 * 64 * 19 + 200);
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int>(i * i % vocabulary);
+    return ids;
+  }
   static Gpt2Config config(bool checkpointing) {
     auto config = tiny::gpt2_config(2, 0.1);
     config.vocab_size = vocabulary;
@@ -227,6 +235,8 @@ class CausalTraining {
   B backend_;
   Model model_;
   TrainingStep<Model> step_;
+  text::TokenArray tokens_;
+  text::CausalWindows<text::TokenArray> windows_;
   CausalBatch batch_;
 };
 

@@ -2,6 +2,7 @@
 // one after it. No padding.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -20,10 +21,18 @@ class CausalBatch : public PackedTokens {
     PackedTokens::push(ids.first(ids.empty() ? 0 : ids.size() - 1));
     if (!ids.empty()) labels.insert(labels.end(), ids.begin() + 1, ids.end());
   }
+  /// Memory for `size` ids that are to be pushed, until the next call.
+  std::span<int> buffer(std::size_t size) {
+    buffer_.resize(size);
+    return buffer_;
+  }
   /// What the speed of training is measured in: tokens that are predicted.
   long counted_tokens() const { return static_cast<long>(labels.size()); }
 
   std::vector<int> labels;
+
+ private:
+  std::vector<int> buffer_;
 };
 
 }  // namespace neural_attention

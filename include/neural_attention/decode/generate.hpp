@@ -61,9 +61,13 @@ class Generator {
   /// the model's output is not finite.
   /// watch(GrownResult) hears of every token as it comes and says whether its result goes on; one that does not is
   /// complete as it is. In a beam search it is asked about candidates that have not ended, of which some are dropped.
+  /// The draws of samples are those of number first_sample and the next ones, so many samples can be made in parts.
   template <class Watch = bool (*)(const GrownResult&)>
-  Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GrownResult::goes_on) {
+  Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GrownResult::goes_on,
+                     int first_sample = 0) {
     auto config = resolved(how, model_->config());
+    if (!config.stop_strings.empty())
+      throw ConfigError("stop_strings end texts, but this search knows tokens alone: give them to a TextGenerator");
     model_->check_prompts(prompts);
     const PackedTokens histories = model_->histories(prompts, config.decoder_start_token_id);
     const int sequences = histories.offsets().sequences();
@@ -71,7 +75,8 @@ class Generator {
     check_lengths(histories.offsets(), config);
     config.max_length = config.limit(histories.offsets().longest());
     check_rows(sequences, config);
-    return config.num_beams > 1 ? search(prompts, histories, config, watch) : extend(prompts, histories, config, watch);
+    return config.num_beams > 1 ? search(prompts, histories, config, watch)
+                                : extend(prompts, histories, config, watch, first_sample);
   }
 
  private:
@@ -192,7 +197,8 @@ class Generator {
 
   /// Greedy decoding, or samples: each row goes its own way.
   template <class Watch>
-  Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch) {
+  Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch,
+                 int first_sample) {
     const int samples = how.num_return_sequences, sequences = histories.offsets().sequences();
     const auto pass = memory_.begin(false);
     LiveRows<Model> rows(pass, *model_, prompts, histories, how, samples, saved_);
@@ -229,8 +235,8 @@ class Generator {
         for (const auto& one : live) {
           rows.push(one.history, prompt_length(one.sentence));
           if (how.do_sample)
-            uniforms.push_back(
-                uniform(how.seed, histories.place().first_sequence + one.sentence, one.sample, one.length()));
+            uniforms.push_back(uniform(how.seed, histories.place().first_sequence + one.sentence,
+                                       first_sample + one.sample, one.length()));
         }
         rows.decode();
       }

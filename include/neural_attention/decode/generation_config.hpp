@@ -63,8 +63,9 @@ struct GenerationConfig {
   int eos_token_id = -1;
   std::vector<int> further_eos_token_ids;  ///< each of these ends a result as well
   int pad_token_id = -1;
-  int forced_bos_token_id = -1;  ///< the first token after the start; -1: any
-  int forced_eos_token_id = -1;  ///< the only token allowed at the length limit; -1: any
+  int forced_bos_token_id = -1;                ///< the first token after the start; -1: any
+  int forced_eos_token_id = -1;                ///< the only token allowed at the length limit; -1: any
+  std::vector<std::string> stop_strings = {};  ///< a text ends in front of these; only a TextGenerator knows texts
 
   bool do_sample = false;  ///< draw tokens instead of searching; needs num_beams 1
   double temperature = 1.0;
@@ -92,12 +93,12 @@ struct GenerationConfig {
         configs.min_length...);
     use(Knob("max_length", "Most tokens of a result, including start and end", at_least(2)).flag(search),
         configs.max_length...);
-    use(Knob("max_new_tokens", "Most tokens of a result after its prompt, in place of max_length; 0: not given",
+    use(Knob("max_new_tokens", "Most tokens of a result after its prompt, in place of max_length; 0: max_length counts",
              at_least(0))
             .flag(search),
         configs.max_new_tokens...);
-    use(Knob("min_new_tokens", "Tokens after a prompt before a result may end, in place of min_length; 0: not given",
-             at_least(0))
+    use(Knob("min_new_tokens",
+             "Tokens after a prompt before a result may end, in place of min_length; 0: min_length counts", at_least(0))
             .flag(search),
         configs.min_new_tokens...);
     use(Knob("early_stopping",
@@ -128,6 +129,8 @@ struct GenerationConfig {
     use(token_knob("forced_bos_token_id", "The first token after the start"), configs.forced_bos_token_id...);
     use(token_knob("forced_eos_token_id", "The only token allowed at the length limit"),
         configs.forced_eos_token_id...);
+    use(Knob("stop_strings", "A text that continues a prompt ends in front of these, a string or a list of strings"),
+        configs.stop_strings...);
     use(Knob("do_sample", "Draw tokens at random instead of searching").flag(sampling), configs.do_sample...);
     use(Knob("temperature", "Above 1: flatter probabilities", above(0)).flag(sampling), configs.temperature...);
     use(Knob("top_k", "Draw among this many likeliest tokens; 0: among all", at_least(0)).flag(sampling),

@@ -17,9 +17,11 @@ nlohmann::ordered_json all_generation_keys(const GenerationConfig& config);
 }  // namespace detail
 
 /// Reads a file's content; `path` names it in errors. Keys that it lacks or that are null keep the value of `config`:
-/// by default Hugging Face's, except max_length, which is 21 there. Throws FileError for a value of the wrong type.
+/// by default Hugging Face's, except max_length, which is 21 there. stop_strings are supported for a model that
+/// `continues_texts`. Throws FileError for a value of the wrong type and for an empty stop string.
 /// Whether the values make sense and are supported depends on what else is set: GenerationConfig::fault() tells.
-GenerationConfig generation_config(const nlohmann::json& json, const std::string& path, GenerationConfig config = {});
+GenerationConfig generation_config(const nlohmann::json& json, const std::string& path, GenerationConfig config = {},
+                                   bool continues_texts = false);
 
 /// Throws if the settings do not allow a search: FileError if `read`, the settings in the file, has the same fault,
 /// otherwise ConfigError.

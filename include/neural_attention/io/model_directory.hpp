@@ -15,16 +15,20 @@ namespace neural_attention::io {
 
 namespace detail {
 
-/// `begin` is the token that an old config.json forces to the beginning if it does not say which.
-GenerationConfig load_generation_config(const std::string& directory, const GenerationConfig& defaults, int begin);
+/// `begin` is the token that an old config.json forces to the beginning if it does not say which. `continues_texts`: as
+/// generation_config takes it.
+GenerationConfig load_generation_config(const std::string& directory, const GenerationConfig& defaults, int begin,
+                                        bool continues_texts);
 
 }  // namespace detail
 
 /// How the model of a directory translates or continues texts: as generation_config.json says. Without that file, as in
-/// older models, the generation keys of config.json apply on top of generation_defaults.
+/// older models, the generation keys of config.json apply on top of generation_defaults. Texts that a model continues
+/// may fill all its positions if nothing gives a max_length.
 template <class Config>
 GenerationConfig load_generation_config(const std::string& directory, const Config& config) {
-  return detail::load_generation_config(directory, generation_defaults(config), config.eos_token_id);
+  constexpr bool continues_texts = requires { requires Config::continues_texts; };
+  return detail::load_generation_config(directory, generation_defaults(config), config.eos_token_id, continues_texts);
 }
 
 }  // namespace neural_attention::io

@@ -16,7 +16,7 @@ namespace neural_attention::io {
 namespace detail {
 
 /// Settings of generate() that change results and are not supported. A value that changes nothing is accepted.
-inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::json& json) {
+inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::json& json, bool continues_texts) {
   using enum UnsupportedSetting::Matters;
   std::vector<UnsupportedSetting> found;
   const auto given = [&](const char* key) -> const nlohmann::json* {
@@ -41,8 +41,10 @@ inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::js
   neutral(Sampling, "typical_p", "1", [](double x) { return x < 1.0; });
   for (const char* key : {"epsilon_cutoff", "eta_cutoff"}) neutral(Sampling, key, "0", inside);
   for (const char* key : {"force_words_ids", "constraints", "exponential_decay_length_penalty", "forced_decoder_ids",
-                          "sequence_bias", "max_time", "stop_strings", "watermarking_config"})
+                          "sequence_bias", "max_time", "watermarking_config"})
     if (given(key)) note(Always, key, "null");
+  if (const auto* const value = given("stop_strings"); value && !continues_texts && !value->empty())
+    note(Always, "stop_strings", "null");
   if (given("top_h")) note(Sampling, "top_h", "null");
   if (given("dola_layers")) note(OneBeam, "dola_layers", "null");
   if (const auto* const value = given("token_healing"); value && *value != false)
@@ -71,6 +73,18 @@ inline void read_token(const nlohmann::json& json, const char* key, int& value, 
   more->clear();
   for (const int token : tokens)
     if (token != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
+}
+
+/// A string counts as a list of it. Keeps `value` if the key is missing or null.
+inline void read_strings(const nlohmann::json& json, const char* key, std::vector<std::string>& value,
+                         const std::string& path) {
+  const auto found = json.find(key);
+  if (found != json.end() && found->is_string())
+    value.assign(1, get<std::string>(json, key, path));
+  else
+    value = get_or<std::vector<std::string>>(json, key, value, path);
+  if (std::find(value.begin(), value.end(), "") != value.end())
+    throw FileError(path, in_quotes(key) + " holds an empty string");
 }
 
 /// true, false or "never".
@@ -123,13 +137,15 @@ NEURAL_ATTENTION_INLINE nlohmann::ordered_json all_generation_keys(const Generat
 }  // namespace detail
 
 NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json& json, const std::string& path,
-                                                           GenerationConfig config) {
+                                                           GenerationConfig config, bool continues_texts) {
   if (!json.is_object()) throw FileError(path, "must hold a JSON object");
   GenerationConfig::knobs(
       [&]<class T>(const Knob& knob, T& value) {
         if (!knob.in_file) return;
         if constexpr (std::is_same_v<T, EarlyStopping>) {
           detail::read_early_stopping(json, knob.name, value, path);
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          detail::read_strings(json, knob.name, value, path);
         } else if constexpr (std::is_same_v<T, int>) {
           const bool several = static_cast<void*>(&value) == &config.eos_token_id;
           if (knob.token)
@@ -141,7 +157,7 @@ NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json&
         }
       },
       config);
-  config.unsupported = detail::unsupported_generation(json);
+  config.unsupported = detail::unsupported_generation(json, continues_texts);
   config.other_keys = detail::other_generation_keys(json);
   config.file = path;
   return config;

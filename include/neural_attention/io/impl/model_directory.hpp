@@ -14,13 +14,18 @@
 namespace neural_attention::io::detail {
 
 NEURAL_ATTENTION_INLINE GenerationConfig load_generation_config(const std::string& directory,
-                                                                const GenerationConfig& defaults, int begin) {
+                                                                const GenerationConfig& defaults, int begin,
+                                                                bool continues_texts) {
   const auto path = (std::filesystem::path(directory) / "generation_config.json").string();
   std::error_code ignored;
-  if (std::filesystem::exists(path, ignored)) return generation_config(read_json(path), path);
+  if (std::filesystem::exists(path, ignored)) {
+    GenerationConfig usual;
+    if (continues_texts) usual.max_length = defaults.max_length;
+    return generation_config(read_json(path), path, usual, continues_texts);
+  }
   const auto model_path = (std::filesystem::path(directory) / "config.json").string();
   const auto json = read_json(model_path);
-  auto how = generation_config(json, model_path, defaults);
+  auto how = generation_config(json, model_path, defaults, continues_texts);
   if (get_or<bool>(json, "force_bos_token_to_be_generated", false, model_path) && how.forced_bos_token_id < 0)
     how.forced_bos_token_id = get_or<int>(json, "bos_token_id", begin, model_path);
   how.other_keys.clear();  // the model's

@@ -40,16 +40,17 @@ class TokenArray {
 };
 
 enum class WindowOrder {
-  Random,      ///< at random places, which may overlap; an epoch has as many batches as would cover the text
+  Random,      ///< at random places, which may overlap; an epoch has as many whole steps as would cover the text
   Shuffled,    ///< side by side, in an order that each epoch draws
   Sequential,  ///< side by side, from the beginning to the end: for evaluation
 };
 
 struct WindowOptions {
-  int batch_size = 12;  ///< windows of a batch; the last one of an epoch may have fewer
+  int batch_size = 12;  ///< windows of a batch; side by side, the last one of an epoch may have fewer
   int block_size = 64;  ///< tokens that a window predicts; the last window may have fewer
   WindowOrder order = WindowOrder::Random;
   std::uint64_t seed = 1;
+  int batches_a_step = 1;  ///< the accumulation of a trainer
 };
 
 /// `Tokens` is TokenFile or TokenArray, which must outlive this.
@@ -64,12 +65,14 @@ class CausalWindows {
     if (options.batch_size < 1 || options.block_size < 1)
       throw ConfigError("a batch needs at least one window of at least one token, not " +
                         std::to_string(options.batch_size) + " of " + std::to_string(options.block_size));
+    if (options.batches_a_step < 1)
+      throw ConfigError("a step needs at least one batch, not " + std::to_string(options.batches_a_step));
     const auto least = options.order == WindowOrder::Random ? block() + 1 : 2;
     if (tokens.size() < least)
       throw TextError("a text of " + std::to_string(tokens.size()) + " tokens is too short: at least " +
                       std::to_string(least) + " are needed");
     windows_ = (tokens.size() - 1 + block() - 1) / block();
-    if (windows_ > std::size_t{std::numeric_limits<std::uint32_t>::max()})
+    if (std::max(windows_, sequences_before(batches())) > std::size_t{std::numeric_limits<std::uint32_t>::max()})
       throw ConfigError("a text of " + std::to_string(tokens.size()) + " tokens has more windows of " +
                         std::to_string(options.block_size) + " than 32 bits can count");
     begin_epoch(0);
@@ -84,22 +87,30 @@ class CausalWindows {
     RandomStream(key()).shuffle(order_);
   }
 
-  std::size_t batches() const { return (windows_ + per_batch() - 1) / per_batch(); }
+  std::size_t batches() const {
+    const auto parts = [](std::size_t n, std::size_t size) { return (n + size - 1) / size; };
+    const auto count = parts(windows_, per_batch());
+    if (options_.order != WindowOrder::Random) return count;
+    const auto step = static_cast<std::size_t>(options_.batches_a_step);
+    return parts(count, step) * step;
+  }
   Batch empty_batch() const { return {}; }
 
   void fill(std::size_t index, Batch& batch) const {
     batch.clear();
-    std::vector<int> ids;
     for (std::size_t window = sequences_before(index); window < sequences_before(index + 1); ++window) {
       const auto first = begin_of(window);
-      ids.resize(std::min(block(), tokens_.size() - 1 - first) + 1);
+      const auto ids = batch.buffer(std::min(block(), tokens_.size() - 1 - first) + 1);
       tokens_.read(first, ids);
       batch.push(ids);
     }
   }
 
   /// Windows in the batches before `index` of this epoch, index ≤ batches().
-  std::size_t sequences_before(std::size_t index) const { return std::min(index * per_batch(), windows_); }
+  std::size_t sequences_before(std::size_t index) const {
+    const auto full = index * per_batch();
+    return options_.order == WindowOrder::Random ? full : std::min(full, windows_);
+  }
   std::string fingerprint() const { return tokens_.fingerprint(); }
 
   /// The first token of window number `window` of this epoch.

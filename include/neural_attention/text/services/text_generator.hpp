@@ -28,20 +28,20 @@
 namespace neural_attention::text {
 
 struct TextGeneratorOptions {
-  int workers = 1;                           ///< batches that are continued at the same time
-  int threads = 0;                           ///< of each worker; 0: the workers share available_threads()
-  int batch_size = 32;                       ///< texts that grow together: prompts times their samples or beams
+  int workers = 1;      ///< batches that are continued at the same time
+  int threads = 0;      ///< of each worker; 0: the workers share available_threads()
+  int batch_size = 32;  ///< texts that grow together at most; the beams of a prompt are never parted
   Precision precision = Precision::Float32;  ///< of products, if the backend's type does not say it
 };
 
 /// How texts are continued: the search, and strings before the first of which a text ends. Which of them is first does
 /// not depend on tokens: a stop string may begin and end inside of one.
 struct TextGenerationConfig : GenerationConfig {
-  // A search alone is one without stop strings. NOLINTNEXTLINE(google-explicit-constructor)
+  /// `stops`, if there are any, replace the stop strings of `how`. NOLINTNEXTLINE(google-explicit-constructor)
   TextGenerationConfig(GenerationConfig how = {}, std::vector<std::string> stops = {})
-      : GenerationConfig(std::move(how)), stop_strings(std::move(stops)) {}
-
-  std::vector<std::string> stop_strings;
+      : GenerationConfig(std::move(how)) {
+    if (!stops.empty()) stop_strings = std::move(stops);
+  }
 };
 
 /// All const functions may be called from several threads at once. The model and the tokenizer must outlive it, and the
@@ -56,6 +56,7 @@ class TextGenerator {
  public:
   using B = typename Model::Backend;
   using OnPiece = TextPieces::OnPiece;
+  using Wanted = TextPieces::Wanted;
   using OnText = std::function<bool(const TextPiece&)>;
 
   /// `how` is the config of requests that bring none. Throws ConfigError if an option makes no sense, or if the
@@ -71,18 +72,28 @@ class TextGenerator {
 
   /// Continues one prompt; an empty one begins with the model's start token. on_piece gets the text as it comes, in
   /// whole characters and without what may become a stop string, and ends it by returning false. All pieces together
-  /// are the text. A beam search knows its text when it is done, and then gives it at once. Throws ConfigError if `how`
+  /// are the text. A beam search knows its text when it is done, and then gives it at once. Callbacks must not ask this
+  /// generator for texts, which would wait for the worker that makes the text they hear of. Throws ConfigError if `how`
   /// makes no sense or the prompt leaves no room, TextError if it is not UTF-8 or cannot be encoded, and NumericError
   /// if the model's output is not finite.
   Continuation generate(std::string_view prompt) const { return generate(prompt, how_); }
-  Continuation generate(std::string_view prompt, const TextGenerationConfig& how, const OnPiece& on_piece = {}) const;
+  Continuation generate(std::string_view prompt, const TextGenerationConfig& how, const OnPiece& on_piece = {}) const {
+    return generate_while(prompt, how, on_piece, {});
+  }
+
+  /// Throws as generate does for a prompt that cannot be continued.
+  void check(std::string_view prompt) const { check(prompt, how_); }
+  void check(std::string_view prompt, const TextGenerationConfig& how) const {
+    check_length(encoded(prompt, "the prompt").size(), resolved(how, model_->config()), "the prompt");
+  }
 
   /// The same as a range, whose pieces a thread of its own makes: for (const auto& piece : generator.stream(prompt)).
-  /// Errors come out of the loop, and leaving the loop ends the text. The generator must outlive the range.
+  /// Errors come out of the loop, and leaving the loop ends the text, and a beam search, at the next token. The
+  /// generator must outlive the range.
   TextPieces stream(std::string_view prompt) const& { return stream(prompt, how_); }
   TextPieces stream(std::string_view prompt, const TextGenerationConfig& how) const& {
-    return TextPieces([this, prompt = std::string(prompt), how](const TextPieces::OnPiece& on_piece) {
-      return generate(prompt, how, on_piece);
+    return TextPieces([this, prompt = std::string(prompt), how](const OnPiece& on_piece, const Wanted& wanted) {
+      return generate_while(prompt, how, on_piece, wanted);
     });
   }
 
@@ -117,12 +128,16 @@ class TextGenerator {
 
   static WorkerPool<Worker> workers(const Model& model, const TextGeneratorOptions& options);
 
-  std::vector<int> encoded(std::string_view prompt, std::size_t number) const;
+  static std::string name_of(std::size_t prompt) { return "prompt " + std::to_string(prompt + 1); }
+  std::vector<int> encoded(std::string_view prompt, const std::string& name) const;
   /// Throws ConfigError unless a token can follow the prompt.
-  void check_length(std::size_t tokens, const GenerationConfig& how, std::size_t number) const;
+  void check_length(std::size_t tokens, const GenerationConfig& how, const std::string& name) const;
 
+  Continuation generate_while(std::string_view prompt, const TextGenerationConfig& how, const OnPiece& on_piece,
+                              const Wanted& wanted) const;
+  /// `wanted`, if it is not empty, is asked at every token.
   void run(std::vector<Continuation>& results, const TextGenerationConfig& how, std::size_t first_prompt,
-           const OnText& on_text) const;
+           const OnText& on_text, const Wanted& wanted = {}) const;
   /// Reads the new ids of a text and the token that ended it, and gives what is settled. Whether more is wanted.
   bool grow(Growing& text, std::span<const int> ids, int end, bool last, std::size_t prompt, std::size_t candidate,
             const OnText& on_text) const;
@@ -158,14 +173,15 @@ TextGenerator<Model, Tokenizer>::TextGenerator(const Model& model, const Tokeniz
 }
 
 template <class Model, class Tokenizer>
-Continuation TextGenerator<Model, Tokenizer>::generate(std::string_view prompt, const TextGenerationConfig& how,
-                                                       const OnPiece& on_piece) const {
+Continuation TextGenerator<Model, Tokenizer>::generate_while(std::string_view prompt, const TextGenerationConfig& how,
+                                                             const OnPiece& on_piece, const Wanted& wanted) const {
   if (on_piece && how.num_return_sequences > 1)
     throw ConfigError("num_return_sequences is " + std::to_string(how.num_return_sequences) +
                       ", but one text is to be given piece by piece");
   std::vector<Continuation> results(1);
-  results.front().prompt_ids = encoded(prompt, 1);
-  run(results, how, 0, on_piece ? OnText([&](const TextPiece& piece) { return on_piece(piece.text); }) : OnText());
+  results.front().prompt_ids = encoded(prompt, name_of(0));
+  run(results, how, 0, on_piece ? OnText([&](const TextPiece& piece) { return on_piece(piece.text); }) : OnText(),
+      wanted);
   return std::move(results.front());
 }
 
@@ -175,7 +191,8 @@ std::vector<Continuation> TextGenerator<Model, Tokenizer>::generate(std::span<co
                                                                     std::size_t first_prompt,
                                                                     const OnText& on_text) const {
   std::vector<Continuation> results(prompts.size());
-  for (std::size_t i = 0; i < prompts.size(); ++i) results[i].prompt_ids = encoded(prompts[i], first_prompt + i + 1);
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    results[i].prompt_ids = encoded(prompts[i], name_of(first_prompt + i));
   run(results, how, first_prompt, on_text);
   return results;
 }
@@ -188,9 +205,8 @@ WorkerPool<typename TextGenerator<Model, Tokenizer>::Worker> TextGenerator<Model
 }
 
 template <class Model, class Tokenizer>
-std::vector<int> TextGenerator<Model, Tokenizer>::encoded(std::string_view prompt, std::size_t number) const {
+std::vector<int> TextGenerator<Model, Tokenizer>::encoded(std::string_view prompt, const std::string& name) const {
   const HostWork work("tokenizing");
-  const auto name = "prompt " + std::to_string(number);
   if (const auto fault = utf8_fault(prompt); !fault.empty()) throw TextError(name + ": " + fault);
   std::vector<int> ids;
   try {
@@ -207,8 +223,8 @@ std::vector<int> TextGenerator<Model, Tokenizer>::encoded(std::string_view promp
 
 template <class Model, class Tokenizer>
 void TextGenerator<Model, Tokenizer>::check_length(std::size_t tokens, const GenerationConfig& how,
-                                                   std::size_t number) const {
-  const auto has = "prompt " + std::to_string(number) + " has " + std::to_string(tokens) + " tokens";
+                                                   const std::string& name) const {
+  const auto has = name + " has " + std::to_string(tokens) + " tokens";
   const auto reads = static_cast<std::size_t>(model_->config().max_position_embeddings);
   if (tokens > reads) throw ConfigError(has + ", but the model reads " + std::to_string(reads));
   if (tokens >= static_cast<std::size_t>(how.limit(static_cast<std::int64_t>(tokens))))
@@ -218,15 +234,16 @@ void TextGenerator<Model, Tokenizer>::check_length(std::size_t tokens, const Gen
 
 template <class Model, class Tokenizer>
 void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, const TextGenerationConfig& how,
-                                          std::size_t first_prompt, const OnText& on_text) const {
+                                          std::size_t first_prompt, const OnText& on_text, const Wanted& wanted) const {
   auto config = resolved(how, model_->config());
+  config.stop_strings.clear();  // grow() and stops() look for them
   config.suppress_tokens.insert(config.suppress_tokens.end(), never_.begin(), never_.end());
   for (const auto& stop : how.stop_strings) {
     if (stop.empty()) throw ConfigError("a stop string is empty");
     if (const auto fault = utf8_fault(stop); !fault.empty()) throw TextError("a stop string: " + fault);
   }
   for (std::size_t i = 0; i < results.size(); ++i)
-    check_length(results[i].prompt_ids.size(), config, first_prompt + i + 1);
+    check_length(results[i].prompt_ids.size(), config, name_of(first_prompt + i));
   std::vector<std::size_t> order(results.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   // Draws are functions of a prompt's place in its batch, so sampled prompts keep their order.
@@ -234,9 +251,11 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return results[a].prompt_ids.size() > results[b].prompt_ids.size();
     });
-  const auto samples = static_cast<std::size_t>(config.num_beams > 1 ? 0 : config.num_return_sequences);
-  const int rows = config.num_beams > 1 ? config.num_beams : config.num_return_sequences;
-  const auto together = static_cast<std::size_t>(std::max(1, options_.batch_size / rows));
+  const bool beams = config.num_beams > 1;
+  const int rows = beams ? config.num_beams : config.num_return_sequences;
+  const int rows_at_once = beams ? rows : std::min(rows, options_.batch_size);
+  const auto together = static_cast<std::size_t>(std::max(1, options_.batch_size / rows_at_once));
+  const auto ask = [&] { return !wanted || wanted(); };
   PackedTokens batch;
   for (std::span<const std::size_t> rest(order); !rest.empty();) {
     const auto prompts = rest.first(std::min(together, rest.size()));
@@ -244,22 +263,33 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
     batch.clear();
     batch.begin_at({0, static_cast<int>(first_prompt + prompts.front())});
     for (const auto i : prompts) batch.push(results[i].prompt_ids);
-    std::vector<Growing> growing(prompts.size() * samples, Growing(how));
-    const auto worker = workers_.lease();
-    auto found = worker->generator(batch, config, [&](const GrownResult& grown) {
-      if (grown.sample < 0) return !stops(grown.ids, how);
-      const auto place = static_cast<std::size_t>(grown.prompt), sample = static_cast<std::size_t>(grown.sample);
-      return grow(growing[place * samples + sample], grown.ids, grown.end, grown.last, prompts[place], sample, on_text);
-    });
-    for (std::size_t p = 0; p < prompts.size(); ++p)
-      for (std::size_t c = 0; c < found[p].size(); ++c) {
-        auto& hypothesis = found[p][c];
-        Growing whole(how);
-        auto& text = samples > 0 ? growing[p * samples + c] : whole;
-        if (samples == 0) grow(text, hypothesis.ids, hypothesis.end, true, prompts[p], c, on_text);
-        results[prompts[p]].candidates.push_back(
-            {std::string(text.stream.taken()), hypothesis.score, std::move(hypothesis.ids), text.end});
-      }
+    for (int first = 0; first < rows; first += rows_at_once) {  // more than once for many samples
+      auto part = config;
+      if (!beams) part.num_return_sequences = std::min(rows_at_once, rows - first);
+      const auto samples = static_cast<std::size_t>(beams ? 0 : part.num_return_sequences);
+      std::vector<Growing> growing(prompts.size() * samples, Growing(how));
+      const auto number = [&](std::size_t sample) { return static_cast<std::size_t>(first) + sample; };
+      const auto worker = workers_.lease();
+      const auto watch = [&](const GrownResult& grown) {
+        if (grown.sample < 0) return ask() && !stops(grown.ids, how);
+        const auto place = static_cast<std::size_t>(grown.prompt), sample = static_cast<std::size_t>(grown.sample);
+        auto& text = growing[place * samples + sample];
+        const bool goes_on = grow(text, grown.ids, grown.end, grown.last, prompts[place], number(sample), on_text);
+        if (!goes_on || ask()) return goes_on;
+        if (!grown.last) text.end = TextEnd::Cancelled;
+        return false;
+      };
+      auto found = worker->generator(batch, part, watch, first);
+      for (std::size_t p = 0; p < prompts.size(); ++p)
+        for (std::size_t c = 0; c < found[p].size(); ++c) {
+          auto& hypothesis = found[p][c];
+          Growing whole(how);
+          auto& text = beams ? whole : growing[p * samples + c];
+          if (beams) grow(text, hypothesis.ids, hypothesis.end, true, prompts[p], c, on_text);
+          results[prompts[p]].candidates.push_back(
+              {std::string(text.stream.taken()), hypothesis.score, std::move(hypothesis.ids), text.end});
+        }
+    }
   }
 }
 

@@ -24,14 +24,16 @@ class TextPieces {
  public:
   /// Takes a piece; whether more is wanted.
   using OnPiece = std::function<bool(std::string_view)>;
+  /// Whether more is wanted, also while there is no new piece.
+  using Wanted = std::function<bool()>;
+  /// generate(on_piece, wanted) makes a text. It calls on_piece for each piece and ends once one of the two was false.
+  using Generate = std::function<Continuation(const OnPiece&, const Wanted&)>;
 
-  /// generate(on_piece) makes the text, in another thread. It calls on_piece for each piece, and no more once that was
-  /// false.
-  explicit TextPieces(std::function<Continuation(const OnPiece&)> generate)
-      : thread_([this, generate = std::move(generate)] { run(generate); }) {}
+  /// Calls `generate` in another thread.
+  explicit TextPieces(Generate generate) : thread_([this, generate = std::move(generate)] { run(generate); }) {}
   TextPieces(const TextPieces&) = delete;
   TextPieces& operator=(const TextPieces&) = delete;
-  /// Ends the text at its next piece, and waits for that.
+  /// Ends the text at its next token, and waits for that.
   ~TextPieces() {
     {
       const std::lock_guard lock(mutex_);
@@ -78,11 +80,11 @@ class TextPieces {
   }
 
  private:
-  void run(const std::function<Continuation(const OnPiece&)>& generate) {
+  void run(const Generate& generate) {
     Continuation result;
     std::exception_ptr fault;
     try {
-      result = generate([this](std::string_view piece) { return give(piece); });
+      result = generate([this](std::string_view piece) { return give(piece); }, [this] { return wanted(); });
     } catch (...) {
       fault = std::current_exception();
     }
@@ -97,6 +99,11 @@ class TextPieces {
     const std::lock_guard lock(mutex_);
     ready_.emplace_back(piece);
     changed_.notify_all();
+    return wanted_;
+  }
+
+  bool wanted() {
+    const std::lock_guard lock(mutex_);
     return wanted_;
   }
 

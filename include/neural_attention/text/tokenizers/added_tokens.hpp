@@ -5,6 +5,7 @@
 // rest of the text, and normalized tokens are searched in it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
@@ -38,6 +39,14 @@ inline std::size_t leading_white_space(std::string_view text) {
   return !text.empty() && text[0] >= 0x1C && text[0] <= 0x1F ? 0 : leading_space(text);  // these are Python's alone
 }
 
+/// The same at the end of `text`.
+inline std::size_t trailing_white_space(std::string_view text) {
+  if (text.empty()) return 0;
+  auto begin = text.size() - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return leading_white_space(text.substr(begin)) == text.size() - begin ? text.size() - begin : 0;
+}
+
 /// All const functions may be called from several threads at once.
 class AddedTokens {
  public:
@@ -48,6 +57,18 @@ class AddedTokens {
   }
 
   const std::vector<AddedToken>& tokens() const noexcept { return tokens_; }
+
+  /// Whether what is found on one side of a place where white space begins may depend on the other side: a token holds
+  /// such a place, takes the white space behind it along, or begins with white space and looks at what is in front.
+  bool reach_over_spaces() const {
+    return std::any_of(tokens_.begin(), tokens_.end(), [](const AddedToken& token) {
+      std::string_view rest = token.content;
+      while (leading_white_space(rest) > 0) rest.remove_prefix(leading_white_space(rest));
+      bool reaches = token.rstrip || (token.single_word && rest.size() < token.content.size());
+      for (; !rest.empty(); rest.remove_prefix(1)) reaches = reaches || leading_white_space(rest) > 0;
+      return reaches;
+    });
+  }
 
   /// Cuts `text` at the tokens that it holds.
   std::vector<TokenStretch> cut(std::string_view text) const {
@@ -111,12 +132,7 @@ class AddedTokens {
 
   /// The size of `text` without the white space at its end.
   static std::size_t without_space_at_end(std::string_view text) {
-    while (!text.empty()) {
-      auto begin = text.size() - 1;
-      while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-      if (leading_white_space(text.substr(begin)) != text.size() - begin) break;
-      text = text.substr(0, begin);
-    }
+    while (trailing_white_space(text) > 0) text.remove_suffix(trailing_white_space(text));
     return text.size();
   }
 

@@ -19,20 +19,29 @@
 #include "neural_attention/text/tokenizers/bpe_training.hpp"
 #include "neural_attention/text/tokenizers/byte_bpe_files.hpp"
 #include "neural_attention/text/tokenizers/on_ids.hpp"
+#include "neural_attention/text/tokenizers/word_borders.hpp"
 #include "neural_attention/text/tokenizers/word_splitter.hpp"
 
 namespace neural_attention::text {
+
+/// The special tokens of a vocabulary that is learned.
+enum class SpecialTokens {
+  Roberta,  ///< <s> 0, <pad> 1, </s> 2, <unk> 3, and <mask>, the last
+  Gpt2,     ///< <|endoftext|>, the last
+};
 
 struct ByteBpeOptions {
   int vocab_size = 16000;      ///< all pieces, special ones included; an upper bound
   std::int64_t min_count = 2;  ///< how often a pair must occur to become a piece
   bool add_prefix_space = false;
+  SpecialTokens specials = SpecialTokens::Roberta;
 };
 
 /// All const functions may be called from several threads at once.
 class ByteBpe {
  public:
-  static constexpr std::string_view bos = "<s>", pad = "<pad>", eos = "</s>", unk = "<unk>", mask = "<mask>";
+  static constexpr std::string_view bos = "<s>", pad = "<pad>", eos = "</s>", unk = "<unk>", mask = "<mask>",
+                                    end_of_text = "<|endoftext|>";
 
   explicit ByteBpe(ByteBpeModel model);
 
@@ -45,10 +54,10 @@ class ByteBpe {
   /// Reads one tokenizer.json as Hugging Face's Tokenizer.from_file does. Throws as above.
   static ByteBpe load_json(const std::string& path);
 
-  /// Learns from `lines`, which may hold any bytes. The ids are RoBERTa's: <s> 0, <pad> 1, </s> 2, <unk> 3, the 256
-  /// bytes, the learned pieces, and <mask> last. A small text gives fewer pieces. Special tokens in the text count as
-  /// ordinary text, and words longer than 1,024 bytes are cut into stretches of that size. Throws ConfigError if
-  /// `vocab_size` leaves no room for the bytes, or if there is no text.
+  /// Learns from `lines`, which may hold any bytes. The ids are RoBERTa's or GPT-2's: the special tokens that come
+  /// first, the 256 bytes, the learned pieces, and the special token that comes last. A small text gives fewer pieces.
+  /// Special tokens in the text count as ordinary text, and words longer than 1,024 bytes are cut into stretches of
+  /// that size. Throws ConfigError if `vocab_size` leaves no room for the bytes, or if there is no text.
   static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {});
 
   /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created if missing.
@@ -61,6 +70,12 @@ class ByteBpe {
 
   /// The same for a long text, whose ids `take` gets in pieces.
   void encode(std::string_view text, const OnIds& take) const;
+
+  /// Where `text`, the beginning of a longer one, may be cut so that the ids of the parts are those of the whole: the
+  /// last such place from `searched` on, or 0. Vocabularies with certain added tokens have none (reach_over_spaces).
+  std::size_t last_border(std::string_view text, std::size_t searched = 0) const {
+    return added_.reach_over_spaces() ? 0 : last_word_border(text, searched, model_.add_prefix_space);
+  }
 
   /// Ids of `text` as ordinary text, "<mask>" too. Throws as above.
   std::vector<int> encode_ordinary(std::string_view text) const;

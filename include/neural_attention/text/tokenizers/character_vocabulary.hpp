@@ -2,6 +2,7 @@
 // A folder holds vocab.json, character → id, and no merges.txt.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,14 @@ class CharacterVocabulary {
 
   /// The same for a long text, whose ids `take` gets in pieces.
   void encode(std::string_view text, const OnIds& take) const;
+
+  /// Where `text`, the beginning of a longer one, may be cut so that no character is cut: the last such place from
+  /// `searched` on, or 0.
+  static std::size_t last_border(std::string_view text, std::size_t searched = 0) {
+    for (auto at = text.size(); at-- > searched && at > 0;)
+      if ((static_cast<unsigned char>(text[at]) & 0xC0) != 0x80) return at;
+    return 0;
+  }
 
   /// Throws ConfigError for an id that is not in the vocabulary.
   std::string decode(std::span<const int> ids) const;

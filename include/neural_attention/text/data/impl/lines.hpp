@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,7 +96,12 @@ class Gunzip {
 /// A plain or gzip-compressed file, block by block. Functions throw FileError.
 class TextFile {
  public:
-  explicit TextFile(const std::string& path) : path_(path), file_(nullptr, std::fclose) {
+  static constexpr std::size_t least_at_once = 64;                   // shows what kind of file it is
+  static constexpr std::size_t most_at_once = std::size_t{1} << 14;  // 16 MiB at most when decompressed
+
+  /// Reads `bytes` bytes at once.
+  explicit TextFile(const std::string& path, std::size_t bytes = most_at_once)
+      : path_(path), file_(nullptr, std::fclose), block_(bytes) {
     std::error_code ignored;
     if (std::filesystem::is_directory(path, ignored)) throw FileError(path, "is a folder, not a text file");
     file_.reset(std::fopen(path.c_str(), "rb"));
@@ -120,25 +126,39 @@ class TextFile {
     return true;
   }
 
+  /// The bytes that were read so far, compressed or not.
+  std::uint64_t size() const { return size_; }
+
   /// Throws if `held`, the bytes in memory for what was read so far, is too much: beyond every bound, or out of all
-  /// proportion to the file, as for a gzip file that was made to fill the memory. `line` is the last line.
+  /// proportion to the file. `line` is the last line.
   void require_room(std::uint64_t held, std::size_t line) const {
-    constexpr std::uint64_t harmless = std::uint64_t{64} << 20, largest_ratio = 500;
-    const auto up_to = " (up to line " + std::to_string(line) + ")";
     if (held > most_text)
-      throw FileError(path_, "holds more text than " + std::to_string(most_text) + " bytes of memory" + up_to);
-    if (held > harmless && held / largest_ratio > size_)
-      throw FileError(path_, "is not text: it takes more than " + std::to_string(largest_ratio) +
-                                 " times its size in memory" + up_to);
+      throw FileError(path_, "holds more text than " + std::to_string(most_text) + " bytes of memory" + up_to(line));
+    require_proportion(held, line);
+  }
+
+  /// Throws if what was read so far makes so many bytes of text that the file was made to fill a memory or a disk.
+  void require_proportion(std::uint64_t bytes, std::size_t line) const {
+    constexpr std::uint64_t harmless = std::uint64_t{64} << 20, largest_ratio = 500;
+    if (bytes > harmless && bytes / largest_ratio > size_)
+      throw FileError(path_, "is not text: it becomes more than " + std::to_string(largest_ratio) + " times its size" +
+                                 up_to(line));
   }
 
  private:
+  static std::string up_to(std::size_t line) { return " (up to line " + std::to_string(line) + ")"; }
+
   const std::string& path_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   std::optional<Gunzip> gunzip_;
-  std::vector<char> block_ = std::vector<char>(std::size_t{1} << 14);  // 16 MiB at most when decompressed
-  std::uint64_t size_ = 0;                                             // of what was read, compressed
+  std::vector<char> block_;
+  std::uint64_t size_ = 0;  // of what was read, compressed
 };
+
+/// Of `text` from `begin` on.
+inline std::size_t line_ends(const std::string& text, std::size_t begin) {
+  return static_cast<std::size_t>(std::count(text.begin() + static_cast<std::ptrdiff_t>(begin), text.end(), '\n'));
+}
 
 }  // namespace lines_detail
 
@@ -146,11 +166,34 @@ NEURAL_ATTENTION_INLINE std::string read_text_bytes(const std::string& path) {
   lines_detail::TextFile file(path);
   std::string bytes;
   for (std::size_t lines = 0, before = 0; file.read(bytes); before = bytes.size()) {
-    lines +=
-        static_cast<std::size_t>(std::count(bytes.begin() + static_cast<std::ptrdiff_t>(before), bytes.end(), '\n'));
+    lines += lines_detail::line_ends(bytes, before);
     file.require_room(bytes.size(), lines);
   }
   return bytes;
+}
+
+NEURAL_ATTENTION_INLINE void read_blocks(const std::string& path, const FindBorder& border,
+                                         const std::function<void(const TextBlock&)>& use, std::size_t bytes) {
+  using lines_detail::TextFile;
+  TextFile file(path, std::clamp(bytes, TextFile::least_at_once, TextFile::most_at_once));
+  std::string text;  // read, but not given yet
+  std::uint64_t before = 0, read_before = 0;
+  std::size_t searched = 0, lines = 0;
+  const auto give = [&](std::size_t size) {
+    use({std::string_view(text).substr(0, size), before, read_before, file.size()});
+    before += size;
+    read_before = file.size();
+    text.erase(0, size);
+  };
+  for (std::size_t held = 0; file.read(text); held = text.size()) {
+    lines += lines_detail::line_ends(text, held);
+    file.require_room(text.size(), lines);
+    file.require_proportion(before + text.size(), lines);
+    if (text.size() < bytes) continue;
+    if (const auto size = border(text, searched); size > 0) give(size);
+    searched = text.size();
+  }
+  if (!text.empty()) give(text.size());
 }
 
 NEURAL_ATTENTION_INLINE std::string_view without_byte_order_mark(std::string_view text) {

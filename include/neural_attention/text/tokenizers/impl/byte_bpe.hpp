@@ -126,7 +126,10 @@ NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::load_json(const std::string& path) {
 
 NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::train(std::span<const std::string> lines, const ByteBpeOptions& options) {
   const HostWork work("learning a vocabulary");
-  constexpr int specials = 5;
+  using Names = std::vector<std::string_view>;
+  const bool roberta = options.specials == SpecialTokens::Roberta;
+  const auto first = roberta ? Names{bos, pad, eos, unk} : Names{};
+  const int specials = static_cast<int>(first.size()) + 1;
   if (options.vocab_size < specials + 256)
     throw ConfigError("a byte-level vocabulary needs at least " + std::to_string(specials + 256) + " pieces, not " +
                       std::to_string(options.vocab_size));
@@ -145,12 +148,12 @@ NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::train(std::span<const std::string> line
 
   const auto learned = learn_bpe(counts, static_cast<std::size_t>(options.vocab_size - specials), options.min_count);
   ByteBpeModel model;
-  for (const auto piece : {bos, pad, eos, unk}) model.pieces.emplace_back(piece);
+  for (const auto piece : first) model.pieces.emplace_back(piece);
   const auto shift = static_cast<int>(model.pieces.size());
   for (const auto& piece : learned.pieces) model.pieces.push_back(spell_bytes(piece));
   for (const auto& [left, right, id] : learned.merges)
     model.merges.push_back({left + shift, right + shift, id + shift});
-  model.pieces.emplace_back(mask);
+  model.pieces.emplace_back(roberta ? mask : end_of_text);
   model.added_tokens = usual_special_tokens(model.pieces);
   model.add_prefix_space = options.add_prefix_space;
   return ByteBpe(std::move(model));
@@ -249,7 +252,7 @@ NEURAL_ATTENTION_INLINE std::vector<AddedToken> ByteBpe::usual_special_tokens(co
   }
   if (roberta) return tokens;
   for (std::size_t id = 0; id < pieces.size(); ++id)
-    if (pieces[id] == "<|endoftext|>") tokens.push_back({pieces[id], static_cast<int>(id), false, false, false, true});
+    if (pieces[id] == end_of_text) tokens.push_back({pieces[id], static_cast<int>(id), false, false, false, true});
   return tokens;
 }
 
