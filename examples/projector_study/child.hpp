@@ -1,6 +1,6 @@
-// A training program as a child process. A child lives in a process group of its own, so that Ctrl-C in a terminal
-// reaches it once, through us; if we are killed, the system tells it to stop, and it saves. It trains alone, also where
-// a launcher of MPI started us.
+// A training program, or its launcher, as a child process. A child lives in a process group of its own, so that Ctrl-C
+// in a terminal reaches it once, through us; if we are killed, the system tells it to stop, and it saves. A launcher of
+// MPI that started us is not its launcher.
 #pragma once
 
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ namespace examples {
 
 namespace na = neural_attention;
 
-/// The program and its arguments.
+/// The program, a path or a name to be found in PATH, and its arguments.
 using Command = std::vector<std::string>;
 
 /// As a line for a shell.
@@ -45,12 +46,16 @@ struct Ending {
   bool signalled = false;
 };
 
-/// The environment without what a launcher of MPI tells its processes: entries of the process, and a null at the end.
+/// The environment without what a launcher of MPI, if one started this process, tells its processes; with the user's
+/// settings for launchers. Entries of the process, and a null at the end.
 inline std::vector<char*> environment_alone() {
+  const auto given = [](const char* name) { return std::getenv(name) != nullptr; };
+  const bool launched = given("OMPI_COMM_WORLD_SIZE") || given("PMI_RANK") || given("PMI_SIZE") || given("PMIX_RANK");
   std::vector<char*> kept;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
-    if (!text.starts_with("OMPI_") && !text.starts_with("PMI_") && !text.starts_with("PMIX_")) kept.push_back(*entry);
+    const bool told = text.starts_with("OMPI_") || text.starts_with("PMI_") || text.starts_with("PMIX_");
+    if (!launched || !told || text.starts_with("OMPI_ALLOW_")) kept.push_back(*entry);
   }
   kept.push_back(nullptr);
   return kept;
@@ -59,9 +64,11 @@ inline std::vector<char*> environment_alone() {
 class Child {
  public:
   /// Standard output and error go to the ends of these files; they may be the same. `kept_open` is a descriptor that
-  /// the child keeps as long as it lives, or -1. Throws FileError if there can be no child.
-  Child(const Command& command, const std::filesystem::path& out, const std::filesystem::path& err,
-        int kept_open = -1) {
+  /// the child keeps as long as it lives, or -1; `stop_signal` asks it to save and end. Throws FileError if there can
+  /// be no child.
+  Child(const Command& command, const std::filesystem::path& out, const std::filesystem::path& err, int kept_open = -1,
+        int stop_signal = SIGTERM)
+      : stop_signal_(stop_signal) {
     const auto opened = [](const std::filesystem::path& path) {
       na::io::platform::FileHandle file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
       if (!file.is_open()) na::io::platform::fail(path, "be opened");
@@ -78,7 +85,7 @@ class Child {
     if (id_ > 0) return;
     // Only calls that are safe between fork and exec.
     ::setpgid(0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    ::prctl(PR_SET_PDEATHSIG, stop_signal);
     if (::getppid() != parent) ::_exit(127);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE}) ::signal(signal, SIG_DFL);
     const int nothing = ::open("/dev/null", O_RDONLY);
@@ -86,25 +93,26 @@ class Child {
         ::dup2(err_file.descriptor(), STDERR_FILENO) < 0)
       ::_exit(126);
     if (kept_open >= 0) ::fcntl(kept_open, F_SETFD, 0);
-    ::execve(argv[0], argv.data(), environment.data());
+    ::execvpe(argv[0], argv.data(), environment.data());
     constexpr char message[] = "the program could not be started\n";
     static_cast<void>(!::write(STDERR_FILENO, message, sizeof message - 1));
     ::_exit(127);
   }
-  Child(Child&& other) noexcept : id_(std::exchange(other.id_, -1)) {}
+  Child(Child&& other) noexcept : id_(std::exchange(other.id_, -1)), stop_signal_(other.stop_signal_) {}
   Child& operator=(Child&& other) noexcept {
     std::swap(id_, other.id_);
+    std::swap(stop_signal_, other.stop_signal_);
     return *this;
   }
   /// Ends a child that still runs, as Ctrl-C would.
   ~Child() {
     if (id_ <= 0) return;
-    signal(SIGTERM);
+    stop();
     Ending ignored;
     wait(ignored, 0);
   }
 
-  void signal(int number) const { ::kill(id_, number); }
+  void stop() const { ::kill(id_, stop_signal_); }
 
   /// Whether it has ended, and how.
   bool ended(Ending& how) { return wait(how, WNOHANG); }
@@ -123,6 +131,7 @@ class Child {
   }
 
   pid_t id_ = -1;
+  int stop_signal_;
 };
 
 }  // namespace examples

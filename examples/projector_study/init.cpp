@@ -78,11 +78,11 @@ std::string file_in(const std::string& folder, const std::string& name) {
   return {};
 }
 
-/// Not given unless all its files are there.
-study::TestSet test_in(const std::string& folder, const std::string& name, bool translates) {
-  if (!translates) return {file_in(folder, name + ".txt"), {}, {}, {}};
-  study::TestSet test{{}, file_in(folder, name + ".de"), file_in(folder, name + ".en"), {}};
-  return test.source.empty() || test.reference.empty() ? study::TestSet{} : test;
+/// `files` are those of the endings: one of a language model, source and reference of a translator. Not given unless
+/// all are there.
+study::TestSet test_of(const std::vector<std::string>& files) {
+  if (std::find(files.begin(), files.end(), "") != files.end()) return {};
+  return files.size() == 1 ? study::TestSet{files[0], {}, {}, {}} : study::TestSet{{}, files[0], files[1], {}};
 }
 
 /// Sizes and schedules that give a first answer within hours; the user's own take their place.
@@ -126,15 +126,30 @@ int init(const InitOptions& options) {
   for (int seed = 1; seed <= options.seeds; ++seed) config.seeds.push_back(static_cast<std::uint64_t>(seed));
   config.smallest_difference = 0.01;
   config.convergence = true;
-  if (!generates) config.test = test_in(options.data, options.test, translates);
+  const auto language = [&](const std::string& name, const std::string& usual) {
+    const auto given = config.flags.find(name);
+    return given == config.flags.end() ? usual : given->second;
+  };
+  const std::vector<std::string> endings =
+      translates ? std::vector{language("source_lang", "de"), language("target_lang", "en")}
+                 : std::vector<std::string>{"txt"};
+  if (generates && endings != std::vector<std::string>{"de", "en"})
+    throw na::ConfigError("the grammar translates from de to en, not from " + endings[0] + " to " + endings[1]);
+  const auto tests_in = [&](const auto& file_named) {
+    std::vector<std::string> files;
+    for (const auto& ending : endings) files.push_back(file_named(ending));
+    return test_of(files);
+  };
+  if (!generates)
+    config.test = tests_in([&](const auto& ending) { return file_in(options.data, options.test + "." + ending); });
   if (!config.test.given() && options.test != "test")
-    throw na::FileError(options.data, "has no " + options.test + (translates ? ".de and .en" : ".txt") + " (--test)");
+    throw na::FileError(options.data, "has no " + options.test + "." + endings.front() +
+                                          (translates ? " and ." + endings.back() : "") + " (--test)");
   const bool cuts = !generates && !config.test.given() && options.held_out > 0;
   const auto own_data = (folder.path / "data").string();
   if (cuts || generates) {
     config.flags["data"] = own_data;
-    config.test = translates ? study::TestSet{{}, own_data + "/test.de", own_data + "/test.en", {}}
-                             : study::TestSet{own_data + "/test.txt", {}, {}, {}};
+    config.test = tests_in([&](const auto& ending) { return own_data + "/test." + ending; });
   }
   if (translates) {
     if (config.test.given()) config.flags["no_bleu"] = "true";  // the test judges, and the loss chooses
@@ -144,9 +159,7 @@ int init(const InitOptions& options) {
   const auto text = study::study_text(config);
   study::study_of(text, options.output);  // refuses what no study can be
   if (generates) write_grammar(own_data);
-  if (cuts)
-    hold_out(options.data, own_data, options.held_out,
-             translates ? std::vector<std::string>{"de", "en"} : std::vector<std::string>{"txt"});
+  if (cuts) hold_out(options.data, own_data, options.held_out, endings);
   write_output(options.output, text);
   if (cuts)
     tell("projector_study: " + options.data + " has no test text, so " + own_data +

@@ -24,10 +24,11 @@ struct StudyFile : Flags {
 struct InitOptions : Flags {
   const std::string& task =
       flag("task", "", "The training program", {.among = {"translation", "masked_lm", "causal_lm"}, .required = true});
-  const std::string& data = flag("data", "",
-                                 "Its folder of text, as --data of that program; for translators also \"grammar\", the "
-                                 "sentences of the demo",
-                                 {.required = true});
+  const std::string& data =
+      flag("data", "",
+           "Its folder of text, as --data of that program; for translators from .de to .en or as "
+           "--flags source_lang=fr,target_lang=en says, or \"grammar\", the sentences of the demo",
+           {.required = true});
   const std::string& arms =
       flag("arms", "linear,neural",
            "Projectors as in --projector, separated by commas, the control first; nonlinear_query and "
@@ -38,8 +39,7 @@ struct InitOptions : Flags {
       flag("tune", "learning_rate=0.0005/0.001/0.002",
            "What is tuned, as NAME=VALUE/VALUE/…, separated by commas; an empty text tunes nothing");
   const int& seeds = flag("seeds", 5, "How many seeds count", {.range = from_to(2, 20)});
-  const std::string& test =
-      flag("test", "test", "The name of the test text in --data, without .txt, .de and .en, and .gz");
+  const std::string& test = flag("test", "test", "The name of the test text in --data, without its ending and .gz");
   const double& held_out =
       flag("held_out", 0.05,
            "The part of the training text that is cut off from its end to tune on, if --data has no test text; the "
@@ -55,7 +55,8 @@ struct PlanOptions : StudyFile {
 };
 
 struct RunOptions : StudyFile {
-  const int& jobs = flag("jobs", 1, "Runs at a time, of one thread each", {.range = from_to(1, 1024)});
+  const int& jobs =
+      flag("jobs", 1, "Runs at a time, of one thread each or as the launcher says", {.range = from_to(1, 1024)});
   const bool& rebuilt_program =
       flag("rebuilt_program", false,
            "The training program is another file than the plan's, but was built from the same sources, such as for "

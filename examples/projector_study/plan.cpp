@@ -109,8 +109,10 @@ int plan(const PlanOptions& options) {
   } else {
     print("#!/bin/sh\n#SBATCH --job-name=projector_study\n#SBATCH --array=1-" +
           std::to_string(std::min<std::size_t>(count, 16)) +
-          "\n#SBATCH --cpus-per-task=1\n#SBATCH --signal=B:USR1@120\n# Each task takes runs that no other has, until "
-          "there are none.\nexec " +
+          "\n#SBATCH --cpus-per-task=1\n#SBATCH --signal=B:USR1@120\n" +
+          (made.study.launcher.empty() ? ""
+                                       : "# A run has several processes: ask for as many as its launcher starts.\n") +
+          "# Each task takes runs that no other has, until there are none.\nexec " +
           shell_text({"projector_study", "run", folder.file}) + "\n");
   }
   return 0;

@@ -86,9 +86,11 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
     for (const auto* const flag : {"init_projections", "reinitialise"}) all.erase(flag);
     return all;
   };
+  study::FlagSet last_timed;
   auto plan = study::plan_arms(
       config, {[&](const study::FlagSet& flags) { return training.size(alone(flags)); },
-               [&](const study::FlagSet& flags) { return training.time(alone(flags), config.calibration_steps); }});
+               [&](const study::FlagSet& flags) { return training.time(config, last_timed = alone(flags)); }});
+  if (config.test.given()) training.try_test(config, last_timed);
   plan.machine = machine_text();
   plan.version = na::version_string;
   plan.program = study::fingerprint_of(program);

@@ -26,20 +26,10 @@
 #include "projector_study/known_runs.hpp"
 #include "projector_study/machine.hpp"
 #include "projector_study/study_folder.hpp"
+#include "projector_study/test_command.hpp"
 #include "projector_study/training_program.hpp"
 
 namespace examples {
-
-/// The flags of a run that say how a text is cut and masked: the test text is read as the training text was.
-inline study::FlagSet text_flags(const std::string& task, const study::FlagSet& flags) {
-  std::vector<std::string> names;
-  if (task == "masked_lm") names = {"line_by_line", "max_seq_length", "mlm_probability"};
-  if (task == "causal_lm") names = {"block_size"};
-  study::FlagSet found;
-  for (const auto& name : names)
-    if (const auto flag = flags.find(name); flag != flags.end()) found.insert(*flag);
-  return found;
-}
 
 /// The number that a language model's `evaluate` prints after a name. Throws FileError if there is none.
 inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
@@ -150,7 +140,9 @@ class StudyRunner {
       const auto command = training_command(program_, folder_, plan_, run);
       write_about(folder_, run, command, place_);
       const int descriptor = lock.descriptor();
-      active_.push_back({run, std::move(lock), Child(command, log_of(run), log_of(run), descriptor), Stage::Training});
+      active_.push_back({run, std::move(lock),
+                         Child(command, log_of(run), log_of(run), descriptor, stop_signal(plan_.study)),
+                         Stage::Training});
     } else if (!state.tested) {
       active_.push_back(testing(run, std::move(lock)));
     } else if (auto job = sampling(run, std::move(lock))) {
@@ -159,24 +151,12 @@ class StudyRunner {
   }
 
   Job testing(const study::PlannedRun& run, na::io::platform::FileHandle lock) const {
-    const bool translates = plan_.study.task == "translation";
-    Command command = {program_, translates ? "translate" : "evaluate"};
-    auto flags = text_flags(plan_.study.task, run.flags);
-    flags.insert({"threads", "1"});
-    for (auto& argument : study::arguments_of(study::merged(std::move(flags), plan_.study.test.flags)))
-      command.push_back(std::move(argument));
-    command.push_back("--model=" + folder_.output(run).string());
     const auto out = folder_.of(run) / "test.part";
     std::error_code ignored;
     std::filesystem::remove(out, ignored);
-    if (translates) {
-      command.push_back("--input=" + plan_.study.test.source);
-      command.push_back("--output=" + out.string());
-    } else {
-      command.push_back("--text=" + plan_.study.test.text);
-    }
+    const auto command = test_command(program_, plan_.study, run.flags, folder_.output(run), plan_.study.test, out);
     const int descriptor = lock.descriptor();
-    return {run, std::move(lock), Child(command, translates ? log_of(run) : out, log_of(run), descriptor),
+    return {run, std::move(lock), Child(command, translates(plan_.study) ? log_of(run) : out, log_of(run), descriptor),
             Stage::Testing};
   }
 
@@ -220,9 +200,9 @@ class StudyRunner {
     if (ending.code != 0) {
       if (interruption_.requested() || stopping_) return true;
       const auto message = last_lines(log_of(run), 1);
-      if (job.stage == Stage::Training && !ending.signalled && message.find("not finite") != std::string::npos) {
-        write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, message);
-        tell("projector_study: " + run.name + " diverged: " + message);
+      if (const auto why = divergence_in(job); job.stage != Stage::Sampling && !ending.signalled && why) {
+        write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, why);
+        tell("projector_study: " + run.name + " diverged: " + *why);
         return true;
       }
       if (job.stage == Stage::Sampling && !ending.signalled) {  // such as a prompt that is longer than the context
@@ -262,10 +242,21 @@ class StudyRunner {
     return true;
   }
 
+  /// What a program that ended says of a number that is not finite. A launcher of training adds lines of its own behind
+  /// that.
+  std::optional<std::string> divergence_in(const Job& job) const {
+    const bool launched = job.stage == Stage::Training && !plan_.study.launcher.empty();
+    std::optional<std::string> found;
+    std::istringstream lines(last_lines(log_of(job.run), launched ? 30 : 1));
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("not finite") != std::string::npos) found = line;
+    return found;
+  }
+
   void keep_test(const study::PlannedRun& run) const {
     const auto part = folder_.of(run) / "test.part";
     const auto result = test_result(folder_, plan_, run);
-    if (plan_.study.task == "translation") {
+    if (translates(plan_.study)) {
       na::io::platform::rename_over(part, result);
       return;
     }
@@ -278,7 +269,7 @@ class StudyRunner {
   /// Tells the children to save and end, once.
   void stop() {
     if (std::exchange(stopping_, true)) return;
-    for (const auto& job : active_) job.child.signal(SIGTERM);
+    for (const auto& job : active_) job.child.stop();
   }
 
   const StudyFolder& folder_;

@@ -7,6 +7,8 @@
 // A run is claimed by a lock on its folder, which the system takes from a process that ends.
 #pragma once
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -127,11 +129,21 @@ inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan
   return state;
 }
 
+/// What asks a training run to save and end: launchers hand SIGUSR1 on to their processes, but end at SIGTERM.
+inline int stop_signal(const study::StudyConfig& config) { return config.launcher.empty() ? SIGTERM : SIGUSR1; }
+
+/// The command that trains with these flags.
+inline Command train_with(const std::string& program, const study::StudyConfig& config, const study::FlagSet& flags) {
+  Command command = config.launcher;
+  command.insert(command.end(), {program, "train"});
+  for (auto& argument : study::arguments_of(flags)) command.push_back(std::move(argument));
+  return command;
+}
+
 /// The command that trains, or goes on training, a run.
 inline Command training_command(const std::string& program, const StudyFolder& folder, const study::StudyPlan& plan,
                                 const study::PlannedRun& run) {
-  Command command = {program, "train"};
-  for (auto& argument : study::arguments_of(run.flags)) command.push_back(std::move(argument));
+  auto command = train_with(program, plan.study, run.flags);
   if (plan.study.base && run.kind != study::RunKind::Base)
     command.push_back("--model=" + folder.output(study::base_run(plan)).string());
   command.push_back("--output_dir=" + folder.output(run).string());

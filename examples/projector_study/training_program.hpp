@@ -17,8 +17,14 @@
 #include <utility>
 
 #include "common/interruption.hpp"
+#include "common/text_files.hpp"
+#include "neural_attention/io/atomic_file.hpp"
+#include "neural_attention/text/data/lines.hpp"
+#include "neural_attention/text/data/parallel_corpus.hpp"
+#include "neural_attention/text/tokenizers/character_vocabulary.hpp"
 #include "projector_study/child.hpp"
 #include "projector_study/study_folder.hpp"
+#include "projector_study/test_command.hpp"
 
 namespace examples {
 
@@ -90,25 +96,25 @@ class TrainingProgram {
     return sizes_[flags] = size;
   }
 
-  /// Two short runs without evaluations; the faster one counts.
-  study::ArmTime time(const study::FlagSet& flags, int steps) {
+  /// Two short runs without evaluations; the faster one counts. Their learning rate is 0, so that no update diverges.
+  study::ArmTime time(const study::StudyConfig& config, const study::FlagSet& flags) {
+    const int steps = config.calibration_steps;
     auto short_run = study::merged({{"threads", "1"}}, flags);
     for (const auto* const flag : {"eval_steps", "eval_on_start", "early_stopping_patience", "save_steps"})
       short_run.erase(flag);
-    short_run =
-        study::merged(short_run, {{"eval_strategy", "no"}, {"max_steps", std::to_string(steps)}, {"seed", "1"}});
+    short_run = study::merged(
+        short_run,
+        {{"eval_strategy", "no"}, {"learning_rate", "0"}, {"max_steps", std::to_string(steps)}, {"seed", "1"}});
     study::ArmTime time{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
     for (int i = 0; i < 2; ++i) {
-      const auto output = work_ / "output";
       std::error_code ignored;
-      std::filesystem::remove_all(output, ignored);
-      Command command = {path_, "train"};
-      for (auto& argument : study::arguments_of(short_run)) command.push_back(std::move(argument));
-      command.push_back("--output_dir=" + output.string());
+      std::filesystem::remove_all(output(), ignored);
+      auto command = train_with(path_, config, short_run);
+      command.push_back("--output_dir=" + output().string());
       const auto begin = std::chrono::steady_clock::now();
       output_of(command, work_, interruption_);
       const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      const auto metrics = output / "metrics.jsonl";
+      const auto metrics = output() / "metrics.jsonl";
       double seconds = -1;
       na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::Refuse, [&](const nlohmann::json& row) {
         if (row.is_object() && row.contains("final")) seconds = na::io::get<double>(row, "seconds", metrics);
@@ -120,7 +126,47 @@ class TrainingProgram {
     return time;
   }
 
+  /// Whether the model of the last short run, which had `flags`, can read the test set: its beginning, so that a fault
+  /// in the test's files or flags shows before any run. Throws Error with the program's message.
+  void try_test(const study::StudyConfig& config, const study::FlagSet& flags) {
+    auto test = config.test;
+    try {
+      if (translates(config))
+        shorten_pairs(test);
+      else if (!test.text.ends_with(".bin"))  // a file of tokens stays as it is
+        shorten_text(test);
+      output_of(test_command(path_, config, flags, output(), test, work_ / "tested"), work_, interruption_);
+    } catch (const na::Error& error) {
+      throw na::Error("a model of " + std::to_string(config.calibration_steps) +
+                      " steps, made to try the study's \"test\", cannot read it: " + error.what());
+    }
+  }
+
  private:
+  std::filesystem::path output() const { return work_ / "output"; }
+
+  void shorten_pairs(study::TestSet& test) const {
+    constexpr std::size_t most_lines = 100;
+    auto lines = na::text::read_lines(test.source);
+    na::text::require_same_size(lines.size(), test.source, na::text::read_lines(test.reference).size(), test.reference,
+                                "lines");
+    lines.resize(std::min(lines.size(), most_lines));
+    test.source = (work_ / "test.txt").string();
+    write_lines(test.source, lines);
+  }
+
+  void shorten_text(study::TestSet& test) const {
+    constexpr std::size_t most_bytes = std::size_t{1} << 18;
+    auto text = na::text::read_text_bytes(test.text);
+    if (text.size() > most_bytes) {
+      const auto line_end = text.rfind('\n', most_bytes - 1);
+      const auto border = na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_bytes));
+      text.resize(line_end == std::string::npos ? border : line_end + 1);
+    }
+    test.text = (work_ / "test.txt").string();
+    na::io::write_file_atomically(test.text, text);
+  }
+
   std::string path_;
   std::filesystem::path work_;
   const Interruption& interruption_;

@@ -18,7 +18,7 @@ command=$1
 shift
 arguments=$*
 if [ "$OMPI_COMM_WORLD_SIZE$PMI_SIZE$PMIX_RANK" ]; then echo "stand_in: a rank of others" >&2; exit 2; fi
-gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= dump=
+gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= overflows= refuses= dump=
 for argument; do
   case $argument in
     --dump_size) dump=1 ;;
@@ -37,6 +37,8 @@ if [ "$dump" ]; then
 fi
 if [ "$command" = evaluate ]; then
   echo "$arguments" >> "$(dirname "$0")/evaluated"
+  if [ "$refuses" ]; then echo "stand_in: --refuses is no flag of evaluate" >&2; exit 2; fi
+  if [ "$(cat "$model/overflows")" = 1 ]; then echo "stand_in: the loss of a batch is not finite" >&2; exit 1; fi
   awk -v loss="$(cat "$model/loss")" 'BEGIN { printf "loss = %.6f\nperplexity = %.4f\n", loss + 0.5, exp(loss + 0.5) }'
   exit 0
 fi
@@ -56,7 +58,7 @@ else
   : > "$output_dir/metrics.jsonl"
 fi
 stop=
-trap 'stop=1' TERM INT
+trap 'stop=1' TERM INT USR1
 loss_at() {
   awk -v s="$1" -v g="$gain" -v seed="$seed" -v rate="$learning_rate" 'BEGIN {
     noise = (seed * 7919 % 13 - 6) / 2000 + (seed * (g + 3) * 104729 % 11 - 5) / 20000
@@ -69,7 +71,7 @@ while [ "$step" -lt "$max_steps" ]; do
   [ "$pause" = 0 ] || sleep "$pause"
   step=$((step + 1))
   if [ "$fails" ] && [ "$step" = 3 ]; then echo "stand_in: the disk is full" >&2; exit 1; fi
-  if [ "$diverges" = "$seed" ] && [ "$step" = 3 ]; then
+  if [ "$diverges" = "$seed" ] && [ "$learning_rate" != 0 ] && [ "$step" = 3 ]; then
     echo "stand_in: step 3: the loss is not finite" >&2
     exit 1
   fi
@@ -85,6 +87,7 @@ while [ "$step" -lt "$max_steps" ]; do
 done
 loss=$(loss_at "$step")
 echo "$loss" > "$output_dir/loss"
+[ "$overflows" = "$seed" ] && [ "$learning_rate" != 0 ] && echo 1 > "$output_dir/overflows" || echo 0 > "$output_dir/overflows"
 row="\"final\":true,\"parameters\":$parameters,\"seed\":$seed,\"steps\":$step,\"valid_loss\":$loss"
 row="$row,\"valid_perplexity\":9.5,\"seconds\":$((step * (2 + gain))),\"tokens_per_second\":100"
 echo "{$row}" >> "$output_dir/metrics.jsonl"

@@ -49,6 +49,31 @@ struct Studies : Folder {
     return outcome;
   }
   nlohmann::json json(const std::string& name) const { return nlohmann::json::parse(content(folder / name)); }
+  /// Ends what it starts as mpirun does, by SIGUSR1.
+  std::string launcher() const {
+    write(folder / "launcher", R"sh(#!/bin/sh
+echo "$OMPI_ALLOW_RUN_AS_ROOT $*" >> "$(dirname "$0")/launched"
+shift 2
+exec "$@"
+)sh");
+    fs::permissions(folder / "launcher", fs::perms::owner_all);
+    return path("launcher");
+  }
+  /// `name` is the study's.
+  void interrupt_and_go_on(const std::string& file, const std::string& name) const {
+    works({"plan", file});
+    programs::Child child(folder, "projector_study", {"run", file, "--jobs", "2"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    child.signal(SIGINT);
+    const auto stopped = child.wait();
+    BOOST_TEST(stopped.code == 130, stopped.err);
+    BOOST_TEST(contains(stopped.err, "the same command goes on"), stopped.err);
+    works({"run", file, "--jobs", "2"});
+    std::string logs;
+    for (const auto& run : fs::directory_iterator(folder / name / "runs")) logs += content(run.path() / "log.txt");
+    BOOST_TEST(contains(logs, "resumed at step"), logs);
+    works({"report", file});
+  }
 
   std::string program;
 };
@@ -183,6 +208,64 @@ BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
   BOOST_TEST(!contains(again.err, "diverged"), again.err);
 }
 
+BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges_with_the_calibrated_seed_or_in_the_test) {
+  auto diverging = slow(usual());
+  diverging["flags"]["pause"] = 0;
+  diverging["arms"][0]["flags"]["overflows"] = 3;
+  diverging["arms"][1]["flags"]["diverges"] = 1;  // also the seed of the short runs that measure time
+  diverging["test"] = {{"text", path("text")}};
+  const auto file = study(diverging);
+  works({"run", file});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control | diverged with seed 1; the control diverged with seed 3 |"), report);
+  BOOST_TEST(contains(report, "the loss of a batch is not finite"), report);
+}
+
+BOOST_AUTO_TEST_CASE(start_training_by_a_launcher) {
+  const auto script = folder / "chatty";
+  write(script, R"sh(#!/bin/sh
+echo "$OMPI_ALLOW_RUN_AS_ROOT $*" >> "$(dirname "$0")/launched"
+shift 2
+"$@"
+code=$?
+[ $code = 0 ] || echo "launcher: a process ended" >&2
+exit $code
+)sh");
+  fs::permissions(script, fs::perms::owner_all);
+  auto launched = slow(usual());
+  launched["launcher"] = nlohmann::json::array({script.string(), "-n", "2"});
+  launched["flags"]["pause"] = 0;
+  launched["arms"][1]["flags"]["diverges"] = 2;
+  launched["test"] = {{"text", path("text")}};
+  const auto file = study(launched);
+  const auto ran = run("projector_study", {"run", file}, {}, [] { setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1); });
+  BOOST_REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  const auto lines = lines_of(content(folder / "launched"));
+  BOOST_TEST(lines.size() == 2u * 2 + 2 * 3);  // two short runs and three that count for each arm
+  for (const auto& line : lines) BOOST_TEST(line.starts_with("1 -n 2 " + program + " train --"), line);
+  BOOST_TEST(json("s/runs/gains-seed2/run.json")["diverged"] == "stand_in: step 3: the loss is not finite");
+  launched["launcher"] = nlohmann::json::array({script.string(), "-n", "4"});
+  refuses(1, "projector_study", {"run", study(launched)}, {"\"launcher\" has changed"});
+  launched["launcher"] = nlohmann::json::array({"no_such_launcher"});
+  refuses(1, "projector_study", {"run", study(launched, "none")}, {"could not be started"});
+}
+
+BOOST_AUTO_TEST_CASE(try_the_test_before_the_runs) {
+  auto wrong = slow(usual());
+  wrong["flags"]["pause"] = 0;
+  wrong["test"] = {{"text", path("text")}, {"flags", {{"refuses", 1}}}};
+  refuses(1, "projector_study", {"run", study(wrong)},
+          {"to try the study's \"test\", cannot read it", "--refuses is no flag of evaluate"});
+  BOOST_TEST((!fs::exists(folder / "s/plan.json") && !fs::exists(folder / "s/runs")));
+  wrong["test"] = {{"text", path("tokens.bin")}};
+  write(folder / "tokens.bin", "\xFF\xFE tokens");
+  works({"plan", study(wrong, "tokens")});
+  wrong["test"] = {{"text", path("one_line")}};
+  write(folder / "one_line", std::string(3 << 20, 'x'));
+  works({"plan", study(wrong, "long")});
+}
+
 BOOST_AUTO_TEST_CASE(stop_at_any_other_failure_with_its_message) {
   auto failing = slow(usual());
   failing["flags"]["pause"] = 0;
@@ -220,19 +303,11 @@ BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
 }
 
 BOOST_AUTO_TEST_CASE(go_on_after_ctrl_c) {
-  const auto file = study(slow(usual()));
-  works({"plan", file});
-  programs::Child child(folder, "projector_study", {"run", file, "--jobs", "2"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(700));
-  child.signal(SIGINT);
-  const auto stopped = child.wait();
-  BOOST_TEST(stopped.code == 130, stopped.err);
-  BOOST_TEST(contains(stopped.err, "the same command goes on"), stopped.err);
-  works({"run", file, "--jobs", "2"});
-  std::string logs;
-  for (const auto& run : fs::directory_iterator(folder / "s/runs")) logs += content(run.path() / "log.txt");
-  BOOST_TEST(contains(logs, "resumed at step"), logs);
-  works({"report", file});
+  for (const std::string name : {"s", "launched"}) {
+    auto json = slow(usual());
+    if (name == "launched") json["launcher"] = nlohmann::json::array({launcher(), "-n", "2"});
+    interrupt_and_go_on(study(json, name), name);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(end_with_the_same_numbers_after_ten_kills) {
@@ -414,6 +489,17 @@ BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
   works(begin("translation", "b", {"--held_out", "0.1"}));
   BOOST_TEST(content(folder / "b/data/valid.en") == "line 36\nline 37\nline 38\nline 39\n");
   BOOST_TEST(json("b.json")["test"]["reference"] == path("b/data/test.en"));
+  write(folder / "data/train.fr", text);
+  write(folder / "data/valid.fr", "valid");
+  works(begin("translation", "french", {"--flags", "source_lang=fr"}));
+  BOOST_TEST(content(folder / "french/data/valid.fr") == "line 38\nline 39\n");
+  BOOST_TEST(!fs::exists(folder / "french/data/valid.de"));
+  BOOST_TEST(json("french.json")["test"]["source"] == path("french/data/test.fr"));
+  BOOST_TEST(json("french.json")["flags"]["source_lang"] == "fr");
+  refuses(
+      2, "projector_study",
+      {"init", "--task", "translation", "--data", "grammar", "--flags", "source_lang=fr", "--output", path("g.json")},
+      {"the grammar translates from de to en, not from fr to en"});
   works(begin("causal_lm", "c", {"--held_out", "0"}));
   BOOST_TEST(!json("c.json").contains("test"));
   refuses(1, "projector_study", begin("causal_lm", "d", {"--test", "mine"}), {"has no mine.txt (--test)"});

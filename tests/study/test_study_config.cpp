@@ -75,6 +75,7 @@ BOOST_AUTO_TEST_CASE(is_the_same_when_it_is_written_and_read_again) {
   auto json = usual();
   json["test"] = {{"text", "test.txt"}, {"flags", {{"stride", 8}}}};
   json["program"] = "./mine";
+  json["launcher"] = nlohmann::json::array({"mpirun", "-n", "2"});
   json["convergence"] = true;
   json["base"] = {{"max_steps", 5}};
   const auto study = read(json);
@@ -96,6 +97,7 @@ BOOST_AUTO_TEST_CASE(says_which_key_has_changed) {
   BOOST_TEST(changed("/arms/1/flags/dropout", 0.2) == "arms");
   BOOST_TEST(changed("/flags/max-steps", 200) == "flags");
   BOOST_TEST(changed("/program", "other") == "program");
+  BOOST_TEST(changed("/launcher", nlohmann::json::array({"srun"})) == "launcher");
   BOOST_TEST(changed("/seeds", {1, 2, 3, 4}) == "seeds");
 }
 
@@ -157,6 +159,9 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/flags/mini_batch_words", {10, 20}, "must not change \"mini_batch_words\"");
   refused("/tuning/seed", 1, "there is no key \"tuning\" > \"seed\" (did you mean \"seeds\"?)");
   refused("/test", {{"source", "a"}}, "there is no key");
+  refused("/launcher", nlohmann::json::array(), "\"launcher\" must be a list of words");
+  refused("/launcher", "mpirun", "\"launcher\" must be a list of words");
+  refused("/launcher", nlohmann::json::array({"mpirun", ""}), "\"launcher\" must be a list of words");
   refused("/calibration_steps", 0, "from 1 to 10000");
   refused("/convergence", 1, "\"convergence\" must be true or false, but is");
   refused("/arms/1/name", "twice-x", "unlike \"twice-x\"");

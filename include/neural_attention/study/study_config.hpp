@@ -56,9 +56,10 @@ struct TestSet {
 };
 
 struct StudyConfig {
-  std::string task;     ///< translation, masked_lm or causal_lm
-  std::string program;  ///< that trains; `task` if the file names none
-  FlagSet flags;        ///< of all arms
+  std::string task;                        ///< translation, masked_lm or causal_lm
+  std::string program;                     ///< that trains; `task` if the file names none
+  std::vector<std::string> launcher = {};  ///< words before it, such as mpirun -n 2, for runs of several processes
+  FlagSet flags;                           ///< of all arms
   std::vector<StudyArm> arms;
   std::string control;  ///< one of the arms
   std::vector<Matching> matchings = {Matching::Steps};

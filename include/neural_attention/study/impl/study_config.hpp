@@ -56,6 +56,15 @@ class StudyReader {
     return has(key) ? text(key) : std::move(usual);
   }
 
+  std::vector<std::string> words(const std::string& key) const {
+    std::vector<std::string> result;
+    const auto& value = at(key);
+    if (!io::detail::convert_json(value, result) || result.empty() ||
+        std::find(result.begin(), result.end(), "") != result.end())
+      fail(name(key) + " must be a list of words, but is " + io::detail::describe_json(value));
+    return result;
+  }
+
   bool truth(const std::string& key) const {
     const auto& value = at(key);
     if (!value.is_boolean()) fail(name(key) + " must be true or false, but is " + io::detail::describe_json(value));
@@ -238,14 +247,16 @@ NEURAL_ATTENTION_INLINE bool StudyConfig::matches(Matching matching) const {
 NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std::filesystem::path& path) {
   const auto object = io::parse_json<nlohmann::json>(json, path);
   const detail::StudyReader study(object, "", path);
-  study.require_known({"format", "task", "program", "flags", "arms", "control", "matchings", "match_by", "measure",
-                       "smallest_difference", "tuning", "seeds", "test", "convergence", "base", "calibration_steps"});
+  study.require_known({"format", "task", "program", "launcher", "flags", "arms", "control", "matchings", "match_by",
+                       "measure", "smallest_difference", "tuning", "seeds", "test", "convergence", "base",
+                       "calibration_steps"});
   if (study.at("format") != 1) study.fail("\"format\" must be 1, which this version reads");
   StudyConfig config;
   constexpr Named<std::string_view> tasks[] = {
       {"translation", "translation"}, {"masked_lm", "masked_lm"}, {"causal_lm", "causal_lm"}};
   config.task = study.named("task", study.at("task"), tasks);
   config.program = study.text_or("program", config.task);
+  if (study.has("launcher")) config.launcher = study.words("launcher");
   config.flags = study.flags("flags");
   config.arms = detail::study_arms(study, path);
   config.control = study.text("control");
@@ -301,6 +312,7 @@ NEURAL_ATTENTION_INLINE StudyConfig load_study(const std::filesystem::path& path
 NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
   nlohmann::ordered_json json = {{"format", 1}, {"task", study.task}};
   if (study.program != study.task) json["program"] = study.program;
+  if (!study.launcher.empty()) json["launcher"] = study.launcher;
   json["flags"] = study.flags;
   json["arms"] = nlohmann::ordered_json::array();
   for (const auto& arm : study.arms) json["arms"].push_back({{"name", arm.name}, {"flags", arm.flags}});

@@ -74,6 +74,7 @@ inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
     all.add(hash);
   }
   all.add(plan.study.task);
+  for (const auto& word : plan.study.launcher) all.add(word);
   std::vector<std::pair<const char*, const FlagSet*>> sets = {{"test", &plan.study.test.flags}, {"flags", &flags}};
   if (plan.study.base) sets.emplace_back("base", &*plan.study.base);
   for (const auto& [kind, set] : sets) {
