@@ -41,7 +41,7 @@ def main() -> None:
     def translate(batch: list) -> list:
         share = -(-len(batch) // arguments.workers)
         found = translator.translate_batch(batch, beam_size=beams, return_scores=True, max_batch_size=share,
-                                           max_decoding_length=longest)
+                                           max_decoding_length=longest - 1)  # which does not count the start token
         return [([ids[piece] for piece in one.hypotheses[0]], one.scores[0]) for one in found]
 
     serve({"threads": arguments.threads}, translations(batches, arguments.parts, translate))

@@ -104,7 +104,7 @@ def build_lines(builds: list) -> list:
     for one in builds:
         ratio = statistics.median(one["native_seconds"]) / statistics.median(one["seconds"])
         lines.append([one["work"], speed(one["seconds"], one), speed(one["native_seconds"], one), f"{ratio:.2f} ×",
-                      f"{BUILD_TARGET:g} ×, {verdict(round(ratio, 2) >= BUILD_TARGET)}", one["commit"]])
+                      f"{BUILD_TARGET:g} ×, {verdict(ratio >= BUILD_TARGET)}", one["commit"]])
     return lines
 
 
@@ -152,7 +152,10 @@ def processor() -> str:
     cpu = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", cpu)
     features = set(re.search(r"flags\s*: (.*)", cpu)[1].split()) if "flags" in cpu else set()
-    vectors = [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16") if name in features]
+    known = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16"]
+    if "avx512_bf16" not in features:  # such processors have avx512_vnni
+        known += ["avx512_vnni", "avx_vnni"]
+    vectors = [name for name in known if name in features]
     return f"{model[1].strip() if model else platform.machine()}; {', '.join(vectors)}"
 
 

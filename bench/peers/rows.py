@@ -98,11 +98,11 @@ def _int8(work, short, against, script, batches, target, choices, float_target, 
 
 ROWS = [  # the first is where choices for all rows are made
     _training("Marian-base neural, training step, 32 tokens each", "training, 32 tokens", "marian", "uniform.json",
-              1.2, memory=True),
+              1.25, memory=True),
     _training("Marian-base neural, training step, real sentences", "training, real", "marian", "real.json", 2.5,
               memory=True),
     _training("Marian-base neural, training step, 32 tokens each, bf16", "training, bf16", "marian", "uniform.json",
-              1.4, options=["--dtype", "bfloat16"], tolerance=2e-2),
+              1.1, options=["--dtype", "bfloat16"], tolerance=2e-2),
     _training("Marian-base neural, training step, real sentences, bf16", "training, real, bf16", "marian", "real.json",
               2.3, options=["--dtype", "bfloat16"], tolerance=2e-2),
     _training("RoBERTa-base plain neural, training step, 8 × 512 tokens", "masked LM", "roberta", "masked.json", 1.4),
