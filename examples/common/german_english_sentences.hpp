@@ -24,7 +24,7 @@ inline std::size_t count_words(Text sentence) {
 
 /// First letter to upper case (ASCII and ä, ö, ü), closing mark added.
 inline std::string as_sentence(std::string words, char mark) {
-  if (words.starts_with("\xC3") && words.size() > 1)
+  if (words.starts_with("\xC3") && words.size() > 1 && words[1] >= '\xA0')  // below are Ä, Ö and Ü
     words[1] = static_cast<char>(words[1] - 0x20);
   else if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
     words[0] = static_cast<char>(words[0] - 0x20);

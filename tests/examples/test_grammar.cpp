@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 using namespace examples;
 namespace g = examples::grammar;
@@ -43,6 +44,19 @@ bool contains(const std::string& text, std::string_view part) { return text.find
 using g::Case, g::Determiner, g::Order, g::Tense, g::Aspect;
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(sentences_begin_with_a_capital_and_are_utf8) {
+  BOOST_TEST(g::as_sentence("Ärztinnen lachen", '.') == "Ärztinnen lachen.");
+  BOOST_TEST(g::as_sentence("ärgert er sich", '?') == "Ärgert er sich?");
+  BOOST_TEST(g::as_sentence("die Katze", '!') == "Die Katze!");
+  std::size_t of_umlauts = 0;
+  for (const auto& pair : generate(20000, 1)) {
+    BOOST_TEST_REQUIRE(neural_attention::utf8_fault(pair.german) == "", pair.german);
+    BOOST_TEST_REQUIRE(neural_attention::utf8_fault(pair.english) == "", pair.english);
+    of_umlauts += pair.german.starts_with("\xC3") ? 1 : 0;
+  }
+  BOOST_TEST(of_umlauts > 0u);
+}
 
 BOOST_AUTO_TEST_CASE(the_same_seed_gives_the_same_corpus) {
   const auto first = generate(500, 7), second = generate(500, 7), other = generate(500, 8), longer = generate(600, 7);
