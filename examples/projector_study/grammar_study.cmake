@@ -13,8 +13,8 @@ file(WRITE "${FOLDER}/sizes.json" [[{
 ]])
 if(NOT EXISTS "${FOLDER}/grammar.json")
   study(init --task translation --data grammar --arms linear,neural,nonlinear_query --output grammar.json --seeds 3
-    --tune learning_rate=0.002/0.004
-    --flags config=sizes.json,vocab_size=500,max_steps=300,warmup_steps=50,eval_steps=100)
+    --tune learning_rate=0.004/0.008
+    --flags config=sizes.json,vocab_size=500,mini_batch_words=400,max_steps=640,warmup_steps=60,eval_steps=320)
 endif()
 study(plan grammar.json)
 study(run grammar.json --jobs 2)
