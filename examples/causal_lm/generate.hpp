@@ -80,9 +80,7 @@ std::string problem_of(const Generator& generator, const LineSource& source, con
   try {
     generator.check(prompt);
     return {};
-  } catch (const na::ConfigError& error) {
-    return na::LineError(source.name(), source.number(), error.what()).what();
-  } catch (const na::TextError& error) {
+  } catch (const na::Error& error) {
     return na::LineError(source.name(), source.number(), error.what()).what();
   }
 }

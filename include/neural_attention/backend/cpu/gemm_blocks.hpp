@@ -105,6 +105,10 @@ void for_each_block(int k, Body&& body) {
   }
 }
 
+/// How many rows ahead of a copy memory is prefetched: each row may lie in another page, which no hardware prefetcher
+/// foresees.
+inline constexpr int rows_ahead = 16;
+
 /// Visits panels of op(B) [k, n] of at most `most_cols` columns and multiples of `unit` rows: body(col, cols, p,
 /// depth).
 template <class T, class Body>

@@ -13,10 +13,6 @@
 
 namespace neural_attention::cpu_gemm {
 
-/// How many rows ahead of a copy memory is prefetched: each row may lie in another page, which no hardware prefetcher
-/// foresees.
-inline constexpr int rows_ahead = 16;
-
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // packets as template arguments: their alignment is in the type
 /// Packs a strip of op(B) [k, n ≤ cols], as many packets wide as necessary, padded with zeros.

@@ -104,7 +104,6 @@ inline void store_square(const Square& square, float* to, std::ptrdiff_t stride,
 /// Rounds k rows of `cols` numbers, `stride` apart, to pairs of rows: put(step, col, pairs) for each 16 columns, with
 /// zeros beyond the last one. Visits the rows from end to end, as they lie in memory.
 inline void zip_rows(const float* from, std::ptrdiff_t stride, int k, int cols, auto&& put) {
-  constexpr int rows_ahead = 16;  // each row may lie in another page, which no hardware prefetcher foresees
   for (int p = 0; p < k; p += 2, from += 2 * stride)
     for (int col = 0; col < cols; col += side) {
       __builtin_prefetch(from + rows_ahead * stride + col);
