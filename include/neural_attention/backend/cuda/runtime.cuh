@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "neural_attention/backend/cuda/device.cuh"
 
@@ -21,13 +22,30 @@ inline void check(cudaError_t status, const char* call) {
                     ")");
 }
 
-inline Stream make_stream(int device) {
+/// How many devices this process sees. Throws DeviceError if there is none.
+inline int device_count() {
   int count = 0;
   if (const auto status = cudaGetDeviceCount(&count); status != cudaSuccess || count == 0)
     throw DeviceError(std::string("no CUDA device can be used: ") +
                       (status == cudaSuccess ? "there is none" : cudaGetErrorString(status)) +
                       " (it takes a GPU, and a driver for CUDA " + std::to_string(CUDART_VERSION / 1000) +
                       " or newer)");
+  return count;
+}
+/// Names of the devices that this process sees, in the order of their numbers: no two devices of all machines have the
+/// same.
+inline std::vector<std::string> device_ids() {
+  std::vector<std::string> ids;
+  for (int device = 0, count = device_count(); device < count; ++device) {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+    ids.emplace_back(properties.uuid.bytes, sizeof properties.uuid.bytes);
+  }
+  return ids;
+}
+/// Makes the device the current one of this thread.
+inline Stream make_stream(int device) {
+  const int count = device_count();
   if (device < 0 || device >= count)
     throw DeviceError("there is no CUDA device " + std::to_string(device) + "; devices are numbered 0 to " +
                       std::to_string(count - 1));
@@ -78,7 +96,7 @@ inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t 
     check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, bytes, rows, cudaMemcpyDefault, stream), "cudaMemcpy");
 }
 
-/// A place in a stream that the host can wait for.
+/// A place in a stream that the host or another stream can wait for.
 class Event {
  public:
   Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate"); }
@@ -87,6 +105,18 @@ class Event {
   ~Event() { cudaEventDestroy(event_); }
   void record(Stream stream) { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void wait() { check(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
+  /// What `stream` is given from now on begins after this place.
+  void wait_in(Stream stream) { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
+  /// Whether the device has reached this place.
+  bool reached() const {
+    const auto status = cudaEventQuery(event_);
+    if (status != cudaErrorNotReady) {
+      check(status, "cudaEventQuery");
+      return true;
+    }
+    cudaGetLastError();  // otherwise the next kernel would report it
+    return false;
+  }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -94,6 +124,7 @@ class Event {
 
 #else
 
+inline std::vector<std::string> device_ids() { return {"0", "1", "2", "3"}; }
 /// Devices differ in the order of their threads: 1 goes forward, 2 in reverse, the others at random.
 inline Stream make_stream(int device) {
   return {device == 1 ? emulation::Order::Forward : device == 2 ? emulation::Order::Reverse : emulation::Order::Random};
@@ -121,6 +152,8 @@ class Event {
  public:
   void record(Stream) {}
   void wait() { ++emulation::waits; }
+  void wait_in(Stream) {}
+  bool reached() const { return true; }
 };
 
 #endif
