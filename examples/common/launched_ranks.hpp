@@ -40,4 +40,7 @@ inline void require_shared_work(bool shares_work) {
         "it with MPI");
 }
 
+/// Of a command that has no work to share.
+inline void require_single_process() { require_shared_work(false); }
+
 }  // namespace examples

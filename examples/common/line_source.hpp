@@ -1,4 +1,4 @@
-// Lines of text as they arrive: from a file, read at once (plain or gzip), or from standard input, for which `ready`
+// Lines of text as they arrive: of a file, read at once (plain or gzip), or of standard input, for which `ready`
 // says whether more is available without waiting. A line that is not text reports its problem; reading continues.
 #pragma once
 
@@ -28,9 +28,11 @@ class LineSource {
   };
 
   /// Reads a whole file. Throws as read_text_bytes does.
-  static LineSource file(const std::string& path) {
+  static LineSource file(const std::string& path) { return text(path, na::text::read_text_bytes(path)); }
+  /// `bytes` were read from `path`.
+  static LineSource text(const std::string& path, std::string bytes) {
     LineSource source(path, -1);
-    source.buffer_ = na::text::read_text_bytes(path);
+    source.buffer_ = std::move(bytes);
     source.ended_ = true;
     return source;
   }
@@ -47,6 +49,10 @@ class LineSource {
 
   /// Waits for the next line and takes it. False at the end. Throws FileError if reading fails.
   bool next(Line& line) {
+    return next(line, -1.0, [] {});
+  }
+  /// The same; calls meanwhile() whenever no input has come for `seconds`.
+  bool next(Line& line, double seconds, auto&& meanwhile) {
     line = {};
     bool too_long = false;
     std::size_t searched = next_, end;
@@ -55,6 +61,7 @@ class LineSource {
         too_long = true;
         next_ = buffer_.size();
       }
+      while (!more_is_here(seconds)) meanwhile();
       searched = read_more();
     }
     const bool last = end == std::string::npos;
@@ -79,7 +86,7 @@ class LineSource {
   /// Whether `next` would not wait: a whole line is here already, or the end.
   bool ready() {
     while (buffer_.find('\n', next_) == std::string::npos && !ended_) {
-      if (buffer_.size() - next_ > longest || !more_is_here()) return false;
+      if (buffer_.size() - next_ > longest || !more_is_here(0.0)) return false;
       read_more();
     }
     return true;
@@ -88,9 +95,10 @@ class LineSource {
  private:
   LineSource(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
 
-  bool more_is_here() const {
+  /// Waits for `seconds` at most; without limit if they are negative.
+  bool more_is_here(double seconds) const {
     pollfd wait{descriptor_, POLLIN, 0};
-    return poll(&wait, 1, 0) > 0;
+    return poll(&wait, 1, static_cast<int>(std::min(1e3 * seconds, 1e9))) > 0;
   }
 
   /// Drops the lines taken and appends a block; returns the offset of the block.

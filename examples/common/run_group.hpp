@@ -20,34 +20,50 @@
 #include <utility>
 
 #include "common/backend_text.hpp"
+#include "common/file_hash.hpp"
 #include "common/launched_ranks.hpp"
+#include "common/program_fault.hpp"
 #include "common/tokenizer_files.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/version.hpp"
-#include "neural_attention/core/worker_pool.hpp"
-#include "neural_attention/text/data/fingerprint.hpp"
-#include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/train/group.hpp"
 #include "neural_attention/trainer/run_identity.hpp"
 #if defined(EXAMPLES_MPI)
 #include "neural_attention/mpi/mpi_group.hpp"
+#endif
+#if defined(EXAMPLES_NCCL)
+#include "neural_attention/nccl/nccl_group.hpp"
 #endif
 
 namespace examples {
 
 namespace na = neural_attention;
 
-#if defined(EXAMPLES_MPI)
 /// Of a run on backend B.
+#if defined(EXAMPLES_NCCL)
+template <class B>
+using RunGroup = std::conditional_t<has_threads<B>, na::MpiGroup, na::NcclGroup>;
+#elif defined(EXAMPLES_MPI)
 template <class B>
 using RunGroup = std::conditional_t<has_threads<B>, na::MpiGroup, na::Alone>;
 #else
 template <class B>
 using RunGroup = na::Alone;
 #endif
+
+/// Runs run(group) with the RunGroup<B> of these ranks.
+template <class B, class Ranks, class Run>
+int run_with(Ranks& ranks, Run&& run) {
+  if constexpr (std::is_same_v<RunGroup<B>, Ranks>) {
+    return run(ranks);
+  } else {
+    RunGroup<B> group(ranks);
+    return run(group);
+  }
+}
 
 /// Throws ConfigError if the launcher started other ranks than MPI has: it belongs to another MPI, and each process
 /// would be alone.
@@ -59,18 +75,24 @@ void require_one_launch(const G& group) {
                           ": start them with the mpirun of the MPI that this program uses");
 }
 
-/// Throws ConfigError, on all ranks, if one runs another command or version than rank 0. `command` is a name for it.
+/// Thrown by all ranks where two cannot work together; the message names both.
+struct RanksDiffer : na::ConfigError {
+  explicit RanksDiffer(const std::string& what)
+      : na::ConfigError(what + ": all ranks need the same program, flags and data") {}
+};
+
+/// Throws RanksDiffer if a rank runs another command, version or build than rank 0. `command` is a name for it.
 template <class G>
-void require_same_command(G& group, const char* command) {
-  const auto all = group.gather(std::string_view(command + (" " + std::string(na::version_string))));
+void require_same_command(G& group, const std::string& command) {
+  if (group.size() == 1) return;
+  const auto all = group.gather(command + " " + std::string(na::version_string) + " " + hash_of_program());
   for (int r = 1; r < group.size(); ++r)
     if (all[static_cast<std::size_t>(r)] != all[0])
-      throw na::ConfigError(group.name(r) + " runs another command or version than " + group.name(0) +
-                            ": all ranks need the same program, flags and data");
+      throw RanksDiffer(group.name(r) + " runs another command, version or build than " + group.name(0));
 }
 
-/// Runs run(group). If this rank throws, all ranks end, and one of them, rank 0 if it can, says why. Throws ConfigError
-/// if several processes cannot work together.
+/// Runs run(group). If this rank throws, all ranks end, and one of them, rank 0 if it can, says why and names the rank
+/// and its host. Throws ConfigError if several processes cannot work together.
 template <class B, class Run>
 int in_group(const SharedCompute& compute, Run&& run) {
 #if defined(EXAMPLES_MPI)
@@ -84,15 +106,16 @@ int in_group(const SharedCompute& compute, Run&& run) {
     try {
       require_one_launch(*group);
       require_same_command(*group, typeid(Run).name());
-      const int code = run(*group);
+      const int code = run_with<B>(*group, run);
+      group->wait_for_all();
       group.reset();
       return code;
     } catch (const std::exception& error) {
-      const bool heard = group->fail(error.what());
-      if (group->rank() == 0) throw;
-      if (heard) return 1;
-      const auto name = group->name(group->rank());
-      throw na::GroupError((std::string_view(error.what()).starts_with(name) ? "" : name + ": ") + error.what());
+      if (group->size() == 1) throw;
+      const auto fault = program_fault(error);
+      const auto text = group->named(fault.text);
+      if (group->fail(text)) return fault.code;
+      throw_with_text(error, text);
     }
   }
 #endif
@@ -104,17 +127,12 @@ int in_group(const SharedCompute& compute, Run&& run) {
   }
 }
 
-/// The threads of this rank: as the flag says, or as many as the launcher bound it to; ranks that it did not bind share
-/// the host's.
+/// The threads of this rank: as the flag or OMP_NUM_THREADS says, or else its part of the CPUs that it may use.
 template <class G>
 int rank_threads(const G& group, const Compute& compute) {
-  if constexpr (!na::is_alone<G>) {
-    const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-    const int here = group.ranks_here();
-    const bool bound = static_cast<long>(na::allowed_cpus()) * here <= processors;
-    if (compute.threads == 0 && here > 1 && !bound && !std::getenv("OMP_NUM_THREADS"))
-      return na::threads_of_each(here, 0);
-  }
+  if constexpr (!na::is_alone<G>)
+    if (group.size() > 1 && compute.threads == 0 && !na::positive_integer(std::getenv("OMP_NUM_THREADS")))
+      return group.cpus();
   return compute.threads;
 }
 
@@ -148,11 +166,11 @@ class TemporaryFolder {
 template <class G, class Learn, class Load>
 auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decltype(learn()) {
   if constexpr (!na::is_alone<G>) {
-    const bool all = na::on_all(group, each), none = na::on_all(group, !each);
-    if (!all && !none)
-      throw na::ConfigError(
-          "some ranks begin with a model or its tokenizer, and others do not: all ranks need the same program, flags "
-          "and data");
+    const auto begins = [](bool with_model) { return with_model ? "with that of a model" : "with a new tokenizer"; };
+    const auto all = group.gather(std::string_view(begins(each)));
+    for (int r = 1; r < group.size(); ++r)
+      if (const auto& other = all[static_cast<std::size_t>(r)]; other != all[0])
+        throw RanksDiffer(group.name(r) + " begins " + other + ", and " + group.name(0) + " " + all[0]);
     if (!each && group.size() > 1) {
       std::optional<decltype(learn())> learned;
       if (group.rank() == 0) learned.emplace(learn());
@@ -173,8 +191,8 @@ auto tokenizer_of_first(G& group, bool each, Learn&& learn, Load&& load) -> decl
   return learn();
 }
 
-/// Throws ConfigError, on all ranks, for the first value that differs between a rank and rank 0. `run` has what defines
-/// the work and its text.
+/// Throws RanksDiffer for the first value that differs between a rank and rank 0. `run` has what defines the work and
+/// its text.
 template <class G>
 void require_same_on_all(G& group, na::RunIdentity run, const std::string& engine) {
   if constexpr (!na::is_alone<G>) {
@@ -191,8 +209,7 @@ void require_same_on_all(G& group, na::RunIdentity run, const std::string& engin
         const auto begin = differs == 0 ? 0 : text.rfind('\0', differs - 1) + 1;
         return std::string(text.c_str() + std::min(begin, text.size()));
       };
-      throw na::ConfigError(group.name(r) + " has " + entry(other) + ", but " + group.name(0) + " has " +
-                            entry(all[0]) + ": all ranks need the same program, flags and data");
+      throw RanksDiffer(group.name(r) + " has " + entry(other) + ", but " + group.name(0) + " has " + entry(all[0]));
     }
   }
 }
@@ -204,11 +221,7 @@ void require_same_work(G& group, const B& backend, const std::string& model, con
                        na::RunIdentity work) {
   if constexpr (!na::is_alone<G>) {
     if (group.size() == 1) return;
-    na::text::Fingerprint print;
-    print.add(na::text::read_text_bytes(model + "/config.json"));
-    std::error_code ignored;
-    print.add(std::to_string(std::filesystem::file_size(model + "/model.safetensors", ignored)));
-    work.set("model", print.digits());
+    work.set("model", hash_of_model(model));
     work.set("dtype", compute.dtype);
     require_same_on_all(group, std::move(work), engine_of(backend, compute.precision()));
   }

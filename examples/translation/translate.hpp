@@ -151,7 +151,11 @@ int translate_in_group(Group& group, const TranslateOptions& options) {
   // text together, which is faster because sentences of one length share a batch.
   const auto most = static_cast<std::size_t>(options.decoding.batch_size) * 16 * static_cast<std::size_t>(group.size());
   std::size_t together = progress ? most : 1;
-  for (LineSource::Line line; source.next(line);) {
+  const auto next = [&](LineSource::Line& line) {  // the other ranks do not wait for ever
+    return source.next(line, options.decoding.compute.rank_timeout,
+                       [&] { na::of_first(group, NextLines::MayTakeLong); });
+  };
+  for (LineSource::Line line; next(line);) {
     if (!line.problem.empty()) {
       if (options.on_error == "stop") {
         flush();

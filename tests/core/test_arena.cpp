@@ -158,21 +158,21 @@ BOOST_AUTO_TEST_CASE(keep_a_result_from_another_block) {
 BOOST_AUTO_TEST_CASE(a_pass_at_another_place_is_another_pass) {
   B backend(1);
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true, 5, 6);
+  const auto pass = memory.begin_training(5, 6);
   const auto there = pass.at({7, 8});
   BOOST_TEST((pass.place == Place{} && there.place == Place{7, 8}));
   BOOST_TEST((there.train && there.seed == 5u && there.step == 6u && &there.saved == &pass.saved));
   const RandomSite site{9};
   const auto mask = there.mask(0.5, site), attention = there.attention_mask(0.5, site);
   BOOST_TEST((mask.first_row == 7 && attention.first_row == 8 && mask.key.step == 6u && mask.key.site == 9u));
-  BOOST_TEST(memory.begin(false).mask(0.5, site).rate == 0.0);
+  BOOST_TEST(memory.begin_inference().mask(0.5, site).rate == 0.0);
   static_assert(!std::is_copy_assignable_v<Pass<B>>, "nothing writes to a pass");
 }
 
 BOOST_AUTO_TEST_CASE(settle_moves_only_what_is_new) {
   B backend(1);
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true, 5, 6);
+  const auto pass = memory.begin_training(5, 6);
   BOOST_TEST((pass.train && pass.seed == 5u && pass.step == 6u));
   const auto dx = pass.scratch.rows(2, 2);
   const auto mark = pass.scratch.mark();

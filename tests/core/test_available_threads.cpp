@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/errors.hpp"
@@ -80,12 +81,37 @@ BOOST_AUTO_TEST_CASE(counts_the_cpus_of_the_mask) {
     if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
   BOOST_REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
   BOOST_TEST(allowed_cpus() == 1);
+  BOOST_TEST(CPU_ISSET(allowed_cpu_numbers().front(), &before));
   BOOST_TEST(ThreadPool(0).threads() == 1);
   BOOST_REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
 #endif
+
+BOOST_AUTO_TEST_SUITE(processes_of_a_host)
+
+BOOST_AUTO_TEST_CASE(share_the_cpus_that_several_may_use) {
+  using Cpus = std::vector<int>;
+  const auto threads = [](const Cpus& mine, const std::vector<Cpus>& all, std::optional<int> limit = {}) {
+    return shared_cpus(mine, all, limit);
+  };
+  const Cpus four = {8, 9, 10, 11}, low = {0, 1, 2}, high = {3, 4};
+  BOOST_TEST(threads(four, {four}) == 4);
+  BOOST_TEST(threads(four, {four, four}) == 2);  // a part of a larger host, which no launcher divided
+  BOOST_TEST(threads(four, {four, four, four}) == 1);
+  BOOST_TEST(threads(four, std::vector<Cpus>(9, four)) == 1);
+  BOOST_TEST(threads(low, {low, high}) == 3);  // bound
+  BOOST_TEST(threads(high, {low, high}) == 2);
+  BOOST_TEST(threads(low, {low, low, low, high}) == 1);
+  BOOST_TEST(threads({0, 1, 2, 3}, {{0, 1, 2, 3}, {2, 3}}) == 3);
+  BOOST_TEST(threads(four, {four, four}, 2) == 1);
+  BOOST_TEST(threads(low, {low, high}, 4) == 2);
+  BOOST_TEST(threads(low, {low, high}, 100) == 3);
+  BOOST_TEST(threads({}, {{}}) == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(control_groups)
 

@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_SUITE(names_of)
 BOOST_AUTO_TEST_CASE(leaves) {
   Cpu<float> backend(1);
   Leaves<Cpu<float>> model;
-  const ParameterStore<Cpu<float>> store(backend, model, true);
+  const ParameterStore<Cpu<float>> store(backend, model, Purpose::Training);
   check_equal(names(store), {"table", "gain", "square", "list.0.weight", "list.1.weight", "fixed"});
   BOOST_TEST((store.find("list.1.weight") && !store.find("list.2.weight") && !store.find("list")));
   BOOST_TEST(model.list[0].site.id == name_hash("list.0.dropout"));
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(binds_the_leaves) {
   using B = Cpu<float>;
   B backend(1);
   Leaves<B> model;
-  const ParameterStore<B> store(backend, model, true);
+  const ParameterStore<B> store(backend, model, Purpose::Training);
   const auto* const gain = store.find("gain");
   BOOST_TEST((model.gain.value.data == store.value(*gain).data && model.gain.value.cols == 6 && gain->vector));
   BOOST_TEST(model.gain.gradient.data == store.gradient(*gain).data);
@@ -249,7 +249,7 @@ BOOST_AUTO_TEST_CASE(binds_the_leaves) {
   BOOST_TEST(store.count() == 20 + 6 + 600 + 2 * 21);
 
   Leaves<B> inferring;
-  const ParameterStore<B> small(backend, inferring, false);
+  const ParameterStore<B> small(backend, inferring, Purpose::Inference);
   BOOST_TEST((inferring.gain.value && !inferring.gain.gradient && !small.gradients()));
 }
 
@@ -257,7 +257,7 @@ BOOST_AUTO_TEST_CASE(for_inference_has_no_gradients) {
   using B = Cpu<float>;
   B backend(1);
   Leaves<B> model;
-  ParameterStore<B> store(backend, model, false);
+  ParameterStore<B> store(backend, model, Purpose::Inference);
   BOOST_CHECK_THROW(store.require_gradients(), ConfigError);
   BOOST_CHECK_THROW(store.zero_gradients(), ConfigError);
   BOOST_CHECK_THROW(store.gradient(store.entries().front()), ConfigError);
@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(zero_gradients_clears_them_all) {
   using B = Cpu<float>;
   B backend(1);
   Leaves<B> model;
-  ParameterStore<B> store(backend, model, true);
+  ParameterStore<B> store(backend, model, Purpose::Training);
   backend(ops::Fill<B>{.x = store.gradients(), .value = 3.0f});
   BOOST_TEST(backend(ops::SquaredNorm<B>{.x = store.gradients()}) > 1.0);
   store.zero_gradients();
@@ -283,8 +283,9 @@ BOOST_AUTO_TEST_CASE(depend_on_seed_and_name_only) {
   Cpu<float> backend(2);
   Leaves<Cpu<double>> first, again, other;
   Leaves<Cpu<float>> narrow(true);  // other number format, other order, other number of threads
-  ParameterStore<Cpu<double>> store(exact, first, true), repeated(exact, again, false), differing(exact, other, true);
-  ParameterStore<Cpu<float>> narrow_store(backend, narrow, true);
+  ParameterStore<Cpu<double>> store(exact, first, Purpose::Training), repeated(exact, again, Purpose::Inference),
+      differing(exact, other, Purpose::Training);
+  ParameterStore<Cpu<float>> narrow_store(backend, narrow, Purpose::Training);
   store.initialise(7);
   repeated.initialise(7);
   differing.initialise(8);
@@ -303,7 +304,7 @@ BOOST_AUTO_TEST_CASE(depend_on_seed_and_name_only) {
 BOOST_AUTO_TEST_CASE(are_pinned) {
   Cpu<double> backend(1);
   Leaves<Cpu<double>> model;
-  ParameterStore<Cpu<double>> store(backend, model, true);
+  ParameterStore<Cpu<double>> store(backend, model, Purpose::Training);
   store.initialise(42);
   RandomStream random({42, 0, name_hash("table")});
   const auto table = tensor(backend, store, "table");
@@ -318,7 +319,7 @@ BOOST_AUTO_TEST_CASE(are_pinned) {
 BOOST_AUTO_TEST_CASE(have_the_right_spread) {
   Cpu<double> backend(1);
   Leaves<Cpu<double>> model;
-  ParameterStore<Cpu<double>> store(backend, model, true);
+  ParameterStore<Cpu<double>> store(backend, model, Purpose::Training);
   store.initialise(1);
   const double bound = std::sqrt(6.0 / 50.0);
   const auto square = tensor(backend, store, "square");

@@ -6,12 +6,15 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "examples/both_programs.hpp"
 #include "examples/metrics.hpp"
+#include "faults/faulty_folder.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/trainer/checkpoint_folder.hpp"
 
@@ -108,15 +111,45 @@ struct Ranks : Workplace {
     BOOST_TEST(resumed.code == 0, resumed.err);
   }
 
-  /// A run that fails with `code`, quickly, and says `part` once.
-  void check_end(const Arguments& arguments, int code, const std::string& part) const {
+  static long count_of(const std::string& part, const std::string& text) {
+    long count = 0;
+    for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+    return count;
+  }
+
+  /// The command ends soon after a rank was stopped in the midst of its work; one rank says it, once.
+  void check_end_of_stopped(int victim, const std::string& program, const Arguments& arguments,
+                            const std::string& model) const {
+    fs::remove(folder / "stderr");  // of the program before
+    Child child(folder, NEURAL_ATTENTION_MPIEXEC,
+                ranks(3, program, joined(arguments, {"--model", path(model), "--threads", "1"})));
+    const auto begin = Clock::now();  // rank 0 says what computes when all ranks have met
+    while (!contains(content(folder / "stderr"), "1 thread") && Clock::now() - begin < std::chrono::seconds(60))
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const auto pid = pid_of(victim, model);
+    BOOST_TEST_REQUIRE(pid > 0);
+    BOOST_TEST_REQUIRE(kill(pid, SIGSTOP) == 0);
+    const auto outcome = ended(child);
+    kill(pid, SIGKILL);
+    BOOST_TEST(count_of("has waited", outcome.err) == 1, outcome.err);
+    BOOST_TEST(contains(outcome.err, " s for rank " + std::to_string(victim) + " on "), outcome.err);
+  }
+
+  /// Two ranks of a command with the same arguments, of two programs that are paths.
+  static Arguments two_programs(const std::string& first, const std::string& second, const Arguments& arguments) {
+    const auto of = [&](const std::string& program) { return joined({"-n", "1", program}, arguments); };
+    return joined(joined(of(first), {":"}), of(second));
+  }
+
+  /// A run that fails with `code`, quickly, and says `part` once. Returns the code that mpirun has.
+  int check_end(const Arguments& arguments, int code, const std::string& part) const {
     const auto start = Clock::now();
     const auto outcome = mpirun(arguments);
     BOOST_TEST(std::chrono::duration<double>(Clock::now() - start).count() < 30.0);
     // mpirun has the code of the rank that ends first, which is 1 where it has only heard of the fault.
     BOOST_TEST((outcome.code == code || outcome.code == 1), outcome.err);
-    const auto first = outcome.err.find(part);
-    BOOST_TEST((first != std::string::npos && outcome.err.find(part, first + 1) == std::string::npos), outcome.err);
+    BOOST_TEST(count_of(part, outcome.err) == 1, outcome.err);
+    return outcome.code;
   }
 };
 
@@ -158,6 +191,28 @@ BOOST_AUTO_TEST_CASE(train_language_models_as_one_process_does) {
   const auto causal_two = mpirun(ranks(2, "causal_lm", causal_training("causal_two", steps)));
   BOOST_TEST_REQUIRE(causal_two.code == 0, causal_two.err);
   check_losses("causal_two", "causal_one");
+}
+
+BOOST_AUTO_TEST_CASE(train_on_lines_as_one_process_does) {
+  const auto steps = [](const std::string& last) {
+    return Arguments{
+        "--windows",    "lines", "--gradient_accumulation_steps", "3",        "--max_steps", last, "--save_steps", "5",
+        "--eval_steps", "10",    "--lr_scheduler_type",           "constant", "--dropout",   "0.1"};
+  };
+  const auto one = run("causal_lm", causal_training("one", steps("20")));
+  BOOST_TEST_REQUIRE(one.code == 0, one.err);
+  const auto two = mpirun(ranks(2, "causal_lm", causal_training("two", steps("20"))));
+  BOOST_TEST_REQUIRE(two.code == 0, two.err);
+  check_losses("two", "one");
+
+  const Arguments resume = {"--resume_from_checkpoint", "last"};
+  BOOST_TEST_REQUIRE(mpirun(ranks(2, "causal_lm", causal_training("many", steps("10")))).code == 0);
+  BOOST_TEST_REQUIRE(mpirun(ranks(2, "causal_lm", causal_training("many", joined(steps("20"), resume)))).code == 0);
+  BOOST_TEST((content(folder / "many/model.safetensors") == content(folder / "two/model.safetensors")));
+  BOOST_TEST_REQUIRE(mpirun(ranks(3, "causal_lm", causal_training("others", steps("10")))).code == 0);
+  const auto resumed = run("causal_lm", causal_training("others", joined(steps("20"), resume)));
+  BOOST_TEST_REQUIRE(resumed.code == 0, resumed.err);
+  check_losses("others", "one");
 }
 
 BOOST_AUTO_TEST_CASE(resume_on_another_number_of_ranks) {
@@ -220,6 +275,8 @@ BOOST_AUTO_TEST_CASE(translate_and_evaluate) {
   BOOST_TEST_REQUIRE(run("causal_lm", causal_training("causal", {"--max_steps", "3"})).code == 0);
   same("causal_lm",
        {"evaluate", "--model", path("causal"), "--text", path("data/valid.txt"), "--threads", "1", "--stride", "20"});
+  same("causal_lm", {"evaluate", "--model", path("causal"), "--text", path("data/valid.txt"), "--threads", "1",
+                     "--windows", "lines", "--per_device_eval_batch_size", "3"});
 }
 
 BOOST_AUTO_TEST_CASE(repeat_bit_by_bit) {
@@ -249,14 +306,16 @@ BOOST_AUTO_TEST_CASE(of_the_output_are_said_once) {
   BOOST_TEST_REQUIRE(mpirun(ranks(2, "translation", training("run", {"--max_steps", "2"}))).code == 0);
   check_end(ranks(3, "translation", training("run", {"--max_steps", "2"})), 2,
             "holds the checkpoints of an earlier run");
+  check_end(ranks(3, "translation", training("run", {"--max_steps", "2"})), 2, "translation: rank 0 on ");
   write(folder / "file", "");
   check_end(ranks(3, "translation", training("file/run", {"--max_steps", "2"})), 1, "file/run");
 }
 
 BOOST_AUTO_TEST_CASE(of_numbers_name_the_rank) {
-  check_end(ranks(2, "translation",
-                  training("run", {"--max_steps", "50", "--learning_rate", "1e30", "--max_grad_norm", "0"})),
-            1, "not finite");
+  // All ranks find the same number, so the code does not depend on which ends first.
+  BOOST_TEST(check_end(ranks(2, "translation",
+                             training("run", {"--max_steps", "50", "--learning_rate", "1e30", "--max_grad_norm", "0"})),
+                       3, "not finite") == 3);
 }
 
 BOOST_AUTO_TEST_CASE(that_kill_a_rank_end_the_run_and_leave_a_checkpoint) {
@@ -283,8 +342,84 @@ BOOST_AUTO_TEST_CASE(that_stop_a_rank_end_the_run_behind_its_timeout) {
     const auto outcome = ended(child);
     kill(pid, SIGKILL);
     BOOST_TEST(contains(outcome.err, "has waited 2 s for rank " + std::to_string(victim)), outcome.err);
+    BOOST_TEST(count_of("has waited", outcome.err) == 1, outcome.err);
     check_resumption(output);
   }
+}
+
+// Where ranks may take long, they wait ten times as long.
+BOOST_AUTO_TEST_CASE(that_stop_a_rank_end_evaluating_and_translating) {
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "2"})).code == 0);
+  BOOST_TEST_REQUIRE(run("masked_lm", mlm_training("mlm", {"--max_steps", "2"})).code == 0);
+  const auto repeated = [&](const std::string& name, int times) {
+    std::string text;
+    for (int i = 0; i < times; ++i) text += content(folder / "data" / name);
+    write(folder / name, text);
+  };
+  const Arguments slow = {"--num_beams", "8", "--min_length", "60", "--batch_size", "8", "--rank_timeout", "0.5"};
+  for (const int victim : {0, 1}) {
+    repeated("valid.de", 300);
+    repeated("valid.en", 300);
+    check_end_of_stopped(victim, "translation",
+                         joined({"evaluate", "--source", path("valid.de"), "--reference", path("valid.en")}, slow),
+                         "run");
+    repeated("valid.de", 5000);
+    check_end_of_stopped(victim, "translation", joined({"translate", "--input", path("valid.de")}, slow), "run");
+    check_end_of_stopped(
+        victim, "masked_lm",
+        {"evaluate", "--text", path("valid.de"), "--per_device_eval_batch_size", "1", "--rank_timeout", "2"}, "mlm");
+  }
+}
+
+// Rank 0 says that it waits for its input, which may come line by line.
+BOOST_AUTO_TEST_CASE(do_not_lie_in_input_that_comes_late) {
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "2"})).code == 0);
+  Conversation talk(
+      NEURAL_ATTENTION_MPIEXEC,
+      ranks(2, "translation", {"translate", "--model", path("run"), "--threads", "1", "--rank_timeout", "0.5"}));
+  talk.say("Der Hund.\n");
+  BOOST_TEST(lines_of(talk.hear(1)).size() == 1u);
+  std::this_thread::sleep_for(std::chrono::seconds(7));
+  talk.say("Die Katze.\n");
+  BOOST_TEST(lines_of(talk.hear(1)).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(of_rank_0_name_it) {
+  check_end(two_trainings({"--train_source", path("nowhere.de"), "--train_target", path("nowhere.en")}, {}), 1,
+            "translation: rank 0 on ");
+}
+
+BOOST_AUTO_TEST_CASE(of_other_weights_and_builds_are_named) {
+  BOOST_TEST_REQUIRE(run("translation", training("run", {"--max_steps", "2"})).code == 0);
+  fs::copy(folder / "run", folder / "other");
+  auto weights = content(folder / "other/model.safetensors");
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  write(folder / "other/model.safetensors", weights);
+  const auto program = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "translation").string();
+  const auto translating = [&](const std::string& model) {
+    return Arguments{"-n", "1", program, "translate", "--model", path(model), "--input", path("data/valid.de")};
+  };
+  check_end(joined(joined(translating("run"), {":"}), translating("other")), 2, "rank 1 on ");
+
+  // A program that differs in a byte that nothing reads.
+  fs::copy(program, folder / "translation");
+  write(folder / "translation", content(folder / "translation") + "x");
+  check_end(two_programs(program, path("translation"), training("built", {"--max_steps", "2"})), 2,
+            "runs another command, version or build than rank 0");
+}
+
+BOOST_AUTO_TEST_CASE(of_a_full_disk_end_the_run_and_leave_a_checkpoint) {
+  if (faults::skipped()) return;
+  const auto environment = faults::fault_environment("bytes:5000000:ENOSPC", path("run"), path("counts"));
+  Child child(folder, NEURAL_ATTENTION_MPIEXEC, ranks(3, "translation", training("run", long_run)), {}, [&] {
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+  });
+  const auto outcome = child.wait();
+  BOOST_TEST(outcome.code != 0);
+  BOOST_TEST(count_of("translation: rank 0 on ", outcome.err) == 1, outcome.err);
+  BOOST_TEST(contains(outcome.err, "No space left on device"), outcome.err);
+  BOOST_TEST_REQUIRE(!neural_attention::list_checkpoints(path("run")).empty());
+  check_resumption("run");
 }
 
 BOOST_AUTO_TEST_CASE(of_translations_are_said_once) {
@@ -323,6 +458,13 @@ BOOST_AUTO_TEST_CASE(of_ranks_that_do_other_work_are_named) {
       two("causal_lm", {"evaluate", "--model", path("causal"), "--text", path("data/valid.txt"), "--threads", "1"},
           {"--stride", "20"}, {"--stride", "10"}),
       2, "has stride \"10\", but rank 0 on ");
+  auto text = content(folder / "data/valid.txt");
+  write(folder / "one.txt", text);
+  std::swap(text[0], text[1]);
+  write(folder / "other.txt", text);
+  check_end(two("causal_lm", {"evaluate", "--model", path("causal"), "--threads", "1"}, {"--text", path("one.txt")},
+                {"--text", path("other.txt")}),
+            2, "all ranks need the same program, flags and data");
 }
 
 BOOST_AUTO_TEST_CASE(of_commands_that_do_not_share_are_refused) {
@@ -338,6 +480,49 @@ BOOST_AUTO_TEST_CASE(of_commands_that_do_not_share_are_refused) {
   refused("causal_lm",
           {"tokenize", "--data", path("data"), "--tokenizer", "characters", "--output_dir", path("tokens")});
   for (const char* const output : {"int8", "tokens"}) BOOST_TEST(!fs::exists(folder / output));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(studies_slow, Ranks)
+
+BOOST_AUTO_TEST_CASE(train_each_run_in_two_ranks) {
+  const auto study = [&](const std::string& name, const nlohmann::json& launcher) {
+    nlohmann::json json = {
+        {"format", 1},
+        {"task", "causal_lm"},
+        {"flags",
+         {{"data", path("data")},
+          {"tokenizer", "characters"},
+          {"n_layer", 1},
+          {"n_head", 2},
+          {"n_embd", 16},
+          {"block_size", 32},
+          {"warmup_steps", 2},
+          {"eval_steps", 4}}},
+        {"arms",
+         {{{"name", "linear"}, {"flags", {{"max_steps", 8}}}}, {{"name", "half"}, {"flags", {{"max_steps", 4}}}}}},
+        {"control", "linear"},
+        {"measure", "loss"},
+        {"smallest_difference", 0.02},
+        {"seeds", {1, 2}}};
+    if (!launcher.is_null()) json["launcher"] = launcher;
+    write(folder / (name + ".json"), json.dump());
+    return path(name + ".json");
+  };
+  for (const auto& file :
+       {study("alone", {}), study("shared", nlohmann::json::array({NEURAL_ATTENTION_MPIEXEC, "-n", "2"}))}) {
+    const auto ran = run("projector_study", {"run", file});
+    BOOST_TEST_REQUIRE(ran.code == 0, ran.err);
+    const auto reported = run("projector_study", {"report", file});
+    BOOST_TEST(reported.code == 0, reported.err);
+  }
+  for (const char* const one : {"linear-seed1", "linear-seed2", "half-seed1", "half-seed2"}) {
+    const auto runs = [&](const std::string& name) { return name + "/runs/" + one + "/"; };
+    const auto command = nlohmann::json::parse(content(folder / (runs("shared") + "run.json")))["command"];
+    BOOST_TEST(contains(command.dump(), "-n 2"), command.dump());
+    check_losses(runs("shared") + "output", runs("alone") + "output");
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs a program on two "hosts", each with a network namespace and a host name of its own, under Open MPI over TCP.
 #   tests/mpi/two_hosts.sh RATE RANKS PROGRAM [ARGUMENT...]
-# RATE is that of the wire between them, as tc(8) writes it, such as 1gbit; RANKS is how many each host has. Needs root,
-# ip, tc, and a kernel with network namespaces; without them it says "skipped: " and why.
+# RATE is that of the wire between them, as tc(8) writes it, such as 1gbit; RANKS is how many each host has. NA_NETEM in the
+# environment, such as "delay 1ms loss 1%", makes the wire slow or lossy. Needs root, ip, tc, and a kernel with network
+# namespaces (and netem); without them it says "skipped: " and why.
 set -euo pipefail
 
 # What mpirun calls in the place of ssh: two_hosts.sh --agent HOST COMMAND...
@@ -33,7 +34,9 @@ host() { # host NAMESPACE DEVICE ADDRESS
   ip netns exec "$1" ip addr add "$3/24" dev "$2"
   ip netns exec "$1" ip link set lo up
   ip netns exec "$1" ip link set "$2" up
-  ip netns exec "$1" tc qdisc add dev "$2" root tbf rate "$rate" burst 256kb latency 50ms
+  ip netns exec "$1" tc qdisc add dev "$2" root handle 1: tbf rate "$rate" burst 256kb latency 50ms
+  [[ -z ${NA_NETEM:-} ]] || # in words
+    ip netns exec "$1" tc qdisc add dev "$2" parent 1:1 handle 10: netem $NA_NETEM 2> /dev/null || skip "the kernel has no netem"
 }
 host "$one" "na$$a" 10.203.0.1
 host "$two" "na$$b" 10.203.0.2

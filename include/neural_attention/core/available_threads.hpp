@@ -3,7 +3,9 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "neural_attention/core/language.hpp"
 
@@ -12,7 +14,10 @@ namespace neural_attention {
 /// `text` as a number above 0; nothing if it is anything else.
 std::optional<int> positive_integer(const char* text);
 
-/// The number of CPUs in the process's affinity mask, which taskset sets.
+/// The CPUs in the process's affinity mask, which taskset, containers and launchers set: their numbers, in order. Where
+/// the system does not say, those from 0 to the number of CPUs.
+std::vector<int> allowed_cpu_numbers();
+/// How many they are; at least 1.
 int allowed_cpus();
 
 /// The files in which Linux names a process's control groups.
@@ -30,6 +35,11 @@ std::optional<int> control_group_cpus(const ControlGroupFiles& files = {});
 /// At least 1. Ignores a value of OMP_NUM_THREADS that is not a number above 0.
 int available_threads(const char* requested, int cpus, std::optional<int> limit);
 int available_threads();
+
+/// The number of threads that suits one of several processes on a host, which may use the CPUs `mine`: `all` has
+/// those of each process, `mine` included. The processes that may use a CPU share it evenly, and all of them share
+/// `limit`, the CPUs that their control group allows. At least 1.
+int shared_cpus(std::span<const int> mine, std::span<const std::vector<int>> all, std::optional<int> limit);
 
 }  // namespace neural_attention
 

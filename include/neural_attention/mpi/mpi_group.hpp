@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,7 +20,11 @@
 namespace neural_attention {
 
 struct MpiOptions {
-  double timeout = 600.0;  ///< seconds that a rank waits for another one before it throws; does not apply to texts
+  /// How many times longer ranks wait where one may rightly take long, as to learn a tokenizer, to write a checkpoint
+  /// or to translate: in broadcasts, for texts, and in wait_for_all().
+  static constexpr double patience = 10.0;
+
+  double timeout = 600.0;  ///< seconds that a rank waits for others before it throws
 };
 
 /// At most one at a time lives in a process. Its functions are called by one thread at a time. MPI must allow threads
@@ -31,22 +36,25 @@ class MpiGroup {
   explicit MpiGroup(const MpiOptions& options = {});
   MpiGroup(const MpiGroup&) = delete;
   MpiGroup& operator=(const MpiGroup&) = delete;
-  /// Waits for the other ranks; if this one failed or an exception ends the group, tells them.
+  /// As wait_for_all(), but does not throw; if this rank failed or an exception ends the group, tells the others. After
+  /// a fault, memory that MPI may still use is kept until the process ends.
   ~MpiGroup();
 
   int rank() const { return rank_; }
   int size() const { return static_cast<int>(hosts_.size()); }
   /// "rank 2 on host b"
   std::string name(int rank) const;
-  /// How many ranks this host has.
-  int ranks_here() const;
+  /// `what`, behind this rank's name unless it names a rank.
+  std::string named(std::string_view what) const;
+  /// How many threads suit this rank (shared_cpus); 1 for a group of one.
+  int cpus() const { return cpus_; }
   /// A megabyte of floats, so that the time of an exchange is not mostly latency.
   static constexpr int least_exchange() { return 1 << 18; }
 
   /// The functions of a group. They throw GroupError if a rank has failed, does not answer in time, or MPI fails.
   void broadcast(std::span<std::byte> bytes);
   void gather(std::span<const std::byte> mine, std::span<std::byte> all);
-  /// An exchange goes on in a thread of its own, which polls rarely, so that it takes little of a processor; where this
+  /// An exchange runs in a separate thread, which polls rarely and so takes little processor time; where this
   /// rank has nothing else to do than to wait in finish(), it polls often at first.
   void begin(Exchange exchange, std::span<float> x);
   void begin(Exchange exchange, std::span<double> x);
@@ -66,33 +74,49 @@ class MpiGroup {
     static_cast<void>(host_numbers<B>({}));
     sum_outcomes(*outcome, has, squared_norm);
   }
+  /// The same of an outcome in the host's memory.
+  void sum_outcomes(StepOutcome& outcome, bool has, double squared_norm);
   int first_not_finite() const { return first_not_finite_; }
 
-  /// The texts of all ranks. Waits for them as long as it takes, as broadcasts do.
+  /// The texts of all ranks.
   std::vector<std::string> gather(std::string_view mine);
   /// The text of rank 0.
   std::string broadcast(std::string_view of_first);
+  /// Until all ranks have called it.
+  void wait_for_all();
+  /// Until `done()`, which other ranks bring about in another way than through this group, in what the message calls
+  /// `what`. Throws GroupError after the timeout, or if a rank has failed. The group has several ranks.
+  void wait_until(const std::function<bool()>& done, const char* what);
 
-  /// This rank ends because of `what`, and the group serves nothing any more. Rank 0 returns at once, and the
-  /// destructor tells the others, so that rank 0 can say it first. Another rank tells rank 0, which throws at its next
-  /// wait, and returns true when rank 0 has gone, too, or false if rank 0 has not heard of it within `seconds`. Does
-  /// not throw.
+  /// This rank ends because of `what`, and the group serves nothing any more. Returns whether another rank has said
+  /// it; otherwise this one should, as one does for a fault of the group. Rank 0 returns false at once. Another rank
+  /// tells rank 0, which throws `what` at its next wait. If rank 0 has said nothing within `seconds`, the first rank
+  /// that waits takes its place. The destructor of the one that says it tells the others, so that it can say it first.
+  /// Does not throw.
   bool fail(std::string_view what, double seconds = 10.0) noexcept;
+  /// Whether fail() was called.
+  bool failed() const;
 
  private:
   struct Connection;
 
+  /// Exchanges what ranks must know of each other.
+  void meet();
+
   template <class B>
   static std::span<typename B::Real> host_numbers(RowsOf<typename B::Real> x) {
-    static_assert(std::is_same_v<typename B::Memory, CpuMemory>,
-                  "MpiGroup sums numbers in the host's memory: it needs the backend Cpu<float> or Cpu<double>");
+    static_assert(
+        std::is_same_v<typename B::Memory, CpuMemory>,
+        "MpiGroup sums numbers in the host's memory: it needs the backend Cpu<float> or Cpu<double>; NcclGroup "
+        "has Cuda");
     return {x.data, static_cast<std::size_t>(x.size())};
   }
-  void sum_outcomes(StepOutcome& outcome, bool has, double squared_norm);
-  void gather(std::span<const std::byte> mine, std::span<std::byte> all, bool limited);
+  /// Of all ranks; valid until the group's next function.
+  std::span<const std::byte> gathered(std::span<const std::byte> mine, double seconds);
 
   int rank_ = 0;
   std::vector<std::string> hosts_ = {"localhost"};  ///< of all ranks
+  int cpus_ = 1;
   int first_not_finite_ = -1;
   std::unique_ptr<Connection> connection_;  ///< none for a group of one
 };

@@ -2,21 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "neural_attention/core/available_threads.hpp"
 #include "neural_attention/core/compiled.hpp"
 
 #if defined(__linux__)
 #include <sched.h>
-
-#include <vector>
 #endif
 
 namespace neural_attention {
@@ -29,17 +31,24 @@ NEURAL_ATTENTION_INLINE std::optional<int> positive_integer(const char* text) {
   return static_cast<int>(number);
 }
 
-NEURAL_ATTENTION_INLINE int allowed_cpus() {
+NEURAL_ATTENTION_INLINE std::vector<int> allowed_cpu_numbers() {
+  std::vector<int> numbers;
 #if defined(__linux__)
   // One element of the mask has room for 1024 CPUs; the kernel refuses a mask that is too short for the machine.
   for (std::size_t size = 1; size <= 64; size *= 2) {
     std::vector<cpu_set_t> mask(size);
-    if (sched_getaffinity(0, size * sizeof(cpu_set_t), mask.data()) == 0)
-      return std::max(1, CPU_COUNT_S(size * sizeof(cpu_set_t), mask.data()));
+    const auto bytes = size * sizeof(cpu_set_t);
+    if (sched_getaffinity(0, bytes, mask.data()) != 0) continue;
+    for (std::size_t cpu = 0; cpu < 8 * bytes; ++cpu)
+      if (CPU_ISSET_S(cpu, bytes, mask.data())) numbers.push_back(static_cast<int>(cpu));
+    return numbers;
   }
 #endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  numbers.resize(std::max(1u, std::thread::hardware_concurrency()));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
 }
+NEURAL_ATTENTION_INLINE int allowed_cpus() { return std::max(1, static_cast<int>(allowed_cpu_numbers().size())); }
 
 namespace available_threads_detail {
 
@@ -118,6 +127,17 @@ NEURAL_ATTENTION_INLINE int available_threads(const char* requested, int cpus, s
 }
 NEURAL_ATTENTION_INLINE int available_threads() {
   return available_threads(std::getenv("OMP_NUM_THREADS"), allowed_cpus(), control_group_cpus());
+}
+
+NEURAL_ATTENTION_INLINE int shared_cpus(std::span<const int> mine, std::span<const std::vector<int>> all,
+                                        std::optional<int> limit) {
+  double share = 1e-6;  // against rounding: three thirds are one
+  for (const int cpu : mine)
+    share += 1.0 / static_cast<double>(std::max<std::ptrdiff_t>(1, std::ranges::count_if(all, [&](const auto& one) {
+                                                                  return std::ranges::find(one, cpu) != one.end();
+                                                                })));
+  const int cpus = static_cast<int>(share);
+  return std::max(1, limit ? std::min(cpus, *limit / std::max(1, static_cast<int>(all.size()))) : cpus);
 }
 
 }  // namespace neural_attention
