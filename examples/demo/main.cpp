@@ -22,11 +22,10 @@ namespace {
 namespace fs = std::filesystem;
 
 struct DemoOptions : Flags {
-  const std::string& data =
-      flag("data", "",
-           "Own pairs: a folder with train.de, train.en, valid.de, valid.en, each plain or .gz. Without it, sentences "
-           "from a grammar",
-           {.environment = "NEURAL_ATTENTION_DEMO_DATA"});
+  const std::string& data = flag("data", "",
+                                 "Your pairs: a folder with train.de, train.en, valid.de, valid.en, each plain or .gz. "
+                                 "Without it, sentences from a grammar",
+                                 {.environment = "NEURAL_ATTENTION_DEMO_DATA"});
   const std::string& source_lang = flag("source_lang", "de", "Ending of the source files");
   const std::string& target_lang = flag("target_lang", "en", "Ending of the target files");
   const std::string& output_dir = flag("output_dir", "demo-results", "Where models, metrics and curves go");

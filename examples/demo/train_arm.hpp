@@ -26,21 +26,22 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
   const auto& tokenizer = learned.tokenizer;
   Model model(backend, settings.model(tokenizer.vocab_size()), settings.seed);
 
-  const auto batches = [&](const na::text::ParallelCorpus& text, bool shuffle) {
-    na::text::BatchOptions options;
-    options.tokens = settings.batch_tokens;
-    options.shuffle = shuffle;
-    options.seed = settings.seed;
+  na::text::BatchOptions shuffled;
+  shuffled.tokens = settings.batch_tokens;
+  shuffled.seed = settings.seed;
+  auto in_order = shuffled;
+  in_order.shuffle = false;
+  const auto batches = [&](const na::text::ParallelCorpus& text, const na::text::BatchOptions& options) {
     return na::text::TranslationData(na::text::tokenize(text, tokenizer, settings.longest, settings.longest), options,
                                      tokenizer.pad_id());
   };
-  auto training = batches(corpus.train, true), validation = batches(corpus.held_out, false);
+  auto training = batches(corpus.train, shuffled), validation = batches(corpus.held_out, in_order);
 
   ArmResult result;
   result.name = name;
   result.parameters = model.parameters().count();
   Progress progress(settings.max_steps, name);
-  TrainingLog log(folder, name, {"bleu", true, "target_tokens_per_second"}, 0);
+  TrainingLog log(folder, name, {.metric = "bleu", .speed = "target_tokens_per_second"}, 0);
   auto greedy = na::generation_defaults(model.config());
   greedy.max_length = settings.longest;
   na::text::TranslatorOptions translator_options;

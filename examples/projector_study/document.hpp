@@ -117,7 +117,9 @@ inline std::string as_html(const Document& document, const std::string& title) {
       "th,td{padding:.3rem .65rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}\n"
       "th{white-space:nowrap}tbody tr:nth-child(odd){background:var(--stripe)}.left{text-align:left;min-width:6.5rem}\n"
       "pre{overflow-x:auto;background:var(--stripe);padding:.7rem;font-size:.8rem}\n"
-      "figure{margin:1rem 0}svg{max-width:100%;height:auto}\n</style>\n</head>\n<body>\n";
+      "figure{margin:1rem 0;overflow-x:auto}svg{max-width:100%;height:auto}\n"
+      // On a phone a chart keeps its size, so that its letters can be read, and moves inside its figure.
+      "@media (max-width:45rem){figure svg{max-width:none}}\n</style>\n</head>\n<body>\n";
   const auto row = [&](const TextTable& table, const std::vector<std::string>& cells, const char* tag) {
     std::string line = "<tr>";
     for (std::size_t i = 0; i < cells.size(); ++i)

@@ -7,14 +7,14 @@ function(study)
 endfunction()
 
 file(WRITE "${FOLDER}/sizes.json" [[{
-  "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
-  "encoder_ffn_dim": 128, "decoder_ffn_dim": 128
+  "d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+  "encoder_ffn_dim": 256, "decoder_ffn_dim": 256, "xavier_init": true
 }
 ]])
 if(NOT EXISTS "${FOLDER}/grammar.json")
   study(init --task translation --data grammar --arms linear,neural,nonlinear_query --output grammar.json --seeds 3
     --tune learning_rate=0.004/0.008
-    --flags config=sizes.json,vocab_size=500,mini_batch_words=400,max_steps=640,warmup_steps=60,eval_steps=320)
+    --flags config=sizes.json,vocab_size=1000,dropout=0,mini_batch_words=400,max_steps=1000,warmup_steps=60,eval_steps=250,save_steps=500)
 endif()
 study(plan grammar.json)
 study(run grammar.json --jobs 2)

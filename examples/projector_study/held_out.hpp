@@ -32,7 +32,7 @@ inline void hold_out(const std::string& data, const std::filesystem::path& to, d
     const auto all = na::text::read_lines(path);
     if (lines != 0 && all.size() != lines)
       throw na::FileError(path, "has " + na::with_commas(static_cast<std::int64_t>(all.size())) +
-                                    " lines, but that of the other language has " +
+                                    " lines, but the text of the other language has " +
                                     na::with_commas(static_cast<std::int64_t>(lines)));
     lines = all.size();
     const auto cut = static_cast<std::size_t>(std::max(1.0, std::round(part * static_cast<double>(lines))));
@@ -44,11 +44,16 @@ inline void hold_out(const std::string& data, const std::filesystem::path& to, d
   }
 }
 
-/// Writes train, valid and test, .de and .en, with the sentences of the demo's grammar into `to`.
+/// Writes train, valid and test, .de and .en, with short sentences of the demo's grammar into `to`: a small model
+/// learns to translate them within seconds.
 inline void write_grammar(const std::filesystem::path& to) {
-  constexpr std::size_t train = 4000, valid = 300, test = 300;
+  constexpr std::size_t drawn = 25000, train = 8000, valid = 300, test = 300, most_words = 6;
   constexpr std::uint64_t seed = 1;
-  const auto parts = split(generate(train + valid + test, seed), train, valid, test);
+  auto drawn_pairs = generate(drawn, seed);
+  std::erase_if(drawn_pairs, [](const SentencePair& pair) {
+    return std::max(grammar::count_words(pair.german), grammar::count_words(pair.english)) > most_words;
+  });
+  const auto parts = split(drawn_pairs, train, valid, test);
   make_folder(to);
   for (const auto& [name, pairs] : {std::pair{"train", &parts.train}, {"valid", &parts.valid}, {"test", &parts.test}}) {
     std::vector<std::string> german, english;

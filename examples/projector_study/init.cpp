@@ -1,5 +1,6 @@
 // projector_study init
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "neural_attention/study/study_config.hpp"
 #include "projector_study/held_out.hpp"
 #include "projector_study/options.hpp"
+#include "projector_study/study_data.hpp"
 #include "projector_study/study_folder.hpp"
 
 namespace examples {
@@ -66,23 +68,8 @@ study::StudyArm arm_of(const std::string& word) {
   if (word == "paper::roberta") return arm_of_preset<na::paper::roberta>("roberta_paper");
   if (word.find(':') != std::string::npos)
     throw na::ConfigError("--arms knows the presets paper::marian and paper::roberta, not " + na::in_quotes(word));
-  const bool query = word == "nonlinear_query" || word == "identity";
+  const bool query = word == na::name_of_projector<na::NonlinearQuery> || word == na::name_of_projector<na::Identity>;
   return {word, {{query ? "projector_q" : "projector", word}}};
-}
-
-/// The file of this name in the folder, plain or gzip; "" if there is none.
-std::string file_in(const std::string& folder, const std::string& name) {
-  std::error_code ignored;
-  for (const char* const ending : {"", ".gz"})
-    if (const auto path = folder + "/" + name + ending; std::filesystem::exists(path, ignored)) return path;
-  return {};
-}
-
-/// `files` are those of the endings: one of a language model, source and reference of a translator. Not given unless
-/// all are there.
-study::TestSet test_of(const std::vector<std::string>& files) {
-  if (std::find(files.begin(), files.end(), "") != files.end()) return {};
-  return files.size() == 1 ? study::TestSet{files[0], {}, {}, {}} : study::TestSet{{}, files[0], files[1], {}};
 }
 
 /// Sizes and schedules that give a first answer within hours; the user's own take their place.
@@ -108,7 +95,11 @@ int init(const InitOptions& options) {
   const StudyFolder folder(options.output);
   std::error_code ignored;
   if (std::filesystem::exists(options.output, ignored))
-    throw na::FileError(options.output, "is there already; give another --output, or remove it");
+    throw na::FileError(options.output, "exists already; give another --output, or remove it");
+  if (std::filesystem::exists(folder.plan(), ignored))
+    throw na::FileError(
+        folder.plan().string(),
+        "belongs to an earlier study of this name; give another --output, or remove " + folder.path.string());
   require_output(options.output);
   const bool translates = options.task == "translation", generates = translates && options.data == "grammar";
   if (!generates && !std::filesystem::is_directory(options.data, ignored))
@@ -121,35 +112,49 @@ int init(const InitOptions& options) {
   for (const auto& word : words_of(options.arms, ',')) config.arms.push_back(arm_of(word));
   config.control = config.arms.front().name;
   config.matchings = {study::Matching::Steps, study::Matching::Parameters, study::Matching::Time};
-  for (const auto& [name, values] : pairs_of(options.tune, "--tune")) config.grid[name] = words_of(values, '/');
-  config.tuning_seeds = {101};
+  if (options.tune != "none")
+    for (const auto& [name, values] : pairs_of(options.tune, "--tune")) config.grid[name] = words_of(values, '/');
+  config.tuning_seeds = {static_cast<std::uint64_t>(std::max(101, options.seeds + 1))};  // none of those that count
   for (int seed = 1; seed <= options.seeds; ++seed) config.seeds.push_back(static_cast<std::uint64_t>(seed));
   config.smallest_difference = 0.01;
   config.convergence = true;
-  const auto language = [&](const std::string& name, const std::string& usual) {
-    const auto given = config.flags.find(name);
-    return given == config.flags.end() ? usual : given->second;
-  };
-  const std::vector<std::string> endings =
-      translates ? std::vector{language("source_lang", "de"), language("target_lang", "en")}
-                 : std::vector<std::string>{"txt"};
-  if (generates && endings != std::vector<std::string>{"de", "en"})
-    throw na::ConfigError("the grammar translates from de to en, not from " + endings[0] + " to " + endings[1]);
-  const auto tests_in = [&](const auto& file_named) {
-    std::vector<std::string> files;
-    for (const auto& ending : endings) files.push_back(file_named(ending));
-    return test_of(files);
-  };
-  if (!generates)
-    config.test = tests_in([&](const auto& ending) { return file_in(options.data, options.test + "." + ending); });
+  const auto endings =
+      generates ? std::vector<std::string>{"de", "en"} : endings_of(options.task, options.data, config.flags);
+  if (translates) {
+    const study::FlagSet languages = {{"source_lang", endings[0]}, {"target_lang", endings[1]}};
+    for (const auto& [name, language] : languages)
+      if (const auto given = config.flags.find(name);
+          generates && given != config.flags.end() && given->second != language)
+        throw na::ConfigError("the grammar translates from de to en, so --flags cannot have " + name + "=" +
+                              given->second);
+    if (endings != std::vector<std::string>{"de", "en"}) config.flags = study::merged(config.flags, languages);
+  }
+  if (const auto tokenizer = config.flags.find("tokenizer");
+      endings.front() == "bin" && tokenizer != config.flags.end() && tokenizer->second == "characters")
+    config.flags.erase(tokenizer);  // token files have theirs
+  if (!generates) {
+    require_texts(options.data, config.flags, endings);
+    config.test = test_of(options.data, options.test, endings);
+    if (!config.test.given() && endings.front() == "bin") config.test = test_of(options.data, options.test, {"txt"});
+  }
   if (!config.test.given() && options.test != "test")
     throw na::FileError(options.data, "has no " + options.test + "." + endings.front() +
                                           (translates ? " and ." + endings.back() : "") + " (--test)");
   const bool cuts = !generates && !config.test.given() && options.held_out > 0;
+  if (cuts && endings.front() == "bin")
+    throw na::FileError(
+        options.data,
+        "has token files, of which no test can be cut off: put a test.bin or test.txt there, or add --held_out 0");
   const auto own_data = (folder.path / "data").string();
+  for (const auto& own : {folder.path.string(), cuts ? own_data : folder.path.string()})
+    if (std::filesystem::equivalent(options.data, own, ignored))
+      throw na::FileError(options.output,
+                          "would keep its own files in " + own + ", which is --data; give another --output");
   if (cuts || generates) {
     config.flags["data"] = own_data;
-    config.test = tests_in([&](const auto& ending) { return own_data + "/test." + ending; });
+    config.test = translates
+                      ? study::TestSet{{}, own_data + "/test." + endings[0], own_data + "/test." + endings[1], {}}
+                      : study::TestSet{own_data + "/test." + endings[0], {}, {}, {}};
   }
   if (translates) {
     if (config.test.given()) config.flags["no_bleu"] = "true";  // the test judges, and the loss chooses

@@ -25,6 +25,7 @@ struct KnownRuns {
   std::map<std::string, study::ChosenSetting> chosen = {};  ///< by arm; without a grid, setting 0
   std::vector<std::string> hopeless = {};                   ///< arms that diverged with every setting of the grid
   std::size_t waiting = 0;                                  ///< runs whose arm is still being tuned
+  bool base_away = false;  ///< only records of the base are here: a run cannot start from it
 
   bool all_done(const study::StudyPlan& plan) const {
     return waiting == 0 && std::all_of(items.begin(), items.end(),
@@ -45,6 +46,7 @@ class StudyStates {
       const auto state = state_of_run(run);
       if (state.diverged) throw na::Error("the base model, from which all arms start, diverged: " + *state.diverged);
       known.items.push_back({std::move(run), state});
+      known.base_away = state.away;
       if (!state.trained) {
         known.waiting = plan_.arms.size() * plan_.study.seeds.size();
         return known;
@@ -91,7 +93,7 @@ class StudyStates {
     const auto found = done_.find(run.name);
     if (found != done_.end()) return found->second;
     const auto state = state_of(folder_, plan_, run);
-    if (is_done(plan_, run, state)) done_[run.name] = state;
+    if (is_done(plan_, run, state) && !state.away) done_[run.name] = state;
     return state;
   }
 

@@ -7,17 +7,17 @@ int main(int argc, char** argv) {
       "projector_study",
       "Compares projectors on your data: trains every arm with several seeds, tuned with equal effort, against "
       "controls "
-      "that are matched in steps, parameters, FLOPs or time, and says what the numbers allow to say.\n"
+      "that are matched in steps, parameters, FLOPs or time, and claims no more than the numbers support.\n"
       "  projector_study init --task causal_lm --data tinyshakespeare --arms linear,nonlinear_query\n"
       "  projector_study plan study.json\n"
       "  projector_study run study.json --jobs 2\n"
       "  projector_study report study.json");
-  program.add("init", "Write a study.json with usual values, to be changed before the first run", examples::init,
+  program.add("init", "Write a study.json with usual values, which you may change before the first run", examples::init,
               "  projector_study init --task translation --data multi30k --arms linear,paper::marian,nonlinear_query");
-  program.add("plan", "Say what will run: arms, parameters, FLOPs, what is unmatched, runs, minutes", examples::plan,
+  program.add("plan", "Show the plan: arms, parameters, FLOPs, remaining differences, runs, minutes", examples::plan,
               "The first call measures a few steps of every arm and writes plan.json into the folder of the study.\n"
               "  projector_study plan study.json --format slurm > study.sh");
-  program.add("run", "Run what is missing, and go on with what was cut off", examples::run,
+  program.add("run", "Run whatever is missing, and continue interrupted runs", examples::run,
               "Several processes, also on several machines with one file system, may work on one study. Ctrl-C saves "
               "and stops.\n"
               "  projector_study run study.json --jobs 2");

@@ -25,21 +25,20 @@ inline void require_same_study(const StudyFolder& folder, const study::StudyPlan
   const auto now = study::load_study(folder.file);
   const std::string another = " since " + folder.plan().string() +
                               " was written; runs before and after cannot be compared: give the new study another "
-                              "file name, or remove the folder " +
-                              folder.path.string();
+                              "file name, or " +
+                              folder.how_to_begin_again();
   if (const auto key = study::changed_key(plan.study, now); !key.empty())
     throw na::FileError(folder.file, "\"" + key + "\" has changed" + another);
 }
 /// The program may differ if it is known to be `rebuilt`.
 inline void require_same_inputs(const StudyFolder& folder, const study::StudyPlan& plan, const std::string& program,
                                 bool rebuilt) {
-  const std::string another =
-      " has changed since " + folder.plan().string() +
-      " was written; runs before and after cannot be compared: restore it, or remove the folder " +
-      folder.path.string();
+  const std::string another = " has changed since " + folder.plan().string() +
+                              " was written; runs before and after cannot be compared: restore it, or " +
+                              folder.how_to_begin_again();
   if (!rebuilt && study::fingerprint_of(program) != plan.program)
     throw na::FileError(program, "the training program" + another +
-                                     "; if it was only built anew from the same sources, add --rebuilt_program");
+                                     "; if you only rebuilt it from the same sources, add --rebuilt_program");
   for (const auto& [path, hash] : plan.data) {
     if (std::error_code ignored; !std::filesystem::exists(path, ignored))
       throw na::FileError(path, "the study's data is not here; paths in " + folder.file +
@@ -87,10 +86,16 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
     return all;
   };
   study::FlagSet last_timed;
-  auto plan = study::plan_arms(
-      config, {[&](const study::FlagSet& flags) { return training.size(alone(flags)); },
-               [&](const study::FlagSet& flags) { return training.time(config, last_timed = alone(flags)); }});
+  study::StudyPlan plan;
+  try {
+    plan = study::plan_arms(
+        config, {[&](const study::FlagSet& flags) { return training.size(alone(flags)); },
+                 [&](const study::FlagSet& flags) { return training.time(config, last_timed = alone(flags)); }});
+  } catch (const na::ConfigError& error) {
+    throw na::FileError(folder.file, error.what());
+  }
   if (config.test.given()) training.try_test(config, last_timed);
+  plan.file = folder.file;
   plan.machine = machine_text();
   plan.version = na::version_string;
   plan.program = study::fingerprint_of(program);

@@ -43,7 +43,7 @@ inline Json record_of(const StudyFolder& folder, const study::PlannedRun& run) {
   if (about.is_object()) about.erase("command");  // has paths of the machine; the report has the command
   Json record = {{"run", run.name}, {"about", about}};
   record["metrics"] = Json::array();
-  const auto metrics = folder.output(run) / "metrics.jsonl";
+  const auto metrics = folder.measured(run) / "metrics.jsonl";
   if (std::error_code ignored; fs::exists(metrics, ignored))
     na::io::read_json_lines<Json>(metrics, na::io::TornLine::LeaveOut, [&](const Json& row) {
       if (row.contains("valid_loss") || row.contains("final")) record["metrics"].push_back(row);
@@ -58,11 +58,14 @@ inline Json record_of(const StudyFolder& folder, const study::PlannedRun& run) {
 /// Writes a run's files into `part`, an empty folder.
 inline void unpack(const Json& record, const fs::path& part, const fs::path& file) {
   const auto line = [&](const Json& json) { return na::io::json_text(json, file, -1) + "\n"; };
-  make_folder(part / "output");
+  make_folder(part);
   na::io::write_file_atomically(part / "run.json", na::io::json_text(record.at("about"), file, 2) + "\n");
   std::string rows;
   for (const auto& row : record.at("metrics")) rows += line(row);
-  if (!rows.empty()) na::io::write_file_atomically(part / "output/metrics.jsonl", rows);
+  if (!rows.empty()) {
+    make_folder(part / "recorded");
+    na::io::write_file_atomically(part / "recorded/metrics.jsonl", rows);
+  }
   if (record.contains("test")) na::io::write_file_atomically(part / "test.json", line(record.at("test")));
   if (record.contains("sample"))
     na::io::write_file_atomically(part / "sample.txt", na::io::get<std::string>(record, "sample", file));
@@ -131,7 +134,7 @@ inline void unpack_records(const StudyFolder& folder) {
     name = of;
     if (!row.contains("about") || !row.at("about").is_object() || !row.contains("metrics") ||
         !row.at("metrics").is_array())
-      throw na::FileError(path.string(), "lacks what a run is or its metrics");
+      throw na::FileError(path.string(), "lacks a run's description or its metrics");
     if (fs::exists(folder.path / "runs" / of / "run.json", error)) return;
     part = folder.path / "runs" / (".unpacked-" + own_name());
     fs::remove_all(part, error);

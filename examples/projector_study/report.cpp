@@ -13,6 +13,7 @@ namespace examples {
 
 int report(const ReportOptions& options) {
   const StudyFolder folder(options.study);
+  study::load_study(folder.file);
   std::error_code ignored;
   if (!std::filesystem::exists(folder.plan(), ignored))
     throw na::FileError(folder.file,
@@ -21,9 +22,9 @@ int report(const ReportOptions& options) {
   require_same_study(folder, plan);
   unpack_records(folder);
   const auto results = read_results(folder, plan, options.partial);
-  // The program's name as study.json has it and the study's without its folder: the report does not depend on where it
-  // is made.
-  const StudyFolder shown(std::filesystem::path(folder.file).filename().string());
+  // The program's name as study.json has it and the study's as its plan has it: the report does not depend on where it
+  // is made, and its commands hold where the data's paths do.
+  const StudyFolder shown(plan.file.empty() ? std::filesystem::path(folder.file).filename().string() : plan.file);
   const auto document = report_document(shown, results, plan.study.program);
   make_folder(folder.path / "charts");
   for (const auto& block : document)

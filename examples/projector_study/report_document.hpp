@@ -50,9 +50,14 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
     }
     document.push_back(Heading{3, "With equal " + matching_words(matching)});
     document.push_back(table);
-    document.push_back(Paragraph{"The smallest p of the sign-flip test with " + std::to_string(config.seeds.size()) +
-                                 " seeds is " + p_text(std::ldexp(1.0, 1 - static_cast<int>(config.seeds.size()))) +
-                                 "."});
+    const auto pairs = static_cast<int>(config.seeds.size());
+    document.push_back(
+        Paragraph{"The smallest p of the sign-flip test with " + std::to_string(pairs) + " seeds is " +
+                  p_text(study::least_sign_flip_p(pairs)) +
+                  (pairs > study::PairedComparison::most_exact_pairs
+                       ? ": it is estimated by " + na::with_commas(study::PairedComparison::drawn_signs) +
+                             " random choices of signs."
+                       : ".")});
   }
   document.push_back(BulletList{
       {"difference: arm minus control of " + measured_title(config) + ", the mean over pairs of runs with one seed; " +
@@ -62,9 +67,9 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
            ": the 95 % interval lies inside ± that, which study.json set before the runs",
        "undecided: neither; it does not mean that the arms are equal",
        "effect: the difference in units of the deviation from seed to seed",
-       "seeds needed: with which a study would find a difference of this size in 4 of 5 cases, with the hardest level "
-       "of Holm's correction",
-       "arm has more: what is left unmatched"}});
+       "seeds needed: how many would find a difference of this size in 4 of 5 studies, at the strictest level of "
+       "Holm's correction",
+       "arm has more: the difference that matching left"}});
 }
 
 inline void add_tests(const StudyResults& results, Document& document) {
@@ -239,14 +244,17 @@ inline void add_runs(const StudyFolder& folder, const StudyResults& results, con
   BulletList list{{"machine of the plan: " + results.plan.machine,
                    "NeuralAttention " + results.plan.version + ", training program " + results.plan.program}};
   for (const auto& [path, hash] : results.plan.data) list.items.push_back("data " + path + ": " + hash);
-  for (const auto& place : results.places) list.items.push_back(place);
+  for (const auto* const lines : {&results.places, &results.other_bases})
+    list.items.insert(list.items.end(), lines->begin(), lines->end());
   for (const auto& arm : results.arms)
     for (const auto& one : arm.seeds)
       if (one.diverged) list.items.push_back(one.run.name + " diverged: " + *one.diverged);
   document.push_back(std::move(list));
   document.push_back(Paragraph{"The study, as study.json has it:"});
   document.push_back(CodeBlock{study::study_text(results.plan.study)});
-  document.push_back(Paragraph{"The commands of the runs that count:"});
+  document.push_back(Paragraph{
+      "The commands of the runs that count. They hold in the folder in which projector_study run " + folder.file +
+      " was called" + (program.find('/') == std::string::npos ? ", with the folder of the programs in PATH:" : ":")});
   std::string commands;
   if (results.plan.study.base)
     commands += shell_text(training_command(program, folder, results.plan, study::base_run(results.plan))) + "\n";

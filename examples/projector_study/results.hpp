@@ -21,6 +21,7 @@
 #include "neural_attention/study/paired_comparison.hpp"
 #include "neural_attention/study/verdict.hpp"
 #include "neural_attention/text/data/lines.hpp"
+#include "projector_study/base_again.hpp"
 #include "projector_study/known_runs.hpp"
 #include "projector_study/study_folder.hpp"
 #include "results_report/runs.hpp"
@@ -91,6 +92,7 @@ struct StudyResults {
   std::optional<Convergence> convergence = {};             ///< none: not asked for, or not run yet
   std::size_t missing = 0;                                 ///< runs that a partial report lacks
   std::vector<std::string> places = {};                    ///< where the runs ran, in words
+  std::vector<std::string> other_bases = {};               ///< sentences on base models that are not the recorded one
   std::vector<std::string> sources = {}, references = {};  ///< of the test set of a translator
 
   std::vector<study::PlannedRun> ended_runs() const {
@@ -262,6 +264,7 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
                                                          std::to_string(results.sources.size()));
   }
   results.places = results_detail::places_of(folder, results);
+  if (plan.study.base) results.other_bases = other_bases(folder, study::base_run(plan));
   for (const auto& arm : plan.arms) {
     auto& result = results.arms.emplace_back(ArmResult{arm, {}, {}});
     if (const auto found = results.runs.chosen.find(arm.name); found != results.runs.chosen.end())
@@ -276,7 +279,7 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
       }
       auto& one = result.seeds.emplace_back(SeedResult{item.run, item.state.diverged, {}});
       if (one.diverged) continue;
-      one.metrics = read_run(folder.output(one.run), one.run.seed);
+      one.metrics = read_run(folder.measured(one.run), one.run.seed);
       if (!results.references.empty()) {
         const auto path = test_result(folder, plan, one.run);
         one.translations = na::text::read_lines(path.string());

@@ -1,5 +1,6 @@
 // The runs of a study: what is missing is run, by any number of processes that share the folder; what was cut off goes
-// on. A run that diverges is a result, and a sample may be missing. Any other failure stops the study.
+// on. A run that diverges, as its exit code says, is a result, and a sample may be missing. Any other failure stops the
+// study.
 #pragma once
 
 #include <signal.h>
@@ -16,12 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "common/exit_codes.hpp"
 #include "common/interruption.hpp"
 #include "common/standard_streams.hpp"
 #include "common/table.hpp"
-#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/text/data/lines.hpp"
+#include "projector_study/base_again.hpp"
 #include "projector_study/child.hpp"
 #include "projector_study/known_runs.hpp"
 #include "projector_study/machine.hpp"
@@ -30,16 +32,6 @@
 #include "projector_study/training_program.hpp"
 
 namespace examples {
-
-/// The number that a language model's `evaluate` prints after a name. Throws FileError if there is none.
-inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
-  const auto at = ("\n" + text).find("\n" + name + " = ");
-  if (at != std::string::npos) {
-    const auto begin = at + name.size() + 3;
-    if (const auto number = na::number_in(text.substr(begin, text.find('\n', begin) - begin))) return *number;
-  }
-  throw na::FileError(path.string(), "lacks the line \"" + name + " = …\" of the training program's evaluate");
-}
 
 /// The first words of a text: the prompt of samples.
 inline std::string first_words(const std::string& path) {
@@ -51,7 +43,7 @@ inline std::string first_words(const std::string& path) {
     for (std::string word; count < most && rest >> word; ++count) words += (count == 0 ? "" : " ") + word;
     if (count > 0) return words;
   }
-  throw na::FileError(path, "has no words, with which a sample could begin");
+  throw na::FileError(path, "has no words for the beginning of a sample");
 }
 
 class StudyRunner {
@@ -70,6 +62,7 @@ class StudyRunner {
 
   /// Returns the exit code: 0, or 128 + the signal that stopped it. Throws Error for a run that failed.
   int run() {
+    if (plan_.study.base) check_base();  // an earlier process may have ended between training it and this
     for (;;) {
       for (std::size_t i = 0; i < active_.size();) {
         Ending ending;
@@ -82,7 +75,7 @@ class StudyRunner {
         stop();
         if (active_.empty()) {
           if (!failure_.empty()) throw na::Error(failure_);
-          tell("projector_study: interrupted; the same command goes on");
+          tell("projector_study: interrupted; the same command continues");
           return interruption_.exit_code();
         }
       } else if (active_.size() < jobs_ && !start_some() && active_.empty()) {
@@ -109,15 +102,19 @@ class StudyRunner {
     if (now < next_look_) return true;
     const auto known = states_.read();
     if (only_.empty() && known.all_done(plan_)) return false;
-    bool found = only_.empty(), left = false;
+    bool found = only_.empty(), left = false, base_missing = false;
     for (const auto& [run, state] : known.items) {
       if (active_.size() == jobs_) return true;
       if (!only_.empty() && run.name != only_) continue;
       found = true;
       if (is_done(plan_, run, state)) continue;
       left = true;
-      if (!is_active(run)) claim(run);
+      if (known.base_away && !state.trained)
+        base_missing = true;
+      else if (!is_active(run))
+        claim(run);
     }
+    if (base_missing && active_.size() < jobs_ && !is_active(known.items.front().run)) claim(known.items.front().run);
     if (!found)
       throw na::ConfigError("the study has no run " + na::in_quotes(only_) +
                             (known.waiting > 0 ? ", or it waits for the tuning of its arm" : ""));
@@ -135,10 +132,14 @@ class StudyRunner {
     auto lock = na::io::platform::lock_folder(folder_.of(run));
     if (!lock.is_open()) return;
     const auto state = state_of(folder_, plan_, run);  // another process may have ended it in the meantime
-    if (is_done(plan_, run, state)) return;
-    if (!state.trained) {
+    if (is_done(plan_, run, state) && !state.away) return;
+    if (!state.trained || state.away) {
       const auto command = training_command(program_, folder_, plan_, run);
-      write_about(folder_, run, command, place_);
+      if (state.away)
+        tell("projector_study: training " + run.name +
+             " again, from which missing runs start: only its records are here");
+      else
+        write_about(folder_, run, command, place_);
       const int descriptor = lock.descriptor();
       active_.push_back({run, std::move(lock),
                          Child(command, log_of(run), log_of(run), descriptor, stop_signal(plan_.study)),
@@ -199,14 +200,14 @@ class StudyRunner {
     const auto& run = job.run;
     if (ending.code != 0) {
       if (interruption_.requested() || stopping_) return true;
-      const auto message = last_lines(log_of(run), 1);
-      if (const auto why = divergence_in(job); job.stage != Stage::Sampling && !ending.signalled && why) {
-        write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, why);
-        tell("projector_study: " + run.name + " diverged: " + *why);
+      if (job.stage == Stage::Sampling && !ending.signalled) {  // such as a prompt that is longer than the context
+        note_sample(run, last_lines(log_of(run), 1));
         return true;
       }
-      if (job.stage == Stage::Sampling && !ending.signalled) {  // such as a prompt that is longer than the context
-        note_sample(run, message);
+      if (ending.code == exit_codes::diverged && !state_of(folder_, plan_, run).away) {
+        const auto why = last_message(job);
+        write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, why);
+        tell("projector_study: " + run.name + " diverged: " + why);
         return true;
       }
       failure_ = "the run " + run.name +
@@ -228,12 +229,13 @@ class StudyRunner {
       }
     } else {
       const auto state = state_of(folder_, plan_, run);
-      if (!state.trained) {
+      if (!state.trained || state.away) {
         failure_ =
             "the run " + run.name + " ended without a final row in " + (folder_.output(run) / "metrics.jsonl").string();
         return true;
       }
-      tell("projector_study: " + run.name + ": validation loss " + fixed(state.valid_loss, 4));
+      tell("projector_study: " + run.name + ": validation loss " + fixed(*final_loss(folder_.output(run)), 4));
+      if (run.kind == study::RunKind::Base) check_base();
       if (needs_test(plan_, run) && goes_on) {
         job = testing(run, std::move(job.claim));
         return false;
@@ -242,14 +244,20 @@ class StudyRunner {
     return true;
   }
 
-  /// What a program that ended says of a number that is not finite. A launcher of training adds lines of its own behind
-  /// that.
-  std::optional<std::string> divergence_in(const Job& job) const {
-    const bool launched = job.stage == Stage::Training && !plan_.study.launcher.empty();
-    std::optional<std::string> found;
-    std::istringstream lines(last_lines(log_of(job.run), launched ? 30 : 1));
+  /// Says if the base was trained again and is not the recorded one.
+  void check_base() const {
+    if (const auto note = note_other_base(folder_, study::base_run(plan_), place_.machine); !note.empty())
+      tell("projector_study: " + note);
+  }
+
+  /// The last line of the program, which begins with its name; a launcher of training adds lines of its own behind it.
+  std::string last_message(const Job& job) const {
+    auto found = last_lines(log_of(job.run), 1);
+    if (job.stage != Stage::Training || plan_.study.launcher.empty()) return found;
+    const auto name = std::filesystem::path(program_).filename().string() + ": ";
+    std::istringstream lines(last_lines(log_of(job.run), 30));
     for (std::string line; std::getline(lines, line);)
-      if (line.find("not finite") != std::string::npos) found = line;
+      if (line.starts_with(name)) found = line;
     return found;
   }
 

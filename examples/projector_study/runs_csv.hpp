@@ -36,7 +36,7 @@ inline std::string runs_csv(const StudyFolder& folder, const StudyFolder& shown,
     if (!is_done(results.plan, run, state)) continue;
     std::string numbers = ",,,,";
     if (!state.diverged) {
-      const auto metrics = read_run(folder.output(run), run.seed);
+      const auto metrics = read_run(folder.measured(run), run.seed);
       std::string score;
       if (run.kind == study::RunKind::Final)
         for (const auto& one : results.arm(run.arm).seeds)

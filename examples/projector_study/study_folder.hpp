@@ -1,6 +1,7 @@
 // The folder of a study, beside its study.json and named like it: plan.json, and runs/<name>/ with
 //   run.json         what the run is, with the fingerprint of all that it depends on, where it ran, whether it diverged
 //   output/          the training program's folder: metrics.jsonl, checkpoints, the model
+//   recorded/        metrics.jsonl of a run that came from records.jsonl
 //   log.txt          what the training program said
 //   test.json, test.translations   what the model makes of the test set
 //   sample.txt       how a causal language model continues the beginning of the test text
@@ -44,6 +45,15 @@ struct StudyFolder {
   std::filesystem::path plan() const { return path / "plan.json"; }
   std::filesystem::path of(const study::PlannedRun& run) const { return path / "runs" / run.name; }
   std::filesystem::path output(const study::PlannedRun& run) const { return of(run) / "output"; }
+  /// The folder with the metrics that count: the recorded ones, or those of the run here.
+  std::filesystem::path measured(const study::PlannedRun& run) const {
+    const auto recorded = of(run) / "recorded";
+    std::error_code ignored;
+    return std::filesystem::exists(recorded, ignored) ? recorded : output(run);
+  }
+
+  /// What to remove, in words; the texts in `data` may be the only ones.
+  std::string how_to_begin_again() const { return "remove plan.json, records.jsonl and runs from " + path.string(); }
 
   std::string file;            ///< study.json
   std::filesystem::path path;  ///< the folder
@@ -66,6 +76,7 @@ inline std::string last_lines(const std::filesystem::path& path, std::size_t cou
 /// How far a run is.
 struct RunState {
   bool trained = false;                      ///< its metrics.jsonl has a final row
+  bool away = false;                         ///< it is the base, and only its records are here, not the model
   double valid_loss = 0;                     ///< of that row
   bool tested = false;                       ///< the test set has been read
   bool sampled = false;                      ///< there is a sample
@@ -101,15 +112,25 @@ inline std::filesystem::path test_result(const StudyFolder& folder, const study:
   return folder.of(run) / (plan.study.task == "translation" ? "test.translations" : "test.json");
 }
 
+/// The validation loss of the final row of a folder's metrics.jsonl; none if the run has not ended. Throws FileError.
+inline std::optional<double> final_loss(const std::filesystem::path& folder) {
+  const auto metrics = folder / "metrics.jsonl";
+  std::optional<double> loss;
+  if (std::error_code ignored; std::filesystem::exists(metrics, ignored))
+    na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::LeaveOut, [&](const nlohmann::json& row) {
+      if (row.is_object() && row.contains("final")) loss = na::io::get<double>(row, "valid_loss", metrics);
+    });
+  return loss;
+}
+
 /// Throws FileError for a folder that belongs to another run.
 inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan, const study::PlannedRun& run) {
   RunState state;
   std::error_code ignored;
   const auto about = folder.of(run) / "run.json";
-  const auto metrics = folder.output(run) / "metrics.jsonl";
   if (!std::filesystem::exists(about, ignored)) {
-    if (std::filesystem::exists(metrics, ignored))
-      throw na::FileError(folder.of(run).string(), "has no run.json, so nobody knows which run left its files");
+    if (std::filesystem::exists(folder.output(run) / "metrics.jsonl", ignored))
+      throw na::FileError(folder.of(run).string(), "has no run.json, so the run that wrote its files is unknown");
     return state;
   }
   const auto json = na::io::read_json(about);
@@ -118,12 +139,13 @@ inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan
                         "is of a run with other flags, other data or another version of the training program; it "
                         "cannot be part of this study");
   if (json.contains("diverged")) state.diverged = na::io::get<std::string>(json, "diverged", about);
-  if (std::filesystem::exists(metrics, ignored))
-    na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::LeaveOut, [&](const nlohmann::json& row) {
-      if (!row.is_object() || !row.contains("final")) return;
-      state.trained = true;
-      state.valid_loss = na::io::get<double>(row, "valid_loss", metrics);
-    });
+  const auto measured = folder.measured(run);
+  if (const auto loss = final_loss(measured)) {
+    state.trained = true;
+    state.valid_loss = *loss;
+  }
+  state.away = run.kind == study::RunKind::Base && state.trained && measured != folder.output(run) &&
+               !final_loss(folder.output(run));
   state.tested = std::filesystem::exists(test_result(folder, plan, run), ignored);
   state.sampled = std::filesystem::exists(sample_of(folder, run), ignored);
   return state;

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "projector_study/study_folder.hpp"
 
 namespace examples {
@@ -20,6 +22,9 @@ inline study::FlagSet text_flags(const std::string& task, const study::FlagSet& 
   study::FlagSet found;
   for (const auto& name : names)
     if (const auto flag = flags.find(name); flag != flags.end()) found.insert(*flag);
+  // The other windows of training are places in the whole text, which is read from its beginning to its end here.
+  if (const auto windows = flags.find("windows"); task == "causal_lm" && windows != flags.end())
+    if (windows->second == "lines") found.insert(*windows);
   return found;
 }
 
@@ -41,6 +46,16 @@ inline Command test_command(const std::string& program, const study::StudyConfig
     command.push_back("--text=" + test.text);
   }
   return command;
+}
+
+/// The number that a language model's `evaluate` prints after a name. Throws FileError if there is none.
+inline double printed_number(const std::string& text, const std::string& name, const std::filesystem::path& path) {
+  const auto at = ("\n" + text).find("\n" + name + " = ");
+  if (at != std::string::npos) {
+    const auto begin = at + name.size() + 3;
+    if (const auto number = na::number_in(text.substr(begin, text.find('\n', begin) - begin))) return *number;
+  }
+  throw na::FileError(path.string(), "lacks the line \"" + name + " = …\" of the training program's evaluate");
 }
 
 }  // namespace examples

@@ -65,7 +65,8 @@ inline std::string output_of(const Command& command, const std::filesystem::path
     std::this_thread::sleep_for(pause);
   }
   if (ending.code != 0) {
-    const auto message = last_lines(err, 1);
+    auto message = last_lines(err, 1);
+    if (message.starts_with('(')) message = last_lines(err, 2);  // the hint on --help stands below the error
     throw na::Error(message.empty() ? shell_text(command) + " ended with code " + std::to_string(ending.code)
                                     : message);
   }

@@ -18,7 +18,7 @@ command=$1
 shift
 arguments=$*
 if [ "$OMPI_COMM_WORLD_SIZE$PMI_SIZE$PMIX_RANK" ]; then echo "stand_in: a rank of others" >&2; exit 2; fi
-gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= overflows= refuses= dump=
+gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= overflows= refuses= dump= model=
 for argument; do
   case $argument in
     --dump_size) dump=1 ;;
@@ -38,7 +38,7 @@ fi
 if [ "$command" = evaluate ]; then
   echo "$arguments" >> "$(dirname "$0")/evaluated"
   if [ "$refuses" ]; then echo "stand_in: --refuses is no flag of evaluate" >&2; exit 2; fi
-  if [ "$(cat "$model/overflows")" = 1 ]; then echo "stand_in: the loss of a batch is not finite" >&2; exit 1; fi
+  if [ "$(cat "$model/overflows")" = 1 ]; then echo "stand_in: the loss of a batch is not finite" >&2; exit 3; fi
   awk -v loss="$(cat "$model/loss")" 'BEGIN { printf "loss = %.6f\nperplexity = %.4f\n", loss + 0.5, exp(loss + 0.5) }'
   exit 0
 fi
@@ -47,6 +47,7 @@ if [ "$command" = generate ]; then
   echo "$(cat "$input") and so on"
   exit 0
 fi
+if [ "$model" ] && [ ! -e "$model/loss" ]; then echo "stand_in: $model is no model" >&2; exit 1; fi
 mkdir -p "$output_dir"
 step=0
 if [ -e "$output_dir/checkpoint" ]; then
@@ -70,10 +71,10 @@ save() {
 while [ "$step" -lt "$max_steps" ]; do
   [ "$pause" = 0 ] || sleep "$pause"
   step=$((step + 1))
-  if [ "$fails" ] && [ "$step" = 3 ]; then echo "stand_in: the disk is full" >&2; exit 1; fi
+  if [ "$fails" ] && [ "$step" = 3 ]; then echo "stand_in: the disk is full, not finite" >&2; exit 1; fi
   if [ "$diverges" = "$seed" ] && [ "$learning_rate" != 0 ] && [ "$step" = 3 ]; then
     echo "stand_in: step 3: the loss is not finite" >&2
-    exit 1
+    exit 3
   fi
   if [ $((step % 5)) = 0 ]; then
     row="\"valid_loss\":$(loss_at "$step"),\"seconds\":$((step * (2 + gain))),\"valid_perplexity\":9.5"

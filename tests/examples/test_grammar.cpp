@@ -230,12 +230,12 @@ BOOST_AUTO_TEST_CASE(clauses_have_the_right_order) {
   clause.time_first = false;
   clause.modal = &modal("müssen");
   BOOST_TEST(g::german(clause, Order::verb_last, "dass") == "dass die Frau ihn heute abholen muss");
-  BOOST_TEST(g::english(clause, true) == "does the woman have to pick him up today");
+  BOOST_TEST(g::english_question(clause) == "does the woman have to pick him up today");
   clause.modal = nullptr;
   clause.time = {};
   clause.tense = Tense::past;
   BOOST_TEST(g::german(clause, Order::inverted) == "hat die Frau ihn abgeholt");
-  BOOST_TEST(g::english(clause, true) == "did the woman pick him up");
+  BOOST_TEST(g::english_question(clause) == "did the woman pick him up");
   clause.aspect = Aspect::not_yet;
   BOOST_TEST(g::german(clause, Order::statement) == "die Frau hat ihn noch nicht abgeholt");
   BOOST_TEST(g::english(clause) == "the woman has not picked him up yet");

@@ -67,7 +67,7 @@ exec "$@"
     child.signal(SIGINT);
     const auto stopped = child.wait();
     BOOST_TEST(stopped.code == 130, stopped.err);
-    BOOST_TEST(contains(stopped.err, "the same command goes on"), stopped.err);
+    BOOST_TEST(contains(stopped.err, "the same command continues"), stopped.err);
     works({"run", file, "--jobs", "2"});
     std::string logs;
     for (const auto& run : fs::directory_iterator(folder / name / "runs")) logs += content(run.path() / "log.txt");
@@ -115,7 +115,8 @@ BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
   const auto csv = lines_of(content(folder / "s/runs.csv"));
   BOOST_TEST(csv.size() == 31u);
   const auto html = content(folder / "s/report.html");
-  for (const auto* const part : {"<meta name=\"viewport\"", "prefers-color-scheme", "better", "<svg"})
+  for (const auto* const part : {"<meta name=\"viewport\"", "prefers-color-scheme", "better", "<svg",
+                                 "figure{margin:1rem 0;overflow-x:auto}", "{figure svg{max-width:none}}"})
     BOOST_TEST(contains(html, part));
   for (const auto* const part : {"http:", "https:", "src=", "<script"}) {
     auto rest = html;
@@ -147,10 +148,11 @@ BOOST_AUTO_TEST_CASE(read_the_test_as_the_training_text) {
   json["matchings"] = {"steps"};
   json["seeds"] = {1, 2};
   json["test"] = {{"text", path("text")}, {"flags", {{"mlm_probability", "0.4"}}}};
+  int studies = 0;
   const auto said = [&](const char* task, const nlohmann::json& flags) {
     json["task"] = task;
     json["flags"].update(flags);
-    works({"run", study(json, task)});
+    works({"run", study(json, task + std::to_string(++studies))});
     return lines_of(content(folder / "evaluated")).back();
   };
   const auto masked =
@@ -158,8 +160,11 @@ BOOST_AUTO_TEST_CASE(read_the_test_as_the_training_text) {
   for (const auto* const part : {"--line_by_line=true", "--max_seq_length=20", "--mlm_probability=0.4", "--threads=1"})
     BOOST_TEST(contains(masked, part), "'" << part << "' is not in " << masked);
   BOOST_TEST(!contains(masked, "block_size"));
-  const auto causal = said("causal_lm", {{"block_size", 16}});
+  const auto causal = said("causal_lm", {{"block_size", 16}, {"windows", "shuffled"}});
   BOOST_TEST((contains(causal, "--block_size=16") && !contains(causal, "line_by_line")), causal);
+  BOOST_TEST(!contains(causal, "windows"), causal);
+  const auto lines = said("causal_lm", {{"windows", "lines"}});
+  BOOST_TEST(contains(lines, "--windows=lines"), lines);
 }
 
 BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
@@ -191,6 +196,42 @@ BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   BOOST_TEST(contains(works({"run", file}).err, "gains-seed1 has no sample: stand_in: the prompt is too long"));
   works({"report", file});
   BOOST_TEST(contains(content(folder / "s/report.md"), "no sample: stand_in: the prompt is too long"));
+}
+
+BOOST_AUTO_TEST_CASE(show_commands_that_hold_where_they_ran) {
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"data", "text"}});
+  fs::create_directories(folder / "studies");
+  write(folder / "studies/s.json", json.dump());
+  const auto in_folder = [&](const Arguments& arguments) {
+    programs::Child child(folder, "projector_study", arguments, {}, [&] {
+      if (::chdir(folder.c_str()) != 0) ::_exit(126);
+    });
+    const auto outcome = child.wait();
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+  };
+  in_folder({"run", "studies/s.json"});
+  in_folder({"report", "studies/s.json"});
+  const auto report = content(folder / "studies/s/report.md");
+  BOOST_TEST(contains(report, "run studies/s.json was called:"), report);
+  BOOST_TEST(contains(report, "--output_dir=studies/s/runs/gains-seed2/output"), report);
+  // From another folder, the same report.
+  works({"report", path("studies/s.json")});
+  BOOST_TEST(content(folder / "studies/s/report.md") == report);
+}
+
+BOOST_AUTO_TEST_CASE(with_many_seeds_draw_signs) {
+  auto many = slow(usual());
+  many["flags"].update({{"pause", 0}, {"max_steps", 5}});
+  many["seeds"] = nlohmann::json::array();
+  for (int seed = 1; seed <= 21; ++seed) many["seeds"].push_back(seed);
+  const auto file = study(many);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "with 21 seeds is \\< 0.0001: it is estimated by 99,999 random choices of signs."),
+             report);
+  BOOST_TEST(contains(report, "| gains | control | better |"), report);
 }
 
 BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
@@ -284,7 +325,8 @@ BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
   works({"run", file});
   json["smallest_difference"] = 0.5;
   study(json);
-  refuses(1, "projector_study", {"run", file}, {"\"smallest_difference\" has changed since"});
+  refuses(1, "projector_study", {"run", file},
+          {"\"smallest_difference\" has changed since", "remove plan.json, records.jsonl and runs from "});
   refuses(1, "projector_study", {"report", file}, {"\"smallest_difference\" has changed since"});
   json["smallest_difference"] = 0.01;
   study(json);
@@ -327,8 +369,8 @@ BOOST_AUTO_TEST_CASE(end_with_the_same_numbers_after_ten_kills) {
   works({"report", file});
   const auto numbers = [&](const std::string& name) {
     auto text = content(folder / name / "runs.csv");
-    for (std::size_t at = 0; (at = text.find("=" + name + "/", at)) != std::string::npos;)
-      text.replace(at, name.size() + 2, "=");
+    const auto output = "=" + path(name) + "/";
+    for (std::size_t at = 0; (at = text.find(output, at)) != std::string::npos;) text.replace(at, output.size(), "=");
     return text;
   };
   BOOST_TEST(numbers("killed") == numbers("undisturbed"));
@@ -404,6 +446,52 @@ BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
   refuses(1, "projector_study", {"plan", study(json, "x")}, {"\"parameters\" with \"base\""});
 }
 
+BOOST_AUTO_TEST_CASE(go_on_from_the_records_of_their_base) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  json["base"] = {{"max_steps", 10}, {"data", path("text")}};
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.html"), csv = content(folder / "s/runs.csv"),
+             records = content(folder / "s/records.jsonl");
+  // Where no run is missing, nothing is trained.
+  fs::remove_all(folder / "s/runs");
+  BOOST_TEST(works({"run", file}).err == "");
+  BOOST_TEST(!fs::exists(folder / "s/runs/base-seed1/output"));
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == report);
+  // Without the last run, the base is trained again, and it is the same.
+  const auto without_last = records.substr(0, records.rfind("{\"run\""));
+  fs::remove_all(folder / "s/runs");
+  write(folder / "s/records.jsonl", without_last);
+  const auto again = works({"run", file, "--jobs", "2"}).err;
+  BOOST_TEST(contains(again, "training base-seed1 again"), again);
+  BOOST_TEST(!contains(again, "instead of"), again);
+  BOOST_TEST(lines_of(again).size() == 3u, again);
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == report);
+  BOOST_TEST(content(folder / "s/runs.csv") == csv);
+  BOOST_TEST(content(folder / "s/records.jsonl") == records);
+  // Another model than the recorded one: this is said, now and wherever the study goes.
+  auto rows = lines_of(without_last);
+  auto base = nlohmann::ordered_json::parse(rows[0]);
+  BOOST_TEST(base["run"] == "base-seed1");
+  base["metrics"].back()["valid_loss"] = 9.5;
+  rows[0] = base.dump();
+  std::string other;
+  for (const auto& row : rows) other += row + "\n";
+  fs::remove_all(folder / "s/runs");
+  write(folder / "s/records.jsonl", other);
+  const auto differs = works({"run", file}).err;
+  BOOST_TEST(contains(differs, "instead of 9.5: runs after that start from another model"), differs);
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "instead of 9.5: runs after that"));
+  fs::remove_all(folder / "s/runs");
+  works({"report", file});
+  BOOST_TEST(contains(content(folder / "s/report.md"), "instead of 9.5: runs after that"));
+}
+
 BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   auto json = usual();
   json["convergence"] = true;
@@ -426,7 +514,7 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
                                     "\n");
   refuses(1, "projector_study", {"report", file}, {"records.jsonl", "line 1", "is no name of a run"});
   write(folder / "s/records.jsonl", "{\"run\": \"a\"}\n");
-  refuses(1, "projector_study", {"report", file}, {"lacks what a run is"});
+  refuses(1, "projector_study", {"report", file}, {"lacks a run's description"});
 }
 
 BOOST_AUTO_TEST_CASE(are_reported_in_part) {
@@ -499,7 +587,7 @@ BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
   refuses(
       2, "projector_study",
       {"init", "--task", "translation", "--data", "grammar", "--flags", "source_lang=fr", "--output", path("g.json")},
-      {"the grammar translates from de to en, not from fr to en"});
+      {"the grammar translates from de to en, so --flags cannot have source_lang=fr"});
   works(begin("causal_lm", "c", {"--held_out", "0"}));
   BOOST_TEST(!json("c.json").contains("test"));
   refuses(1, "projector_study", begin("causal_lm", "d", {"--test", "mine"}), {"has no mine.txt (--test)"});
@@ -513,7 +601,8 @@ BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
 
 BOOST_AUTO_TEST_CASE(begin_with_usual_values) {
   fs::create_directories(folder / "data");
-  for (const auto* const name : {"test.txt", "test.de", "test.en"}) write(folder / "data" / name, "text");
+  for (const std::string part : {"train", "valid", "test"})
+    for (const auto* const ending : {".txt", ".de", ".en"}) write(folder / "data" / (part + ending), "text");
   for (const auto* const task : {"causal_lm", "masked_lm", "translation"}) {
     const auto file = path(std::string(task) + ".json");
     works({"init", "--task", task, "--data", path("data"), "--arms",
@@ -527,12 +616,74 @@ BOOST_AUTO_TEST_CASE(begin_with_usual_values) {
         {"projector_q", "plain_neural"}, {"projector_k", "plain_neural"}, {"projector_v", "plain_neural"}};
     BOOST_TEST(written["arms"][3]["flags"] == roberta);
     refuses(1, "projector_study", {"init", "--task", task, "--data", path("data"), "--output", file},
-            {"is there already"});
+            {"exists already"});
   }
   refuses(1, "projector_study",
           {"init", "--task", "causal_lm", "--data", path("data"), "--arms", "linear", "--output", path("x.json")},
           {"at least two arms"});
   refuses(1, "projector_study", {"init", "--task", "causal_lm", "--data", path("nowhere")}, {"is not a folder"});
+  works({"init", "--task", "causal_lm", "--data", path("data"), "--seeds", "150", "--output", path("many.json")});
+  BOOST_TEST(json("many.json")["tuning"]["seeds"] == nlohmann::json::array({151}));
+  works({"init", "--task", "causal_lm", "--data", path("data"), "--tune", "none", "--flags", "nonsense=1", "--output",
+         path("none.json")});
+  BOOST_TEST(!json("none.json").contains("tuning"));
+  refuses(1, "projector_study", {"report", path("nothing.json")}, {"nothing.json: cannot"});
+  auto wrong = json("none.json");
+  wrong["program"] = (fs::path(NEURAL_ATTENTION_BIN_DIR) / "causal_lm").string();
+  write(folder / "none.json", wrong.dump());
+  refuses(1, "projector_study", {"plan", path("none.json")}, {"causal_lm: ", "--nonsense"});
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused_by_file_and_key) {
+  auto json = usual();
+  json["arms"] = {{{"name", "control"}, {"flags", {{"other", 0}}}}, {{"name", "changed"}, {"flags", {{"other", 1}}}}};
+  json["tuning"]["flags"] = {{"gain", {1, 2}}};
+  json["matchings"] = {"parameters"};
+  refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "\"tuning.flags.gain\" changes the parameters"});
+  json = usual();
+  json["match_by"] = "colour";
+  refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "colour (\"match_by\") makes no difference"});
+  json = usual();
+  json["flags"].erase("max_steps");
+  refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "the \"flags\" of the arm"});
+}
+
+BOOST_AUTO_TEST_CASE(begin_with_what_the_data_have) {
+  fs::create_directories(folder / "data");
+  const auto begin = [&](const std::string& task, const std::string& name, Arguments more = {}) {
+    Arguments all = {"init", "--task", task, "--data", path("data"), "--output", path(name + ".json")};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  refuses(1, "projector_study", begin("causal_lm", "a"), {"train.txt", "does not exist"});
+  refuses(1, "projector_study", begin("translation", "a"), {"data: has no train.de and train.en"});
+  for (const auto* const name : {"train.fr", "valid.fr", "train.en.gz", "valid.en", "test.fr", "test.en"})
+    write(folder / "data" / name, "text");
+  works(begin("translation", "french"));
+  BOOST_TEST(
+      (json("french.json")["flags"]["source_lang"] == "fr" && json("french.json")["flags"]["target_lang"] == "en"));
+  BOOST_TEST(json("french.json")["test"]["source"] == path("data/test.fr"));
+  works(begin("translation", "english", {"--flags", "source_lang=en"}));
+  BOOST_TEST(json("english.json")["flags"]["target_lang"] == "fr");
+  fs::remove(folder / "data/test.fr");
+  refuses(1, "projector_study", begin("translation", "half"), {"test.en", "test.fr is not", "both languages"});
+  for (const auto* const name : {"train.it", "valid.it"}) write(folder / "data" / name, "text");
+  refuses(1, "projector_study", begin("translation", "three"),
+          {"it has train.en, train.fr, train.it", "source_lang=", "target_lang="});
+  for (const auto* const name : {"train.bin", "valid.bin"}) write(folder / "data" / name, "tokens");
+  refuses(1, "projector_study", begin("causal_lm", "tokens"), {"token files", "--held_out 0"});
+  works(begin("causal_lm", "tokens", {"--held_out", "0"}));
+  refuses(1, "projector_study", begin("causal_lm", "data", {"--held_out", "0"}), {"data.json", "which is --data"});
+  fs::create_directories(folder / "earlier");
+  write(folder / "earlier/plan.json", "{}");
+  refuses(1, "projector_study", begin("causal_lm", "earlier", {"--held_out", "0"}), {"plan.json", "an earlier study"});
+  // Its own folder of data would be overwritten.
+  fs::create_directories(folder / "own/data");
+  for (const auto* const name : {"train.txt", "valid.txt"}) write(folder / "own/data" / name, "1\n2\n3\n");
+  refuses(1, "projector_study",
+          {"init", "--task", "causal_lm", "--data", path("own/data"), "--output", path("own.json")},
+          {"own.json", "which is --data"});
+  BOOST_TEST(content(folder / "own/data/train.txt") == "1\n2\n3\n");
 }
 
 BOOST_AUTO_TEST_CASE(refuse_wrong_files_and_programs) {

@@ -154,6 +154,27 @@ BOOST_AUTO_TEST_CASE(arms_change_places) {
   BOOST_CHECK_GT(there.upper, there.lower);
 }
 
+// Differences of 1 and -1: the sum of random signs is binomial.
+BOOST_AUTO_TEST_CASE(signs_of_many_pairs_are_drawn) {
+  constexpr int pairs = 40, positive = 26;
+  Scores arm(pairs, -1.0);
+  std::fill_n(arm.begin(), positive, 1.0);
+  const Scores control(pairs, 0.0);
+  const auto drawn = study::compare_pairs(control, arm);
+  double exact = 0;
+  for (int heads = positive; heads <= pairs; ++heads)
+    exact += 2 * std::exp(std::lgamma(pairs + 1) - std::lgamma(heads + 1) - std::lgamma(pairs - heads + 1) -
+                          pairs * std::log(2.0));
+  const double error = std::sqrt(exact * (1 - exact) / study::PairedComparison::drawn_signs);
+  BOOST_CHECK_SMALL(drawn.sign_flip_p - exact, 4 * error);
+  BOOST_CHECK_EQUAL(study::compare_pairs(control, arm).sign_flip_p, drawn.sign_flip_p);
+  BOOST_CHECK_EQUAL(study::compare_pairs(arm, control).sign_flip_p, drawn.sign_flip_p);
+  // No choice among so few is as far as all 40 of one sign.
+  BOOST_CHECK_EQUAL(study::compare_pairs(control, Scores(pairs, 1.0)).sign_flip_p, 1e-5);
+  BOOST_CHECK_EQUAL(drawn.least_sign_flip_p, 1e-5);
+  BOOST_CHECK_EQUAL(study::least_sign_flip_p(20), std::ldexp(1.0, -19));
+}
+
 BOOST_AUTO_TEST_CASE(more_pairs_than_are_possible_are_none) {
   const auto hopeless = study::compare_pairs(Scores{0.0, 0.0, 0.0, 0.0}, Scores{1.0, -1.0, 1.0, -0.999});
   BOOST_CHECK(!hopeless.pairs_needed);
@@ -184,7 +205,7 @@ BOOST_AUTO_TEST_CASE(power_grows_to_one) {
 }
 
 BOOST_AUTO_TEST_CASE(refuses_what_has_no_meaning) {
-  const Scores one = {1.0}, two = {1.0, 2.0}, many(21, 1.0);
+  const Scores one = {1.0}, two = {1.0, 2.0}, many(1001, 1.0);
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinite = std::numeric_limits<double>::infinity();
   BOOST_CHECK_THROW(study::compare_pairs(one, two), na::ShapeError);
   BOOST_CHECK_THROW(study::compare_pairs(one, one), na::ConfigError);

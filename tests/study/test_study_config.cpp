@@ -147,7 +147,12 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/measure", nothing, "lacks the key \"measure\"");
   refused("/smallest_difference", -0.1, "\"smallest_difference\" must be a number of at least 0");
   refused("/smallest_difference", nothing, "lacks the key \"smallest_difference\"");
-  refused("/seeds", {1}, "2 to 20 seeds");
+  refused("/seeds", {1}, "2 to 1000 seeds");
+  nlohmann::json many = nlohmann::json::array();
+  for (int seed = 10; seed < 1010; ++seed) many.push_back(seed);
+  refused("/seeds", many, "accepted");
+  many.push_back(1010);
+  refused("/seeds", many, "2 to 1000 seeds, not 1001");
   refused("/seeds", {1, 1}, "has a seed twice");
   refused("/seeds", {1, -1}, "must be a list of seeds");
   refused("/tuning/seeds", {3}, "share the seed 3");

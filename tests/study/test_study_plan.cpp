@@ -113,8 +113,9 @@ BOOST_AUTO_TEST_CASE(that_are_their_own_controls_are_not_compared) {
 BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   auto study = usual({Matching::Time});
   study.flags.clear();
-  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
-                        [](const auto& error) { return says(error, "lacks max_steps, which this study changes"); });
+  BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
+    return says(error, "\"flags\" of the arm \"a\" lack max_steps, which this study changes");
+  });
   study = usual({Matching::Parameters});
   study.arms[1].name = "linear-parameters-of-b";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
@@ -127,14 +128,14 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   study = usual({Matching::Flops});
   study.grid["more"] = {"0", "10"};
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
-    return says(error, "must not change \"more\", on which the flops depend, by which arms are matched");
+    return says(error, "\"tuning.flags.more\" changes the flops, in which \"matchings\" makes arms and control equal");
   });
   study.matchings = {Matching::Steps};
   BOOST_CHECK_NO_THROW(plan_arms(study, measure));
   study = usual({Matching::Parameters});
   study.match_by = "colour";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
-                        [](const auto& error) { return says(error, "colour makes no difference"); });
+                        [](const auto& error) { return says(error, "colour (\"match_by\") makes no difference"); });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -218,7 +219,11 @@ BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
   plan.program = "p";
   plan.data = {{"text", "1"}};
   std::ofstream(path) << plan_text(plan);
+  BOOST_TEST(load_plan(path).file == "");  // of an earlier version
+  plan.file = "studies/s.json";
+  std::ofstream(path) << plan_text(plan);
   const auto again = load_plan(path);
+  BOOST_TEST(again.file == plan.file);
   BOOST_TEST(plan_text(again) == plan_text(plan));
   BOOST_TEST(final_runs(again, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
   std::ofstream(path) << "{\"format\": 1}";

@@ -1,4 +1,4 @@
-// What an experiment is, as its file study.json says it: arms that differ in a few flags of a training program, a
+// An experiment as described by its file study.json: arms that differ in a few flags of a training program, a
 // control, what they are matched in, how all are tuned, and the seeds. docs/projector_study.md describes the file.
 #pragma once
 
@@ -13,17 +13,15 @@
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/named.hpp"
+#include "neural_attention/study/flag_set.hpp"
 #include "neural_attention/study/verdict.hpp"
 
 namespace neural_attention::study {
 
-/// Flags of a training program, by name without dashes, with their values as on the command line.
-using FlagSet = std::map<std::string, std::string>;
-
 /// `flags` with the flags of `more`, which win.
 FlagSet merged(FlagSet flags, const FlagSet& more);
 
-/// What an arm and its control have in common.
+/// The quantity that an arm and its control have in common.
 enum class Matching { Steps, Parameters, Flops, Time };
 
 /// The names of files and of reports.

@@ -1,5 +1,5 @@
 // The plan of an experiment: the arms of study.json and the controls that match them, what is compared with what, and
-// all runs. It is made once and written to plan.json, so that an interrupted study goes on with the same numbers.
+// all runs. It is made once and written to plan.json, so that an interrupted study continues with the same numbers.
 #pragma once
 
 #include <cstddef>
@@ -37,12 +37,13 @@ struct PlannedArm {
 struct PlannedComparison {
   std::string arm, control;
   Matching matching = Matching::Steps;
-  /// What the arm has more than its control of what is matched, as a part of what the control has.
+  /// The matched quantity of the arm minus that of its control, as a share of the control's.
   double unmatched = 0;
 };
 
 struct StudyPlan {
   StudyConfig study;
+  std::string file = {};                    ///< study.json as the command that made the plan named it, or ""
   std::string machine;                      ///< that measured the times
   std::string version;                      ///< of the library
   std::string program;                      ///< fingerprint of the training program
@@ -64,8 +65,8 @@ struct Measurements {
 /// Throws ConfigError for what cannot be matched. The other members of the plan remain empty.
 StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure);
 
-/// What a run is for: the model from which all arms start, the choice of a setting, the judgement of an arm, or whether
-/// twice the steps give more.
+/// The purpose of a run: the model from which all arms start, the choice of a setting, the judgement of an arm, or
+/// whether twice the steps give more.
 enum class RunKind { Base, Tuning, Final, Twice };
 
 /// One training run.

@@ -17,6 +17,7 @@
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/random.hpp"
 #include "neural_attention/study/paired_comparison.hpp"
 
 namespace neural_attention::study {
@@ -34,22 +35,34 @@ inline double variance_of(std::span<const double> values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
-/// The share of all choices of signs whose sum is at least as far from zero as the sum of all differences. A choice
-/// and its opposite are equally far, so the last sign stays.
+/// The share of all choices of signs, or of those drawn, whose sum is at least as far from zero as the sum of all
+/// differences. A choice and its opposite are equally far, so the last sign stays.
 inline double sign_flip_p(std::span<const double> differences) {
   const double observed = std::abs(std::accumulate(differences.begin(), differences.end(), 0.0));
   // Sums of the same numbers in another order differ by rounding.
   double size = 0;
   for (const double difference : differences) size += std::abs(difference);
   const double limit = observed - 1e-12 * size;
-  const auto choices = std::uint32_t{1} << (differences.size() - 1);
-  std::uint32_t as_far = 0;
-  for (std::uint32_t signs = 0; signs < choices; ++signs) {
+  // Signs are the bits of words, 32 differences each.
+  const auto is_as_far = [&](auto&& word_at) {
     double sum = 0;
-    for (std::size_t i = 0; i < differences.size(); ++i) sum += (signs >> i & 1u) ? -differences[i] : differences[i];
-    if (std::abs(sum) >= limit) ++as_far;
+    std::uint32_t word = 0;
+    for (std::size_t i = 0; i < differences.size(); ++i) {
+      if (i % 32 == 0) word = word_at();
+      sum += (word >> i % 32 & 1u) ? -differences[i] : differences[i];
+    }
+    return std::abs(sum) >= limit;
+  };
+  std::uint32_t as_far = 0;
+  if (differences.size() <= static_cast<std::size_t>(PairedComparison::most_exact_pairs)) {
+    const auto choices = std::uint32_t{1} << (differences.size() - 1);
+    for (std::uint32_t signs = 0; signs < choices; ++signs) as_far += is_as_far([&] { return signs; });
+    return static_cast<double>(as_far) / choices;
   }
-  return static_cast<double>(as_far) / choices;
+  RandomStream random({.seed = 1});
+  for (int drawn = 0; drawn < PairedComparison::drawn_signs; ++drawn)
+    as_far += is_as_far([&] { return random.word(); });
+  return (as_far + 1.0) / (PairedComparison::drawn_signs + 1.0);
 }
 
 /// Of a two-sided test on n pairs: how many standard errors from zero a mean must be.
@@ -69,6 +82,11 @@ inline std::optional<int> pairs_needed(double difference, double deviation, doub
 }
 
 }  // namespace detail
+
+NEURAL_ATTENTION_INLINE double least_sign_flip_p(int pairs) {
+  return pairs <= PairedComparison::most_exact_pairs ? std::ldexp(1.0, 1 - pairs)
+                                                     : 1.0 / (PairedComparison::drawn_signs + 1.0);
+}
 
 NEURAL_ATTENTION_INLINE double half_interval(int n, double deviation) {
   if (n < 2) throw ConfigError("an interval needs at least 2 numbers, got " + std::to_string(n));
@@ -101,9 +119,9 @@ NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> c
   if (control.size() != arm.size())
     throw ShapeError("arms are compared by scores of the same seeds, got " + std::to_string(control.size()) + " and " +
                      std::to_string(arm.size()));
-  if (arm.size() < 2 || arm.size() > most_flipped_pairs)
-    throw ConfigError("arms are compared by 2 to " + std::to_string(most_flipped_pairs) + " pairs of scores, got " +
-                      std::to_string(arm.size()));
+  if (arm.size() < 2 || arm.size() > static_cast<std::size_t>(PairedComparison::most_pairs))
+    throw ConfigError("arms are compared by 2 to " + std::to_string(PairedComparison::most_pairs) +
+                      " pairs of scores, got " + std::to_string(arm.size()));
   std::vector<double> differences;
   for (std::size_t i = 0; i < arm.size(); ++i) {
     differences.push_back(arm[i] - control[i]);
@@ -125,7 +143,7 @@ NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> c
                          : 0.0;
   }
   result.sign_flip_p = detail::sign_flip_p(differences);
-  result.least_sign_flip_p = std::ldexp(1.0, 1 - result.pairs);
+  result.least_sign_flip_p = least_sign_flip_p(result.pairs);
   result.seed_deviation = std::sqrt((detail::variance_of(control) + detail::variance_of(arm)) / 2);
   if (result.difference != 0.0) result.effect = result.difference / result.seed_deviation;
   result.pairs_needed = detail::pairs_needed(result.difference, result.deviation, 0.05 / comparisons);

@@ -38,6 +38,7 @@ NEURAL_ATTENTION_INLINE std::string plan_text(const StudyPlan& plan) {
                                  {"version", plan.version},
                                  {"program", plan.program},
                                  {"data", plan.data}};
+  if (!plan.file.empty()) json["file"] = plan.file;
   json["arms"] = json["comparisons"] = nlohmann::ordered_json::array();
   for (const auto& arm : plan.arms)
     json["arms"].push_back({{"name", arm.name},
@@ -60,6 +61,7 @@ NEURAL_ATTENTION_INLINE StudyPlan load_plan(const std::filesystem::path& path) {
     throw FileError(path.string(), "is not the plan of a study that this version reads");
   StudyPlan plan;
   plan.study = study_of(json.at("study").dump(), path);
+  if (json.contains("file")) plan.file = io::get<std::string>(json, "file", path);
   plan.machine = io::get<std::string>(json, "machine", path);
   plan.version = io::get<std::string>(json, "version", path);
   plan.program = io::get<std::string>(json, "program", path);

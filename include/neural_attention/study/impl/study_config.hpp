@@ -2,134 +2,24 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/nearest_name.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/study/impl/study_reader.hpp"
 #include "neural_attention/study/paired_comparison.hpp"
 #include "neural_attention/study/study_config.hpp"
 
 namespace neural_attention::study {
 
 namespace detail {
-
-/// Reads one object of the file; every fault names the key.
-class StudyReader {
- public:
-  StudyReader(const nlohmann::json& object, std::string place, const std::filesystem::path& path)
-      : object_(object), place_(std::move(place)), path_(path) {
-    if (!object_.is_object()) fail(place_.empty() ? "must be a JSON object" : in_quotes(place_) + " must be an object");
-  }
-
-  [[noreturn]] void fail(const std::string& what) const { throw FileError(path_.string(), what); }
-  std::string name(const std::string& key) const { return in_quotes(place_.empty() ? key : place_ + "." + key); }
-  bool has(const std::string& key) const { return object_.contains(key); }
-  const nlohmann::json& at(const std::string& key) const {
-    if (!has(key)) fail("lacks the key " + name(key));
-    return object_.at(key);
-  }
-
-  void require_known(std::vector<std::string_view> known) const {
-    for (const auto& [key, value] : object_.items())
-      if (std::find(known.begin(), known.end(), key) == known.end())
-        fail("there is no key " + (place_.empty() ? "" : in_quotes(place_) + " > ") + quoted_with_nearest(key, known));
-  }
-
-  std::string text(const std::string& key) const {
-    const auto& value = at(key);
-    if (!value.is_string() || value.get_ref<const std::string&>().empty())
-      fail(name(key) + " must be a string that is not empty, but is " + io::detail::describe_json(value));
-    return value.get<std::string>();
-  }
-  std::string text_or(const std::string& key, std::string usual) const {
-    return has(key) ? text(key) : std::move(usual);
-  }
-
-  std::vector<std::string> words(const std::string& key) const {
-    std::vector<std::string> result;
-    const auto& value = at(key);
-    if (!io::detail::convert_json(value, result) || result.empty() ||
-        std::find(result.begin(), result.end(), "") != result.end())
-      fail(name(key) + " must be a list of words, but is " + io::detail::describe_json(value));
-    return result;
-  }
-
-  bool truth(const std::string& key) const {
-    const auto& value = at(key);
-    if (!value.is_boolean()) fail(name(key) + " must be true or false, but is " + io::detail::describe_json(value));
-    return value.get<bool>();
-  }
-
-  double number(const std::string& key) const {
-    const auto& value = at(key);
-    double result = 0;
-    if (!io::detail::convert_json(value, result) || !std::isfinite(result) || result < 0)
-      fail(name(key) + " must be a number of at least 0, but is " + io::detail::describe_json(value));
-    return result;
-  }
-
-  /// The value of a flag as on the command line.
-  std::string flag_value(const std::string& of, const nlohmann::json& value) const {
-    if (value.is_string() && !value.get_ref<const std::string&>().empty()) return value.get<std::string>();
-    if (value.is_number() || value.is_boolean()) return value.dump();
-    fail(of + " must be a string that is not empty, a number, true or false, but is " +
-         io::detail::describe_json(value));
-  }
-  std::string flag_name(const std::string& key, std::string flag) const {
-    std::replace(flag.begin(), flag.end(), '-', '_');
-    if (flag.empty() || flag.starts_with('_') || flag.find_first_of(" =\n\t") != std::string::npos)
-      fail(name(key) + " names flags without dashes in front, not " + in_quotes(flag));
-    for (const std::string_view own : {"output_dir", "seed", "resume_from_checkpoint", "overwrite_output_dir"})
-      if (flag == own) fail(name(key) + " must not have the flag " + in_quotes(own) + ", which the study sets itself");
-    return flag;
-  }
-  FlagSet flags(const std::string& key) const {
-    FlagSet result;
-    if (!has(key)) return result;
-    const StudyReader inner(at(key), place_.empty() ? key : place_ + "." + key, path_);
-    for (const auto& [flag, value] : inner.object_.items())
-      result[inner.flag_name(flag, flag)] = flag_value(inner.name(flag), value);
-    return result;
-  }
-
-  /// Different seeds.
-  std::vector<std::uint64_t> seeds(const std::string& key) const {
-    std::vector<std::uint64_t> result;
-    const auto& value = at(key);
-    if (!io::detail::convert_json(value, result) || result.empty())
-      fail(name(key) + " must be a list of seeds, integers of at least 0, but is " + io::detail::describe_json(value));
-    if (std::set(result.begin(), result.end()).size() != result.size()) fail(name(key) + " has a seed twice");
-    return result;
-  }
-
-  /// The value that a word names in a list.
-  template <class T, std::size_t n>
-  T named(const std::string& key, const nlohmann::json& value, const Named<T> (&all)[n]) const {
-    std::vector<std::string_view> known;
-    for (const auto& one : all) {
-      if (value == one.name) return one.value;
-      known.push_back(one.name);
-    }
-    fail(name(key) + " must be " + names_in_words(all) + ", not " +
-         (value.is_string() ? quoted_with_nearest(value.get<std::string>(), known) : io::detail::describe_json(value)));
-  }
-
- private:
-  const nlohmann::json& object_;
-  std::string place_;
-  const std::filesystem::path& path_;
-};
 
 inline std::vector<StudyArm> study_arms(const StudyReader& study, const std::filesystem::path& path) {
   const auto& list = study.at("arms");
@@ -177,7 +67,7 @@ inline void read_tuning(const StudyReader& study, const std::filesystem::path& p
   for (const auto seed : config.tuning_seeds)
     if (std::find(config.seeds.begin(), config.seeds.end(), seed) != config.seeds.end())
       tuning.fail("\"tuning.seeds\" and \"seeds\" share the seed " + std::to_string(seed) +
-                  ": what is chosen on a seed must be judged on others");
+                  ": tuning and final runs need different seeds");
 }
 
 /// The base model, and the run of twice the steps.
@@ -220,7 +110,8 @@ inline void read_test(const StudyReader& study, const std::filesystem::path& pat
     study.fail("\"measure\" " + in_quotes(word) + " does not belong to the task " + in_quotes(config.task));
   if (config.measure == Measure::Chrf && !config.test.given()) study.fail("\"measure\" \"chrf\" needs \"test\"");
   if (config.task == "translation" && config.measure == Measure::Loss && config.test.given())
-    study.fail("\"test\" of a translator is judged by \"bleu\" or \"chrf\"; the loss is that of the validation text");
+    study.fail(
+        "\"test\" of a translator needs the measure \"bleu\" or \"chrf\"; the loss comes from the validation text");
 }
 
 }  // namespace detail
@@ -278,8 +169,8 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
   config.measure = study.named("measure", study.at("measure"), named_measures);
   config.smallest_difference = study.number("smallest_difference");
   config.seeds = study.seeds("seeds");
-  if (config.seeds.size() < 2 || config.seeds.size() > static_cast<std::size_t>(most_flipped_pairs))
-    study.fail("\"seeds\" must have 2 to " + std::to_string(most_flipped_pairs) + " seeds, not " +
+  if (config.seeds.size() < 2 || config.seeds.size() > static_cast<std::size_t>(PairedComparison::most_pairs))
+    study.fail("\"seeds\" must have 2 to " + std::to_string(PairedComparison::most_pairs) + " seeds, not " +
                std::to_string(config.seeds.size()));
   detail::read_tuning(study, path, config);
   for (const auto& [flag, values] : config.grid) {

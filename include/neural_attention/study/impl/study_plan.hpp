@@ -40,18 +40,18 @@ inline std::int64_t matched_width(const FlagSet& control, const std::string& fla
   const auto smallest = count(1);
   if (smallest >= wanted) {
     if (smallest == wanted) return 1;
-    throw ConfigError("no " + flag + " gives the control only " + with_commas(wanted) + things + ": with 1, it has " +
-                      with_commas(smallest));
+    throw ConfigError("no " + flag + " (\"match_by\") gives the control only " + with_commas(wanted) + things +
+                      ": with 1, it has " + with_commas(smallest));
   }
   if (count(2) == smallest)
-    throw ConfigError(flag + " makes no difference to the control, which has " + with_commas(smallest) + things +
-                      " with any, so it cannot have " + with_commas(wanted));
+    throw ConfigError(flag + " (\"match_by\") makes no difference to the control, which has " + with_commas(smallest) +
+                      things + " with any, so it cannot have " + with_commas(wanted));
   constexpr std::int64_t widest = 1 << 24;
   std::int64_t above = 2;
   while (count(above) < wanted) {
     if (above >= widest)
-      throw ConfigError("no " + flag + " up to " + with_commas(widest) + " gives the control " + with_commas(wanted) +
-                        things);
+      throw ConfigError("no " + flag + " (\"match_by\") up to " + with_commas(widest) + " gives the control " +
+                        with_commas(wanted) + things);
     above *= 2;
   }
   return nearest_integer(wanted, above / 2, above, count);
@@ -62,7 +62,7 @@ inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
   const auto found = flags.find("max_steps");
   const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
   if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
-    throw ConfigError("the arm " + in_quotes(arm) + " lacks max_steps, which this study changes");
+    throw ConfigError("the \"flags\" of the arm " + in_quotes(arm) + " lack max_steps, which this study changes");
   return static_cast<std::int64_t>(*steps);
 }
 
@@ -111,8 +111,8 @@ inline void require_sizes_of_all_settings(const StudyConfig& study, const Measur
       const auto size = measure.size(merged(flags, {{flag, values[i]}}));
       for (const auto matching : {Matching::Parameters, Matching::Flops})
         if (study.matches(matching) && matched_count(size, matching) != matched_count(first, matching))
-          throw ConfigError("\"tuning\" must not change " + in_quotes(flag) + ", on which the " +
-                            std::string(name_of(matching)) + " depend, by which arms are matched");
+          throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
+                            ", in which \"matchings\" makes arms and control equal");
     }
   }
 }
