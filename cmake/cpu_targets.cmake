@@ -1,14 +1,22 @@
 # neural_attention_add_cpu_targets(<stub directory>): adds to neural_attention_compiled its kernels for each instruction set
-# that NEURAL_ATTENTION_CPU_TARGETS names, among which a program chooses at run time: OFF, a list of avx2, avx512 and
-# avx512_bf16, or AUTO, all of them where that can be built and the flags do not choose instructions themselves.
+# that NEURAL_ATTENTION_CPU_TARGETS names, among which a program chooses at run time: OFF, a list of those below, or AUTO,
+# all of them where that can be built and the flags do not choose instructions themselves.
 #
 # neural_attention_chosen_instructions(<result>): the flags by which this directory chooses instructions itself, or "".
+
+set(NEURAL_ATTENTION_KNOWN_CPU_TARGETS avx2 avx2_vnni avx512 avx512_vnni avx512_bf16)  # the best last
+
+# Of a set with VNNI, only the kernel of int8 products is built; all others are those of its REST.
+set(NEURAL_ATTENTION_CPU_REST_avx2_vnni avx2)
+set(NEURAL_ATTENTION_CPU_REST_avx512_vnni avx512)
 
 set(NEURAL_ATTENTION_CPU_OPTIONS_avx2 -mavx2 -mfma -mbmi -mbmi2)
 set(NEURAL_ATTENTION_CPU_OPTIONS_avx512 ${NEURAL_ATTENTION_CPU_OPTIONS_avx2}
   -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl)
+set(NEURAL_ATTENTION_CPU_OPTIONS_avx2_vnni ${NEURAL_ATTENTION_CPU_OPTIONS_avx2} -mavxvnni)
+set(NEURAL_ATTENTION_CPU_OPTIONS_avx512_vnni ${NEURAL_ATTENTION_CPU_OPTIONS_avx512} -mavx512vnni)
 # AMX, too: its kernel asks the processor by itself, and compilers use its instructions nowhere else.
-set(NEURAL_ATTENTION_CPU_OPTIONS_avx512_bf16 ${NEURAL_ATTENTION_CPU_OPTIONS_avx512} -mavx512bf16 -mavx512vnni
+set(NEURAL_ATTENTION_CPU_OPTIONS_avx512_bf16 ${NEURAL_ATTENTION_CPU_OPTIONS_avx512_vnni} -mavx512bf16
   -mamx-tile -mamx-bf16)
 
 function(neural_attention_all_flags result)
@@ -54,22 +62,31 @@ function(neural_attention_add_cpu_targets stub_dir)
     if(problem OR chosen OR flags MATCHES "-fsanitize=|-fprofile|--coverage")
       return()
     endif()
-    set(targets avx2 avx512 avx512_bf16)
+    set(targets ${NEURAL_ATTENTION_KNOWN_CPU_TARGETS})
   elseif(targets STREQUAL "OFF")
     return()
   elseif(problem)
     message(FATAL_ERROR "NEURAL_ATTENTION_CPU_TARGETS is \"${targets}\", but there are no such kernels here: ${problem}.")
   endif()
 
-  list(REMOVE_DUPLICATES targets)
-  list(SORT targets)  # a program takes the last that the processor has
+  set(wanted)
   foreach(target IN LISTS targets)
-    if(NOT target MATCHES "^avx(2|512|512_bf16)$")
-      message(FATAL_ERROR "NEURAL_ATTENTION_CPU_TARGETS names ${target}; "
-                          "it must be AUTO, OFF or a list of avx2, avx512 and avx512_bf16.")
+    if(NOT target IN_LIST NEURAL_ATTENTION_KNOWN_CPU_TARGETS)
+      list(JOIN NEURAL_ATTENTION_KNOWN_CPU_TARGETS ", " known)
+      message(FATAL_ERROR "NEURAL_ATTENTION_CPU_TARGETS names ${target}; it must be AUTO, OFF or a list of ${known}.")
+    endif()
+    list(APPEND wanted ${target} ${NEURAL_ATTENTION_CPU_REST_${target}})
+  endforeach()
+  list(JOIN wanted "|" wanted)
+  set(targets ${NEURAL_ATTENTION_KNOWN_CPU_TARGETS})  # in their order: a program takes the last that the processor has
+  list(FILTER targets INCLUDE REGEX "^(${wanted})$")
+  foreach(target IN LISTS targets)
+    set(stub target.cpp)
+    if(NEURAL_ATTENTION_CPU_REST_${target})
+      set(stub int8_target.cpp)
     endif()
     set(kernels neural_attention_cpu_${target})
-    add_library(${kernels} OBJECT "${stub_dir}/cpu/target.cpp")
+    add_library(${kernels} OBJECT "${stub_dir}/cpu/${stub}")
     target_compile_definitions(${kernels} PRIVATE NEURAL_ATTENTION_COMPILED=1 NEURAL_ATTENTION_CPU_TARGET=${target})
     target_link_libraries(${kernels} PRIVATE neural_attention::neural_attention)
     # Without optimisation at link time, which would see the names of before.

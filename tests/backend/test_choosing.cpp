@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(does_not_care_for_the_order_of_a_row, B, Backends)
 BOOST_AUTO_TEST_CASE_TEMPLATE(of_a_row_that_is_not_finite_there_are_none, B, Backends) {
   using T = typename B::Scalar;
   B backend(1);
-  for (const int cols : {1, 16, 40}) {
+  for (const int cols : {1, 16, 40, 256, 600}) {
     Matrix<T> x(6, cols);
     for (int r = 0; r < 6; ++r)
       for (int c = 0; c < cols; ++c) x(r, c) = -infinite<T>;
@@ -236,6 +236,27 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_a_row_that_is_not_finite_there_are_none, B, Bac
     BOOST_TEST((values == std::vector<T>{x(0, cols / 2), -infinite<T>, -infinite<T>, -infinite<T>, -infinite<T>,
                                          x(5, cols - 1)}));
   }
+}
+
+// What is larger than NaN, in the same run and in another one, must not be found either.
+BOOST_AUTO_TEST_CASE_TEMPLATE(of_a_long_row_with_a_number_that_is_not_finite_there_are_none, B, Backends) {
+  using T = typename B::Scalar;
+  constexpr int cols = 1000;
+  B backend(1);
+  for (const T bad : {std::numeric_limits<T>::quiet_NaN(), infinite<T>})
+    for (const int place : {0, 1, 15, 16, 255, 256, 511, 767, 768, 999}) {
+      Matrix<T> x(1, cols);
+      for (int c = 0; c < cols; ++c) x(0, c) = T(c % 7);
+      x(0, place) = bad;
+      std::vector<T> values(3);
+      std::vector<int> columns(3), drawn(1);
+      backend(ops::TopK<B>{.x = x.view(), .k = 3, .values = values, .columns = columns});
+      BOOST_TEST(columns == (std::vector<int>{-1, -1, -1}));
+      for (const SamplingShape how : {SamplingShape{}, {1.0, 3, 1.0}, {1.0, 0, 0.5}}) {
+        backend(ops::Sample<B>{.x = x.view(), .how = how, .uniforms = std::vector{0.5}, .columns = drawn});
+        BOOST_TEST(drawn[0] == -1);
+      }
+    }
 }
 
 // Finite elements whose sum is not.

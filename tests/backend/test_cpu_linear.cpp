@@ -92,6 +92,48 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(kept_weights_change_no_bit, T, Scalars) {
   }
 }
 
+// The values change here behind the backend's back, which shows whether it has packed them again.
+BOOST_AUTO_TEST_CASE_TEMPLATE(weights_of_a_version_are_packed_once, T, Scalars) {
+  const int rows = 40, n = 33, k = 50;
+  auto x = Matrix<T>::normal(rows, k, 3), w = Matrix<T>::normal(n, k, 1), other = Matrix<T>::normal(n, k, 2);
+  Cpu<T> backend(2), fresh(2);
+  const auto product = [&](Cpu<T>& by, Matrix<T>& weights) {
+    Matrix<T> y(rows, n);
+    by(ops::Linear<Cpu<T>>{.x = x.view(), .w = weights.view(), .y = y.view()});
+    return y;
+  };
+  const auto kept = [&](const WeightsVersion& version, Matrix<T>& weights) {
+    backend.keep_weights(true, version);
+    auto y = product(backend, weights);
+    backend.keep_weights(false);
+    return y;
+  };
+  const auto values = w.view();
+  const WeightsVersion first{next_weights_version(), values.data, values.data + values.size()},
+      second{next_weights_version(), first.begin, first.end};
+  auto before = product(fresh, w), of_other = product(fresh, other);
+  auto got = kept(first, w), got_other = kept(first, other);
+  require_same_bits<T>("packed", before, got);
+  require_same_bits<T>("outside the version's memory", of_other, got_other);
+  fresh(ops::Scale<Cpu<T>>{.x = w.view(), .factor = 3.0});
+  fresh(ops::Scale<Cpu<T>>{.x = other.view(), .factor = 3.0});
+  auto after = product(fresh, w), after_other = product(fresh, other);
+  got = kept(first, w);
+  if (backend.packed_bytes() > 0) require_same_bits<T>("the same version", before, got);  // oneDNN packs by itself
+  got_other = kept(first, other);
+  require_same_bits<T>("outside the version's memory, changed", after_other, got_other);
+  const auto bytes = backend.packed_bytes();
+  got = product(backend, w);
+  require_same_bits<T>("not kept", after, got);
+  got = kept(second, w);
+  require_same_bits<T>("another version", after, got);
+  fresh(ops::Scale<Cpu<T>>{.x = w.view(), .factor = 0.5});
+  after = product(fresh, w);
+  got = kept({}, w);
+  require_same_bits<T>("no version", after, got);
+  BOOST_TEST(backend.packed_bytes() == bytes);
+}
+
 BOOST_AUTO_TEST_CASE(bfloat16_products_are_those_of_rounded_operands) {
   for (const auto [rows, out, in] :
        {std::array{3, 40, 300}, {40, 65, 33}, {1, 1, 1}, {9, 17, 1}, {2, 49, 7}, {8, 3, 255}, {130, 97, 601}}) {

@@ -112,8 +112,9 @@ BOOST_AUTO_TEST_CASE(a_name_forces_a_set) {
                    "\", for which this program has no kernels; it can be one of: baseline, avx2, avx512");
 }
 
-/// Whoever runs this program says in NEURAL_ATTENTION_TEST_CPU how its engine must begin, and in
-/// NEURAL_ATTENTION_TEST_BFLOAT16 what it must say of products of bfloat16 numbers.
+/// Whoever runs this program says in NEURAL_ATTENTION_TEST_CPU how its engine must begin, in
+/// NEURAL_ATTENTION_TEST_BFLOAT16 what it must say of products of bfloat16 numbers, and in NEURAL_ATTENTION_TEST_INT8
+/// how it must end.
 BOOST_AUTO_TEST_CASE(the_program_has_the_set_that_is_expected) {
   const char* const expected = std::getenv("NEURAL_ATTENTION_TEST_CPU");
   const auto engine = Cpu<float>::engine();
@@ -121,6 +122,8 @@ BOOST_AUTO_TEST_CASE(the_program_has_the_set_that_is_expected) {
   BOOST_TEST(engine == Cpu<double>::engine());
   if (const char* const of_bfloat16 = std::getenv("NEURAL_ATTENTION_TEST_BFLOAT16"))
     BOOST_TEST(engine.find(of_bfloat16) != std::string::npos, engine << " instead of " << of_bfloat16);
+  if (const char* const of_int8 = std::getenv("NEURAL_ATTENTION_TEST_INT8"))
+    BOOST_TEST(engine.ends_with(of_int8), engine << " instead of " << of_int8);
   if (expected) {
     BOOST_TEST(engine.find(expected) == 0, engine << " instead of " << expected);
   } else if (const auto colon = engine.find(": "); colon != std::string::npos) {

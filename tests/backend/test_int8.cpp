@@ -206,6 +206,28 @@ BOOST_AUTO_TEST_CASE(a_linear_map_is_that_of_the_rounded_numbers) {
       }
 }
 
+// Without a bias, no processor merges a product with a sum, so the integers show.
+BOOST_AUTO_TEST_CASE(a_linear_map_has_the_bits_of_its_integers_whatever_kernel_multiplies) {
+  for (const auto [rows, outs, k] : {std::array{1, 67, 512}, {3, 5, 65}, {4, 130, 200}, {33, 65, 31}}) {
+    auto x = Matrix<float>::normal(rows, k, 1, 3);
+    const Weights w(Matrix<float>::normal(outs, k, 2));
+    Matrix<float> y(rows, outs, 5), want(rows, outs);
+    for (int r = 0; r < rows; ++r) {
+      float most = 0.0f;
+      for (int c = 0; c < k; ++c) most = std::max(most, std::abs(x(r, c)));
+      const float factor = int8::factor(most), scale = most / static_cast<float>(int8::largest);
+      for (int j = 0; j < outs; ++j) {
+        std::int32_t sum = 0;
+        for (int c = 0; c < k; ++c) sum += static_cast<std::int32_t>(std::lrint(x(r, c) * factor)) * w.view.row(j)[c];
+        want(r, j) = static_cast<float>(sum) * (scale * w.scales[static_cast<std::size_t>(j)]);
+      }
+    }
+    B backend(2);
+    backend(ops::Linear<B>{.x = x.view(), .y = y.view(), .quantized = &w.view});
+    require_same_bits<float>("int8 linear", want, y);
+  }
+}
+
 // |x'w' - xw| ≤ Σ |x'| |w' - w| + |w| |x' - x|, where x' and w' are off by half a step at most.
 BOOST_AUTO_TEST_CASE(rounding_changes_a_linear_map_by_halves_of_steps) {
   const int rows = 7, outs = 40, k = 300;

@@ -1,7 +1,7 @@
 """Checks that units for several instruction sets keep their functions apart.
 
 --library LIB: no weak definition of one unit may have the name of another unit's, apart from types' identities; units of the
-baseline have no instructions beyond it, and those of a set none beyond the set.
+baseline have no instructions beyond it, and those of a set none beyond the set; those of a set with VNNI use it.
 --program FILE: instructions beyond the baseline occur only in functions whose names end in the name of a set.
 """
 
@@ -11,15 +11,17 @@ import re
 import subprocess
 import sys
 
-SETS = ("avx2", "avx512", "avx512_bf16")
+SETS = ("avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16")
 SHARED = re.compile(r"_ZT[IS]")
 AMX = r"((ld|st)tilecfg|tile(loaddt?1|loadd|stored|zero|release)|tdp\w+)\b"
 # VEX and EVEX instructions begin with v; those of older ones that do are for hypervisors and segments.
 BEYOND_BASELINE = re.compile(
     r"(v(?!er[rw]\b|m(call|launch|resume|xoff|xon|func|clear|ptrld|ptrst|read|write)\b)\w+"
     r"|andn|bextr|bls[ir]|blsmsk|sh[lr]x|sarx|rorx|mulx|pdep|pext|lzcnt|movbe|popcnt)\b|" + AMX)
+# By their registers: of 64 bytes, from the 16th on, masks, tiles.
 BEYOND_AVX2 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]|%tmm")
-BEYOND_AVX512 = re.compile(r"v(dpbf16|cvtne2?ps2?bf16|pdpbusds?|pdpwssds?)|" + AMX)
+BFLOAT16 = re.compile(r"v(dpbf16|cvtne2?ps2?bf16)|" + AMX)
+VNNI = re.compile(r"vpdp(bus|wss)ds?\b")
 
 
 def run(*command):
@@ -46,9 +48,9 @@ def members(text, header):
 def too_new(instruction, operands, allowed):
     if allowed is None:
         return BEYOND_BASELINE.match(instruction)
-    if allowed == "avx2":
-        return BEYOND_AVX2.search(operands)
-    return allowed == "avx512" and BEYOND_AVX512.match(instruction)
+    return (allowed.startswith("avx2") and BEYOND_AVX2.search(operands)
+            or allowed != "avx512_bf16" and BFLOAT16.match(instruction)
+            or allowed in ("avx2", "avx512") and VNNI.match(instruction))
 
 
 def instructions(lines):
@@ -59,13 +61,13 @@ def instructions(lines):
         if head:
             function = head.group(1)
             continue
-        code = re.match(r"\s*[0-9a-f]+:\t(?:(?:lock|rep\w*|data16|cs|ds|notrack|bnd) )*(\w+)(.*)", line)
+        code = re.match(r"\s*[0-9a-f]+:\t(?:(?:lock|rep\w*|data16|cs|ds|notrack|bnd|\{\w+\}) )*(\w+)(.*)", line)
         if code:
             yield function, code.group(1), code.group(2)
 
 
 def check_library(tools, path):
-    faults, definitions, widest = [], collections.defaultdict(list), collections.defaultdict(set)
+    faults, definitions, used = [], collections.defaultdict(list), collections.defaultdict(set)
     names = members(run(tools.nm, "-P", "--defined-only", path), re.compile(r".*\[(.+)\]:$"))
     groups = members(run(tools.readelf, "-gW", path), re.compile(r"File: .*\((.+)\)$"))
     code = members(run(tools.objdump, "-d", "--no-show-raw-insn", path), re.compile(r"(\S+):\s+file format"))
@@ -92,17 +94,20 @@ def check_library(tools, path):
                 if own and set_of(name) != own and not SHARED.match(name):
                     faults.append(f"{member}: the group {name} is of {own}, and its name does not say so")
         for function, instruction, operands in instructions(code[index][1]):
-            widest[own].update(re.findall(r"%([xyz]mm)", operands))
+            used[own].update(re.findall(r"%([xyz]mm)", operands))
+            if VNNI.match(instruction):
+                used[own].add("VNNI")
             if too_new(instruction, operands, own):
                 faults.append(f"{member}: {instruction}{operands} in {function}, which is of {own or 'the baseline'}")
     for name, where in definitions.items():
         different = {sets[index] for index in where}
         if len(different) > 1 and not SHARED.match(name.removeprefix("group ")):
             faults.append(f"{name} is defined for {sorted(one or 'the baseline' for one in different)}")
-    for own, registers in widest.items():
-        wanted = {None: "xmm", "avx2": "ymm"}.get(own, "zmm")
-        if wanted not in registers:
-            faults.append(f"the units of {own or 'the baseline'} do not use {wanted}")
+    for own, found in used.items():
+        width = "xmm" if own is None else "ymm" if own.startswith("avx2") else "zmm"
+        for wanted in [width, "VNNI"] if (own or "").endswith("_vnni") else [width]:
+            if wanted not in found:
+                faults.append(f"the units of {own or 'the baseline'} do not use {wanted}")
     return faults, len(set(sets))
 
 

@@ -3,7 +3,8 @@
 #
 # Builds a small program of units for several instruction sets by each compiler, linker and set of options that is here,
 # checks that none of their functions meet, and runs it, also on a processor that has the baseline alone. Without
-# isolate_target.sh, the check must find that they do meet.
+# isolate_target.sh, the check must find that they do meet; and it must find instructions that are planted in units for sets
+# that lack them.
 
 set -eu
 here=$(dirname "$0")
@@ -55,6 +56,33 @@ found() {
   fi
 }
 
+# plant <folder> <compiler> <set> <instruction> <its option>: a library with a unit for the set that has the instruction.
+plant() {
+  folder=$1 compiler=$2 set=$3
+  options="-mavx2 -mfma"
+  case $set in avx512*) options="$options -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" ;; esac
+  sh "$isolate" "$set" "$nm" "$objcopy" "$compiler" -std=c++20 -O3 -fPIC $options "$5" "-DUNIT=$set" \
+    "-DPLANTED=\"$4\"" -c "$here/unit.cpp" -o "$folder/$set.o"
+  rm -f "$folder/one.a"
+  ar crs "$folder/one.a" "$folder/$set.o" "$folder/baseline.o"
+}
+
+# found_in <folder> <compiler> <set> <instruction> <its option>
+found_in() {
+  plant "$@"
+  mnemonic=$(echo "$4" | sed 's/^{vex} //; s/ .*//')
+  if check --library "$1/one.a" > "$build/found" || ! grep -q ": $mnemonic" "$build/found"; then
+    echo "check_isolation.py does not find $4 in a unit for $3"
+    exit 1
+  fi
+}
+
+# belongs_to <folder> <compiler> <set> <instruction> <its option>
+belongs_to() {
+  plant "$@"
+  check --library "$1/one.a"
+}
+
 for compiler in "$@"; do
   has "$compiler" || continue
   kind=$build/$(basename "$compiler")
@@ -93,6 +121,17 @@ for compiler in "$@"; do
   "$compiler" "$folder/avx512.o" "$folder/main.o" "$folder/units.a" -o "$folder/program"
   found --library "$folder/units.a"
   found --program "$folder/program"
+
+  found_in "$folder" "$compiler" avx2 "{vex} vpdpbusd %ymm0, %ymm1, %ymm2" -mavxvnni
+  found_in "$folder" "$compiler" avx512 "vpdpbusd %zmm0, %zmm1, %zmm2" -mavx512vnni
+  found_in "$folder" "$compiler" avx512_vnni "vdpbf16ps %zmm0, %zmm1, %zmm2" -mavx512bf16
+  for set in avx2 avx2_vnni avx512 avx512_vnni; do
+    found_in "$folder" "$compiler" $set "tilezero %tmm0" -mamx-tile
+    found_in "$folder" "$compiler" $set "tdpbf16ps %tmm0, %tmm1, %tmm2" -mamx-bf16
+  done
+  belongs_to "$folder" "$compiler" avx2_vnni "{vex} vpdpbusd %ymm0, %ymm1, %ymm2" -mavxvnni
+  belongs_to "$folder" "$compiler" avx512_vnni "vpdpbusd %zmm0, %zmm1, %zmm2" -mavx512vnni
+  belongs_to "$folder" "$compiler" avx512_bf16 "tdpbf16ps %tmm0, %tmm1, %tmm2" -mamx-bf16
 
   # Code that runs when a program starts runs on every processor.
   echo "#include <string>

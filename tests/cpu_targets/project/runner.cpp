@@ -23,7 +23,10 @@ namespace {
 /// Linux's names of what kernels need.
 const std::map<std::string, std::vector<std::string>> needed = {
     {"avx2", {"avx2", "fma", "bmi1", "bmi2"}},
+    {"avx2_vnni", {"avx2", "fma", "bmi1", "bmi2", "avx_vnni"}},
     {"avx512", {"avx2", "fma", "bmi1", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}},
+    {"avx512_vnni",
+     {"avx2", "fma", "bmi1", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni"}},
     {"avx512_bf16",
      {"avx2", "fma", "bmi1", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_bf16",
       "avx512_vnni"}},

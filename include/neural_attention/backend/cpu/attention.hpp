@@ -231,6 +231,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionBackwardOf<T>& op) {
   });
 }
 
+/// Keys and values come from memory, so all heads of a key are read before the next key: its columns lie side by side.
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::AttentionRoundOf<T>& op) {
   const auto q = op.q, out = op.out;
@@ -241,19 +242,27 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionRoundOf<T>& op) {
   const T scale = how.factor();
   cpu.run_tiles(q.rows, [&](int i, int worker) {
     const int length = op.lengths[i];
-    T* const scores = cpu.workspaces[worker].reserve(static_cast<std::size_t>(length));
+    // Scores [heads, keys]. Each head's begin at a cache line, because Eigen's sums depend on where numbers lie.
+    constexpr int line = 64 / sizeof(T);
+    const int stride = (length + line - 1) / line * line;
+    T* const scores = cpu.workspaces[worker].reserve(static_cast<std::size_t>(shape.heads) * stride);
+    const auto scores_of = [&](int head) { return scores + std::ptrdiff_t{head} * stride; };
+    const auto of_head = [](RowsOf<T> x, int row, int head, int width) {
+      return Row<T>(x.row(row) + head * width, width);
+    };
+    for (int j = 0; j < length; ++j)
+      for (int head = 0; head < shape.heads; ++head)
+        scores_of(head)[j] = scale * (of_head(q, i, head, widths.key) * of_head(op.keys[i], j, head, widths.key)).sum();
     for (int head = 0; head < shape.heads; ++head) {
-      const int key_column = head * widths.key, value_column = head * widths.value;
-      Row<T> query(q.row(i) + key_column, widths.key), result(out.row(i) + value_column, widths.value);
-      for (int j = 0; j < length; ++j)
-        scores[j] = scale * (query * Row<T>(op.keys[i].row(j) + key_column, widths.key)).sum();
-      how.cap(scores, length);
-      Row<T> p(scores, length);
+      how.cap(scores_of(head), length);
+      Row<T> p(scores_of(head), length);
       p = (p - p.maxCoeff()).exp();
       p *= T(1) / p.sum();
-      result.setZero();
-      for (int j = 0; j < length; ++j) result += scores[j] * Row<T>(op.values[i].row(j) + value_column, widths.value);
+      of_head(out, i, head, widths.value).setZero();
     }
+    for (int j = 0; j < length; ++j)
+      for (int head = 0; head < shape.heads; ++head)
+        of_head(out, i, head, widths.value) += scores_of(head)[j] * of_head(op.values[i], j, head, widths.value);
   });
 }
 

@@ -1,6 +1,6 @@
 // What decoding needs from a row of logits on the CPU: the sum of its exponentials, its k largest elements, or a random
 // element. A row is the smallest piece of work. A heap holds the k largest, with the smallest of them on top; nearly
-// every block of the row lies below it, and one comparison skips the block.
+// all runs of 256 elements lie below it, and the largest of each skips it.
 #pragma once
 
 #include <Eigen/Core>
@@ -22,20 +22,20 @@ namespace cpu_choosing {
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
-/// Whether no element of a row is NaN or +inf; otherwise nothing can be chosen. Either makes the sum NaN or +inf, and
-/// so do finite elements whose sum overflows.
+/// Whether no element of a row is NaN or +inf; otherwise nothing can be chosen. Either makes the sum, in any order, NaN
+/// or +inf, and so do finite elements whose sum overflows.
 template <class T>
-bool usable(const T* x, std::ptrdiff_t n) {
+bool usable(const T* x, std::ptrdiff_t n, T sum) {
   constexpr T limit = std::numeric_limits<T>::infinity();
-  if (cpu_blocks::sum<T>(n, [x](auto at) -> cpu_blocks::Block<T> { return at(x); }) < limit) return true;
-  return std::all_of(x, x + n, [](T element) { return element < limit; });
+  return sum < limit || std::all_of(x, x + n, [](T element) { return element < limit; });
 }
 
 /// Fills `columns` with the columns of the largest of the n elements of x, in descending order, equal elements by
-/// column. Returns their number, at most columns.size(). Elements that are not above -inf do not count.
+/// column. Returns their number, at most columns.size(). Elements that are not above -inf do not count. Nothing is
+/// found in a row with NaN or +inf. Reads the row once.
 template <class T>
 std::size_t select_largest(const T* x, std::ptrdiff_t n, std::span<int> columns) {
-  constexpr int size = cpu_blocks::block_size;
+  constexpr int size = cpu_blocks::block_size, run = 16 * size;
   const auto better = [x](int a, int b) { return x[a] != x[b] ? x[a] > x[b] : a < b; };
   std::size_t found = 0;
   T worst = lowest<T>;  // of a full heap
@@ -50,11 +50,29 @@ std::size_t select_largest(const T* x, std::ptrdiff_t n, std::span<int> columns)
     std::push_heap(columns.begin(), end, better);
     if (found == columns.size()) worst = x[columns.front()];
   };
+  using Block = cpu_blocks::Block<T>;
+  Block sums = Block::Zero(), more_sums = sums;
   std::ptrdiff_t i = 0;
-  for (; i + size <= n; i += size)
-    if ((cpu_blocks::WholeBlock<T>{i}(x) > worst).any())
-      for (std::ptrdiff_t j = i; j < i + size; ++j) offer(j);
-  for (; i < n; ++i) offer(i);
+  for (; i + run <= n; i += run) {
+    Block most = Block::Constant(lowest<T>), more = most;
+    for (auto j = i; j < i + run; j += 2 * size) {
+      const auto even = cpu_blocks::WholeBlock<T>{j}(x), odd = cpu_blocks::WholeBlock<T>{j + size}(x);
+      sums += even;
+      more_sums += odd;
+      most = most.max(even);
+      more = more.max(odd);
+    }
+    if (most.max(more).maxCoeff() > worst)  // where NaN hides a larger one, the sum says so
+      for (auto j = i; j < i + run; j += size)
+        if ((cpu_blocks::WholeBlock<T>{j}(x) > worst).any())
+          for (auto c = j; c < j + size; ++c) offer(c);
+  }
+  T sum = (sums + more_sums).sum();
+  for (; i < n; ++i) {
+    sum += x[i];
+    offer(i);
+  }
+  if (!usable(x, n, sum)) return 0;
   std::sort_heap(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(found), better);
   return found;
 }
@@ -69,7 +87,8 @@ double weight(const T* x, std::ptrdiff_t i, std::ptrdiff_t n, T top, T coldness)
   return double(last.head(n - i).sum());
 }
 
-/// The column of a row whose share of the total weight holds `uniform`.
+/// The column of a row whose share of the total weight holds `uniform`; -1 if there is no weight, or NaN or +inf, which
+/// make the total NaN.
 template <class T>
 int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
   const T top = cpu_loss::maximum<T>(x, nullptr, n);
@@ -79,6 +98,7 @@ int draw_from_all(const T* x, std::ptrdiff_t n, T coldness, double uniform) {
     for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) sum += weight(x, i, n, top, coldness);
     return sum;
   }();
+  if (!(total < std::numeric_limits<double>::infinity())) return -1;
   double left = uniform * total;
   int last = -1;  // after rounding, `uniform` may lie beyond the last share
   for (std::ptrdiff_t i = 0; i < n; i += cpu_blocks::block_size) {
@@ -212,8 +232,7 @@ void compute(CpuEngine<T>& cpu, const ops::TopKOf<T>& op) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const auto at = static_cast<std::size_t>(r) * static_cast<std::size_t>(k);
       const auto chosen = op.columns.subspan(at, static_cast<std::size_t>(k));
-      const bool usable = cpu_choosing::usable(x.row(r), x.cols);
-      const auto found = usable ? cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen) : 0;
+      const auto found = cpu_choosing::select_largest<T>(x.row(r), x.cols, chosen);
       for (std::size_t i = 0; i < chosen.size(); ++i) {
         if (i >= found) chosen[i] = -1;
         values[at + i] = i < found ? x.row(r)[chosen[i]] : cpu_choosing::lowest<T>;
@@ -231,8 +250,6 @@ void compute(CpuEngine<T>& cpu, const ops::SampleOf<T>& op) {
   assert(std::ssize(uniforms) == x.rows && std::ssize(columns) == x.rows && how.temperature > 0.0);
   cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
-      columns[r] = -1;
-      if (!cpu_choosing::usable(x.row(r), x.cols)) continue;
       const bool all = how.top_k == 0 && how.top_p >= 1.0 && how.min_p <= 0.0;
       columns[r] =
           all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, static_cast<T>(1.0 / how.temperature), uniforms[r])

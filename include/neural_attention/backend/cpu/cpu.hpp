@@ -22,6 +22,7 @@
 #include "neural_attention/core/rows.hpp"
 #include "neural_attention/core/sizes.hpp"
 #include "neural_attention/core/threads.hpp"
+#include "neural_attention/core/weights_version.hpp"
 
 namespace neural_attention {
 
@@ -60,7 +61,8 @@ class CpuMemory {
   std::unique_ptr<void, Free> data_;
 };
 
-/// What the operations of a Cpu<T> compute with: backend/cpu/ defines compute(engine, operation) for each of them.
+/// The state that the operations of a Cpu<T> compute with: backend/cpu/ defines compute(engine, operation) for each of
+/// them.
 template <class T>
 struct CpuEngine {
   CpuEngine(int thread_count, Precision of_products)
@@ -154,8 +156,11 @@ class Cpu {
 
   Memory allocate(std::size_t bytes) { return Memory(bytes); }
   /// Between keep_weights(true) and keep_weights(false), the values of all w that ops::Linear gets must not change, and
-  /// the backend keeps packed copies of them, which take as much memory again.
-  void keep_weights(bool kept) { engine_.kept_weights.keep(kept); }
+  /// the backend keeps packed copies of them, which take as much memory again. Those of weights in the memory of a
+  /// version (ParameterStore::version()) serve again after the next keep_weights(true, version) with the same one.
+  void keep_weights(bool kept, const WeightsVersion& version = {}) { engine_.kept_weights.keep(kept, version); }
+  /// The memory of these copies, in bytes, which stays for the next ones. Weights of int8 are not packed.
+  std::size_t packed_bytes() const { return engine_.kept_weights.bytes(); }
   /// start_reading begins to copy `outcome`, as the previous operations leave it, to the host; finish_reading waits for
   /// the copy. One copy at a time.
   void start_reading(const StepOutcome* outcome) { read_ = *outcome; }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <tuple>
+#include <type_traits>
 
 #include "neural_attention/backend/cpu/instruction_sets.hpp"
 #include "neural_attention/backend/cpu/kernels.hpp"
@@ -13,6 +14,36 @@
 
 namespace neural_attention {
 namespace cpu_targets {
+
+/// The linear maps of a set that has nothing but its kernel of int8 products.
+template <class Set>
+void linear(CpuEngine<float>& cpu, const ops::LinearOf<float>& op) {
+  if (op.quantized)
+    CompiledInt8Kernel<Set>::one.linear(cpu, op.x, *op.quantized, op.bias, op.activation, op.y);
+  else
+    std::get<Kernels<float>::Function<ops::LinearOf<float>>>(
+        CompiledKernels<float, typename Set::Rest>::all.operations)(cpu, op);
+}
+
+template <class T, class Set>
+std::string engine(Precision precision, bool int8_weights) {
+  const auto rest = CompiledKernels<T, typename Set::Rest>::all.engine(precision, false);
+  return int8_weights ? rest + cpu_gemm::int8_name(CompiledInt8Kernel<Set>::one.name) : rest;
+}
+
+/// The kernels of a set, its own and those that it takes from another.
+template <class T, class Set>
+Kernels<T> kernels_of() {
+  if constexpr (requires { typename Set::Rest; }) {
+    auto kernels = CompiledKernels<T, typename Set::Rest>::all;
+    kernels.engine = &engine<T, Set>;
+    if constexpr (std::is_same_v<T, float>)
+      std::get<typename Kernels<T>::template Function<ops::LinearOf<T>>>(kernels.operations) = &linear<Set>;
+    return kernels;
+  } else {
+    return CompiledKernels<T, Set>::all;
+  }
+}
 
 template <class... Sets>
 struct Program {
@@ -26,7 +57,7 @@ struct Program {
   static const char* name() { return std::array{Sets::name...}[chosen()]; }
   template <class T>
   static const Kernels<T>& kernels() {
-    static const Kernels<T>& one = *std::array{&CompiledKernels<T, Sets>::all...}[chosen()];
+    static const Kernels<T> one = std::array{&kernels_of<T, Sets>...}[chosen()]();
     return one;
   }
 };

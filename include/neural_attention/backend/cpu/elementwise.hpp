@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <type_traits>
 
 #include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/blocks.hpp"
@@ -15,9 +16,9 @@
 namespace neural_attention {
 namespace cpu_elementwise {
 
-/// One row of y = x · mask / (1 - rate), or of residual + that.
-template <class T, bool WithResidual>
-void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, const T* x, T* y) {
+/// One row of y = x · mask / (1 - rate), or of residual + that, where `residual` is a row and not nullptr.
+template <class T, class Residual>
+void drop_row(const DropoutMask& mask, int row, int cols, Residual residual, const T* x, T* y) {
   constexpr int piece = 4 * cpu_dropout::lanes;
   std::uint32_t words[piece] = {};
   T values[piece];  // a copy: the compiler cannot know whether y is x
@@ -33,7 +34,7 @@ void drop_row(const DropoutMask& mask, int row, int cols, const T* residual, con
       const T scaled = values[i] * keep;
       values[i] = words[i] >= threshold ? scaled : T(0);
     }
-    if constexpr (WithResidual) {
+    if constexpr (!std::is_null_pointer_v<Residual>) {
       const T *const old = residual + first, *const dropped = values;
       cpu_blocks::store(y + first, count, [&](auto at) -> cpu_blocks::Block<T> { return at(old) + at(dropped); });
     } else {
@@ -229,7 +230,7 @@ void compute(CpuEngine<T>& cpu, const ops::DropoutOf<T>& op) {
   if (!op.mask) return compute(cpu, ops::CopyOf<T>{.x = x, .y = y});
   cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r)
-      cpu_elementwise::drop_row<T, false>(op.mask, r, x.cols, nullptr, x.row(r), y.row(r));
+      cpu_elementwise::drop_row(op.mask, r, x.cols, nullptr, x.row(r), y.row(r));
   });
 }
 
@@ -241,7 +242,7 @@ void compute(CpuEngine<T>& cpu, const ops::ResidualDropoutOf<T>& op) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const T *const old = residual.row(r), *const from = x.row(r);
       if (op.mask)
-        cpu_elementwise::drop_row<T, true>(op.mask, r, x.cols, old, from, y.row(r));
+        cpu_elementwise::drop_row(op.mask, r, x.cols, old, from, y.row(r));
       else
         cpu_blocks::store(y.row(r), x.cols, [&](auto at) -> cpu_blocks::Block<T> { return at(old) + at(from); });
     }

@@ -18,10 +18,13 @@ inline std::string operands_name(Precision precision) {
                                      : ", bfloat16 multiplied as float";
 }
 
+/// What is said of the kernel of int8 products.
+inline std::string int8_name(const char* kernel) { return std::string(", int8 by ") + kernel; }
+
 /// The engine of products of `precision` and, with `int8_weights`, of a model that holds such.
 inline std::string engine_name(Precision precision, bool int8_weights) {
   const auto of_operands =
-      operands_name(precision) + (int8_weights ? std::string(", int8 by ") + cpu_int8::Kernel::name : std::string());
+      operands_name(precision) + (int8_weights ? int8_name(cpu_int8::Kernel::name) : std::string());
 #if defined(NEURAL_ATTENTION_ONEDNN)
   const auto& version = *dnnl_version();
   return "oneDNN " + std::to_string(version.major) + "." + std::to_string(version.minor) + "." +

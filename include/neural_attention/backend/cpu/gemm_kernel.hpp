@@ -22,9 +22,12 @@
 
 namespace neural_attention::cpu_gemm {
 
-/// C [Rows, Packets · packet] = addend + A B with B packed [k, Packets · packet]. A is packed [k, Rows]; if `Direct`,
-/// it is read from rows `a_stride` apart. `Step` multiplies and adds the packed numbers.
-template <class T, class Step, int Rows, int Packets, bool Direct>
+/// How a kernel reads A: packed [k, Rows], or in place from rows `a_stride` apart.
+enum class LeftOperand { Packed, InPlace };
+
+/// C [Rows, Packets · packet] = addend + A B with B packed [k, Packets · packet]. `Step` multiplies and adds the packed
+/// numbers.
+template <class T, class Step, int Rows, int Packets, LeftOperand Left>
 [[gnu::noinline]] void kernel(int k, const T* a, std::ptrdiff_t a_stride, const T* b, Addend<T> addend, T* c,
                               std::ptrdiff_t c_stride) {
   using namespace Eigen::internal;
@@ -36,7 +39,7 @@ template <class T, class Step, int Rows, int Packets, bool Direct>
     // The loop does not need C; until it ends, C is on its way from memory.
     for (int j = 0; j < Packets * size; j += Blocks<T>::line) __builtin_prefetch(c + i * c_stride + j, 1);
     __builtin_prefetch(c + i * c_stride + Packets * size - 1, 1);
-    if constexpr (Direct) row[i] = a + i * a_stride;
+    if constexpr (Left == LeftOperand::InPlace) row[i] = a + i * a_stride;
     unrolled<Packets>([&](auto j) { sums[i][j] = pset1<Packet>(T(0)); });
   });
 #pragma GCC unroll 4
@@ -44,11 +47,11 @@ template <class T, class Step, int Rows, int Packets, bool Direct>
     Packet right[Packets];
     unrolled<Packets>([&](auto j) { right[j] = pload<Packet>(b + j * size); });
     unrolled<Rows>([&](auto i) {
-      const Packet left = pset1<Packet>(Direct ? row[i][p] : a[i]);
+      const Packet left = pset1<Packet>(Left == LeftOperand::InPlace ? row[i][p] : a[i]);
       unrolled<Packets>([&](auto j) { sums[i][j] = Step::add(left, right[j], sums[i][j]); });
     });
     b += Packets * size;
-    if constexpr (!Direct) a += Rows;
+    if constexpr (Left == LeftOperand::Packed) a += Rows;
   }
   unrolled<Rows>([&](auto i) {
     unrolled<Packets>([&](auto j) {
@@ -63,11 +66,11 @@ template <class T>
 using Kernel = void (*)(int, const T*, std::ptrdiff_t, const T*, Addend<T>, T*, std::ptrdiff_t);
 
 /// The kernel for `rows` in 1 … Blocks::rows and `packets` in 1 … Blocks::packets.
-template <class T, class Step, bool Direct>
+template <class T, class Step, LeftOperand Left>
 Kernel<T> kernel_for(int rows, int packets) {
   using B = Blocks<T>;
   static constexpr auto all = []<int... I>(std::integer_sequence<int, I...>) {
-    return std::array<Kernel<T>, sizeof...(I)>{kernel<T, Step, I / B::packets + 1, I % B::packets + 1, Direct>...};
+    return std::array<Kernel<T>, sizeof...(I)>{kernel<T, Step, I / B::packets + 1, I % B::packets + 1, Left>...};
   }
   (std::make_integer_sequence<int, B::rows * B::packets>{});
   return all[static_cast<std::size_t>((rows - 1) * B::packets + packets - 1)];
@@ -78,10 +81,11 @@ template <class T>
 Kernel<T> kernel_for([[maybe_unused]] Numbers numbers, bool direct, int rows, int packets) {
 #if NEURAL_ATTENTION_BFLOAT16_PAIRS
   if constexpr (std::is_same_v<T, float>)
-    if (numbers == Numbers::Pairs) return kernel_for<T, PairMultiplyAdd, false>(rows, packets);
+    if (numbers == Numbers::Pairs) return kernel_for<T, PairMultiplyAdd, LeftOperand::Packed>(rows, packets);
 #endif
   assert(numbers != Numbers::Pairs && (!direct || numbers == Numbers::Plain));
-  return direct ? kernel_for<T, MultiplyAdd, true>(rows, packets) : kernel_for<T, MultiplyAdd, false>(rows, packets);
+  return direct ? kernel_for<T, MultiplyAdd, LeftOperand::InPlace>(rows, packets)
+                : kernel_for<T, MultiplyAdd, LeftOperand::Packed>(rows, packets);
 }
 
 /// The rows of the blocks in which a panel of B with k rows is packed.

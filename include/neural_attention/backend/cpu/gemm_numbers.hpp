@@ -61,7 +61,7 @@ constexpr int steps(Numbers numbers, int k) {
   }
 }
 
-/// Long sums are cut at multiples of so many terms.
+/// Long sums are cut at multiples of this many terms.
 template <class T>
 constexpr int unit_of_terms(Numbers numbers) {
   return numbers == Numbers::Tiles ? 32 : Blocks<T>::packet;

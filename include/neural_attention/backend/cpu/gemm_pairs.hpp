@@ -64,12 +64,15 @@ struct Square {
                                   std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
 }
 
+/// What lies one after another in the memory of an operand: the terms of a line, or the lines of a term.
+enum class Adjacent { Terms, Lines };
+
 /// Rounds op(X), from (0, 0) on, to pairs along its terms: 16 lines, of which `lines` exist, and 32 terms, of which
-/// `count` exist, as a square [line, pair] if the terms of a line lie one after another, otherwise [pair, line].
-[[gnu::always_inline]] inline void round_square(const float* from, std::ptrdiff_t stride, bool terms_adjacent,
-                                                int lines, int count, Square& square) {
+/// `count` exist, as a square [line, pair] if terms are adjacent, otherwise [pair, line].
+[[gnu::always_inline]] inline void round_square(const float* from, std::ptrdiff_t stride, Adjacent adjacent, int lines,
+                                                int count, Square& square) {
   const bool whole = lines >= side && count >= terms;
-  if (terms_adjacent) {
+  if (adjacent == Adjacent::Terms) {
     for (int r = 0; r < side; ++r, from += stride) {
       __m512 first = _mm512_setzero_ps(), second = first;
       if (whole || r < lines) {
@@ -127,7 +130,7 @@ inline void pack_right(Numbers numbers, int n, int m, int k, Operand<float> b, f
   for (int p = 0; p < k; p += terms)
     for (int col = 0; col < n + m; col += side) {
       const int cols = (col < n ? n : n + m) - col;
-      round_square(b.at(p, col).data, b.stride, b.transposed, cols, k - p, square);
+      round_square(b.at(p, col).data, b.stride, b.transposed ? Adjacent::Terms : Adjacent::Lines, cols, k - p, square);
       if (b.transposed) transpose(square);
       store_square(square, place(p / 2, col), col < n ? width : other_width, std::min(side, steps(numbers, k) - p / 2));
     }
@@ -153,7 +156,7 @@ inline int pack_left(int m, int k, Operand<float> a, float* out) {
   Square square;
   for (int i = 0; i < whole; i += side)
     for (int p = 0; p < k; p += terms) {
-      round_square(a.at(i, p).data, a.stride, true, whole - i, k - p, square);
+      round_square(a.at(i, p).data, a.stride, Adjacent::Terms, whole - i, k - p, square);
       transpose(square);
       for (int r = 0; r < std::min(side, steps(Numbers::Pairs, k) - p / 2); ++r) store(i, p / 2 + r, square.row[r]);
     }

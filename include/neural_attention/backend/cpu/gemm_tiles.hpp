@@ -117,7 +117,7 @@ inline void pack_left(int m, int k, Operand<float> a, float* out) {
   using namespace pairs;
   Square square;
   const auto pack = [&](int i, int p) {
-    round_square(a.at(i, p).data, a.stride, !a.transposed, m - i, k - p, square);
+    round_square(a.at(i, p).data, a.stride, a.transposed ? Adjacent::Lines : Adjacent::Terms, m - i, k - p, square);
     if (a.transposed) transpose(square);
     store_square(square, out + i / side * left_strip(k) + std::ptrdiff_t{p} / 2 * side, side);
   };

@@ -8,6 +8,9 @@
 #include <string>
 
 #include "neural_attention/core/errors.hpp"
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 namespace neural_attention::cpu_targets {
 
@@ -18,13 +21,28 @@ struct baseline {
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
-/// supported() asks the processor and, by the compiler's function, whether the system saves the registers.
+/// supported() asks the processor and, by the compiler's function, whether the system saves the registers. A set with a
+/// type `Rest` has nothing but its own kernel of int8 products, and takes all others from there.
 struct avx2 {
   static constexpr const char* name = "avx2";
   static bool supported() {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
            __builtin_cpu_supports("bmi2");
+  }
+};
+
+struct avx2_vnni {
+  static constexpr const char* name = "avx2_vnni";
+  using Rest = avx2;
+  static bool supported() { return avx2::supported() && has_avx_vnni(); }
+
+ private:
+  /// Not every compiler's __builtin_cpu_supports knows it. It uses the registers of AVX2.
+  static bool has_avx_vnni() {
+    constexpr unsigned avx_vnni = 1u << 4;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx_vnni);
   }
 };
 
@@ -37,11 +55,15 @@ struct avx512 {
   }
 };
 
+struct avx512_vnni {
+  static constexpr const char* name = "avx512_vnni";
+  using Rest = avx512;
+  static bool supported() { return avx512::supported() && __builtin_cpu_supports("avx512vnni"); }
+};
+
 struct avx512_bf16 {
   static constexpr const char* name = "avx512_bf16";
-  static bool supported() {
-    return avx512::supported() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
-  }
+  static bool supported() { return avx512_vnni::supported() && __builtin_cpu_supports("avx512bf16"); }
 };
 #endif
 

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "neural_attention/backend/cpu/engine_name.hpp"
+#include "neural_attention/backend/cpu/int8_linear.hpp"
 #include "neural_attention/backend/cpu/operations.hpp"
 
 namespace neural_attention::cpu_targets {
@@ -32,6 +33,17 @@ struct Kernels<T, ops::OperationList<All...>> {
 template <class T, class Set>
 struct CompiledKernels {
   static const Kernels<T> all;
+};
+
+/// The kernel of int8 products alone, for a set that takes all else from another.
+struct Int8Kernel {
+  const char* name = cpu_int8::Kernel::name;
+  void (*linear)(CpuEngine<float>&, RowsOf<float> x, const QuantizedRows& w, RowsOf<float> bias, Activation,
+                 RowsOf<float> y) = &cpu_int8::linear<cpu_int8::Kernel>;
+};
+template <class Set>
+struct CompiledInt8Kernel {
+  static const Int8Kernel one;
 };
 
 }  // namespace neural_attention::cpu_targets

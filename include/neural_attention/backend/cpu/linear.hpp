@@ -62,13 +62,13 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
   const auto packed_size = std::size_t(Blocks::padded(n)) * std::size_t(steps(numbers, k));
   const auto kept =
       b.transposed ? cpu.kept_weights.find(b.data, n, k, packed_size) : typename decltype(cpu.kept_weights)::Copy{};
+  const bool packed_already = kept.packed && *kept.complete;
   T* const memory = kept.packed ? kept.packed : cpu.shared_packing.reserve(PackedRight<T>::size);
   const int most_cols = kept.packed ? n : panel_cols<T>(numbers);
   for_each_panel<T>(n, k, most_cols, unit_of_terms<T>(numbers), [&](int col, int cols, int p, int depth) {
     const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
     const PackedRight<T> right(numbers, cols, depth, memory + offset);
-    if (!kept.packed || kept.is_new)
-      cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
+    if (!packed_already) cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
     const auto sum = p > 0 ? Addend<T>{c.data + col, c.stride} : addend.at(0, col);
     const Tiling tiling(m, cols, depth, tiles_per_thread * cpu.threads.threads());
     cpu.run_tiles(tiling.count(), [&](int tile, int worker) {
@@ -83,6 +83,7 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
         finish(row, rows, col + right.strip_begin(first), right.strip_begin(last) - right.strip_begin(first));
     });
   });
+  if (kept.packed) *kept.complete = true;  // not if an error ended this before
 }
 
 }  // namespace cpu_gemm

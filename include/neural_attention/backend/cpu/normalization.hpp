@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <type_traits>
 
 #include "neural_attention/backend/cpu/activations.hpp"
 #include "neural_attention/backend/cpu/blocks.hpp"
@@ -51,11 +52,12 @@ void backward_row(const T* dy, const T* x, const T* y, const T* gain, T mean, T 
   });
 }
 
-/// The gradients of either norm; without `Centred` there are no mean and no bias. dgain and dbias are summed within
-/// chunks of rows, then over the chunks in order. The sums of the chunks lie in the caller's workspace, which nothing
-/// else uses meanwhile.
-template <bool Centred, class T, class Op>
+/// The gradients of either norm; RMSNorm is not `Centred`: it has no mean and no bias. dgain and dbias are summed
+/// within chunks of rows, then over the chunks in order. The sums of the chunks lie in the caller's workspace, which
+/// nothing else uses meanwhile.
+template <class T, class Op>
 void norm_backward(CpuEngine<T>& cpu, const Op& op) {
+  constexpr bool Centred = std::is_same_v<Op, ops::LayerNormBackwardOf<T>>;
   const auto dy = op.dy, x = op.x, y = op.y, gain = op.gain, stats = op.stats, dx = op.dx, dgain = op.dgain;
   const bool relu = op.relu, accumulate = op.into == Into::Add;
   assert(x.rows == dy.rows && x.cols == dy.cols && dx.rows == dy.rows && dx.cols == dy.cols && stats.rows == x.rows);
@@ -159,13 +161,13 @@ void compute(CpuEngine<T>& cpu, const ops::RmsNormOf<T>& op) {
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::LayerNormBackwardOf<T>& op) {
   assert((!op.dbias || op.dbias.cols == op.x.cols) && op.stats.cols == 2);
-  cpu_normalization::norm_backward<true>(cpu, op);
+  cpu_normalization::norm_backward(cpu, op);
 }
 
 template <class T>
 void compute(CpuEngine<T>& cpu, const ops::RmsNormBackwardOf<T>& op) {
   assert(op.stats.cols == 1);
-  cpu_normalization::norm_backward<false>(cpu, op);
+  cpu_normalization::norm_backward(cpu, op);
 }
 
 }  // namespace neural_attention

@@ -1,4 +1,4 @@
-// What the threads of a backend can do at most: multiply-adds with all registers busy, which no product of matrices
+// The highest speed of a backend's threads: multiply-adds with all registers busy, which no product of matrices
 // exceeds. Processors slow down and share their cores, so it is measured when it is asked for.
 #pragma once
 
