@@ -17,8 +17,11 @@
 
 #include "causal_lm/options.hpp"
 #include "causal_lm/text_tokenizer.hpp"
+#include "common/line_source.hpp"
 #include "common/tokenizer_files.hpp"
 #include "neural_attention/core/observer.hpp"
+#include "neural_attention/core/white_space.hpp"
+#include "neural_attention/text/data/batches.hpp"
 #include "neural_attention/text/data/causal_windows.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/token_file.hpp"
@@ -73,6 +76,11 @@ class CorpusFiles {
     const auto text = std::move(texts_[i]);
     use(na::text::TextBlock{.text = text, .read = text.size()});
   }
+  /// The lines of a text; one that is in memory ends there.
+  LineSource lines(std::size_t i) {
+    if (texts_.empty()) return LineSource::file(paths_[i]);
+    return LineSource::text(paths_[i], std::move(texts_[i]));
+  }
   /// Bytes of the file of a text, or of the text in memory; 0 if unknown.
   std::uint64_t bytes(std::size_t i) const {
     if (!texts_.empty()) return texts_[i].size();
@@ -90,7 +98,8 @@ inline CorpusFiles corpus_files(const CorpusOptions& options, const std::vector<
                                 const std::string& name, const char* flag, const char* without = "") {
   if (!given.empty()) return CorpusFiles(given);
   if (options.data.empty())
-    throw na::ConfigError(std::string("no text: give --data DIR, or ") + flag + " FILE and the other one" + without);
+    throw na::ConfigError(std::string("no text for ") + flag +
+                          ": give --data DIR, or --train_file FILE and --validation_file FILE" + without);
   const auto tokens = std::filesystem::path(options.data) / (name + ".bin");
   std::error_code ignored;
   if (std::filesystem::exists(tokens, ignored)) return CorpusFiles({tokens.string()});
@@ -138,6 +147,35 @@ inline Tokens tokens_of(CorpusFiles& files, const TextTokenizer& tokenizer) {
       files, tokenizer, [&](std::span<const int> ids) { all.insert(all.end(), ids.begin(), ids.end()); },
       [](const std::string&, std::uint64_t, std::uint64_t) {});
   return Tokens(na::text::TokenArray(std::move(all)));
+}
+
+/// Each line of the texts that is not empty, between the special tokens that the vocabulary has. Throws FileError for a
+/// token file, and LineError for a line that cannot be encoded.
+inline na::text::TokenSequences line_tokens(CorpusFiles& files, const TextTokenizer& tokenizer) {
+  if (files.are_tokens())
+    throw na::FileError(files.paths().front(),
+                        "is a token file, which does not show where lines end: --windows lines needs text");
+  const na::HostWork work("tokenizing");
+  na::text::TokenSequences texts;
+  std::vector<int> ids;
+  for (std::size_t i = 0; i < files.paths().size(); ++i) {
+    auto lines = files.lines(i);
+    for (LineSource::Line line; lines.next(line);) {
+      if (!line.problem.empty()) throw na::Error(line.problem);
+      if (na::strip_left(line.text).empty()) continue;
+      ids.clear();
+      if (tokenizer.begin_id() >= 0) ids.push_back(tokenizer.begin_id());
+      try {
+        const auto text = tokenizer.encode(line.text);
+        ids.insert(ids.end(), text.begin(), text.end());
+      } catch (const na::TextError& error) {
+        throw na::LineError(lines.name(), lines.number(), error.what());
+      }
+      if (tokenizer.end_id() >= 0) ids.push_back(tokenizer.end_id());
+      texts.add(ids);
+    }
+  }
+  return texts;
 }
 
 /// The windows of `tokens`, which must outlive them. Throws FileError if the text is too short.

@@ -6,12 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
-#include <numeric>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "causal_lm/corpus.hpp"
+#include "causal_lm/evaluated_text.hpp"
 #include "causal_lm/options.hpp"
 #include "causal_lm/train.hpp"
 #include "common/any_model.hpp"
@@ -22,56 +20,6 @@
 #include "neural_attention/metrics/perplexity.hpp"
 
 namespace examples {
-
-/// A window that predicts the tokens [first + 1, end], of which those from `counted` on are new.
-struct StridedWindow {
-  std::size_t first, end, counted;
-};
-
-/// Windows of up to `block` predictions that begin each `stride` tokens, until the last of `tokens` is predicted; each
-/// prediction is new in one of them.
-inline std::vector<StridedWindow> strided_windows(std::size_t tokens, std::size_t block, std::size_t stride) {
-  std::vector<StridedWindow> windows;
-  std::size_t predicted = 0;
-  for (std::size_t first = 0; predicted + 1 < tokens; first += stride) {
-    const auto end = std::min(first + block, tokens - 1);
-    windows.push_back({first, end, predicted + 1});
-    predicted = end;
-  }
-  return windows;
-}
-
-/// Bytes and characters of text.
-struct TextSize {
-  std::size_t bytes = 0, characters = 0;
-};
-
-/// The size of the text of all tokens but the first one, which nothing predicts. Special tokens, such as the end token
-/// between two texts, are no text. Throws FileError, which names `path`, for an id without a piece.
-inline TextSize predicted_text(const Tokens& tokens, const TextTokenizer& tokenizer, const std::string& path) {
-  constexpr std::size_t piece = 1u << 16;
-  TextSize size;
-  std::vector<int> ids;
-  for (std::size_t first = 1; first < tokens.size(); first += piece) {
-    ids.resize(std::min(piece, tokens.size() - first));
-    tokens.read(first, ids);
-    std::string text;
-    try {
-      text = tokenizer.decode(ids, true);
-    } catch (const na::ConfigError& error) {
-      throw na::FileError(path, error.what());
-    }
-    size.bytes += text.size();
-    size.characters += static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-  }
-  return size;
-}
-
-/// The rows of a batch that count, and their labels.
-struct CountedTokens {
-  std::vector<int> rows, labels;
-};
 
 /// What evaluating a batch says.
 struct WindowsLoss {
@@ -91,19 +39,17 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   if (stride > block)
     throw na::ConfigError("--stride " + std::to_string(stride) + ": windows of " + std::to_string(block) +
                           " tokens would leave tokens out");
-  const auto tokens = tokens_of(files, loaded.tokenizer);
-  if (tokens.size() < 2)
-    throw na::FileError(options.text_file,
-                        "is too short: of " + std::to_string(tokens.size()) + " tokens there is nothing to predict");
-  const auto text = predicted_text(tokens, loaded.tokenizer, options.text_file);
-  const auto windows =
-      strided_windows(tokens.size(), static_cast<std::size_t>(block), static_cast<std::size_t>(stride));
+  const auto windows_of = options.windows == "lines" ? &EvaluatedText::by_lines : &EvaluatedText::whole;
+  const auto text =
+      windows_of(files, loaded.tokenizer, static_cast<std::size_t>(block), static_cast<std::size_t>(stride));
+  const auto size = text.predicted_text(loaded.tokenizer, options.text_file);
 
   na::RunIdentity settings;
   settings.set("block_size", block);
   settings.set("stride", stride);
+  settings.set("windows", options.windows);
   settings.set("per_device_eval_batch_size", options.per_device_eval_batch_size);
-  settings.set("tokens of the text", tokens.size());
+  settings.set("text", text.fingerprint());
   require_same_work(group, backend, options.model.path, options.compute, settings);
 
   na::metrics::MeanLoss mean;
@@ -111,34 +57,20 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   typename Gpt2On<B>::Saved saved;
   na::CausalBatch batch;
   CountedTokens counted;
-  std::vector<int> ids;
   const auto per_batch = static_cast<std::size_t>(options.per_device_eval_batch_size);
-  const auto batches = (windows.size() + per_batch - 1) / per_batch;
+  const auto batches = (text.windows() + per_batch - 1) / per_batch;
   std::optional<Progress> progress;
   if (group.rank() == 0) {
     tell_engine(backend, loaded.model, rank_threads(group, options.compute), options.compute.precision());
     progress.emplace(static_cast<std::int64_t>(batches), "evaluating");
   }
   const auto loss_of = [&](std::size_t number) {
-    const auto begin = number * per_batch, end = std::min(begin + per_batch, windows.size());
+    const auto begin = number * per_batch, end = std::min(begin + per_batch, text.windows());
     {
       const na::HostWork work("making batches");
-      batch.clear();
-      counted.rows.clear();
-      counted.labels.clear();
-      for (auto w = begin; w < end; ++w) {
-        const auto& window = windows[w];
-        ids.resize(window.end - window.first + 1);
-        tokens.read(window.first, ids);
-        const auto old = static_cast<int>(window.counted - window.first) - 1;
-        for (int i = old; i + 1 < static_cast<int>(ids.size()); ++i) {
-          counted.rows.push_back(batch.total() + i);
-          counted.labels.push_back(ids[static_cast<std::size_t>(i) + 1]);
-        }
-        batch.push(ids);
-      }
+      text.fill(begin, end, batch, counted);
     }
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     loaded.model.check(batch);
     auto hidden = loaded.model.decode(pass, batch, saved);
     if (counted.rows.size() < batch.labels.size()) {
@@ -163,12 +95,12 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   });
   if (!progress) return 0;
   progress->finish();
-  const auto predicted = static_cast<double>(tokens.size() - 1);
-  const double bits = mean.loss() * predicted / std::numbers::ln2;
+  const auto predicted = text.predictions();
+  const double bits = mean.loss() * double(predicted) / std::numbers::ln2;
   print_formatted(
       "windows = %zu\ntokens = %zu\nloss = %.6f\nperplexity = %.4f\nbits per byte = %.6f\nbits per character = %.6f\n",
-      windows.size(), tokens.size() - 1, mean.loss(), mean.perplexity(),
-      bits / double(std::max<std::size_t>(text.bytes, 1)), bits / double(std::max<std::size_t>(text.characters, 1)));
+      text.windows(), predicted, mean.loss(), mean.perplexity(), bits / double(std::max<std::size_t>(size.bytes, 1)),
+      bits / double(std::max<std::size_t>(size.characters, 1)));
   return 0;
 }
 

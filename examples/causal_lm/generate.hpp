@@ -30,7 +30,9 @@ class TextWriter {
       : generator_(generator), options_(options), separated_(separated) {}
 
   /// Continues prompts that are next.
-  void write(std::span<const std::string> prompts) {
+  void write(const std::vector<std::string>& prompts) { write(prompts, std::span(prompts)); }
+  /// The same; `read` are the prompts as the generator takes them.
+  void write(const std::vector<std::string>& prompts, auto read) {
     const auto& how = generator_.generation();
     if (prompts.size() == 1 && how.num_return_sequences == 1) {
       bool begun = false;
@@ -38,7 +40,7 @@ class TextWriter {
         if (!begun) show(beginning(prompts.front()));
         begun = true;
       };
-      generator_.generate(prompts, how, done_, [&](const na::text::TextPiece& piece) {
+      generator_.generate(read, how, done_, [&](const na::text::TextPiece& piece) {
         begin();
         show(piece.text);
         return true;
@@ -46,7 +48,7 @@ class TextWriter {
       begin();
       print(end());
     } else {
-      const auto results = generator_.generate(prompts, how, done_);
+      const auto results = generator_.generate(read, how, done_);
       for (std::size_t i = 0; i < results.size(); ++i)
         for (const auto& candidate : results[i].candidates)
           show(std::string(beginning(prompts[i])) + candidate.text + end());
@@ -74,15 +76,15 @@ class TextWriter {
   std::size_t done_ = 0;
 };
 
-/// Why the last line of a source cannot be continued, or "".
+/// The tokens of the last line of a source. If it cannot be continued, the line gets its problem.
 template <class Generator>
-std::string problem_of(const Generator& generator, const LineSource& source, const std::string& prompt) {
+std::vector<int> read_prompt(const Generator& generator, const LineSource& source, LineSource::Line& line) {
   try {
-    generator.check(prompt);
-    return {};
+    if (line.problem.empty()) return generator.prompt_ids(line.text);
   } catch (const na::Error& error) {
-    return na::LineError(source.name(), source.number(), error.what()).what();
+    line.problem = na::LineError(source.name(), source.number(), error.what()).what();
   }
+  return {};
 }
 
 template <class B>
@@ -94,8 +96,7 @@ int generate(const GenerateOptions& options) {
   const LoadedModel<Gpt2On<B>, TextTokenizer> loaded(backend, options.model.path, options.compute.purpose(),
                                                      options.compute.precision());
   const auto of_directory = na::io::load_generation_config(options.model.path, loaded.model.config());
-  auto how = search_config(options.search, of_directory);
-  how.num_return_sequences = options.num_return_sequences;
+  const auto how = search_config(options.search, of_directory);
   na::io::check_generation(how, of_directory);
   na::text::TextGeneratorOptions together;
   together.threads = options.compute.threads;
@@ -112,13 +113,15 @@ int generate(const GenerateOptions& options) {
   }
   if (options.input.empty() && is_terminal(stdin)) std::fprintf(stderr, "Type a prompt a line; Ctrl-D ends.\n");
   std::vector<std::string> lines;
+  std::vector<std::vector<int>> ids;
   const auto most = static_cast<std::size_t>(options.batch_size);
   const auto flush = [&] {
-    if (!lines.empty()) writer.write(lines);
+    if (!lines.empty()) writer.write(lines, std::span<const std::vector<int>>(ids));
     lines.clear();
+    ids.clear();
   };
   for (LineSource::Line line; source.next(line);) {
-    if (line.problem.empty()) line.problem = problem_of(generator, source, line.text);
+    auto prompt = read_prompt(generator, source, line);
     if (!line.problem.empty()) {
       flush();  // the prompts before it are answered
       if (options.on_error == "stop")
@@ -128,6 +131,7 @@ int generate(const GenerateOptions& options) {
       continue;
     }
     lines.push_back(std::move(line.text));
+    ids.push_back(std::move(prompt));
     if (lines.size() == most || !source.ready()) flush();
   }
   flush();

@@ -13,7 +13,7 @@ struct Gpt2Family {
   using Model = AnyGpt2;
 
   static na::Roles<std::string> arrangement(const std::string& projector) {
-    return {projector, projector, projector, "linear"};
+    return {projector, projector, projector, std::string(na::name_of_projector<na::Linear>)};
   }
 
   static Config small(int vocabulary) { return na::gpt2_small(vocabulary); }

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
       "  causal_lm train --data wikitext-2 --model gpt2 --learning_rate 5e-5 --per_device_train_batch_size 8 "
       "--output_dir out/tuned\n"
       "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
-  program.add("evaluate", "Loss, perplexity and bits a byte of a model on a text", examples::evaluate_on_device,
+  program.add("evaluate", "Loss, perplexity and bits per byte of a model on a text", examples::evaluate_on_device,
               "Each token but the first is predicted once. Overlapping windows give it more context:\n"
               "  causal_lm evaluate --model out --text test.txt.gz\n"
               "  causal_lm evaluate --model out --text test.txt.gz --stride 32");
@@ -34,13 +34,13 @@ int main(int argc, char** argv) {
               "  causal_lm generate --model out --do_sample --temperature 0.8 --max_new_tokens 200 'Once upon a time'\n"
               "  causal_lm generate --model out --do_sample --num_return_sequences 3 --stop '.' 'The king'\n"
               "  causal_lm generate --model out --num_beams 4 --input prompts.txt");
-  program.add("tokenize", "Write token files, which train maps instead of reading text", examples::tokenize,
+  program.add("tokenize", "Write token files, which train maps into memory instead of reading text", examples::tokenize,
               "With the tokenizer of a model, or one that is learned; both are then the data of train:\n"
               "  causal_lm tokenize --data wikitext-2 --tokenizer gpt2 --output_dir tokens\n"
               "  causal_lm train --data tokens --output_dir out");
-  program.add("quantize", "Write a model with weights of int8, which every command but train and quantize takes",
+  program.add("quantize", "Write a model with int8 weights, for all commands except train and quantize",
               examples::quantize_model,
-              "The file takes about a quarter of the memory. --evaluate_on shows what it costs on a text of yours:\n"
+              "The file takes about a quarter of the memory. --evaluate_on shows the loss of quality on your text:\n"
               "  causal_lm quantize --model out --output_dir out-int8 --evaluate_on test.txt.gz\n"
               "  causal_lm evaluate --model out-int8 --text test.txt.gz");
   return program.run(argc, argv);

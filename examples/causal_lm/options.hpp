@@ -33,7 +33,7 @@ struct CorpusOptions : Flags {
   const std::string& tokenizer =
       flag("tokenizer", "",
            "bpe: learn a byte-level BPE of --vocab_size pieces from the text; characters: every character of the texts "
-           "is a token; or a directory with a tokenizer [that beside the token files; otherwise bpe]",
+           "is a token; or a directory with a tokenizer [the one beside the token files; otherwise bpe]",
            {.shown = ""});
 };
 
@@ -46,13 +46,13 @@ struct TrainOptions : Flags {
 
   CorpusOptions corpus;
   /// 0: as many as the model reads.
-  const int& block_size = flag("block_size", 0,
-                               "Tokens of a window; a new model of --config small or gpt2 reads so many [as many as "
-                               "the model reads]",
-                               {.range = at_least(1), .kept = true, .shown = ""});
+  const int& block_size = flag(
+      "block_size", 0,
+      "Tokens of a window, and the most that a new model of --config small or gpt2 reads [as many as the model reads]",
+      {.range = at_least(1), .kept = true, .shown = ""});
   const std::string& windows = flag("windows", "random",
-                                    "random: at random places, as in nanoGPT; shuffled: side by side, each once an "
-                                    "epoch, in a new order; lines: the same, and each line is a text of its own",
+                                    "random: at random places, as in nanoGPT; shuffled: side by side, each once per "
+                                    "epoch, in a new order; lines: like shuffled, but each line is a separate text",
                                     {.among = {"random", "shuffled", "lines"}, .kept = true});
   const int& per_device_train_batch_size =
       flag("per_device_train_batch_size", 12, "Windows per batch", {.range = at_least(1)});
@@ -73,6 +73,10 @@ struct EvaluateOptions : Flags {
   ModelDirectory model{"a GPT-2 model"};
   const std::string& text_file =
       flag("text", "", "The text, plain or gzip, or a token file NAME.bin", {.required = true});
+  const std::string& windows = flag("windows", "sequential",
+                                    "sequential: side by side from the beginning of the text to its end; lines: the "
+                                    "same, and each line is a text of its own",
+                                    {.among = {"sequential", "lines"}});
   const int& block_size =
       flag("block_size", 0, "Tokens of a window [as many as the model reads]", {.range = at_least(1), .shown = ""});
   const int& stride = flag("stride", 0,
@@ -96,9 +100,7 @@ struct GenerateOptions : Flags {
   std::vector<std::string> prompts;  // none: lines of standard input or of a file
   ModelDirectory model{"a GPT-2 model"};
   const std::string& input =
-      flag("input", "", "A file with a prompt a line, plain or gzip, instead of prompts or standard input");
-  const int& num_return_sequences =
-      flag("num_return_sequences", 1, "Texts of each prompt", {.range = from_to(1, most_results)});
+      flag("input", "", "A file with one prompt per line, plain or gzip, instead of prompts or standard input");
   const std::vector<std::string>& stops =
       flag("stop", std::vector<std::string>(),
            "A text ends in front of this; may be repeated [stop_strings of generation_config.json]",
@@ -107,15 +109,15 @@ struct GenerateOptions : Flags {
   const int& batch_size = flag("batch_size", 32, "Most texts that grow together, prompts times their samples or beams",
                                {.range = at_least(1)});
   const std::string& on_error = flag("on_error", "stop",
-                                     "At a line that cannot be continued, such as one that is longer than the context: "
-                                     "stop after the texts before it, or skip it and go on",
+                                     "At a line that cannot be continued, such as one longer than the context: stop "
+                                     "after the texts before it, or skip it",
                                      {.among = {"stop", "skip"}});
   /// Other values come from the model directory's generation_config.json.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
-      {.except = {"num_return_sequences"},
-       .narrower = {{"num_beams", from_to(1, most_results)}},
+      {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}},
        .helps = {{"max_length", "Most tokens of a text, its prompt and the end token included"},
-                 {"min_length", "Tokens of a text, its prompt included, before it may end"}}});
+                 {"min_length", "Tokens of a text, its prompt included, before it may end"},
+                 {"num_return_sequences", "Texts of each prompt"}}});
   InferenceCompute compute;
 
   void add_to(CLI::App& app) {

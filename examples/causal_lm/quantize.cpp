@@ -21,7 +21,7 @@ int examples::quantize_model(const QuantizeOptions& options) {
         Gpt2On<Backend>::Saved saved;
         na::CausalBatch batch;
         const auto logits = [&](const Gpt2On<Backend>& model, na::PassMemory<Backend>& of) {
-          const auto pass = of.begin(false);
+          const auto pass = of.begin_inference();
           const auto hidden = model.decode(pass, batch, saved);
           const auto all = pass.scratch.aligned_rows(hidden.rows, model.config().vocab_size);
           model.head().logits(pass, model.body().words(), hidden, all);

@@ -54,9 +54,10 @@ class TextTokenizer {
   std::size_t last_border(std::string_view text, std::size_t searched) const {
     return std::visit([&](const auto& one) { return one.last_border(text, searched); }, kind_);
   }
-  /// The bytes of `ids`; special tokens are left out or stand as they are written.
-  std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const {
-    if (const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_)) return bpe->decode(ids, skip_special_tokens);
+  /// The bytes of `ids` without special tokens.
+  std::string decode(std::span<const int> ids) const {
+    if (const auto* const bpe = std::get_if<na::text::ByteBpe>(&kind_))
+      return bpe->decode(ids, na::text::ByteBpe::Specials::LeftOut);
     return std::get<na::text::CharacterVocabulary>(kind_).decode(ids);
   }
 

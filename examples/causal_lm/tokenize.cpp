@@ -66,7 +66,7 @@ class TokensOf {
 }  // namespace
 
 int tokenize(const TokenizeOptions& options) {
-  require_shared_work(false);
+  require_single_process();
   OutputDirectory output(options.output_dir);
   if (output.holds_model())
     throw na::ConfigError(options.output_dir + " holds a model; give the token files a directory of their own");

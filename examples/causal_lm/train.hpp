@@ -88,11 +88,12 @@ int train_in(Group& group, const TrainOptions& options) {
   auto config = planned_config<Gpt2Family>(options.model, plan, tokenizer);
   if (plan.origin.empty()) Gpt2Family::set_tokens(config, tokenizer);
   const int block = block_size_for(options.block_size, config);
-  const auto data = [&](CorpusFiles& files, bool trains) {
+  enum class Use { Training, Validation };
+  const auto data = [&](CorpusFiles& files, Use use) {
     if (options.windows == "lines") {
       na::text::BatchOptions of_lines;
       of_lines.sentences = options.per_device_train_batch_size;
-      of_lines.shuffle = trains;
+      of_lines.shuffle = use == Use::Training;
       of_lines.seed = options.training.seed;
       return TrainingTexts::in_lines(files, tokenizer, block, of_lines);
     }
@@ -100,15 +101,15 @@ int train_in(Group& group, const TrainOptions& options) {
     return TrainingTexts::in_windows(files, tokenizer,
                                      {.batch_size = options.per_device_train_batch_size,
                                       .block_size = block,
-                                      .order = !trains                       ? WindowOrder::Sequential
+                                      .order = use == Use::Validation        ? WindowOrder::Sequential
                                                : options.windows == "random" ? WindowOrder::Random
                                                                              : WindowOrder::Shuffled,
                                       .seed = options.training.seed,
                                       .batches_a_step = options.training.trainer.accumulation});
   };
-  auto training = data(texts, true);
+  auto training = data(texts, Use::Training);
   std::optional<TrainingTexts> validation;
-  if (plan.evaluates) validation.emplace(data(*validation_texts, false));
+  if (plan.evaluates) validation.emplace(data(*validation_texts, Use::Validation));
 
   Gpt2On<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);

@@ -6,14 +6,11 @@
 #include <string>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "causal_lm/corpus.hpp"
 #include "neural_attention/core/causal_batch.hpp"
-#include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/data/causal_documents.hpp"
 #include "neural_attention/text/data/causal_windows.hpp"
-#include "neural_attention/text/data/lines.hpp"
 
 namespace examples {
 
@@ -32,36 +29,15 @@ class TrainingTexts {
     return TrainingTexts(std::move(tokens), count, std::move(windows));
   }
 
-  /// Each line between the special tokens that the vocabulary has. Throws FileError if no line can train, or for a
-  /// token file, and LineError for a line that cannot be encoded.
-  static TrainingTexts in_lines(const CorpusFiles& files, const TextTokenizer& tokenizer, int block_size,
+  /// The lines of line_tokens(), none of which goes on in the next. Throws as that does, and FileError if no line can
+  /// train.
+  static TrainingTexts in_lines(CorpusFiles& files, const TextTokenizer& tokenizer, int block_size,
                                 const na::text::BatchOptions& options) {
-    const auto& first = files.paths().front();
-    if (files.are_tokens())
-      throw na::FileError(first, "is a token file, which does not show where lines end: --windows lines needs text");
-    const na::HostWork work("tokenizing");
-    na::text::TokenSequences texts;
-    std::vector<int> ids;
-    for (const auto& path : files.paths()) {
-      const auto lines = na::text::read_lines(path);
-      for (std::size_t i = 0; i < lines.size(); ++i) {
-        if (na::strip_left(lines[i]).empty()) continue;
-        ids.clear();
-        if (tokenizer.begin_id() >= 0) ids.push_back(tokenizer.begin_id());
-        try {
-          const auto text = tokenizer.encode(lines[i]);
-          ids.insert(ids.end(), text.begin(), text.end());
-        } catch (const na::TextError& error) {
-          throw na::LineError(path, static_cast<long>(i) + 1, error.what());
-        }
-        if (tokenizer.end_id() >= 0) ids.push_back(tokenizer.end_id());
-        texts.add(ids);
-      }
-    }
+    const auto texts = line_tokens(files, tokenizer);
     try {
       return TrainingTexts({}, texts.tokens(), na::text::CausalDocuments(texts, block_size, options));
     } catch (const na::TextError& error) {
-      throw na::FileError(first, error.what());
+      throw na::FileError(files.paths().front(), error.what());
     }
   }
 

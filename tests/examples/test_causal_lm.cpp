@@ -1,6 +1,7 @@
 // The program causal_lm as its users meet it: token files, training, evaluation, and what it refuses.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE causal_lm
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -182,13 +183,39 @@ BOOST_AUTO_TEST_CASE(each_line_may_be_a_text_of_its_own) {
   const auto shuffled = run("causal_lm", training("shuffled", "6", {"--windows", "shuffled"}));
   BOOST_REQUIRE_MESSAGE(shuffled.code == 0, shuffled.err);
   BOOST_TEST(content(folder / "shuffled/model.safetensors") != content(folder / "lines/model.safetensors"));
+  // A text that can be read only once.
+  const auto piped = training("piped", "6", {"--windows", "lines", "--train_file", "/dev/stdin"});
+  std::string command = "cat '" + path("data/train.txt") + "' | '" + NEURAL_ATTENTION_BIN_DIR + "/causal_lm'";
+  for (const auto& argument : piped) command += " '" + argument + "'";
+  const auto once = run("/bin/sh", {"-c", command});
+  BOOST_REQUIRE_MESSAGE(once.code == 0, once.err);
+  BOOST_TEST((weights("piped") == weights("lines")));
   write(folder / "data/train.txt", "\n \n");
   refused(1, training("none", "2", {"--windows", "lines"}), {"train.txt"});
 }
 
+BOOST_AUTO_TEST_CASE(lines_may_be_accumulated) {
+  const Arguments lines = {"--windows", "lines", "--logging_steps", "1"};
+  succeed(training("whole", "40", lines));
+  auto parts = lines;
+  parts.insert(parts.end(), {"--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "3"});
+  succeed(training("parts", "40", parts));
+  const auto whole_rows = metrics(folder / "whole"), part_rows = metrics(folder / "parts");
+  BOOST_TEST_REQUIRE(whole_rows.size() == part_rows.size());
+  int losses = 0;
+  for (std::size_t i = 0; i < whole_rows.size(); ++i) {
+    if (!whole_rows[i].contains("loss")) continue;
+    BOOST_TEST(part_rows[i].at("loss").get<double>() == whole_rows[i].at("loss").get<double>(),
+               boost::test_tools::tolerance(1e-3));
+    ++losses;
+  }
+  BOOST_TEST(losses == 40);  // more than an epoch, whose last step is a smaller one
+}
+
 BOOST_AUTO_TEST_CASE(a_killed_run_resumes_to_the_same_bytes) {
-  for (const std::string windows : {"random", "shuffled"}) {
-    const Arguments saving = {"--save_steps", "5", "--threads", "1", "--windows", windows};
+  for (const std::string windows : {"random", "shuffled", "lines"}) {
+    Arguments saving = {"--save_steps", "5", "--threads", "1", "--windows", windows};
+    if (windows == "lines") saving.insert(saving.end(), {"--gradient_accumulation_steps", "3"});
     succeed(training("whole" + windows, "300", saving));
     kill_after_saving("causal_lm", training("killed" + windows, "300", saving), "killed" + windows);
     auto more = saving;
@@ -438,6 +465,62 @@ BOOST_AUTO_TEST_CASE(overlapping_windows_count_each_token_once) {
   BOOST_TEST(39 * value_of(out, "loss") == expected, boost::test_tools::tolerance(1e-4));
 }
 
+BOOST_AUTO_TEST_CASE(lines_are_texts_of_their_own) {
+  const auto model = small_model({"--windows", "lines"});
+  const Arguments by_lines = {"--windows", "lines"};
+  const auto out = evaluate(model, by_lines);
+  BOOST_TEST(value_of(out, "loss") == valid_loss("model"), near);
+  BOOST_TEST(value_of(out, "bits per byte") == valid_loss("model") / std::log(2.0), near);
+  double predicted = 0.0;
+  for (const auto& line : lines_of(content(folder / "data/valid.txt"))) predicted += double(line.size()) - 1.0;
+  BOOST_TEST(value_of(out, "tokens") == predicted);
+  BOOST_TEST(evaluate(model, {"--windows", "sequential"}) == evaluate(model));
+
+  // By hand: each line as a text. Characters have no token for the end of one.
+  const auto text = content(folder / "data/valid.txt");
+  auto longer = text.substr(0, 45);
+  std::replace(longer.begin(), longer.end(), '\n', ' ');
+  const auto shorter = lines_of(text).at(1);
+  write(folder / "lines.txt", longer + "\n\n" + shorter + "\n");
+  for (const Arguments& windows : {Arguments{}, {"--block_size", "20", "--stride", "7"}}) {
+    double sum = 0.0, count = 0.0, places = 0.0;
+    for (const auto& line : {longer, shorter}) {
+      write(folder / "one.txt", line);
+      const auto one = evaluate(model, windows, "one.txt");
+      sum += value_of(one, "loss") * value_of(one, "tokens");
+      count += value_of(one, "tokens");
+      places += value_of(one, "windows");
+    }
+    auto all = windows;
+    all.insert(all.end(), by_lines.begin(), by_lines.end());
+    const auto both = evaluate(model, all, "lines.txt");
+    BOOST_TEST(value_of(both, "tokens") == count);
+    BOOST_TEST(value_of(both, "windows") == places);
+    BOOST_TEST(value_of(both, "loss") * count == sum, boost::test_tools::tolerance(1e-4));
+  }
+
+  const auto refuses_it = [&](const std::string& name, const Arguments& parts) {
+    refused(1, {"evaluate", "--model", model, "--text", path(name), "--windows", "lines"}, parts);
+  };
+  write(folder / "empty.txt", "t\n\nh\n");
+  refuses_it("empty.txt", {"empty.txt: has no line with a token that another one predicts"});
+  write(folder / "other.txt", "the\n#\n");
+  refuses_it("other.txt", {"other.txt: line 2: ", "not in the vocabulary"});
+  tokens();
+  refuses_it("tokens/valid.bin",
+             {"valid.bin: is a token file, which does not show where lines end: --windows lines needs text"});
+}
+
+// The end token between two lines is predicted, and is no text.
+BOOST_AUTO_TEST_CASE(lines_have_their_special_tokens) {
+  const auto model = small_model({"--vocab_size", "280"}, "bpe");
+  write(folder / "lines.txt", "the end\nthe\n");
+  const auto out = evaluate(model, {"--windows", "lines"}, "lines.txt");
+  const double bits = value_of(out, "loss") * value_of(out, "tokens") / std::log(2.0);
+  BOOST_TEST(bits / value_of(out, "bits per byte") == 10.0, boost::test_tools::tolerance(1e-3));
+  refused(2, {"evaluate", "--model", model, "--text", path("lines.txt"), "--windows", "words"}, {"--windows", "words"});
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(generating, Workplace)
@@ -475,6 +558,25 @@ BOOST_AUTO_TEST_CASE(prompts_are_continued) {
   auto other = drawing;
   other.insert(other.end() - 1, {"--seed", "6"});
   BOOST_TEST(with(other) != drawn);
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_texts_comes_from_the_directory_or_the_flags) {
+  const auto model = small_model();
+  auto settings = nlohmann::json::parse(content(fs::path(model) / "generation_config.json"));
+  settings["do_sample"] = true;
+  settings["num_return_sequences"] = 2;
+  write(fs::path(model) / "generation_config.json", settings.dump());
+  const auto texts = [&](const Arguments& more) {
+    Arguments arguments = {"generate", "--model", model, "--max_new_tokens", "4", "--stop", "---", "the d"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto out = succeed(arguments).out;
+    const std::string dashes = "\n---------------\n";
+    int count = 0;
+    for (auto at = out.find(dashes); at != std::string::npos; at = out.find(dashes, at + 1)) ++count;
+    return count;
+  };
+  BOOST_TEST(texts({}) == 2);
+  BOOST_TEST(texts({"--num_return_sequences", "3"}) == 3);
 }
 
 BOOST_AUTO_TEST_CASE(stop_strings_come_from_the_directory_or_the_flags) {
@@ -551,7 +653,7 @@ BOOST_AUTO_TEST_CASE(prompts_that_cannot_be_continued) {
   refused(2, {"generate", "--model", model, "--input", path("data/valid.txt"), "a"}, {"--input", "not both"});
   refused(1, {"generate", "--model", path("no_such"), "a"}, {"no_such"});
   spoil_weights(fs::path(model) / "model.safetensors");
-  refused(1, {"generate", "--model", model, "a"}, {"not finite"});
+  refused(3, {"generate", "--model", model, "a"}, {"not finite"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -608,7 +710,7 @@ BOOST_AUTO_TEST_CASE(token_files_that_do_not_fit) {
   vocabulary.erase("a");
   fs::create_directories(folder / "others");
   write(folder / "others/vocab.json", vocabulary.dump());
-  refuses_it(path("others"), {"train.bin", "another vocabulary", "tokenize the text anew"});
+  refuses_it(path("others"), {"train.bin", "another vocabulary", "tokenize the text again"});
   write(file, whole.substr(0, whole.size() - 2));
   refuses_it(path("tokens"), {"train.bin", "truncated"});
   write(file, "odd");
@@ -624,7 +726,7 @@ BOOST_AUTO_TEST_CASE(directories_of_other_models_and_damaged_ones) {
   const auto model = fs::path(small_model());
   const Arguments evaluation = {"evaluate", "--model", model.string(), "--text", path("data/valid.txt")};
   spoil_weights(model / "model.safetensors");
-  refused(1, evaluation, {"not finite"});
+  refused(3, evaluation, {"not finite"});
   for (const std::string name : {"model.safetensors", "config.json", "vocab.json"}) {
     const auto whole = content(model / name);
     write(model / name, whole.substr(0, whole.size() / 2));
@@ -644,6 +746,75 @@ BOOST_AUTO_TEST_CASE(directories_of_other_models_and_damaged_ones) {
   with("n_head", 3, {"config.json", "n_head"});
   with("vocab_size", 5, {"config.json", "a vocabulary of 5"});
   refused(1, {"evaluate", "--model", path("data"), "--text", path("data/valid.txt")}, {"config.json"});
+}
+
+BOOST_AUTO_TEST_CASE(bad_input_gets_one_sentence) {
+  const auto model = small_model();
+  const auto says = [&](int code, const Arguments& arguments, const std::string& sentence) {
+    const auto outcome = run("causal_lm", arguments);
+    BOOST_TEST(outcome.code == code);
+    BOOST_TEST(outcome.out == "");
+    BOOST_TEST_REQUIRE(!outcome.err.empty());
+    BOOST_TEST(lines_of(outcome.err).back() == "causal_lm: " + sentence);
+  };
+  const auto generation = [&](const std::string& prompt) { return Arguments{"generate", "--model", model, prompt}; };
+  const auto evaluation = [&](const std::string& text, const std::string& of = "model") {
+    return Arguments{"evaluate", "--model", path(of), "--text", path(text)};
+  };
+
+  says(2, generation(std::string(33, 'a')), "prompt 1 has 33 tokens, but the model reads 32");
+  const std::string empty = "is empty, and the model has no start token (bos_token_id) to begin with";
+  says(2, generation(""), "prompt 1 " + empty);
+  write(folder / "prompts.txt", "\n");
+  says(1, {"generate", "--model", model, "--input", path("prompts.txt")},
+       path("prompts.txt") + ": line 1: the prompt " + empty +
+           " (--on_error skip leaves such prompts without a text and goes on)");
+
+  // Token files
+  tokens();
+  const auto vocabulary = nlohmann::json::parse(content(folder / "model/vocab.json"));
+  const auto ids = std::to_string(vocabulary.size());
+  succeed(training("pieces", "2", {"--vocab_size", "280"}, "bpe"));
+  says(1, evaluation("tokens/valid.bin", "pieces"),
+       path("tokens/valid.bin") + ": has tokens of a vocabulary of " + ids + " ids, but this one has 280");
+  auto other = vocabulary;
+  other["#"] = other.at("a");
+  other.erase("a");
+  fs::copy(folder / "model", folder / "others", fs::copy_options::recursive);
+  write(folder / "others/vocab.json", other.dump());
+  says(1, evaluation("tokens/valid.bin", "others"),
+       path("tokens/valid.bin") + ": has tokens of another vocabulary of " + ids + " ids: tokenize the text again");
+  const auto whole = content(folder / "tokens/valid.bin");
+  auto beyond = whole;
+  beyond.replace(64 + 2 * 5, 2, "\xFF\x7F");
+  const auto damaged = [&](const std::string& bytes, const std::string& sentence) {
+    write(folder / "some.bin", bytes);
+    says(1, evaluation("some.bin"), path("some.bin") + ": " + sentence);
+  };
+  const auto last = std::to_string(vocabulary.size() - 1);
+  damaged(beyond, "token 5 is 32767, but the vocabulary has the ids 0 to " + last);
+  damaged("\xFF\x7F\xFF\x7F", "token 1 is 32767, but the vocabulary has the ids 0 to " + last);
+  damaged(whole.substr(0, whole.size() - 2), "is truncated: it does not end as a token file does");
+  damaged(whole.substr(0, 70), "is truncated: it ends in its header");
+  damaged("odd", "is no token file: it has no header, and its 3 bytes are no whole number of 16-bit ids");
+
+  // Directories
+  const auto config = nlohmann::json::parse(content(folder / "model/config.json"));
+  const auto with = [&](const char* key, const nlohmann::json& value, const std::string& sentence) {
+    auto changed = config;
+    changed[key] = value;
+    write(folder / "model/config.json", changed.dump());
+    for (const auto& command :
+         {evaluation("data/valid.txt"), generation("a"),
+          Arguments{"train", "--model", model, "--data", path("data"), "--output_dir", path("out")},
+          Arguments{"quantize", "--model", model, "--output_dir", path("int8")}})
+      says(1, command, path("model/config.json") + ": " + sentence);
+  };
+  with("model_type", "roberta", "describes a model of type \"roberta\", expected \"gpt2\"");
+  with("add_cross_attention", true, "has \"add_cross_attention\": true; supported is false: a decoder alone");
+  with("activation_function", "xxxxxxxxxxxx",
+       "activation_function must be swish, relu, gelu, gelu_new or mish, not \"xxxxxxxxxxxx\"");
+  with("n_head", 3, "a width of 16 cannot be split into 3 attention heads (n_head)");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -338,9 +338,9 @@ BOOST_AUTO_TEST_CASE(of_roberta) {
   const auto ids = bpe.encode_sequence("The \t\u3000<mask> <pad> sea");
   BOOST_TEST((ids.front() == 0 && ids.back() == 2));
   BOOST_TEST(bpe.decode(ids) == "<s>The<mask> <pad> sea</s>");
-  BOOST_TEST(bpe.decode(ids, true) == "The  sea");
+  BOOST_TEST(bpe.decode(ids, text::ByteBpe::Specials::LeftOut) == "The  sea");
   BOOST_TEST(bpe.decode(bpe.encode("a \x1f<mask>")) == "a \x1f<mask>");
-  BOOST_TEST(bpe.decode(bpe.encode_ordinary("a <mask>"), true) == "a <mask>");
+  BOOST_TEST(bpe.decode(bpe.encode_ordinary("a <mask>"), text::ByteBpe::Specials::LeftOut) == "a <mask>");
   BOOST_TEST(bpe.encode("").empty());
   check_equal(bpe.encode_sequence(""), Ids{0, 2});
   for (const int bad : {-1, 640}) {
@@ -505,7 +505,7 @@ BOOST_AUTO_TEST_CASE(holes_and_missing_bytes) {
   check_equal(bpe.encode("ABA"), Ids{9, 5});
   check_equal(bpe.encode("A ?\u00e4B<mask>"), Ids{5, 3, 3, 3, 3, 6, 12});
   BOOST_TEST(bpe.decode(Ids{9, 3, 5}) == "AB<unk>A");
-  BOOST_TEST(bpe.decode(Ids{9, 3, 5}, true) == "ABA");
+  BOOST_TEST(bpe.decode(Ids{9, 3, 5}, text::ByteBpe::Specials::LeftOut) == "ABA");
 
   bpe.save(saved.path.string());
   check_same(text::ByteBpe::load(saved.path.string()).model(), bpe.model());
@@ -523,7 +523,7 @@ BOOST_AUTO_TEST_CASE(holes_and_missing_bytes) {
   check_equal(vocabulary.pieces, Ids{0, 1, 2, 3, 5, 6, 9, 12});
   text::MaskedSequence result;
   const std::vector<int> ids(2000, 5);
-  text::TokenMasker(vocabulary, {1.0, 0.0, 1.0}).mask(ids, 0, 0, false, result);
+  text::TokenMasker(vocabulary, {1.0, 0.0, 1.0}).mask(ids, 0, 0, text::TokenMasker::Choose::ByChance, result);
   const std::set<int> drawn(result.ids.begin(), result.ids.end());
   check_equal(Ids(drawn.begin(), drawn.end()), vocabulary.pieces);
 }
@@ -622,7 +622,7 @@ BOOST_AUTO_TEST_CASE(tokenizer_json) {
             "template \"<s> A\""},
            {"/post_processor", R"({"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"Bert"}]})",
             "\"Bert\""},
-           {"/post_processor", R"({"type":"Sequence","processors":[]})", "sequence of others"},
+           {"/post_processor", R"({"type":"Sequence","processors":[]})", "sequence is not supported"},
            {"/model/byte_fallback", "true", "byte_fallback"},
            {"/model/unk_token", "\"[UNK]\"", "\"[UNK]\" is not in"},
            {"/normalizer", "[]", "\"type\""},

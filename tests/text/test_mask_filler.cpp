@@ -55,7 +55,7 @@ struct Subject {
     batch.push(ids, places, places);
     PassMemory<B> memory(backend);
     TinyModel::Saved saved;
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto states = model.masked_states(pass, model.encode(pass, batch, saved), batch, saved);
     const auto logits = pass.scratch.rows(states.rows, tokenizer.vocab_size());
     model.logits(pass, states, logits);
@@ -140,6 +140,19 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_filled_is_refused) {
   BOOST_CHECK_EXCEPTION(fill(line), ConfigError, says({"33 tokens", "reads 24"}));
   BOOST_CHECK_THROW(filler({0, 1}), ConfigError);
   BOOST_CHECK_EXCEPTION(fill("caf\xE9 <mask>"), TextError, says({"0xE9", "place 4", "UTF-8"}));
+}
+
+// Its workers have packed copies of the weights as they were.
+BOOST_AUTO_TEST_CASE(a_model_may_change_between_requests) {
+  const auto fill = filler();
+  const std::string line = "the <mask> cat sees a <mask> dog in the house";
+  const auto before = fill(line);
+  BOOST_TEST(same(fill(line), before));
+  backend(ops::Scale<B>{.x = model.parameters().values(), .factor = 1.5});
+  model.parameters().refresh();
+  const auto after = fill(line);
+  BOOST_TEST(same(after, filler()(line)));
+  BOOST_TEST(!same(after, before));
 }
 
 BOOST_AUTO_TEST_CASE(a_broken_model_is_noticed) {
@@ -227,7 +240,7 @@ BOOST_AUTO_TEST_CASE(sapiens) {
     }
     MaskedBatch batch(tokenizer.pad_id());
     batch.push(ids, places, originals);
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     loss += model.loss(pass, batch, 0.0, saved).negative_log_likelihood;
     predicted += std::ssize(places);
   }

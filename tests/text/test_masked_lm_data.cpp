@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(have_the_shares_that_were_asked_for) {
     MaskedSequence result;
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       const auto ids = sequences[i];
-      masker.mask(ids, 2, static_cast<std::uint32_t>(i), false, result);
+      masker.mask(ids, 2, static_cast<std::uint32_t>(i), TokenMasker::Choose::ByChance, result);
       BOOST_TEST_REQUIRE(result.ids.size() == ids.size());
       BOOST_TEST_REQUIRE(result.places.size() == result.originals.size());
       BOOST_TEST(std::is_sorted(result.places.begin(), result.places.end()));
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(draw_random_ids_from_the_whole_vocabulary) {
   const Ids ids(1000, 7);
   MaskedSequence result;
   for (std::uint32_t i = 0; i < 1000; ++i) {
-    masker.mask(ids, 0, i, false, result);
+    masker.mask(ids, 0, i, TokenMasker::Choose::ByChance, result);
     BOOST_TEST_REQUIRE(result.places.size() == ids.size());
     for (const int id : result.ids) ++counts.at(static_cast<std::size_t>(id));
   }
@@ -278,29 +278,29 @@ BOOST_AUTO_TEST_CASE(draw_random_ids_from_the_whole_vocabulary) {
 BOOST_AUTO_TEST_CASE(at_the_extremes) {
   const Ids ids = {0, 4, 5, 2, 49, 1, 6};
   MaskedSequence result;
-  const auto mask = [&](MaskingOptions options, bool at_least_one = false) {
-    TokenMasker(vocabulary(words), options).mask(ids, 0, 0, at_least_one, result);
+  const auto mask = [&](MaskingOptions options, TokenMasker::Choose how_many = TokenMasker::Choose::ByChance) {
+    TokenMasker(vocabulary(words), options).mask(ids, 0, 0, how_many, result);
   };
   mask({.probability = 0.0});
   BOOST_TEST((result.ids == ids && result.places.empty() && result.originals.empty()));
-  mask({.probability = 0.0, .mask_share = 1.0, .random_share = 0.0}, true);
+  mask({.probability = 0.0, .mask_share = 1.0, .random_share = 0.0}, TokenMasker::Choose::AtLeastOne);
   BOOST_TEST((result.ids == Ids{0, 49, 5, 2, 49, 1, 6}));
   BOOST_TEST((result.places == Ids{1} && result.originals == Ids{4}));
-  mask({.probability = 1.0, .mask_share = 1.0, .random_share = 0.0}, true);
+  mask({.probability = 1.0, .mask_share = 1.0, .random_share = 0.0}, TokenMasker::Choose::AtLeastOne);
   BOOST_TEST((result.ids == Ids{0, 49, 49, 2, 49, 1, 49}));
   BOOST_TEST((result.places == Ids{1, 2, 6} && result.originals == Ids{4, 5, 6}));
   mask({.probability = 1.0, .mask_share = 0.0, .random_share = 0.0});
   BOOST_TEST((result.ids == ids && result.places == Ids{1, 2, 6} && result.originals == Ids{4, 5, 6}));
 
   const TokenMasker masker(vocabulary(words), {});
-  masker.mask(Ids{0, 2, 1}, 0, 0, true, result);
+  masker.mask(Ids{0, 2, 1}, 0, 0, TokenMasker::Choose::AtLeastOne, result);
   BOOST_TEST((result.ids == Ids{0, 2, 1} && result.places.empty()));
-  masker.mask(Ids{}, 0, 0, true, result);
+  masker.mask(Ids{}, 0, 0, TokenMasker::Choose::AtLeastOne, result);
   BOOST_TEST((result.ids.empty() && result.places.empty() && result.originals.empty()));
 
   // One token, which may be chosen and is the mask as well.
   const TokenMasker one({{false}, 0, 0}, {.probability = 1.0, .mask_share = 0.0, .random_share = 1.0});
-  one.mask(Ids{0, 0}, 0, 0, false, result);
+  one.mask(Ids{0, 0}, 0, 0, TokenMasker::Choose::ByChance, result);
   BOOST_TEST((result.ids == Ids{0, 0} && result.places == Ids{0, 1}));
 }
 
@@ -318,7 +318,8 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
   const TokenMasker masker(vocabulary(words), {});
   MaskedSequence result;
   for (const int id : {-1, words})
-    BOOST_CHECK_EXCEPTION(masker.mask(Ids{0, id, 2}, 0, 0, false, result), ConfigError, says({std::to_string(id)}));
+    BOOST_CHECK_EXCEPTION(masker.mask(Ids{0, id, 2}, 0, 0, TokenMasker::Choose::ByChance, result), ConfigError,
+                          says({std::to_string(id)}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -338,10 +339,11 @@ BOOST_AUTO_TEST_CASE(hold_each_sequence_once_as_the_masker_gives_it) {
       for (const auto& [number, masked] : found) {
         MaskedSequence expected;
         const auto i = static_cast<std::size_t>(number);
-        masker.mask(sequences[i], epoch, static_cast<std::uint32_t>(number), false, expected);
+        masker.mask(sequences[i], epoch, static_cast<std::uint32_t>(number), TokenMasker::Choose::ByChance, expected);
         // Alone in a batch, a sequence that chance left alone has one mask.
         if (expected.places.empty() && !masked.places.empty())
-          masker.mask(sequences[i], epoch, static_cast<std::uint32_t>(number), true, expected);
+          masker.mask(sequences[i], epoch, static_cast<std::uint32_t>(number), TokenMasker::Choose::AtLeastOne,
+                      expected);
         BOOST_TEST(same(masked, expected));
         unmasked += masked.places.empty();
       }

@@ -257,13 +257,35 @@ BOOST_AUTO_TEST_CASE(are_no_more_at_once_than_the_batch_size) {
   BOOST_TEST((std::is_sorted(parts.begin(), parts.end()) && parts.back() == 2u));
 }
 
-BOOST_AUTO_TEST_CASE(are_checked_before_they_are_asked_for) {
+BOOST_AUTO_TEST_CASE(may_be_read_before_they_are_asked_for) {
   const auto generate = generator();
-  generate.check("abc");
-  BOOST_CHECK_EXCEPTION(generate.check(std::string(41, 'a')), ConfigError,
+  BOOST_TEST(generate.prompt_ids("abc") == tokenizer.encode("abc"));
+  BOOST_CHECK_EXCEPTION(generate.prompt_ids(std::string(41, 'a')), ConfigError,
                         says({"the prompt has 41 tokens, but the model reads 40"}));
-  BOOST_CHECK_EXCEPTION(generate.check("x"), TextError, says({"the prompt: "}));
-  BOOST_CHECK_EXCEPTION(generate.check("\xFF"), TextError, says({"the prompt: "}));
+  BOOST_CHECK_EXCEPTION(generate.prompt_ids("x"), TextError, says({"the prompt: "}));
+  BOOST_CHECK_EXCEPTION(generate.prompt_ids("\xFF"), TextError, says({"the prompt: "}));
+}
+
+BOOST_AUTO_TEST_CASE(are_read_once) {
+  struct Counting : text::CharacterVocabulary {
+    explicit Counting(const text::CharacterVocabulary& all) : text::CharacterVocabulary(all) {}
+    std::vector<int> encode(std::string_view prompt) const {
+      ++times;
+      return text::CharacterVocabulary::encode(prompt);
+    }
+    mutable int times = 0;
+  };
+  const Counting counting(tokenizer);
+  const text::TextGenerator generate(model, counting, GenerationConfig{});
+  for (const auto& how : {greedy(), drawn(), beams()}) {
+    std::vector<std::vector<int>> read;
+    for (const auto& prompt : prompts) read.push_back(generate.prompt_ids(prompt, how));
+    counting.times = 0;
+    require_same(generate.generate(read, how), generator().generate(prompts, how));
+    BOOST_TEST(counting.times == 0);
+  }
+  const std::vector<std::vector<int>> none(1), beyond = {{0, model.config().vocab_size}};
+  for (const auto& wrong : {none, beyond}) BOOST_CHECK_THROW(generate.generate(wrong, greedy()), ShapeError);
 }
 
 BOOST_AUTO_TEST_CASE(come_piece_by_piece) {
@@ -513,7 +535,7 @@ BOOST_AUTO_TEST_CASE(of_tokens_become_characters) {
       const auto& one = found[p].candidates[c];
       BOOST_TEST(one.text == pieces[p][c]);
       TextStream stream({});
-      stream.push(tokenizer.decode(one.ids, true));
+      stream.push(tokenizer.decode(one.ids, text::ByteBpe::Specials::LeftOut));
       stream.end();
       BOOST_TEST(one.text == stream.take());
       replaced += one.text.find("\uFFFD") != std::string::npos;
@@ -536,7 +558,7 @@ BOOST_AUTO_TEST_CASE(end_at_end_tokens) {
   BOOST_TEST((found.end == TextEnd::EndToken));
   BOOST_TEST(found.ids == std::vector<int>(ids.begin(), first));
   TextStream stream({});  // an end token that is an ordinary piece belongs to the text
-  stream.push(tokenizer.decode(std::vector<int>(ids.begin(), first + 1), true));
+  stream.push(tokenizer.decode(std::vector<int>(ids.begin(), first + 1), text::ByteBpe::Specials::LeftOut));
   stream.end();
   BOOST_TEST(found.text == stream.take());
 }

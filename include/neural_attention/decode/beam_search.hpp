@@ -35,7 +35,7 @@ class FinishedBeams {
     if (results_.size() > capacity_) results_.pop_back();
   }
 
-  /// Whether waiting for the live beams is pointless: the likeliest has `log_probability` and `length` tokens.
+  /// Whether waiting for the live beams is pointless: the most likely one has `log_probability` and `length` tokens.
   bool settled(double log_probability, int length) const {
     if (!full()) return false;
     if (early_stopping_ == EarlyStopping::Always) return true;
@@ -97,21 +97,21 @@ class BeamSearch {
   explicit BeamSearch(const GenerationConfig&&) = delete;
   BeamSearch(const GenerationConfig&&, std::span<const int>) = delete;
 
-  /// The live beams, the likeliest first.
+  /// The live beams, the most likely first.
   std::span<const Beam> beams() const { return beams_; }
   bool done() const { return done_; }
   /// Tokens of each live beam's history.
   int length() const { return static_cast<int>(beams_.front().history.size()); }
-  /// How many candidates a round looks at, so that `width` of them go on even if the likeliest ones all end. Callers
-  /// need not offer more, also not of one beam.
+  /// How many candidates a round looks at, so that `width` of them continue even if the most likely ones all end.
+  /// Callers need not offer more, also not of one beam.
   static int wanted(const GenerationConfig& how) {
     return static_cast<int>(
         std::min(sizes::product(std::ssize(how.further_eos_token_ids) + 2, how.num_beams), sizes::most));
   }
 
-  /// One round: `candidates` are the likeliest successors of the live beams, in any order; sorts them. Among equal
+  /// One round: `candidates` are the most likely successors of the live beams, in any order; sorts them. Among equal
   /// candidates, the earlier beam comes first, then the smaller token. Without candidates, the live beams end as they
-  /// are, and at the length limit all end. goes_on(ids) says of a successor without its prompt whether it goes on; one
+  /// are, and at the length limit all end. goes_on(ids) says whether a successor, without its prompt, continues; one
   /// that does not is finished, as if an end had followed it.
   template <class GoesOn>
   void advance(std::vector<BeamCandidate>& candidates, GoesOn&& goes_on) {

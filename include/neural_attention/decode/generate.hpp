@@ -10,25 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/keep_weights.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/decode/beam_search.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/decode/live_rows.hpp"
 
 namespace neural_attention {
-
-/// While it lives, the backend may keep packed copies of the weights of linear maps, which do not change.
-template <class B>
-class KeepWeights {
- public:
-  explicit KeepWeights(B& backend) : backend_(backend) { backend_.keep_weights(true); }
-  KeepWeights(const KeepWeights&) = delete;
-  KeepWeights& operator=(const KeepWeights&) = delete;
-  ~KeepWeights() { backend_.keep_weights(false); }
-
- private:
-  B& backend_;
-};
 
 /// A result that has grown by a token, for those who watch a Generator.
 struct GrownResult {
@@ -38,7 +26,7 @@ struct GrownResult {
   int end;                   ///< the token that ended it, or -1
   bool last;                 ///< no token follows, whatever the watcher says
 
-  /// The watcher of a Generator that nobody watches.
+  /// The watcher of a Generator without a watcher.
   static bool goes_on(const GrownResult&) { return true; }
 };
 
@@ -59,9 +47,10 @@ class Generator {
   /// ends there. Of a TranslationBatch only sources and prefixes are read. Throws ConfigError if `how` makes no
   /// sense, ShapeError if the prompts do not fit the model or are as long as results may be, and NumericError if
   /// the model's output is not finite.
-  /// watch(GrownResult) hears of every token as it comes and says whether its result goes on; one that does not is
+  /// watch(GrownResult) receives every token as it comes and says whether its result continues; one that does not is
   /// complete as it is. In a beam search it is asked about candidates that have not ended, of which some are dropped.
-  /// The draws of samples are those of number first_sample and the next ones, so many samples can be made in parts.
+  /// Samples are numbered from first_sample, and their draws follow from the number, so many samples can be made in
+  /// parts.
   template <class Watch = bool (*)(const GrownResult&)>
   Results operator()(const Prompts& prompts, const GenerationConfig& how, Watch&& watch = GrownResult::goes_on,
                      int first_sample = 0) {
@@ -99,7 +88,7 @@ class Generator {
                    model_->cache_bytes());
   }
 
-  /// What one token more of all live rows needs.
+  /// The work that one more token of all live rows needs.
   struct Turn {
     bool chooses = false;  ///< some rows may go on with several tokens
     bool goes_on = false;  ///< some rows have room for further tokens
@@ -113,9 +102,9 @@ class Generator {
 
   template <class Watch>
   Results search(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch) {
-    const auto pass = memory_.begin(false);
+    const auto pass = memory_.begin_inference();
     LiveRows<Model> rows(pass, *model_, prompts, histories, how, how.num_beams, saved_);
-    const KeepWeights keep(pass.backend);  // an encoder has used its own once
+    const KeepWeights keep(pass.backend, *model_);  // an encoder has used its own once
     Results results(static_cast<std::size_t>(histories.offsets().sequences()));
     struct Live {
       std::size_t sentence;
@@ -200,9 +189,9 @@ class Generator {
   Results extend(const Prompts& prompts, const PackedTokens& histories, const GenerationConfig& how, Watch& watch,
                  int first_sample) {
     const int samples = how.num_return_sequences, sequences = histories.offsets().sequences();
-    const auto pass = memory_.begin(false);
+    const auto pass = memory_.begin_inference();
     LiveRows<Model> rows(pass, *model_, prompts, histories, how, samples, saved_);
-    const KeepWeights keep(pass.backend);
+    const KeepWeights keep(pass.backend, *model_);
     Results results(static_cast<std::size_t>(sequences), std::vector<Hypothesis>(static_cast<std::size_t>(samples)));
     struct Live {
       int sentence, sample;

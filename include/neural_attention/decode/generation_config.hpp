@@ -110,7 +110,8 @@ struct GenerationConfig {
              above(0))
             .flag(search),
         configs.repetition_penalty...);
-    use(Knob("no_repeat_ngram_size", "No run of this many tokens occurs twice; 0: no limit", at_least(0)).flag(search),
+    use(Knob("no_repeat_ngram_size", "No sequence of this many tokens occurs twice; 0: no limit", at_least(0))
+            .flag(search),
         configs.no_repeat_ngram_size...);
     use(Knob(
             "num_return_sequences",
@@ -133,7 +134,7 @@ struct GenerationConfig {
         configs.stop_strings...);
     use(Knob("do_sample", "Draw tokens at random instead of searching").flag(sampling), configs.do_sample...);
     use(Knob("temperature", "Above 1: flatter probabilities", above(0)).flag(sampling), configs.temperature...);
-    use(Knob("top_k", "Draw among this many likeliest tokens; 0: among all", at_least(0)).flag(sampling),
+    use(Knob("top_k", "Draw among this many most likely tokens; 0: among all", at_least(0)).flag(sampling),
         configs.top_k...);
     use(Knob("top_p", "Draw among the fewest tokens that together have this probability", above_up_to(0, 1))
             .flag(sampling),

@@ -95,7 +95,7 @@ class LiveRows {
     return sums_;
   }
 
-  /// The `count` likeliest tokens of each row and their logits, [rows, count]: see B::top_k.
+  /// The `count` most likely tokens of each row and their logits, [rows, count]: see B::top_k.
   std::span<const int> likeliest(int count) {
     tokens_.resize(size() * static_cast<std::size_t>(count));
     values_.resize(tokens_.size());

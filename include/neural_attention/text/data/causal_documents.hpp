@@ -19,9 +19,9 @@ class CausalDocuments {
   using Batch = CausalBatch;
 
   /// `texts` hold the ids of each text with the special tokens around it. One that predicts more than `block_size`
-  /// tokens is cut into parts that predict so many each; one of a single token predicts nothing and is left out.
-  /// `options.epoch` is set by begin_epoch. Throws ConfigError as plan_batches does and for a block_size below 1, and
-  /// TextError if nothing is left.
+  /// tokens is cut into parts that predict this many tokens each; a part of a single token predicts nothing and is left
+  /// out. `options.epoch` is set by begin_epoch. Throws ConfigError as plan_batches does and for a block_size below 1,
+  /// and TextError if nothing is left.
   CausalDocuments(const TokenSequences& texts, int block_size, BatchOptions options) : options_(options) {
     if (block_size < 1)
       throw ConfigError("a part of a text needs at least one token, not " + std::to_string(block_size));

@@ -57,8 +57,8 @@ class MaskedLmData {
 
   /// If chance chooses no token of a batch, the first token that may be chosen is: a mean needs a label.
   void fill(std::size_t index, Batch& batch) const {
-    fill(index, batch, false);
-    if (batch.labels.empty()) fill(index, batch, true);
+    fill(index, batch, TokenMasker::Choose::ByChance);
+    if (batch.labels.empty()) fill(index, batch, TokenMasker::Choose::AtLeastOne);
   }
 
   /// Sequences in the batches before `index` of this epoch, index ≤ batches().
@@ -80,12 +80,12 @@ class MaskedLmData {
     return found;
   }
 
-  void fill(std::size_t index, Batch& batch, bool at_least_one) const {
+  void fill(std::size_t index, Batch& batch, TokenMasker::Choose how_many) const {
     batch.clear();
     MaskedSequence masked;
     for (const int block : plan_[index]) {
       masker_.mask(blocks_[static_cast<std::size_t>(block)], options_.epoch, static_cast<std::uint32_t>(block),
-                   at_least_one && batch.labels.empty(), masked);
+                   batch.labels.empty() ? how_many : TokenMasker::Choose::ByChance, masked);
       batch.push(masked.ids, masked.places, masked.originals);
     }
   }

@@ -91,9 +91,11 @@ class TokenMasker {
     return !vocabulary_.special[static_cast<std::size_t>(id)];
   }
 
-  /// The masks of sequence number `index` in `epoch`; replaces `result`. With `at_least_one`, if chance chooses none,
-  /// the first token that may be chosen is chosen.
-  void mask(std::span<const int> ids, int epoch, std::uint32_t index, bool at_least_one, MaskedSequence& result) const {
+  /// How many tokens are chosen: as many as chance chooses, or, if it chooses none, the first one that may be chosen.
+  enum class Choose { ByChance, AtLeastOne };
+
+  /// The masks of sequence number `index` in `epoch`; replaces `result`.
+  void mask(std::span<const int> ids, int epoch, std::uint32_t index, Choose how_many, MaskedSequence& result) const {
     result.ids.assign(ids.begin(), ids.end());
     result.places.clear();
     result.originals.clear();
@@ -103,7 +105,7 @@ class TokenMasker {
       const auto words = random.words(index, static_cast<std::uint32_t>(place));
       if (unit_interval(words[0]) < options_.probability) choose(place, words, result);
     }
-    if (!at_least_one || !result.places.empty()) return;
+    if (how_many == Choose::ByChance || !result.places.empty()) return;
     for (std::size_t place = 0; place < ids.size() && result.places.empty(); ++place)
       if (can_mask(ids[place])) choose(place, random.words(index, static_cast<std::uint32_t>(place)), result);
   }

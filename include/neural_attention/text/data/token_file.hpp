@@ -18,7 +18,7 @@
 
 namespace neural_attention::text {
 
-/// What a token file says of its vocabulary. Files of 16-bit ids alone say nothing.
+/// The vocabulary that a token file records. Files of plain 16-bit ids record none.
 struct TokenVocabulary {
   int size = 0;                  ///< ids are below it
   std::string fingerprint = {};  ///< 16 hexadecimal digits; empty: unknown, and not compared

@@ -1,4 +1,4 @@
-// What a TextGenerator makes of a prompt: texts, why they ended, and the pieces that they come in.
+// The results of a TextGenerator for a prompt: texts, why they ended, and the pieces that they come in.
 #pragma once
 
 #include <cstddef>

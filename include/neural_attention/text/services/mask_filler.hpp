@@ -1,4 +1,4 @@
-// MaskFiller: takes a text with <mask> and returns the likeliest tokens in its place, for each <mask> by itself, like
+// MaskFiller: takes a text with <mask> and returns the most likely tokens in its place, for each <mask> by itself, like
 // Hugging Face's fill-mask. Works on one const model, for any number of threads at once.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/keep_weights.hpp"
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/worker_pool.hpp"
@@ -38,7 +39,8 @@ struct MaskFillerOptions {
 };
 
 /// Model is a type like Roberta, Tokenizer like ByteBpe. Both must outlive it, and the model must not change during a
-/// request.
+/// request; between requests it may, and its parameters' refresh() is called then. On the CPU each worker keeps packed
+/// copies of the weights, which take as much memory again.
 template <class Model, class Tokenizer>
 class MaskFiller {
   static_assert(sizeof(CheckFillsMasks<Model>));
@@ -52,8 +54,8 @@ class MaskFiller {
   MaskFiller(const Model&, const Tokenizer&&, MaskFillerOptions = {}) = delete;
   MaskFiller(const Model&&, const Tokenizer&, MaskFillerOptions = {}) = delete;
 
-  /// For each <mask> of `text`, from left to right, its `count` likeliest tokens, the best first. Throws ConfigError if
-  /// the text has no <mask> or more tokens than the model reads, or if the count is below 1; TextError if it is not
+  /// For each <mask> of `text`, from left to right, its `count` most likely tokens, the best first. Throws ConfigError
+  /// if the text has no <mask> or more tokens than the model reads, or if the count is below 1; TextError if it is not
   /// UTF-8; and NumericError if the model's output is not finite.
   std::vector<std::vector<MaskCandidate>> operator()(std::string_view text, int count = 5) const;
 
@@ -109,7 +111,8 @@ std::vector<std::vector<MaskCandidate>> MaskFiller<Model, Tokenizer>::operator()
   batch.push(ids, places, originals);
 
   const auto worker = workers_.lease();
-  const auto pass = worker->memory.begin(false);
+  const auto pass = worker->memory.begin_inference();
+  const KeepWeights keep(pass.backend, *model_);  // a text has so few tokens that packing takes as long as products
   const auto logits = model_->masked_logits(pass, batch, worker->saved);
   std::vector<std::vector<MaskCandidate>> results;
   std::vector<typename B::Scalar> row(static_cast<std::size_t>(logits.cols));

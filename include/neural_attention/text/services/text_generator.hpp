@@ -81,10 +81,13 @@ class TextGenerator {
     return generate_while(prompt, how, on_piece, {});
   }
 
-  /// Throws as generate does for a prompt that cannot be continued.
-  void check(std::string_view prompt) const { check(prompt, how_); }
-  void check(std::string_view prompt, const TextGenerationConfig& how) const {
-    check_length(encoded(prompt, "the prompt").size(), resolved(how, model_->config()), "the prompt");
+  /// The tokens of a prompt, which generate takes as well. Throws as generate does for a prompt that cannot be
+  /// continued.
+  std::vector<int> prompt_ids(std::string_view prompt) const { return prompt_ids(prompt, how_); }
+  std::vector<int> prompt_ids(std::string_view prompt, const TextGenerationConfig& how) const {
+    auto ids = encoded(prompt, "the prompt");
+    check_length(ids.size(), resolved(how, model_->config()), "the prompt");
+    return ids;
   }
 
   /// The same as a range, whose pieces a thread of its own makes: for (const auto& piece : generator.stream(prompt)).
@@ -106,6 +109,9 @@ class TextGenerator {
   /// thread, and ends the one that it returns false for.
   std::vector<Continuation> generate(std::span<const std::string> prompts) const { return generate(prompts, how_); }
   std::vector<Continuation> generate(std::span<const std::string> prompts, const TextGenerationConfig& how,
+                                     std::size_t first_prompt = 0, const OnText& on_text = {}) const;
+  /// The same for prompts of prompt_ids(). Throws ShapeError for one without tokens and for ids beyond the vocabulary.
+  std::vector<Continuation> generate(std::span<const std::vector<int>> prompts, const TextGenerationConfig& how,
                                      std::size_t first_prompt = 0, const OnText& on_text = {}) const;
 
  private:
@@ -138,9 +144,14 @@ class TextGenerator {
   /// `wanted`, if it is not empty, is asked at every token.
   void run(std::vector<Continuation>& results, const TextGenerationConfig& how, std::size_t first_prompt,
            const OnText& on_text, const Wanted& wanted = {}) const;
-  /// Reads the new ids of a text and the token that ended it, and gives what is settled. Whether more is wanted.
-  bool grow(Growing& text, std::span<const int> ids, int end, bool last, std::size_t prompt, std::size_t candidate,
-            const OnText& on_text) const;
+  /// The ids of a text so far, the token that ended it or -1, and whether no more follow.
+  struct Progress {
+    std::span<const int> ids;
+    int end;
+    bool last;
+  };
+  /// Reads the new ids of a text and gives what is settled. Whether more is wanted.
+  bool grow(Growing& text, const Progress& now, std::size_t prompt, std::size_t candidate, const OnText& on_text) const;
   bool stops(std::span<const int> ids, const TextGenerationConfig& how) const;
   /// The bytes that stand for a token in a text.
   std::string bytes(int id) const;
@@ -193,6 +204,17 @@ std::vector<Continuation> TextGenerator<Model, Tokenizer>::generate(std::span<co
   std::vector<Continuation> results(prompts.size());
   for (std::size_t i = 0; i < prompts.size(); ++i)
     results[i].prompt_ids = encoded(prompts[i], name_of(first_prompt + i));
+  run(results, how, first_prompt, on_text);
+  return results;
+}
+
+template <class Model, class Tokenizer>
+std::vector<Continuation> TextGenerator<Model, Tokenizer>::generate(std::span<const std::vector<int>> prompts,
+                                                                    const TextGenerationConfig& how,
+                                                                    std::size_t first_prompt,
+                                                                    const OnText& on_text) const {
+  std::vector<Continuation> results(prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) results[i].prompt_ids = prompts[i];
   run(results, how, first_prompt, on_text);
   return results;
 }
@@ -274,7 +296,7 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
         if (grown.sample < 0) return ask() && !stops(grown.ids, how);
         const auto place = static_cast<std::size_t>(grown.prompt), sample = static_cast<std::size_t>(grown.sample);
         auto& text = growing[place * samples + sample];
-        const bool goes_on = grow(text, grown.ids, grown.end, grown.last, prompts[place], number(sample), on_text);
+        const bool goes_on = grow(text, {grown.ids, grown.end, grown.last}, prompts[place], number(sample), on_text);
         if (!goes_on || ask()) return goes_on;
         if (!grown.last) text.end = TextEnd::Cancelled;
         return false;
@@ -285,7 +307,7 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
           auto& hypothesis = found[p][c];
           Growing whole(how);
           auto& text = beams ? whole : growing[p * samples + c];
-          if (beams) grow(text, hypothesis.ids, hypothesis.end, true, prompts[p], c, on_text);
+          if (beams) grow(text, {.ids = hypothesis.ids, .end = hypothesis.end, .last = true}, prompts[p], c, on_text);
           results[prompts[p]].candidates.push_back(
               {std::string(text.stream.taken()), hypothesis.score, std::move(hypothesis.ids), text.end});
         }
@@ -294,16 +316,16 @@ void TextGenerator<Model, Tokenizer>::run(std::vector<Continuation>& results, co
 }
 
 template <class Model, class Tokenizer>
-bool TextGenerator<Model, Tokenizer>::grow(Growing& text, std::span<const int> ids, int end, bool last,
-                                           std::size_t prompt, std::size_t candidate, const OnText& on_text) const {
-  for (; text.read < ids.size(); ++text.read) text.stream.push(bytes(ids[text.read]));
-  if (end >= 0) text.stream.push(bytes(end));  // an ordinary piece, such as a line's end, belongs to the text
+bool TextGenerator<Model, Tokenizer>::grow(Growing& text, const Progress& now, std::size_t prompt,
+                                           std::size_t candidate, const OnText& on_text) const {
+  for (; text.read < now.ids.size(); ++text.read) text.stream.push(bytes(now.ids[text.read]));
+  if (now.end >= 0) text.stream.push(bytes(now.end));  // an ordinary piece, such as a line's end, belongs to the text
   const bool stopped = text.stream.stopped();
-  if (last) text.stream.end();
-  text.end = stopped ? TextEnd::StopString : end >= 0 ? TextEnd::EndToken : TextEnd::Length;
+  if (now.last) text.stream.end();
+  text.end = stopped ? TextEnd::StopString : now.end >= 0 ? TextEnd::EndToken : TextEnd::Length;
   const auto piece = text.stream.take();
   const bool wanted = piece.empty() || !on_text || on_text({prompt, candidate, piece});
-  if (!wanted && !stopped && !last) text.end = TextEnd::Cancelled;
+  if (!wanted && !stopped && !now.last) text.end = TextEnd::Cancelled;
   return wanted && !stopped;
 }
 

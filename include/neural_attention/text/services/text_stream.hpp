@@ -12,7 +12,7 @@
 
 namespace neural_attention::text {
 
-/// What is settled of a text never changes, and does not depend on how tokens cut it. Bytes that are no UTF-8 become
+/// The settled part of a text never changes, and does not depend on how tokens cut it. Bytes that are no UTF-8 become
 /// U+FFFD, as in Hugging Face: one for each longest beginning of a character.
 class TextStream {
  public:

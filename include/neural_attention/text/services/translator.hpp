@@ -188,7 +188,7 @@ std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Tr
   TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
   pair.push(translation.source_ids, target);
   const auto worker = workers_.lease();
-  const auto pass = worker->memory.begin(false);
+  const auto pass = worker->memory.begin_inference();
   return model_->cross_attention(pass, pair, worker->saved);
 }
 

@@ -50,6 +50,9 @@ inline std::size_t trailing_white_space(std::string_view text) {
 /// All const functions may be called from several threads at once.
 class AddedTokens {
  public:
+  /// Which tokens: those that are looked for in the text as it is written, or those in its normalized form.
+  enum class Of { Written, Normalized };
+
   AddedTokens() = default;
   explicit AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
     for (const auto& token : tokens_)
@@ -58,7 +61,7 @@ class AddedTokens {
 
   const std::vector<AddedToken>& tokens() const noexcept { return tokens_; }
 
-  /// Whether what is found on one side of a place where white space begins may depend on the other side: a token holds
+  /// Whether tokens on one side of a place where white space begins may depend on the other side: a token holds
   /// such a place, takes the white space behind it along, or begins with white space and looks at what is in front.
   bool reach_over_spaces() const {
     return std::any_of(tokens_.begin(), tokens_.end(), [](const AddedToken& token) {
@@ -73,18 +76,19 @@ class AddedTokens {
   /// Cuts `text` at the tokens that it holds.
   std::vector<TokenStretch> cut(std::string_view text) const {
     std::vector<TokenStretch> first, second;
-    cut(text, false, first);
+    cut(text, Of::Written, first);
     for (const auto& stretch : first) {
       if (stretch.id >= 0)
         second.push_back(stretch);
       else
-        cut(stretch.text, true, second);
+        cut(stretch.text, Of::Normalized, second);
     }
     return second;
   }
 
-  /// Appends the stretches of `text` that the tokens which are `normalized`, or those which are not, make of it.
-  void cut(std::string_view text, bool normalized, std::vector<TokenStretch>& result) const {
+  /// Appends the stretches that these tokens make of `text`.
+  void cut(std::string_view text, Of tokens, std::vector<TokenStretch>& result) const {
+    const bool normalized = tokens == Of::Normalized;
     const auto& begins = normalized ? begins_normalized_ : begins_;
     std::size_t done = 0;
     for (std::size_t at = 0; at < text.size();) {

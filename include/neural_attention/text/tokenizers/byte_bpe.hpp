@@ -83,9 +83,12 @@ class ByteBpe {
   /// <s>, the ids of `text`, </s>. Throws ConfigError if the vocabulary lacks one of the two.
   std::vector<int> encode_sequence(std::string_view text) const;
 
-  /// The bytes of `ids`, which may end in the middle of a character. Special tokens are left out or stand as they are
-  /// written. Throws ConfigError for an id that is not in the vocabulary.
-  std::string decode(std::span<const int> ids, bool skip_special_tokens = false) const;
+  /// Special tokens in decoded text: as they are written, or left out.
+  enum class Specials { Kept, LeftOut };
+
+  /// The bytes of `ids`, which may end in the middle of a character. Throws ConfigError for an id that is not in the
+  /// vocabulary.
+  std::string decode(std::span<const int> ids, Specials specials = Specials::Kept) const;
 
   /// One more than the largest id.
   int vocab_size() const { return static_cast<int>(model_.pieces.size()); }

@@ -14,7 +14,7 @@
 
 namespace neural_attention::text {
 
-/// What the files hold. Pieces are in GPT-2's spelling, added tokens among them as they are.
+/// The content of the files. Pieces are in GPT-2's spelling, added tokens among them as they are.
 struct ByteBpeModel : PieceTable {
   std::vector<BpeMerge> merges = {};  ///< the first one is applied first
   std::vector<AddedToken> added_tokens = {};
@@ -43,8 +43,8 @@ bool has_all_bytes(const PieceTable& table, int& missing);
 /// makes what has no id.
 ByteBpeModel read_vocabulary_and_merges(const std::string& vocabulary_path, const std::string& merges_path);
 
-/// What a tokenizer.json holds; `path` is the file that it came from. Truncation and padding, which it may hold, are
-/// ignored. Throws FileError for what is broken and for what is not supported.
+/// The content of a tokenizer.json; `path` is the file that it came from. Truncation and padding, which it may hold,
+/// are ignored. Throws FileError for broken files and unsupported settings.
 ByteBpeModel byte_bpe_model(nlohmann::json document, const std::string& path);
 
 /// Writes merges.txt, all or nothing. Throws FileError.

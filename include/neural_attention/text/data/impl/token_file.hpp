@@ -79,7 +79,7 @@ NEURAL_ATTENTION_INLINE TokenFile::TokenFile(const std::filesystem::path& path, 
          std::to_string(vocabulary_.size));
   const std::string found(text_at(bytes, 24, token_fingerprint));
   if (found[0] != '\0' && !vocabulary_.fingerprint.empty() && found != vocabulary_.fingerprint)
-    fail("has tokens of another vocabulary of " + std::to_string(ids) + " ids: tokenize the text anew");
+    fail("has tokens of another vocabulary of " + std::to_string(ids) + " ids: tokenize the text again");
 }
 
 NEURAL_ATTENTION_INLINE std::size_t TokenFile::id_at(std::size_t place) const {

@@ -194,7 +194,7 @@ void ByteBpe::encode(std::string_view text, std::vector<int>& ids, auto&& on_pro
   Encoder encoder(*this);
   std::vector<TokenStretch> stretches, parts;
   std::string copy;
-  added_.cut(text, false, stretches);
+  added_.cut(text, AddedTokens::Of::Written, stretches);
   for (const auto& stretch : stretches) {
     if (stretch.id >= 0) {
       ids.push_back(stretch.id);
@@ -204,7 +204,7 @@ void ByteBpe::encode(std::string_view text, std::vector<int>& ids, auto&& on_pro
     const auto before = static_cast<std::size_t>(stretch.text.data() - text.data());
     const auto formed = in_form(stretch.text, copy);
     parts.clear();
-    added_.cut(formed, true, parts);
+    added_.cut(formed, AddedTokens::Of::Normalized, parts);
     for (const auto& part : parts) {
       if (part.id >= 0) {
         ids.push_back(part.id);
@@ -232,11 +232,11 @@ NEURAL_ATTENTION_INLINE std::vector<int> ByteBpe::encode_sequence(std::string_vi
   return ids;
 }
 
-NEURAL_ATTENTION_INLINE std::string ByteBpe::decode(std::span<const int> ids, bool skip_special_tokens) const {
+NEURAL_ATTENTION_INLINE std::string ByteBpe::decode(std::span<const int> ids, Specials specials) const {
   std::string text;
   for (const int id : ids) {
     const auto place = checked(id);
-    if (!skip_special_tokens || !special_[place]) text += bytes_[place];
+    if (specials == Specials::Kept || !special_[place]) text += bytes_[place];
   }
   return text;
 }
@@ -247,12 +247,12 @@ NEURAL_ATTENTION_INLINE std::vector<AddedToken> ByteBpe::usual_special_tokens(co
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     const std::string_view piece = pieces[id];
     if (piece != bos && piece != pad && piece != eos && piece != unk && piece != mask) continue;
-    tokens.push_back({pieces[id], static_cast<int>(id), piece == mask, false, false, true});
+    tokens.push_back({.content = pieces[id], .id = static_cast<int>(id), .lstrip = piece == mask});
     roberta = roberta || piece == bos;
   }
   if (roberta) return tokens;
   for (std::size_t id = 0; id < pieces.size(); ++id)
-    if (pieces[id] == end_of_text) tokens.push_back({pieces[id], static_cast<int>(id), false, false, false, true});
+    if (pieces[id] == end_of_text) tokens.push_back({.content = pieces[id], .id = static_cast<int>(id)});
   return tokens;
 }
 

@@ -24,6 +24,7 @@
 #include "neural_attention/text/tokenizers/bpe_training.hpp"
 #include "neural_attention/text/tokenizers/byte_bpe_files.hpp"
 #include "neural_attention/text/tokenizers/byte_level.hpp"
+#include "neural_attention/text/tokenizers/impl/tokenizer_json_parts.hpp"
 #include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
@@ -65,80 +66,7 @@ class MergeReader {
   std::unordered_set<BpePair> seen_;
 };
 
-/// Throws FileError unless `value`, called `name`, is one of `allowed` (as JSON) or not there.
-inline void require_json(const nlohmann::json& object, const std::string& key, const nlohmann::json& allowed,
-                         const std::string& name, const std::string& path) {
-  const auto found = object.find(key);
-  if (found == object.end() || std::find(allowed.begin(), allowed.end(), *found) != allowed.end()) return;
-  throw FileError(path,
-                  name + " with " + in_quotes(key) + ": " + io::detail::describe_json(*found) + " is not supported");
-}
-
-/// The part `key` of a tokenizer.json, null if there is none. A Sequence of one part, which lies under the key
-/// `parts`, is that part.
-inline const nlohmann::json& part(const nlohmann::json& document, const char* key, const char* parts) {
-  static const nlohmann::json none;
-  const auto found = document.find(key);
-  if (found == document.end()) return none;
-  if (!found->is_object() || found->value("type", nlohmann::json()) != "Sequence") return *found;
-  const auto list = found->find(parts);
-  return list != found->end() && list->is_array() && list->size() == 1 ? list->front() : *found;
-}
-
-/// The "type" of a part; empty if it is null.
-inline std::string type_of(const nlohmann::json& part, const std::string& path) {
-  return part.is_null() ? std::string() : io::get<std::string>(part, "type", path);
-}
-
-inline FileError unsupported_part(const std::string& path, const std::string& key, const std::string& type,
-                                  const std::string& supported) {
-  return FileError(path, "a " + key + (type.empty() ? " that is missing" : " of type " + in_quotes(type)) +
-                             " is not supported, only " + supported + " is");
-}
-
-/// What a TemplateProcessing puts around a text A, such as "<s> A </s>".
-inline std::string template_of(const nlohmann::json& processor) {
-  std::string form;
-  const auto single = processor.find("single");
-  if (single == processor.end() || !single->is_array()) return form;
-  for (const auto& item : *single) {
-    if (!item.is_object() || item.size() != 1 || !item.begin().value().is_object()) return {};
-    const auto id = item.begin().value().value("id", nlohmann::json());
-    if (!id.is_string()) return {};
-    form += (form.empty() ? "" : " ") + id.get<std::string>();
-  }
-  return form;
-}
-
-/// Throws FileError unless what a post_processor puts around a text is <s> and </s>, or nothing.
-inline void require_processor(const nlohmann::json& processor, const std::string& path) {
-  const auto type = type_of(processor, path);
-  if (type.empty() || type == "ByteLevel") return;  // changes only the offsets of tokens
-  if (type == "Sequence") {
-    // ByteLevel beside one other is as good as that one alone.
-    const auto parts = processor.value("processors", nlohmann::json());
-    if (!parts.is_array() || parts.size() != 2 || type_of(parts[0], path) != "ByteLevel")
-      throw FileError(path,
-                      "a post_processor that is a sequence of others than ByteLevel and one more is not supported");
-    if (type_of(parts[1], path) != "Sequence") return require_processor(parts[1], path);
-  }
-  if (type == "RobertaProcessing") {
-    for (const auto& [key, token] : {std::pair("cls", "<s>"), std::pair("sep", "</s>")}) {
-      const auto found = processor.find(key);
-      if (found == processor.end() || !found->is_array() || found->empty() || found->front() != token)
-        throw FileError(path,
-                        "a post_processor whose \"" + std::string(key) + "\" is not " + token + " is not supported");
-    }
-    return;
-  }
-  if (type != "TemplateProcessing")
-    throw unsupported_part(path, "post_processor", type, "RobertaProcessing, TemplateProcessing or ByteLevel");
-  if (const auto form = template_of(processor); form != "<s> A </s>")
-    throw FileError(
-        path, "a post_processor with the template " + in_quotes(form) + " is not supported, only \"<s> A </s>\" is");
-}
-
-/// Throws FileError for what is not supported, and takes over what is told of the parts.
+/// Reads the settings of the parts. Throws FileError for unsupported ones.
 inline void read_parts(const nlohmann::json& document, const std::string& path, ByteBpeModel& model) {
   using nlohmann::json;
   if (!document.is_object()) throw FileError(path, "is not a JSON object");
@@ -165,17 +93,6 @@ inline void read_parts(const nlohmann::json& document, const std::string& path, 
   model.unk_token = io::get_or<std::string>(*found, "unk_token", "", path);
   model.fuse_unk = io::get_or<bool>(*found, "fuse_unk", false, path);
   model.ignore_merges = io::get_or<bool>(*found, "ignore_merges", false, path);
-}
-
-inline AddedToken added_token(const nlohmann::json& object, const std::string& path) {
-  AddedToken token{
-      io::get<std::string>(object, "content", path),       io::get<int>(object, "id", path),
-      io::get_or<bool>(object, "lstrip", false, path),     io::get_or<bool>(object, "rstrip", false, path),
-      io::get_or<bool>(object, "normalized", true, path),  io::get_or<bool>(object, "special", false, path),
-      io::get_or<bool>(object, "single_word", false, path)};
-  if (token.content.empty()) throw FileError(path, "has an added token without characters");
-  if (token.id < 0) throw FileError(path, "the id of the added token " + in_quotes(token.content) + " is negative");
-  return token;
 }
 
 NEURAL_ATTENTION_INLINE void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens) {
