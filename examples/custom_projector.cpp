@@ -141,7 +141,7 @@ int prove_and_compare(const examples::Compute& compute) {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app("Proves the gradients of three projectors of your own and trains them.", "custom_projector");
+  CLI::App app("Checks the gradients of three custom projectors and trains them.", "custom_projector");
   examples::Compute compute;
   compute.add_to(app);
   return examples::run_program(app, argc, argv, [&] {

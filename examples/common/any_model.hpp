@@ -112,7 +112,7 @@ class LoadedModel {
   static na::Purpose purpose_of(const std::string& directory, na::Purpose purpose, na::Precision precision) {
     if (!na::io::holds_int8(directory)) return purpose;
     if (precision == na::Precision::BFloat16)
-      throw na::ConfigError(directory + " holds weights of int8, so --dtype bfloat16 cannot be: leave --dtype out");
+      throw na::ConfigError(directory + " holds int8 weights, which exclude --dtype bfloat16: leave --dtype out");
     return na::Purpose::Int8Inference;
   }
 

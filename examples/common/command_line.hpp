@@ -1,22 +1,22 @@
 // The rules of all command lines: - and _ are interchangeable in flag names; if a flag is given twice, the last one
-// counts; an empty value is an error; an error for an unknown flag names the nearest known one; usage errors end with
-// code 2 and other errors with code 1.
+// counts; an empty value is an error; an error for an unknown flag names the nearest known one; exit_codes.hpp says
+// with which codes errors end.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
-#include <new>
+#include <exception>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/exit_codes.hpp"
 #include "common/nearest_flag.hpp"
+#include "common/program_fault.hpp"
 #include "common/standard_streams.hpp"
-#include "neural_attention/core/errors.hpp"
 
 namespace examples {
 
@@ -119,15 +119,11 @@ int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
     finish_standard_output();
     return code;
   } catch (const CLI::ParseError& error) {
-    return fails(usage_fault(app, error) + "\n(" + app.get_name() + " --help shows what there is)", 2);
-  } catch (const neural_attention::ConfigError& error) {
-    return fails(error.what(), 2);
-  } catch (const std::bad_alloc&) {
-    return fails("there is not enough memory", 1);
-  } catch (const std::length_error&) {  // of a container that is larger than any memory
-    return fails("a size is too large: no machine has so much memory", 1);
+    return fails(usage_fault(app, error) + "\n(" + app.get_name() + " --help shows what there is)",
+                 exit_codes::misused);
   } catch (const std::exception& error) {
-    return fails(error.what(), 1);
+    const auto fault = program_fault(error);
+    return fails(fault.text, fault.code);
   }
 }
 

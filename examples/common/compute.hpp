@@ -28,29 +28,35 @@ inline constexpr bool built_with_cuda = false;
 inline const std::vector<std::string> training_dtypes = {"float32", "bfloat16"};
 inline const std::vector<std::string> inference_dtypes = {"float32", "bfloat16", "int8"};
 
+/// The command that has the flags.
+struct ComputeFor {
+  const char* group = nullptr;  ///< of the flags in --help
+  bool infers = false;          ///< it does not train, so it may use int8
+  bool shares_work = false;     ///< among the processes that a launcher started
+};
+
 struct Compute : Flags {
-  explicit Compute(const char* group = nullptr, bool infers = false, bool shares = false)
-      : Flags(group),
-        shares_work(shares),
+  explicit Compute(const ComputeFor& command = {})
+      : Flags(command.group),
+        shares_work(command.shares_work),
         dtype(
             flag("dtype", "float32",
                  std::string("bfloat16: a CPU rounds the operands of products to it; a GPU stores activations and the "
                              "operands of products in it; sums, parameters and their gradients stay float32") +
-                     (infers ? ". int8: a CPU rounds the matrices of products and embeddings to integers of eight "
-                               "bits, and so the rows that they meet"
-                             : ""),
-                 {.among = infers ? inference_dtypes : training_dtypes, .kept = true})) {}
+                     (command.infers ? ". int8: a CPU rounds the matrices of products and embeddings, and the rows "
+                                       "that they multiply, to integers of eight bits"
+                                     : ""),
+                 {.among = command.infers ? inference_dtypes : training_dtypes, .kept = true})) {}
 
-  const bool shares_work;  ///< among the processes that a launcher started
+  const bool shares_work;
   const std::string& device = flag("device", "cpu", "cpu, or cuda: an NVIDIA GPU", {.among = {"cpu", "cuda"}});
   const std::string& dtype;
   const int& threads =
       flag("threads", 0, "CPU threads; 0: OMP_NUM_THREADS or, if that is not set, as many as this process may use",
            {.range = from_to(0, most_threads)});
-  const std::string& profile =
-      flag("profile", "",
-           "Measure every operation, print the 20 most expensive ones, and write all to this file, which Perfetto and "
-           "chrome://tracing show");
+  const std::string& profile = flag("profile", "",
+                                    "Measure every operation, print the 20 most expensive ones, and write all of them "
+                                    "to this file for Perfetto or chrome://tracing");
 
   bool bfloat16() const { return dtype == "bfloat16"; }
   /// Of a model that does not train.
@@ -60,16 +66,19 @@ struct Compute : Flags {
 
 /// Of a command that does not train.
 struct InferenceCompute : Compute {
-  InferenceCompute() : Compute(nullptr, true) {}
+  InferenceCompute() : Compute({.infers = true}) {}
 };
 
 /// Of a command whose work several processes share.
 struct SharedCompute : Compute {
-  explicit SharedCompute(const char* group = nullptr, bool infers = true) : Compute(group, infers, true) {}
+  explicit SharedCompute(const ComputeFor& command = {.infers = true})
+      : Compute({.group = command.group, .infers = command.infers, .shares_work = true}) {}
 
-  const double& rank_timeout =
-      flag("rank_timeout", 600.0, "Under mpirun: seconds that a rank waits for another one before all end",
-           {.range = above(0)});
+  const double& rank_timeout = flag(
+      "rank_timeout", 600.0,
+      "Under mpirun: the run ends if a rank waits this many seconds for others in a step, or ten times as many where "
+      "another may take long, as to write a checkpoint or to translate",
+      {.range = above(0)});
 };
 
 /// A backend with the values of --threads and --dtype. On the GPU, --dtype is part of the type; see on_device.

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -135,8 +136,6 @@ inline NounPhrase pronoun_for(const NounPhrase& phrase) {
   return result;
 }
 
-/// future: German present with a future time; shall: werden.
-enum class Tense { present, past, future, shall };
 enum class Aspect { plain, progressive, already, not_yet };
 
 struct Clause {
@@ -219,7 +218,8 @@ inline EnglishVerb english_verb(const Clause& clause, bool needs_auxiliary) {
     return {past ? "did" : third ? "does" : "do", base};
   };
   const bool will = clause.tense == Tense::future || clause.tense == Tense::shall;
-  if (!clause.verb) return will ? EnglishVerb{"will", "be"} : EnglishVerb{std::string(english_be(who, past)), ""};
+  if (!clause.verb)
+    return will ? EnglishVerb{"will", "be"} : EnglishVerb{std::string(english_be(who, clause.tense)), ""};
 
   const std::string base(clause.verb->english);
   if (clause.modal) {
@@ -230,15 +230,16 @@ inline EnglishVerb english_verb(const Clause& clause, bool needs_auxiliary) {
     return with_do(plain, past ? join({modal.main_past, base}) : third ? third_person_s(plain) : plain);
   }
   if (will) return {"will", base};
-  if (clause.aspect == Aspect::progressive) return {std::string(english_be(who, false)), ing_form(base)};
+  if (clause.aspect == Aspect::progressive) return {std::string(english_be(who, Tense::present)), ing_form(base)};
   if (clause.aspect != Aspect::plain) return {third ? "has" : "have", english_participle(*clause.verb)};
   if (past) return with_do(base, english_past(*clause.verb));
   const std::string plain = clause.gladly ? "like to " + base : base;
   return with_do(plain, third ? third_person_s(plain) : plain);
 }
 
-/// The English clause without punctuation. `question` is the question word ("" for a yes/no question) if `asks`.
-inline std::string english(const Clause& clause, bool asks = false, Text question = {}) {
+/// The words of a statement, or of a question with its question word ("" for a yes/no question).
+inline std::string english_words(const Clause& clause, std::optional<Text> question) {
+  const bool asks = question.has_value();
   const bool negated = clause.negated || clause.direct.none || clause.aspect == Aspect::not_yet;
   const EnglishVerb verb = english_verb(clause, negated || asks);
   std::string main = verb.main, direct = clause.direct.english_object;
@@ -256,8 +257,14 @@ inline std::string english(const Clause& clause, bool asks = false, Text questio
   const Text yet = clause.aspect == Aspect::not_yet ? "yet" : "";
   const std::string rest =
       join({no, adverb, main, clause.indirect.english_object, direct, clause.english_rest, yet, closing});
-  if (asks) return join({question, auxiliary, clause.subject.english, rest});
+  if (asks) return join({*question, auxiliary, clause.subject.english, rest});
   return join({opening, clause.subject.english, auxiliary, rest});
 }
+
+/// The English clause without punctuation, as a statement.
+inline std::string english(const Clause& clause) { return english_words(clause, std::nullopt); }
+
+/// The same as a question; without a question word, one that yes or no answers.
+inline std::string english_question(const Clause& clause, Text word = "") { return english_words(clause, word); }
 
 }  // namespace examples::grammar

@@ -46,20 +46,21 @@ class ClauseMaker : protected PhraseMaker {
     clause.verb = &verb;
     clause.tense = tense;
     const bool negate = !options.question && chance(0.17);
-    clause.subject = subject ? *subject : a_subject(verb.subjects, negate);
+    clause.subject = subject ? *subject : a_subject(verb.subjects, {.definite = negate});
     const bool human = clause.subject.pronoun || !clause.subject.noun || (clause.subject.noun->kinds & person) != 0;
     const bool no_object = (verb.traits & optional) != 0 && chance(0.3);
 
-    if (verb.frame == Frame::both) clause.indirect = an_object(person, clause.subject, true, {.definite = true});
-    if (verb.frame == dat) clause.indirect = an_object(verb.objects, clause.subject, true, {.definite = negate});
+    if (verb.frame == Frame::both)
+      clause.indirect = an_object(person, clause.subject, Case::dative, {.definite = true});
+    if (verb.frame == dat)
+      clause.indirect = an_object(verb.objects, clause.subject, Case::dative, {.definite = negate});
     if ((verb.frame == acc && !no_object) || verb.frame == Frame::both) {
       const bool none = negate && !clause.subject.none && chance(0.5);
       const unsigned kinds = verb.frame == Frame::both ? verb.objects & ~unsigned{person} : verb.objects;
-      clause.direct = an_object(kinds, clause.subject, false, {.definite = negate && !none, .none = none});
+      clause.direct = an_object(kinds, clause.subject, Case::accusative, {.definite = negate && !none, .none = none});
     }
     if (verb.frame == pre) {
-      const NounPhrase object =
-          an_object(verb.objects, clause.subject, verb.governs == Case::dative, {.definite = negate});
+      const NounPhrase object = an_object(verb.objects, clause.subject, verb.governs, {.definite = negate});
       add_rest(clause, verb.preposition, "", object, verb.governs);
     }
     clause.negated = negate && !clause.direct.none && !clause.subject.none;
@@ -72,7 +73,7 @@ class ClauseMaker : protected PhraseMaker {
     const unsigned traits = clause.verb->traits;
     const bool lives = clause.verb->german == "wohnen";
     if (lives || ((traits & somewhere) != 0 && !options.brief && chance(0.4))) {
-      add_place(clause, lives);
+      add_place(clause, lives ? Places::inside : Places::any);
     } else if ((traits & motion) != 0 && chance(options.brief ? 0.4 : 0.8)) {
       add_destination(clause);
     } else if ((traits & in_manner) != 0 && clause.direct.empty() && chance(0.35)) {
@@ -129,7 +130,7 @@ class ClauseMaker : protected PhraseMaker {
     Clause clause;
     clause.tense = tense;
     clause.negated = chance(0.2);
-    clause.subject = subject ? *subject : a_subject(living | thing | place | idea, clause.negated);
+    clause.subject = subject ? *subject : a_subject(living | thing | place | idea, {.definite = clause.negated});
     const Noun* noun = meant ? meant : clause.subject.noun;
     const Adjective& adjective = pick_if(adjectives, [&](const Adjective& a) {
       const bool repeated = clause.subject.english.find(a.english) != std::string::npos;

@@ -204,8 +204,11 @@ inline std::string english_participle(const Verb& verb) {
   return verb.perfect.empty() ? english_past(verb) : std::string(verb.perfect);
 }
 
-inline Text english_be(Person person, bool past) {
-  if (past) return person == 0 || person == 2 ? "was" : "were";
+/// future: German present with a future time; shall: werden.
+enum class Tense { present, past, future, shall };
+
+inline Text english_be(Person person, Tense tense) {
+  if (tense == Tense::past) return person == 0 || person == 2 ? "was" : "were";
   return person == 0 ? "am" : person == 2 ? "is" : "are";
 }
 

@@ -103,9 +103,10 @@ class PhraseMaker {
   static bool suits(const Adjective& adjective, const Noun& noun) { return (adjective.kinds & noun.kinds) != 0; }
   static bool has_adjective(unsigned kinds) { return (kinds & (living | thing | place | idea)) != 0; }
 
-  NounPhrase a_subject(unsigned kinds, bool negated) {
+  NounPhrase a_subject(unsigned kinds, Wish wish) {
     if ((kinds & person) != 0 && chance(0.4)) return personal_pronoun(static_cast<int>(random_.below(7)));
-    return a_noun_phrase(kinds, {.subject = true, .definite = negated});
+    wish.subject = true;
+    return a_noun_phrase(kinds, wish);
   }
 
   /// "his" would be unclear after a child or an animal.
@@ -114,9 +115,10 @@ class PhraseMaker {
            ((subject.noun->kinds & person) != 0 && subject.noun->gender != Gender::neuter);
   }
 
-  NounPhrase an_object(unsigned kinds, const NounPhrase& subject, bool dative, Wish wish) {
+  NounPhrase an_object(unsigned kinds, const NounPhrase& subject, Case governed, Wish wish) {
     if ((kinds & person) != 0 && !wish.none && chance(0.3)) {
-      const int index = static_cast<int>(random_.below(dative ? 7 : 5));  // "sie" alone could be her or them
+      const int index =
+          static_cast<int>(random_.below(governed == Case::dative ? 7 : 5));  // "sie" alone could be her or them
       const NounPhrase pronoun = personal_pronoun(index);
       const bool reflexive = subject.person % 3 == pronoun.person % 3 && (subject.person % 3 != 2);
       if (!reflexive) return pronoun;
@@ -141,10 +143,12 @@ class PhraseMaker {
     clause.english_rest = join({clause.english_rest, english, phrase.english_object});
   }
 
-  void add_place(Clause& clause, bool only_inside = false) {
+  enum class Places { any, inside };
+
+  void add_place(Clause& clause, Places places = Places::any) {
     static constexpr Phrase where[] = {{"in", "in"},         {"in", "in"},           {"in", "in"},
                                        {"hinter", "behind"}, {"vor", "in front of"}, {"neben", "next to"}};
-    const Phrase& at = only_inside ? where[0] : pick(where);
+    const Phrase& at = places == Places::inside ? where[0] : pick(where);
     add_rest(clause, at.german, at.english, a_noun_phrase(place, {.his = allows_his(clause.subject), .place = true}),
              Case::dative);
   }

@@ -74,14 +74,14 @@ class Generator : private ClauseMaker {
     const Text at_english = at == "in" ? "in" : at == "auf" ? "on" : at == "unter" ? "under" : "next to";
     add_rest(clause, at, at_english, a_noun_phrase(in_box ? container : furniture, {.place = true}), Case::dative);
     clause.negated = clause.subject.definite && chance(0.15);
-    if (chance(0.2)) return question(clause, "wo", "where", true);
+    if (chance(0.2)) return question(clause, "wo", "where", Rest::dropped);
     return statement(clause);
   }
 
   SentencePair profession() {
     Clause clause;
     clause.tense = chance(0.7) ? Tense::present : Tense::past;
-    clause.subject = a_subject(person, true);
+    clause.subject = a_subject(person, {.definite = true});
     const NounPhrase& subject = clause.subject;
     const bool plural = subject.person >= 3;
     const Gender gender = subject.noun ? subject.noun->gender : subject.english == "she" ? f : m;
@@ -107,9 +107,9 @@ class Generator : private ClauseMaker {
     seen_.push_back({&noun, plural});
     Clause where;
     where.subject = what;
-    add_place(where, true);
+    add_place(where, Places::inside);
     const bool place_opens = chance(0.3);
-    const Text gibt = past ? "gab" : "gibt", is = english_be(what.person, past);
+    const Text gibt = past ? "gab" : "gibt", is = english_be(what.person, past ? Tense::past : Tense::present);
     const std::string& some = what.in(Case::accusative);
     if (place_opens) {
       return {as_sentence(join({where.german_rest, gibt, "es", some}), '.'),
@@ -119,12 +119,14 @@ class Generator : private ClauseMaker {
             as_sentence(join({"there", is, what.english, where.english_rest}), '.')};
   }
 
-  /// A question about the clause; `drop_rest` if the question word asks for its prepositional phrase.
-  static SentencePair question(Clause clause, Text german_word, Text english_word, bool drop_rest = false) {
+  /// The prepositional phrase of a clause; a question drops it if its question word asks for it.
+  enum class Rest { kept, dropped };
+
+  static SentencePair question(Clause clause, Text german_word, Text english_word, Rest rest = Rest::kept) {
     clause.time_first = false;
-    if (drop_rest) clause.german_rest.clear(), clause.english_rest.clear();
+    if (rest == Rest::dropped) clause.german_rest.clear(), clause.english_rest.clear();
     return {as_sentence(german(clause, german_word.empty() ? Order::inverted : Order::statement, german_word), '?'),
-            as_sentence(english(clause, true, english_word), '?')};
+            as_sentence(english_question(clause, english_word), '?')};
   }
 
   Clause asked() {
@@ -155,8 +157,8 @@ class Generator : private ClauseMaker {
       clause.indirect = {};
       return question(clause, "wem", "who");
     }
-    if ((traits & motion) != 0) return question(clause, "wohin", "where", true);
-    if ((traits & somewhere) != 0 && x < 0.6) return question(clause, "wo", "where", true);
+    if ((traits & motion) != 0) return question(clause, "wohin", "where", Rest::dropped);
+    if ((traits & somewhere) != 0 && x < 0.6) return question(clause, "wo", "where", Rest::dropped);
     if (x < 0.75 || !clause.time.german.empty()) {
       clause.time = {};
       return question(clause, "warum", "why");
@@ -196,7 +198,7 @@ class Generator : private ClauseMaker {
 
   SentencePair reported() {
     Clause main;
-    main.subject = a_subject(person, true);
+    main.subject = a_subject(person, {.definite = true});
     const bool whether = chance(0.25);
     main.verb = whether ? &asking : &pick(reporting);
     if (!whether && main.verb->german == "wissen" && chance(0.4)) main.negated = true;

@@ -88,12 +88,12 @@ struct ModelOptions : Flags {
   /// 0: as in the model or the config, or the usual width of the projector.
   const double& expansion = flag("projector_expansion", 0.0,
                                  "Hidden width of a projector in units of " + texts.width +
-                                     ", also below 1 [as --model or --config says, or what is usual for the projector]",
+                                     ", also below 1 [as --model or --config says, or the projector's usual one]",
                                  {.range = above(0), .excludes = {"projector_width"}, .shown = ""});
   /// Empty: the value of `expansion`.
-  const std::string& width =
-      flag("projector_width", "",
-           "Hidden width of a projector in columns, or match: so that its matrices are as large as a linear map's");
+  const std::string& width = flag(
+      "projector_width", "",
+      "Hidden width of a projector in columns, or match: the width that makes its matrices as large as a linear map's");
   /// 0: as in the config.
   const int& feed_forward_width =
       flag("feed_forward_width", 0, "Hidden width of all feed-forward networks [as the config says]",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -55,12 +56,17 @@ class OutputDirectory {
   std::string last_checkpoint() const {
     const auto whole = na::list_checkpoints(path_.string());
     if (!whole.empty()) return (path_ / na::checkpoint_name(whole.back())).string();
-    const auto all = checkpoints();
-    if (all.empty()) return {};
-    const auto newest = (path_ / na::checkpoint_name(*std::ranges::max_element(all))).string();
+    const auto newest = newest_checkpoint();
+    if (newest.empty()) return {};
     na::read_position(newest + "/" + na::checkpoint_detail::position_file);
     na::require_whole_checkpoint(newest);
     return newest;
+  }
+
+  /// Whole or not; "" if there is none.
+  std::string newest_checkpoint() const {
+    const auto all = checkpoints();
+    return all.empty() ? std::string() : (path_ / na::checkpoint_name(*std::ranges::max_element(all))).string();
   }
 
   bool holds_model() const {
@@ -171,6 +177,16 @@ struct Beginning {
   std::string model;  ///< the directory to start from, or ""
 };
 
+/// Says on standard error why the newest checkpoint is not the last that can be resumed, if so.
+inline void tell_of_damage(const std::string& newest, const std::string& last) {
+  if (newest == last) return;
+  try {
+    na::require_whole_checkpoint(newest);
+  } catch (const na::FileError& error) {
+    std::fprintf(stderr, "%s; continuing from %s\n", error.what(), last.c_str());
+  }
+}
+
 /// The checkpoint to continue from, or "" for a new run. Refuses to overwrite an earlier run unasked, and to read from
 /// where it would write. Throws ConfigError and FileError.
 inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beginning& wanted) {
@@ -179,11 +195,14 @@ inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beg
   require_other_directory(output, wanted.model);
   const bool own = from == "last" || from == "auto" || (!from.empty() && output.has_checkpoint(from));
   if (own && wanted.overwrite)
-    throw na::ConfigError("--resume_from_checkpoint " + from + " goes on with the run in " + name +
-                          ", and --overwrite_output_dir begins it anew: give one of the two");
+    throw na::ConfigError("--resume_from_checkpoint " + from + " continues the run in " + name +
+                          ", and --overwrite_output_dir starts it over: give one of the two");
   if (from == "last" || from == "auto") {
     const auto last = output.last_checkpoint();
-    if (!last.empty()) return last;
+    if (!last.empty()) {
+      tell_of_damage(output.newest_checkpoint(), last);
+      return last;
+    }
     if (from == "last") throw na::FileError(name, "holds no checkpoint to resume from");
   } else if (own) {
     return from;
@@ -194,7 +213,7 @@ inline std::string checkpoint_to_resume(const OutputDirectory& output, const Beg
   if (!wanted.overwrite && output.holds_checkpoints())
     throw na::ConfigError(name +
                           " holds the checkpoints of an earlier run; continue it with --resume_from_checkpoint last, "
-                          "or begin anew with --overwrite_output_dir");
+                          "or start over with --overwrite_output_dir");
   if (!wanted.overwrite) require_no_model(output);
   return from == "auto" ? std::string() : from;
 }

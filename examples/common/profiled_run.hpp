@@ -31,7 +31,7 @@ double peak_gflops(B& backend) {
 /// The most expensive rows, equal layers together; `peak` in 10⁹ operations a second.
 inline std::string profile_table(const na::report::Profile& profile, double peak) {
   constexpr std::size_t most = 20;
-  const auto rows = profile.rows(true);
+  const auto rows = profile.rows(na::report::Profile::Layers::Folded);
   const double wall = profile.wall_seconds();
   const auto share = [&](double seconds) { return fixed(wall > 0.0 ? 100.0 * seconds / wall : 0.0, 1) + "%"; };
   double all = 0.0, rest = 0.0;
@@ -75,7 +75,7 @@ inline void require_profile_output(const std::string& path) {
   std::string beginning(na::report::trace_beginning.size(), '\0');
   std::ifstream(target, std::ios::binary).read(beginning.data(), std::ssize(beginning));
   if (beginning != na::report::trace_beginning)
-    throw na::FileError(path, "is there already and is no profile, so --profile does not overwrite it");
+    throw na::FileError(path, "exists already and is no profile, so --profile does not overwrite it");
 }
 
 /// Calls run() and, if `path` is not empty, measures it, prints the table to standard error and writes the file to

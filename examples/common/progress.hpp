@@ -129,8 +129,12 @@ class Progress {
            static_cast<double>(std::max<std::int64_t>(total_ - step_, 0));
   }
 
+  struct LineStyle {
+    bool bar = false, color = false;
+  };
+
   /// The line for `width` columns: shortens first the bar, then the end of the line.
-  std::string line(std::size_t width, bool bar, bool color) const {
+  std::string line(std::size_t width, const LineStyle& style) const {
     std::string counts = with_commas(step_);
     if (total_ > 0) counts = padded(counts, with_commas(total_).size(), Align::right) + "/" + with_commas(total_);
     std::string times = clock_time(elapsed_seconds());
@@ -142,15 +146,15 @@ class Progress {
     std::string head = label_.empty() ? "" : label_ + "  ";
     const std::size_t text = display_width(head) + display_width(tail);
     constexpr std::size_t least = 6, most = 30;
-    if (!bar || total_ <= 0 || text + least + 1 > width) return cut_to_width(head + tail, width);
+    if (!style.bar || total_ <= 0 || text + least + 1 > width) return cut_to_width(head + tail, width);
     const std::size_t cells = std::min(most, width - text - 1);
     const double share = std::clamp(static_cast<double>(step_) / static_cast<double>(total_), 0.0, 1.0);
     const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
-    std::string picture = color ? "\x1b[36m" : "";
+    std::string picture = style.color ? "\x1b[36m" : "";
     for (std::size_t i = 0; i < full; ++i) picture += "━";
-    if (color) picture += "\x1b[90m";
-    for (std::size_t i = full; i < cells; ++i) picture += color ? "━" : "─";
-    if (color) picture += "\x1b[0m";
+    if (style.color) picture += "\x1b[90m";
+    for (std::size_t i = full; i < cells; ++i) picture += style.color ? "━" : "─";
+    if (style.color) picture += "\x1b[0m";
     return head + picture + " " + tail;
   }
 
@@ -168,10 +172,10 @@ class Progress {
   void draw() {
     if (terminal_) {
       // One column stays free, because some terminals wrap after the last column.
-      const std::string text = line(terminal_width(out_) - 1, true, color_);
+      const std::string text = line(terminal_width(out_) - 1, {.bar = true, .color = color_});
       std::fprintf(out_, "\r\x1b[2K%s", text.c_str());
     } else {
-      std::fprintf(out_, "%s\n", line(std::numeric_limits<std::size_t>::max(), false, false).c_str());
+      std::fprintf(out_, "%s\n", line(std::numeric_limits<std::size_t>::max(), {}).c_str());
     }
     std::fflush(out_);
     drawn_ = true;

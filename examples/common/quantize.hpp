@@ -26,6 +26,12 @@ inline std::uintmax_t tensor_bytes(const std::filesystem::path& directory) {
   return bytes;
 }
 
+/// "<what>before = 100\n<what>= 26\nratio <of>= 0.2600\n"
+inline void print_sizes(const std::string& what, const std::string& of, std::uintmax_t before, std::uintmax_t after) {
+  print_formatted("%sbefore = %ju\n%s= %ju\nratio %s= %.4f\n", what.c_str(), before, what.c_str(), after, of.c_str(),
+                  static_cast<double>(after) / static_cast<double>(before));
+}
+
 /// Throws ConfigError unless --evaluate_on has `count` files or none.
 inline void require_files(const QuantizeOptions& options, std::size_t count) {
   const auto given = options.evaluate_on.size();
@@ -39,7 +45,7 @@ inline void require_files(const QuantizeOptions& options, std::size_t count) {
 template <class Model, class Tokenizer, class Generation, class Evaluate>
 int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerFiles (*files)(const std::string&),
              Evaluate&& evaluate) {
-  require_shared_work(false);
+  require_single_process();
   const auto& from = options.model.path;
   OutputDirectory output(options.output_dir);
   require_place_for_model(output, options.overwrite_output_dir, from);
@@ -55,9 +61,12 @@ int quantize(const QuantizeOptions& options, Generation&& generation, TokenizerF
   output.create();
   na::io::save_model(options.output_dir, backend, loaded.model, generation(loaded.model.config()), 0, tokenizer);
   if (options.overwrite_output_dir) output.remove_run();  // which the new model does not come from
-  const auto before = tensor_bytes(from), after = tensor_bytes(options.output_dir);
-  print_formatted("bytes before = %ju\nbytes = %ju\nratio = %.4f\n", before, after,
-                  static_cast<double>(after) / static_cast<double>(before));
+  std::uintmax_t floats = 0;
+  for (const auto& entry : loaded.model.parameters().entries())
+    floats += static_cast<std::uintmax_t>(entry.size()) * sizeof(float);
+  print_sizes("bytes ", "", tensor_bytes(from), tensor_bytes(options.output_dir));
+  print_sizes("bytes in memory ", "in memory ", floats,
+              static_cast<std::uintmax_t>(loaded.model.parameters().value_bytes()));
   return 0;
 }
 

@@ -12,12 +12,11 @@ namespace examples {
 struct QuantizeOptions : Flags {
   ModelDirectory model{"a model of the program's kind"};
   const std::string& output_dir = flag("output_dir", "", "Directory for the int8 model", {.required = true});
-  const bool& overwrite_output_dir = flag("overwrite_output_dir", false, "Replace a model that is there");
+  const bool& overwrite_output_dir = flag("overwrite_output_dir", false, "Replace an existing model");
 
   const std::vector<std::string>& evaluate_on =
       flag("evaluate_on", std::vector<std::string>(),
-           "Show what it costs on this: a text, or for a translator sources and their translations, which stand in two "
-           "files");
+           "Show the loss of quality on this text or, for a translator, on these two files: sources and translations");
 
   void add_to(CLI::App& app) const {
     model.add_to(app);

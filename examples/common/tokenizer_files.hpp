@@ -52,7 +52,7 @@ inline void write_files(const std::string& folder, const TokenizerFiles& files) 
 inline void replace_tokenizer(const std::string& folder, const TokenizerFiles& files) {
   na::io::detail::StagedFiles staged(folder);
   for (const auto& file : files) staged.add(file);
-  staged.commit(na::io::detail::replaced_files(folder, true));
+  staged.commit(na::io::detail::replaced_files(folder, na::io::detail::NewFiles::ModelAndTokenizer));
 }
 
 /// A tokenizer and its files.

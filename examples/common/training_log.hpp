@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,17 +73,18 @@ class TrainingLog {
     return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
   }
 
-  /// Writes the result of the run as the last row, for `results_report`, without values that were not evaluated.
+  /// Writes the result of the run as the last row, for `results_report`. A run that was not evaluated has no `metric`
+  /// and no loss.
   void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
-              const na::TrainingSummary& summary, double metric, bool evaluated = true) {
+              const na::TrainingSummary& summary, std::optional<double> metric) {
     Row row = {{"final", true},
                {"projector", projector},
                {"parameters", parameters},
                {"seed", seed},
                {"steps", summary.steps}};
-    if (evaluated) {
+    if (metric) {
       row["valid_loss"] = summary.valid_loss;
-      row[metric_] = metric;
+      row[metric_] = *metric;
     }
     row["seconds"] = summary.seconds;
     row[names_.speed] = summary.tokens_per_second;

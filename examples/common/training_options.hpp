@@ -68,14 +68,14 @@ struct TrainingOptions : Flags {
                                                    "A checkpoint directory; 'last': the newest one in --output_dir; "
                                                    "'auto': the same if there is one, otherwise a new run");
   const bool& overwrite_output_dir =
-      flag("overwrite_output_dir", false, "Start anew even if --output_dir holds checkpoints or a model");
+      flag("overwrite_output_dir", false, "Start over even if --output_dir holds checkpoints or a model");
   const na::Schedule::Kind& lr_scheduler_type = flag(knob("lr_scheduler_type"), na::Schedule::Kind::Linear);
   const std::optional<long>& warmup_steps = flag(knob("warmup_steps"), std::optional<long>(),
                                                  " [" + std::to_string(usual_warmup) + ", or as --warmup_ratio says]");
   const std::optional<double>& warmup_ratio =
       flag(knob("warmup_ratio"), std::optional<double>(), "; --warmup_steps above 0 overrides it");
   const std::optional<double>& min_lr =
-      flag("min_lr", std::optional<double>(), "Of cosine_with_min_lr: the rate at the end",
+      flag("min_lr", std::optional<double>(), "With cosine_with_min_lr: the rate at the end",
            {.range = at_least(0), .excludes = {"min_lr_rate"}});
   const std::optional<double>& min_lr_rate = flag(knob("min_lr_rate"), std::optional<double>());
   const na::TrainerOptions& trainer =
@@ -99,7 +99,7 @@ struct TrainingOptions : Flags {
   const std::vector<std::string>& learning_rate_for =
       flag("learning_rate_for", std::vector<std::string>(),
            "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated", {.kept = true});
-  SharedCompute compute{"Training", false};
+  SharedCompute compute{{.group = "Training"}};
 
   const std::uint64_t& seed = trainer.step.seed;
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/interruption.hpp"
+#include "common/model_agreement.hpp"
 #include "common/model_choice.hpp"
 #include "common/output_directory.hpp"
 #include "common/progress.hpp"
@@ -217,7 +218,7 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
                  options.output_dir.c_str(), position.best_step);
   files.save();
   if (!validation) {
-    log->finish(label, model.parameters().count(), options.seed, summary, 0.0, false);
+    log->finish(label, model.parameters().count(), options.seed, summary, std::nullopt);
     print_formatted("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
     return 0;
   }

@@ -58,7 +58,7 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
       const na::HostWork work("making batches");
       data.fill(i, batch);
     }
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto loss = loaded.model.loss(pass, batch, 0.0, saved);
     if (!std::isfinite(loss.negative_log_likelihood))
       throw na::NumericError(options.model.path + ": the loss of batch " + std::to_string(i + 1) + " is not finite");

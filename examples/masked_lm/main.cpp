@@ -20,12 +20,12 @@ int main(int argc, char** argv) {
       "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
   program.add("evaluate", "Perplexity of a model on a text", examples::evaluate_on_device,
               "  masked_lm evaluate --model out --text test.txt.gz");
-  program.add("fill", "The likeliest tokens in the place of <mask>", examples::fill_on_device,
+  program.add("fill", "The most likely tokens in place of <mask>", examples::fill_on_device,
               "Each <mask> is filled by itself. A line per candidate: its probability, the token, the text with it.\n"
               "  masked_lm fill --model out --top_k 3 'The capital of <mask> is Paris.'");
-  program.add("quantize", "Write a model with weights of int8, which every command but train and quantize takes",
+  program.add("quantize", "Write a model with int8 weights, for all commands except train and quantize",
               examples::quantize_model,
-              "The file takes about a quarter of the memory. --evaluate_on shows what it costs on a text of yours:\n"
+              "The file takes about a quarter of the memory. --evaluate_on shows the loss of quality on your text:\n"
               "  masked_lm quantize --model out --output_dir out-int8 --evaluate_on test.txt.gz\n"
               "  masked_lm evaluate --model out-int8 --text test.txt.gz");
   return program.run(argc, argv);

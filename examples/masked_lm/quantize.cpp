@@ -25,8 +25,8 @@ int examples::quantize_model(const QuantizeOptions& options) {
         QuantizingCost cost;
         for (std::size_t i = 0; i < data.batches(); ++i) {
           data.fill(i, batch);
-          const auto wanted = before.model.masked_logits(memory.begin(false), batch, saved);
-          cost.add(wanted, after.model.masked_logits(other_memory.begin(false), batch, saved), batch.labels);
+          const auto wanted = before.model.masked_logits(memory.begin_inference(), batch, saved);
+          cost.add(wanted, after.model.masked_logits(other_memory.begin_inference(), batch, saved), batch.labels);
         }
         cost.print();
       });

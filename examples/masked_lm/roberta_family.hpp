@@ -13,7 +13,7 @@ struct RobertaFamily {
 
   /// As in the paper, the output projection stays linear.
   static na::Roles<std::string> arrangement(const std::string& projector) {
-    return {projector, projector, projector, "linear"};
+    return {projector, projector, projector, std::string(na::name_of_projector<na::Linear>)};
   }
 
   static Config small(int vocabulary) { return na::roberta_small(vocabulary); }

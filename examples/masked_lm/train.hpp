@@ -22,8 +22,9 @@ inline std::string text_path(const TrainOptions& options, const std::string& giv
                              const char* flag) {
   if (!given.empty()) return given;
   if (options.data.empty())
-    throw na::ConfigError(std::string("no text: give --data DIR, or ") + flag +
-                          " FILE and the other one (without validation text: --eval_strategy no)");
+    throw na::ConfigError(std::string("no text for ") + flag +
+                          ": give --data DIR, or --train_file FILE and --validation_file FILE (without validation "
+                          "text: --eval_strategy no)");
   return na::text::find_text_file(options.data, name);
 }
 

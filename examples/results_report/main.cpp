@@ -2,17 +2,28 @@
 #include <string>
 
 #include "common/command_line.hpp"
+#include "common/flags.hpp"
 #include "results_report/report.hpp"
+
+namespace {
+
+struct Options : examples::Flags {
+  const std::string& runs = flag("runs", "docs/results/runs", "Folder of the experiments");
+  const std::string& output = flag("output", "docs/results.md", "The Markdown file to write");
+};
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
       "Writes a report of training runs: RUNS/<experiment>/<arm>-seed<N>/metrics.jsonl and RUNS/<experiment>/about.md "
       "become a Markdown file with tables and, in the folder of the same name, curves.",
       "results_report");
-  std::string runs = "docs/results/runs", output = "docs/results.md";
-  app.add_option("--runs", runs, "Folder of the experiments")->capture_default_str();
-  app.add_option("--output", output, "The Markdown file to write")->capture_default_str();
+  const Options options;
+  options.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
+    const auto& runs = options.runs;
+    const auto& output = options.output;
     const auto report = examples::write_report(runs, output, examples::report_command(runs, output));
     examples::print(output + " and " + std::to_string(report.charts.size()) + " curves\n");
     return 0;

@@ -30,9 +30,9 @@ int main(int argc, char** argv) {
       "  translation translate --model out --num_beams 5 --num_return_sequences 5 --input test.de.gz --output test.en\n"
       "  translation translate --model out --do_sample --top_p 0.9 --seed 1 < test.de\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --attention heads.svg");
-  program.add("quantize", "Write a model with weights of int8, which every command but train and quantize takes",
+  program.add("quantize", "Write a model with int8 weights, for all commands except train and quantize",
               examples::quantize_model,
-              "The file takes about a quarter of the memory. --evaluate_on shows what it costs on a text of yours:\n"
+              "The file takes about a quarter of the memory. --evaluate_on shows the loss of quality on your text:\n"
               "  translation quantize --model out --output_dir out-int8 --evaluate_on test.de test.en\n"
               "  translation translate --model out-int8 < test.de");
   return program.run(argc, argv);

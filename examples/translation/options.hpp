@@ -140,9 +140,9 @@ struct TranslateOptions : Flags {
                                      "it, or skip it and write an empty line",
                                      {.among = {"stop", "skip"}});
   DecodingOptions decoding;
-  const std::string& attention =
-      flag("attention", "", "Draw where the heads attend in the source while one sentence is translated: an SVG file",
-           {.group = "Attention"});
+  const std::string& attention = flag(
+      "attention", "", "Draw where the heads attend in the source while one sentence is translated, as an SVG file",
+      {.group = "Attention"});
   /// 0: the first line with text.
   const long& attention_line = flag("attention_line", 0L, "The line of that sentence, from 1 [the first that has text]",
                                     {.range = at_least(1), .group = "Attention", .shown = ""});

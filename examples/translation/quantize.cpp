@@ -28,7 +28,7 @@ QuantizingCost cost_of_pairs(Backend& backend, const Loaded& before, const Loade
   na::PassMemory<Backend> memory(backend), other_memory(backend);
   MarianOn<Backend>::Saved saved;
   const auto logits = [&](const MarianOn<Backend>& model, na::PassMemory<Backend>& of, const auto& batch) {
-    const auto pass = of.begin(false);
+    const auto pass = of.begin_inference();
     const auto hidden = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
     const auto all = pass.scratch.aligned_rows(hidden.rows, config.vocab_size);
     model.logits(pass, hidden, all);

@@ -138,12 +138,15 @@ std::vector<na::text::Translation> translate_in(
   return translator.translate(lines, how, first_line, on_batch);
 }
 
+/// What rank 0 says of its next lines.
+enum class NextLines { None, Follow, MayTakeLong };
+
 /// Gives lines of rank 0, or nullptr after the last ones, to the other ranks.
 template <class G>
 void send_lines([[maybe_unused]] G& group, [[maybe_unused]] const std::vector<std::string>* lines) {
   if constexpr (!na::is_alone<G>) {
     if (group.size() == 1) return;
-    na::of_first(group, lines != nullptr);
+    na::of_first(group, lines ? NextLines::Follow : NextLines::None);
     if (!lines) return;
     Packer packer;
     for (const auto& line : *lines) packer.add(std::string_view(line));
@@ -154,8 +157,10 @@ void send_lines([[maybe_unused]] G& group, [[maybe_unused]] const std::vector<st
 /// What rank 0 sends; none after the last lines.
 template <class G>
 std::optional<std::vector<std::string>> next_lines(G& group) {
+  auto next = NextLines::MayTakeLong;
+  while (next == NextLines::MayTakeLong) next = na::of_first(group, NextLines::None);
+  if (next == NextLines::None) return {};
   std::vector<std::string> lines;
-  if (!na::of_first(group, false)) return {};
   if constexpr (!na::is_alone<G>) {
     const auto bytes = group.broadcast(std::string_view());
     for (Unpacker packed(bytes); !packed.done();) lines.push_back(packed.text());

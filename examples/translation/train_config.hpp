@@ -53,9 +53,11 @@ struct MarianFamily {
   }
   static void set_dropout(Config& config, double rate) { config.dropout = rate; }
 
-  /// As in the paper, `neural` leaves the value projection linear.
+  /// As in the paper, the value stays linear, except with the plain projectors.
   static na::Roles<std::string> arrangement(const std::string& projector) {
-    return {projector, projector, projector.starts_with("plain_") ? projector : "linear", projector};
+    const bool plain = projector == na::name_of_projector<na::PlainNeural> ||
+                       projector == na::name_of_projector<na::ResidualPlainNeural>;
+    return {projector, projector, plain ? projector : std::string(na::name_of_projector<na::Linear>), projector};
   }
 };
 

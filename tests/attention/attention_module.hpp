@@ -18,8 +18,7 @@ class AttentionModule {
                                    : causal ? neural_attention::AttentionUse::Causal
                                             : neural_attention::AttentionUse::Self)),
         queries_(queries),
-        keys_(keys),
-        causal_(causal) {}
+        keys_(keys) {}
 
   static void visit(auto& self, auto&& visitor) { visitor("", self.attention_); }
 
@@ -27,7 +26,7 @@ class AttentionModule {
 
   neural_attention::Rows<B> forward(const neural_attention::Pass<B>& pass, neural_attention::Rows<B> x,
                                     Saved& saved) const {
-    return attention_.forward(pass, own(x), memory(x), queries_, keys_, causal_, saved);
+    return attention_.forward(pass, own(x), memory(x), queries_, keys_, saved);
   }
 
   neural_attention::Rows<B> backward(const neural_attention::Pass<B>& pass, neural_attention::Rows<B> dy,
@@ -36,7 +35,7 @@ class AttentionModule {
       dx = pass.scratch.rows(rows(), dy.cols);
       pass.backend(neural_attention::ops::Fill<B>{.x = dx, .value = typename B::Scalar(0)});
     }
-    attention_.backward(pass, dy, queries_, keys_, causal_, saved, own(dx), memory(dx));
+    attention_.backward(pass, dy, queries_, keys_, saved, own(dx), memory(dx));
     return dx;
   }
 
@@ -48,5 +47,4 @@ class AttentionModule {
 
   Attention attention_;
   neural_attention::Ragged queries_, keys_;
-  bool causal_;
 };

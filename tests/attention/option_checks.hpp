@@ -57,7 +57,7 @@ void check(const NamedOptions& how, M module, int rows, int width, const std::ve
 template <class Backend, class M>
 ModuleRun<Backend> run_on(Backend& backend, M module, int width) {
   using Scalar = typename Backend::Scalar;
-  ParameterStore<Backend> store(backend, module, true);
+  ParameterStore<Backend> store(backend, module, Purpose::Training);
   const auto as_floats = [](const std::vector<double>& numbers) {
     std::vector<Scalar> result;
     for (const double number : numbers) result.push_back(static_cast<Scalar>(static_cast<float>(number)));
@@ -135,7 +135,7 @@ void check_golden(golden::File& goldens, const NamedOptions& how, const std::str
   const int width = static_cast<int>(goldens.shape(name + "x").back()), heads = goldens.read<int>(name + "heads")[0];
   AttentionModule<B, P, cross> module({{}, width, heads, 0.0, how.options}, golden_lengths(goldens, name + "q_offsets"),
                                       golden_lengths(goldens, name + "k_offsets"), kind == "causal");
-  ParameterStore<B> store(backend, module, true);
+  ParameterStore<B> store(backend, module, Purpose::Training);
   for (const auto& entry : store.entries())
     backend(ops::Upload<B>{.values = goldens.read<double>(name + entry.name), .x = store.value(entry)});
   const auto joined = [&](const std::string& of_x, const std::string& of_memory) {

@@ -42,7 +42,7 @@ std::set<std::string> added(const AttentionOptions& options) {
     B backend(1);
     auto module = First::module<B>(of, 6, 2, 0.0);
     std::set<std::string> result;
-    const ParameterStore<B> store(backend, module, false);
+    const ParameterStore<B> store(backend, module, neural_attention::Purpose::Inference);
     for (const auto& entry : store.entries())
       result.insert(entry.name + " " + std::to_string(entry.rows) + "x" + std::to_string(entry.cols));
     return result;

@@ -125,7 +125,7 @@ std::vector<double> errors(auto&& backend) {
 /// A model of one module, for a warm start.
 template <class M>
 struct OneModule {
-  OneModule(B& backend, M of) : module(std::move(of)), store(backend, *this, false) {}
+  OneModule(B& backend, M of) : module(std::move(of)), store(backend, *this, Purpose::Inference) {}
   static void visit(auto& self, auto&& visitor) { visitor("attn", self.module); }
   ParameterStore<B>& parameters() { return store; }
 
@@ -149,7 +149,7 @@ struct Live {
 
 /// Layers whose attention to the encoder's output has other projectors.
 template <class Backend, class P, class Cross>
-using MixedLayer = Layer<Backend, Sublayer<Backend, SelfAttention<Backend, P, BartNames, true>>,
+using MixedLayer = Layer<Backend, Sublayer<Backend, SelfAttention<Backend, P, BartNames, AttentionUse::Causal>>,
                          Sublayer<Backend, CrossAttention<Backend, Cross, BartNames>>,
                          Sublayer<Backend, FeedForwardBranch<Backend, BartNames>>>;
 
@@ -161,10 +161,10 @@ void check_decoding(const LayerConfig& config = layer_config()) {
   Plain backend(1);
   using Stack = LayerStack<Plain, MixedLayer<Plain, P, Cross>>;
   Stack stack(layers, config, false);
-  ParameterStore<Plain> store(backend, stack, true);
+  ParameterStore<Plain> store(backend, stack, Purpose::Training);
   testing::randomise(backend, store, 5);
   PassMemory<Plain> memory(backend);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   // Three sources; targets 0 and 3 belong to the first, and begin with the same four tokens.
   const Ragged sources(std::vector{4, 1, 6}), all_sources(std::vector{4, 1, 6, 4});
   const std::vector<int> lengths{9, 8, 8, 10};
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(do_not_touch_each_other_and_threads_change_no_bit) {
   const auto run = [&](int threads, int first, const std::vector<int>& lengths) {
     Plain backend(threads);
     AttentionModule<Plain, Everywhere> module(config_of(6, 2), lengths, lengths, true);
-    ParameterStore<Plain> store(backend, module, true);
+    ParameterStore<Plain> store(backend, module, Purpose::Training);
     testing::randomise(backend, store, 7);
     const auto part = [&](const std::vector<float>& all) {
       return std::vector<float>(all.begin() + first * 6, all.begin() + (first + module.rows()) * 6);
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_are_refused_with_layer_and_role) {
   const std::string why = "a convolution that sees both sides would see tokens that are still to be decoded";
   const auto config = layer_config();
   BOOST_TEST(message([&] {
-               LayerStack<B, CausalLayer<B, Projections<Linear, CentredConvLinear, Linear, Linear>>>(2, config, false);
+               LayerStack<B, CausalLayer<B, Projections<Linear, CentredConvLinear, Linear, Linear>>>(2, config);
              }) == "decoder layer 0: the key of causal self-attention: " + why);
   BOOST_TEST(message([&] { CausalLayer<B, Projections<Linear, Linear, Linear, CentredConvLinear>>{config}; }) ==
              "the output of causal self-attention: " + why);
@@ -374,12 +374,11 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_are_refused_with_layer_and_role) {
   BOOST_TEST(message([&] { MultiHeadAttention<B, Projections<Linear, JointQkv, Linear, Linear>>{config_of(6, 2)}; }) ==
              "joint_qkv makes query, key and value by one map, but is the projector of the key alone and not of the "
              "query and value");
-  BOOST_TEST(message([&] {
-               LayerStack<B, EncoderLayer<B, Projections<JointQkv, JointQkv, Linear, Linear>>>(2, config, false);
-             }) ==
-             "encoder layer 0: joint_qkv makes query, key and value by one map, but is the projector of the query and "
-             "key alone "
-             "and not of the value");
+  BOOST_TEST(
+      message([&] { LayerStack<B, EncoderLayer<B, Projections<JointQkv, JointQkv, Linear, Linear>>>(2, config); }) ==
+      "encoder layer 0: joint_qkv makes query, key and value by one map, but is the projector of the query and "
+      "key alone "
+      "and not of the value");
   BOOST_TEST(message([&] { MultiHeadAttention<B, Projections<Linear, Linear, Linear, JointQkv>>{config_of(6, 2)}; }) ==
              "the output of self-attention: joint_qkv is a projector of query, key and value");
   BOOST_TEST(message([&] { MultiHeadAttention<B, CrossOnly>{cross}; }) == "accepted");
@@ -394,7 +393,7 @@ BOOST_AUTO_TEST_CASE(are_those_of_the_authors) {
   B backend(1);
   ConvLinear<B> past({2, 2});
   CentredConvLinear<B> centred({2, 2});
-  ParameterStore<B> one(backend, past, false), other(backend, centred, false);
+  ParameterStore<B> one(backend, past, Purpose::Inference), other(backend, centred, Purpose::Inference);
   one.initialise(1);
   other.initialise(1);
   const double third = 0.5 / 3;

@@ -100,9 +100,9 @@ std::string refusal(int columns, AttentionUse use = AttentionUse::Causal) {
   config.d_ff = 8;
   return message([&] {
     if (use == AttentionUse::Causal)
-      LayerStack<B, CausalLayer<B, P>>(2, config, false);
+      LayerStack<B, CausalLayer<B, P>>(2, config);
     else
-      LayerStack<B, DecoderLayer<B, P>>(2, config, false);
+      LayerStack<B, DecoderLayer<B, P>>(2, config);
   });
 }
 
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(of_parameters_follow_the_width) {
     B backend(1);
     auto module = Kind<published::glu_attention, false, false>::module<B>(options, 6, 2, 0.0);
     std::map<std::string, std::pair<int, int>> result;
-    const ParameterStore<B> store(backend, module, false);
+    const ParameterStore<B> store(backend, module, neural_attention::Purpose::Inference);
     for (const auto& entry : store.entries()) result[entry.name] = {entry.rows, entry.cols};
     return result;
   };
@@ -277,8 +277,9 @@ BOOST_AUTO_TEST_CASE(is_refused_where_values_of_the_first_layer_are_taken) {
         attention_config(6, 2, 0.0, {}, {}, {.value_residual = ValueResidualKind::Learned, .value_width = 4 - 2 * i});
     config.d_ff = 8;
   }
-  const auto made = [&] { return message([&] { LayerStack<B, CausalLayer<B, LinearProjections>>(configs, false); }); };
-  BOOST_TEST(made() == "decoder layer 1: its values are 2 wide, those of the first layer, which it takes, 4");
+  const auto made = [&] { return message([&] { LayerStack<B, CausalLayer<B, LinearProjections>>{configs}; }); };
+  BOOST_TEST(made() ==
+             "decoder layer 1: its values are 2 wide, but it adds values of the first layer, which are 4 wide");
   configs[1].attention.options.value_residual = ValueResidualKind::None;
   BOOST_TEST(made() == "accepted");
 }

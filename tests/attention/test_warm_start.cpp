@@ -66,7 +66,7 @@ template <class B, class P>
 std::vector<double> logits(B& backend, const Marian<B, P>& model) {
   PassMemory<B> memory(backend);
   typename Marian<B, P>::Saved saved;
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   const auto batch = tiny::batch(tiny::pairs());
   const auto decoded = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
   const auto result = pass.scratch.rows(decoded.rows, model.config().vocab_size);
@@ -163,7 +163,7 @@ LinearMap random_map(int in, int out) {
 template <template <class> class P>
 struct Single {
   explicit Single(const ProjectorConfig& config)
-      : projector(config), store(backend, projector, false), map(random_map(config.d_in, config.d_out)) {
+      : projector(config), store(backend, projector, Purpose::Inference), map(random_map(config.d_in, config.d_out)) {
     store.initialise(4);
   }
 
@@ -176,7 +176,7 @@ struct Single {
 
   std::vector<double> outputs() {
     PassMemory<D> memory(backend);
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     typename P<D>::Saved saved;
     return download(backend, projector.forward(pass, x.rows, saved));
   }

@@ -98,10 +98,11 @@ BOOST_AUTO_TEST_CASE(tensor_cores_multiply) {
           left[i] = cuda_backend::pair_of(static_cast<float>(a[first]), static_cast<float>(a[first + 1]));
         }
         if (transposed)
-          cuda_backend::load_fragments<true>(&b[at(lane % 16, lane / 16 * 8)], right[0], right[1]);
+          cuda_backend::load_fragments<cuda_backend::Holds::RowsOfB>(&b[at(lane % 16, lane / 16 * 8)], right[0],
+                                                                     right[1]);
         else
-          cuda_backend::load_fragments<false>(&b_transposed[at(lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8)], right[0],
-                                              right[1]);
+          cuda_backend::load_fragments<cuda_backend::Holds::ColumnsOfB>(
+              &b_transposed[at(lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8)], right[0], right[1]);
         for (int half = 0; half < 2; ++half) {
           cuda_backend::FragmentD sums = {1.0f, 1.0f, 1.0f, 1.0f};
           cuda_backend::multiply_add(sums, left, right[half]);

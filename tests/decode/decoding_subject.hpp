@@ -66,7 +66,7 @@ struct Subject {
     target.push_back(eos);  // what the newest position should predict; not read
     na::TranslationBatch batch(history.front());
     batch.push(source, target);
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto hidden = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
     const auto logits = pass.scratch.rows(1, vocabulary());
     model.logits(pass, hidden.slice(hidden.rows - 1, 1), logits);

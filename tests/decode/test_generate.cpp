@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "decode/decoding_subject.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -19,6 +20,7 @@ using namespace decoding;
 namespace {
 
 using B = Cpu<double>;
+using Scalars = std::tuple<float, double>;
 
 template <class S>
 Sentences greedy(S& subject, const Sentences& all, int max_length) {
@@ -195,7 +197,7 @@ BOOST_AUTO_TEST_CASE(may_be_longer_than_the_caches_first_guess) {
       auto target = ids;
       target.push_back(eos);
       pair.push(&results == &found[0] ? Ids{3, 4, 0} : Ids{7, 0}, target);
-      const auto pass = memory.begin(false);
+      const auto pass = memory.begin_inference();
       const auto hidden = model.decode(pass, pair, model.encode(pass, pair, saved), saved);
       const auto logits = pass.scratch.rows(hidden.rows, 31);
       model.logits(pass, hidden, logits);
@@ -288,6 +290,25 @@ BOOST_AUTO_TEST_SUITE(batches)
 BOOST_AUTO_TEST_CASE(may_be_empty) {
   Subject<B, LinearProjections> subject(1);
   for (const int count : {1, 4}) BOOST_TEST(subject.generate({}, beams(count)).empty());
+}
+
+// The backend has packed copies of the weights as they were.
+BOOST_AUTO_TEST_CASE_TEMPLATE(see_weights_that_changed, Number, Scalars) {
+  Subject<Cpu<Number>, paper::marian> subject(1);
+  auto& store = subject.model.parameters();
+  const auto all = sources(subject.vocabulary());
+  const auto before = subject.generate(all, beams(4));
+  const auto version = store.version();
+  BOOST_TEST((subject.generate(all, beams(4)) == before));
+  BOOST_TEST(store.version().number == version.number);
+  subject.backend(ops::Scale<Cpu<Number>>{.x = store.values(), .factor = 1.25});
+  store.refresh();
+  BOOST_TEST(store.version().number != version.number);
+  Cpu<Number> other(1);
+  Generator<typename decltype(subject)::Model> generator(other, subject.model);
+  const auto after = subject.generate(all, beams(4));
+  BOOST_TEST((after == generator(batch_of(all, subject.pad()), beams(4))));
+  BOOST_TEST((after != before));
 }
 
 BOOST_AUTO_TEST_CASE(may_follow_one_another) {

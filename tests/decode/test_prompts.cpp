@@ -60,16 +60,16 @@ struct Subject {
 
   using State = Causal::DecoderState;
   State begin(const Sentences& prompts, int capacity, int rows_per_prompt = 1) {
-    return model.begin_decoding(memory.begin(false), packed(prompts), capacity, rows_per_prompt, saved);
+    return model.begin_decoding(memory.begin_inference(), packed(prompts), capacity, rows_per_prompt, saved);
   }
   std::vector<double> append(const Sentences& runs, State& state) {
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto logits = pass.scratch.rows(static_cast<int>(runs.size()), 31);
     model.append(pass, packed(runs), state, logits);
     return download(logits);
   }
   std::vector<double> next(const Ids& ids, State& state) {
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto logits = pass.scratch.rows(static_cast<int>(ids.size()), 31);
     model.decode_next(pass, ids, state, logits);
     return download(logits);
@@ -78,7 +78,7 @@ struct Subject {
   std::vector<double> whole(const Sentences& histories) {
     std::vector<double> all;
     for (const auto& history : histories) {
-      const auto pass = memory.begin(false);
+      const auto pass = memory.begin_inference();
       const auto hidden = model.body().forward(pass, packed({history}), saved.body);
       const auto logits = pass.scratch.rows(1, 31);
       model.logits(pass, hidden.slice(hidden.rows - 1, 1), logits);
@@ -406,8 +406,8 @@ void check_continued(Translating& subject) {
   const auto prefixes = random_prompts({0, 6, 2, 11});
   const auto batch = with_prefixes(sources, prefixes, subject.pad());
   const auto histories = subject.model.histories(batch, subject.pad());
-  auto state = subject.model.begin_decoding(subject.memory.begin(false), batch, 20, 1, subject.saved);
-  const auto pass = subject.memory.begin(false);
+  auto state = subject.model.begin_decoding(subject.memory.begin_inference(), batch, 20, 1, subject.saved);
+  const auto pass = subject.memory.begin_inference();
   const auto logits = pass.scratch.rows(4, 31);
   subject.model.append(pass, histories, state, logits);
   std::vector<double> found(4 * 31), expected;

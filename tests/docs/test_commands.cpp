@@ -146,6 +146,26 @@ BOOST_AUTO_TEST_CASE(of_shell_blocks_exist) {
   BOOST_TEST(checked > 25);
 }
 
+// What it builds runs on other processors.
+BOOST_AUTO_TEST_CASE(of_the_preset_portable_choose_no_instructions) {
+  std::ifstream file(documents::source_folder() / "CMakePresets.json");
+  const auto all = nlohmann::json::parse(file);
+  std::map<std::string, nlohmann::json> known;
+  for (const auto& preset : all.at("configurePresets")) known[preset.at("name").get<std::string>()] = preset;
+  const auto value = [&](std::string preset, const std::string& variable) {
+    for (;; preset = known.at(preset).at("inherits").get<std::string>())
+      if (const auto own = known.at(preset).value("cacheVariables", nlohmann::json::object()); own.contains(variable))
+        return own.at(variable).get<std::string>();
+  };
+  for (const char* const flags_of : {"CMAKE_CXX_FLAGS", "CMAKE_CXX_FLAGS_RELEASE"}) {
+    BOOST_TEST(value("portable", flags_of).find("-m") == std::string::npos, flags_of);
+    BOOST_TEST(value("release", flags_of).find("-O") == value("portable", flags_of).find("-O"));
+  }
+  BOOST_TEST(value("release", "CMAKE_CXX_FLAGS").find("-march=native") == 0u);
+  BOOST_TEST(value("portable", "NEURAL_ATTENTION_CPU_TARGETS") == "AUTO");
+  BOOST_TEST(value("portable", "NEURAL_ATTENTION_BUILD_EXAMPLES") == "ON");
+}
+
 BOOST_AUTO_TEST_CASE(of_the_prose_exist) {
   std::set<std::string> known = other_flags;
   for (const auto& [name, of_one] : flags) known.insert(of_one.begin(), of_one.end());

@@ -31,7 +31,7 @@ struct Models : Workplace {
       BOOST_TEST(!of_directory.out.empty());
       BOOST_TEST(of_directory.out == with_flag.out);
       BOOST_TEST(contains(of_directory.err, "1 thread, int8 ("), of_directory.err);
-      refuses(2, program, joined(command, {"--model", int8, "--dtype", "bfloat16"}), {int8 + " holds weights of int8"});
+      refuses(2, program, joined(command, {"--model", int8, "--dtype", "bfloat16"}), {int8 + " holds int8 weights"});
       refuses(2, program, joined(command, {"--model", model, "--dtype", "int8", "--device", "cuda"}),
               {"--dtype int8 computes on a CPU"});
       require_cpu(run(program, joined(command, {"--model", int8, "--device", "cuda"})));

@@ -73,13 +73,13 @@ BOOST_AUTO_TEST_CASE(the_line_fits_every_width) {
   const std::string unused = written([](std::FILE* file) {
     Progress progress(1000, "neural", file);
     progress.update(500, {{"loss", "2.31"}, {"lr", "4.5e-04"}});
-    const std::string wide = progress.line(100, true, false);
+    const std::string wide = progress.line(100, {.bar = true});
     BOOST_TEST(display_width(wide) <= 100u);
     BOOST_TEST(wide.find("  500/1,000") != std::string::npos);
     BOOST_TEST(wide.find("━━━━━━━━━━━━━━━───────────────") != std::string::npos);  // half of thirty cells
     BOOST_TEST(wide.find("loss 2.31  lr 4.5e-04") != std::string::npos);
     for (std::size_t width = 0; width < 120; ++width)
-      BOOST_TEST(display_width(progress.line(width, true, false)) <= width);
+      BOOST_TEST(display_width(progress.line(width, {.bar = true})) <= width);
   });
   BOOST_TEST(!unused.empty());
 }

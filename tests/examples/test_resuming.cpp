@@ -147,6 +147,14 @@ BOOST_AUTO_TEST_CASE(goes_on_from_where_it_was_told_and_forgets_what_came_later)
   BOOST_TEST((content(folder / "out/model.safetensors") == whole));
 }
 
+BOOST_AUTO_TEST_CASE(says_which_checkpoint_it_passes_over) {
+  fs::resize_file(folder / "out/checkpoint-6/model.safetensors", 100);
+  const auto again = run("translation", with(resumed("last", six_steps("out")), "--max_steps", "5"));
+  BOOST_TEST(again.code == 0, again.err);
+  BOOST_TEST(contains(again.err, path("out/checkpoint-6/model.safetensors")), again.err);
+  BOOST_TEST(contains(again.err, "; continuing from " + path("out/checkpoint-4")), again.err);
+}
+
 BOOST_AUTO_TEST_CASE(begins_where_there_is_nothing_to_go_on_with_if_it_is_told_so) {
   const auto first = resumed("auto", six_steps("auto"));
   succeeds(with(first, "--max_steps", "6"));
@@ -218,7 +226,7 @@ BOOST_AUTO_TEST_CASE(stays_until_all_that_may_fail_has_succeeded) {
   write(folder / "model/model.safetensors", weights);
   // The numbers at its end are none: the evaluation before the first step says so.
   write(folder / "model/model.safetensors", weights.substr(0, weights.size() - 4096) + std::string(4096, '\xff'));
-  leaves_alone(1, from_model, {"step 0", "not finite"});
+  leaves_alone(3, from_model, {"step 0", "not finite"});
   write(folder / "model/model.safetensors", weights);
   // A checkpoint of the directory that the run would clear.
   leaves_alone(2, with(from_model, "--model", path("out/checkpoint-2")), {"checkpoint-2", "a directory of its own"});

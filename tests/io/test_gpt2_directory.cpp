@@ -81,7 +81,7 @@ struct Saved {
 double loss(B& backend, const auto& model) {
   PassMemory<B> memory(backend);
   typename std::remove_cvref_t<decltype(model)>::Saved saved;
-  const auto sums = model.loss(memory.begin(false), tiny::causal_batch(tiny::texts()), 0.0, saved);
+  const auto sums = model.loss(memory.begin_inference(), tiny::causal_batch(tiny::texts()), 0.0, saved);
   return sums.negative_log_likelihood / double(sums.tokens);
 }
 
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(are_read_and_written_again) {
       }
       PassMemory<B> memory(backend);
       Any::Saved saved;
-      const auto pass = memory.begin(false);
+      const auto pass = memory.begin_inference();
       const auto states = model.decode(pass, batch, saved);
       const auto logits = pass.scratch.aligned_rows(states.rows, model.config().vocab_size);
       model.logits(pass, states, logits);

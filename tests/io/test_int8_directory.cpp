@@ -2,6 +2,7 @@
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE io_int8_directory
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <cstring>
@@ -49,7 +50,7 @@ template <class M, class Batch>
 double loss(B& backend, const M& model, const Batch& batch) {
   PassMemory<B> memory(backend);
   typename M::Saved saved;
-  return model.loss(memory.begin(false), batch, 0.0, saved).negative_log_likelihood;
+  return model.loss(memory.begin_inference(), batch, 0.0, saved).negative_log_likelihood;
 }
 
 /// A float model, and a directory of it with weights of int8.
@@ -154,6 +155,40 @@ BOOST_AUTO_TEST_CASE(in_shards) {
     Quantized<Model>(tiny::config(1, 8)).check_shards(tiny::batch(tiny::pairs()), largest);
     Quantized<Gpt2<B, LinearProjections>>(tiny::gpt2_config()).check_shards(tiny::causal_batch(tiny::texts()), largest);
   }
+}
+
+// Half as wide as the paper's. Packed copies of weights count as well.
+BOOST_AUTO_TEST_CASE(takes_less_than_a_third_of_the_file_and_of_the_memory) {
+  auto config = tiny::config(1, 256);
+  config.vocab_size = 1009;
+  config.encoder_ffn_dim = config.decoder_ffn_dim = 1024;
+  config.encoder_attention_heads = config.decoder_attention_heads = 4;
+  constexpr double most = 0.30;
+  const Quantized<Model> saved(config);
+  const auto size = [](const Scratch& of) { return double(std::filesystem::file_size(of.path / "model.safetensors")); };
+  BOOST_TEST(size(saved.folder) <= most * size(saved.floats));
+
+  TranslationBatch batch(config.pad_token_id);
+  for (int s = 0; s < 12; ++s) batch.push(std::array{1, 2, 0}, std::array{3, 4, 5, 0});
+  const auto held = [&](const Scratch& from, Purpose purpose) {
+    B backend(1);
+    Model model(backend, config, std::nullopt, purpose);
+    io::load_model(from.path.string(), backend, model);
+    backend.keep_weights(true);
+    loss(backend, model, batch);
+    backend.keep_weights(false);
+    BOOST_TEST((backend.packed_bytes() == 0) == (purpose == Purpose::Int8Inference));
+    return double(model.parameters().value_bytes()) + double(backend.packed_bytes());
+  };
+  const double in_float = held(saved.floats, Purpose::Inference);
+  std::ptrdiff_t numbers = 0;
+  for (const auto& entry : saved.model.parameters().entries()) numbers += entry.size();
+  const auto alone = saved.model.parameters().value_bytes();
+  BOOST_TEST(alone >= 4 * numbers);
+  BOOST_TEST(double(alone) <= 4.01 * double(numbers));
+  BOOST_TEST(in_float > double(alone));
+  BOOST_TEST(held(saved.folder, Purpose::Int8Inference) <= most * double(alone));
+  BOOST_TEST(held(saved.floats, Purpose::Int8Inference) <= most * double(alone));
 }
 
 BOOST_FIXTURE_TEST_CASE(the_file_says_what_it_is, Tiny) {

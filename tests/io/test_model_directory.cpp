@@ -70,7 +70,7 @@ struct Saved {
 double loss(B& backend, auto& model) {
   PassMemory<B> memory(backend);
   typename std::remove_cvref_t<decltype(model)>::Saved saved;
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   const auto sums = model.loss(pass, tiny::batch(tiny::pairs()), 0.0, saved);
   return sums.negative_log_likelihood / double(sums.tokens);
 }

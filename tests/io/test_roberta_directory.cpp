@@ -58,7 +58,7 @@ struct Saved {
 double loss(B& backend, const auto& model) {
   PassMemory<B> memory(backend);
   typename std::remove_cvref_t<decltype(model)>::Saved saved;
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   const auto sums = model.loss(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, saved);
   return sums.negative_log_likelihood / double(sums.tokens);
 }

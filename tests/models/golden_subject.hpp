@@ -79,13 +79,13 @@ class GoldenSubject {
   void gradients(Results& results, const std::string& prefix, const std::string& loss_name, double smoothing) {
     const auto tokens = static_cast<double>(batch.labels.size());
     model.parameters().zero_gradients();
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     cpu_support::SharedOutcome sums;
     model.loss_and_gradient(pass, batch, smoothing, 1.0 / tokens, na::Into::Write, sums.place(), saved);
     results[loss_name] = {sums->smoothed_loss / tokens};
     for (const auto& entry : model.parameters().entries())
       if (entry.trained) results[prefix + entry.name] = on_host(backend, model.parameters().gradient(entry));
-    auto inference = memory.begin(false);
+    auto inference = memory.begin_inference();
     const auto alone = model.loss(inference, batch, smoothing, saved);
     BOOST_TEST(alone.tokens == static_cast<long>(tokens));
     if constexpr (!std::is_same_v<B, Perturbed>) {  // its errors differ from call to call

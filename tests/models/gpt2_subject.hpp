@@ -41,7 +41,7 @@ class Gpt2Subject : public GoldenSubject<na::Gpt2<B, P>> {
   std::vector<std::vector<int>> prompts() const { return about.at("prompts"); }
 
   void forward(Results& results) {
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     model.check(batch);
     const auto states = model.decode(pass, batch, saved);
     keep(results, "output.embedding", saved.body.layers.input);

@@ -48,7 +48,7 @@ class MarianSubject : public GoldenSubject<na::Marian<B, P>> {
   }
 
   void forward(Results& results) {
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     model.check(batch);
     const auto encoded = model.encode(pass, batch, saved);
     const auto decoded = model.decode(pass, batch, encoded, saved);

@@ -56,7 +56,7 @@ class RobertaSubject : public GoldenSubject<na::Roberta<B, P>> {
   int attentions() const { return model.config().num_hidden_layers; }
 
   void forward(Results& results) {
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     model.check(batch);
     const auto hidden = model.encode(pass, batch, saved);
     keep(results, "output.embedding", saved.body.layers.input);

@@ -108,3 +108,21 @@ BOOST_AUTO_TEST_CASE(without_initial_values) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(projector_names)
+
+BOOST_AUTO_TEST_CASE(are_the_same_without_a_backend) {
+  BOOST_TEST(name_of_projector<Linear> == projector_name<Linear<B>>());
+  BOOST_TEST(name_of_projector<LowRank> == projector_name<LowRank<B>>());
+  BOOST_TEST(name_of_projector<JointQkv> == projector_name<JointQkv<B>>());
+  BOOST_TEST(name_of_projector<Linear> == ProjectorConfig().type);
+}
+
+BOOST_AUTO_TEST_CASE(tell_one_linear_map_from_others) {
+  AnyProjector<B>::for_each_type([]<class P>() {
+    BOOST_TEST(is_one_linear_map(ProjectorName<P>::value) ==
+               (std::is_same_v<P, Linear<B>> || std::is_same_v<P, SequentialLinear<B>>));
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

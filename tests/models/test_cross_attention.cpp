@@ -34,7 +34,7 @@ void check(bool recompute, const AttentionOptions& options = {}) {
   for (const auto& [source, target] : tiny::pairs()) {
     TranslationBatch pair(config.pad_token_id);
     pair.push(source, target);
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     const auto maps = model.cross_attention(pass, pair, saved);
     BOOST_TEST_REQUIRE(maps.size() == std::size_t(3 * heads));
 
@@ -42,7 +42,7 @@ void check(bool recompute, const AttentionOptions& options = {}) {
     plain_config.dropout = plain_config.attention_dropout = plain_config.activation_dropout = 0.0;
     plain_config.gradient_checkpointing = false;
     Marian<B, P> plain(backend, plain_config, 11, Purpose::Inference);
-    auto keeping = memory.begin(true);  // a training pass keeps all projections
+    auto keeping = memory.begin_training();  // a training pass keeps all projections
     plain.decode(keeping, pair, plain.encode(keeping, pair, saved), saved);
     for (std::size_t m = 0; m < maps.size(); ++m) {
       const auto& map = maps[m];
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(need_one_sentence_with_its_translation) {
   PassMemory<Cpu<double>> memory(backend);
   decltype(model)::Saved saved;
   const auto refused = [&](const TranslationBatch& batch) {
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     BOOST_CHECK_THROW(model.cross_attention(pass, batch, saved), ShapeError);
   };
   refused(tiny::batch(tiny::pairs()));

@@ -144,7 +144,7 @@ std::vector<double> logits_of(const std::vector<tiny::Pair>& pairs, std::size_t 
   Marian<B, P> model(backend, wide_config(), 3);
   typename Marian<B, P>::Saved saved;
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   const auto batch = tiny::batch(pairs, first, count, 202);
   const auto hidden = model.decode(pass, batch, model.encode(pass, batch, saved), saved);
   const auto logits = pass.scratch.rows(hidden.rows, model.config().vocab_size);

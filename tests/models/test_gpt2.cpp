@@ -205,13 +205,11 @@ BOOST_AUTO_TEST_CASE(refuses_what_makes_no_sense) {
   config.scale_attn_by_inverse_layer_idx = true;
   config.attention.scale = 0.5;
   refused(config,
-          "scale_attn_by_inverse_layer_idx is true, but the factor on the scores is that of attention_scale or of "
-          "qk_norm l2");
+          "scale_attn_by_inverse_layer_idx is true, but attention_scale or qk_norm l2 sets the factor on the scores");
   config = tiny::gpt2_config();
   config.scale_attn_weights = false;
   config.attention.qk_norm = QueryKeyNorm::L2;
-  refused(config,
-          "scale_attn_weights is false, but the factor on the scores is that of attention_scale or of qk_norm l2");
+  refused(config, "scale_attn_weights is false, but attention_scale or qk_norm l2 sets the factor on the scores");
   config = tiny::gpt2_config();
   config.n_inner = -1;
   refused(config, "n_inner must be at least 0, not -1");

@@ -112,7 +112,7 @@ void check_decoder_layer(double dropout, Activation f, NormPlace place = NormPla
 template <class M>
 std::vector<ModuleRun<B>> passes(M module, int rows, int outputs, const auto&... context) {
   B backend(1);
-  ParameterStore<B> store(backend, module, true);
+  ParameterStore<B> store(backend, module, Purpose::Training);
   testing::randomise(backend, store, 5);
   const OwnedRows<B> x(backend, rows, 4, random_normal(5, 1, rows * 4));
   const auto dy = random_normal(5, 2, outputs * 4);
@@ -180,7 +180,7 @@ std::pair<StepOutcome, std::vector<double>> gradients_of(bool checkpointing) {
   Marian<B, P> model(backend, config, 1);
   typename Marian<B, P>::Saved saved;
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true, 7, 2);
+  const auto pass = memory.begin_training(7, 2);
   StepOutcome sums;
   model.loss_and_gradient(pass, tiny::batch(tiny::pairs()), 0.1, 0.1, Into::Write, &sums, saved);
   const auto gradients = model.parameters().gradients();

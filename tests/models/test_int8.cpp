@@ -16,6 +16,7 @@
 #include "neural_attention/attention/pattention.hpp"
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/io/parameter_file.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;
@@ -55,7 +56,7 @@ template <class Model, class Batch>
 LossSum loss(typename Model::Backend& backend, const Model& model, const Batch& batch) {
   PassMemory<typename Model::Backend> memory(backend);
   typename Model::Saved saved;
-  return model.loss(memory.begin(false), batch, 0.1, saved);
+  return model.loss(memory.begin_inference(), batch, 0.1, saved);
 }
 
 /// A model that was written in float and is read as int8, and the same in float on a backend that rounds.

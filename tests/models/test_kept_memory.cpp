@@ -37,7 +37,7 @@ std::size_t kept(bool checkpointing) {
   Cpu<float> backend(1);
   paper::Marian model(backend, config(checkpointing), 3);
   PassMemory<Cpu<float>> memory(backend);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   paper::Marian::Saved saved;
   model.body().forward(pass, batch(), saved.body);
   BOOST_TEST(pass.scratch.mark().used == 0u);

@@ -57,7 +57,7 @@ void check_decoding(const Stack& stack, const Pass<B>& pass, Rows<B> x, Rows<B> 
 template <class Layer>
 LayerStack<B, Layer> random_stack(B& backend, NormPlace place, std::optional<ParameterStore<B>>& store) {
   LayerStack<B, Layer> stack(layers, layer_config(place), false);
-  store.emplace(backend, stack, true);
+  store.emplace(backend, stack, Purpose::Training);
   testing::randomise(backend, *store, 5);
   return stack;
 }
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(of_causal_layers_equals_forward) {
     using Stack = LayerStack<B, CausalLayer<B, LinearProjections>>;
     const Stack stack = random_stack<CausalLayer<B, LinearProjections>>(backend, place, store);
     PassMemory<B> memory(backend);
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     const Ragged sequences(std::vector{5, 5});
     const OwnedRows<B> x(backend, 10, width, random_normal(5, 1, 10 * width));
     Stack::Saved saved;
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(of_decoder_layers_equals_forward) {
     using Stack = LayerStack<B, DecoderLayer<B, LinearProjections>>;
     const Stack stack = random_stack<DecoderLayer<B, LinearProjections>>(backend, place, store);
     PassMemory<B> memory(backend);
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     const Ragged targets(std::vector{4, 4}), sources(std::vector{3, 7});
     const OwnedRows<B> x(backend, 8, width, random_normal(5, 1, 8 * width));
     const OwnedRows<B> source(backend, 10, width, random_normal(5, 2, 10 * width));
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_SUITE(names)
 template <class Names>
 std::set<std::string> names_of(NormPlace place) {
   std::set<std::string> names;
-  LayerStack<B, EncoderLayer<B, LinearProjections, Names>, Names> stack(1, layer_config(place), false);
+  LayerStack<B, EncoderLayer<B, LinearProjections, Names>, Names> stack(1, layer_config(place));
   for_each_leaf(stack, [&](const std::string& name, Parameter<B>&) {
     if (name.find("orm.") != std::string::npos && name.ends_with("weight")) names.insert(name);
   });

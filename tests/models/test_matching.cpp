@@ -35,7 +35,7 @@ double measured_flops(const typename Model::Config& config, const typename Model
   PassMemory<B> memory(backend);
   typename Model::Saved saved;
   const report::Profile profile(0);
-  model.loss(memory.begin(false), batch, 0.0, saved);
+  model.loss(memory.begin_inference(), batch, 0.0, saved);
   double flops = 0.0;
   for (const auto& row : profile.rows()) flops += row.flop;
   return flops;

@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(refuses_what_does_not_fit) {
   const Causal model(backend, causal_config(), 1);
   Causal::Saved saved;
   PassMemory<Cpu<float>> memory(backend);
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   const auto refused = [&](const CausalBatch& batch, const std::string& message) {
     BOOST_CHECK_EXCEPTION(model.loss(pass, batch, 0.0, saved), ShapeError,
                           [&](const ShapeError& error) { return error.what() == message; });
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(learns_and_is_kept) {
   BOOST_TEST(loaded.parameters().find("roberta.encoder.layer.1.output.LayerNorm.bias") != nullptr);
   Classifier::Saved saved;
   PassMemory<Cpu<float>> memory(backend);
-  BOOST_TEST(loaded.loss(memory.begin(false), batch, 0.0, saved).negative_log_likelihood < 0.9);
+  BOOST_TEST(loaded.loss(memory.begin_inference(), batch, 0.0, saved).negative_log_likelihood < 0.9);
   auto wrong = batch;
   wrong.labels.front() = 3;
   BOOST_CHECK_EXCEPTION(loaded.check(wrong), ShapeError, [](const ShapeError& error) {

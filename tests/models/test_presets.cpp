@@ -28,7 +28,7 @@ double loss(const RobertaConfig& config) {
   PassMemory<B> memory(backend);
   typename Model::Saved saved;
   const auto batch = tiny::masked_batch(tiny::masked_sequences());
-  return model.loss(memory.begin(false), batch, 0.0, saved).negative_log_likelihood;
+  return model.loss(memory.begin_inference(), batch, 0.0, saved).negative_log_likelihood;
 }
 
 }  // namespace

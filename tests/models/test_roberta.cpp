@@ -78,7 +78,7 @@ std::pair<double, std::vector<double>> pass(const std::vector<std::size_t>& part
   StepOutcome loss;
   std::size_t first = 0;
   for (const auto count : parts) {
-    const auto pass = memory.begin(true, 7, 3);
+    const auto pass = memory.begin_training(7, 3);
     const auto part = tiny::masked_batch(tiny::masked_sequences(), first, count);
     model.loss_and_gradient(pass, part, 0.0, 1.0, first > 0 ? Into::Add : Into::Write, &loss, saved);
     first += count;
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {
   Roberta<B, LinearProjections> model(backend, tiny::roberta_config(), 1);
   typename Roberta<B, LinearProjections>::Saved saved;
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   StepOutcome loss;
   model.loss_and_gradient(pass, tiny::masked_batch(tiny::masked_sequences()), 0.0, 1.0, Into::Write, &loss, saved);
   const auto row = [&](const char* name, int index) {
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_sequence_does_not_see_the_others) {
   Model::Saved saved;
   PassMemory<Cpu<double>> memory(backend);
   const auto loss = [&](std::size_t first, std::size_t count) {
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     return model.loss(pass, tiny::masked_batch(tiny::masked_sequences(), first, count), 0.0, saved);
   };
   const auto together = loss(0, 4);

@@ -96,11 +96,11 @@ struct Outcome {
 
 Outcome outcome_of(const std::vector<LayerConfig>& configs) {
   B backend(1);
-  LayerStack<B, CausalLayer<B, LinearProjections>> stack(configs, false);
-  ParameterStore<B> store(backend, stack, true);
+  LayerStack<B, CausalLayer<B, LinearProjections>> stack(configs);
+  ParameterStore<B> store(backend, stack, Purpose::Training);
   store.initialise(5);
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   const Ragged sequences(std::vector{4, 1, 3});
   const OwnedRows<B> x(backend, 8, 6, random_normal(5, 1, 8 * 6)), dy(backend, 8, 6, random_normal(5, 2, 8 * 6));
   typename decltype(stack)::Saved saved;
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(are_all_but_the_first_and_no_attention_to_an_encoder) {
 // As in the source's sparse form.
 BOOST_AUTO_TEST_CASE(may_be_single_ones) {
   const auto with = layer_config(learned), without = layer_config({});
-  const LayerStack<B, CausalLayer<B, LinearProjections>> stack({without, without, with}, false);
+  const LayerStack<B, CausalLayer<B, LinearProjections>> stack({without, without, with});
   BOOST_TEST(factors_of(stack) == (std::set<std::string>{"layers.2.self_attn.value_residual.own",
                                                          "layers.2.self_attn.value_residual.first"}),
              boost::test_tools::per_element());

@@ -22,7 +22,7 @@ double module_error(Backend& backend, File& goldens, const std::string& name, M 
   const auto as_scalars = [](const std::vector<double>& values) {
     return std::vector<Scalar>(values.begin(), values.end());
   };
-  na::ParameterStore<Backend> store(backend, module, true);
+  na::ParameterStore<Backend> store(backend, module, na::Purpose::Training);
   for (const auto& entry : store.entries()) {
     const auto values = goldens.read<double>(name + "." + entry.name);
     backend(

@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(residual) {
 BOOST_AUTO_TEST_CASE(residual_starts_as_its_linear_map) {
   B backend(1);
   ResidualNeural<B> projector(ProjectorConfig{4, 4});
-  ParameterStore<B> store(backend, projector, true);
+  ParameterStore<B> store(backend, projector, Purpose::Training);
   store.initialise(3);
   const OwnedRows<B> x(backend, 5, 4, random_normal(1, 1, 20));
   const auto dy = random_normal(1, 2, 20);
@@ -194,7 +194,7 @@ template <template <class> class Bias>
 void check_output_with(int rows, int vocabulary, int width, double smoothing) {
   B backend(1);
   OutputModel<Bias> model(rows, vocabulary, width);
-  ParameterStore<B> store(backend, model, true);
+  ParameterStore<B> store(backend, model, Purpose::Training);
   std::vector<int> targets;
   RandomStream random({5, 0, 0});
   for (int i = 0; i < rows; ++i)
@@ -229,7 +229,7 @@ void check_output(int rows, int vocabulary, int width, double smoothing) {
 BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   B backend(1);
   EmbeddingModel model;
-  ParameterStore<B> store(backend, model, true);
+  ParameterStore<B> store(backend, model, Purpose::Training);
   const std::vector<int> ids{1, 3, 4, 1, 1, 5, 4, 0, 3};  // 4 is the padding, 2 never occurs
   const auto y_of = [&](const Pass<B>& pass) {
     const auto y = pass.saved.rows(9, 5);
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(embedding_with_padding) {
   testing::randomise(backend, store, 4);
   store.zero_gradients();
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   model.table.backward(pass, model.weights.value, ids, 1.7);
   BOOST_TEST(backend(ops::SquaredNorm<B>{.x = model.table.weight.gradient.slice(4, 1)}) == 0.0);
   BOOST_TEST(backend(ops::SquaredNorm<B>{.x = model.table.weight.gradient.slice(2, 1)}) == 0.0);

@@ -59,7 +59,7 @@ OwnedRows<B> filled(B& backend, int rows, int cols, double value) {
 /// y, dx and the gradients of all parameters, both forms of backward. `x` may be joined from several goldens.
 template <class M>
 ModuleRun<B> check(const std::string& name, M module, const OwnedRows<B>& x, B& backend) {
-  ParameterStore<B> store(backend, module, true);
+  ParameterStore<B> store(backend, module, Purpose::Training);
   for (const auto& entry : store.entries())
     backend(ops::Upload<B>{.values = goldens().read<double>(name + "." + entry.name), .x = store.value(entry)});
   const auto dy = goldens().read<double>(name + ".dy");
@@ -250,12 +250,12 @@ BOOST_AUTO_TEST_CASE(embedding) {
     const auto ids = goldens().read<int>(name + "ids");
     const int padding = integer(name + "padding_idx");
     Embedding<B> module(rows(name + "weight"), columns(name + "weight"), padding, Initial::normal(1.0));
-    ParameterStore<B> store(backend, module, true);
+    ParameterStore<B> store(backend, module, Purpose::Training);
     backend(ops::Upload<B>{.values = goldens().read<double>(name + "weight"), .x = module.weight.value});
     const auto dy = load(backend, name + "dy");
     const OwnedRows<B> y(backend, dy.rows.rows, dy.rows.cols);
     PassMemory<B> memory(backend);
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     module.forward(pass, ids, 1.0, Into::Write, y.rows);
     compare(name + "y", download(backend, y.rows));
     module.backward(pass, dy.rows, ids, 1.0);
@@ -277,7 +277,7 @@ BOOST_AUTO_TEST_CASE(sinusoidal_positions) {
     for (int p = 0; p < count; ++p) all[static_cast<std::size_t>(p)] = p;
     const auto y = filled(backend, count, width, 0.0);
     PassMemory<B> memory(backend);
-    const auto pass = memory.begin(false);
+    const auto pass = memory.begin_inference();
     positions.add(pass, all, y.rows);
     const auto found = download(backend, y.rows);
     compare(name + "table", found);
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(optimizers) {
     for (const auto& name : cases) {
       B backend(1);
       OneTensor model;
-      ParameterStore<B> store(backend, model, true);
+      ParameterStore<B> store(backend, model, Purpose::Training);
       backend(ops::Upload<B>{.values = goldens().read<double>(name + "initial"), .x = model.tensor.value});
       std::visit([&](auto& how) { read_settings(name, how); }, options);
       AnyOptimizer<B> optimizer(backend, store, options);

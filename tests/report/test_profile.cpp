@@ -202,10 +202,10 @@ BOOST_AUTO_TEST_CASE(of_a_sequential_projector_and_a_roberta) {
   BOOST_TEST(maps == modules(rows, "linear_weight_gradient", Phase::Backward));
 
   std::set<std::string> folded;
-  for (const auto& row : profile.rows(true)) folded.insert(row.module);
+  for (const auto& row : profile.rows(Profile::Layers::Folded)) folded.insert(row.module);
   BOOST_TEST(folded.count("roberta.encoder.layer.*.attention.self.query.3") == 1u);
   BOOST_TEST(folded.count("roberta.encoder.layer.1.attention.self.query.3") == 0u);
-  BOOST_TEST(sum(profile.rows(true), [](const auto& row) { return row.flop; }) ==
+  BOOST_TEST(sum(profile.rows(Profile::Layers::Folded), [](const auto& row) { return row.flop; }) ==
              sum(rows, [](const auto& row) { return row.flop; }));
 }
 
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(of_decoding_are_named) {
   PassMemory<B> memory(backend);
   TinyMarian::Saved saved;
   const auto batch = tiny::batch(tiny::pairs());
-  const auto pass = memory.begin(false);
+  const auto pass = memory.begin_inference();
   auto state = model.begin_decoding(pass, batch, 4, 1, saved);
   const std::vector<int> ids(4, 8);
   const auto logits = pass.scratch.rows(4, 9);

@@ -38,7 +38,8 @@ struct Model {
 };
 
 struct Fixture {
-  explicit Fixture(AdamOptions options) : store(backend, model, true), adam(backend, store, std::move(options)) {
+  explicit Fixture(AdamOptions options)
+      : store(backend, model, Purpose::Training), adam(backend, store, std::move(options)) {
     store.initialise(3);
   }
 
@@ -259,7 +260,8 @@ BOOST_AUTO_TEST_SUITE(sgd)
 namespace {
 
 struct SgdFixture {
-  explicit SgdFixture(SgdOptions options) : store(backend, model, true), sgd(backend, store, std::move(options)) {
+  explicit SgdFixture(SgdOptions options)
+      : store(backend, model, Purpose::Training), sgd(backend, store, std::move(options)) {
     store.initialise(3);
     for (const auto& entry : store.entries())
       if (entry.trained) backend(ops::Fill<B>{.x = store.gradient(entry), .value = 1.0});
@@ -318,7 +320,7 @@ BOOST_AUTO_TEST_SUITE(lion)
 BOOST_AUTO_TEST_CASE(goes_by_the_sign_of_momentum_and_gradient) {
   B backend{1};
   Model model;
-  ParameterStore<B> store(backend, model, true);
+  ParameterStore<B> store(backend, model, Purpose::Training);
   store.initialise(3);
   Lion<B> optimizer(backend, store, {.rates = {{"*.c.*", 2.0}}});
   const std::vector<std::string> tensors = {"layers.0.a.weight", "layers.1.c.weight"};
@@ -349,7 +351,7 @@ BOOST_AUTO_TEST_CASE(goes_by_the_sign_of_momentum_and_gradient) {
 BOOST_AUTO_TEST_CASE(options_that_make_no_sense) {
   B backend{1};
   Model model;
-  ParameterStore<B> store(backend, model, true);
+  ParameterStore<B> store(backend, model, Purpose::Training);
   for (const double bad : {-0.1, 1.0, std::nan("")}) {
     BOOST_CHECK_THROW(Lion<B>(backend, store, {.beta1 = bad}), ConfigError);
     BOOST_CHECK_THROW(Lion<B>(backend, store, {.beta2 = bad}), ConfigError);
@@ -395,7 +397,7 @@ BOOST_AUTO_TEST_CASE(decays_matrices_alone_in_every_optimizer) {
       std::visit([](auto& how) { how.weight_decay = 0.5; }, options);
       B backend{1};
       Model model;
-      ParameterStore<B> store(backend, model, true);
+      ParameterStore<B> store(backend, model, Purpose::Training);
       store.initialise(3);
       store.zero_gradients();
       AnyOptimizer<B> optimizer(backend, store, options);

@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
     TinyModel model(backend, tiny::config(1, 8), 3, Purpose::Inference);
     BOOST_CHECK_EXCEPTION(TrainingStep<TinyModel>(backend, model, {}, {}), ConfigError, what);
     BOOST_CHECK_EXCEPTION((TrainingStep<TinyModel, Sgd<B>>(backend, model, {}, {})), ConfigError, what);
-    const auto pass = memory.begin(true);
+    const auto pass = memory.begin_training();
     TinyModel::Saved saved;
     const auto batch = tiny::batch(tiny::pairs());
     BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, Into::Write, &outcome, saved), ConfigError,
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(for_inference_are_not_trained) {
   }
   Masked model(backend, tiny::roberta_config(), 3, Purpose::Inference);
   BOOST_CHECK_EXCEPTION(TrainingStep<Masked>(backend, model, {}, {}), ConfigError, what);
-  const auto pass = memory.begin(true);
+  const auto pass = memory.begin_training();
   Masked::Saved saved;
   const auto batch = tiny::masked_batch(tiny::masked_sequences());
   BOOST_CHECK_EXCEPTION(model.loss_and_gradient(pass, batch, 0.0, 1.0, Into::Write, &outcome, saved), ConfigError,

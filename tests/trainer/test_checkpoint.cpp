@@ -40,7 +40,7 @@ struct Model {
 
 struct Run {
   explicit Run(int shape = 0, std::uint64_t seed = 1)
-      : model(shape), store(backend, model, true), adam(backend, store, {}) {
+      : model(shape), store(backend, model, Purpose::Training), adam(backend, store, {}) {
     store.initialise(seed);
   }
   void train(int steps) {

@@ -21,7 +21,7 @@ inline constexpr Named<QueryKeyNorm> named_query_key_norms[] = {
     {"none", QueryKeyNorm::None}, {"l2", QueryKeyNorm::L2}, {"rms", QueryKeyNorm::Rms}};
 constexpr const auto& names_of(QueryKeyNorm) { return named_query_key_norms; }
 
-/// A gate on what the heads computed: attention/output_gate.hpp.
+/// A gate on the heads' result: attention/output_gate.hpp.
 enum class GateKind { None, PerHead, PerElement };
 inline constexpr Named<GateKind> named_gates[] = {
     {"none", GateKind::None}, {"per_head", GateKind::PerHead}, {"per_element", GateKind::PerElement}};
@@ -55,27 +55,27 @@ struct AttentionOptions {
              "Factor on the scores of attention; 0: 1 over the root of a head's width, or 10 with qk_norm l2",
              at_least(0)),
         options.scale...);
-    use(knob(
-            "attention_learned_scale",
-            "Learn that factor, which begins as attention_scale says, for all heads or for each; with qk_norm l2, none "
-            "means shared"),
+    use(knob("attention_learned_scale",
+             "Learn that factor, starting at attention_scale, for all heads together or for each; with qk_norm l2, "
+             "none means shared"),
         options.learned_scale...);
-    use(knob("attention_soft_cap", "c, where scores s become c tanh(s / c), as in Gemma 2; 0: they stay", at_least(0)),
+    use(knob("attention_soft_cap", "Scores s become c tanh(s / c), as in Gemma 2; 0: no cap", at_least(0)),
         options.soft_cap...);
     use(knob("qk_norm", "Norm of queries and keys along each head; l2 has a learned scale, rms a learned gain"),
         options.qk_norm...);
-    use(knob("attention_gate", "Multiply what the heads computed by sigmoid(x W)"), options.gate...);
+    use(knob("attention_gate", "Multiply the heads' result by sigmoid(x W)"), options.gate...);
     use(knob("value_residual",
              "Mix the first layer's values into later layers' values in self-attention, by fixed or learned factors"),
         options.value_residual...);
-    use(knob("value_residual_own", "Factor of value_residual on a layer's own values; a learned one begins there"),
+    use(knob("value_residual_own", "Factor of value_residual on a layer's own values; a learned factor starts at it"),
         options.value_residual_own...);
     use(knob("value_residual_first",
-             "Factor of value_residual on the first layer's values; a learned one begins there"),
+             "Factor of value_residual on the first layer's values; a learned factor starts at it"),
         options.value_residual_first...);
-    use(knob("attention_value_width",
-             "Columns of the values, together for all heads, which must divide them; 0: as many as the model has",
-             at_least(0)),
+    use(knob(
+            "attention_value_width",
+            "Columns of the values of all heads together, a multiple of the number of heads; 0: the width of the model",
+            at_least(0)),
         options.value_width...);
   }
 

@@ -63,9 +63,13 @@ struct KeyValueViews {
   std::vector<Rows<B>> keys, values;
   std::vector<int> lengths;
 
-  /// What the tokens of `runs` attend to, run i being the newest tokens of row i of `rows`. Where `growing`, a token
-  /// sees the tokens of its own run up to itself only.
-  void assign(const KeyValueViews& rows, const Ragged& runs, bool growing) {
+  /// The tokens whose keys and values the rows hold: those of another sequence, or the runs' own and what precedes
+  /// them.
+  enum class KeysOf { Memory, OwnTokens };
+
+  /// What the tokens of `runs` attend to, run i being the newest tokens of row i of `rows`. Of its own run, a
+  /// token sees the tokens up to itself only.
+  void assign(const KeyValueViews& rows, const Ragged& runs, KeysOf held) {
     keys.clear();
     values.clear();
     lengths.clear();
@@ -73,7 +77,7 @@ struct KeyValueViews {
       for (int left = runs.length(i) - 1; left >= 0; --left) {
         keys.push_back(rows.keys[static_cast<std::size_t>(i)]);
         values.push_back(rows.values[static_cast<std::size_t>(i)]);
-        lengths.push_back(rows.lengths[static_cast<std::size_t>(i)] - (growing ? left : 0));
+        lengths.push_back(rows.lengths[static_cast<std::size_t>(i)] - (held == KeysOf::OwnTokens ? left : 0));
       }
   }
 };
@@ -99,7 +103,7 @@ class MemoryCache {
   /// The same for each token of `runs`, run i being tokens of row i; valid until the next call.
   const KeyValueViews<B>& views(const Ragged& runs) {
     if (one_each(runs)) return views_;
-    of_tokens_.assign(views_, runs, false);
+    of_tokens_.assign(views_, runs, KeyValueViews<B>::KeysOf::Memory);
     return of_tokens_;
   }
 
@@ -140,7 +144,7 @@ class KeyValueCache {
   /// The same for each token of `runs`, run i being the newest tokens of row i; valid until the next call.
   const KeyValueViews<B>& views(const Ragged& runs) {
     if (one_each(runs)) return views_;
-    of_tokens_.assign(views_, runs, true);
+    of_tokens_.assign(views_, runs, KeyValueViews<B>::KeysOf::OwnTokens);
     return of_tokens_;
   }
   /// Whether no row holds a token.

@@ -15,7 +15,7 @@
 
 namespace neural_attention {
 
-/// What a convolution sees of a sequence: the token and those before it, or as many on both sides.
+/// The tokens that a convolution reads: the token itself and earlier ones, or equally many on both sides.
 enum class Sees { Past, BothSides };
 
 /// The last `count` rows [count, width] of each live row's sequence; zeros for those that it lacks.

@@ -63,7 +63,9 @@ class JointMap {
 /// Its input is the role's third of what the JointMap of the attention makes of x.
 template <class B>
 struct JointQkv : Linear<B> {
-  explicit JointQkv(const ProjectorConfig& config) : Linear<B>(config.d_in, config.d_out, config.initial, false) {}
+  static constexpr bool with_bias = false;
+
+  explicit JointQkv(const ProjectorConfig& config) : Linear<B>(config.d_in, config.d_out, config.initial, with_bias) {}
 
   static constexpr bool is_joint() { return true; }
 

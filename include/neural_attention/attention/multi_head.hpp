@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <optional>
 #include <span>
 #include <string>
@@ -55,7 +56,7 @@ class MultiHeadAttention {
     DropoutMask mask;
   };
 
-  /// What decoding remembers for the projectors beside keys and values.
+  /// The decoding state of the projectors, beside keys and values.
   struct States {
     ProjectorState<Query> query;
     ProjectorState<Key> key;
@@ -80,7 +81,11 @@ class MultiHeadAttention {
         gate_(config),
         value_residual_(config.options, config.gives_values(), config.takes_values()),
         widths_(config.widths()),
-        shape_{config.heads, config.options.fixed_scale(config.head_width()), false, config.options.soft_cap},
+        shape_{.heads = config.heads,
+               .scale = config.options.fixed_scale(config.head_width()),
+               .causal = config.use == AttentionUse::Causal,
+               .soft_cap = config.options.soft_cap},
+        use_(config.use),
         dropout_(config.dropout) {
     require_ranges(config.options);
     ProjectorConfig shared = config.query;
@@ -106,7 +111,7 @@ class MultiHeadAttention {
 
   /// `first` is for self-attention in a stack whose layers share values.
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Rows<B> memory, const Ragged& queries, const Ragged& keys,
-                  bool causal, Saved& saved, const FirstValues<B>& first = {}) const {
+                  Saved& saved, const FirstValues<B>& first = {}) const {
     const auto [of_query, of_key, of_value] = inputs(pass, x, memory, saved);
     saved.q = met_queries(pass, project(query_, pass, of_query, saved.query, queries), saved);
     saved.k = met_keys(pass, project(key_, pass, of_key, saved.key, keys), saved);
@@ -119,7 +124,7 @@ class MultiHeadAttention {
                                    .v = saved.v,
                                    .queries = queries,
                                    .keys = keys,
-                                   .shape = shape(causal),
+                                   .shape = shape_,
                                    .mask = saved.mask,
                                    .out = saved.context,
                                    .log_sum_exp = saved.log_sum_exp});
@@ -127,8 +132,8 @@ class MultiHeadAttention {
   }
 
   /// Adds the gradients to dx and dmemory, which are the same rows in self-attention.
-  void backward(const Pass<B>& pass, Rows<B> dy, const Ragged& queries, const Ragged& keys, bool causal,
-                const Saved& saved, Rows<B> dx, Rows<B> dmemory, const FirstValues<B>& first = {}) {
+  void backward(const Pass<B>& pass, Rows<B> dy, const Ragged& queries, const Ragged& keys, const Saved& saved,
+                Rows<B> dx, Rows<B> dmemory, const FirstValues<B>& first = {}) {
     const ArenaScope scope(pass.scratch);
     const auto dcontext = project_backward(output_, pass, dy, saved.output, {}, queries);
     gate_.backward(pass, dcontext, saved.gate, dx);
@@ -143,7 +148,7 @@ class MultiHeadAttention {
                                            .log_sum_exp = saved.log_sum_exp,
                                            .queries = queries,
                                            .keys = keys,
-                                           .shape = shape(causal),
+                                           .shape = shape_,
                                            .mask = saved.mask,
                                            .dq = dq,
                                            .dk = dk,
@@ -177,11 +182,11 @@ class MultiHeadAttention {
   }
 
   /// For the projectors whose rows come one after another: in cross-attention query and output, else all.
-  States begin_states(B& backend, int rows, int slots, bool cross) const {
+  States begin_states(B& backend, int rows, int slots) const {
     States states;
     states.query = begin_projecting(query_, backend, rows, slots);
     states.output = begin_projecting(output_, backend, rows, slots);
-    if (cross) return states;
+    if (use_ == AttentionUse::Cross) return states;
     states.key = begin_projecting(key_, backend, rows, slots);
     states.value = begin_projecting(value_, backend, rows, slots);
     return states;
@@ -192,6 +197,7 @@ class MultiHeadAttention {
   /// as forward computes them; later ones query by query, as if they came one by one.
   Rows<B> decode_self(const Pass<B>& pass, Rows<B> x, KeyValueCache<B>& cache, States& states, const Ragged& runs,
                       const FirstValues<B>& first = {}) const {
+    assert(use_ == AttentionUse::Causal);
     const bool all_new = runs.longest() > 1 && cache.empty();
     Saved saved;
     const auto [of_query, of_key, of_value] = inputs(pass, x, x, saved);
@@ -207,7 +213,7 @@ class MultiHeadAttention {
                                    .v = v,
                                    .queries = runs,
                                    .keys = runs,
-                                   .shape = shape(true),
+                                   .shape = shape_,
                                    .out = context,
                                    .log_sum_exp = pass.saved.template rows<typename B::Real>(x.rows, shape_.heads)});
     // A token alone sees itself, which decode() finds without rounding. So a row does not depend on the other runs.
@@ -226,8 +232,8 @@ class MultiHeadAttention {
 
   /// The probabilities of a forward pass over one sequence: row head · queries + i of out [heads · queries, keys] holds
   /// the probabilities of query i.
-  void probabilities(const Pass<B>& pass, const Saved& saved, bool causal, Rows<B> out) const {
-    pass.backend(ops::AttentionProbabilities<B>{.q = saved.q, .k = saved.k, .shape = shape(causal), .out = out});
+  void probabilities(const Pass<B>& pass, const Saved& saved, Rows<B> out) const {
+    pass.backend(ops::AttentionProbabilities<B>{.q = saved.q, .k = saved.k, .shape = shape_, .out = out});
   }
 
   int heads() const { return shape_.heads; }
@@ -249,7 +255,7 @@ class MultiHeadAttention {
     }
   }
 
-  /// What query, key and value see.
+  /// The inputs of query, key and value.
   std::array<Rows<B>, 3> inputs(const Pass<B>& pass, Rows<B> x, Rows<B> memory, Saved& saved) const {
     if constexpr (may_join)
       if (joint_) {
@@ -269,33 +275,27 @@ class MultiHeadAttention {
                                         .keys = on.keys,
                                         .values = on.values,
                                         .lengths = on.lengths,
-                                        .shape = shape(false),
+                                        .shape = shape_,
                                         .site = dropout_site_.id,
                                         .out = context});
     return next_output(pass, x, context, saved, states, runs);
   }
 
-  /// What meets the keys.
+  /// The queries that meet the keys.
   Rows<B> met_queries(const Pass<B>& pass, Rows<B> q, Saved& saved) const {
     return scale_.forward(pass, query_norm_.forward(pass, q, saved.query_norm), saved.scale);
   }
-  /// What meets the queries, and what caches keep.
+  /// The keys that meet the queries and that caches keep.
   Rows<B> met_keys(const Pass<B>& pass, Rows<B> k, Saved& saved) const {
     return key_norm_.forward(pass, k, saved.key_norm);
   }
-  /// What the probabilities weight, and what caches keep.
+  /// The values that the probabilities weight and that caches keep.
   Rows<B> met_values(const Pass<B>& pass, Rows<B> v, const FirstValues<B>& first, Saved& saved) const {
     return value_residual_.forward(pass, v, first, saved.value_residual);
   }
   Rows<B> next_output(const Pass<B>& pass, Rows<B> x, Rows<B> context, Saved& saved, States& states,
                       const Ragged& runs) const {
     return project_next(output_, pass, gate_.forward(pass, x, context, saved.gate), saved.output, states.output, runs);
-  }
-
-  AttentionShape shape(bool causal) const {
-    auto shape = shape_;
-    shape.causal = causal;
-    return shape;
   }
 
   Query query_;
@@ -308,6 +308,7 @@ class MultiHeadAttention {
   ValueResidual<B> value_residual_;
   KeyValueWidths widths_;
   AttentionShape shape_;
+  AttentionUse use_;
   double dropout_;
   RandomSite dropout_site_;
   std::conditional_t<may_join, std::optional<JointMap<B>>, NoState> joint_;

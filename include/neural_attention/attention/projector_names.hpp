@@ -117,6 +117,15 @@ struct ProjectorName<JointQkv<B>> {
                                         "value together, in self-attention";
 };
 
+/// The name of a projector of the library, where no backend is known: name_of_projector<Neural> is "neural".
+template <template <class> class P>
+inline constexpr std::string_view name_of_projector = ProjectorName<P<void>>::value;
+
+/// Whether the projectors of this name are one linear map.
+constexpr bool is_one_linear_map(std::string_view name) {
+  return name == name_of_projector<Linear> || name == name_of_projector<SequentialLinear>;
+}
+
 /// The name of projector type P, for a Choice.
 template <class P>
 consteval std::string_view projector_name() {

@@ -10,8 +10,8 @@
 
 namespace neural_attention {
 
-/// What the layers of a stack share in a pass: the values of the first layer [n, d_v], which it writes, and in backward
-/// the sum of the gradients that later layers have for them. Empty if no layer takes them.
+/// Data that the layers of a stack share in a pass: the values of the first layer [n, d_v], which it writes, and in
+/// backward the sum of the gradients that later layers have for them. Empty if no layer takes them.
 template <class B>
 struct FirstValues {
   Rows<B> values;

@@ -5,60 +5,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <string>
 #include <vector>
 
 #include "neural_attention/attention/choice.hpp"
+#include "neural_attention/attention/linear_map.hpp"
 #include "neural_attention/attention/projector_names.hpp"
 #include "neural_attention/backend/cpu/matrix_factors.hpp"
 #include "neural_attention/core/number_text.hpp"
 
 namespace neural_attention {
-
-/// y = W x + b: weight [out, in] row after row, bias [out].
-struct LinearMap {
-  int in = 0;
-  int out = 0;
-  std::vector<double> weight;
-  std::vector<double> bias;
-};
-
-struct WarmStartOptions {
-  /// C for projectors with a LayerNorm. A larger C approximates the linear map better until rounding dominates (in
-  /// float32 from about 300 on), but makes the projector more linear: all ReLUs start open, and one closes only if an
-  /// element of y exceeds ±C.
-  double layer_norm_shift = 100.0;
-};
-
-/// How closely a projector matches its linear map: it is one, it equals it up to rounding, or it approximates it.
-enum class WarmStartForm { Copied, Exact, Near };
-
-struct WarmStart {
-  WarmStartForm form = WarmStartForm::Exact;
-  double expected_error = 0.0;  ///< relative, for inputs with uncorrelated elements of mean 0 and variance 1
-};
-
-/// Whether f(x) - f(-x) = x.
-constexpr bool splits_identity(Activation f) { return f != Activation::Mish && f != Activation::Identity; }
-
-/// f(1), where a gate stands at first.
-inline double activation_at_one(Activation f) {
-  switch (f) {
-    case Activation::Gelu:
-      return 0.5 * (1.0 + std::erf(std::sqrt(0.5)));
-    case Activation::GeluTanh:
-      return 0.5 * (1.0 + std::tanh(1.044715 * std::sqrt(2.0 / std::numbers::pi)));
-    case Activation::Silu:
-      return 1.0 / (1.0 + std::exp(-1.0));
-    case Activation::Mish:
-      return std::tanh(std::log1p(std::exp(1.0)));
-    case Activation::Relu:
-    case Activation::Identity:
-      break;
-  }
-  return 1.0;
-}
 
 template <class B>
 class WarmStarter;
@@ -269,7 +225,7 @@ class WarmStarter {
     if (linear.has_bias())
       set(linear.bias.master, bias);
     else if (std::ranges::any_of(bias, [](double b) { return b != 0.0; }))
-      fail("the projector has no bias for that of the linear map");
+      fail("the projector has no bias, but the linear map has one");
   }
 
   [[noreturn]] void fail_narrow(const std::string& what, int needed, const std::string& which, int hidden) const {

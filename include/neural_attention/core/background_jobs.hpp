@@ -46,7 +46,7 @@ class BackgroundJobs {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
-  /// For jobs that poll: whether the other thread waits, so that nobody else needs the processor.
+  /// For jobs that poll: whether the other thread waits and leaves the processor free.
   bool waited_for() const { return waited_for_; }
   /// For jobs that take long: whether they should throw.
   bool stopping() const { return stopping_; }

@@ -26,7 +26,7 @@ class CausalBatch : public PackedTokens {
     buffer_.resize(size);
     return buffer_;
   }
-  /// What the speed of training is measured in: tokens that are predicted.
+  /// The tokens that the speed of training counts: the predicted ones.
   long counted_tokens() const { return static_cast<long>(labels.size()); }
 
   std::vector<int> labels;

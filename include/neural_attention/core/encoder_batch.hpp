@@ -1,5 +1,5 @@
 // A packed batch for an encoder as BERT's on the host: token ids with their types and their places in the table of
-// positions. No padding. What is to be predicted of the sequences belongs to batches that derive from this one.
+// positions. No padding. Labels belong to batches that derive from this one.
 #pragma once
 
 #include <span>
@@ -29,7 +29,7 @@ class EncoderBatch {
   int sequences() const { return tokens.offsets().sequences(); }
   const Ragged& offsets() const { return tokens.offsets(); }
   const Place& place() const { return tokens.place(); }
-  /// What the speed of training is measured in: all tokens.
+  /// The tokens that the speed of training counts: all of them.
   long counted_tokens() const { return tokens.total(); }
 
   /// Makes this batch the continuation of `before` in one optimizer step.

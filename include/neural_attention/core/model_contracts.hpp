@@ -60,7 +60,7 @@ concept HasLossAndGradient = requires(M m, const Pass<typename M::Backend>& pass
 };
 
 /// A model that a TrainingStep can train on such batches. It may have check_targets(batch), which throws ConfigError
-/// if a batch would teach it what it is never asked.
+/// if a batch would teach the model an input that it never gets in use.
 template <class M, class Batch>
 concept Trainable =
     HasModelTypes<M> && HasParameters<M> && HasLabels<Batch> && HasLoss<M, Batch> && HasLossAndGradient<M, Batch>;
@@ -183,7 +183,7 @@ concept HasCacheBytes = requires(const M m) {
   { m.cache_bytes() } -> std::convertible_to<std::int64_t>;
 };
 
-/// What a search must know of a model.
+/// The properties of a model that a search needs.
 template <class C>
 concept HasDecodingSizes = requires(const C& config) {
   { config.vocab_size } -> std::convertible_to<int>;

@@ -20,6 +20,7 @@
 #include "neural_attention/core/quantized_tensor.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/core/sizes.hpp"
+#include "neural_attention/core/weights_version.hpp"
 
 namespace neural_attention {
 
@@ -47,11 +48,11 @@ class ParameterStore {
     std::ptrdiff_t size() const { return std::ptrdiff_t{rows} * cols; }
   };
 
-  /// Lays out and binds the leaves of `model`. Without `gradients`, the model can only infer. Throws ConfigError if
-  /// they are too many.
+  /// Lays out and binds the leaves of `model`. Throws ConfigError if they are too many, and for Int8Inference on a
+  /// backend without it.
   template <class Model>
-  ParameterStore(B& backend, Model& model, bool gradients) : ParameterStore(outline(model)) {
-    allocate(backend, model, gradients ? Purpose::Training : Purpose::Inference);
+  ParameterStore(B& backend, Model& model, Purpose purpose) : ParameterStore(outline(model)) {
+    allocate(backend, model, purpose);
   }
 
   /// A store that knows the leaves of `model` but has no memory for them: before allocate(), only entries(), find(),
@@ -112,6 +113,15 @@ class ParameterStore {
   /// Whether matrices are held as integers of eight bits.
   bool holds_int8() const { return purpose_ == Purpose::Int8Inference; }
 
+  /// Memory that holds the values, in bytes: of floats, of rounded copies, of integers and their scales, also in a
+  /// mapped file. Gradients do not count.
+  std::int64_t value_bytes() const {
+    std::int64_t bytes = released_ ? 0 : std::int64_t{size_} * std::int64_t{sizeof(Real)};
+    if constexpr (!std::is_same_v<Scalar, Real>) bytes += std::int64_t{size_} * std::int64_t{sizeof(Scalar)};
+    for (const auto& tensor : quantized_) bytes += tensor->bytes();
+    return bytes;
+  }
+
   /// Rounds a matrix that is held as integers: read(row, count, values) writes rows row … row + count - 1 to `values`,
   /// as floats. Throws NumericError if a number is not finite.
   void quantize(const Entry& entry, auto&& read) {
@@ -171,10 +181,15 @@ class ParameterStore {
     return at(gradients_, entry);
   }
 
-  /// Makes changed values visible to modules: for code that changes values, such as optimizers and loaders.
+  /// Makes changed values visible to modules and backends, which may have copies: for all code that changes values,
+  /// such as optimizers and loaders.
   void refresh() const {
+    version_ = next_weights_version();
     if constexpr (!std::is_same_v<Scalar, Real>) (*backend_)(ops::Convert<B>{.x = values(), .y = rounded_});
   }
+
+  /// What modules read now: another version after each refresh().
+  WeightsVersion version() const { return {version_, rounded_.data, rounded_.data + rounded_.size()}; }
 
   /// Frees the memory of the values if modules read rounded copies of them; it is two thirds of a model's memory for
   /// inference. Until then the model can be loaded; afterwards values(), value() and refresh() throw ConfigError, and
@@ -237,6 +252,7 @@ class ParameterStore {
   void allocate(B& backend, const Leaves& leaves, Purpose purpose) {
     backend_ = &backend;
     purpose_ = purpose;
+    version_ = next_weights_version();
     const bool gradients = has_gradients_ = purpose == Purpose::Training;
     if (holds_int8()) {
       if (!HoldsInt8<B>) throw ConfigError("weights of int8 need the backend Cpu<float>: a CPU, in float32");
@@ -333,6 +349,7 @@ class ParameterStore {
   Rows<B> rounded_;
   RowsOf<Real> gradients_;
   bool released_ = false;
+  mutable std::uint64_t version_ = 0;
   std::shared_ptr<void> named_;  ///< what an observer was told
   std::vector<std::shared_ptr<void>> int8_named_;
 };

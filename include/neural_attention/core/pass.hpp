@@ -52,16 +52,19 @@ class PassMemory {
  public:
   explicit PassMemory(B& backend) : backend_(&backend), saved_(backend), scratch_(backend) {}
 
-  /// Empties both stacks and begins a pass.
-  Pass<B> begin(bool train, std::uint64_t seed = 0, std::uint32_t step = 0) {
+  /// Each of these empties both stacks and begins a pass.
+  Pass<B> begin_inference() { return begin(false, 0, 0); }
+  Pass<B> begin_training(std::uint64_t seed = 0, std::uint32_t step = 0) { return begin(true, seed, step); }
+
+  std::size_t capacity() const { return saved_.capacity() + scratch_.capacity(); }
+
+ private:
+  Pass<B> begin(bool train, std::uint64_t seed, std::uint32_t step) {
     saved_.reset();
     scratch_.reset();
     return {*backend_, saved_, scratch_, train, seed, step};
   }
 
-  std::size_t capacity() const { return saved_.capacity() + scratch_.capacity(); }
-
- private:
   B* backend_;
   Arena<B> saved_;
   Arena<B> scratch_;

@@ -30,8 +30,8 @@ struct ProjectorConfig {
   bool bias = true;             ///< of linear maps and of LayerNorm
   std::string type = "linear";  ///< a ProjectorName
 
-  /// The columns of the hidden width; of the usual one if nobody has set it (usual_width), 2 · d_in. Throws
-  /// ConfigError if they are none or too many, or if nobody has found the matched width (with_hidden_width).
+  /// The columns of the hidden width; or of the usual one, 2 · d_in, if it is not set (usual_width). Throws
+  /// ConfigError if they are none or too many, or if the matched width has not been computed (with_hidden_width).
   int hidden_columns() const {
     const double number = hidden.number();
     switch (hidden.kind()) {

@@ -39,7 +39,7 @@ inline float magnitude(const float* row, std::ptrdiff_t n) {
   return std::bit_cast<float>(most);
 }
 
-/// What the numbers of a row with this magnitude are multiplied by before they are rounded to integers. 0 for a row
+/// The factor on the numbers of a row with this magnitude before they are rounded to integers. 0 for a row
 /// that counts as zeros: 127 / magnitude would overflow.
 inline float factor(float magnitude) {
   constexpr float least = 1e-36f;

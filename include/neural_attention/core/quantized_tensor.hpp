@@ -22,6 +22,12 @@ class QuantizedTensor {
 
   const QuantizedRows& view() const { return view_; }
   std::span<const float> scales() const { return scales_; }
+  /// Of the integers, wherever they lie, and of what belongs to each row; 0 without integers.
+  std::int64_t bytes() const {
+    return view_.data ? std::int64_t{rows_} * cols_ + std::ssize(scales_) * std::int64_t{sizeof(float)} +
+                            std::ssize(sums_) * std::int64_t{sizeof(std::int32_t)}
+                      : 0;
+  }
 
   /// Takes the integers [rows, cols] that lie at `integers` and that `keeper` keeps there, and a scale for each row.
   /// They are already checked.

@@ -20,7 +20,7 @@
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/observer.hpp"
-#include "neural_attention/io/parameter_file.hpp"
+#include "neural_attention/io/load_tensors.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
 #include "neural_attention/models/paper.hpp"
@@ -32,7 +32,8 @@ struct LoadOptions {
   enum class Projections {
     AsFile,  ///< as all other parameters
     /// Initial values for all but plain Linear ones, also where the files have the same. With SequentialLinear in the
-    /// linear arm this is the paper's way: there too a replaced projection begins anew, and one that stays is loaded.
+    /// linear arm this is the paper's way: there too, a replaced projection starts at random, and one that stays is
+    /// loaded.
     Fresh,
     Warm  ///< if the files have a linear map instead, the projector begins as that map
   };
@@ -164,7 +165,7 @@ void quantize_tensors(const TensorFiles& files, const TensorNames& names, Parame
   }
 }
 
-/// What is loaded, and how.
+/// The plan of loading.
 struct LoadPlan {
   std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot at its end
   std::function<bool(const std::string&)> fresh;  ///< whether the parameter of a name is not loaded
@@ -196,8 +197,8 @@ LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions&
   });
   if (options.projections == Projections::Fresh && plan.prefixes.empty())
     throw ConfigError(
-        "no projection would begin anew: all are of the type 'linear', which stays as the files have it; "
-        "for linear projections that begin anew choose 'sequential_linear'");
+        "no projection would start at random: all have the type 'linear', which keeps the weights of the files; "
+        "for linear projections that start at random choose 'sequential_linear'");
   for (const auto& pattern : options.reinitialise)
     if (std::ranges::none_of(store.entries(), [&](const auto& entry) { return matches(pattern, entry.name); }))
       throw ConfigError("no parameter's name matches the pattern '" + pattern + "'");

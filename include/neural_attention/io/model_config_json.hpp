@@ -17,8 +17,8 @@
 
 namespace neural_attention::io {
 
-/// For the ConfigKeys of a model that nobody else has: no key follows from others, and nothing is refused. It leaves
-/// the two kinds to them.
+/// For the ConfigKeys of a model that only this library has: no key follows from others, and nothing is refused. It
+/// leaves the two kinds to them.
 template <class Config>
 struct OwnConfigKeys {
   static nlohmann::ordered_json derived(const Config&) { return nlohmann::ordered_json::object(); }
@@ -51,7 +51,7 @@ const ModelKind& kind_of(const Config& config) {
 /// Throws FileError for the model_type of another model.
 [[noreturn]] void refuse_kind(const nlohmann::json& json, const std::string& expected, const std::string& path);
 
-/// Takes over what the model_type says. Throws FileError if it is another one's.
+/// Reads the model_type. Throws FileError if it is of another kind of model.
 template <class Config>
 void read_kind(const nlohmann::json& json, const std::string& path, Config& config) {
   using Keys = ConfigKeys<Config>;

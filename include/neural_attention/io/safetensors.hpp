@@ -233,7 +233,7 @@ void stream_safetensors(AtomicFile& file, std::span<const TensorToWrite> tensors
 
 /// Writes `tensors` and `metadata` (for files that transformers should load: {"format", "pt"}) atomically, in the
 /// reference writer's order: by element type, then by name. Throws ConfigError or ShapeError for tensors that make no
-/// file (repeated name, impossible shape), FileError for what the system refuses; then an old file is unchanged.
+/// file (repeated name, impossible shape), FileError for errors of the system; then an old file is unchanged.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

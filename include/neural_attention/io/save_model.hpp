@@ -17,7 +17,7 @@
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/io/config_keys.hpp"
-#include "neural_attention/io/parameter_file.hpp"
+#include "neural_attention/io/save_tensors.hpp"
 #include "neural_attention/io/staged_files.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
@@ -76,9 +76,12 @@ void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& s
   stage_index(files, total, weight_map);
 }
 
-/// Old files of a model in a folder that must not stay beside a new one: parameters, because a model.safetensors would
-/// be read instead of an index beside it, and, with `tokenizer`, all files that a tokenizer is read from.
-std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, bool tokenizer);
+/// The files that are written to a folder.
+enum class NewFiles { Model, ModelAndTokenizer };
+
+/// Old files in a folder that must not stay beside new ones: parameters, because a model.safetensors would be read
+/// instead of an index beside it, and all files that a tokenizer is read from, if there is a new one.
+std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder, NewFiles written);
 
 void stage_generation(StagedFiles& files, const GenerationConfig& generation);
 
@@ -126,7 +129,8 @@ void save_model(const std::string& directory, typename Model::Backend& backend, 
   detail::stage_parameters(files, backend, model.parameters(), largest_shard);
   detail::stage_description(files, model, generation);
   for (const auto& file : tokenizer) files.add(file);
-  files.commit(detail::replaced_files(directory, !tokenizer.empty()));
+  files.commit(detail::replaced_files(
+      directory, tokenizer.empty() ? detail::NewFiles::Model : detail::NewFiles::ModelAndTokenizer));
 }
 
 #if defined(NEURAL_ATTENTION_COMPILED)

@@ -1,4 +1,4 @@
-// What one attention head attended to, on the host: the probability of each key for each query.
+// The attention of one head, on the host: the probability of each key for each query.
 #pragma once
 
 #include <vector>

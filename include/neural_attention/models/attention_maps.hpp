@@ -24,7 +24,7 @@ std::vector<AttentionMap> cross_attention_maps(const Pass<B>& pass,
     const auto& attention = decoder[layer].template sublayer<cross_sublayer>().branch();
     const ArenaScope scope(pass.scratch);
     const auto all = pass.scratch.rows(attention.heads() * queries, keys);
-    attention.probabilities(pass, std::get<cross_sublayer>(saved.of).branch, false, all);
+    attention.probabilities(pass, std::get<cross_sublayer>(saved.of).branch, all);
     for (int head = 0; head < attention.heads(); ++head) {
       pass.backend(ops::Download<B>{.x = all.slice(head * queries, queries), .values = host});
       maps.push_back({layer, head, queries, keys, {host.begin(), host.end()}});

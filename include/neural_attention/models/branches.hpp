@@ -70,7 +70,7 @@ SharedNorms<B> shared_norms(const StackContext<B, Context>& context) {
   return context.norms;
 }
 
-/// What an attention remembers while decoding: its keys and values, and what its projectors need.
+/// The decoding state of an attention: its keys and values, and the state of its projectors.
 template <class B, class KeysAndValues, class States>
 struct AttentionCache {
   KeysAndValues rows;
@@ -82,13 +82,14 @@ struct AttentionCache {
   }
 };
 
-/// Attention to the sequence itself; with `causal`, only to the tokens up to the query's own.
-template <class B, class P, class Names, bool causal>
+/// Attention to the sequence itself: to all its tokens (Self), or to those up to the query's own (Causal).
+template <class B, class P, class Names, AttentionUse use_in_layer>
 class SelfAttention : public MultiHeadAttention<B, P, Names> {
   using Attention = MultiHeadAttention<B, P, Names>;
 
  public:
-  static constexpr AttentionUse use = causal ? AttentionUse::Causal : AttentionUse::Self;
+  static constexpr AttentionUse use = use_in_layer;
+  static_assert(use != AttentionUse::Cross, "CrossAttention attends to another sequence");
   static constexpr const char* name = Names::attention;
   static constexpr const char* post_norm = Names::attention_post_norm;
   static constexpr const char* pre_norm = Names::attention_pre_norm;
@@ -100,17 +101,17 @@ class SelfAttention : public MultiHeadAttention<B, P, Names> {
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const auto& context) const {
     const Ragged& own = own_sequences(context);
-    return Attention::forward(pass, x, x, own, own, causal, saved, first_values<B>(context));
+    return Attention::forward(pass, x, x, own, own, saved, first_values<B>(context));
   }
   void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const auto& context) {
     const Ragged& own = own_sequences(context);
-    Attention::backward(pass, dy, own, own, causal, saved, dx, dx, first_values<B>(context));
+    Attention::backward(pass, dy, own, own, saved, dx, dx, first_values<B>(context));
   }
 
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
-    static_assert(causal, "only causal attention decodes token by token");
+    static_assert(use == AttentionUse::Causal, "only causal attention decodes token by token");
     return {{pass.backend, start.rows, start.slots, start.limit, this->widths()},
-            this->begin_states(pass.backend, start.rows, start.slots, false)};
+            this->begin_states(pass.backend, start.rows, start.slots)};
   }
   Rows<B> decode(const Pass<B>& pass, Rows<B> x, Cache& cache, const auto& runs) const {
     return this->decode_self(pass, x, cache.rows, cache.projectors, own_sequences(runs), first_values<B>(runs));
@@ -135,16 +136,16 @@ class CrossAttention : public MultiHeadAttention<B, P, Names> {
       : Attention(config.cross_attention.value_or(config.attention).used_for(use)) {}
 
   Rows<B> forward(const Pass<B>& pass, Rows<B> x, Saved& saved, const DecoderContext<B>& on) const {
-    return Attention::forward(pass, x, on.memory, on.target, on.source, false, saved);
+    return Attention::forward(pass, x, on.memory, on.target, on.source, saved);
   }
   void backward(const Pass<B>& pass, Rows<B> dy, const Saved& saved, Rows<B> dx, const DecoderContext<B>& on) {
-    Attention::backward(pass, dy, on.target, on.source, false, saved, dx, on.dmemory);
+    Attention::backward(pass, dy, on.target, on.source, saved, dx, on.dmemory);
   }
 
   /// Projects the encoder's output once.
   Cache begin_decoding(const Pass<B>& pass, const DecodingStart<B>& start) const {
     Cache cache{{pass.backend, start.source, this->widths()},
-                this->begin_states(pass.backend, start.rows, start.slots, true)};
+                this->begin_states(pass.backend, start.rows, start.slots)};
     const auto& memory = cache.rows.memory();
     this->project_memory(pass, start.memory, start.source, memory.keys(), memory.values());
     return cache;

@@ -137,7 +137,7 @@ inline void length(const char* what, int tokens, int positions) {
                      " tokens is longer than the model's " + std::to_string(positions) + " positions");
 }
 
-/// Throws ShapeError if sequences of token ids do not fit a model with so many words and positions. `side` and
+/// Throws ShapeError if sequences of token ids do not fit a model with this many words and positions. `side` and
 /// `sequence` name them in messages.
 inline void tokens(const PackedTokens& tokens, int vocabulary, int positions, const char* side, const char* sequence) {
   length(sequence, tokens.offsets().longest(), positions);

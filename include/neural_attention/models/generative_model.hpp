@@ -21,7 +21,7 @@ class GenerativeModel : public ModelBase<Derived, ConfigType, BodyType, HeadType
   using Base::Base, Base::body, Base::head;
   using typename Base::B, typename Base::Body, typename Base::Saved;
   using Prompts = typename Body::Prompts;
-  /// What the decoder remembers of the tokens so far. A row is a sequence or, of several of one sequence, a beam.
+  /// The decoder's state after the tokens so far. A row is a sequence or, of several of one sequence, a beam.
   using DecoderState = typename Body::State;
 
   /// Throws ShapeError if the prompts do not fit the model.

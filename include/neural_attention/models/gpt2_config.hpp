@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "neural_attention/attention/projector_names.hpp"
 #include "neural_attention/models/checks.hpp"
 #include "neural_attention/models/layers.hpp"
 #include "neural_attention/nn/roles.hpp"
@@ -36,7 +37,7 @@ struct Gpt2Config : ModelProjectors {
   AttentionOptions attention = {};
   std::string other_keys = {};  ///< a config.json's further keys, as a JSON object; saving writes them again
 
-  /// What it generates continues a text, which need not end.
+  /// It continues a text, which need not end.
   static constexpr bool continues_texts = true;
 
   /// Every key of config.json that is a member here, and gradient_checkpointing.
@@ -86,7 +87,7 @@ struct Gpt2Config : ModelProjectors {
     const bool own_scale = attention.scale > 0.0 || attention.qk_norm == QueryKeyNorm::L2;
     const auto refuse = [&](const char* name, bool given) {
       throw ConfigError(std::string(name) + " is " + (given ? "true" : "false") +
-                        ", but the factor on the scores is that of attention_scale or of qk_norm l2");
+                        ", but attention_scale or qk_norm l2 sets the factor on the scores");
     };
     if (own_scale && !scale_attn_weights) refuse("scale_attn_weights", false);
     if (own_scale && scale_attn_by_inverse_layer_idx) refuse("scale_attn_by_inverse_layer_idx", true);
@@ -110,7 +111,7 @@ struct Gpt2Config : ModelProjectors {
         attention_config(n_embd, n_head, attn_pdrop, projectors_at(*this, "decoder", i), weights, attention_at(i));
     for_each_role([&](const char*, ProjectorConfig& projector) { projector.bias = bias; }, layer.attention);
     auto& last = layer.attention.output;  // of a projector with several maps, all keep their size
-    if (last.type == "linear" || last.type == "sequential_linear") last.initial = in_front_of_sum;
+    if (is_one_linear_map(last.type)) last.initial = in_front_of_sum;
     layer.d_ff = feed_forward_width();
     layer.activation = activation_function;
     layer.dropout = resid_pdrop;

@@ -106,16 +106,18 @@ class Layer {
 };
 
 template <class B, class P, class Names = BartNames>
-using EncoderLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, false>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
+using EncoderLayer =
+    Layer<B, Sublayer<B, SelfAttention<B, P, Names, AttentionUse::Self>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
 template <class B, class P, class Names = BartNames>
-using DecoderLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, CrossAttention<B, P, Names>>,
-                           Sublayer<B, FeedForwardBranch<B, Names>>>;
+using DecoderLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, AttentionUse::Causal>>,
+                           Sublayer<B, CrossAttention<B, P, Names>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
 inline constexpr std::size_t cross_sublayer = 1;  ///< of a DecoderLayer
 
 template <class B, class P, class Names = BartNames>
-using CausalLayer = Layer<B, Sublayer<B, SelfAttention<B, P, Names, true>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
+using CausalLayer =
+    Layer<B, Sublayer<B, SelfAttention<B, P, Names, AttentionUse::Causal>>, Sublayer<B, FeedForwardBranch<B, Names>>>;
 
 /// Dropout of the input, layers of one type in a row and, if they are pre-norm, a LayerNorm after the last one.
 /// Outside training the activations of a layer are dropped as soon as the next one has its input.
@@ -142,10 +144,11 @@ class LayerStack {
   };
 
   /// Equal layers. Throws ConfigError if there are none or too many.
-  LayerStack(int count, const LayerConfig& config, bool recompute)
+  LayerStack(int count, const LayerConfig& config, bool recompute = false)
       : LayerStack(std::vector<LayerConfig>(checked(count), config), recompute) {}
   /// One layer of each config; they may differ in their projectors. Throws ConfigError if there are none, and for a
   /// layer that cannot be, with its stack and number: "decoder layer 2: ...".
+  explicit LayerStack(const std::vector<LayerConfig>& configs) : LayerStack(configs, false) {}
   LayerStack(const std::vector<LayerConfig>& configs, bool recompute)
       : dropout_(configs.empty() ? 0.0 : configs.front().input_dropout.value_or(configs.front().dropout)),
         recompute_(recompute) {
@@ -184,7 +187,7 @@ class LayerStack {
     return normed(pass, x, saved.norm);
   }
 
-  /// What the first layer sees of x, in the place of x.
+  /// The input of the first layer, written over x.
   Rows<B> begin(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     return saved.input = dropout_.forward_in_place(pass, x, saved.dropout);
   }
@@ -196,7 +199,7 @@ class LayerStack {
     return saved.outputs[i];
   }
 
-  /// The context of the layers in a pass over `rows` rows. What they share lies on the saved stack.
+  /// The context of the layers in a pass over `rows` rows. Shared data lies on the saved stack.
   template <class Context>
   StackContext<B, Context> in_stack(const Pass<B>& pass, int rows, const Context& context) const {
     if (shared_width_ == 0) return {context, {}};
@@ -262,8 +265,8 @@ class LayerStack {
   static int shared_width(const LayerConfig& first, const LayerConfig& taking) {
     const int width = first.attention.widths().values, own = taking.attention.widths().values;
     if (width == own) return width;
-    throw ConfigError("its values are " + std::to_string(own) + " wide, those of the first layer, which it takes, " +
-                      std::to_string(width));
+    throw ConfigError("its values are " + std::to_string(own) +
+                      " wide, but it adds values of the first layer, which are " + std::to_string(width) + " wide");
   }
 
   Rows<B> normed(const Pass<B>& pass, Rows<B> x, typename LayerNorm<B>::Saved& saved) const {

@@ -1,5 +1,5 @@
 // Arms of an experiment that are equally large: match_size finds the width at which a model has another's number of
-// parameters, or its FLOPs a token, as near as an integer allows, and reports what is left.
+// parameters, or its FLOPs a token, as near as an integer allows, and reports the remaining difference.
 #pragma once
 
 #include <algorithm>
@@ -58,9 +58,9 @@ struct SizeMatch {
   MatchOptions options;
   ModelSize arm, other;
 
-  /// What the arm has more than the other, of what is matched: negative if it has less.
+  /// The matched quantity of the arm minus that of the other; negative if the arm has less.
   std::int64_t rest() const { return count(arm) - count(other); }
-  /// As a part of what the other has.
+  /// As a share of the other's quantity.
   double relative_rest() const { return double(rest()) / double(count(other)); }
 
   /// Three lines: the width, the parameters of both, the FLOPs of both.

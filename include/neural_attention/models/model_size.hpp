@@ -41,7 +41,7 @@ struct ExampleTokens {
 struct ModelSize {
   std::int64_t parameters = 0;
   /// Of the forward pass over the example. Backward takes twice as many for the weights and, because it computes the
-  /// scores anew, 2.5 times as many inside attention.
+  /// scores again, 2.5 times as many inside attention.
   std::int64_t flops = 0;
 };
 
@@ -52,7 +52,7 @@ class ForwardFlops {
  public:
   ForwardFlops(const ExampleTokens& example, const Parameter<B>& words) : example_(example), words_(words) {}
 
-  /// Adds the FLOPs of a module that sees so many rows.
+  /// Adds the FLOPs of a module for this many rows.
   template <class Module>
   void add(std::int64_t rows, const Module& module) {
     const auto before = rows_;
@@ -73,10 +73,11 @@ class ForwardFlops {
     count(sizes::product(2, rows_, sizes::product(words_.rows, words_.cols)));
   }
 
-  template <class P, class Names, bool causal>
-  void operator()(const std::string&, const SelfAttention<B, P, Names, causal>& attention) {
+  template <class P, class Names, AttentionUse use>
+  void operator()(const std::string&, const SelfAttention<B, P, Names, use>& attention) {
     for_each_leaf(attention, *this);
-    count_pairs(causal ? sizes::product(rows_, rows_ + 1) / 2 : sizes::product(rows_, rows_), attention.widths());
+    count_pairs(use == AttentionUse::Causal ? sizes::product(rows_, rows_ + 1) / 2 : sizes::product(rows_, rows_),
+                attention.widths());
   }
   template <class P, class Names>
   void operator()(const std::string&, const CrossAttention<B, P, Names>& attention) {

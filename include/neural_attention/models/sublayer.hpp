@@ -39,7 +39,7 @@ inline std::vector<LayerConfig> layer_configs(int count, auto&& config_of) {
   return configs;
 }
 
-/// A norm with what it kept of forward, or none.
+/// A norm with its Saved of forward, or none.
 template <class B>
 struct KeptNorm {
   const LayerNorm<B>* norm = nullptr;
@@ -114,7 +114,7 @@ class Sublayer {
     const auto dx = pass.scratch.rows(dy.rows, dy.cols);
     pass.backend(ops::Copy<B>{.x = dy, .y = dx});
     const ArenaScope scope(pass.scratch);
-    const auto dbranch = of_branch(pass, dy, saved);
+    const auto dbranch = saved.dropout.mask ? of_branch(pass, dy, saved) : dy;
     const auto dnorm = pass.scratch.rows(dy.rows, dy.cols);
     pass.backend(ops::Fill<B>{.x = dnorm, .value = typename B::Scalar(0)});
     if (shared_norms<B>(context)) norm_.write_again(pass, saved.norm);

@@ -27,14 +27,14 @@ class Dropout {
     return y;
   }
 
-  /// x = dropout(x): for an x that nobody reads again.
+  /// x = dropout(x), in place: x must not be read again.
   Rows<B> forward_in_place(const Pass<B>& pass, Rows<B> x, Saved& saved) const {
     saved.mask = pass.mask(rate_, site_);
     if (saved.mask) pass.backend(ops::Dropout<B>{.x = x, .mask = saved.mask, .y = x});
     return x;
   }
 
-  /// x = residual + dropout(x) in one pass: for an x that nobody reads again.
+  /// x = residual + dropout(x) in one pass, in place: x must not be read again.
   Rows<B> add_residual(const Pass<B>& pass, Rows<B> residual, Rows<B> x, Saved& saved) const {
     saved.mask = pass.mask(rate_, site_);
     pass.backend(ops::ResidualDropout<B>{.residual = residual, .x = x, .mask = saved.mask, .y = x});

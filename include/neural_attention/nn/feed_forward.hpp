@@ -50,7 +50,7 @@ class FeedForward {
   }
 
  private:
-  /// What the second map sees, on the scratch stack.
+  /// The input of the second map, on the scratch stack.
   Rows<B> activated(const Pass<B>& pass, Rows<B> inner, typename Dropout<B>::Saved& dropout) const {
     const auto hidden = pass.scratch.rows(inner.rows, inner.cols);
     pass.backend(ops::Activate<B>{.f = function_, .x = inner, .y = hidden});

@@ -79,13 +79,16 @@ class Profile final : public OperationObserver {
   /// From the beginning to stop(), or to now.
   double wall_seconds() const { return 1e-9 * static_cast<double>((observation_ ? now() : end_) - begin_); }
 
-  /// The most expensive first. With `fold_layers` the rows of equal layers are one.
-  std::vector<ProfileRow> rows(bool fold_layers = false) const {
+  /// Whether equal layers have rows of their own, or one together.
+  enum class Layers { Apart, Folded };
+
+  /// The most expensive first.
+  std::vector<ProfileRow> rows(Layers layers = Layers::Apart) const {
     std::map<std::tuple<std::string, std::string, Phase>, ProfileRow> sums;
     const std::lock_guard lock(mutex_);
     for (const auto& [key, sum] : sums_) {
       const auto& path = places_.path(key.module);
-      auto module = fold_layers ? with_folded_layers(path) : path;
+      auto module = layers == Layers::Folded ? with_folded_layers(path) : path;
       auto& row = sums[{std::string(names_.text(key.operation)), module, key.phase}];
       row.operation = names_.text(key.operation);
       row.module = std::move(module);

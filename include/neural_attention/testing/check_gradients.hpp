@@ -79,6 +79,11 @@ struct ModuleRun {
   std::vector<std::string> violations;
 };
 
+template <class B>
+Pass<B> begin_pass(PassMemory<B>& memory, const GradientOptions& options) {
+  return options.train ? memory.begin_training(options.seed, 3) : memory.begin_inference();
+}
+
 /// One pass of a module that is bound to `store`, over fresh stacks. `prior` is the content of dx before the adding
 /// form of backward; without it, backward allocates dx. If `dy` is empty, only forward runs.
 template <class B, class M>
@@ -91,7 +96,7 @@ ModuleRun<B> run_module(B& backend, M& module, const ParameterStore<B>& store, R
   };
   const auto x_before = download(backend, x);
   PassMemory<B> memory(backend);
-  const auto pass = memory.begin(options.train, options.seed, 3);
+  const auto pass = begin_pass(memory, options);
   typename M::Saved saved{};
   const Rows<B> y = std::as_const(module).forward(pass, x, saved, context...);
   require(y.data != x.data, "forward returned its own input");
@@ -169,7 +174,7 @@ inline bool any_matches(const std::vector<std::string>& patterns, const std::str
 template <class B, class M>
 GradientReport check_module(B& backend, M& module, int rows, int cols, const GradientOptions& options = {},
                             const auto&... context) {
-  ParameterStore<B> store(backend, module, true);
+  ParameterStore<B> store(backend, module, Purpose::Training);
   if (options.randomise) randomise(backend, store, options.seed);
   OwnedRows<B> x(backend, rows, cols, random_normal(options.seed, 101, std::ptrdiff_t{rows} * cols));
   const auto start = run_module(backend, module, store, x.rows, {}, {}, options, context...);
@@ -193,7 +198,7 @@ GradientReport check_module(B& backend, M& module, int rows, int cols, const Gra
   std::vector<double> host(dy.size());
   typename M::Saved saved{};
   const auto loss = [&] {
-    const auto pass = memory.begin(options.train, options.seed, 3);
+    const auto pass = begin_pass(memory, options);
     backend(ops::Download<B>{.x = std::as_const(module).forward(pass, x.rows, saved, context...), .values = host});
     double sum = 0.0;  // of the change since the start: fewer roundings
     for (std::size_t i = 0; i < dy.size(); ++i) sum += dy[i] * (host[i] - start.y[i]);
@@ -228,7 +233,7 @@ GradientReport check_loss(B& backend, ParameterStore<B>& store, Loss&& loss, Los
     backend(ops::UploadOf<typename B::Real>{.values = poison.back(), .x = store.gradient(entry)});
   }
   const auto evaluate = [&](PassMemory<B>& memory, auto& function) {
-    const auto pass = memory.begin(options.train, options.seed, 3);
+    const auto pass = begin_pass(memory, options);
     return static_cast<double>(function(pass));
   };
   GradientReport report;

@@ -51,7 +51,7 @@ constexpr NumberRange share_of(int n, int rank, int size) {
 ///   broadcast(bytes)         all ranks get the bytes of rank 0
 ///   gather(mine, all)        all ranks get mine of every rank, one after the other: all has size() times its length
 ///   broadcast(backend, x)    x of rank 0
-///   begin(backend, exchange, x)  begins an Exchange of x, which goes on while this rank does something else
+///   begin(backend, exchange, x)  begins an Exchange of x, which continues while this rank does something else
 ///   finish()                 waits for all that were begun; until then no other function but begin is called
 ///   abandon()                this rank fails: ends what was begun, so that its memory may go. Does not throw
 ///   sum_outcomes(backend, outcome, has, squared_norm)  all ranks get the sums over ranks, in their order, of a

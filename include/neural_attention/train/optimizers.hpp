@@ -69,7 +69,7 @@ struct SgdOptions {
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
     use(weight_decay_knob, options.weight_decay...);
-    use(Knob("momentum", "Of sgd; 0: none", from_below(0, 1)).flag(group).kept(), options.momentum...);
+    use(Knob("momentum", "Momentum of sgd; 0: none", from_below(0, 1)).flag(group).kept(), options.momentum...);
     use(Knob("nesterov", "Nesterov's momentum for sgd").flag(group).kept(), options.nesterov...);
   }
 
@@ -105,9 +105,9 @@ struct LionOptions {
   static void knobs(auto&& use, auto&... options) {
     constexpr const char* group = "Training";
     use(weight_decay_knob, options.weight_decay...);
-    use(Knob("lion_beta1", "Of lion: share of the momentum in a step", from_below(0, 1)).flag(group).kept(),
+    use(Knob("lion_beta1", "With lion: share of the momentum in a step", from_below(0, 1)).flag(group).kept(),
         options.beta1...);
-    use(Knob("lion_beta2", "Of lion: decay of the momentum", from_below(0, 1)).flag(group).kept(), options.beta2...);
+    use(Knob("lion_beta2", "With lion: decay of the momentum", from_below(0, 1)).flag(group).kept(), options.beta2...);
   }
 
   void validate() const { require_ranges(*this); }

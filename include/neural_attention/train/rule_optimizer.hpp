@@ -147,7 +147,7 @@ class MomentMemory {
   RowsOf<Real> numbers_;
 };
 
-/// What the options of an optimizer are asked for in each step.
+/// The settings of one step, from which an optimizer's options make its rule.
 struct UpdateStep {
   double learning_rate = 0.0;
   double weight_decay = 0.0;

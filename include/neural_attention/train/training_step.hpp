@@ -79,7 +79,7 @@ class TrainingStep {
   template <class Batch>
   void launch(std::span<Batch> parts, long labels);
 
-  /// Waits for the step that was launched, once for each launch; if nobody asks, the next launch or evaluation waits.
+  /// Waits for the step that was launched, once for each launch; otherwise, the next launch or evaluation waits.
   /// If the loss or a gradient is not finite, throws NumericError, and the step has not changed parameters and moments.
   /// A device may still be updating the parameters: operations of this backend see the new ones, operations of another
   /// backend, such as a Translator's, only after evaluate() or a download here.
@@ -192,7 +192,7 @@ void TrainingStep<Model, O, G>::load_optimizer(auto&& use) {
 template <class Model, class O, class G>
 template <class Batch>
 void TrainingStep<Model, O, G>::launch(std::span<Batch> parts) {
-  static_assert(is_alone<G>, "the ranks of a group say how many labels all parts of the step have");
+  static_assert(is_alone<G>, "in a group, launch() and run() need the number of labels in all parts of the step");
   long labels = 0;
   for (const auto& part : parts) labels += static_cast<long>(part.labels.size());
   launch(parts, labels);
@@ -209,7 +209,7 @@ void TrainingStep<Model, O, G>::launch(std::span<Batch> parts, long labels) {
   store.zero_gradients();
   const auto passes = [&] {
     for (const auto& part : parts) {
-      const auto begun = memory_.begin(true, options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
+      const auto begun = memory_.begin_training(options_.seed, static_cast<std::uint32_t>(optimizer_.steps()));
       const auto pass = begun.watched_by(&part == &parts.back() ? watch() : nullptr);
       const Into into = &part == parts.data() ? Into::Write : Into::Add;
       model_->loss_and_gradient(pass, part, options_.label_smoothing, 1.0 / double(labels), into, outcome(), saved_);
@@ -266,7 +266,7 @@ LossSum TrainingStep<Model, O, G>::evaluate(const Batch& batch, double label_smo
   static_assert(sizeof(CheckTrainable<Model, Batch>));
   if (waiting_) result();
   check_targets(batch);
-  const auto pass = memory_.begin(false);
+  const auto pass = memory_.begin_inference();
   return model_->loss(pass, batch, label_smoothing, saved_);
 }
 

@@ -79,7 +79,7 @@ void abandon_checkpoints_after(const std::string& output_dir, long step);
 /// Of the checkpoints up to `step`, removes all except the last `keep` and the one of `best_step`. keep 0 keeps all.
 void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step);
 
-/// Removes every checkpoint of a directory, whole or not, under each of these names, for a run that starts anew. Throws
+/// Removes every checkpoint of a directory, whole or not, under each of these names, for a run that starts over. Throws
 /// FileError for the first that cannot be removed, because it could be mistaken for a checkpoint of the new run.
 void remove_checkpoints(const std::string& output_dir);
 

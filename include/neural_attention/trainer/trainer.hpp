@@ -274,7 +274,7 @@ class Trainer {
       step_.save_optimizer([this](const auto& optimizer) {
         if (folder_.keeps()) write(optimizer);
       });
-    of_first(*group_, true);  // the others wait here as long as writing takes, and not in a step, which has a limit
+    of_first(*group_, true);  // the others wait here, where the limit is longer than in a step
   }
 
   void write(const KeptOptimizer<B> auto& optimizer) {

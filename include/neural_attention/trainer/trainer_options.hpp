@@ -46,7 +46,7 @@ struct TrainerOptions {
     use(Knob("lr_scheduler_type", "The learning rate after the warm-up").kept(), options.step.schedule.kind...);
     use(Knob("warmup_steps", "Warm-up steps from 0 to the peak", at_least(0)).kept(),
         options.step.schedule.warmup_steps...);
-    use(Knob("min_lr_rate", "Of cosine_with_min_lr: the last rate as a share of the peak", from_to(0, 1)).kept(),
+    use(Knob("min_lr_rate", "With cosine_with_min_lr: the last rate as a share of the peak", from_to(0, 1)).kept(),
         options.step.schedule.min_lr_rate...);
     use(Knob("warmup_ratio", "Warm-up as a share of all steps, rounded up", from_to(0, 1)).kept(),
         options.warmup_ratio...);
@@ -65,7 +65,7 @@ struct TrainerOptions {
         options.save_steps...);
     use(Knob("save_total_limit", "Checkpoints kept besides the best; 0 or -1: all", at_least(-1)).flag(group),
         options.save_total_limit...);
-    use(Knob("early_stopping_patience", "Evaluations without gain before the run ends; 0: never", at_least(0))
+    use(Knob("early_stopping_patience", "The run ends after this many evaluations without gain; 0: never", at_least(0))
             .flag(group),
         options.patience...);
   }

@@ -10,7 +10,7 @@
 
 #include "neural_attention/backend/cuda/attention_scores.cuh"
 #include "neural_attention/backend/cuda/device.cuh"
-#include "neural_attention/backend/cuda/elementwise.cuh"
+#include "neural_attention/backend/cuda/dropout.cuh"
 #include "neural_attention/core/kinds.hpp"
 
 namespace neural_attention::cuda_backend {
@@ -23,13 +23,14 @@ struct AttentionTile {
   static constexpr int ints = 7;
 };
 
-/// Appends the tiles of all sequences, of at most `most` rows each, one after another as ints: tiles of the queries or
-/// of the keys. Returns their number.
-inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, bool of_keys, int most,
+enum class TilesOf { Queries, Keys };
+
+/// Appends the tiles of all sequences, of at most `most` rows each, one after another as ints. Returns their number.
+inline int add_attention_tiles(const Ragged& queries, const Ragged& keys, TilesOf side, int most,
                                std::vector<int>& tiles) {
   const auto before = tiles.size();
   for (int s = 0; s < queries.sequences(); ++s) {
-    const int length = of_keys ? keys.length(s) : queries.length(s);
+    const int length = side == TilesOf::Keys ? keys.length(s) : queries.length(s);
     for (int first = 0; first < length; first += most) {
       const int count = length - first < most ? length - first : most;
       tiles.insert(tiles.end(), {s, first, count, queries.begin(s), queries.length(s), keys.begin(s), keys.length(s)});

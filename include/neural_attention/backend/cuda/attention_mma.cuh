@@ -114,7 +114,7 @@ __device__ void multiply_transposed(int lane, const FragmentA (&a)[Width / 16], 
     unrolled<Width / 32>([&](auto two_steps) {
       constexpr int step = 2 * two_steps;
       FragmentB one, two;
-      load_fragments<false>(b.at(8 * block + lane % 8, 16 * step + lane / 8 * 8), one, two);
+      load_fragments<Holds::ColumnsOfB>(b.at(8 * block + lane % 8, 16 * step + lane / 8 * 8), one, two);
       multiply_add(d[block], a[step], one);
       multiply_add(d[block], a[step + 1], two);
     });
@@ -132,7 +132,7 @@ __device__ void multiply(int lane, const MmaScores& a, const MmaTile<Width>& b, 
     unrolled<Width / 16>([&](auto two_cols) {
       constexpr int c = 2 * two_cols;
       FragmentB of_first, of_second;
-      load_fragments<true>(b.at(8 * block + lane % 16, 8 * c + lane / 16 * 8), of_first, of_second);
+      load_fragments<Holds::RowsOfB>(b.at(8 * block + lane % 16, 8 * c + lane / 16 * 8), of_first, of_second);
       multiply_add(d[c], rounded, of_first);
       multiply_add(d[c + 1], rounded, of_second);
     });

@@ -14,6 +14,7 @@
 #include "neural_attention/backend/cuda/convolution.cuh"
 #include "neural_attention/backend/cuda/cuda_device.cuh"
 #include "neural_attention/backend/cuda/decoding.cuh"
+#include "neural_attention/backend/cuda/dropout.cuh"
 #include "neural_attention/backend/cuda/elementwise.cuh"
 #include "neural_attention/backend/cuda/embedding.cuh"
 #include "neural_attention/backend/cuda/loss.cuh"
@@ -200,11 +201,13 @@ void compute(CudaDevice<T>& device, const ops::AttentionOf<T>& op) {
   tiles.clear();
   if constexpr (std::is_same_v<T, bfloat16>)
     if (v.cols == q.cols && cuda_backend::suits_mma(q.cols / shape.heads, q, k, v, out)) {
-      const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::mma_queries, tiles);
+      const int count = cuda_backend::add_attention_tiles(queries, keys, cuda_backend::TilesOf::Queries,
+                                                          cuda_backend::mma_queries, tiles);
       return cuda_backend::attention_mma(device.on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp,
                                          device.stream);
     }
-  const int count = cuda_backend::add_attention_tiles(queries, keys, false, cuda_backend::attention_tile, tiles);
+  const int count = cuda_backend::add_attention_tiles(queries, keys, cuda_backend::TilesOf::Queries,
+                                                      cuda_backend::attention_tile, tiles);
   cuda_backend::attention(device.on_device(tiles), count, q, k, v, shape, mask, out, log_sum_exp, device.stream);
 }
 
@@ -222,8 +225,8 @@ void compute(CudaDevice<T>& device, const ops::AttentionBackwardOf<T>& op) {
     tensor_cores = v.cols == q.cols && q.cols / shape.heads <= cuda_backend::widest_mma_backward &&
                    cuda_backend::suits_mma(q.cols / shape.heads, dout, q, k, v, dq, dk, dv);
   const int rows = tensor_cores ? cuda_backend::mma_queries : cuda_backend::attention_tile;
-  const int of_queries = cuda_backend::add_attention_tiles(queries, keys, false, rows, tiles);
-  const int of_keys = cuda_backend::add_attention_tiles(queries, keys, true, rows, tiles);
+  const int of_queries = cuda_backend::add_attention_tiles(queries, keys, cuda_backend::TilesOf::Queries, rows, tiles);
+  const int of_keys = cuda_backend::add_attention_tiles(queries, keys, cuda_backend::TilesOf::Keys, rows, tiles);
   const int* const query_tiles = device.on_device(tiles);
   const int* const key_tiles = query_tiles + of_queries * cuda_backend::AttentionTile::ints;
   float* const dots = device.template reserve<float>(static_cast<std::size_t>(q.rows) * shape.heads);

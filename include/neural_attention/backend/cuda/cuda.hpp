@@ -30,9 +30,13 @@ class CudaMemory {
   std::unique_ptr<void, Free> data_;
 };
 
-/// The stream of a device and what belongs to it.
+/// The stream of a device and what belongs to it (cuda_device.cuh).
 template <class T>
 struct CudaDevice;
+
+/// The device of a Cuda that names none, such as a Translator's. Where several processes of a host have a GPU each, it
+/// is set before the first Cuda is made.
+inline int default_cuda_device = 0;
 
 /// T is float or bfloat16. The operations of one Cuda run one after another on the device. A call may return before its
 /// operation is done; it waits only if the result goes to the host. Operations of different Cudas do not wait for each
@@ -50,7 +54,7 @@ class Cuda {
   /// Throws DeviceError if there is no such device. Each thread has a current CUDA device: the device of the last Cuda
   /// that it made, otherwise 0. Make all Cudas of one thread for one device, and use a Cuda whose device is not 0 in
   /// the thread that made it.
-  explicit Cuda(int device = 0);
+  explicit Cuda(int device = default_cuda_device);
   ~Cuda();
 
   /// For display: the device's name and "cuBLASLt".
@@ -61,6 +65,9 @@ class Cuda {
   void keep_weights(bool) {}
   void start_reading(const StepOutcome* outcome);
   StepOutcome finish_reading();
+
+  /// For code that gives the stream further work.
+  CudaDevice<T>& device() { return *device_; }
 
   /// Runs an operation; core/operations/ describes what each computes.
   template <ops::OperationOf<T> Op>

@@ -148,7 +148,7 @@ void activation_backward(Activation f, RowsOf<T> x, RowsOf<T> dy, RowsOf<T> dx, 
 }
 
 /// y = x · factor, or y += x · factor.
-template <class T, bool Accumulate>
+template <class T, Into into>
 struct ScaleMap {
   RowsOf<T> x, y;
   float factor;
@@ -156,7 +156,7 @@ struct ScaleMap {
   __device__ void run(int row, int col, int count) const {
     auto values = load<Aligned>(x.row(row) + col, count);
     Group<float> old{};
-    if constexpr (Accumulate) old = load<Aligned>(y.row(row) + col, count);
+    if constexpr (into == Into::Add) old = load<Aligned>(y.row(row) + col, count);
     for (int i = 0; i < group; ++i) values.at[i] = values.at[i] * factor + old.at[i];
     store<Aligned>(y.row(row) + col, count, values);
   }
@@ -165,12 +165,12 @@ struct ScaleMap {
 template <class T>
 void add(RowsOf<T> x, RowsOf<T> y, Stream stream) {
   assert(x.rows == y.rows && x.cols == y.cols);
-  map("add", ScaleMap<T, true>{x, y, 1.0f}, x.rows, x.cols, aligned(x) && aligned(y), stream);
+  map("add", ScaleMap<T, Into::Add>{x, y, 1.0f}, x.rows, x.cols, aligned(x) && aligned(y), stream);
 }
 
 template <class T>
 void scale(RowsOf<T> x, double factor, Stream stream) {
-  map("scale", ScaleMap<T, false>{x, x, static_cast<float>(factor)}, x.rows, x.cols, aligned(x), stream);
+  map("scale", ScaleMap<T, Into::Write>{x, x, static_cast<float>(factor)}, x.rows, x.cols, aligned(x), stream);
 }
 
 template <class T>
@@ -255,64 +255,6 @@ template <class T, class U>
 void convert(RowsOf<T> x, RowsOf<U> y, Stream stream) {
   assert(x.rows == y.rows && x.cols == y.cols);
   map("convert", ConvertMap<T, U>{x, y}, x.rows, x.cols, aligned(x) && aligned(y), stream);
-}
-
-/// The elements that a mask keeps, and the factor for them.
-struct Keep {
-  explicit Keep(const DropoutMask& mask)
-      : key(mask.key),
-        first_row(mask.first_row),
-        threshold(keep_threshold(mask.rate)),
-        scale(static_cast<float>(1.0 / (1.0 - mask.rate))) {}
-  RandomKey key;
-  int first_row;
-  std::uint32_t threshold;
-  float scale;
-
-  /// For the columns col … col+3, col a multiple of 4.
-  __device__ Group<float> factors(int row, int col) const {
-    const auto words = key.words(static_cast<std::uint32_t>(first_row + row), static_cast<std::uint32_t>(col / group));
-    Group<float> result;
-    for (int i = 0; i < group; ++i) result.at[i] = words[i] >= threshold ? scale : 0.0f;
-    return result;
-  }
-};
-
-/// y = x · mask, plus a residual if there is one.
-template <class T, bool Dropping, bool Residual>
-struct DropoutMap {
-  RowsOf<T> residual, x, y;
-  Keep keep;
-  template <bool Aligned>
-  __device__ void run(int row, int col, int count) const {
-    auto values = load<Aligned>(x.row(row) + col, count);
-    if constexpr (Dropping) {
-      const auto factors = keep.factors(row, col);
-      for (int i = 0; i < group; ++i) values.at[i] = factors.at[i] == 0.0f ? 0.0f : values.at[i] * factors.at[i];
-    }
-    if constexpr (Residual) {
-      const auto old = load<Aligned>(residual.row(row) + col, count);
-      for (int i = 0; i < group; ++i) values.at[i] += old.at[i];
-    }
-    store<Aligned>(y.row(row) + col, count, values);
-  }
-};
-
-template <class T>
-void dropout(RowsOf<T> x, const DropoutMask& mask, RowsOf<T> y, Stream stream) {
-  assert(mask && x.rows == y.rows && x.cols == y.cols);
-  map("dropout", DropoutMap<T, true, false>{{}, x, y, Keep(mask)}, x.rows, x.cols, aligned(x) && aligned(y), stream);
-}
-
-template <class T>
-void residual_dropout(RowsOf<T> residual, RowsOf<T> x, const DropoutMask& mask, RowsOf<T> y, Stream stream) {
-  assert(x.rows == y.rows && x.cols == y.cols && residual.rows == x.rows && residual.cols == x.cols);
-  const bool whole = aligned(residual) && aligned(x) && aligned(y);
-  const auto run = [&](const auto& f) { map("residual_dropout", f, x.rows, x.cols, whole, stream); };
-  if (mask)
-    run(DropoutMap<T, true, true>{residual, x, y, Keep(mask)});
-  else
-    run(DropoutMap<T, false, true>{residual, x, y, Keep(mask)});
 }
 
 }  // namespace neural_attention::cuda_backend

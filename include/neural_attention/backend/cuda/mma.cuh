@@ -39,14 +39,16 @@ __device__ inline void multiply_add(FragmentD& d, const FragmentA& a, const Frag
 #endif
 }
 
+/// The content of the rows of a tile in shared memory.
+enum class Holds { ColumnsOfB, RowsOfB };
+
 /// Two fragments B from four tiles [8, 8] in shared memory. The lanes name the tiles' rows of 16 bytes: lane i names
-/// row i % 8 of tile i / 8. Tiles 0 and 1, one above the other, make the first fragment, tiles 2 and 3 the second. The
-/// rows in memory are columns of B or, with `Transposed`, its rows.
-template <bool Transposed>
+/// row i % 8 of tile i / 8. Tiles 0 and 1, one above the other, make the first fragment, tiles 2 and 3 the second.
+template <Holds held>
 __device__ inline void load_fragments(const bfloat16* row, FragmentB& first, FragmentB& second) {
 #if defined(__CUDACC__)
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
-  if constexpr (Transposed)
+  if constexpr (held == Holds::RowsOfB)
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(first[0]), "=r"(first[1]), "=r"(second[0]), "=r"(second[1])
                  : "r"(address)
@@ -58,7 +60,7 @@ __device__ inline void load_fragments(const bfloat16* row, FragmentB& first, Fra
                  : "memory");
 #else
   std::uint32_t registers[4];
-  emulation::ldmatrix_x4(row, Transposed, registers);
+  emulation::ldmatrix_x4(row, held == Holds::RowsOfB, registers);
   for (int i = 0; i < 2; ++i) {
     first[i] = registers[i];
     second[i] = registers[2 + i];

@@ -55,22 +55,24 @@ __device__ inline int group_of_column(int col, int groups, int cols) {
   return static_cast<int>(((std::ptrdiff_t{col} + 1) * groups - 1) / cols);
 }
 
+enum class RationalPart { Forward, Backward };
+
 /// y = P(x) / Q(x), or with dy, dx = dy · its slope, or dx += ….
-template <class T, bool Backward, bool Accumulate>
+template <class T, RationalPart part, Into into>
 struct RationalMap {
   RowsOf<T> dy, x, numerator, denominator, y;
   template <bool Aligned>
   __device__ void run(int row, int col, int count) const {
     const auto values = load<Aligned>(x.row(row) + col, count);
     Group<float> gradients{}, result{};
-    if constexpr (Backward) gradients = load<Aligned>(dy.row(row) + col, count);
-    if constexpr (Accumulate) result = load<Aligned>(y.row(row) + col, count);
+    if constexpr (part == RationalPart::Backward) gradients = load<Aligned>(dy.row(row) + col, count);
+    if constexpr (into == Into::Add) result = load<Aligned>(y.row(row) + col, count);
     for (int i = 0; i < group; ++i) {
       if (i >= count) break;
       const int of_group = group_of_column(col + i, denominator.rows, x.cols);
       const RationalFunction f(numerator.data, numerator.cols, denominator.row(of_group), denominator.cols);
       const float p = f.p(values.at[i]), q = f.q(values.at[i]);
-      result.at[i] += Backward ? gradients.at[i] * f.slope(values.at[i], p, q) : p / q;
+      result.at[i] += part == RationalPart::Backward ? gradients.at[i] * f.slope(values.at[i], p, q) : p / q;
     }
     store<Aligned>(y.row(row) + col, count, result);
   }
@@ -122,7 +124,7 @@ template <class T>
 void rational(RowsOf<T> x, RowsOf<T> numerator, RowsOf<T> denominator, RowsOf<T> y, Stream stream) {
   assert(x.rows == y.rows && x.cols == y.cols && numerator.cols <= highest_degree + 1);
   assert(denominator.rows >= 1 && denominator.cols <= highest_degree);
-  map("rational", RationalMap<T, false, false>{{}, x, numerator, denominator, y}, x.rows, x.cols,
+  map("rational", RationalMap<T, RationalPart::Forward, Into::Write>{{}, x, numerator, denominator, y}, x.rows, x.cols,
       aligned(x) && aligned(y), stream);
 }
 
@@ -151,8 +153,9 @@ void rational_backward(RowsOf<T> dy, RowsOf<T> x, RowsOf<T> numerator, RowsOf<T>
   add_rows(of_q, blocks, of_groups, of_groups, ddenominator.data, stream);
   const bool whole = aligned(dy) && aligned(x) && aligned(dx);
   const auto run = [&]<bool Accumulate>() {  // last: dx may be dy
-    map("rational_backward", RationalMap<T, true, Accumulate>{dy, x, numerator, denominator, dx}, x.rows, x.cols, whole,
-        stream);
+    constexpr Into known = Accumulate ? Into::Add : Into::Write;
+    map("rational_backward", RationalMap<T, RationalPart::Backward, known>{dy, x, numerator, denominator, dx}, x.rows,
+        x.cols, whole, stream);
   };
   with_bools(run, into == Into::Add);
 }

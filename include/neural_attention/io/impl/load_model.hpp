@@ -33,7 +33,7 @@ NEURAL_ATTENTION_INLINE bool holds_int8(const std::string& directory) {
   if (!how.is_object()) throw FileError(name, "must hold an object at \"quantization_config\"");
   const auto method = get_or<std::string>(how, "quant_method", "", name);
   if (method != detail::int8_method)
-    throw FileError(name, "says that weights are quantised by " + detail::in_quotes(method) + "; only those of \"" +
+    throw FileError(name, "says that weights are quantised by " + detail::in_quotes(method) + "; only weights of \"" +
                               std::string(detail::int8_method) + "\" are read");
   const int version = get_or<int>(how, "version", 0, name);
   if (version != detail::int8_version)

@@ -30,13 +30,13 @@ NEURAL_ATTENTION_INLINE void stage_generation(StagedFiles& files, const Generati
 }
 
 NEURAL_ATTENTION_INLINE std::vector<std::filesystem::path> replaced_files(const std::filesystem::path& folder,
-                                                                          bool tokenizer) {
+                                                                          NewFiles written) {
   std::vector<std::filesystem::path> found;
   std::error_code error;
   for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
     const auto name = item->path().filename().string();
     if (std::ranges::find(key_files, name) != key_files.end() || matches("model-*-of-*.safetensors", name) ||
-        (tokenizer && std::ranges::find(tokenizer_files, name) != tokenizer_files.end()))
+        (written == NewFiles::ModelAndTokenizer && std::ranges::find(tokenizer_files, name) != tokenizer_files.end()))
       found.push_back(item->path());
   }
   return found;

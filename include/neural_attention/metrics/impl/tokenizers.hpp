@@ -72,16 +72,20 @@ inline TokenCharacter classify_international(std::string_view text) {
   return {is_within(symbol_ranges, character) ? TokenKind::Symbol : TokenKind::Letter, bytes};
 }
 
+/// Whether the originals pad a text with a space at both ends.
+enum class TextEnds { Padded, Bare };
+
 /// A symbol stands alone, and so does a dash after a digit. So does each stop of a run, unless the last one belongs to
 /// a digit that follows.
 ///
 /// The originals take stops in pairs that do not overlap, (non-digit, stop), then (stop, non-digit). In a run of k
 /// stops, the last one escapes the first rule if k is even after a non-digit or odd after a digit. If a digit follows,
 /// it escapes the second rule too and stays with that digit ("a..5" gives a . .5); a single stop with a digit on both
-/// sides stays with both ("1,000.5"). At the ends of a text that is not `padded` with a space there is nothing to pair
-/// with, so the ends act like digits.
+/// sides stays with both ("1,000.5"). At the ends of a text that the originals do not pad with a space, there is
+/// nothing to pair with, so the ends act like digits.
 template <class Classify>
-std::vector<std::string> split_tokens(std::string_view text, bool padded, const Classify& classify) {
+std::vector<std::string> split_tokens(std::string_view text, TextEnds ends, const Classify& classify) {
+  const bool padded = ends == TextEnds::Padded;
   std::vector<std::string> tokens;
   std::string word;
   const auto end_word = [&] {
@@ -136,13 +140,14 @@ std::vector<std::string> split_tokens(std::string_view text, bool padded, const 
 /// First removes the markup of old test sets, in this order: <skipped>, hyphenation at a line break, four entities (so
 /// `&amp;lt;` becomes `<`).
 inline std::vector<std::string> tokenize_13a(std::string_view segment) {
-  if (segment.find_first_of("<-&") == std::string_view::npos) return split_tokens(segment, true, classify_13a);
+  if (segment.find_first_of("<-&") == std::string_view::npos)
+    return split_tokens(segment, TextEnds::Padded, classify_13a);
   using Rule = std::pair<std::string_view, std::string_view>;
   constexpr std::array<Rule, 6> rules = {Rule{"<skipped>", ""}, Rule{"-\n", ""},   Rule{"&quot;", "\""},
                                          Rule{"&amp;", "&"},    Rule{"&lt;", "<"}, Rule{"&gt;", ">"}};
   std::string text(segment);
   for (const auto& [from, to] : rules) text = replace_all(text, from, to);
-  return split_tokens(text, true, classify_13a);
+  return split_tokens(text, TextEnds::Padded, classify_13a);
 }
 
 /// Each character becomes a token.
@@ -161,15 +166,15 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> tokenize(std::string_view segme
     case BleuTokenizer::Mteval13a:
       return detail::tokenize_13a(segment);
     case BleuTokenizer::International:
-      return detail::split_tokens(segment, false, detail::classify_international);
+      return detail::split_tokens(segment, detail::TextEnds::Bare, detail::classify_international);
     case BleuTokenizer::Characters:
-      return detail::split_tokens(segment, false, detail::classify_characters);
+      return detail::split_tokens(segment, detail::TextEnds::Bare, detail::classify_characters);
     case BleuTokenizer::Chinese:
-      return detail::split_tokens(strip_left(segment), false, detail::classify_chinese);
+      return detail::split_tokens(strip_left(segment), detail::TextEnds::Bare, detail::classify_chinese);
     case BleuTokenizer::None:
       break;
   }
-  return detail::split_tokens(segment, false, detail::classify_none);
+  return detail::split_tokens(segment, detail::TextEnds::Bare, detail::classify_none);
 }
 
 }  // namespace neural_attention::metrics

@@ -23,7 +23,11 @@ inline void set_x_range(Range xs, Frame& frame) {
   frame.x_high = xs.high + room;
 }
 
-inline std::string x_axis(const Frame& frame, bool grid) {
+/// What marks the places of the numbers on an axis.
+enum class Marks { Grid, Ticks };
+
+inline std::string x_axis(const Frame& frame, Marks marks) {
+  const bool grid = marks == Marks::Grid;
   std::string svg;
   const int count = std::max(2, static_cast<int>(frame.right - frame.left) / 90);
   for (const Tick& tick : linear_ticks(frame.x_low, frame.x_high, count)) {
@@ -62,7 +66,7 @@ NEURAL_ATTENTION_INLINE std::string strip_chart(const ChartOptions& options, std
   frame.top = options.title.empty() ? 22 : 50;
   frame.bottom = sized.height - (options.x_label.empty() ? 34 : 54);
   set_x_range(xs, frame);
-  std::string svg = opening(sized) + x_axis(frame, true);
+  std::string svg = opening(sized) + x_axis(frame, Marks::Grid);
   if (!options.x_label.empty())
     svg += text_at((frame.left + frame.right) / 2, frame.bottom + 42, options.x_label, "", "middle");
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -100,7 +104,7 @@ NEURAL_ATTENTION_INLINE std::string scatter_chart(const ChartOptions& options, s
   Frame frame = margins(options, 0, ticks, std::min(widest + 24, options.width / 3.0));
   frame.y_low = scale.y_low, frame.y_high = scale.y_high, frame.log_y = scale.log_y;
   set_x_range(xs, frame);
-  std::string svg = opening(options) + y_axis(options, frame, ticks) + x_axis(frame, false);
+  std::string svg = opening(options) + y_axis(options, frame, ticks) + x_axis(frame, Marks::Ticks);
   std::vector<EndLabel> labels;
   for (std::size_t i = 0; i < dots.size(); ++i) {
     const auto& one = dots[i];

@@ -1,4 +1,4 @@
-// Definitions of what io/parameter_file.hpp declares.
+// Definitions of what io/load_tensors.hpp declares.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/parameters.hpp"
 #include "neural_attention/core/quoted.hpp"
-#include "neural_attention/io/parameter_file.hpp"
+#include "neural_attention/io/load_tensors.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 
 namespace neural_attention::io::detail {
