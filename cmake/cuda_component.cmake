@@ -50,6 +50,14 @@ macro(neural_attention_enable_cuda problem)
   endif()
 endmacro()
 
+# Sets what all libraries need that nvcc compiles.
+function(neural_attention_compile_for_gpus target)
+  target_compile_options(${target} PRIVATE --expt-relaxed-constexpr)
+  set_target_properties(${target} PROPERTIES
+    CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES "${neural_attention_cuda_architectures}"
+    POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
 # Defines neural_attention::cuda of the .cu files in <stub_dir>. cuBLASLt is loaded when the first device is used (see
 # cublas_lt.cuh), and CUDA's driver by cudart_static: programs start without both.
 function(neural_attention_add_cuda_library stub_dir)
@@ -58,8 +66,5 @@ function(neural_attention_add_cuda_library stub_dir)
   add_library(neural_attention::cuda ALIAS neural_attention_cuda)
   target_link_libraries(neural_attention_cuda
     PUBLIC neural_attention::neural_attention PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
-  target_compile_options(neural_attention_cuda PRIVATE --expt-relaxed-constexpr)
-  set_target_properties(neural_attention_cuda PROPERTIES
-    CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES "${neural_attention_cuda_architectures}"
-    POSITION_INDEPENDENT_CODE ON)
+  neural_attention_compile_for_gpus(neural_attention_cuda)
 endfunction()

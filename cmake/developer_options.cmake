@@ -1,4 +1,12 @@
 # neural_attention_developer_options(<target>): warnings for one of this project's own targets, never for its users.
+# neural_attention_cuda_developer_options(<target>): the same for one that nvcc compiles.
+
+function(neural_attention_cuda_developer_options target)
+  target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra)
+  if(NEURAL_ATTENTION_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror=all-warnings)
+  endif()
+endfunction()
 
 function(neural_attention_developer_options target)
   if(MSVC)

@@ -23,8 +23,9 @@ endforeach()
 
 file(GLOB cuda_stubs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/stubs/*.cu")
 install(FILES ${stubs} ${cuda_stubs} DESTINATION "${stub_dir}")
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/cpu" "${PROJECT_SOURCE_DIR}/cmake/stubs/mpi"
-  DESTINATION "${stub_dir}")
+foreach(folder IN ITEMS cpu mpi nccl)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/cmake/stubs/${folder}" DESTINATION "${stub_dir}")
+endforeach()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/neural_attention-config.cmake.in"
   "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
@@ -34,6 +35,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/neural_attention-config-
 install(FILES
   "${PROJECT_BINARY_DIR}/neural_attention-config.cmake"
   "${PROJECT_BINARY_DIR}/neural_attention-config-version.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/FindNCCL.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/compiled_options.cmake"
@@ -42,6 +44,7 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/gemm_engine.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/isolate_target.sh"
   "${PROJECT_SOURCE_DIR}/cmake/mpi_component.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/nccl_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
 # For projects without CMake. An installation may be moved, so the files find their prefix from where they are.
