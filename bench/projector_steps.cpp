@@ -85,7 +85,7 @@ void measure(const std::string& path, int rounds) {
     double linear = 0.0;
     for (const auto& arm : arms) {
       const double seconds = arm->seconds_of_a_step(parts);
-      if (arm->name == "linear") linear = seconds;  // the first of the list
+      if (arm->name == na::name_of_projector<na::Linear>) linear = seconds;  // the first of the list
       if (round >= 0) arm->ratios.push_back(seconds / linear);
     }
   }

@@ -21,7 +21,7 @@ StepFlops step_flops(typename Model::Backend& backend, Model& model, const typen
   const auto outcome = backend.allocate(sizeof(na::StepOutcome));
   typename Model::Saved saved;
   na::report::Profile profile(0);
-  model.loss_and_gradient(memory.begin(true), batch, 0.0, 1.0, na::Into::Write,
+  model.loss_and_gradient(memory.begin_training(), batch, 0.0, 1.0, na::Into::Write,
                           static_cast<na::StepOutcome*>(outcome.data()), saved);
   StepFlops flops;
   for (const auto& row : profile.rows()) {

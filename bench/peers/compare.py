@@ -1,7 +1,7 @@
 """Compares this library with its peers on this machine: the same weights, tokens and batches, turn by turn.
 
     python compare.py --bin build/bench-peers/bin --work DIR [--page docs/benchmarks.md] [--quick]
-    python compare.py --bin build/bench-peers/bin --builds build/portable/bin --work DIR [--page docs/benchmarks.md]
+    python compare.py --bin build/bench-peers/bin --builds build/bench-portable/bin --work DIR [--page docs/benchmarks.md]
     python compare.py --device cuda --bin DIR --work DIR [--sentences FILE] [--quick]
 
 For each row of rows.py: both sides must compute the same (without dropout); the peer's settings are chosen by trying
@@ -121,8 +121,8 @@ class Comparison:
             return None  # rows.py has other settings now
         return tuple(named[name] for name in chosen), before["trials"]
 
-    def measure_int8(self, row: Row) -> dict:
-        """Three sides take turns: ours and the peer's with weights of int8, and ours in float, whose translations the
+    def measure_rounded(self, row: Row) -> dict:
+        """Three sides take turns: ours and the peer's in int8 or bfloat16, and ours in float, whose translations the
         others should keep. That one agrees with the peer's float has a row of its own."""
         result = {}
         settings, result["trials"] = self.chosen_before(row) or self.choose(row)
@@ -152,8 +152,8 @@ class Comparison:
         return result
 
     def measure(self, row: Row) -> dict:
-        if row.int8:
-            return self.measure_int8(row)
+        if row.rounded:
+            return self.measure_rounded(row)
         result = {}
         if row.exact_options:
             result["exact_check"] = self.check(replace(row, options=row.exact_options, tolerance=EXACT))
@@ -249,7 +249,7 @@ def percentiles(latencies: list) -> list:
 
 
 def kept(found: list, in_float: list) -> list:
-    """What rounding to int8 leaves of float's translations: the share of those that are equal, and the share of all tokens
+    """What rounding leaves of float's translations: the share of those that are equal, and the share of all tokens
     that need no change to make them equal."""
     changes = sum(edits(a, b) for a, b in zip(found, in_float, strict=True))
     return [statistics.mean(a == b for a, b in zip(found, in_float)), 1.0 - changes / sum(len(ids) for ids in in_float)]

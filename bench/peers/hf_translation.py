@@ -1,6 +1,6 @@
 """Hugging Face's side of the translation rows; ours_translation.cpp is its counterpart.
 
-    python hf_translation.py MODEL BATCHES [--attention eager] [--compile]
+    python hf_translation.py MODEL BATCHES [--attention eager] [--compile] [--dtype int8] [--threads 1]
 """
 
 import argparse
@@ -20,13 +20,19 @@ def main() -> None:
     parser.add_argument("--attention", default="sdpa", choices=["sdpa", "eager"])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--scores", action="store_true", help="to compare them")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "int8"], help="int8: of linear layers, dynamic")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "int8"],
+                        help="int8: of linear layers, dynamic")
+    parser.add_argument("--threads", type=int, help="instead of one for each core")
     parser.add_argument("--num_beams", type=int, help="instead of the model's")
     parser.add_argument("--max_length", type=int, help="instead of the model's")
     parser.add_argument("--parts", type=int, default=0, help="of the batches, of which each repetition takes the next")
     arguments = parser.parse_args()
 
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     model = load(arguments.model, arguments.attention).eval()
+    if arguments.dtype == "bfloat16":
+        model = model.to(torch.bfloat16)
     if arguments.dtype == "int8":
         model = quantize_dynamic(model, {torch.nn.Linear: per_channel_dynamic_qconfig}, dtype=torch.qint8)
     if arguments.num_beams:

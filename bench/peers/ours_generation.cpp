@@ -43,7 +43,7 @@ double mean_loss(Backend& backend, Model& model, std::vector<int> text, const st
   batch.push(text);
   na::PassMemory<Backend> memory(backend);
   typename Model::Saved saved;
-  const auto sum = model.loss(memory.begin(false), batch, 0.0, saved);
+  const auto sum = model.loss(memory.begin_inference(), batch, 0.0, saved);
   return sum.smoothed / double(sum.tokens);
 }
 

@@ -32,7 +32,7 @@ void run(const Options& options) {
   auto how = na::io::load_generation_config(options.model, config);
   if (options.num_beams > 0) how.num_beams = options.num_beams;
   if (options.max_length > 0) how.max_length = options.max_length;
-  Backend backend(options.threads);
+  Backend backend(options.threads, options.dtype == "bfloat16" ? na::Precision::BFloat16 : na::Precision::Float32);
   AnyMarian any(backend, config, std::nullopt,
                 options.dtype == "int8" ? na::Purpose::Int8Inference : na::Purpose::Inference);
 
@@ -85,6 +85,6 @@ int main(int count, char** arguments) {
   app.add_option("--num_beams", options.num_beams, "instead of the model's");
   app.add_option("--max_length", options.max_length, "instead of the model's");
   app.add_option("--parts", options.parts, "of the batches, of which each repetition takes the next; serve.py's rule");
-  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "int8"}));
+  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
   return peers::parse_and_run(app, count, arguments, [&] { run(options); });
 }

@@ -74,7 +74,7 @@ def bandwidth_lines(results: list) -> list:
     return lines
 
 
-def int8_lines(results: list) -> list:
+def rounded_lines(results: list) -> list:
     lines = []
     for result in results:
         if "float_seconds" not in result:
@@ -94,8 +94,8 @@ def latency_lines(results: list) -> list:
             continue
         sides = [result[f"{side}latencies"] for side in ("", "peer_", "float_")]
         text = [f"{1e3 * p50:.0f}, {1e3 * p99:.0f}" for p50, p99 in sides]
-        lines.append([result["work"], f"{result['about']['sentences']:,}", *text, f"{sides[1][0] / sides[0][0]:.2f} ×, "
-                      f"{sides[1][1] / sides[0][1]:.2f} ×"])
+        lines.append([result["work"], result["against"], f"{result['about']['sentences']:,}", *text,
+                      f"{sides[1][0] / sides[0][0]:.2f} ×, {sides[1][1] / sides[0][1]:.2f} ×"])
     return lines
 
 
@@ -189,7 +189,7 @@ def write_page(page: Path, results: dict) -> None:
     """This machine's section; those of others stay as they are."""
     rows = results["rows"]
     measured = [row for row in rows if "left_out" not in row]
-    bandwidth, int8, latencies = bandwidth_lines(measured), int8_lines(measured), latency_lines(measured)
+    bandwidth, rounded, latencies = bandwidth_lines(measured), rounded_lines(measured), latency_lines(measured)
     memory = memory_lines(measured)
     missing = [row.work for row in ROWS if row.work not in {one["work"] for one in rows}]
     counts = sorted({len(row["seconds"]) for row in measured})
@@ -200,22 +200,22 @@ def write_page(page: Path, results: dict) -> None:
         f"{' or '.join(map(str, counts))} repetitions, in brackets the slowest and the fastest.\n",
         table(["work", "against", "this library", "peer", "ratio", "target", ""], speed_lines(rows)),
         *([f"Not measured here: {'; '.join(missing)}.\n"] if missing else []),
-        "Of the multiply-adds that two cores can do, measured between the repetitions, in GFLOP/s: what the products "
-        "with weights are, and with those inside attention, over the time of the whole step.\n",
+        "Multiply-adds of two cores at most, measured between the repetitions, in GFLOP/s, and the rate of a whole step: its "
+        "products with weights, and these with attention's products, divided by its time.\n",
         table(["work", "multiply-adds", "weights", "and attention", "share", "target"], peak_lines(measured)),
-        *(["Generation of one text, behind its prompt: what the cores read of a large array, measured between the "
-           "repetitions, and the weights, keys and values that a token needs over the time that it takes.\n",
+        *(["Generation of one text after its prompt: the rate at which the cores read a large array, measured between the "
+           "repetitions, and the size of the weights, keys and values for a token, divided by its time.\n",
            table(["work", "memory, GB/s", "generation, GB/s", "ms a token", "share", "target"], bandwidth)]
           if bandwidth else []),
-        *(["int8 beside this library's own float, and what rounding leaves of float's translations: the share that stays "
-           "equal, and the share of all tokens that stay.\n",
-           table(["work", "against", "float, tokens a second", "int8", "target", "kept", "kept by the peer"], int8)]
-          if int8 else []),
+        *(["int8 and bfloat16 compared with this library's float, and the effect of rounding on the translations: the share "
+           "that stays equal, and the share of all tokens that stay.\n",
+           table(["work", "against", "float, tokens a second", "rounded", "target", "kept", "kept by the peer"], rounded)]
+          if rounded else []),
         *(["A sentence at a time, milliseconds: the median and the 99th percentile.\n",
-           table(["work", "sentences", "this library, int8", "CTranslate2, int8", "this library, float",
-                  "against CTranslate2"], latencies)] if latencies else []),
-        *(["Our programs built without `-march`, which choose their kernels at run time, beside those of `-march=native`, in "
-           "turns; tokens a second.\n",
+           table(["work", "against", "sentences", "this library", "peer", "this library, float", "against the peer"],
+                 latencies)] if latencies else []),
+        *(["Our programs built without `-march`, which choose their kernels at run time, and built with `-march=native`, in "
+           "alternation; tokens a second.\n",
            table(["work", "without", "with", "ratio", "target", "commit"], build_lines(results["builds"]))]
           if results.get("builds") else []),
         *(["Peak of resident memory:\n",

@@ -50,6 +50,7 @@ CONTINUATION = (ALLOCATOR, ATTENTION, CACHE)
 
 
 EXACT = 1e-4
+ROUNDINGS = {"int8", "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Row:
     tolerance: float = EXACT  # between losses, gradient norms or scores, relative
     exact_options: list = field(default_factory=list)  # with which both sides must agree within EXACT first
     memory: bool = False  # is measured too
-    float_target: float = 0.0  # of int8 rows: how many times as fast as this library's own float
+    float_target: float = 0.0  # of translations with rounded numbers: how many times as fast as this library's own float
     parts: int = 0  # of the batches, of which each repetition takes the next; 0: each takes all
     needs: str = "NEURAL_ATTENTION_DATA_DIR names no folder with iwslt17"  # said where its batches are missing
 
@@ -78,11 +79,12 @@ class Row:
         return self.program == "ours_training"
 
     @property
-    def int8(self) -> bool:
-        return "int8" in self.options
+    def rounded(self) -> bool:
+        """A translation in int8 or bfloat16, which may differ from float's."""
+        return not self.training and not ROUNDINGS.isdisjoint(self.options)
 
     def in_float(self) -> "Row":
-        return replace(self, options=["float32" if word == "int8" else word for word in self.options])
+        return replace(self, options=["float32" if word in ROUNDINGS else word for word in self.options])
 
 
 def _training(work, short, model, batches, target, **more) -> Row:
@@ -94,6 +96,12 @@ def _int8(work, short, against, script, batches, target, choices, float_target, 
     return Row(f"Marian-base linear, {work}, int8", f"int8, {short}", against, "ours_translation", script,
                "translator_linear", batches, target, choices, float_target=float_target,
                options=["--dtype", "int8", *more.pop("options", [])], **more)
+
+
+def _bfloat16(work, short, target, float_target, **more) -> Row:
+    return Row(f"Marian-base linear, {work}, bf16", f"bf16, {short}", "Hugging Face generate, bfloat16", "ours_translation",
+               "hf_translation.py", "translator_linear", "sentences.json", target, (ALLOCATOR,), float_target=float_target,
+               options=["--dtype", "bfloat16", *more.pop("options", [])], parts=10, **more)
 
 
 ROWS = [  # the first is where choices for all rows are made
@@ -120,6 +128,13 @@ ROWS = [  # the first is where choices for all rows are made
           (INT8_GEMM, THREADS), 2.0, parts=10),
     _int8("one sentence at a time, greedy", "greedy, 1 sentence", "CTranslate2 int8", "ct2_translation.py",
           "sentences.json", 2.0, (INT8_GEMM, THREADS), 2.0, options=["--num_beams", "1", "--max_length", "26"], parts=10),
+    _int8("one sentence at a time, beam 4, 1 thread", "1 sentence, 1 thread", "CTranslate2 int8", "ct2_translation.py",
+          "sentences.json", 2.0, (INT8_GEMM,), 2.0, options=["--threads", "1"], parts=10),
+    _int8("one sentence at a time, greedy, 1 thread", "greedy, 1 sentence, 1 thread", "CTranslate2 int8",
+          "ct2_translation.py", "sentences.json", 2.0, (INT8_GEMM,), 2.0,
+          options=["--num_beams", "1", "--max_length", "26", "--threads", "1"], parts=10),
+    _bfloat16("one sentence at a time, beam 4", "1 sentence", 1.0, 1.0),
+    _bfloat16("one sentence at a time, beam 4, 1 thread", "1 sentence, 1 thread", 1.0, 1.0, options=["--threads", "1"]),
     _training("GPT-2 small, training step, 8 × 256 tokens", "GPT-2, 8 × 256", "gpt2", "windows.json", 1.15, memory=True),
     _training("GPT-2 small, training step, 2 × 1,024 tokens of WikiText-2", "GPT-2, real", "gpt2", "real_windows.json",
               1.15, needs="NEURAL_ATTENTION_DATA_DIR names no folder with wikitext-2, or NEURAL_ATTENTION_MODELS_DIR "
