@@ -13,8 +13,8 @@ file(WRITE "${FOLDER}/sizes.json" [[{
 ]])
 if(NOT EXISTS "${FOLDER}/grammar.json")
   study(init --task translation --data grammar --arms linear,neural,nonlinear_query --output grammar.json --seeds 3
-    --tune learning_rate=0.004/0.008
-    --flags config=sizes.json,vocab_size=1000,dropout=0,mini_batch_words=400,max_steps=1000,warmup_steps=60,eval_steps=250,save_steps=500)
+    --tune learning_rate=0.002/0.004
+    --flags config=sizes.json,vocab_size=1000,dropout=0,mini_batch_words=400,max_steps=1000,warmup_steps=200,adam_beta2=0.98,eval_steps=250,save_steps=500)
 endif()
 study(plan grammar.json)
 study(run grammar.json --jobs 2)
