@@ -4,12 +4,14 @@
 # Cache:  NCCL_INCLUDE_DIR, NCCL_LIBRARY; NCCL_ROOT, in CMake or the environment, is a folder to look in
 
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-# The library beside the header, which may be a link: another version's would not fit it.
 if(NCCL_INCLUDE_DIR)
-  get_filename_component(header "${NCCL_INCLUDE_DIR}/nccl.h" REALPATH)
-  get_filename_component(folder "${header}" DIRECTORY)
+  # The library beside the header, which may be a link: another version's would not fit it.
+  get_filename_component(neural_attention_nccl_folder "${NCCL_INCLUDE_DIR}/nccl.h" REALPATH)
+  get_filename_component(neural_attention_nccl_folder "${neural_attention_nccl_folder}/../.." ABSOLUTE)
+  find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
+    HINTS "${neural_attention_nccl_folder}/lib" "${neural_attention_nccl_folder}/lib64" ${CUDAToolkit_LIBRARY_DIR})
+  unset(neural_attention_nccl_folder)
 endif()
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS "${folder}/../lib" "${folder}/../lib64" ${CUDAToolkit_LIBRARY_DIR})
 mark_as_advanced(NCCL_INCLUDE_DIR NCCL_LIBRARY)
 
 set(NCCL_VERSION "")
@@ -17,6 +19,7 @@ if(NCCL_INCLUDE_DIR)
   file(STRINGS "${NCCL_INCLUDE_DIR}/nccl.h" numbers REGEX "^#define NCCL_(MAJOR|MINOR|PATCH) [0-9]+")
   string(REGEX REPLACE "[^0-9;]" "" numbers "${numbers}")
   list(JOIN numbers "." NCCL_VERSION)
+  unset(numbers)
 endif()
 
 include(FindPackageHandleStandardArgs)

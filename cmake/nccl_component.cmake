@@ -4,8 +4,8 @@
 # The first version with communicators that do not block.
 set(neural_attention_oldest_nccl 2.14)
 
-# Looks for NCCL and sets <problem> to "", or to the reason why it cannot be used. A macro, as the target must be seen by who
-# calls it.
+# Looks for NCCL and sets <problem> to "", or to the reason why it cannot be used. A macro, because the caller must see the
+# target.
 macro(neural_attention_find_nccl problem)
   set(${problem} "")
   if(NOT TARGET neural_attention::cuda OR NOT TARGET neural_attention::mpi)
@@ -19,8 +19,8 @@ macro(neural_attention_find_nccl problem)
   endif()
 endmacro()
 
-# Defines neural_attention::nccl of the file in <stub_dir>/nccl, which nvcc compiles as that of `cuda`. It needs none of the
-# CPU's kernels, so it sees only their declarations.
+# Defines neural_attention::nccl of the file in <stub_dir>/nccl, which nvcc compiles, as it does `cuda`. It needs only the
+# declarations of the CPU's kernels.
 function(neural_attention_add_nccl_library stub_dir)
   add_library(neural_attention_nccl STATIC "${stub_dir}/nccl/nccl_group.cu")
   add_library(neural_attention::nccl ALIAS neural_attention_nccl)

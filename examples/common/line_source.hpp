@@ -1,4 +1,4 @@
-// Lines of text as they arrive: of a file, read at once (plain or gzip), or of standard input, for which `ready`
+// Lines of text as they arrive: from a file, read at once (plain or gzip), or from standard input, for which `ready`
 // says whether more is available without waiting. A line that is not text reports its problem; reading continues.
 #pragma once
 

@@ -43,6 +43,15 @@ struct Studies : Folder {
     return path(name + ".json");
   }
   Outcome kit(const Arguments& arguments) const { return run("projector_study", arguments); }
+  struct Kept {
+    std::string report, csv, records;
+  };
+  /// Runs a study to its end and reports it.
+  Kept finished(const std::string& file) const {
+    works({"run", file, "--jobs", "2"});
+    works({"report", file});
+    return {content(folder / "s/report.html"), content(folder / "s/runs.csv"), content(folder / "s/records.jsonl")};
+  }
   Outcome works(const Arguments& arguments) const {
     const auto outcome = kit(arguments);
     BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
@@ -451,10 +460,7 @@ BOOST_AUTO_TEST_CASE(go_on_from_the_records_of_their_base) {
   json["flags"]["pause"] = 0;
   json["base"] = {{"max_steps", 10}, {"data", path("text")}};
   const auto file = study(json);
-  works({"run", file, "--jobs", "2"});
-  works({"report", file});
-  const auto report = content(folder / "s/report.html"), csv = content(folder / "s/runs.csv"),
-             records = content(folder / "s/records.jsonl");
+  const auto [report, csv, records] = finished(file);
   // Where no run is missing, nothing is trained.
   fs::remove_all(folder / "s/runs");
   BOOST_TEST(works({"run", file}).err == "");
@@ -496,10 +502,7 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   auto json = usual();
   json["convergence"] = true;
   const auto file = study(json);
-  works({"run", file, "--jobs", "2"});
-  works({"report", file});
-  const auto report = content(folder / "s/report.html"), csv = content(folder / "s/runs.csv"),
-             records = content(folder / "s/records.jsonl");
+  const auto [report, csv, records] = finished(file);
   fs::remove_all(folder / "s/runs");
   works({"report", file});
   BOOST_TEST(content(folder / "s/report.html") == report);

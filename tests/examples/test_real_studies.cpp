@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/german_english_grammar.hpp"
+#include "examples/character_study.hpp"
 #include "examples/programs.hpp"
 
 using namespace programs;
@@ -47,26 +48,11 @@ struct Grammar : Folder {
 
   /// Models of characters, the second of which trains half as long.
   nlohmann::json half() const {
-    return {
-        {"format", 1},
-        {"task", "causal_lm"},
-        {"flags",
-         {{"data", path("data")},
-          {"tokenizer", "characters"},
-          {"n_layer", 1},
-          {"n_head", 2},
-          {"n_embd", 32},
-          {"block_size", 32},
-          {"learning_rate", 0.003},
-          {"warmup_steps", 5},
-          {"eval_steps", 20},
-          {"dropout", 0.1}}},
-        {"arms",
-         {{{"name", "linear"}, {"flags", {{"max_steps", 120}}}}, {{"name", "half"}, {"flags", {{"max_steps", 60}}}}}},
-        {"control", "linear"},
-        {"measure", "loss"},
-        {"smallest_difference", 0.02},
-        {"seeds", {1, 2, 3}}};
+    auto study = character_study(
+        path("data"), 120,
+        {{"n_embd", 32}, {"learning_rate", 0.003}, {"warmup_steps", 5}, {"eval_steps", 20}, {"dropout", 0.1}});
+    study["seeds"] = {1, 2, 3};
+    return study;
   }
 };
 

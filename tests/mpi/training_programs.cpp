@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "examples/both_programs.hpp"
+#include "examples/character_study.hpp"
 #include "examples/metrics.hpp"
 #include "faults/faulty_folder.hpp"
 #include "neural_attention/core/random.hpp"
@@ -488,24 +489,8 @@ BOOST_FIXTURE_TEST_SUITE(studies_slow, Ranks)
 
 BOOST_AUTO_TEST_CASE(train_each_run_in_two_ranks) {
   const auto study = [&](const std::string& name, const nlohmann::json& launcher) {
-    nlohmann::json json = {
-        {"format", 1},
-        {"task", "causal_lm"},
-        {"flags",
-         {{"data", path("data")},
-          {"tokenizer", "characters"},
-          {"n_layer", 1},
-          {"n_head", 2},
-          {"n_embd", 16},
-          {"block_size", 32},
-          {"warmup_steps", 2},
-          {"eval_steps", 4}}},
-        {"arms",
-         {{{"name", "linear"}, {"flags", {{"max_steps", 8}}}}, {{"name", "half"}, {"flags", {{"max_steps", 4}}}}}},
-        {"control", "linear"},
-        {"measure", "loss"},
-        {"smallest_difference", 0.02},
-        {"seeds", {1, 2}}};
+    auto json = programs::character_study(path("data"), 8, {{"n_embd", 16}, {"warmup_steps", 2}, {"eval_steps", 4}});
+    json["seeds"] = {1, 2};
     if (!launcher.is_null()) json["launcher"] = launcher;
     write(folder / (name + ".json"), json.dump());
     return path(name + ".json");
