@@ -376,6 +376,23 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(finds_what_is_likely_enough, B, Backends) {
   }
 }
 
+// So cold that a float has no inverse of the temperature.
+BOOST_AUTO_TEST_CASE_TEMPLATE(takes_the_largest_at_the_lowest_temperatures, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
+  Matrix<T> x(2, 40);
+  for (int c = 0; c < 40; ++c) x(0, c) = x(1, c) = T(c == 7);
+  const std::vector<double> uniforms = {0.0, 0.999};
+  std::vector<int> got(2);
+  for (const double temperature : {1e-30, 1e-45, 1e-300, 5e-324})
+    for (const int top_k : {0, 5})
+      for (const double top_p : {1.0, 0.9}) {
+        backend(
+            ops::Sample<B>{.x = x.view(), .how = {temperature, top_k, top_p}, .uniforms = uniforms, .columns = got});
+        BOOST_TEST(got == (std::vector<int>{7, 7}));
+      }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(says_what_is_not_finite, B, Backends) {
   using T = typename B::Scalar;
   B backend(1);

@@ -2,6 +2,8 @@
 // product, with numbers of every kind.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE backend_gemm_parts
+#include <Eigen/Core>
+#include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
@@ -53,6 +55,36 @@ const std::vector<std::array<int, 3>> products = {
 constexpr std::array diagonals = {0, 3, -2, 40, -33, 128};
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE(packed)
+
+// The largest panel of the right operand is not a multiple of each processor's packet.
+BOOST_AUTO_TEST_CASE(panels_stay_in_their_memory) {
+  using Right = cpu_gemm::PackedRight<float>;
+  using B = cpu_gemm::Blocks<float>;
+  constexpr float guard = 12345;
+  for (const auto& [name, numbers] : all_numbers()) {
+    const int most = cpu_gemm::panel_cols<float>(numbers);
+    const auto largest = Right::size(numbers, most, B::panel_depth);
+    for (const int n : {1, most - 1, most, 2048, 3072, 4096, 5120, 50257})
+      for (int k = 1; k <= 2600; k += k < 1200 ? 199 : 1)
+        cpu_gemm::for_each_panel<float>(
+            n, k, most, cpu_gemm::unit_of_terms<float>(numbers),
+            [&](int, int cols, int, int depth) { BOOST_TEST_REQUIRE(Right::size(numbers, cols, depth) <= largest); });
+    auto b = Matrix<float>::normal(B::panel_depth, most, 1);
+    for (const auto& [n, k] : {std::pair{most, B::panel_depth}, {most - 1, 1271}, {1, 1}, {47, 300}}) {
+      const auto size = Right::size(numbers, n, k);
+      std::vector<float, Eigen::aligned_allocator<float>> memory(size + 64 * 1024, guard);
+      const Right right(numbers, n, k, memory.data());
+      for (int i = 0; i < right.pieces(); ++i) right.pack(i, {b.view().data, b.view().stride, false});
+      const auto written = std::count_if(memory.begin() + static_cast<std::ptrdiff_t>(size), memory.end(),
+                                         [](float number) { return number != guard; });
+      BOOST_TEST(written == 0, name << " [" << k << ", " << n << "]: " << written << " numbers behind its memory");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(parts)
 

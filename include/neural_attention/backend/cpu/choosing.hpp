@@ -77,6 +77,12 @@ std::size_t select_largest(const T* x, std::ptrdiff_t n, std::span<int> columns)
   return found;
 }
 
+/// 1 / temperature, also of a temperature so low that T has no inverse: 0 times it must stay 0.
+template <class T>
+T coldness_of(double temperature) {
+  return static_cast<T>(std::min(1.0 / temperature, double{std::numeric_limits<T>::max()}));
+}
+
 /// Σ exp((x - top) / temperature) of elements i … i+16.
 template <class T>
 double weight(const T* x, std::ptrdiff_t i, std::ptrdiff_t n, T top, T coldness) {
@@ -127,7 +133,7 @@ class Shortlist {
     // A few tokens hold most of the probability, so the list grows only if it must.
     std::size_t wanted =
         how.top_k > 0 ? std::min(all, static_cast<std::size_t>(how.top_k)) : std::min(all, first_guess);
-    const T coldness = static_cast<T>(1.0 / how.temperature);
+    const T coldness = coldness_of<T>(how.temperature);
     const bool some = how.top_p < 1.0;  // of the probability
     double total = 0.0;
     if (how.top_k == 0 && some) {
@@ -251,9 +257,9 @@ void compute(CpuEngine<T>& cpu, const ops::SampleOf<T>& op) {
   cpu.split(x.rows, cpu_blocks::row_grain(x.cols), [&](std::ptrdiff_t first, std::ptrdiff_t count, int) {
     for (auto r = static_cast<int>(first); r < first + count; ++r) {
       const bool all = how.top_k == 0 && how.top_p >= 1.0 && how.min_p <= 0.0;
-      columns[r] =
-          all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, static_cast<T>(1.0 / how.temperature), uniforms[r])
-              : cpu_choosing::Shortlist<T>(x.row(r), x.cols, how).draw(uniforms[r]);
+      columns[r] = all ? cpu_choosing::draw_from_all<T>(x.row(r), x.cols, cpu_choosing::coldness_of<T>(how.temperature),
+                                                        uniforms[r])
+                       : cpu_choosing::Shortlist<T>(x.row(r), x.cols, how).draw(uniforms[r]);
     }
   });
 }

@@ -117,8 +117,10 @@ template <class T>
 class PackedRight {
  public:
   using B = Blocks<T>;
-  /// The numbers of a panel of panel_cols columns.
-  static constexpr std::size_t size = std::size_t{B::panel_cols} * B::panel_depth;
+  /// The memory that n columns of k rows take, in numbers: the last columns fill whole packets.
+  static constexpr std::size_t size(Numbers numbers, int n, int k) {
+    return static_cast<std::size_t>(B::padded(n)) * static_cast<std::size_t>(steps(numbers, k));
+  }
 
   PackedRight(Numbers numbers, int n, int k, T* memory)
       : numbers_(numbers), n_(n), k_(k), depth_(depth_of_blocks<T>(numbers, k)), memory_(memory) {}

@@ -19,9 +19,11 @@ inline void onednn_gemm(int m, int n, int k, Operand<float> a, Operand<float> b,
   if (m == 0 || n == 0) return;
   for (int i = 0; addend.data && addend.data != c && i < m; ++i)
     std::copy_n(addend.data + i * addend.stride, n, c + i * c_stride);
-  omp_set_num_threads(1);  // of this thread alone
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);  // of this thread alone, which may be the caller's
   const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.stride,
                                  b.data, b.stride, addend.data ? 1.0f : 0.0f, c, c_stride);
+  omp_set_num_threads(threads);
   if (status != dnnl_success)
     throw Error("oneDNN cannot multiply [" + std::to_string(m) + ", " + std::to_string(k) + "] by [" +
                 std::to_string(k) + ", " + std::to_string(n) + "]: status " + std::to_string(status));

@@ -59,15 +59,16 @@ void product(CpuEngine<T>& cpu, int m, int n, int k, Operand<T> a, Operand<T> b,
   // Only weights are read transposed. The panels of a kept copy follow one another and have all columns: they need not
   // stay in a cache until all threads have used them.
   const auto numbers = numbers_of<T>(cpu.precision);
-  const auto packed_size = std::size_t(Blocks::padded(n)) * std::size_t(steps(numbers, k));
-  const auto kept =
-      b.transposed ? cpu.kept_weights.find(b.data, n, k, packed_size) : typename decltype(cpu.kept_weights)::Copy{};
+  using Right = PackedRight<T>;
+  const auto kept = b.transposed ? cpu.kept_weights.find(b.data, n, k, Right::size(numbers, n, k))
+                                 : typename decltype(cpu.kept_weights)::Copy{};
   const bool packed_already = kept.packed && *kept.complete;
-  T* const memory = kept.packed ? kept.packed : cpu.shared_packing.reserve(PackedRight<T>::size);
   const int most_cols = kept.packed ? n : panel_cols<T>(numbers);
+  T* const memory =
+      kept.packed ? kept.packed : cpu.shared_packing.reserve(Right::size(numbers, most_cols, Blocks::panel_depth));
   for_each_panel<T>(n, k, most_cols, unit_of_terms<T>(numbers), [&](int col, int cols, int p, int depth) {
     const std::ptrdiff_t offset = kept.packed ? std::ptrdiff_t{steps(numbers, p)} * Blocks::padded(n) : 0;
-    const PackedRight<T> right(numbers, cols, depth, memory + offset);
+    const Right right(numbers, cols, depth, memory + offset);
     if (!packed_already) cpu.threads.run(right.pieces(), [&](int piece, int) { right.pack(piece, b.at(p, col)); });
     const auto sum = p > 0 ? Addend<T>{c.data + col, c.stride} : addend.at(0, col);
     const Tiling tiling(m, cols, depth, tiles_per_thread * cpu.threads.threads());
