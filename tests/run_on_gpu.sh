@@ -24,6 +24,9 @@
 # what is built there stays. Variables:
 #   WORK          where everything is built and written (build/gpu)
 #   JOBS          how many compilers run at once
+#   GPU_ARCH      what the kernels are compiled for, such as sm_90, instead of this machine's GPU: then `build` alone
+#                 needs no GPU, and what it built elsewhere runs here if WORK comes along and `build` is left out
+#   CPU_ARCH      what everything else is compiled for (native)
 #   SECONDS_EACH  the most that a part may take, instead of its own bound
 #   SENTENCES     a file of real sentences, made by bench/peers/prepare.py; without it their lengths are drawn
 #   PYTHON        the Python that has PyTorch (python3)
@@ -55,14 +58,34 @@ if [[ ! -x "$nvcc" ]]; then
   echo "skipped: there is no nvcc" >&2
   exit 77
 fi
-if ! device="$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1)" ||
-  [[ -z "$device" ]]; then
-  echo "skipped: there is no GPU" >&2
-  exit 77
+asked() { nvidia-smi "--query-gpu=$1" --format=csv,noheader 2>/dev/null | head -n 1; }
+if ! device="$(asked name,driver_version)" || [[ -z "$device" ]]; then
+  if [[ -z "${GPU_ARCH:-}" || "${parts[*]}" != build ]]; then
+    echo "skipped: there is no GPU" >&2
+    exit 77
+  fi
+  device="none"
 fi
+capability="$(asked compute_cap)"  # such as 9.0
+[[ "$capability" =~ ^[0-9]+\.[0-9]+$ ]] && arch="sm_${capability/./}" || arch=native
+arch="${GPU_ARCH:-$arch}"
 cuda="$(cd "$(dirname "$(readlink -f "$nvcc")")/.." && pwd)"
-PATH="$(dirname "$nvcc"):$cuda/bin:$PATH"
-echo "device: $device"
+PATH="$(dirname "$nvcc"):$cuda/bin:$cuda/compute-sanitizer:$PATH"
+echo "device: $device, kernels for $arch"
+
+# A toolkit may lack cuBLASLt where PyTorch brought it along.
+packages="$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)/nvidia"
+first_with() {  # FILE FOLDER...: the first folder that holds the file
+  local file="$1" folder
+  shift
+  for folder in "$@"; do
+    compgen -G "$folder/$file" >/dev/null && echo "$folder" && return
+  done
+}
+cublas_headers="$(first_with cublasLt.h "$cuda/include" "$cuda"/targets/*/include "$packages"/*/include)"
+libraries=("$cuda/lib64" "$cuda/lib" "$cuda"/targets/*/lib "$packages"/*/lib)
+cublas_library="$(first_with 'libcublasLt.so.*' "${libraries[@]}")"
+cudart_library="$(first_with libcudart_static.a "${libraries[@]}")"
 
 summary=()
 failed=0
@@ -72,8 +95,11 @@ part() {
   shift 2
   [[ " ${parts[*]} " == *" $name "* ]] || return 0
   echo "== $name (at most $seconds s)"
-  timeout --kill-after=10 "$seconds" "$@" >"$work/$name.log" 2>&1
+  deadline=$(($(date +%s) + seconds)) timeout --kill-after=10 "$seconds" "$@" >"$work/$name.log" 2>&1
   status=$?
+  # After a device's first error all its calls fail, so the first one counts.
+  [[ $status == 0 || $status == 77 ]] || grep -vE 'No errors detected|ERROR SUMMARY: 0 errors' "$work/$name.log" |
+    grep -m 30 -E '^-- |[Ee]rror|FAILED|out of time|={9}'
   tail -n 15 "$work/$name.log"
   case $status in
     0) status=passed ;;
@@ -84,25 +110,30 @@ part() {
   summary+=("$(printf '%-12s %-14s %4d s   %s' "$name" "$status" $((SECONDS - begin)) "$work/$name.log")")
 }
 
-# compiled PROGRAM SOURCE OPTION...: with g++ and the kernels, unless the program is newer than all that it is made of.
-# Its options are written into the log where it fails.
+# compiled PROGRAM SOURCE OPTION...: PROGRAM.o, unless it is newer than all that it is made of. Its options are written
+# into the log where it fails.
 compiled() {
   local program="$1" source="$2" used file
   shift 2
-  local options=(-std=c++20 -O2 -march=native -w "-I$root/include" "-I$root/tests" "-I$root/bench"
+  local options=(-std=c++20 -O2 "-march=${CPU_ARCH:-native}" -w "-I$root/include" "-I$root/tests" "-I$root/bench"
     -isystem "$headers" -isystem "$headers/eigen3" -isystem "$cuda/include" "$@")
-  if [[ -x "$program" ]]; then
+  if [[ -f "$program.o" ]]; then
     used="$(g++ "${options[@]}" -MM "$source")" || return
-    for file in "$work/kernels.o" "$source" $(sed -e 's/^[^:]*://' -e 's/\\$//' <<<"$used"); do
-      [[ "$program" -nt "$file" ]] || used=""
+    for file in "$source" $(sed -e 's/^[^:]*://' -e 's/\\$//' <<<"$used"); do
+      [[ "$program.o" -nt "$file" ]] || used=""
     done
     [[ -z "$used" ]] || return 0
   fi
   echo "compiling $(basename "$program")"
-  g++ "${options[@]}" "$source" "$work/kernels.o" -o "$program.new" "-L$cuda/lib64" "-L$cuda/lib" \
-    "-Wl,-rpath,$cuda/lib64" "-Wl,-rpath,$cuda/lib" -lcudart_static -lcublasLt -ldl -lrt -pthread &&
-    mv "$program.new" "$program" ||
-    { rm -f "$program"; echo "FAILED: g++ ${options[*]} $source"; return 1; }
+  g++ "${options[@]}" -c "$source" -o "$program.o.new" && mv "$program.o.new" "$program.o" ||
+    { rm -f "$program" "$program.o"; echo "FAILED: g++ ${options[*]} $source"; return 1; }
+}
+
+# linked PROGRAM: of PROGRAM.o and the kernels, unless it is newer than both.
+linked() {
+  [[ "$1" -nt "$1.o" && "$1" -nt "$work/kernels.o" ]] && return
+  g++ "$1.o" "$work/kernels.o" -o "$1.new" ${cublas_library:+"-Wl,-rpath,$cublas_library"} "-L$cudart_library" \
+    -lcudart_static -ldl -lrt -pthread && mv "$1.new" "$1" || { rm -f "$1"; echo "FAILED: linking $1"; return 1; }
 }
 
 # A test belongs on the device where it knows its backend from backend/gpu.hpp, and does not take the emulation's. With
@@ -135,20 +166,35 @@ compile() {
   esac
 }
 
-build() {
-  if [[ ! "$work/kernels.o" -nt "$root/cmake/stubs/cuda.cu" ||
-    -n "$(find "$root/include" -newer "$work/kernels.o" -type f)" ]]; then
-    echo "compiling the kernels"
-    nvcc -std=c++20 -O3 --expt-relaxed-constexpr -lineinfo -arch=native "-I$root/include" \
-      -c "$root/cmake/stubs/cuda.cu" -o "$work/kernels.o" || return
-  fi
-  printf '%s\n' ours_training steps kernels "$root"/tests/*/test_*.cpp |
-    xargs -P "$jobs" -I '{}' bash -c 'compile "$1"' _ '{}'
+compile_kernels() {
+  [[ ! "$work/kernels.o" -nt "$root/cmake/stubs/cuda.cu" ||
+    -n "$(find "$root/include" -newer "$work/kernels.o" -type f)" ]] || return 0
+  echo "compiling the kernels"
+  nvcc -std=c++20 -O3 --expt-relaxed-constexpr -lineinfo "-arch=$arch" "-I$root/include" \
+    ${cublas_headers:+"-I$cublas_headers"} -c "$root/cmake/stubs/cuda.cu" -o "$work/kernels.o.new" &&
+    mv "$work/kernels.o.new" "$work/kernels.o" || { rm -f "$work/kernels.o"; echo "FAILED: nvcc"; return 1; }
 }
 
-# run_tests COMMAND... -- PROGRAM...: every test program, under the command; one that fails does not stop others.
+# The kernels take longest, so all is compiled beside them, and linked afterwards.
+build() {
+  local bad=0
+  compile_kernels &
+  printf '%s\n' ours_training steps kernels "$root"/tests/*/test_*.cpp |
+    xargs -P "$jobs" -I '{}' bash -c 'compile "$1"' _ '{}' || bad=1
+  wait $! || return 1
+  printf '%s\n' "$work"/bin/*.o "$work"/tests/*.o | xargs -P "$jobs" -I '{}' bash -c 'linked "${1%.o}"' _ '{}' || bad=1
+  return $bad
+}
+
+# Our programs find cuBLASLt, wherever they were linked; PyTorch keeps its own.
+ours() { LD_LIBRARY_PATH="$cublas_library${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$@"; }
+
+# run_tests SECONDS COMMAND... -- PROGRAM...: every test program, under the command, each for so long at most and before
+# the part's time is up; one that fails does not stop others. A device reports a kernel's error later, with whatever call
+# comes next: the program runs again, waiting for each kernel, and the error names it.
 run_tests() {
-  local command=() bad=0 found=0 program
+  local most="$1" command=() bad=0 found=0 program seconds status
+  shift
   while [[ "$1" != -- ]]; do
     command+=("$1")
     shift
@@ -158,20 +204,33 @@ run_tests() {
     [[ -x "$program" && "$program" != *.cpp* ]] || continue
     found=1
     echo "-- $(basename "$program")"
-    "${command[@]}" "$program" --color_output=no || bad=1
+    seconds=$((deadline - $(date +%s) - 3))
+    [[ $seconds -le $most ]] || seconds=$most
+    [[ $seconds -gt 0 ]] || { echo "out of time: not run"; bad=1; continue; }
+    ours timeout --kill-after=5 "$seconds" "${command[@]}" "$program" --color_output=no \
+      --log_level=test_suite 2>&1 | tee "$program.log"  # which case hangs, and how long each takes
+    status=${PIPESTATUS[0]}
+    [[ $status != 0 ]] || continue
+    bad=1
+    if [[ $status == 124 || $status == 137 ]]; then
+      echo "out of time: $(basename "$program"), $seconds s"
+    elif [[ "${command[0]}" == env ]] && grep -qE 'cannot be started|cuda[A-Za-z]+ failed' "$program.log"; then
+      echo "-- $(basename "$program") again, waiting for each kernel; its first error:"
+      ours env CUDA_LAUNCH_BLOCKING=1 timeout --kill-after=5 60 "$program" --color_output=no 2>&1 | grep -m 1 error
+    fi
   done
   [[ $found == 1 ]] || { echo "nothing is built"; bad=1; }
   return $bad
 }
 
-operations() { run_tests env -- "$work"/tests/backend_test_*; }
+operations() { run_tests 120 env -- "$work"/tests/backend_test_*; }
 
 models() {
   local program others=()
   for program in "$work"/tests/*_test_*; do
     [[ "$program" == */backend_test_* ]] || others+=("$program")
   done
-  run_tests env -- "${others[@]}"
+  run_tests 240 env -- "${others[@]}"
 }
 
 sanitize() {
@@ -184,7 +243,7 @@ sanitize() {
   if [[ "$1" == racecheck ]] && compute-sanitizer --help | grep -q -e --kernel-regex; then
     which=(--kernel-regex kns=neural_attention)
   fi
-  run_tests compute-sanitizer --tool "$1" "${which[@]}" --error-exitcode 9 -- "$work"/tests/backend_test_*
+  run_tests 240 compute-sanitizer --tool "$1" "${which[@]}" --error-exitcode 9 -- "$work"/tests/backend_test_*
 }
 
 # A table is kept where its program printed it to the end.
@@ -203,11 +262,11 @@ has_torch() {
 }
 
 kernels() {
-  printed "$work/kernels.md" "$work/bin/kernels" || return
+  printed "$work/kernels.md" ours "$work/bin/kernels" || return
   if has_torch; then printed "$work/attention.md" "$python" "$root/bench/cuda/torch_attention.py"; fi
 }
 
-steps() { printed "$work/steps.md" "$work/bin/steps"; }
+steps() { printed "$work/steps.md" ours "$work/bin/steps"; }
 
 peers() {
   has_torch || return
@@ -220,9 +279,10 @@ page() {
   "$python" "$root/bench/peers/gpu_page.py" "$work" --page "$work/benchmarks.md"
 }
 
-export -f compile compile_test compiled on_device build run_tests operations models sanitize printed has_torch kernels \
-  steps peers page
-export PATH root work headers cuda jobs python
+export -f compile compile_kernels compile_test compiled linked on_device build ours run_tests operations models sanitize \
+  printed has_torch kernels steps peers page
+export PATH root work headers cuda jobs python arch cublas_headers cublas_library cudart_library
+export NEURAL_ATTENTION_GOLDEN_DIR="$root/tests/golden"  # the tests may have been built in another folder
 part build 590 bash -c build
 part operations 300 bash -c operations
 part models 580 bash -c models

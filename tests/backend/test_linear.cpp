@@ -107,6 +107,26 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_activation_can_follow, Backend, Backends) {
   }
 }
 
+// Such as a part of a longer vector, which does not lie where cuBLASLt can read a bias.
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_bias_may_begin_anywhere, Backend, Backends) {
+  using T = typename Backend::Scalar;
+  constexpr int rows = 9, out = 65, in = 33;
+  auto x = Matrix<T>::normal(rows, in, 1), w = Matrix<T>::normal(out, in, 2), longer = Matrix<T>::normal(1, out + 7, 3);
+  Backend backend(2);
+  for (const int first : {1, 2, 4, 7}) {
+    auto bias = Matrix<T>(1, out);
+    for (int c = 0; c < out; ++c) bias(0, c) = longer(0, first + c);
+    Matrix<T> y(rows, out), expected(rows, out);
+    const auto part = longer.view().columns(first, out);
+    for (const auto f : {Activation::Identity, Activation::Relu, Activation::Gelu}) {
+      backend(ops::Linear<Backend>{.x = x.view(), .w = w.view(), .bias = part, .activation = f, .y = y.view()});
+      backend(ops::Linear<Backend>{
+          .x = x.view(), .w = w.view(), .bias = bias.view(), .activation = f, .y = expected.view()});
+      require_same_bits<T>("linear", y, expected);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(relu_keeps_what_is_not_a_number, Backend, Backends) {
   using T = typename Backend::Scalar;
   constexpr int rows = 12, out = 40, in = 20;  // more rows than the CPU multiplies without packing

@@ -44,7 +44,12 @@ template <class T>
 void compute(CudaDevice<T>& device, const ops::LinearOf<T>& op) {
   using Product = cuda_backend::Product<T>;
   const bool relu = op.activation == Activation::Relu;
-  device.products.run(Product{.a = op.x, .b = op.w, .b_transposed = true, .c = op.y, .bias = op.bias, .relu = relu},
+  auto bias = op.bias;
+  if (!cuda_backend::suits_product(bias.data)) {
+    bias = RowsOf<T>(device.template reserve<T>(static_cast<std::size_t>(bias.cols)), 1, bias.cols);
+    device.copy_rows(op.bias, bias);
+  }
+  device.products.run(Product{.a = op.x, .b = op.w, .b_transposed = true, .c = op.y, .bias = bias, .relu = relu},
                       device.stream);
   if (!relu && op.activation != Activation::Identity)
     cuda_backend::activation(op.activation, op.y, op.y, device.stream);

@@ -84,7 +84,7 @@ struct Function<Activation::Mish> {
   }
   static __device__ float gradient(float x, float dy) {
     const float e = expf(fminf(x, linear_from)), m = e * (e + 2.0f), inverse = 1.0f / (m + 2.0f);
-    return dy * (m * inverse + x * (4.0f * e * inverse) * ((1.0f + e) * inverse));
+    return dy * (m * inverse + fminf(x, linear_from) * (4.0f * e * inverse) * ((1.0f + e) * inverse));
   }
 };
 

@@ -16,6 +16,10 @@
 
 namespace neural_attention::cuda_backend {
 
+/// Whether a bias begins at a multiple of 16 bytes. A bias of a product must: cuBLASLt reads it so, whatever its
+/// address is, as its heuristic is told only how A, B and C are aligned.
+inline bool suits_product(const void* bias) { return reinterpret_cast<std::uintptr_t>(bias) % 16 == 0; }
+
 /// C [m, n] = f(op(A) op(B) + bias [1, n]), where f is ReLU or the identity, or C += op(A) op(B); op transposes or
 /// leaves its operand as it is. Sums are float for every T.
 template <class T, class Out = T>
@@ -32,7 +36,7 @@ struct Product {
   int depth() const { return a_transposed ? a.rows : a.cols; }
   bool fits() const {
     return (a_transposed ? a.cols : a.rows) == c.rows && (b_transposed ? b.cols : b.rows) == depth() &&
-           (b_transposed ? b.rows : b.cols) == c.cols && (!bias || bias.cols == c.cols) &&
+           (b_transposed ? b.rows : b.cols) == c.cols && (!bias || bias.cols == c.cols) && suits_product(bias.data) &&
            !(accumulate && (bias || relu));
   }
 };
@@ -54,10 +58,31 @@ class Products {
   Products& operator=(const Products&) = delete;
   ~Products() { lt_.destroy(handle_); }
 
+  /// Throws DeviceError, which says what was multiplied, if a call of cuBLASLt failed.
   template <class T, class Out>
   void run(const Product<T, Out>& product, Stream stream) {
     assert(product.fits());
     if (product.c.size() == 0 || (product.accumulate && product.depth() == 0)) return;
+    try {
+      start(product, stream);
+    } catch (const DeviceError& error) {
+      const auto shape = [](int rows, int cols) {
+        return '[' + std::to_string(rows) + ", " + std::to_string(cols) + ']';
+      };
+      throw DeviceError(error.what() + (": a product " + shape(product.c.rows, product.c.cols)) + " = " +
+                        shape(product.c.rows, product.depth()) + " · " + shape(product.depth(), product.c.cols) +
+                        (std::is_same_v<T, float> ? " of float" : " of bfloat16"));
+    }
+  }
+
+ private:
+  static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;  // what cuBLAS itself takes on an H100
+
+  template <class T>
+  static constexpr cudaDataType_t type = std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_16BF;
+
+  template <class T, class Out>
+  void start(const Product<T, Out>& product, Stream stream) {
     Description description(product);
     const auto known = algorithms_.find(key(product));
     const auto& algorithm = known != algorithms_.end()
@@ -69,12 +94,6 @@ class Products {
                      workspace_.data(), workspace_bytes, stream),
           "cublasLtMatmul");
   }
-
- private:
-  static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;  // what cuBLAS itself takes on an H100
-
-  template <class T>
-  static constexpr cudaDataType_t type = std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_16BF;
 
   /// cuBLASLt stores matrices by columns. It therefore sees each matrix transposed and computes Cᵀ = op(B)ᵀ op(A)ᵀ.
   struct Description {
@@ -122,7 +141,7 @@ class Products {
     return result;
   }
 
-  using Key = std::array<std::int64_t, 13>;
+  using Key = std::array<std::int64_t, 12>;
   template <class T, class Out>
   static Key key(const Product<T, Out>& product) {
     const auto bits = [](auto... flags) {
@@ -139,7 +158,6 @@ class Products {
             alignment(product.a.data),
             alignment(product.b.data),
             alignment(product.c.data),
-            alignment(product.bias.data),
             bits(product.a_transposed, product.b_transposed, product.accumulate, product.relu, product.bias),
             type<T>,
             type<Out>};
@@ -163,7 +181,8 @@ class Products {
     check(lt_.heuristic(handle_, &description.operation, &description.b, &description.a, &description.c, &description.c,
                         &preference, 1, &best, &found),
           "cublasLtMatmulAlgoGetHeuristic");
-    if (found == 0) throw DeviceError("cuBLASLt has no algorithm for a product of matrices");
+    if (found == 0) throw DeviceError("cuBLASLt has no algorithm");
+    check(best.state, "cublasLtMatmulAlgoGetHeuristic");
     return best.algo;
   }
 
@@ -179,7 +198,7 @@ class Products {
  public:
   template <class T, class Out>
   void run(const Product<T, Out>& product, Stream) {
-    assert(product.fits());
+    if (!product.fits()) throw emulation::Error("matrices that do not fit, or a bias where no product can read it");
     const auto& [a, a_transposed, b, b_transposed, c, bias, relu, accumulate] = product;
     for (int row = 0; row < c.rows; ++row)
       for (int col = 0; col < c.cols; ++col) {

@@ -89,9 +89,9 @@ inline void free_host(void* memory) { cudaFreeHost(memory); }
 inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
                  std::size_t rows, Stream stream) {
   if (rows == 0 || bytes == 0) return;
-  // Arrays are a single row, and a row may be longer than the largest pitch of a copy in two dimensions.
-  if (rows == 1)
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpy");
+  // A row may be longer than the largest pitch of a copy in two dimensions, and rows without gaps are faster as one.
+  if (rows == 1 || (to_stride == bytes && from_stride == bytes))
+    check(cudaMemcpyAsync(to, from, rows * bytes, cudaMemcpyDefault, stream), "cudaMemcpy");
   else
     check(cudaMemcpy2DAsync(to, to_stride, from, from_stride, bytes, rows, cudaMemcpyDefault, stream), "cudaMemcpy");
 }
@@ -145,6 +145,7 @@ inline void free_host(void* memory) { free(memory); }
 inline void copy(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t bytes,
                  std::size_t rows, Stream) {
   if (bytes == 0) return;
+  if (rows > 1 && (to_stride < bytes || from_stride < bytes)) throw emulation::Error("rows of a copy that overlap");
   for (std::size_t r = 0; r < rows; ++r)
     std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride, bytes);
 }

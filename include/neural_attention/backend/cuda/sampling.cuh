@@ -9,6 +9,7 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "neural_attention/backend/cuda/choosing.cuh"
 #include "neural_attention/backend/cuda/device.cuh"
@@ -138,8 +139,9 @@ template <class T>
 void sample(RowsOf<T> x, const SamplingShape& how, const double* uniforms, int* columns, Stream stream) {
   assert(how.temperature > 0.0);
   const double depth = how.min_p > 0.0 ? -std::log(how.min_p) * how.temperature : INFINITY;
-  const Sampling sampling{static_cast<float>(1.0 / how.temperature), std::min(how.top_k, x.cols), how.top_p,
-                          static_cast<float>(depth)};
+  constexpr double largest = std::numeric_limits<float>::max();  // 0 times it must stay 0
+  const Sampling sampling{static_cast<float>(std::min(1.0 / how.temperature, largest)), std::min(how.top_k, x.cols),
+                          how.top_p, static_cast<float>(depth)};
   const auto run = [&]<bool Aligned>() {
     launch("sample", sample_kernel<T, Aligned>, dim3(static_cast<unsigned>(x.rows)), dim3(choosing_threads), 0, stream,
            x, sampling, uniforms, columns);
