@@ -409,6 +409,33 @@ BOOST_AUTO_TEST_CASE(are_set_for_the_map_that_roles_share_too) {
              boost::test_tools::per_element());
 }
 
+// Its matrices alone look like maps without biases.
+BOOST_AUTO_TEST_CASE(of_joint_maps_are_no_linear_map) {
+  B backend(1);
+  using Module = AttentionModule<B, Joint>;
+  OneModule<Module> joint(backend, Module(config_of(8, 2), {3}, {3}, false));
+  const auto maps = linear_maps(backend, joint.store);
+  for (const std::string name : {"attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.qkv_proj"})
+    BOOST_TEST(!maps(name).has_value(), name);
+  BOOST_TEST(maps("attn.out_proj").has_value());
+  using Plain = AttentionModule<B, LinearProjections>;
+  auto config = config_of(8, 2);
+  for_each_role([](const char*, ProjectorConfig& projector) { projector.bias = false; }, config);
+  OneModule<Plain> linear(backend, Plain(config, {3}, {3}, false));
+  testing::randomise(backend, linear.store, 3);
+  const auto of_linear = linear_maps(backend, linear.store);
+  for (const std::string name : {"attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj"}) {
+    const auto map = of_linear(name);
+    BOOST_TEST_REQUIRE(map.has_value(), name);
+    const auto weight = download(backend, linear.store.value(*linear.store.find(name + ".weight")));
+    BOOST_TEST(map->weight == weight, boost::test_tools::per_element());
+    BOOST_TEST(map->bias == Values(8, 0.0), boost::test_tools::per_element());
+  }
+  BOOST_CHECK_EXCEPTION(warm_start(backend, joint, of_linear), ConfigError, [](const ConfigError& error) {
+    return std::string(error.what()).find("joint_qkv") != std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(can_be_a_linear_map) {
   B backend(1);
   using Convolved = AttentionModule<B, Centred>;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "golden_file.hpp"
@@ -474,6 +475,59 @@ BOOST_AUTO_TEST_CASE(types_of_ones_own_say_how) {
   Single<Doubled> subject({.d_in = 6, .d_out = 6});
   subject.start();
   BOOST_TEST(golden::difference(subject.outputs(), subject.expected()) <= 1e-14);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(without_biases)
+
+namespace {
+
+constexpr bool no_bias = false;
+const ProjectorConfig without_bias{
+    .d_in = 6, .d_out = 6, .hidden = HiddenWidth::times(2), .initial = {true}, .bias = no_bias};
+
+/// It begins as a map without a bias, and says why it cannot begin as one with a bias.
+template <template <class> class P>
+void require_start(WarmStartForm form) {
+  Single<P> subject(without_bias);
+  for (const auto& entry : subject.store.entries()) BOOST_TEST(!entry.name.ends_with("bias"), entry.name);
+  const auto bias = std::exchange(subject.map.bias, std::vector<double>(6));
+  BOOST_TEST((subject.start().form == form));
+  BOOST_TEST(golden::difference(subject.outputs(), subject.expected()) <= 1e-13);
+  subject.map.bias = bias;
+  BOOST_CHECK_EXCEPTION(subject.start(), ConfigError,
+                        says("k_proj: ", "the projector has no bias, but the linear map has one"));
+}
+
+template <template <class> class P>
+void require_refused_start(const std::string& why) {
+  Single<P> subject(without_bias);
+  subject.map.bias.assign(6, 0.0);
+  BOOST_CHECK_EXCEPTION(subject.start(), ConfigError, says("k_proj: ", why));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(forms_that_need_none) {
+  require_start<Linear>(WarmStartForm::Copied);
+  require_start<SequentialLinear>(WarmStartForm::Copied);
+  require_start<PlainNeural>(WarmStartForm::Exact);
+  require_start<GeluNeural>(WarmStartForm::Exact);
+  require_start<SiluNeural>(WarmStartForm::Exact);
+  require_start<RationalNeural>(WarmStartForm::Exact);
+  require_start<DeepLinear>(WarmStartForm::Exact);
+  require_start<LowRank>(WarmStartForm::Exact);
+  require_start<ResidualNeural>(WarmStartForm::Exact);
+  require_start<ResidualPlainNeural>(WarmStartForm::Exact);
+}
+
+BOOST_AUTO_TEST_CASE(forms_that_need_them) {
+  require_refused_start<Neural>("a network with a LayerNorm needs biases");
+  require_refused_start<GatedSilu>("a gated network without biases");
+  require_refused_start<GatedGelu>("a gated network without biases");
+  require_refused_start<GluSilu>("a gated map without biases");
+  require_refused_start<JointQkv>("joint_qkv has a non-linear map in front");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -284,6 +284,26 @@ BOOST_AUTO_TEST_CASE(beyond_a_limit_are_refused) {
                 "a run of 1 tokens after 24 is longer than decoding was begun for: 24 tokens");
 }
 
+BOOST_AUTO_TEST_CASE(of_one_token_are_one_for_each_row_and_known) {
+  Subject subject;
+  const auto prompts = random_prompts({4, 6});
+  auto state = subject.begin(prompts, 10);
+  subject.append(prompts, state);
+  check_refused([&] { subject.next({1}, state); },
+                "a batch has 1 next tokens for 2 live rows: each live row needs one");
+  check_refused(
+      [&] {
+        subject.next({1, 2, 3}, state);
+      },
+      "a batch has 3 next tokens for 2 live rows: each live row needs one");
+  check_refused(
+      [&] {
+        subject.next({1, 31}, state);
+      },
+      "a next token has the id 31, but the model's vocabulary has 31 entries");
+  BOOST_TEST(state.length(0) == 4);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(prompts_of_a_language_model)

@@ -201,6 +201,25 @@ BOOST_AUTO_TEST_CASE(projections_start_warm_or_fresh) {
                         says({"missing", first_map + ".q_proj.0.weight", "unexpected", first_map + ".q_proj.weight"}));
 }
 
+BOOST_AUTO_TEST_CASE(projections_start_warm_without_biases) {
+  auto config = tiny::gpt2_config(2);
+  config.bias = false;
+  Stock bare(backend, config, 5);
+  fill_with_noise(backend, bare);
+  io::save_model(folder.path.string(), backend, bare);
+  BOOST_TEST(!tensors_of(folder / "model.safetensors").of.contains(first_map + ".bias"));
+  io::LoadOptions how;
+  how.projections = io::LoadOptions::Projections::Warm;
+  io::LoadReport report;
+  using Bent = Gpt2<B, Projections<PlainNeural, Linear, ResidualNeural, PlainNeural>>;
+  const auto warm = ::load<Bent>(backend, folder.path.string(), how, &report);
+  BOOST_TEST(loss(backend, warm) == loss(backend, bare), boost::test_tools::tolerance(1e-5));
+  BOOST_TEST(report.warm_started.projectors.size() == 6u);
+  using Normed = Gpt2<B, Projections<Neural, Linear, Linear, Linear>>;
+  BOOST_CHECK_EXCEPTION(::load<Normed>(backend, folder.path.string(), how), ConfigError,
+                        says({first_map + ".q_proj", "LayerNorm needs biases"}));
+}
+
 // A checkpoint has the same files, and the moments have their names.
 BOOST_AUTO_TEST_CASE(checkpoints_are_such_directories) {
   Stock trained(backend, tiny::gpt2_config(2), 5);

@@ -118,3 +118,28 @@ BOOST_AUTO_TEST_CASE(need_one_sentence_with_its_translation) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(batches)
+
+// Both sides are public, and attention looks for the source of each target.
+BOOST_AUTO_TEST_CASE(need_a_target_for_each_source) {
+  Cpu<double> backend(1);
+  using Model = Marian<Cpu<double>, LinearProjections>;
+  const Model model(backend, tiny::config(), 1, Purpose::Inference);
+  PassMemory<Cpu<double>> memory(backend);
+  Model::Saved saved;
+  const auto refused = [&](const TranslationBatch& batch, const std::string& message) {
+    const auto pass = memory.begin_inference();
+    BOOST_CHECK_EXCEPTION(model.loss(pass, batch, 0.0, saved), ShapeError,
+                          [&](const ShapeError& error) { return error.what() == message; });
+  };
+  auto batch = tiny::batch(tiny::pairs());
+  batch.decoder_input.push(std::vector<int>{8});
+  batch.labels.push_back(0);
+  refused(batch, "a batch has 5 target sentences for 4 source sentences: each source sentence needs one");
+  batch = tiny::batch(tiny::pairs());
+  batch.source.push(std::vector<int>{1, 0});
+  refused(batch, "a batch has 4 target sentences for 5 source sentences: each source sentence needs one");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

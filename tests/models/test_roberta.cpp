@@ -181,12 +181,40 @@ BOOST_AUTO_TEST_CASE(refuses_what_does_not_fit) {
   refused({0, -1, 2}, {}, {}, "id -1");
   refused({0, 3, 2}, {1}, {9}, "id 9");
   refused({0, 3, 3, 3, 3, 3, 3, 2}, {}, {}, "8 tokens is longer than the model's 7 positions");
+  refused({0, 3, 2}, {1}, {4, 5}, "2 labels for 1 masked tokens");
+  refused({0, 3, 2}, {1, 2}, {4}, "1 labels for 2 masked tokens");
+  refused({0, 3, 2}, {3}, {4}, "row 3 of a batch is masked, but the batch has 3 tokens");
+  refused({0, 3, 2}, {-1}, {4}, "row -1 of a batch is masked");
+  refused({0, 3, 2}, {1, 1}, {4, 4}, "row 1 of a batch is masked after row 1");
+  refused({0, 3, 2}, {2, 1}, {4, 4}, "row 1 of a batch is masked after row 2");
   auto config = tiny::roberta_config();
   config.max_position_embeddings = 2;
   BOOST_CHECK_THROW(config.validate(), ConfigError);
   config = tiny::roberta_config();
   config.pad_token_id = 9;
   BOOST_CHECK_THROW(config.validate(), ConfigError);
+}
+
+// Types and positions are public, so code of one's own may fill them.
+BOOST_AUTO_TEST_CASE(refuses_types_and_positions_that_do_not_fit) {
+  Cpu<float> backend(1);
+  const Roberta<Cpu<float>, LinearProjections> model(backend, tiny::roberta_config(), 1);
+  const auto refused = [&](auto&& spoil, const std::string& message) {
+    auto batch = tiny::masked_batch(tiny::masked_sequences());
+    spoil(batch);
+    BOOST_CHECK_EXCEPTION(model.check(batch), ShapeError,
+                          [&](const ShapeError& error) { return error.what() == message; });
+  };
+  refused([](MaskedBatch& batch) { batch.token_types.pop_back(); },
+          "a batch has 19 token types for 20 tokens: each token needs one");
+  refused([](MaskedBatch& batch) { batch.position_rows.push_back(2); },
+          "a batch has 21 position rows for 20 tokens: each token needs one");
+  refused([](MaskedBatch& batch) { batch.token_types[3] = 1; },
+          "a token has the type 1, but the model's table of them has 1 rows");
+  refused([](MaskedBatch& batch) { batch.token_types[3] = -1; },
+          "a token has the type -1, but the model's table of them has 1 rows");
+  refused([](MaskedBatch& batch) { batch.position_rows[3] = -1; },
+          "a token has the position row -1, but the model's table of them has 9 rows");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

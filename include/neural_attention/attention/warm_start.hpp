@@ -80,24 +80,24 @@ WarmStartReport warm_start(B& backend, Model& model, const LinearMapSource& sour
   return report;
 }
 
-/// The maps of another model's projectors of types Linear and SequentialLinear. `backend` and `store` must outlive it.
+/// The maps of another model's projectors of types Linear and SequentialLinear, with biases or without. `backend` and
+/// `store` must outlive it.
 template <class B>
 LinearMapSource linear_maps(B& backend, const ParameterStore<B>& store) {
   return [&backend, &store](const std::string& prefix) -> std::optional<LinearMap> {
-    const auto parts =
-        std::ranges::count_if(store.entries(), [&](const auto& entry) { return entry.name.starts_with(prefix + "."); });
-    for (const std::string infix : {".", ".0."}) {
-      const auto* const weight = store.find(prefix + infix + "weight");
-      const auto* const bias = store.find(prefix + infix + "bias");
-      if (parts != 2 || !weight || !bias) continue;
-      const auto host = [&](const auto& entry) {
-        std::vector<typename B::Real> values(static_cast<std::size_t>(entry.size()));
-        backend(ops::DownloadOf<typename B::Real>{.x = store.value(entry), .values = values});
-        return std::vector<double>(values.begin(), values.end());
-      };
-      return LinearMap{weight->cols, weight->rows, host(*weight), host(*bias)};
-    }
-    return std::nullopt;
+    const auto names = linear_map_names(prefix + ".", [&](auto&& use) {
+      for (const auto& entry : store.entries()) use(entry.name);
+    });
+    if (!names) return std::nullopt;
+    const auto host = [&](const auto& entry) {
+      std::vector<typename B::Real> values(static_cast<std::size_t>(entry.size()));
+      backend(ops::DownloadOf<typename B::Real>{.x = store.value(entry), .values = values});
+      return std::vector<double>(values.begin(), values.end());
+    };
+    const auto& weight = *store.find(names->weight);
+    LinearMap map{weight.cols, weight.rows, host(weight), std::vector<double>(static_cast<std::size_t>(weight.rows))};
+    if (!names->bias.empty()) map.bias = host(*store.find(names->bias));
+    return map;
   };
 }
 

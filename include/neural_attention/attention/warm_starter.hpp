@@ -95,6 +95,11 @@ class WarmStarter {
     return {WarmStartForm::Copied};
   }
 
+  // A Linear by type, but x is not its input.
+  WarmStart plan(JointQkv<B>&, const LinearMap&) {
+    return refused("joint_qkv has a non-linear map in front, so it cannot begin as a linear map");
+  }
+
   WarmStart plan(Sequential<B, Linear<B>>& stack, const LinearMap& map) { return plan(stack.template get<0>(), map); }
 
   template <Activation F>
@@ -123,6 +128,8 @@ class WarmStarter {
   WarmStart plan(Sequential<B, Linear<B>, LayerNorm<B>, Relu<B>, Linear<B>>& stack, const LinearMap& map) {
     auto& first = stack.template get<0>();
     auto& norm = stack.template get<1>();
+    if (!first.has_bias() || norm.bias.cols == 0)
+      fail("a network with a LayerNorm needs biases to begin near a linear map, and has none");
     const double c = options_.layer_norm_shift;
     const double from_map = set_mirrored(first, map, c);
     set_difference(stack.template get<3>(), map, 0.5 * c);
@@ -220,10 +227,10 @@ class WarmStarter {
 
   [[noreturn]] WarmStart refused(const std::string& why) const { fail(why); }
 
-  /// The bias of a layer that may lack one.
+  /// The first elements of the bias of a layer that may lack one.
   void set_bias(Linear<B>& linear, const std::vector<double>& bias) {
     if (linear.has_bias())
-      set(linear.bias.master, bias);
+      set(linear.bias.master.columns(0, static_cast<int>(bias.size())), bias);
     else if (std::ranges::any_of(bias, [](double b) { return b != 0.0; }))
       fail("the projector has no bias, but the linear map has one");
   }
@@ -252,7 +259,7 @@ class WarmStarter {
     for (const double w : map.weight) squares += w * w;
     for (const double b : map.bias) squares += b * b;
     set(first.weight.master.slice(0, used), weight);
-    set(first.bias.master.columns(0, used), bias);
+    set_bias(first, bias);
     return 2.0 * squares;
   }
 
@@ -266,7 +273,7 @@ class WarmStarter {
       weight[i * hidden + out + i] = -factor;
     }
     set(last.weight.master, weight);
-    fill(last.bias.master, 0.0);
+    if (last.has_bias()) fill(last.bias.master, 0.0);
   }
 
   /// The expected sum of squares of the hidden units from `used` on.

@@ -27,8 +27,8 @@ class MaskedBatch : public EncoderBatch {
     EncoderBatch::push(ids);
   }
 
-  std::vector<int> masked_rows;  ///< rows of `tokens` that are to be predicted, rising
-  std::vector<int> labels;       ///< what stood there
+  std::vector<int> masked_rows;  ///< rows of `tokens` that are to be predicted, rising, none twice
+  std::vector<int> labels;       ///< what stood there, one for each masked row
 };
 
 }  // namespace neural_attention

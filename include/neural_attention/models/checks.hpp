@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -128,6 +129,36 @@ inline void ids(const char* what, std::span<const int> ids, int vocabulary) {
     if (id < 0 || id >= vocabulary)
       throw ShapeError(std::string("a ") + what + " token has the id " + std::to_string(id) +
                        ", but the model's vocabulary has " + std::to_string(vocabulary) + " entries");
+}
+
+/// Throws ShapeError unless each `owner` of a batch has one `what`: each token a label, for example.
+inline void one_each(const char* what, std::ptrdiff_t count, const char* owner, std::ptrdiff_t owners) {
+  if (count != owners)
+    throw ShapeError("a batch has " + std::to_string(count) + " " + what + "s for " + std::to_string(owners) + " " +
+                     owner + "s: each " + owner + " needs one");
+}
+
+/// Throws ShapeError if a token's row of a table, `what`, is not one of `rows`.
+inline void in_table(const char* what, std::span<const int> values, int rows) {
+  for (const int value : values)
+    if (value < 0 || value >= rows)
+      throw ShapeError(std::string("a token has the ") + what + " " + std::to_string(value) +
+                       ", but the model's table of them has " + std::to_string(rows) + " rows");
+}
+
+/// Throws ShapeError unless the masked rows of a batch of `tokens` tokens are among them and rise, so that none is
+/// there twice.
+inline void masked_rows(std::span<const int> rows, int tokens) {
+  int before = -1;
+  for (const int row : rows) {
+    if (row < 0 || row >= tokens)
+      throw ShapeError("row " + std::to_string(row) + " of a batch is masked, but the batch has " +
+                       std::to_string(tokens) + " tokens");
+    if (row <= before)
+      throw ShapeError("row " + std::to_string(row) + " of a batch is masked after row " + std::to_string(before) +
+                       ", but masked rows must rise");
+    before = row;
+  }
 }
 
 /// Throws ShapeError if a sequence of a batch has more tokens than the model has positions.

@@ -81,9 +81,12 @@ class EncoderDecoderBody {
                     batch.source, saved.source);
   }
 
+  /// Throws ShapeError if a sentence does not fit the model, and if a source has no target or a target no source.
   void check(const TranslationBatch& batch) const {
     input_.check(batch.source, "source", "source sentence");
     input_.check(batch.decoder_input, "target", "target sentence");
+    checks::one_each("target sentence", batch.decoder_input.offsets().sequences(), "source sentence",
+                     batch.sentences());
   }
 
   const Encoder& encoder() const { return encoder_; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -47,7 +48,8 @@ class GenerativeModel : public ModelBase<Derived, ConfigType, BodyType, HeadType
   /// The same with the logits [rows, vocabulary] of what follows each run; none may be empty.
   void append(const Pass<B>& pass, const PackedTokens& runs, DecoderState& state, Rows<B> logits) const;
 
-  /// The next token of each live row, and the logits [rows, vocabulary] of what follows it.
+  /// The next token of each live row, and the logits [rows, vocabulary] of what follows it. Throws as append, and
+  /// ShapeError unless there is one id for each row.
   void decode_next(const Pass<B>& pass, std::span<const int> ids, DecoderState& state, Rows<B> logits) const;
 
   /// logits [n, vocabulary] of hidden states [n, d].
@@ -64,6 +66,8 @@ auto GenerativeModel<Derived, Config, Body, Head, Batch>::begin_decoding(const P
 template <class Derived, class Config, class Body, class Head, class Batch>
 void GenerativeModel<Derived, Config, Body, Head, Batch>::decode_next(const Pass<B>& pass, std::span<const int> ids,
                                                                       DecoderState& state, Rows<B> logits) const {
+  checks::ids("next", ids, body().words().weight.rows);
+  checks::one_each("next token", std::ssize(ids), "live row", state.rows());
   const ArenaScope scope(pass.saved);
   this->logits(pass, body().decode(pass, ids, state.one_each(), state), logits);
 }

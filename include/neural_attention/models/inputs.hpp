@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -150,9 +151,13 @@ class BertInput {
 
   void check(const EncoderBatch& batch) const {
     checks::ids("sequence's", batch.tokens.ids(), words_.weight.rows);
+    checks::one_each("token type", std::ssize(batch.token_types), "token", batch.tokens.total());
+    checks::one_each("position row", std::ssize(batch.position_rows), "token", batch.tokens.total());
+    checks::in_table("type", batch.token_types, types_.weight.rows);
     int last = padding_;
     for (const int row : batch.position_rows) last = std::max(last, row);
     checks::length("sequence", last - padding_, positions_.weight.rows - padding_ - 1);
+    checks::in_table("position row", batch.position_rows, positions_.weight.rows);
   }
 
   Embedding<B>& words() { return words_; }

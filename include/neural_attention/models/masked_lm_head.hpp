@@ -2,6 +2,7 @@
 // is gathered from the encoder's output and E [vocabulary, d] is the embedding's matrix.
 #pragma once
 
+#include <iterator>
 #include <span>
 
 #include "neural_attention/core/masked_batch.hpp"
@@ -32,7 +33,7 @@ class MaskedLmHead {
     visitor("bias", self.output_);
   }
 
-  /// The states [n, d] of the rows `rows` of `hidden`, the input of the output layer.
+  /// The states [n, d] of the rows `rows` of `hidden`, which rise, the input of the output layer.
   Rows<B> forward(const Pass<B>& pass, Rows<B> hidden, std::span<const int> rows, Saved& saved) const {
     const auto gathered = pass.saved.rows(static_cast<int>(rows.size()), hidden.cols);
     pass.backend(ops::Gather<B>{.x = hidden, .rows = rows, .y = gathered});
@@ -46,7 +47,13 @@ class MaskedLmHead {
         ops::ScatterAdd<B>{.x = transform_.backward(pass, dstates, saved.transform), .rows = rows, .y = dhidden});
   }
 
-  void check(const MaskedBatch& batch) const { checks::ids("masked", batch.labels, output_.bias.cols); }
+  /// Throws ShapeError if labels are not in the vocabulary or not one for each masked row, and if masked rows are not
+  /// rows of the batch or do not rise.
+  void check(const MaskedBatch& batch) const {
+    checks::ids("masked", batch.labels, output_.bias.cols);
+    checks::one_each("label", std::ssize(batch.labels), "masked token", std::ssize(batch.masked_rows));
+    checks::masked_rows(batch.masked_rows, batch.tokens.total());
+  }
 
   /// logits [n, vocabulary] of states [n, d].
   void logits(const Pass<B>& pass, const Embedding<B>& words, Rows<B> states, Rows<B> logits) const {

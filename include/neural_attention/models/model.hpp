@@ -85,7 +85,7 @@ class ModelBase {
   const Head& head() const { return parts_.head; }
 
   /// Throws ShapeError if the batch does not fit the model: ids beyond the vocabulary, sequences beyond the
-  /// positions, labels that the head does not know.
+  /// positions, labels that the head does not know, or lists of the batch that do not belong together.
   void check(const Batch& batch) const {
     body().check(batch);
     head().check(batch);

@@ -8,7 +8,7 @@
 // where `words` is the body's embedding and `batch` brings labels.
 #pragma once
 
-#include <string>
+#include <iterator>
 #include <utility>
 
 #include "neural_attention/models/checks.hpp"
@@ -48,9 +48,7 @@ class TiedLmHead {
 
  private:
   static void require_labels(Rows<B> hidden, const auto& batch) {
-    if (std::ssize(batch.labels) != hidden.rows)
-      throw ShapeError("a batch has " + std::to_string(batch.labels.size()) + " labels for " +
-                       std::to_string(hidden.rows) + " tokens: each token needs one");
+    checks::one_each("label", std::ssize(batch.labels), "token", hidden.rows);
   }
 
   TiedOutput<B, Bias> output_;
