@@ -16,9 +16,9 @@ namespace examples {
 
 namespace na = neural_attention;
 
+/// --freeze comes last: the last match counts, and what is frozen stays so.
 inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
   std::vector<na::RateRule> rules;
-  for (const auto& pattern : flags.freeze) rules.push_back({pattern, 0.0});
   for (const auto& rule : flags.learning_rate_for) {
     const auto equals = rule.rfind('=');
     const auto factor = equals == std::string::npos ? std::nullopt : number_in<double>(rule.substr(equals + 1));
@@ -27,6 +27,7 @@ inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
                             " for a factor, not '" + rule + "'");
     rules.push_back({rule.substr(0, equals), *factor});
   }
+  for (const auto& pattern : flags.freeze) rules.push_back({pattern, 0.0});
   return rules;
 }
 
@@ -99,7 +100,7 @@ inline na::RunIdentity run_identity(const TrainingOptions& flags, const na::text
   run.set("per_device_train_batch_size", batches.sentences);
   run.set("mini_batch_words", batches.tokens);
   run.set(flags.identity());
-  std::visit([&](const auto& options) { run.set(na::kept_settings(options)); }, optimizer_options(flags));
+  run.set(na::identity_of_optimizer(optimizer_options(flags)));
   run.set(flags.compute.identity());
   run.set(more);
   return run;

@@ -95,7 +95,9 @@ struct TrainingOptions : Flags {
       flag("logging_steps", 50L, "Steps between lines of metrics.jsonl; 0: none", {.range = at_least(0)});
   const std::vector<std::string>& freeze =
       flag("freeze", std::vector<std::string>(),
-           "Parameters that stay as they are: patterns with * and ?, may be repeated", {.kept = true});
+           "Parameters that stay as they are, even if --learning_rate_for names them: patterns with * and ?, may be "
+           "repeated",
+           {.kept = true});
   const std::vector<std::string>& learning_rate_for =
       flag("learning_rate_for", std::vector<std::string>(),
            "PATTERN=FACTOR: these parameters learn at FACTOR times the rate; may be repeated", {.kept = true});

@@ -255,6 +255,16 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(abandoned)
 
+// Or a rank that goes on would update its parameters with its own gradients alone.
+void expect_no_further_exchange() {
+  std::vector<float> x(10, 1.0f);
+  BOOST_CHECK_EXCEPTION(group().begin(Exchange::Sum, std::span(x)), GroupError, [](const GroupError& error) {
+    const std::string text = error.what();
+    return text.find(group().name(group().rank())) != std::string::npos &&
+           text.find("failed before") != std::string::npos;
+  });
+}
+
 // As a rank that runs out of memory in the backward pass: what it had begun to send and receive is used for something
 // else.
 BOOST_AUTO_TEST_CASE(exchanges_leave_memory_alone_and_end_all_ranks) {
@@ -263,6 +273,7 @@ BOOST_AUTO_TEST_CASE(exchanges_leave_memory_alone_and_end_all_ranks) {
     std::vector<float> x(count, 1.0f);
     for (const auto exchange : {Exchange::GatherShares, Exchange::Sum}) group().begin(exchange, std::span(x));
     group().abandon();
+    expect_no_further_exchange();
     std::ranges::fill(x, 7.0f);
     BOOST_TEST(group().fail("its memory is full"));
     BOOST_TEST(std::ranges::count(x, 7.0f) == std::ssize(x));
@@ -277,6 +288,7 @@ BOOST_AUTO_TEST_CASE(exchanges_leave_memory_alone_and_end_all_ranks) {
     group().fail(error.what());
     return std::string(error.what()).find("its memory is full") != std::string::npos;
   });
+  expect_no_further_exchange();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -5,8 +5,11 @@
 #include <boost/test/unit_test.hpp>
 #include <span>
 #include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
 #include "neural_attention/train/step_share.hpp"
 
@@ -154,6 +157,35 @@ BOOST_AUTO_TEST_CASE(of_one_rank_are_its_batches_in_as_many_parts) {
   for (auto& part : whole) part.push(std::vector{1, 2, 3, 4});
   BOOST_TEST(share.of(whole, 0, 1).size() == 3u);
   BOOST_TEST(share.of({}, 0, 2).empty());
+}
+
+// Before anything of them is read.
+BOOST_AUTO_TEST_CASE(of_batches_whose_lists_do_not_belong_together_are_refused) {
+  const auto refused = [](const auto& good, auto&& spoil) {
+    using Batch = std::decay_t<decltype(good)>;
+    std::vector<Batch> whole(2, good);
+    spoil(whole[1]);
+    StepShare<Batch> share(empty(static_cast<Batch*>(nullptr)));
+    for (const int rank : {0, 1}) BOOST_CHECK_THROW(share.of(whole, rank, 2), ShapeError);
+  };
+  const std::vector ids = {2, 3, 4, 5};
+  CausalBatch causal;
+  causal.push(ids);
+  refused(causal, [](CausalBatch& batch) { batch.labels.pop_back(); });
+  refused(causal, [](CausalBatch& batch) { batch.labels.push_back(2); });
+
+  TranslationBatch translation(1);
+  translation.push(ids, ids);
+  refused(translation, [](TranslationBatch& batch) { batch.labels.pop_back(); });
+  refused(translation, [&](TranslationBatch& batch) { batch.source.push(ids); });
+
+  MaskedBatch masked(1);
+  masked.push(ids, std::vector{1, 3}, std::vector{7, 8});
+  refused(masked, [](MaskedBatch& batch) { batch.labels.pop_back(); });
+  refused(masked, [](MaskedBatch& batch) { batch.masked_rows.back() = 4; });
+  refused(masked, [](MaskedBatch& batch) { std::swap(batch.masked_rows[0], batch.masked_rows[1]); });
+  refused(masked, [](MaskedBatch& batch) { batch.token_types.pop_back(); });
+  refused(masked, [](MaskedBatch& batch) { batch.position_rows.pop_back(); });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

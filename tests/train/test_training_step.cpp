@@ -2,9 +2,15 @@
 // when it is made, not by a crash or by a model that does not move.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE training_step
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "models/tiny_marian.hpp"
 #include "models/tiny_roberta.hpp"
@@ -109,6 +115,89 @@ BOOST_AUTO_TEST_CASE(learn_only_from_the_start_token_of_decoding) {
   BOOST_CHECK_EXCEPTION(training.run(std::span(&wrong, 1)), ConfigError, what);
   BOOST_CHECK_EXCEPTION(training.evaluate(wrong), ConfigError, what);
   BOOST_CHECK_NO_THROW(training.run(std::span(&right, 1)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(frozen_tensors)
+
+namespace {
+
+using Doubles = Cpu<double>;
+using Exact = Marian<Doubles, LinearProjections>;
+const std::string frozen = "model.shared.*";
+
+/// One gradient of a frozen tensor is not a number.
+struct Spoilt : Exact {
+  using Exact::Exact;
+  void loss_and_gradient(auto&&... arguments) {
+    Exact::loss_and_gradient(arguments...);
+    const auto* const entry = parameters().find("model.shared.weight");
+    parameters().gradient(*entry).data[0] = std::numeric_limits<double>::quiet_NaN();
+  }
+};
+
+std::vector<TranslationBatch> parts_of_step(std::size_t parts) {
+  const auto all = tiny::pairs();
+  std::vector<TranslationBatch> result;
+  for (std::size_t p = 0; p < parts; ++p)
+    result.push_back(tiny::batch(all, p * all.size() / parts, all.size() / parts));
+  return result;
+}
+
+/// One step of gradient descent at the rate 1.
+template <class Model>
+StepResult descend(Doubles& backend, Model& model, std::vector<TranslationBatch> parts, double limit,
+                   std::vector<RateRule> rates) {
+  TrainingStep<Model, Sgd<Doubles>> step(backend, model, {.learning_rate = 1.0, .max_gradient_norm = limit},
+                                         {.momentum = 0.0, .rates = std::move(rates)});
+  return step.run(std::span(parts));
+}
+
+}  // namespace
+
+// As requires_grad_(False) before clip_grad_norm_ in PyTorch.
+BOOST_AUTO_TEST_CASE(do_not_count_in_the_norm_that_clips_the_others) {
+  Doubles backend(1);
+  for (const std::size_t parts : {1, 2}) {
+    Exact free(backend, tiny::config(1, 8), 7), model(backend, tiny::config(1, 8), 7);
+    const auto before = tiny::values(backend, model.parameters());
+    const auto whole = descend(backend, free, parts_of_step(parts), 0.0, {});
+    const auto& gradients = free.parameters();
+    double squares = 0.0;
+    for (const auto& entry : gradients.entries())
+      if (entry.trained && !matches(frozen, entry.name))
+        squares += backend(ops::SquaredNorm<Doubles>{.x = gradients.gradient(entry)});
+    const double norm = std::sqrt(squares), limit = norm / 2, scale = limit / (norm + 1e-6);
+    BOOST_TEST_REQUIRE(whole.gradient_norm > 1.01 * norm);
+
+    const auto clipped = descend(backend, model, parts_of_step(parts), limit, {{frozen, 0.0}});
+    BOOST_TEST(clipped.gradient_norm == norm, boost::test_tools::tolerance(1e-12));
+    const auto after = tiny::values(backend, model.parameters());
+    for (const auto& entry : gradients.entries()) {
+      if (!entry.trained) continue;
+      const bool stays = matches(frozen, entry.name);
+      double worst = 0.0;
+      for (std::ptrdiff_t i = 0; i < entry.size(); ++i) {
+        const auto at = static_cast<std::size_t>(entry.offset + i);
+        const double moved = stays ? 0.0 : scale * gradients.gradient(entry).data[i];
+        worst = std::max(worst, std::abs(after[at] - (before[at] - moved)));
+      }
+      BOOST_TEST(worst <= (stays ? 0.0 : 1e-12), entry.name);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(may_have_gradients_that_are_not_finite) {
+  Doubles backend(1);
+  Exact model(backend, tiny::config(1, 8), 7);
+  Spoilt spoilt(backend, tiny::config(1, 8), 7);
+  const auto expected = descend(backend, model, parts_of_step(2), 1.0, {{frozen, 0.0}});
+  const auto found = descend(backend, spoilt, parts_of_step(2), 1.0, {{frozen, 0.0}});
+  BOOST_TEST(found.gradient_norm == expected.gradient_norm);
+  BOOST_TEST((tiny::values(backend, spoilt.parameters()) == tiny::values(backend, model.parameters())));
+  BOOST_CHECK_EXCEPTION(descend(backend, spoilt, parts_of_step(2), 1.0, {}), NumericError,
+                        says("the gradient of model.shared.weight is not finite"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

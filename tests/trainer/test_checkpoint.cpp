@@ -305,6 +305,27 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_replaced_stays) {
   BOOST_TEST((list_checkpoints(scratch.path.string()) == std::vector<long>{2}));
 }
 
+BOOST_AUTO_TEST_CASE(the_last_and_the_best_are_kept) {
+  const auto kept = [](int keep, long best_step, long step) {
+    Scratch scratch;
+    for (const std::string name : {"checkpoint-2", "checkpoint-4", "checkpoint-6", "checkpoint-8"}) {
+      fs::create_directories(scratch / name);
+      write_manifest(scratch / name);
+    }
+    prune_checkpoints(scratch.path.string(), keep, best_step, step);
+    return list_checkpoints(scratch.path.string());
+  };
+  using Steps = std::vector<long>;
+  BOOST_TEST((kept(1, 2, 8) == Steps{2, 8}));
+  BOOST_TEST((kept(1, 8, 8) == Steps{8}));  // the best is one of the last
+  BOOST_TEST((kept(2, 8, 8) == Steps{6, 8}));
+  BOOST_TEST((kept(2, 6, 8) == Steps{6, 8}));
+  BOOST_TEST((kept(2, 4, 8) == Steps{4, 6, 8}));
+  BOOST_TEST((kept(2, 0, 8) == Steps{6, 8}));     // no evaluation yet
+  BOOST_TEST((kept(1, 2, 6) == Steps{2, 6, 8}));  // later ones are not this run's
+  for (const int all : {0, -1, 4, 9}) BOOST_TEST((kept(all, 2, 8) == Steps{2, 4, 6, 8}), all);
+}
+
 BOOST_AUTO_TEST_CASE(later_ones_are_set_aside) {
   Scratch scratch;
   const auto folder = scratch.path.string();

@@ -28,8 +28,10 @@ class RankExchanges {
         threads_take_turns_(threads_take_turns),
         jobs_([this](const Job& job) { work(job, InBackground{&jobs_}); }) {}
 
+  /// Throws GroupError after abandon().
   template <class T>
   void begin(Exchange exchange, std::span<T> x) {
+    if (jobs_.stopping()) throw GroupError(group_->name(group_->rank()) + ": its group has failed before");
     if (x.size() > std::size_t{std::numeric_limits<int>::max()})
       throw ConfigError("an exchange has at most " + std::to_string(std::numeric_limits<int>::max()) + " numbers");
     const Job job{exchange, std::is_same_v<T, double>, x.data(), x.size()};

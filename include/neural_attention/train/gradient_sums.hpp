@@ -135,10 +135,12 @@ class GradientSums final : public GradientWatch {
   }
   /// The pass threw.
   void abandon() { group_->abandon(); }
-  /// The pass is done. Waits for the sums, and adds up losses and norms: `has` says whether this rank has losses.
-  void finish(StepOutcome* outcome, bool has) {
+  /// The pass is done. Waits for the sums, calls summed(), which may still change them on all ranks alike, and adds up
+  /// losses and norms: `has` says whether this rank has losses.
+  void finish(StepOutcome* outcome, bool has, auto&& summed) {
     buckets_.finish([this](const auto& bucket) { sum(bucket); });
     group_->finish();
+    summed();
     double squared_norm = 0.0;
     for (const auto& range : held_)
       squared_norm += (*backend_)(ops::SquaredNorm<B>{.x = gradients_.columns(range.first, range.count)});

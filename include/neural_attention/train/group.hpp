@@ -53,7 +53,8 @@ constexpr NumberRange share_of(int n, int rank, int size) {
 ///   broadcast(backend, x)    x of rank 0
 ///   begin(backend, exchange, x)  begins an Exchange of x, which continues while this rank does something else
 ///   finish()                 waits for all that were begun; until then no other function but begin is called
-///   abandon()                this rank fails: ends what was begun, so that its memory may go. Does not throw
+///   abandon()                this rank fails: ends what was begun, so that its memory may go. Does not throw; begin()
+///                            throws GroupError from then on
 ///   sum_outcomes(backend, outcome, has, squared_norm)  all ranks get the sums over ranks, in their order, of a
 ///                            StepOutcome's losses, which count as zeros without `has`, and of `squared_norm`
 ///   first_not_finite()       the first rank whose losses were not finite in that, or -1

@@ -51,7 +51,8 @@ concept KeptOptimizer = requires(O optimizer, const O& fixed, long steps) {
 
 /// An optimizer: constructed from (B&, const ParameterStore<B>&, Options). Checkpoints keep its `name` and `moments`;
 /// `moments` has the same names in every run with the same options. `update` counts a step and changes the store's
-/// values as `outcome` says, which lies in memory of the backend; its caller calls refresh() next.
+/// values as `outcome` says, which lies in memory of the backend; its caller calls refresh() next. If it has frozen(),
+/// these are the ranges of the store that it never changes: their gradients do not count in the norm.
 template <class O, class B>
 concept Optimizer = KeptOptimizer<O, B> &&
     requires(O optimizer, const O& fixed, B& backend, const ParameterStore<B>& store, typename O::Options options,
@@ -77,6 +78,14 @@ struct UpdatePart {
   int first_moment = first;  ///< where its moments begin
 };
 
+/// The factor on the learning rate of the tensor `name`.
+inline double rate_factor(const std::vector<RateRule>& rates, std::string_view name) {
+  double factor = 1.0;
+  for (const auto& rule : rates)
+    if (matches(rule.pattern, name)) factor = rule.factor;
+  return factor;
+}
+
 /// The parts that are not frozen. Throws ConfigError if a rule matches no tensor, a factor makes no sense, or the model
 /// was made for inference.
 template <class B>
@@ -85,16 +94,14 @@ std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::
   store.require_gradients();
   require_at_least_zero("the weight decay", weight_decay);
   for (const auto& rule : rates) require_at_least_zero("a factor on the learning rate", rule.factor);
+  for (const auto& rule : rates)
+    if (std::none_of(store.entries().begin(), store.entries().end(),
+                     [&](const auto& entry) { return entry.trained && matches(rule.pattern, entry.name); }))
+      throw ConfigError("no parameter's name matches the pattern '" + rule.pattern + "'");
   std::vector<UpdatePart> parts;
-  std::vector<bool> used(rates.size());
   for (const auto& entry : store.entries()) {
     if (!entry.trained) continue;
-    double rate = 1.0;
-    for (std::size_t i = 0; i < rates.size(); ++i)
-      if (matches(rates[i].pattern, entry.name)) {
-        rate = rates[i].factor;
-        used[i] = true;
-      }
+    const double rate = rate_factor(rates, entry.name);
     if (rate == 0.0) continue;
     const double decay = entry.vector ? 0.0 : weight_decay;
     const auto first = static_cast<int>(entry.offset);
@@ -105,9 +112,23 @@ std::vector<UpdatePart> plan_updates(const ParameterStore<B>& store, const std::
     else
       parts.push_back({first, count, rate, decay});
   }
-  for (std::size_t i = 0; i < used.size(); ++i)
-    if (!used[i]) throw ConfigError("no parameter's name matches the pattern '" + rates[i].pattern + "'");
   return parts;
+}
+
+/// The tensors that are frozen, neighbours together.
+template <class B>
+std::vector<NumberRange> frozen_ranges(const ParameterStore<B>& store, const std::vector<RateRule>& rates) {
+  std::vector<NumberRange> ranges;
+  for (const auto& entry : store.entries()) {
+    if (!entry.trained || rate_factor(rates, entry.name) != 0.0) continue;
+    const auto first = static_cast<int>(entry.offset);
+    const auto count = static_cast<int>(entry.size());
+    if (!ranges.empty() && first - ranges.back().first - ranges.back().count < 16)
+      ranges.back().count = first + count - ranges.back().first;
+    else
+      ranges.push_back({first, count});
+  }
+  return ranges;
 }
 
 /// What lies in the ranges `held`.
@@ -187,6 +208,7 @@ class RuleOptimizer {
     for (const auto& range : held) count += range.count;
     with_options([&](const auto& how) {
       parts_ = held_parts(plan_updates(store, how.rates, how.weight_decay), held);
+      frozen_ = frozen_ranges(store, how.rates);
       how.with_rule({}, [&]<class Rule>(const Rule&) {
         for (const auto name : Rule::moments) moments_.push_back({name, MomentMemory<B>(backend, count)});
       });
@@ -211,6 +233,9 @@ class RuleOptimizer {
       });
     }
   }
+
+  /// Those of the whole store that a factor of 0 keeps as they are.
+  const std::vector<NumberRange>& frozen() const { return frozen_; }
 
   std::string_view name() const {
     return with_options([]<class How>(const How&) -> std::string_view { return How::name; });
@@ -238,6 +263,7 @@ class RuleOptimizer {
   B* backend_;
   O options_;
   std::vector<UpdatePart> parts_;
+  std::vector<NumberRange> frozen_;
   std::vector<Kept> moments_;
   long steps_ = 0;
 };

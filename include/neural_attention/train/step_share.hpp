@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/core/translation_batch.hpp"
+#include "neural_attention/models/checks.hpp"
 
 namespace neural_attention {
 
@@ -27,6 +29,23 @@ inline long tokens_of(const PackedTokens& batch, int s) { return batch.offsets()
 inline long tokens_of(const EncoderBatch& batch, int s) { return batch.offsets().length(s); }
 inline long tokens_of(const TranslationBatch& batch, int s) {
   return batch.source.offsets().length(s) + batch.decoder_input.offsets().length(s);
+}
+
+/// Throws ShapeError if the lists of a batch do not belong together, so that it cannot be cut. Models say the same of
+/// batches that are not cut. A batch of your own may do without.
+inline void check_lists(const CausalBatch& batch) {
+  checks::one_each("label", std::ssize(batch.labels), "token", batch.total());
+}
+inline void check_lists(const MaskedBatch& batch) {
+  const int tokens = batch.tokens.total();
+  checks::one_each("token type", std::ssize(batch.token_types), "token", tokens);
+  checks::one_each("position row", std::ssize(batch.position_rows), "token", tokens);
+  checks::one_each("label", std::ssize(batch.labels), "masked token", std::ssize(batch.masked_rows));
+  checks::masked_rows(batch.masked_rows, tokens);
+}
+inline void check_lists(const TranslationBatch& batch) {
+  checks::one_each("target sentence", batch.decoder_input.offsets().sequences(), "source sentence", batch.sentences());
+  checks::one_each("label", std::ssize(batch.labels), "token", batch.decoder_input.total());
 }
 
 namespace share_detail {
@@ -87,8 +106,10 @@ class StepShare {
 
   /// The parts of a step, of all its `parts`, that rank `rank` of `size` computes. There may be none; each has at least
   /// one label, and no more than are needed for each to have about as many tokens as one of `parts` at most. They are
-  /// valid until the next call.
+  /// valid until the next call. Throws as check_lists does.
   std::span<Batch> of(std::span<const Batch> parts, int rank, int size) {
+    if constexpr (requires(const Batch& part) { check_lists(part); })
+      for (const auto& part : parts) check_lists(part);
     const int each = (static_cast<int>(parts.size()) + size - 1) / size;
     while (std::ssize(mine_) < each) mine_.push_back(empty_);
     for (auto& part : mine_) part.clear();

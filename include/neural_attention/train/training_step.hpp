@@ -55,7 +55,7 @@ struct StepOptions {
 
 struct StepResult {
   LossSum loss;
-  double gradient_norm = 0.0;  ///< before clipping
+  double gradient_norm = 0.0;  ///< before clipping, of what is not frozen
   double learning_rate = 0.0;
 };
 
@@ -80,10 +80,13 @@ class TrainingStep {
   void launch(std::span<Batch> parts, long labels);
 
   /// Waits for the step that was launched, once for each launch; otherwise, the next launch or evaluation waits.
-  /// If the loss or a gradient is not finite, throws NumericError, and the step has not changed parameters and moments.
-  /// A device may still be updating the parameters: operations of this backend see the new ones, operations of another
-  /// backend, such as a Translator's, only after evaluate() or a download here.
+  /// If the loss or the gradient of what is not frozen is not finite, throws NumericError, and the step has not changed
+  /// parameters and moments. A device may still be updating the parameters: operations of this backend see the new
+  /// ones, operations of another backend, such as a Translator's, only after evaluate(), settle() or a download here.
   StepResult result();
+
+  /// Waits until the parameters are as the operations so far leave them, also for other backends.
+  void settle();
 
   /// Both in one.
   template <class Batch>
@@ -122,6 +125,9 @@ class TrainingStep {
   }
 
   static O make_optimizer(B& backend, const ParameterStore<B>& store, typename O::Options options, const Sums& sums);
+  /// What the optimizer never changes has no gradient, as in PyTorch: it neither counts in the norm nor has to be
+  /// finite.
+  void clear_frozen_gradients();
   [[noreturn]] void throw_not_finite(const StepResult& result);
   GradientWatch* watch() {
     if constexpr (is_alone<G>)
@@ -217,11 +223,12 @@ void TrainingStep<Model, O, G>::launch(std::span<Batch> parts, long labels) {
   };
   if constexpr (is_alone<G>) {
     passes();
+    clear_frozen_gradients();
   } else {
     sums_.begin(*backend_, store);
     try {
       passes();
-      sums_.finish(outcome(), !parts.empty());
+      sums_.finish(outcome(), !parts.empty(), [this] { clear_frozen_gradients(); });
     } catch (...) {
       sums_.abandon();
       throw;
@@ -254,6 +261,14 @@ StepResult TrainingStep<Model, O, G>::result() {
 }
 
 template <class Model, class O, class G>
+void TrainingStep<Model, O, G>::settle() {
+  if (waiting_) result();
+  typename B::Real number;
+  (*backend_)(ops::DownloadOf<typename B::Real>{.x = model_->parameters().values().columns(0, 1),
+                                                .values = std::span(&number, 1)});
+}
+
+template <class Model, class O, class G>
 template <class Batch>
 StepResult TrainingStep<Model, O, G>::run(std::span<Batch> parts) {
   launch(parts);
@@ -268,6 +283,14 @@ LossSum TrainingStep<Model, O, G>::evaluate(const Batch& batch, double label_smo
   check_targets(batch);
   const auto pass = memory_.begin_inference();
   return model_->loss(pass, batch, label_smoothing, saved_);
+}
+
+template <class Model, class O, class G>
+void TrainingStep<Model, O, G>::clear_frozen_gradients() {
+  if constexpr (requires { optimizer_.frozen(); })
+    for (const auto& range : optimizer_.frozen())
+      (*backend_)(ops::FillOf<typename B::Real>{.x = model_->parameters().gradients().columns(range.first, range.count),
+                                                .value = typename B::Real(0)});
 }
 
 template <class Model, class O, class G>

@@ -5,9 +5,11 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 #include "neural_attention/train/optimizers.hpp"
@@ -18,7 +20,6 @@ namespace neural_attention {
 
 namespace checkpoint_detail {
 
-inline constexpr const char* position_file = "trainer_state.json";
 inline constexpr const char* optimizer_file = "optimizer.safetensors";
 inline constexpr const char* model_file = "model.safetensors";
 
@@ -60,17 +61,23 @@ std::string save_checkpoint(const std::string& output_dir, B& backend, const Par
   return target.string();
 }
 
+/// Throws FileError if the checkpoint in `directory`, which has this position, was made with another optimizer.
+inline void require_same_optimizer(const TrainingPosition& position, std::string_view name,
+                                   const std::string& directory) {
+  if (position.optimizer != name)
+    throw FileError(
+        directory + "/" + checkpoint_detail::position_file,
+        "the checkpoint was made with the optimizer " + in_quotes(position.optimizer) + ", not " + in_quotes(name));
+}
+
 /// Reads parameters, moments and position back. Throws FileError, also for the checkpoint of another optimizer. The
 /// model may then be partly overwritten, but the run has not begun.
 template <class B, KeptOptimizer<B> O>
 TrainingPosition load_checkpoint(const std::string& directory, B& backend, ParameterStore<B>& store, O& optimizer) {
   namespace names = checkpoint_detail;
-  const auto path = directory + "/" + names::position_file;
-  auto position = read_position(path);
+  auto position = read_position(directory + "/" + names::position_file);
   require_whole_checkpoint(directory);
-  if (position.optimizer != optimizer.name())
-    throw FileError(path, "the checkpoint was made with the optimizer " + in_quotes(position.optimizer) + ", not " +
-                              in_quotes(optimizer.name()));
+  require_same_optimizer(position, optimizer.name(), directory);
   io::load_parameters(directory + "/" + names::model_file, backend, store);
   bool has_moments = true;
   if constexpr (requires { optimizer.has_moments(); }) has_moments = optimizer.has_moments();

@@ -5,7 +5,7 @@
 //   checkpoint-N             whole, unless another program damaged it
 //   checkpoint-N.incomplete  being written
 //   checkpoint-N.removed     being removed
-//   checkpoint-N.abandoned   later than the checkpoint that the run was resumed from
+//   checkpoint-N.abandoned   later than the checkpoint that the run was resumed from, or of another run
 #pragma once
 
 #include <filesystem>
@@ -64,19 +64,19 @@ std::vector<long> list_checkpoints(const std::string& output_dir);
 /// new one is whole; a kill or an error in between leaves one of the two, or both. Throws FileError.
 void place_checkpoint(const std::filesystem::path& written, const std::filesystem::path& target);
 
-/// Copies a whole checkpoint into another directory. Throws FileError; an existing checkpoint of the same step then
-/// stays.
-void copy_checkpoint(const std::filesystem::path& checkpoint, const std::string& output_dir);
+/// Copies a whole checkpoint to `target`, a folder checkpoint-N. Throws FileError; what has that name then stays.
+void copy_checkpoint(const std::filesystem::path& checkpoint, const std::filesystem::path& target);
 
 /// Cleans up after a killed run: renames a whole checkpoint-N.incomplete to checkpoint-N, and removes partial
 /// checkpoints and those whose removal had begun. Only for a directory that no other run writes to. Throws FileError.
 void recover_checkpoints(const std::string& output_dir);
 
-/// Sets aside the checkpoints after `step`, if a run resumes from there: they keep their files under the name
+/// Sets aside the checkpoints after `step`, if a run resumes from there; -1: all. They keep their files under the name
 /// checkpoint-N.abandoned and no longer count. Throws FileError.
 void abandon_checkpoints_after(const std::string& output_dir, long step);
 
-/// Of the checkpoints up to `step`, removes all except the last `keep` and the one of `best_step`. keep 0 keeps all.
+/// Of the checkpoints up to `step`, removes all except the last `keep` and the one of `best_step`, which may be one of
+/// them. keep 0 keeps all.
 void prune_checkpoints(const std::string& output_dir, int keep, long best_step, long step);
 
 /// Removes every checkpoint of a directory, whole or not, under each of these names, for a run that starts over. Throws

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "neural_attention/trainer/training_position.hpp"
+
 namespace neural_attention {
 
 /// An empty path keeps nothing.
@@ -20,21 +22,25 @@ class RunFolder {
   /// The run continues from `checkpoint`, which belongs to `step`.
   void resume(const std::filesystem::path& checkpoint, long step);
 
-  /// Sets aside the checkpoints that are later than the one the run continues from. Called when the run has a first
-  /// result of its own, a step or an evaluation; further calls do nothing. Throws FileError.
+  /// Sets aside the checkpoints that are later than the one the run continues from, and all of them if that one lies
+  /// in another folder or was set aside itself: they may belong to another run. Called when the run has a first result
+  /// of its own, a step or an evaluation, or ends; further calls do nothing. Throws FileError.
   void begin();
 
-  /// The whole checkpoint of `best_step`, here or beside the checkpoint that the run was resumed from; empty if it is
-  /// gone.
-  std::filesystem::path best(long best_step) const;
+  /// The whole checkpoint of the best evaluation that `position` tells of, here or beside the checkpoint that the run
+  /// was resumed from, where it may have been set aside; empty if it is gone. Another run's checkpoint of the same step
+  /// does not count.
+  std::filesystem::path best(const TrainingPosition& position) const;
 
-  /// Copies that checkpoint here if it lies elsewhere: the run may be resumed from here into a third folder.
-  void bring_best(long best_step) const;
+  /// Copies that checkpoint here, under its own name, if it lies elsewhere: the run may be resumed from here into a
+  /// third folder.
+  void bring_best(const TrainingPosition& position) const;
 
  private:
   std::string path_;
   std::filesystem::path origin_;  ///< the folder of the checkpoint that the run was resumed from
   long resumed_step_ = 0;
+  bool resumed_aside_ = false;  ///< from a checkpoint that was set aside
   bool begun_ = false;
 };
 

@@ -36,6 +36,8 @@ class Trainer {
                 group) {}
 
   /// Without validation data (null), nothing is evaluated: there is no best checkpoint, and the last parameters stay.
+  /// Throws ConfigError if options make no sense together, the training or validation data have not one batch, or both
+  /// are one object.
   Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
           typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone_group)
       : backend_(&backend),
@@ -45,12 +47,13 @@ class Trainer {
         validation_(validation),
         options_(with_total_steps(std::move(options))),
         callbacks_(std::move(callbacks)),
-        step_(backend, model, options_.step, std::move(optimizer), group),
+        step_(backend, model, options_.step, optimizer, group),
         folder_(group.rank() == 0 ? options_.output_dir : std::string()),
         validation_batch_(training.empty_batch()),
         share_(training.empty_batch()) {
     position_.seed = options_.step.seed;
     position_.run = identity_of(options_, training, validation);
+    position_.run.set(identity_of_optimizer(optimizer));
     training.begin_epoch(0);
   }
 
@@ -60,12 +63,14 @@ class Trainer {
   TrainerCallbacks& callbacks() { return callbacks_; }
 
   /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's checkpoint, and ConfigError
-  /// if the checkpoint belongs to another run: another seed, other options, other data or other batches.
+  /// if the checkpoint belongs to another run: another seed, other options, also of the optimizer, other data or other
+  /// batches.
   void resume(const std::string& checkpoint) {
     const auto stored = read_position(checkpoint + "/" + checkpoint_detail::position_file);
     if (stored.seed != options_.step.seed)
       throw ConfigError(checkpoint + " was made with seed " + std::to_string(stored.seed) + ", not " +
                         std::to_string(options_.step.seed) + ": the order of the data would differ");
+    require_same_optimizer(stored, step_.optimizer().name(), checkpoint);
     require_same_run(stored.run, position_.run, checkpoint);
     training_->begin_epoch(stored.epoch);
     if (const auto here = sequences_before(stored.batch); here != stored.sequences)
@@ -81,6 +86,7 @@ class Trainer {
     folder_.resume(checkpoint, position_.step);
   }
 
+  /// Afterwards the parameters are there for other backends, too.
   TrainingSummary run() {
     TrainingSummary summary;
     bool evaluated = false;
@@ -123,6 +129,7 @@ class Trainer {
       }
     }
     finish(summary, evaluated);
+    step_.settle();
     return summary;
   }
 
@@ -135,8 +142,14 @@ class Trainer {
       throw ConfigError("training needs epochs or max_steps above 0");
     if (!validation_ && options.patience > 0)
       throw ConfigError("early stopping needs validation data: it compares evaluations");
+    if (validation_ == training_)
+      throw ConfigError("training and evaluation need a data object each: an evaluation begins an epoch of its own");
     training_->begin_epoch(0);
     if (training_->batches() == 0) throw ConfigError("training needs data, but there is not one batch");
+    if (validation_) {
+      validation_->begin_epoch(0);
+      if (validation_->batches() == 0) throw ConfigError("evaluation needs data, but there is not one batch");
+    }
     total_steps_ =
         options.max_steps > 0 ? options.max_steps : planned_steps(*training_, options.epochs, options.accumulation);
     if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
@@ -237,7 +250,12 @@ class Trainer {
     return sum.tokens > 0 ? sum.negative_log_likelihood / double(sum.tokens) : 0.0;
   }
 
-  double metric(double loss) { return of_first(*group_, callbacks_.metric ? callbacks_.metric() : -loss); }
+  /// The metric may be measured by another backend, also on a rank that had no validation batch to wait for.
+  double metric(double loss) {
+    if (!callbacks_.metric) return of_first(*group_, -loss);
+    step_.settle();
+    return of_first(*group_, callbacks_.metric());
+  }
 
   EvaluationEvent evaluation() {
     EvaluationEvent event;
@@ -278,7 +296,7 @@ class Trainer {
   }
 
   void write(const KeptOptimizer<B> auto& optimizer) {
-    folder_.bring_best(position_.best_step);
+    folder_.bring_best(position_);
     save_checkpoint(folder_.path(), *backend_, model_->parameters(), optimizer, resting_position(),
                     [this](const std::string& directory) {
                       if (callbacks_.write_more) callbacks_.write_more(directory);
@@ -315,7 +333,7 @@ class Trainer {
     if (summary.cancelled || !validation_) return;
     const bool wanted =
         options_.load_best && folder_.keeps() && position_.best_step > 0 && position_.best_step != position_.step;
-    const auto best = wanted ? folder_.best(position_.best_step) : std::filesystem::path();
+    const auto best = wanted ? folder_.best(position_) : std::filesystem::path();
     const bool reload = of_first(*group_, !best.empty());
     summary.best_is_gone = wanted && !reload;
     if (!best.empty())

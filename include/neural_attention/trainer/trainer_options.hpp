@@ -6,8 +6,11 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/number_text.hpp"
+#include "neural_attention/train/rule_optimizer.hpp"
 #include "neural_attention/train/schedules.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "neural_attention/trainer/run_identity.hpp"
@@ -33,7 +36,7 @@ struct TrainerOptions {
   int accumulation = 1;         ///< batches of one optimizer step
   long eval_steps = 0;          ///< 0: at the end of each epoch
   long save_steps = 0;          ///< 0: at every evaluation or, without evaluations, at the end of each epoch
-  int save_total_limit = 2;     ///< last checkpoints kept, beside the best; 0 keeps all
+  int save_total_limit = 2;     ///< last checkpoints kept, and the best, which may be one of them; 0: all
   int patience = 0;             ///< evaluations without a better metric before the run ends; 0: never
   bool load_best = true;        ///< end with the parameters of the best evaluation
   bool eval_on_start = false;   ///< also before the first step; not saved, and never the best
@@ -63,7 +66,9 @@ struct TrainerOptions {
              at_least(0))
             .flag(group),
         options.save_steps...);
-    use(Knob("save_total_limit", "Checkpoints kept besides the best; 0 or -1: all", at_least(-1)).flag(group),
+    use(Knob("save_total_limit", "Last checkpoints kept, and the best, which may be one of them; 0 or -1: all",
+             at_least(-1))
+            .flag(group),
         options.save_total_limit...);
     use(Knob("early_stopping_patience", "The run ends after this many evaluations without gain; 0: never", at_least(0))
             .flag(group),
@@ -147,6 +152,29 @@ RunIdentity identity_of(const TrainerOptions& options, const Data& training, con
     run.set("validation data", validation ? validation->fingerprint() : "none");
   }
   return run;
+}
+
+/// The settings of an optimizer that change a run's numbers: those of its knobs, whether weight decay is decoupled, and
+/// the rules of its rates in their order. Of options without these members, nothing is known.
+template <class O>
+RunIdentity identity_of_optimizer(const O& options) {
+  return optimizer_detail::with_options(options, [](const auto& how) {
+    RunIdentity run;
+    if constexpr (requires { how.knobs([](const auto&...) {}, how); }) run = kept_settings(how);
+    if constexpr (requires {
+                    { how.decoupled } -> std::same_as<const bool&>;
+                  })
+      run.set("decoupled", how.decoupled);
+    if constexpr (requires {
+                    { how.rates } -> std::same_as<const std::vector<RateRule>&>;
+                  }) {
+      std::string rates;
+      for (const auto& rule : how.rates)
+        rates += (rates.empty() ? "" : " ") + rule.pattern + "=" + number_text(rule.factor);
+      run.set("rates", rates);
+    }
+    return run;
+  });
 }
 
 }  // namespace neural_attention

@@ -8,6 +8,12 @@
 
 namespace neural_attention {
 
+namespace checkpoint_detail {
+
+inline constexpr const char* position_file = "trainer_state.json";
+
+}  // namespace checkpoint_detail
+
 /// How far a run is. For `metric` values, larger is better.
 struct TrainingPosition {
   static constexpr int format_version = 2;

@@ -136,9 +136,9 @@ NEURAL_ATTENTION_INLINE void place_checkpoint(const std::filesystem::path& writt
   std::filesystem::remove_all(aside, error);  // if it stays, recover_checkpoints removes it
 }
 
-NEURAL_ATTENTION_INLINE void copy_checkpoint(const std::filesystem::path& checkpoint, const std::string& output_dir) {
+NEURAL_ATTENTION_INLINE void copy_checkpoint(const std::filesystem::path& checkpoint,
+                                             const std::filesystem::path& target) {
   namespace detail = checkpoint_detail;
-  const auto target = std::filesystem::path(output_dir) / checkpoint.filename();
   const std::filesystem::path growing = target.string() + std::string(detail::incomplete);
   std::error_code error;
   std::filesystem::remove_all(growing, error);
