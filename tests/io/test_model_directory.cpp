@@ -20,6 +20,7 @@
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/model_directory.hpp"
+#include "neural_attention/io/staged_files.hpp"
 #include "scratch.hpp"
 
 using namespace neural_attention;
@@ -233,7 +234,8 @@ BOOST_AUTO_TEST_CASE(of_half_precision) {
   BOOST_TEST(tensor(backend, load(), name) == expected);
 }
 
-/// What happens to the names of a folder's files, in order, temporary ones left out: "-name" gone, "+name" there.
+/// What happens to the names of a folder's files, in order, temporary ones left out: "-name" gone, "+name" there; a
+/// file aside is "name.replaced".
 class Watched {
  public:
   explicit Watched(const std::filesystem::path& folder) : descriptor_(inotify_init1(IN_NONBLOCK)) {
@@ -249,7 +251,9 @@ class Watched {
     const auto size = read(descriptor_, buffer, sizeof buffer);
     for (ssize_t at = 0; at < size;) {
       const auto* const event = reinterpret_cast<const inotify_event*>(buffer + at);
-      if (const std::string name = event->name; name.find(".tmp.") == std::string::npos)
+      std::string name = event->name;
+      if (const auto aside = name.find(".replaced."); aside != std::string::npos) name.resize(aside + 9);
+      if (name.find(".tmp.") == std::string::npos)
         seen.push_back((event->mask & (IN_DELETE | IN_MOVED_FROM) ? "-" : "+") + name);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
     }
@@ -260,7 +264,8 @@ class Watched {
   int descriptor_;
 };
 
-// A kill between two of these events leaves no weights that another model's vocabulary could be read with.
+// A kill between two of these events leaves no weights that another model's vocabulary could be read with, and all old
+// files or all new ones.
 BOOST_AUTO_TEST_CASE(takes_its_files_together) {
   const auto save = [&](std::uint64_t seed, const std::vector<io::NamedFile>& tokenizer) {
     const Stock other(backend, tiny::config(), seed);
@@ -275,9 +280,12 @@ BOOST_AUTO_TEST_CASE(takes_its_files_together) {
   BOOST_TEST(folder.read("tokenizer.json") == "{}");
   const auto per_element = boost::test_tools::per_element();
   BOOST_TEST(save(2, old) == std::vector{"+" + weights}, per_element);  // nothing but weights changes, and at once
-  BOOST_TEST(save(3, now) == (std::vector<std::string>{"-" + weights, "-tokenizer.json", "+vocab.json", "+merges.txt",
-                                                       "+" + weights}),
-             per_element);
+  const std::vector<std::string> expected = {"-" + weights,          "+" + weights + ".replaced",
+                                             "-tokenizer.json",      "+tokenizer.json.replaced",
+                                             "+merges.txt",          "+vocab.json",
+                                             "+" + weights,          "-" + weights + ".replaced",
+                                             "-vocab.json.replaced", "-tokenizer.json.replaced"};
+  BOOST_TEST(save(3, now) == expected, per_element);
   BOOST_TEST(save(4, {}) == std::vector{"+" + weights}, per_element);  // the tokenizer is none of its business
   BOOST_TEST(folder.read("merges.txt") == "a b");
 }
@@ -293,6 +301,54 @@ BOOST_AUTO_TEST_CASE(that_cannot_remove_an_old_file_leaves_them_all) {
   BOOST_TEST(!std::filesystem::exists(folder / "vocab.json"));
   std::filesystem::remove_all(folder / "tokenizer.json");
   BOOST_TEST(equal(load()));
+}
+
+// A file cannot take its name if its temporary file is gone.
+BOOST_AUTO_TEST_CASE(that_fails_between_two_files_leaves_the_old_directory) {
+  for (const char* name : {"vocab.json", "merges.txt"}) folder.write(name, "old");
+  const auto files = [&] {
+    std::map<std::string, std::string> all;
+    for (const auto& item : std::filesystem::directory_iterator(folder.path))
+      all[item.path().filename().string()] = contents(item.path());
+    return all;
+  };
+  const auto before = files();
+  const std::vector<std::filesystem::path> stale = {folder / "merges.txt"};
+  const std::vector<std::string> description = {"config.json", "vocab.json", "added_tokens.json"};
+  auto model_files = description;
+  model_files.insert(model_files.begin(), "model.safetensors");
+  for (const auto& names : {description, model_files})
+    for (const auto& lost : names) {
+      {
+        io::detail::StagedFiles staged(folder.path);
+        for (const auto& name : names) {
+          auto& file = staged.add(name);
+          file.write("new");
+          if (name == lost) std::filesystem::remove(file.temporary_path());
+        }
+        BOOST_CHECK_EXCEPTION(staged.commit(stale), FileError, says(lost));
+      }
+      BOOST_TEST((files() == before), lost);
+    }
+  BOOST_TEST(equal(load()));
+}
+
+BOOST_AUTO_TEST_CASE(that_was_cut_off_says_what_the_old_files_are_called) {
+  const std::string weights = "model.safetensors.replaced.77", vocabulary = "vocab.json.replaced.77.1";
+  std::filesystem::rename(folder / "model.safetensors", folder / weights);
+  for (const auto& name : {vocabulary, std::string("notes.replaced.by.me")}) folder.write(name, "{}");
+  require_refused({"model.safetensors", "was cut off", weights, vocabulary});
+  io::save_model(folder.path.string(), backend, model);
+  BOOST_TEST(equal(load()));
+  for (const auto& name : {weights, vocabulary}) BOOST_TEST(!std::filesystem::exists(folder / name), name);
+  BOOST_TEST(folder.read("notes.replaced.by.me") == "{}");
+  // Files without weights take along what was left of them, and of nothing else.
+  for (const char* name : {"vocab.json.replaced.77", "merges.txt.replaced.77"}) folder.write(name, "{}");
+  io::detail::StagedFiles staged(folder.path);
+  for (const char* name : {"vocab.json", "added_tokens.json"}) staged.add(name).write("new");
+  staged.commit();
+  BOOST_TEST(!std::filesystem::exists(folder / "vocab.json.replaced.77"));
+  BOOST_TEST(folder.read("merges.txt.replaced.77") == "{}");
 }
 
 BOOST_AUTO_TEST_CASE(that_fails_leaves_the_old_directory) {
@@ -484,6 +540,38 @@ BOOST_AUTO_TEST_CASE(and_patterns_of_what_begins_anew) {
     BOOST_TEST(tensor(backend, loaded, name) == tensor(backend, initial, name));
   BOOST_TEST(tensor(backend, loaded, shared) == tensor(backend, model, shared));
   BOOST_CHECK_EXCEPTION(load({.reinitialise = {"*.fc7.*"}}), ConfigError, says({"*.fc7.*"}));
+}
+
+BOOST_AUTO_TEST_CASE(and_patterns_go_before_a_warm_start) {
+  const auto warm = load<Plain>({.projections = Projections_::Warm, .seed = other_seed});
+  const Plain initial(backend, tiny::config(), other_seed);
+  const auto like = [&](const Plain& found, const Plain& expected, const std::string& name) {
+    return tensor(backend, found, name) == tensor(backend, expected, name);
+  };
+  // Whole projectors
+  const auto whole =
+      load<Plain>({.projections = Projections_::Warm, .reinitialise = {"model.decoder.*q_proj*"}, .seed = other_seed});
+  BOOST_TEST(report.warm_started.projectors.size() == 10u);
+  for (const std::string attention : {"self_attn", "encoder_attn"})
+    for (const std::string part : {".q_proj.0.weight", ".q_proj.0.bias", ".q_proj.2.weight", ".q_proj.2.bias"}) {
+      const auto name = "model.decoder.layers.0." + attention + part;
+      BOOST_TEST(like(whole, initial, name), name);
+    }
+  BOOST_TEST(like(whole, warm, first_query + "0.weight"));
+  BOOST_TEST(like(whole, warm, "model.decoder.layers.0.self_attn.k_proj.0.weight"));
+
+  // One tensor of a projector
+  const auto part =
+      load<Plain>({.projections = Projections_::Warm, .reinitialise = {"*.q_proj.0.bias"}, .seed = other_seed});
+  BOOST_TEST(report.warm_started.projectors.size() == 12u);
+  BOOST_TEST(like(part, initial, first_query + "0.bias"));
+  BOOST_TEST(!like(part, warm, first_query + "0.bias"));
+  BOOST_TEST(like(part, warm, first_query + "0.weight"));
+
+  // Files without a linear map
+  io::save_model(folder.path.string(), backend, warm);
+  load<Paper>({.projections = Projections_::Warm, .reinitialise = {"*_proj.*"}, .seed = other_seed});
+  BOOST_TEST(report.warm_started.projectors.empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

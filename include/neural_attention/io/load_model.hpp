@@ -39,8 +39,10 @@ struct LoadOptions {
   };
 
   Projections projections = Projections::AsFile;
-  std::vector<std::string> reinitialise = {};  ///< patterns with * and ?: these parameters get initial values
-  std::uint64_t seed = 42;                     ///< of initial values
+  /// Patterns with * and ?: these parameters get initial values, also those of a projector that starts warm. One whose
+  /// parameters all match does not start warm, and needs no linear map in the files.
+  std::vector<std::string> reinitialise = {};
+  std::uint64_t seed = 42;  ///< of initial values
   WarmStartOptions warm_start = {};
 };
 
@@ -79,7 +81,8 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
   return of_store == of_files;
 }
 
-/// The linear map below `prefix`, of a Linear or a SequentialLinear; nothing if the files have another projector.
+/// The linear map below `prefix`, of a Linear or a SequentialLinear, with a bias or without; nothing if the files have
+/// another projector.
 std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
 /// Throws FileError unless all scales are positive and finite and all integers in ±127.
@@ -165,6 +168,11 @@ void quantize_tensors(const TensorFiles& files, const TensorNames& names, Parame
   }
 }
 
+/// Whether one of the patterns matches the name.
+inline bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::ranges::any_of(patterns, [&](const auto& pattern) { return matches(pattern, name); });
+}
+
 /// The plan of loading.
 struct LoadPlan {
   std::vector<std::string> prefixes;  ///< of projectors that are not loaded as they are, each with a dot at its end
@@ -204,7 +212,7 @@ LoadPlan plan_loading(const TensorFiles& files, Model& model, const LoadOptions&
       throw ConfigError("no parameter's name matches the pattern '" + pattern + "'");
   plan.fresh = [prefixes = plan.prefixes, patterns = options.reinitialise](const std::string& name) {
     return std::ranges::any_of(prefixes, [&](const auto& prefix) { return name.starts_with(prefix); }) ||
-           std::ranges::any_of(patterns, [&](const auto& pattern) { return matches(pattern, name); });
+           matches_any(patterns, name);
   };
 
   for (const auto& [alias, name] : Model::aliases) plan.rules.aliases.emplace_back(alias, name);
@@ -265,8 +273,14 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
     (plan.fresh(entry.name) ? report.reinitialised : report.loaded).push_back(entry.name);
   if (!report.reinitialised.empty())
     store.initialise(options.seed, [&](const auto& entry) { return plan.fresh(entry.name); });
-  if (options.projections == LoadOptions::Projections::Warm && !plan.prefixes.empty()) {
-    const std::set<std::string> wanted(plan.prefixes.begin(), plan.prefixes.end());
+  const auto anew = [&](const auto& entry) { return detail::matches_any(options.reinitialise, entry.name); };
+  std::set<std::string> wanted;  // of the projectors that start warm
+  if (options.projections == LoadOptions::Projections::Warm)
+    for (const auto& prefix : plan.prefixes)
+      if (std::ranges::any_of(store.entries(),
+                              [&](const auto& entry) { return entry.name.starts_with(prefix) && !anew(entry); }))
+        wanted.insert(prefix);
+  if (!wanted.empty()) {
     report.warm_started = warm_start(
         backend, model,
         [&](const std::string& name) -> std::optional<LinearMap> {
@@ -277,6 +291,7 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
           return map;
         },
         options.warm_start);
+    store.initialise(options.seed, anew);
   }
   if (int8) detail::map_int8(shared, *plan.tensors, store);
   detail::upload_tensors<B, typename B::Real>(files, *plan.tensors, backend, store, {{"", store.values(), true}},

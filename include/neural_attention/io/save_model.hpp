@@ -115,10 +115,10 @@ void save_description(const std::string& directory, const Model& model,
 
 /// Writes config.json, generation_config.json for a model that generates, and the parameters: model.safetensors or, if
 /// these exceed `largest_shard` bytes (0: never), shards. `tokenizer`, if given, replaces the tokenizer in the
-/// directory. Every file is complete before the first one replaces an older one, so a failed save leaves the directory
-/// as it was; all of them appear together, as StagedFiles says. Keeps the keys of the config.json that the model was
-/// made of. A model for Int8Inference is written as int8 with scales, each tensor by itself, and config.json says so.
-/// Throws FileError.
+/// directory. Every file is complete before the first one replaces an older one, and old ones go last, so a failed save
+/// leaves the directory as it was; all of them appear together, as StagedFiles says. Keeps the keys of the config.json
+/// that the model was made of. A model for Int8Inference is written as int8 with scales, each tensor by itself, and
+/// config.json says so. Throws FileError.
 template <class Model>
 void save_model(const std::string& directory, typename Model::Backend& backend, const Model& model,
                 const std::optional<GenerationConfig>& generation = {}, std::uint64_t largest_shard = 0,

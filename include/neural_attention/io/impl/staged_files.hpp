@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -21,26 +22,65 @@
 
 namespace neural_attention::io::detail {
 
+inline constexpr std::string_view aside_infix = ".replaced.";
+
 NEURAL_ATTENTION_INLINE FilesAside::~FilesAside() {
   std::error_code ignored;
-  for (const auto& [path, aside] : files_) std::filesystem::rename(aside, path, ignored);
+  for (auto file = files_.rbegin(); file != files_.rend(); ++file) {
+    std::filesystem::rename(file->second, file->first, ignored);
+    platform::remove_quietly(file->second);  // rename() leaves two names of one file
+  }
 }
 
-NEURAL_ATTENTION_INLINE void FilesAside::take(const std::filesystem::path& path) {
+NEURAL_ATTENTION_INLINE std::optional<std::filesystem::path> FilesAside::aside_of(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) return;
+  const auto is_there = [&](const auto& name) {
+    return std::filesystem::exists(std::filesystem::symlink_status(name, error));
+  };
+  if (!is_there(path)) return {};
   if (std::filesystem::is_directory(path, error))
     throw FileError(path.string(), "cannot be replaced: it is a folder, not a file");
   auto aside = path;
-  aside += ".tmp." + platform::process_id() + ".0";
-  std::filesystem::rename(path, aside, error);
+  aside += std::string(aside_infix) + platform::process_id();
+  const auto first = aside;
+  for (int attempt = 1; is_there(aside); ++attempt) (aside = first) += "." + std::to_string(attempt);
+  return aside;
+}
+
+NEURAL_ATTENTION_INLINE void FilesAside::take(const std::filesystem::path& path) {
+  auto aside = aside_of(path);
+  if (!aside) return;
+  std::error_code error;
+  std::filesystem::rename(path, *aside, error);
   if (error) throw FileError(path.string(), "cannot be replaced: " + error.message());
-  files_.emplace_back(path, std::move(aside));
+  files_.emplace_back(path, std::move(*aside));
+}
+
+NEURAL_ATTENTION_INLINE void FilesAside::keep(const std::filesystem::path& path) {
+  auto aside = aside_of(path);
+  if (!aside) return;
+  std::error_code error;
+  std::filesystem::create_hard_link(path, *aside, error);
+  if (error) return take(path);
+  files_.emplace_back(path, std::move(*aside));
 }
 
 NEURAL_ATTENTION_INLINE void FilesAside::forget() {
-  std::error_code ignored;  // what stays has the name of a temporary file
-  for (const auto& [path, aside] : std::exchange(files_, {})) std::filesystem::remove(aside, ignored);
+  for (const auto& [path, aside] : std::exchange(files_, {})) platform::remove_quietly(aside);
+}
+
+NEURAL_ATTENTION_INLINE std::map<std::string, std::string> files_left_aside(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
+    const auto name = item->path().filename().string();
+    const auto at = name.rfind(aside_infix);
+    if (at == std::string::npos || at == 0) continue;
+    const auto numbers = std::string_view(name).substr(at + aside_infix.size());
+    if (!numbers.empty() && numbers.find_first_not_of("0123456789.") == std::string_view::npos)
+      names[name] = name.substr(0, at);
+  }
+  return names;
 }
 
 NEURAL_ATTENTION_INLINE AtomicFile& StagedFiles::add(std::string_view name) {
@@ -59,16 +99,34 @@ NEURAL_ATTENTION_INLINE void StagedFiles::commit(std::span<const std::filesystem
   for (const auto& path : stale)
     if (!contains(path) && std::filesystem::exists(path, ignored)) leaving.push_back(path);
   std::erase_if(files_, [](const auto& file) { return !is_key(file->path()) && is_there_already(*file); });
-  const auto others = std::ranges::count_if(files_, [](const auto& file) { return !is_key(file->path()); });
-  const bool has_key = others < std::ssize(files_);
+  std::stable_partition(files_.begin(), files_.end(), [](const auto& file) { return is_key(file->path()); });
+  const bool has_key = !files_.empty() && is_key(files_.front()->path());
+  if (files_.size() == 1 && leaving.empty()) {
+    files_.front()->commit();
+  } else {
+    std::vector<std::filesystem::path> old;
+    if (has_key)  // the file that readers prefer stays longer
+      for (auto name = key_files.rbegin(); name != key_files.rend(); ++name) old.push_back(folder_ / *name);
+    for (const auto& file : files_) old.push_back(file->path());
+    old.insert(old.end(), leaving.begin(), leaving.end());
+    std::stable_partition(old.begin(), old.end(), is_key);
+    replace(old);
+  }
+  for (const auto& [aside, name] : files_left_aside(folder_))
+    if (has_key || contains(folder_ / name)) platform::remove_quietly(folder_ / aside);
+}
+
+NEURAL_ATTENTION_INLINE void StagedFiles::replace(std::span<const std::filesystem::path> old) {
   FilesAside aside;
-  if (has_key && (others > 0 || !leaving.empty()))
-    for (const auto name : key_files) aside.take(folder_ / name);
-  for (const auto& path : leaving) aside.take(path);
+  for (const auto& path : old) contains(path) && !is_key(path) ? aside.keep(path) : aside.take(path);
+  auto missing = files_.size();
+  try {
+    while (missing > 0) files_[--missing]->commit();
+  } catch (...) {
+    for (; missing < files_.size(); ++missing) platform::remove_quietly(files_[missing]->path());
+    throw;
+  }
   aside.forget();
-  for (const bool keys : {false, true})
-    for (const auto& file : files_)
-      if (is_key(file->path()) == keys) file->commit();
 }
 
 NEURAL_ATTENTION_INLINE bool StagedFiles::contains(const std::filesystem::path& path) const {

@@ -1,6 +1,7 @@
 // Definitions of what io/tensor_files.hpp declares.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/safetensors.hpp"
+#include "neural_attention/io/staged_files.hpp"
 #include "neural_attention/io/tensor_files.hpp"
 
 namespace neural_attention::io {
@@ -24,6 +26,16 @@ NEURAL_ATTENTION_INLINE TensorFiles TensorFiles::in_directory(const std::filesys
   std::error_code ignored;
   if (std::filesystem::exists(directory / model_file, ignored)) return TensorFiles(directory / model_file);
   if (std::filesystem::exists(directory / model_index_file, ignored)) return TensorFiles(directory, model_index_file);
+  if (const auto aside = detail::files_left_aside(directory); !aside.empty()) {
+    constexpr std::size_t most = 20;
+    std::string names;
+    for (std::size_t count = 0; const auto& [name, before] : aside)
+      if (count++ < most) names += (names.empty() ? "" : ", ") + detail::in_quotes(name);
+    throw FileError(
+        (directory / model_file).string(),
+        "does not exist: writing this directory was cut off or has not ended, and its old files are called " + names +
+            (aside.size() > most ? " and so on" : "") + "; give them their names back, or write the directory again");
+  }
   const bool pickled = std::filesystem::exists(directory / "pytorch_model.bin", ignored) ||
                        std::filesystem::exists(directory / "pytorch_model.bin.index.json", ignored);
   throw FileError((directory / model_file).string(),
