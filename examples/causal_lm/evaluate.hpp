@@ -42,6 +42,8 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   const auto windows_of = options.windows == "lines" ? &EvaluatedText::by_lines : &EvaluatedText::whole;
   const auto text =
       windows_of(files, loaded.tokenizer, static_cast<std::size_t>(block), static_cast<std::size_t>(stride));
+  const auto per_batch = static_cast<std::size_t>(options.per_device_eval_batch_size);
+  text.check_batches(per_batch);
   const auto size = text.predicted_text(loaded.tokenizer, options.text_file);
 
   na::RunIdentity settings;
@@ -57,7 +59,6 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   typename Gpt2On<B>::Saved saved;
   na::CausalBatch batch;
   CountedTokens counted;
-  const auto per_batch = static_cast<std::size_t>(options.per_device_eval_batch_size);
   const auto batches = (text.windows() + per_batch - 1) / per_batch;
   std::optional<Progress> progress;
   if (group.rank() == 0) {

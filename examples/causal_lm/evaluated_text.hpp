@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "causal_lm/corpus.hpp"
 #include "neural_attention/core/causal_batch.hpp"
+#include "neural_attention/core/sizes.hpp"
 
 namespace examples {
 
@@ -82,6 +84,17 @@ class EvaluatedText {
   }
   std::string fingerprint() const { return tokens_.fingerprint(); }
 
+  /// Throws ConfigError if `together` windows in a batch would have more tokens than an int counts.
+  void check_batches(std::size_t together) const {
+    for (std::size_t begin = 0; begin < windows_.size(); begin += together) {
+      std::int64_t tokens = 0;
+      const auto end = std::min(begin + together, windows_.size());
+      for (auto w = begin; w < end; ++w) tokens += static_cast<std::int64_t>(windows_[w].end - windows_[w].first);
+      na::sizes::checked("a batch of " + std::to_string(end - begin) + " windows", tokens, "tokens",
+                         3 * sizeof(int));  // with positions and labels
+    }
+  }
+
   /// The windows [begin, end), and what counts in them.
   void fill(std::size_t begin, std::size_t end, na::CausalBatch& batch, CountedTokens& counted) const {
     batch.clear();
@@ -91,11 +104,12 @@ class EvaluatedText {
       const auto& window = windows_[w];
       const auto ids = batch.buffer(window.end - window.first + 1);
       tokens_.read(window.first, ids);
+      const int begin_of_window = batch.total();
+      batch.push(ids);
       for (auto i = window.counted - window.first; i < ids.size(); ++i) {
-        counted.rows.push_back(batch.total() + static_cast<int>(i) - 1);
+        counted.rows.push_back(begin_of_window + static_cast<int>(i) - 1);
         counted.labels.push_back(ids[i]);
       }
-      batch.push(ids);
     }
   }
 

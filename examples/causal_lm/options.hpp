@@ -114,7 +114,7 @@ struct GenerateOptions : Flags {
                                      {.among = {"stop", "skip"}});
   /// Other values come from the model directory's generation_config.json.
   const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
-      {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}},
+      {.narrower = {{"num_return_sequences", from_to(1, most_results)}},
        .helps = {{"max_length", "Most tokens of a text, its prompt and the end token included"},
                  {"min_length", "Tokens of a text, its prompt included, before it may end"},
                  {"num_return_sequences", "Texts of each prompt"}}});

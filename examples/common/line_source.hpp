@@ -21,6 +21,7 @@ class LineSource {
  public:
   /// The most bytes of a line of text.
   static constexpr std::size_t longest = na::text::longest_line;
+  static constexpr std::size_t longest_written = na::text::longest_written_line;  ///< in the input
 
   /// Without its line end. If there is a `problem`, `text` is empty and the line cannot be used.
   struct Line {
@@ -57,7 +58,7 @@ class LineSource {
     bool too_long = false;
     std::size_t searched = next_, end;
     while ((end = buffer_.find('\n', searched)) == std::string::npos && !ended_) {
-      if (buffer_.size() - next_ > longest) {  // the rest of it is not kept
+      if (buffer_.size() - next_ > longest_written) {  // the rest of it is not kept
         too_long = true;
         next_ = buffer_.size();
       }
@@ -86,7 +87,7 @@ class LineSource {
   /// Whether `next` would not wait: a whole line is here already, or the end.
   bool ready() {
     while (buffer_.find('\n', next_) == std::string::npos && !ended_) {
-      if (buffer_.size() - next_ > longest || !more_is_here(0.0)) return false;
+      if (buffer_.size() - next_ > longest_written || !more_is_here(0.0)) return false;
       read_more();
     }
     return true;

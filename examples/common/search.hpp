@@ -10,7 +10,7 @@
 
 namespace examples {
 
-/// Limits beams and results, which take memory for every text.
+/// Limits results, which take memory for every text.
 inline constexpr int most_results = 10'000;
 
 /// `of_directory` with the values of the flags. Throws ConfigError for flags that the search does not use: those of

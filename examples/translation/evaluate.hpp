@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/backend_text.hpp"
+#include "common/one_line.hpp"
 #include "common/output_file.hpp"
 #include "common/progress.hpp"
 #include "common/run_group.hpp"
@@ -53,8 +54,8 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   std::string text;
   long cut = 0;
   for (const auto& translation : translations) {
-    hypotheses.push_back(translation.text());
-    text += translation.text() + "\n";
+    hypotheses.push_back(one_line(translation.text()));
+    text += hypotheses.back() + "\n";
     cut += translation.truncated ? 1 : 0;
   }
   if (cut > 0) std::fprintf(stderr, "%ld sources were longer than the model reads and were cut\n", cut);

@@ -93,18 +93,26 @@ struct TrainOptions : Flags {
 };
 
 struct DecodingOptions : Flags {
+  /// `except`: settings that the command does not take.
+  explicit DecodingOptions(const std::vector<std::string>& except = {})
+      : search(overrides<na::GenerationConfig>(
+            {.except = except, .narrower = {{"num_return_sequences", from_to(1, most_results)}}})) {}
+
   ModelDirectory model{"a Marian model"};
   /// Other values come from the model directory's generation_config.json.
-  const Given<na::GenerationConfig>& search = overrides<na::GenerationConfig>(
-      {.narrower = {{"num_beams", from_to(1, most_results)}, {"num_return_sequences", from_to(1, most_results)}}});
-  const std::string& bad_words = flag("bad_words", "", "A file with words that must not occur, one per line",
-                                      {.group = na::GenerationConfig::search});
+  const Given<na::GenerationConfig>& search;
+  const std::string& bad_words =
+      flag("bad_words", "",
+           "A file with words, one per line: the tokens of each must not occur one after the other; other tokens may "
+           "spell the same word",
+           {.group = na::GenerationConfig::search});
   const std::optional<bool>& clean_up_tokenization_spaces =
       flag("clean_up_tokenization_spaces", std::optional<bool>(),
            "true: remove spaces in front of English punctuation marks and contractions; false: keep them [as "
            "tokenizer_config.json says, otherwise false]",
            {.type = "true|false"});
-  const int& batch_size = flag("batch_size", 64, "Most sentences decoded together", {.range = at_least(1)});
+  const int& batch_size =
+      flag("batch_size", 64, "Most sentences, or samples of them, decoded together", {.range = at_least(1)});
   SharedCompute compute;
 
   void add_to(CLI::App& app) const {
@@ -123,7 +131,7 @@ struct EvaluateOptions : Flags {
   TokenizeOptions bleu;
   const int& chrf_word_order = flag("chrf_word_order", 0, "0: chrF; 2: chrF++, which counts words and pairs of them",
                                     {.range = from_to(0, na::metrics::chrf_largest_word_order)});
-  DecodingOptions decoding;
+  DecodingOptions decoding{std::vector<std::string>{"num_return_sequences"}};  // the best result alone is judged
 
   void add_to(CLI::App& app) const {
     Flags::add_to(app);
@@ -145,10 +153,10 @@ struct TranslateOptions : Flags {
       {.group = "Attention"});
   /// 0: the first line with text.
   const long& attention_line = flag("attention_line", 0L, "The line of that sentence, from 1 [the first that has text]",
-                                    {.range = at_least(1), .group = "Attention", .shown = ""});
+                                    {.range = at_least(1), .group = "Attention", .needs = {"attention"}, .shown = ""});
   const int& attention_layer =
       flag("attention_layer", -1, "The decoder layer, from 0 as in parameter names; negative: from the last one [-1]",
-           {.group = "Attention", .shown = ""});
+           {.group = "Attention", .needs = {"attention"}, .shown = ""});
 
   void add_to(CLI::App& app) const {
     Flags::add_to(app);

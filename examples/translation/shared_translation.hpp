@@ -81,6 +81,7 @@ inline std::string packed(const std::vector<na::text::Translation>& translations
       packer.add(std::string_view(candidate.text));
       packer.add(candidate.score);
       packer.add(std::span<const int>(candidate.ids));
+      packer.add(candidate.end);
     }
     packer.add(std::span<const int>(one.source_ids));
     packer.add(one.source_tokens);
@@ -97,6 +98,7 @@ inline void unpack(std::string_view bytes, std::vector<na::text::Translation>& t
       candidate.text = packed.text();
       candidate.score = packed.number<double>();
       candidate.ids = packed.numbers();
+      candidate.end = packed.number<int>();
     }
     one.source_ids = packed.numbers();
     one.source_tokens = packed.number<int>();

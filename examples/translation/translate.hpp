@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,11 +15,12 @@
 #include "neural_attention/report/attention_svg.hpp"
 #include "translation/decoding.hpp"
 #include "translation/options.hpp"
+#include "translation/output_lines.hpp"
 #include "translation/shared_translation.hpp"
 
 namespace examples {
 
-/// Draws the attention of one translation and remembers whether it has.
+/// Draws the attention of one translation, and keeps its faults until all lines are translated.
 class AttentionPicture {
  public:
   AttentionPicture(const TranslateOptions& options, int layers)
@@ -35,45 +37,44 @@ class AttentionPicture {
   void offer(const Translator& translator, const na::text::Translation& translation, long number) {
     last_ = number;
     const bool has_text = translation.source_ids.size() > 1;
-    if (path_.empty() || drawn_ || (line_ == 0 ? !has_text : number != line_)) return;
-    if (!has_text) throw na::ConfigError("--attention_line " + std::to_string(line_) + ": that line is empty");
-    std::vector<na::report::AttentionPanel> heads;
-    for (auto& map : translator.cross_attention(translation))
-      if (map.layer == layer_) heads.push_back({"head " + std::to_string(map.head), std::move(map.probabilities)});
-    auto target = translation.candidates.front().ids;
-    target.push_back(translator.tokenizer().eos_id());
-    na::report::AttentionMapOptions options;
-    options.title = "Cross-attention of decoder layer " + std::to_string(layer_);
-    write_output(path_, na::report::attention_map(options, translator.pieces(translation.source_ids),
-                                                  translator.pieces(target), heads));
-    drawn_ = true;
+    if (path_.empty() || offered_ || (line_ == 0 ? !has_text : number != line_)) return;
+    offered_ = true;
+    try {
+      if (!has_text) throw na::ConfigError("--attention_line " + std::to_string(line_) + ": that line is empty");
+      draw(translator, translation);
+    } catch (const na::Error&) {
+      fault_ = std::current_exception();
+    }
   }
 
+  /// Throws the fault of the picture, or ConfigError if the line did not come.
   void finish() const {
-    if (path_.empty() || drawn_) return;
+    if (fault_) std::rethrow_exception(fault_);
+    if (path_.empty() || offered_) return;
     throw na::ConfigError(line_ == 0 ? "--attention: no line has text, so nothing was drawn"
                                      : "--attention_line " + std::to_string(line_) + ": the input has only " +
                                            std::to_string(last_) + " lines");
   }
 
  private:
+  template <class Translator>
+  void draw(const Translator& translator, const na::text::Translation& translation) const {
+    std::vector<na::report::AttentionPanel> heads;
+    for (auto& map : translator.cross_attention(translation))
+      if (map.layer == layer_) heads.push_back({"head " + std::to_string(map.head), std::move(map.probabilities)});
+    na::report::AttentionMapOptions options;
+    options.title = "Cross-attention of decoder layer " + std::to_string(layer_);
+    write_output(path_, na::report::attention_map(options, translator.pieces(translation.source_ids),
+                                                  translator.pieces(translation.candidates.front().produced()), heads));
+  }
+
   std::string path_;
   long line_;
   int layer_;
   long last_ = 0;
-  bool drawn_ = false;
+  bool offered_ = false;      ///< the line came
+  std::exception_ptr fault_;  ///< why there is no picture of it
 };
-
-inline std::string formatted(const na::text::Translation& translation, const na::GenerationConfig& how, long number) {
-  if (how.num_return_sequences == 1) return translation.text() + "\n";
-  std::string text;
-  for (const auto& candidate : translation.candidates) {
-    char score[32];
-    std::snprintf(score, sizeof score, "%.6g", candidate.score);
-    text += std::to_string(number - 1) + " ||| " + candidate.text + " ||| " + score + "\n";
-  }
-  return text;
-}
 
 /// The part of a rank besides the first: it translates lines that rank 0 has read, until there are no more.
 template <class Group, class Translator>
@@ -137,7 +138,7 @@ int translate_in_group(Group& group, const TranslateOptions& options) {
         tell(source.name() + ": line " + std::to_string(first) + " has " + with_commas(result.source_tokens) +
              " tokens; the model reads " + with_commas(static_cast<long>(result.source_ids.size())) +
              ", so its end was left out");
-      sink.write(formatted(result, how, first));
+      sink.write(output_lines(result, how, first));
       tokens += result.candidates.front().ids.size();
       ++first;
     }

@@ -3,9 +3,14 @@
 #define BOOST_TEST_MODULE core_rows
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <limits>
 #include <numeric>
+#include <string>
 #include <vector>
 
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/packed_tokens.hpp"
 #include "neural_attention/core/rows.hpp"
 #include "neural_attention/core/translation_batch.hpp"
 
@@ -63,6 +68,32 @@ BOOST_AUTO_TEST_CASE(knows_where_sequences_begin) {
   offsets.push(2);
   BOOST_TEST((offsets.sequences() == 1 && offsets.begin(0) == 0 && offsets.total() == 2 && offsets.longest() == 2));
   BOOST_TEST(Ragged().sequences() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(holds_as_many_rows_as_an_int_counts) {
+  constexpr int largest = std::numeric_limits<int>::max();
+  Ragged offsets;
+  offsets.push(largest - 2);
+  offsets.push(2);
+  for (const std::ptrdiff_t length : {std::ptrdiff_t{1}, std::ptrdiff_t{largest}, std::ptrdiff_t{1} << 40})
+    BOOST_CHECK_EXCEPTION(offsets.push(length), ConfigError, [&](const ConfigError& error) {
+      const auto wanted = "a batch would have " + std::to_string(length + largest) + " tokens";
+      return std::string(error.what()).starts_with(wanted);
+    });
+  BOOST_TEST((offsets.sequences() == 2 && offsets.total() == largest && offsets.longest() == largest - 2));
+}
+
+BOOST_AUTO_TEST_CASE(of_a_step_holds_as_many_rows_as_an_int_counts) {
+  constexpr int largest = std::numeric_limits<int>::max();
+  PackedTokens before, next;
+  before.push(std::array{1, 2, 3});
+  before.begin_at({largest - 3, 5});
+  next.follow(before);
+  BOOST_TEST((next.place() == Place{largest, 6}));
+  before.begin_at({largest - 2, 5});
+  BOOST_CHECK_THROW(next.follow(before), ConfigError);
+  before.begin_at({0, largest});
+  BOOST_CHECK_THROW(next.follow(before), ConfigError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

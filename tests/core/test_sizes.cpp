@@ -157,13 +157,14 @@ BOOST_AUTO_TEST_CASE(memory_that_the_system_lacks_is_named) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(beams_that_no_cache_can_count_are_refused) {
+BOOST_AUTO_TEST_CASE(samples_that_no_cache_can_count_are_refused) {
   Cpu<float> cpu(1);
   const Marian<Cpu<float>, tiny::Mixed> model(cpu, tiny::config());
   Generator generator(cpu, model);
-  for (const int beams : {largest_int, 1 << 30, 1 << 28}) {
+  for (const int samples : {largest_int, 1 << 30, 1 << 28}) {
     GenerationConfig how;
-    how.num_beams = beams;
+    how.do_sample = true;
+    how.num_return_sequences = samples;
     const auto message = refusal([&] { generator(tiny::batch(tiny::pairs()), how); });
     check_holds(message, "beams or samples each would have");
     check_holds(message, "tokens to remember, which need");

@@ -340,6 +340,7 @@ BOOST_AUTO_TEST_CASE(configs_that_make_no_sense_are_refused) {
     BOOST_CHECK_THROW(subject.generate({{1, 0}}, how), ConfigError);
   };
   refused([](auto& how) { how.num_beams = 0; });
+  refused([](auto& how) { how.num_beams = 1001; });  // candidates grow with the square
   refused([](auto& how) { how.num_return_sequences = 3; });
   refused([](auto& how) { how.max_length = 1; });
   refused([](auto& how) { how.do_sample = true; });

@@ -298,6 +298,16 @@ BOOST_AUTO_TEST_CASE(need_a_text_that_is_long_enough) {
   BOOST_CHECK_THROW(make(eight, {.block_size = 0}), ConfigError);
 }
 
+BOOST_AUTO_TEST_CASE(fill_batches_that_an_int_can_count) {
+  const auto tokens = counting(200);
+  const auto make = [&](const WindowOptions& options) { CausalWindows(tokens, options); };
+  BOOST_CHECK_EXCEPTION(make({.batch_size = 40'000'000, .block_size = 64}), ConfigError,
+                        says({"a batch of 40000000 windows would have 2560000000 tokens", "at most 2147483647"}));
+  BOOST_CHECK_NO_THROW(make({.batch_size = 33'554'431, .block_size = 64}));
+  // Side by side, a batch has no more windows than the text.
+  BOOST_CHECK_NO_THROW(make({.batch_size = 40'000'000, .block_size = 64, .order = WindowOrder::Sequential}));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(documents)
@@ -526,6 +536,21 @@ BOOST_AUTO_TEST_CASE(stay_whole_where_a_token_may_lie_over_a_border) {
     const auto bpe = bpe_with({token});
     for (std::uint32_t seed = 0; seed < 5; ++seed) BOOST_TEST(bpe.last_border(awkward_text(seed, 60, false)) == 0u);
   }
+}
+
+// A long text without a border is asked about again and again, and only what is new in it is looked at. Otherwise
+// this takes hours.
+BOOST_AUTO_TEST_CASE(are_searched_for_once, *boost::unit_test::timeout(60)) {
+  constexpr std::size_t size = std::size_t{24} << 20;
+  const std::string letters(size, 'x'), no_characters = std::string(size, '\x80') + " ";
+  const auto bpe = bpe_with({}, true);
+  std::size_t none = 0, last = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    none += bpe.last_border(letters, size - 16);
+    last += bpe.last_border(no_characters, size - 16) == size;
+  }
+  BOOST_TEST(none == 0u);
+  BOOST_TEST(last == 100'000u);
 }
 
 BOOST_AUTO_TEST_CASE(of_files_come_one_after_the_other) {

@@ -120,6 +120,7 @@ BOOST_AUTO_TEST_CASE(faults_name_file_and_line) {
   check(in_segment("a <b>c</b>"), 2, "the element <b> inside a segment");
   check(in_segment("1 < 2"), 2, "no name for this tag");
   check(in_segment("a</seg> <seg id=\"1\">b"), 2, "has a segment \"1\" before this one");
+  check(in_segment("a</seg> <seg id=\"2\">b</seg> <seg id=\"1\">c"), 2, "has a segment \"1\" before this one");
   check(in_segment("\xFF"), 2, "byte 0xFF at place 13 of the line");
   check("<doc docid=\"7\">\n<seg id=\"1\">a</doc>", 2, "</doc> closes <seg>");
   check("<doc docid=\"7\">\n<seg id=\"1\">a", 2, "an end of the file inside <seg>");
@@ -132,6 +133,9 @@ BOOST_AUTO_TEST_CASE(faults_name_file_and_line) {
   check("<a>\n<b x=1></b></a>", 2, "without quotation marks");
   check("<a>\n<b x=\"1></b></a>", 2, "an attribute's value without its end");
   check("<a>\n<b x=\"1\" x=\"2\"></b></a>", 2, "the attribute x twice");
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += " x" + std::to_string(i) + "=\"1\"";
+  check("<a>\n<b" + many + "/></a>", 2, "a tag <b with more than 64 attributes");
   check("<a>\n<b x></b></a>", 2, "the attribute x without a value");
   check("<a>\n<b x=\"1\"y=\"2\"></b></a>", 2, "does not end with >");
   check("<a>\n<b x=\"&y;\"></b></a>", 2, "an & in an attribute");
@@ -144,6 +148,16 @@ BOOST_AUTO_TEST_CASE(faults_name_file_and_line) {
   check(deep, 1, "nested more than 64 deep");
   BOOST_CHECK_EXCEPTION(text::read_iwslt_segments(folder.write("x", "<a/>")), FileError, says("no <seg> elements"));
   BOOST_CHECK_EXCEPTION(text::read_iwslt_segments(folder.write("x", "")), FileError, says("no <seg> elements"));
+}
+
+// The time grows with the segments, not with their square, which would be minutes here.
+BOOST_AUTO_TEST_CASE(a_document_may_have_many_segments, *boost::unit_test::timeout(60)) {
+  constexpr int count = 300'000;
+  std::string bytes = "<doc docid=\"7\">";
+  for (int i = 0; i < count; ++i) bytes += "<seg id=\"" + std::to_string(i) + "\"/>\n";
+  const Scratch folder;
+  const auto segments = text::read_iwslt_segments(folder.write("x.xml", bytes + "</doc>"));
+  BOOST_TEST(std::ssize(segments) == count);
 }
 
 BOOST_AUTO_TEST_CASE(sides_must_hold_the_same_segments) {

@@ -247,6 +247,11 @@ BOOST_AUTO_TEST_CASE(a_line_that_is_no_text) {
   const Scratch folder;
   const std::string longest(text::longest_line, 'x');
   check_lines(text::read_lines(folder.write("good", "a\n" + longest + "\r\nb")), {"a", longest, "b"});
+  const std::string mark = "\xEF\xBB\xBF";  // does not count, and neither does a carriage return
+  for (const auto* end : {"", "\r", "\n", "\r\n"})
+    check_lines(text::read_lines(folder.write("mark", mark + longest + end)), {longest});
+  BOOST_CHECK_EXCEPTION(text::read_lines(folder.write("mark", mark + longest + "x\r")), LineError,
+                        says("line 1: is longer than 1048576 bytes"));
   for (const auto& path : {folder.write("bad", "a\n" + longest + "x\nb"), folder.write("last", "a\n" + longest + "xyz"),
                            folder.write_gzip("bad.gz", "a\n" + longest + longest)})
     BOOST_CHECK_EXCEPTION(text::read_lines(path), LineError, [&](const LineError& error) {

@@ -5,14 +5,20 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/attention/arrangements.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
+#include "neural_attention/core/observer.hpp"
 #include "neural_attention/models/marian.hpp"
 #include "neural_attention/text/services/translator.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
@@ -180,6 +186,46 @@ BOOST_AUTO_TEST_CASE(an_end_that_is_a_piece_is_part_of_the_text) {
   BOOST_TEST(ended > 10);
 }
 
+/// Counts the searches of its lifetime.
+struct Searches final : OperationObserver {
+  std::int64_t now() const override { return 0; }
+  void ran(const OperationFacts&, std::int64_t, std::int64_t) override {}
+  void enter(std::string_view work) override {
+    if (work == "searching") ++count;
+  }
+  void leave() noexcept override {}
+  std::shared_ptr<void> know(std::span<const NamedMemory>, std::span<const NamedSite>) override { return {}; }
+
+  int count = 0;
+  Observation observation{*this};
+};
+
+BOOST_AUTO_TEST_CASE(many_samples_are_drawn_in_parts) {
+  const Subject<Cpu<double>> subject;
+  auto how = Subject<Cpu<double>>::beams(1);
+  how.do_sample = true;
+  how.num_return_sequences = 20;
+  const Lines lines = {"Der Hund", "", "Der Mann sieht einen Baum", "Der Tisch", "Der Mann"};
+  const auto searches = [&](int batch_size) {
+    text::TranslatorOptions options;
+    options.batch_size = batch_size;
+    const auto translator = subject.translator(options);
+    Searches counted;
+    auto results = translator.translate(lines, how, 3);
+    return std::pair(counted.count, std::move(results));
+  };
+  const auto [one, expected] = searches(100);
+  BOOST_TEST(one == 2);  // line 2 has no text, and the draws of a batch are of lines that follow one another
+  for (const auto& [batch_size, count] : {std::pair{60, 2}, {40, 3}, {20, 4}, {7, 12}, {1, 80}}) {
+    const auto [found, results] = searches(batch_size);
+    BOOST_TEST(found == count);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      BOOST_TEST(results[i].candidates.size() == (i == 1 ? 1u : 20u));
+      BOOST_TEST(difference(results[i], expected[i]) == 0.0);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(draws_depend_on_the_line_and_not_on_the_batch) {
   const Subject<Cpu<double>> subject;
   auto how = Subject<Cpu<double>>::beams(1);
@@ -258,6 +304,20 @@ BOOST_AUTO_TEST_CASE(a_request_that_fails_gives_its_worker_back) {
   subject.model.parameters().refresh();
   BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);
   BOOST_CHECK_THROW(translator.translate("Der Hund"), NumericError);  // with one worker lost this would wait for ever
+}
+
+BOOST_AUTO_TEST_CASE(who_hears_of_a_batch_may_translate) {
+  const Subject<Cpu<float>> subject;
+  text::TranslatorOptions options;
+  options.batch_size = 2;
+  const auto translator = subject.translator(options);  // with its one worker taken this would wait for ever
+  const auto expected = translator.translate("Der Hund");
+  int heard = 0;
+  translator.translate(Lines{"Der Hund", "Der Mann", "Der Baum"}, translator.generation(), 0, [&](const auto&) {
+    BOOST_TEST(difference(translator.translate("Der Hund"), expected) == 0.0);
+    ++heard;
+  });
+  BOOST_TEST(heard == 2);
 }
 
 BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
@@ -352,6 +412,30 @@ BOOST_AUTO_TEST_CASE(attention_maps_belong_to_pieces) {
     }
     BOOST_TEST(maps[0].probabilities != maps[3].probabilities);
   }
+}
+
+// A candidate that reached the length limit has no end, and no position that produced one.
+BOOST_AUTO_TEST_CASE(attention_maps_have_only_positions_that_produced_a_token) {
+  const Subject<Cpu<double>> subject;
+  auto how = Subject<Cpu<double>>::beams(1);
+  how.forced_eos_token_id = -1;
+  how.min_length = how.max_length = config().max_position_embeddings + 1;  // the start token and 40 more
+  const auto translator = subject.translator();
+  const auto check = [&](const text::Translation& result, std::size_t queries) {
+    const auto& candidate = result.candidates.front();
+    BOOST_TEST(candidate.produced().size() == queries);
+    for (const auto& map : translator.cross_attention(result)) BOOST_TEST(std::size_t(map.queries) == queries);
+    return candidate;
+  };
+  const auto cut = check(translator.translate("Der Hund mag einen Baum", how), 40);
+  BOOST_TEST(cut.end == -1);
+  BOOST_TEST(cut.ids.size() == 40u);
+  how.forced_eos_token_id = tokenizer().eos_id();
+  how.max_length = 9;
+  const auto ended = check(translator.translate("Der Hund mag einen Baum", how), 8);
+  BOOST_TEST(ended.end == tokenizer().eos_id());
+  BOOST_TEST(ended.ids.size() == 7u);
+  BOOST_CHECK_THROW(translator.cross_attention(translator.translate("")), ShapeError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,10 +1,12 @@
 // Sequences of token ids, packed one after another without padding, on the host.
 #pragma once
 
+#include <iterator>
 #include <span>
 #include <vector>
 
 #include "neural_attention/core/rows.hpp"
+#include "neural_attention/core/sizes.hpp"
 
 namespace neural_attention {
 
@@ -19,10 +21,11 @@ class PackedTokens {
     positions_.clear();
     offsets_.clear();
   }
+  /// Throws ConfigError, and adds nothing, if there would be more tokens than an int counts.
   void push(std::span<const int> sequence) {
+    offsets_.push(std::ssize(sequence));
     ids_.insert(ids_.end(), sequence.begin(), sequence.end());
     for (int p = 0; p < static_cast<int>(sequence.size()); ++p) positions_.push_back(p);
-    offsets_.push(static_cast<int>(sequence.size()));
   }
 
   std::span<const int> ids() const { return ids_; }
@@ -35,9 +38,13 @@ class PackedTokens {
 
   const Place& place() const { return place_; }
   void begin_at(const Place& place) { place_ = place; }
-  /// Begins where `before` ends, if both are parts of one optimizer step.
+  /// Begins where `before` ends, if both are parts of one optimizer step. Throws ConfigError if there would be more
+  /// tokens in front of it than an int counts.
   void follow(const PackedTokens& before) {
-    place_ = {before.place_.first_row + before.total(), before.place_.first_sequence + before.offsets_.sequences()};
+    const auto rows = sizes::sum(before.place_.first_row, before.total());
+    const auto sequences = sizes::sum(before.place_.first_sequence, before.offsets_.sequences());
+    place_ = {sizes::checked("a step", rows, "tokens", sizeof(int)),
+              sizes::checked("a step", sequences, "sequences", sizeof(int))};
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "neural_attention/core/language.hpp"
+#include "neural_attention/core/sizes.hpp"
 
 namespace neural_attention {
 
@@ -70,10 +71,11 @@ class Ragged {
     offsets_.resize(1);
     longest_ = 0;
   }
-  void push(int length) {
+  /// Throws ConfigError, and adds nothing, if there would be more rows than an int counts.
+  void push(std::ptrdiff_t length) {
     assert(length >= 0);
-    offsets_.push_back(offsets_.back() + length);
-    longest_ = std::max(longest_, length);
+    offsets_.push_back(sizes::checked("a batch", sizes::sum(total(), length), "tokens", sizeof(int)));
+    longest_ = std::max(longest_, static_cast<int>(length));
   }
   int sequences() const { return static_cast<int>(offsets_.size()) - 1; }
   int begin(int s) const { return offsets_[s]; }

@@ -15,6 +15,11 @@
 
 namespace neural_attention {
 
+/// What the sum of log-probabilities of a result of `length` tokens is divided by.
+inline double length_norm(int length, double length_penalty) {
+  return std::pow(double(std::max(length, 1)), length_penalty);
+}
+
 /// The num_beams best finished results.
 class FinishedBeams {
  public:
@@ -53,7 +58,7 @@ class FinishedBeams {
  private:
   bool full() const { return results_.size() >= capacity_; }
   double scored(double log_probability, int length) const {
-    return log_probability / std::pow(double(std::max(length, 1)), length_penalty_);
+    return log_probability / length_norm(length, length_penalty_);
   }
 
   std::size_t capacity_;

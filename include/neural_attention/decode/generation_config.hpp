@@ -42,8 +42,8 @@ inline constexpr Named<EarlyStopping> named_early_stopping[] = {{"true", EarlySt
                                                                 {"False", EarlyStopping::Heuristic}};
 constexpr const auto& names_of(EarlyStopping) { return named_early_stopping; }
 
-/// Lengths count the tokens of a result, its prompt (often a start token alone) and the end token too. Token ids
-/// that are not given (-1) are the model's own.
+/// Limits of lengths count the tokens of a result, its prompt (often a start token alone) and the end token too; the
+/// length of length_penalty leaves out the prompt. Token ids that are not given (-1) are the model's own.
 struct GenerationConfig {
   int num_beams = 1;             ///< 1: greedy, or sampling with do_sample
   int num_return_sequences = 1;  ///< results a sentence, the best first; at most num_beams unless sampled
@@ -51,7 +51,7 @@ struct GenerationConfig {
   int max_new_tokens = 0;       ///< most tokens after a prompt, in place of max_length; 0: not given
   int min_length = 0;           ///< no end before a result has this many tokens, the end token not counted
   int min_new_tokens = 0;       ///< tokens after a prompt before the end, in place of min_length; 0: not given
-  double length_penalty = 1.0;  ///< a finished beam scores Σ log p / length^length_penalty
+  double length_penalty = 1.0;  ///< a beam scores Σ log p / n^this, n its tokens after the prompt, with the end
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
   double repetition_penalty = 1.0;  ///< of a token that a history has: scores below 0 times this, others by this
   int no_repeat_ngram_size = 0;     ///< no run of this many tokens occurs twice; 0: anything goes
@@ -78,15 +78,19 @@ struct GenerationConfig {
   std::vector<UnsupportedSetting> unsupported = {};  ///< of that file
   std::string other_keys = {};  ///< a file's further keys, as a JSON object; saving writes them again
 
+  /// A search compares, for each text, up to twice the square of its beams.
+  static constexpr int most_beams = 1000;
+
   /// The groups of flags in --help: one for a search, and one for drawing tokens.
   static constexpr const char* search = "Search, as in generate(); defaults from generation_config.json";
   static constexpr const char* sampling = "Sampling";
 
   /// Every key of generation_config.json that is a member here, and the seed.
   static void knobs(auto&& use, auto&... configs) {
-    use(Knob("num_beams", "Beams of the search; 1: greedy", at_least(1)).flag(search), configs.num_beams...);
+    use(Knob("num_beams", "Beams of the search; 1: greedy", from_to(1, most_beams)).flag(search), configs.num_beams...);
     use(Knob("length_penalty",
-             "The score of a result is its sum of log p / length^this; above 0 favours longer results")
+             "The score of a result is its sum of log p / length^this, the prompt not counted; above 0 favours longer "
+             "results")
             .flag(search),
         configs.length_penalty...);
     use(Knob("min_length", "Tokens before a result may end, including the start token", at_least(0)).flag(search),
@@ -115,7 +119,8 @@ struct GenerationConfig {
         configs.no_repeat_ngram_size...);
     use(Knob(
             "num_return_sequences",
-            "Results per sentence. Above 1, each gets its own line, as in Marian: LINE ||| TEXT ||| SCORE, LINE from 0",
+            "Results per sentence. Above 1, each gets its own line, as in Marian: LINE ||| TEXT ||| F0= SUM ||| SCORE, "
+            "LINE from 0 and SUM of log p",
             at_least(1))
             .flag(search),
         configs.num_return_sequences...);
@@ -273,12 +278,11 @@ GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& mode
   return how;
 }
 
-/// One result: its tokens without prompt and end, its score (0 without beams), and the token that ended it (-1: none
-/// did).
+/// One result of a search.
 struct Hypothesis {
-  std::vector<int> ids;
-  double score = 0.0;
-  int end = -1;
+  std::vector<int> ids;  ///< without prompt and end
+  double score = 0.0;    ///< of a beam search: Σ log p / n^length_penalty, n counts ids and end; otherwise 0
+  int end = -1;          ///< the token that ended it; -1: none did
 
   bool operator==(const Hypothesis&) const = default;
 };

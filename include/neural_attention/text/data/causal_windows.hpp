@@ -16,6 +16,7 @@
 #include "neural_attention/core/causal_batch.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/random.hpp"
+#include "neural_attention/core/sizes.hpp"
 #include "neural_attention/text/data/fingerprint.hpp"
 
 namespace neural_attention::text {
@@ -59,8 +60,8 @@ class CausalWindows {
  public:
   using Batch = CausalBatch;
 
-  /// Throws ConfigError if the options make no sense, and TextError if the text is too short to predict a token or,
-  /// for Random, to hold a window.
+  /// Throws ConfigError if the options make no sense or a batch would have more tokens than an int counts, and
+  /// TextError if the text is too short to predict a token or, for Random, to hold a window.
   CausalWindows(const Tokens& tokens, const WindowOptions& options) : tokens_(tokens), options_(options) {
     if (options.batch_size < 1 || options.block_size < 1)
       throw ConfigError("a batch needs at least one window of at least one token, not " +
@@ -75,6 +76,9 @@ class CausalWindows {
     if (std::max(windows_, sequences_before(batches())) > std::size_t{std::numeric_limits<std::uint32_t>::max()})
       throw ConfigError("a text of " + std::to_string(tokens.size()) + " tokens has more windows of " +
                         std::to_string(options.block_size) + " than 32 bits can count");
+    const auto together = static_cast<std::int64_t>(sequences_before(1));
+    sizes::checked("a batch of " + std::to_string(together) + " windows", sizes::product(together, options.block_size),
+                   "tokens", 3 * sizeof(int));  // with positions and labels
     begin_epoch(0);
   }
 

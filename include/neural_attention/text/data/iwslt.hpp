@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -42,8 +43,8 @@ inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
   XmlScanner scanner(path, content);
   std::vector<IwsltSegment> segments;
   std::vector<std::string> open;  // the elements that are not closed
-  std::size_t document_begin = 0;
   std::string document;
+  std::unordered_set<std::string> ids;  // of the document's segments
   for (bool any = false;; any = true) {
     auto line = scanner.line();
     auto text = scanner.text();
@@ -73,15 +74,13 @@ inline std::vector<IwsltSegment> read_iwslt_segments(const std::string& path) {
       const auto* id = tag->attribute("docid");
       if (id == nullptr || id->size() > longest_id) refuse("a document has no docid, or one that is too long");
       document = *id;
-      document_begin = segments.size();
+      ids.clear();
     } else if (tag->name == "seg") {
       const auto* id = tag->attribute("id");
       if (id == nullptr || id->size() > longest_id) refuse("a segment has no id, or one that is too long");
       if (std::find(open.begin(), open.end(), "doc") == open.end()) refuse("a segment stands outside a document");
-      // Ids ascend in every set there is, so the last one is the likeliest to be repeated.
-      for (std::size_t i = segments.size(); i > document_begin; --i)
-        if (segments[i - 1].id == *id)
-          refuse("document " + in_quotes(document) + " has a segment " + in_quotes(*id) + " before this one");
+      if (!ids.insert(*id).second)
+        refuse("document " + in_quotes(document) + " has a segment " + in_quotes(*id) + " before this one");
       segments.push_back({document, *id, {}, line});
     }
     if (!tag->empty) open.push_back(tag->name);

@@ -17,7 +17,9 @@ namespace neural_attention::text {
 /// Throws LineError, naming the byte and its place (from 1) in the line, unless `line` is well-formed UTF-8.
 void require_utf8(const std::string& path, long line_number, std::string_view line);
 
-inline constexpr std::size_t longest_line = std::size_t{1} << 20;    ///< bytes; a longer one is no text
+inline constexpr std::size_t longest_line = std::size_t{1} << 20;  ///< bytes; a longer one is no text
+/// The same with a byte order mark and a carriage return, which do not count.
+inline constexpr std::size_t longest_written_line = longest_line + 4;
 inline constexpr std::uint64_t most_text = std::uint64_t{16} << 30;  ///< bytes in memory of one file
 
 /// All bytes of a plain or gzip-compressed file. Throws FileError if it cannot be opened, cannot be read, is a gzip

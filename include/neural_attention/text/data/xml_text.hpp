@@ -131,6 +131,8 @@ class XmlScanner {
       }
       if (rest_.empty()) fail("a tag <" + result.name + " without its end");
       if (result.closing || !space) fail("a tag <" + result.name + " that does not end with >");
+      if (result.attributes.size() == most_attributes)
+        fail("a tag <" + result.name + " with more than " + std::to_string(most_attributes) + " attributes");
       auto key = name("attribute");
       if (result.attribute(key) != nullptr) fail("the attribute " + key + " twice");
       skip_space();
@@ -197,7 +199,7 @@ class XmlScanner {
     return result;
   }
 
-  static constexpr std::size_t longest_name = 64;
+  static constexpr std::size_t longest_name = 64, most_attributes = 64;
 
   const std::string& path_;
   std::string_view rest_;

@@ -20,7 +20,7 @@ enum class TextEnd {
 
 struct GeneratedText {
   std::string text;      ///< after the prompt, without a stop string; UTF-8
-  double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
+  double score = 0.0;    ///< of a beam search: Σ log p / n^length_penalty; n counts the end token, not the prompt
   std::vector<int> ids;  ///< without the end token; the ids of a stop string are there
   TextEnd end = TextEnd::Length;
 };

@@ -24,6 +24,7 @@
 #include "neural_attention/decode/generate.hpp"
 #include "neural_attention/models/attention_map.hpp"
 #include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/text/services/translation.hpp"
 #include "neural_attention/text/services/vocabulary_rows.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
@@ -36,34 +37,12 @@ namespace neural_attention::text {
 struct TranslatorOptions {
   int workers = 1;            ///< batches that are decoded at the same time
   int threads = 0;            ///< of each worker; 0: the workers share available_threads()
-  int batch_size = 64;        ///< sentences that are decoded together, at most
-  int batch_tokens = 8192;    ///< their source tokens, counted once for each beam; a longer sentence is alone
+  int batch_size = 64;        ///< sentences, or samples of them, that are decoded together, at most
+  int batch_tokens = 8192;    ///< their source tokens, once for each beam or sample; a longer sentence is alone
   int max_source_tokens = 0;  ///< longer sources are cut, </s> counted and kept; 0: at the model's positions
   Precision precision = Precision::Float32;  ///< of products, if the backend's type does not say it
   /// Whether spaces in front of English punctuation marks and contractions go; unset: as the tokenizer's folder says.
   std::optional<bool> clean_up_spaces = {};
-};
-
-/// The result of one line. A line without any text has one empty candidate.
-struct Translation {
-  struct Candidate {
-    std::string text;
-    double score = 0.0;    ///< of a beam search: Σ log p / length^length_penalty
-    std::vector<int> ids;  ///< without start and end
-  };
-
-  std::vector<Candidate> candidates;  ///< the best first; at least one
-  std::vector<int> source_ids;        ///< what the model read, </s> last
-  int source_tokens = 0;              ///< of the line, before it was cut
-  bool truncated = false;             ///< the line has more tokens than the model could read
-
-  const std::string& text() const { return candidates.front().text; }
-};
-
-/// The progress of a request, after each of its batches.
-struct TranslationProgress {
-  std::size_t lines = 0;   ///< done, with those that needed no work
-  std::size_t tokens = 0;  ///< of their best candidates
 };
 
 /// All const functions may be called from several threads at once. The model and the tokenizer must outlive it, and the
@@ -92,15 +71,16 @@ class Translator {
   Translation translate(std::string_view line, const GenerationConfig& how) const;
 
   /// One result for each line. Random draws depend on the number of a line, which counts from `first_line`, so
-  /// translating a text piece by piece gives the same results as translating it at once.
+  /// translating a text piece by piece gives the same results as translating it at once. on_batch hears of each batch,
+  /// in the calling thread, and may translate as well.
   std::vector<Translation> translate(std::span<const std::string> lines) const { return translate(lines, how_); }
   std::vector<Translation> translate(std::span<const std::string> lines, const GenerationConfig& how,
                                      std::size_t first_line = 0,
                                      const std::function<void(const TranslationProgress&)>& on_batch = {}) const;
 
   /// What each head of each decoder layer attended to in the source while the candidate was written: query i is the
-  /// position that produced token i of the candidate, the last one the position that produced </s>. Throws ShapeError
-  /// if the candidate is longer than the model's positions.
+  /// position that produced token i of the candidate, the last one the position that produced its end, if it ended.
+  /// Throws ShapeError if the candidate has no tokens or more than the model has positions.
   std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const;
 
   /// The pieces of `ids`, as labels of attention maps.
@@ -130,7 +110,12 @@ class Translator {
   /// Hugging Face.
   std::string decoded(const Hypothesis& hypothesis) const;
 
-  /// The number of sentences of `order` in the next batch; the results of a sampled sentence follow one another.
+  /// The results of a sentence that are searched together: all beams, and no more samples than a batch may have.
+  int rows_at_once(const GenerationConfig& how) const {
+    return how.do_sample ? std::min(how.num_return_sequences, options_.batch_size) : how.num_beams;
+  }
+
+  /// The number of sentences of `order` in the next batch; sampled sentences of a batch follow one another.
   std::size_t batch_length(const std::vector<Translation>& results, std::span<const std::size_t> order,
                            const GenerationConfig& how) const;
 
@@ -183,10 +168,8 @@ template <class Model, class Tokenizer>
 std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Translation& translation,
                                                                         std::size_t candidate) const {
   static_assert(sizeof(CheckShowsAttention<Model, TranslationBatch>));
-  auto target = translation.candidates.at(candidate).ids;
-  target.push_back(tokenizer_->eos_id());
   TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
-  pair.push(translation.source_ids, target);
+  pair.push(translation.source_ids, translation.candidates.at(candidate).produced());
   const auto worker = workers_.lease();
   const auto pass = worker->memory.begin_inference();
   return model_->cross_attention(pass, pair, worker->saved);
@@ -245,6 +228,7 @@ void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const 
       return results[a].source_ids.size() > results[b].source_ids.size();
     });
   TranslationProgress progress{results.size() - order.size(), 0};
+  const int at_once = rows_at_once(config);
   TranslationBatch batch(config.decoder_start_token_id);
   for (std::span<const std::size_t> rest(order); !rest.empty();) {
     const auto sentences = rest.first(batch_length(results, rest, config));
@@ -252,15 +236,22 @@ void Translator<Model, Tokenizer>::run(std::vector<Translation>& results, const 
     batch.clear();
     batch.source.begin_at({0, static_cast<int>(first_line + sentences.front())});
     for (const auto i : sentences) batch.push(results[i].source_ids, {});
-    const auto worker = workers_.lease();
-    auto found = [&] {
-      const HostWork work("searching");
-      return worker->generator(batch, config);
-    }();
-    for (std::size_t s = 0; s < sentences.size(); ++s) {
-      auto& candidates = results[sentences[s]].candidates;
-      for (auto& hypothesis : found[s])
-        candidates.push_back({decoded(hypothesis), hypothesis.score, std::move(hypothesis.ids)});
+    const int rows = config.do_sample ? config.num_return_sequences : at_once;
+    for (int first = 0; first < rows; first += at_once) {  // more than once for many samples
+      auto part = config;
+      if (config.do_sample) part.num_return_sequences = std::min(at_once, rows - first);
+      auto found = [&] {
+        const auto worker = workers_.lease();  // on_batch may translate as well
+        const HostWork work("searching");
+        return worker->generator(batch, part, &GrownResult::goes_on, first);
+      }();
+      for (std::size_t s = 0; s < sentences.size(); ++s)
+        for (auto& hypothesis : found[s])
+          results[sentences[s]].candidates.push_back(
+              {decoded(hypothesis), hypothesis.score, std::move(hypothesis.ids), hypothesis.end});
+    }
+    for (const auto i : sentences) {
+      auto& candidates = results[i].candidates;
       if (candidates.empty()) candidates.emplace_back();
       progress.tokens += candidates.front().ids.size();
     }
@@ -285,12 +276,12 @@ template <class Model, class Tokenizer>
 std::size_t Translator<Model, Tokenizer>::batch_length(const std::vector<Translation>& results,
                                                        std::span<const std::size_t> order,
                                                        const GenerationConfig& how) const {
-  const auto rows = static_cast<std::size_t>(how.do_sample ? how.num_return_sequences : how.num_beams);
+  const auto rows = static_cast<std::size_t>(rows_at_once(how));
+  const auto sentences = static_cast<std::size_t>(options_.batch_size) / (how.do_sample ? rows : 1);
   std::size_t count = 0, tokens = 0;
   for (const auto i : order) {
     tokens += rows * results[i].source_ids.size();
-    const bool full = count == static_cast<std::size_t>(options_.batch_size) ||
-                      tokens > static_cast<std::size_t>(options_.batch_tokens) ||
+    const bool full = count == sentences || tokens > static_cast<std::size_t>(options_.batch_tokens) ||
                       (how.do_sample && i != order.front() + count);
     if (count > 0 && full) break;
     ++count;

@@ -42,8 +42,10 @@ inline std::size_t leading_white_space(std::string_view text) {
 /// The same at the end of `text`.
 inline std::size_t trailing_white_space(std::string_view text) {
   if (text.empty()) return 0;
+  constexpr std::size_t longest = 3;  // bytes of such a character
   auto begin = text.size() - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  while (begin > 0 && text.size() - begin < longest && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
+    --begin;
   return leading_white_space(text.substr(begin)) == text.size() - begin ? text.size() - begin : 0;
 }
 

@@ -58,7 +58,7 @@ class SentencePiece {
  public:
   explicit SentencePiece(const std::string& path);
 
-  /// Throws ConfigError for a text of more than 64 MiB, which the library may not hold.
+  /// Throws ConfigError for a text of more than 8 MiB, which the library may not hold.
   std::vector<std::string> pieces(std::string_view text) const;
 
   std::vector<int> ids(std::string_view text) const;

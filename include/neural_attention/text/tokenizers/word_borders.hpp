@@ -3,6 +3,7 @@
 // looks no further, and form C joins nothing over it. For added tokens, see AddedTokens::reach_over_spaces.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 
@@ -14,10 +15,10 @@ namespace neural_attention::text {
 /// `blanks_alone`: in front of blanks, not line ends, as a tokenizer needs it that puts a space in front of other
 /// texts.
 inline std::size_t last_word_border(std::string_view text, std::size_t searched, bool blanks_alone) {
-  const std::string_view spaces = blanks_alone ? " " : " \n";
-  for (auto at = text.find_last_of(spaces); at != std::string_view::npos && at > 0 && at >= searched;
-       at = text.find_last_of(spaces, at - 1))
-    if (trailing_white_space(text.substr(0, at)) == 0) return at;
+  for (auto at = text.size(); at-- > std::max<std::size_t>(searched, 1);) {  // never back over what was searched
+    const bool space = text[at] == ' ' || (!blanks_alone && text[at] == '\n');
+    if (space && trailing_white_space(text.substr(0, at)) == 0) return at;
+  }
   return 0;
 }
 

@@ -224,7 +224,7 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> read_lines(const std::string& p
       add(rest.substr(0, end));
       rest.remove_prefix(end + 1);
     }
-    if (rest.size() > longest_line + 2) add(rest);  // throws
+    if (rest.size() > longest_written_line) add(rest);  // throws
     file.require_room(held, lines.size());
     text.erase(0, text.size() - rest.size());
   }
