@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -30,13 +32,17 @@ struct TextTable {
   std::size_t left = 1;
 };
 struct Picture {
-  std::string name, title, svg;  ///< the name of a file
+  std::string path, title, svg;  ///< where the file stands, from the folder of the report
+};
+/// A line that leads to another file.
+struct Link {
+  std::string text, path;  ///< from the folder of the report
 };
 struct CodeBlock {
   std::string text;
 };
 
-using Block = std::variant<Heading, Paragraph, BulletList, TextTable, Picture, CodeBlock>;
+using Block = std::variant<Heading, Paragraph, BulletList, TextTable, Picture, Link, CodeBlock>;
 using Document = std::vector<Block>;
 
 namespace document_detail {
@@ -54,10 +60,21 @@ inline std::string marked(const std::string& text) {
       result += ' ';
       continue;
     }
-    if (c == '|' || c == '<' || c == '[' || c == ']' || c == '&' || c == '*' || c == '_' || c == '`' || c == '\\')
+    if (c == '|' || c == '<' || c == '[' || c == ']' || c == '&' || c == '*' || c == '_' || c == '`' || c == '~' ||
+        c == '\\')
       result += '\\';
     result += c;
   }
+  return result;
+}
+
+/// The same for a paragraph, which must not begin like a heading, a list or a quotation.
+inline std::string marked_paragraph(const std::string& text) {
+  auto result = marked(text);
+  const auto sign = result.find_first_not_of("0123456789");
+  const bool numbered = sign != 0 && sign != std::string::npos && (result[sign] == '.' || result[sign] == ')');
+  const bool begins_a_block = sign == 0 && std::string_view("#+->=~").find(result[0]) != std::string_view::npos;
+  if (numbered || begins_a_block) result.insert(sign, "\\");
   return result;
 }
 
@@ -67,38 +84,54 @@ inline std::string markdown_row(const std::vector<std::string>& cells) {
   return line + "\n";
 }
 
+/// A path as the target of a link: bytes that could mean something else there are written as %XX.
+inline std::string target(const std::string& path) {
+  constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~/",
+                             digits = "0123456789ABCDEF";
+  std::string result;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (plain.find(c) != std::string_view::npos)
+      result += c;
+    else
+      for (const char sign : {'%', digits[byte / 16], digits[byte % 16]}) result += sign;
+  }
+  return result;
+}
+
 }  // namespace document_detail
 
-/// Pictures are links into `folder`.
-inline std::string as_markdown(const Document& document, const std::string& folder) {
+/// Pictures are files beside it.
+inline std::string as_markdown(const Document& document) {
   using namespace document_detail;
   std::string text;
   for (const auto& block : document) {
-    std::visit(Cases{[&](const Heading& heading) {
-                       text += std::string(static_cast<std::size_t>(heading.level), '#') + " " + marked(heading.text) +
-                               "\n";
-                     },
-                     [&](const Paragraph& paragraph) { text += marked(paragraph.text) + "\n"; },
-                     [&](const BulletList& list) {
-                       for (const auto& item : list.items) text += "- " + marked(item) + "\n";
-                     },
-                     [&](const TextTable& table) {
-                       text += markdown_row(table.head) + "|";
-                       for (std::size_t i = 0; i < table.head.size(); ++i) text += i < table.left ? "---|" : "---:|";
-                       text += "\n";
-                       for (const auto& row : table.rows) text += markdown_row(row);
-                     },
-                     [&](const Picture& picture) {
-                       text += "![" + marked(picture.title) + "](" + folder + "/" + picture.name + ")\n";
-                     },
-                     [&](const CodeBlock& code) { text += "```\n" + code.text + "```\n"; }},
-               block);
+    std::visit(
+        Cases{
+            [&](const Heading& heading) {
+              text += std::string(static_cast<std::size_t>(heading.level), '#') + " " + marked(heading.text) + "\n";
+            },
+            [&](const Paragraph& paragraph) { text += marked_paragraph(paragraph.text) + "\n"; },
+            [&](const BulletList& list) {
+              for (const auto& item : list.items) text += "- " + marked(item) + "\n";
+            },
+            [&](const TextTable& table) {
+              text += markdown_row(table.head) + "|";
+              for (std::size_t i = 0; i < table.head.size(); ++i) text += i < table.left ? "---|" : "---:|";
+              text += "\n";
+              for (const auto& row : table.rows) text += markdown_row(row);
+            },
+            [&](const Picture& picture) { text += "![" + marked(picture.title) + "](" + target(picture.path) + ")\n"; },
+            [&](const Link& link) { text += "[" + marked(link.text) + "](" + target(link.path) + ")\n"; },
+            [&](const CodeBlock& code) { text += "```\n" + code.text + "```\n"; }},
+        block);
     text += "\n";
   }
   if (!text.empty()) text.pop_back();
   return text;
 }
 
+/// Pictures stand in the text itself.
 inline std::string as_html(const Document& document, const std::string& title) {
   using namespace document_detail;
   const auto escaped = [](const std::string& text) { return na::report::escaped(text); };
@@ -145,6 +178,9 @@ inline std::string as_html(const Document& document, const std::string& title) {
                        text += "</tbody></table></div>\n";
                      },
                      [&](const Picture& picture) { text += "<figure>" + picture.svg + "</figure>\n"; },
+                     [&](const Link& link) {
+                       text += "<p><a href=\"" + target(link.path) + "\">" + escaped(link.text) + "</a></p>\n";
+                     },
                      [&](const CodeBlock& code) {
                        std::string lines;
                        for (std::size_t at = 0; at < code.text.size();) {

@@ -14,7 +14,7 @@
 
 #include "common/german_english_grammar.hpp"
 #include "common/text_files.hpp"
-#include "neural_attention/core/with_commas.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "projector_study/study_folder.hpp"
 
@@ -31,9 +31,8 @@ inline void hold_out(const std::string& data, const std::filesystem::path& to, d
     const auto path = na::text::find_text_file(data, "train." + ending);
     const auto all = na::text::read_lines(path);
     if (lines != 0 && all.size() != lines)
-      throw na::FileError(path, "has " + na::with_commas(static_cast<std::int64_t>(all.size())) +
-                                    " lines, but the text of the other language has " +
-                                    na::with_commas(static_cast<std::int64_t>(lines)));
+      throw na::FileError(path, "has " + na::counted(all.size(), "line") + ", but the text of the other language has " +
+                                    na::counted(lines, "line"));
     lines = all.size();
     const auto cut = static_cast<std::size_t>(std::max(1.0, std::round(part * static_cast<double>(lines))));
     if (cut >= lines) throw na::FileError(path, "has too few lines to cut some off");

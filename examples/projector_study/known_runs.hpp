@@ -92,7 +92,7 @@ class StudyStates {
   RunState state_of_run(const study::PlannedRun& run) {
     const auto found = done_.find(run.name);
     if (found != done_.end()) return found->second;
-    const auto state = state_of(folder_, plan_, run);
+    const auto state = state_of(folder_, run);
     if (is_done(plan_, run, state) && !state.away) done_[run.name] = state;
     return state;
   }

@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "neural_attention/core/language.hpp"
+#include "neural_attention/core/counted.hpp"
 
 namespace examples {
 
@@ -22,7 +22,8 @@ inline std::string machine_text() {
     }
   utsname system{};
   ::uname(&system);
-  return processor + ", " + std::to_string(std::thread::hardware_concurrency()) + " threads, " + system.sysname;
+  return processor + ", " + neural_attention::counted(std::thread::hardware_concurrency(), "thread") + ", " +
+         system.sysname;
 }
 
 }  // namespace examples

@@ -1,4 +1,4 @@
-// projector_study init | plan | run | report: whether other projections help on somebody's data.
+// projector_study init | plan | run | report | summary: whether other projections help on somebody's data.
 #include "common/commands.hpp"
 #include "projector_study/options.hpp"
 
@@ -23,5 +23,9 @@ int main(int argc, char** argv) {
               "  projector_study run study.json --jobs 2");
   program.add("report", "Write report.md, report.html and runs.csv into the folder of the study", examples::report,
               "  projector_study report study.json");
+  program.add("summary", "Write one page over several studies: all verdicts in a table, and a section for each study",
+              examples::summary,
+              "It writes the reports of the studies, too, as `report --partial` does: the page leads to them.\n"
+              "  projector_study summary small.json large.json --title \"Do they help?\" --output results.md");
   return program.run(argc, argv);
 }

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "common/flags.hpp"
 #include "common/ranges.hpp"
@@ -69,9 +70,24 @@ struct ReportOptions : StudyFile {
   const bool& partial = flag("partial", false, "Report the results so far; arms with missing runs get no verdict");
 };
 
+struct SummaryOptions : Flags {
+  static constexpr char usual_title[] = "Studies";
+  std::vector<std::string> studies;
+  const std::string& title = flag("title", usual_title, "The heading of the page");
+  const std::string& output = flag("output", "studies.md",
+                                   "The page, NAME.md, which shows the charts of the studies' folders, or NAME.html, "
+                                   "which has them inside");
+
+  void add_to(CLI::App& app) {
+    app.add_option("studies", studies, "Their files")->required();
+    Flags::add_to(app);
+  }
+};
+
 int init(const InitOptions& options);
 int plan(const PlanOptions& options);
 int run(const RunOptions& options);
 int report(const ReportOptions& options);
+int summary(const SummaryOptions& options);
 
 }  // namespace examples

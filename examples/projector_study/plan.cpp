@@ -1,15 +1,16 @@
 // projector_study plan
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/table.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/with_commas.hpp"
 #include "projector_study/options.hpp"
 #include "projector_study/planning.hpp"
+#include "projector_study/run_time.hpp"
 #include "projector_study/running.hpp"
 
 namespace examples {
@@ -19,14 +20,6 @@ namespace {
 /// "+0.12 %"
 std::string percent(double part) {
   return (part > 0 ? "+" : "") + na::number_text(100 * part, std::chars_format::fixed, 2) + " %";
-}
-
-/// Seconds of one run with these flags, which takes the time of `arm`, without evaluations; NaN if its steps are not
-/// known.
-double seconds_of(const study::FlagSet& flags, const study::PlannedArm& arm) {
-  const auto steps = flags.find("max_steps");
-  const auto number = steps == flags.end() ? std::nullopt : na::number_in(steps->second);
-  return number ? *number * arm.time.step + arm.time.outside : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string flags_text(const study::FlagSet& flags, const study::FlagSet& common) {
@@ -51,14 +44,14 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   const auto tuning = plan.study.grid.empty() ? 0 : settings * plan.study.tuning_seeds.size();
   const auto each = tuning + plan.study.seeds.size();
   double seconds = 0;
-  for (const auto& arm : plan.arms) seconds += static_cast<double>(each) * seconds_of(arm.flags, arm);
+  for (const auto& arm : plan.arms) seconds += static_cast<double>(each) * seconds_of_run(arm);
   const auto& control = plan.arm(plan.study.control);
-  if (plan.study.base) seconds += seconds_of(*plan.study.base, control);
-  if (plan.study.convergence) seconds += seconds_of(study::twice_run(plan, 0).flags, control);
+  if (plan.study.base) seconds += seconds_of_run(*plan.study.base, control);
+  if (plan.study.convergence) seconds += seconds_of_run(study::twice_run(plan, 0).flags, control);
   std::string text = arms.text() + "\n" + comparisons.text() + "\n";
-  text += std::to_string(plan.arms.size()) + " arms, each with " + std::to_string(tuning) + " runs for tuning and " +
-          std::to_string(plan.study.seeds.size()) + " that count: " + std::to_string(each * plan.arms.size()) +
-          " runs\n";
+  text += na::counted(plan.arms.size(), "arm") + ", each with " + na::counted(tuning, "run") + " for tuning and " +
+          std::to_string(plan.study.seeds.size()) + " that count: " + na::counted(each * plan.arms.size(), "run") +
+          "\n";
   if (plan.study.base) text += "one run before them, for the model from which all arms start\n";
   if (plan.study.convergence) text += "one run of the control with twice the steps, to see if they are enough\n";
   text += std::isfinite(seconds)

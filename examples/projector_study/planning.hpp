@@ -13,6 +13,7 @@
 #include "neural_attention/core/version.hpp"
 #include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/study/study_plan.hpp"
+#include "projector_study/commit.hpp"
 #include "projector_study/machine.hpp"
 #include "projector_study/records.hpp"
 #include "projector_study/study_folder.hpp"
@@ -20,9 +21,8 @@
 
 namespace examples {
 
-/// Throws FileError, which says what is no longer as the plan found it.
-inline void require_same_study(const StudyFolder& folder, const study::StudyPlan& plan) {
-  const auto now = study::load_study(folder.file);
+/// `now` is what study.json says. Throws FileError, which says what is no longer as the plan found it.
+inline void require_same_study(const StudyFolder& folder, const study::StudyPlan& plan, const study::StudyConfig& now) {
   const std::string another = " since " + folder.plan().string() +
                               " was written; runs before and after cannot be compared: give the new study another "
                               "file name, or " +
@@ -47,6 +47,12 @@ inline void require_same_inputs(const StudyFolder& folder, const study::StudyPla
   }
 }
 
+/// "0.1.0, commit 0123456789ab"
+inline std::string version_text() {
+  const std::string commit(commit_of_sources);
+  return std::string(na::version_string) + (commit.empty() ? "" : ", commit " + commit);
+}
+
 /// The plan of a study, which is made if there is none.
 inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& interruption,
                                 bool rebuilt_program = false) {
@@ -56,7 +62,7 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   const auto known = [&]() -> std::optional<study::StudyPlan> {
     if (!std::filesystem::exists(folder.plan(), ignored)) return {};
     auto plan = study::load_plan(folder.plan());
-    require_same_study(folder, plan);
+    require_same_study(folder, plan, config);
     require_same_inputs(folder, plan, program, rebuilt_program);
     unpack_records(folder);
     return plan;
@@ -87,6 +93,7 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   };
   study::FlagSet last_timed;
   study::StudyPlan plan;
+  if (config.base) training.size(*config.base);  // so that a wrong flag of it shows now
   try {
     plan = study::plan_arms(
         config, {[&](const study::FlagSet& flags) { return training.size(alone(flags)); },
@@ -97,7 +104,7 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   if (config.test.given()) training.try_test(config, last_timed);
   plan.file = folder.file;
   plan.machine = machine_text();
-  plan.version = na::version_string;
+  plan.version = version_text();
   plan.program = study::fingerprint_of(program);
   for (const auto& path : data) plan.data[path] = study::fingerprint_of(path);
   na::io::write_file_atomically(folder.plan(), study::plan_text(plan));

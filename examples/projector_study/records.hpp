@@ -2,17 +2,17 @@
 // writes it; runs that it has and the folder lacks are unpacked, so a study goes on where another machine left it.
 //   {"run": NAME, "about": run.json, "metrics": rows of metrics.jsonl except those for steps, "test": scores,
 //    "sample": text}
-//   {"run": NAME, "translations": lines}, of a translator's test set, as many rows as necessary
+//   {"run": NAME, "segments": lines of test.segments}, as many rows as necessary
 #pragma once
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "neural_attention/core/quoted.hpp"
@@ -21,6 +21,7 @@
 #include "neural_attention/io/json_lines.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "projector_study/study_folder.hpp"
+#include "projector_study/test_sentences.hpp"
 
 namespace examples {
 
@@ -55,6 +56,15 @@ inline Json record_of(const StudyFolder& folder, const study::PlannedRun& run) {
   return record;
 }
 
+/// Removes the folder if an error ends unpacking.
+struct PartlyUnpacked {
+  const fs::path& folder;
+  ~PartlyUnpacked() {
+    std::error_code ignored;
+    if (!folder.empty()) fs::remove_all(folder, ignored);
+  }
+};
+
 /// Writes a run's files into `part`, an empty folder.
 inline void unpack(const Json& record, const fs::path& part, const fs::path& file) {
   const auto line = [&](const Json& json) { return na::io::json_text(json, file, -1) + "\n"; };
@@ -76,23 +86,24 @@ inline void unpack(const Json& record, const fs::path& part, const fs::path& fil
 inline std::filesystem::path records_of(const StudyFolder& folder) { return folder.path / "records.jsonl"; }
 
 /// Writes the runs, which have ended.
-inline void write_records(const StudyFolder& folder, const study::StudyPlan& plan,
-                          const std::vector<study::PlannedRun>& runs) {
+inline void write_records(const StudyFolder& folder, const std::vector<study::PlannedRun>& runs) {
   using namespace records_detail;
   const auto path = records_of(folder);
   std::string text;
   const auto add = [&](const Json& row) { text += na::io::json_text(row, path, -1) + "\n"; };
   for (const auto& run : runs) {
     add(record_of(folder, run));
-    const auto translations = test_result(folder, plan, run);
-    std::error_code ignored;
-    if (plan.study.task != "translation" || !needs_test(plan, run) || !fs::exists(translations, ignored)) continue;
-    const auto lines = na::text::read_lines(translations.string());
-    for (std::size_t at = 0; at < lines.size(); at += lines_a_row) {
-      const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(at);
-      const auto count = static_cast<std::ptrdiff_t>(std::min(lines_a_row, lines.size() - at));
-      add({{"run", run.name}, {"translations", std::vector<std::string>(begin, begin + count)}});
-    }
+    const auto segments = test_segments(folder, run);
+    if (std::error_code ignored; !fs::exists(segments, ignored)) continue;
+    Json lines = Json::array();
+    const auto add_lines = [&] {
+      if (!lines.empty()) add({{"run", run.name}, {"segments", std::exchange(lines, Json::array())}});
+    };
+    na::io::read_json_lines<Json>(segments, na::io::TornLine::Refuse, [&](const Json& line) {
+      lines.push_back(line);
+      if (lines.size() == lines_a_row) add_lines();
+    });
+    add_lines();
   }
   na::io::write_file_atomically(path, text);
 }
@@ -104,13 +115,17 @@ inline void unpack_records(const StudyFolder& folder) {
   const auto path = records_of(folder);
   std::error_code error;
   if (!fs::exists(path, error)) return;
-  std::string name, translations;
+  std::string name, segments;
+  bool counted = false;  // the run is a translator's, with a test
   fs::path part;
+  const PartlyUnpacked guard{part};
   // Only a run with all its files gets its name.
   const auto finish = [&] {
     if (part.empty()) return;
-    if (!translations.empty()) na::io::write_file_atomically(part / "test.translations", translations);
-    translations.clear();
+    if (counted == segments.empty())
+      throw na::FileError(path.string(), "lacks the segments of " + na::in_quotes(name) + ", or its test");
+    if (!segments.empty()) na::io::write_file_atomically(part / "test.segments", segments);
+    segments.clear();
     const auto run = folder.path / "runs" / name;
     fs::rename(part, run, error);
     if (std::error_code ignored; error && !fs::exists(run / "run.json", ignored))
@@ -122,12 +137,17 @@ inline void unpack_records(const StudyFolder& folder) {
     const auto of = na::io::get<std::string>(row, "run", path);
     if (of.empty() || of.starts_with('.') || of.find_first_of("/\\") != std::string::npos)
       throw na::FileError(path.string(), "names a run " + na::in_quotes(of) + ", which is no name of a run");
-    if (row.contains("translations")) {
-      if (of != name)
-        throw na::FileError(path.string(), "has translations of " + na::in_quotes(of) + " in a wrong place");
-      if (!part.empty())
-        for (const auto& text : na::io::get<std::vector<std::string>>(row, "translations", path))
-          translations += text + "\n";
+    if (row.contains("translations"))
+      throw na::FileError(path.string(),
+                          "keeps translations, as an earlier version did, where this one keeps counts of "
+                          "sentences; remove it, and run the study where its models are");
+    if (row.contains("segments")) {
+      if (of != name || !row.at("segments").is_array())
+        throw na::FileError(path.string(), "has segments of " + na::in_quotes(of) + " in a wrong place");
+      for (const auto& counts : row.at("segments")) {
+        unpacked(counts_in(counts, path), path);
+        if (!part.empty()) segments += na::io::json_text(counts, path, -1) + "\n";
+      }
       return;
     }
     finish();
@@ -135,9 +155,13 @@ inline void unpack_records(const StudyFolder& folder) {
     if (!row.contains("about") || !row.at("about").is_object() || !row.contains("metrics") ||
         !row.at("metrics").is_array())
       throw na::FileError(path.string(), "lacks a run's description or its metrics");
+    // A fault is one of this file, not of those that are made from it.
+    na::io::get<std::string>(row.at("about"), "hash", path);
+    for (const auto& metrics : row.at("metrics")) na::io::get<double>(metrics, "valid_loss", path);
     if (fs::exists(folder.path / "runs" / of / "run.json", error)) return;
     part = folder.path / "runs" / (".unpacked-" + own_name());
     fs::remove_all(part, error);
+    counted = row.contains("test") && row.at("test").contains("sources");
     unpack(row, part, path);
   });
   finish();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,24 @@ namespace examples {
 
 namespace report_document_detail {
 
+/// The scores of each arm; none if there are no scores yet.
+inline std::optional<Picture> seeds_picture(const StudyResults& results) {
+  na::report::ChartOptions options;
+  options.title = "Each seed";
+  options.x_label = measured_title(results.plan.study);
+  std::vector<na::report::DotRow> rows;
+  bool any = false;
+  for (const auto& arm : results.arms) {
+    rows.push_back({arm.arm.name, arm.scores()});
+    any = any || !rows.back().values.empty();
+  }
+  if (!any) return {};
+  return Picture{"charts/seeds.svg", options.title, na::report::strip_chart(options, rows)};
+}
+
 inline void add_pareto(const StudyResults& results, Document& document) {
   const auto& config = results.plan.study;
-  const auto draw = [&](const std::string& name, const std::string& label, auto&& cost) {
+  const auto draw = [&](const std::string& path, const std::string& label, auto&& cost) {
     std::vector<na::report::NamedDot> dots;
     for (const auto& arm : results.arms) {
       const auto scores = arm.scores();
@@ -33,14 +49,45 @@ inline void add_pareto(const StudyResults& results, Document& document) {
     options.title = "Quality against " + label;
     options.x_label = label;
     options.y_label = measured_title(config);
-    document.push_back(Picture{name, options.title, na::report::scatter_chart(options, dots)});
+    document.push_back(Picture{path, options.title, na::report::scatter_chart(options, dots)});
   };
   document.push_back(Heading{2, "Quality and cost"});
   document.push_back(Paragraph{"A dot is the mean of an arm; its line goes from the smallest to the largest seed."});
-  draw("parameters.svg", "parameters",
+  draw("charts/parameters.svg", "parameters",
        [](const ArmResult& arm, const SeedResult&) { return static_cast<double>(arm.arm.size.parameters); });
-  draw("minutes.svg", "minutes of training",
+  draw("charts/minutes.svg", "minutes of training",
        [](const ArmResult&, const SeedResult& one) { return one.metrics.seconds / 60; });
+}
+
+/// The validation loss of each arm over what `place` finds of an evaluation; none if there are no losses yet.
+inline std::optional<Picture> loss_picture(const StudyResults& results, const std::string& path,
+                                           const std::string& label, auto&& place) {
+  std::vector<na::report::Series> series;
+  bool any = false;
+  for (const auto& arm : results.arms) {
+    std::vector<std::vector<na::report::Point>> curves;
+    for (const auto& one : arm.seeds) {
+      if (one.diverged) continue;
+      auto& curve = curves.emplace_back();
+      for (const auto& evaluation : one.metrics.evaluations)
+        if (std::isfinite(evaluation.loss)) curve.push_back({place(arm, one.metrics, evaluation), evaluation.loss});
+    }
+    series.push_back(mean_curve(arm.arm.name, curves));
+    any = any || !series.back().points.empty();
+  }
+  if (!any) return {};
+  na::report::ChartOptions options;
+  options.title = "Validation loss over " + label;
+  options.x_label = label;
+  options.y_label = "nats a token";
+  options.legend = true;
+  options.end_labels = false;
+  return Picture{path, options.title, na::report::line_chart(options, series)};
+}
+
+inline std::optional<Picture> loss_over_steps(const StudyResults& results) {
+  return loss_picture(results, "charts/loss-steps.svg", "steps",
+                      [](const ArmResult&, const Run&, const Evaluation& at) { return at.step; });
 }
 
 inline void add_curves(const StudyResults& results, Document& document) {
@@ -48,35 +95,15 @@ inline void add_curves(const StudyResults& results, Document& document) {
   document.push_back(
       Paragraph{"Validation loss in nats a token: the mean over seeds, and a band from the smallest to the largest. "
                 "FLOPs are three times those of the forward pass of the tokens read."});
-  const auto draw = [&](const std::string& name, const std::string& label, auto&& place) {
-    std::vector<na::report::Series> series;
-    bool any = false;
-    for (const auto& arm : results.arms) {
-      std::vector<std::vector<na::report::Point>> curves;
-      for (const auto& one : arm.seeds) {
-        if (one.diverged) continue;
-        auto& curve = curves.emplace_back();
-        for (const auto& evaluation : one.metrics.evaluations)
-          if (std::isfinite(evaluation.loss)) curve.push_back({place(arm, one.metrics, evaluation), evaluation.loss});
-      }
-      series.push_back(mean_curve(arm.arm.name, curves));
-      any = any || !series.back().points.empty();
-    }
-    if (!any) return;
-    na::report::ChartOptions options;
-    options.title = "Validation loss over " + label;
-    options.x_label = label;
-    options.y_label = "nats a token";
-    options.legend = true;
-    options.end_labels = false;
-    document.push_back(Picture{name, options.title, na::report::line_chart(options, series)});
-  };
-  draw("loss-steps.svg", "steps", [](const ArmResult&, const Run&, const Evaluation& at) { return at.step; });
-  draw("loss-minutes.svg", "minutes of training",
-       [](const ArmResult&, const Run&, const Evaluation& at) { return at.seconds / 60; });
-  draw("loss-flops.svg", "FLOPs", [](const ArmResult& arm, const Run& run, const Evaluation& at) {
-    return training_flops(arm, run) * at.step / std::max(1.0, static_cast<double>(run.steps));
-  });
+  for (auto& picture : {loss_over_steps(results),
+                        loss_picture(results, "charts/loss-minutes.svg", "minutes of training",
+                                     [](const ArmResult&, const Run&, const Evaluation&at) { return at.seconds / 60; }),
+                        loss_picture(results, "charts/loss-flops.svg", "FLOPs",
+                                     [](const ArmResult&arm, const Run&run, const Evaluation&at) {
+                                       return training_flops(arm, run) * at.step /
+                                              std::max(1.0, static_cast<double>(run.steps));
+                                     })})
+    if (picture) document.push_back(*picture);
 }
 
 }  // namespace report_document_detail

@@ -1,17 +1,15 @@
 // From the results of a study to its report.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/with_commas.hpp"
-#include "neural_attention/report/dot_chart.hpp"
 #include "projector_study/document.hpp"
 #include "projector_study/report_charts.hpp"
 #include "projector_study/report_texts.hpp"
@@ -35,17 +33,16 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
       std::vector<std::string> row = {one.planned.arm, one.planned.control, one.words};
       if (one.pairs) {
         const auto& pairs = *one.pairs;
-        row.insert(
-            row.end(),
-            {change(pairs.difference, digits), change(pairs.lower, digits) + " to " + change(pairs.upper, digits),
-             p_text(pairs.p_value), p_text(one.corrected_p), p_text(pairs.sign_flip_p), change(pairs.effect, 2),
-             pairs.pairs_needed        ? std::to_string(*pairs.pairs_needed)
-             : pairs.difference == 0.0 ? std::string("–")
-                                       : "over " + std::to_string(study::PairedComparison::most_pairs)});
+        row.insert(row.end(),
+                   {change(pairs.difference, digits), interval_text(pairs, digits), p_text(pairs.p_value),
+                    p_text(one.corrected_p), p_text(pairs.sign_flip_p), change(pairs.effect, 2),
+                    pairs.pairs_needed        ? std::to_string(*pairs.pairs_needed)
+                    : pairs.difference == 0.0 ? std::string("–")
+                                              : "over " + std::to_string(study::PairedComparison::most_pairs)});
       } else {
         row.resize(table.head.size() - 1, "–");
       }
-      row.push_back(change(100 * one.planned.unmatched, 2) + " %");
+      row.push_back(unmatched_text(one.planned));
       table.rows.push_back(std::move(row));
     }
     document.push_back(Heading{3, "With equal " + matching_words(matching)});
@@ -65,19 +62,28 @@ inline void add_verdicts(const StudyResults& results, Document& document) {
        "better, worse: the paired t test's p, corrected by Holm over the arms of a table, is below 0.05",
        "no difference larger than " + na::number_text(config.smallest_difference) +
            ": the 95 % interval lies inside ± that, which study.json set before the runs",
-       "undecided: neither; it does not mean that the arms are equal",
-       "effect: the difference in units of the deviation from seed to seed",
+       on_undecided, "effect: the difference in units of the deviation from seed to seed",
        "seeds needed: how many would find a difference of this size in 4 of 5 studies, at the strictest level of "
        "Holm's correction",
-       "arm has more: the difference that matching left"}});
+       on_unmatched}});
+}
+
+/// The first result of a translator on its test set; null if there is none.
+inline const SeedResult* first_translator(const StudyResults& results) {
+  for (const auto& arm : results.arms)
+    for (const auto& one : arm.seeds)
+      if (!one.sentences.bleu.empty()) return &one;
+  return nullptr;
 }
 
 inline void add_tests(const StudyResults& results, Document& document) {
-  if (results.references.empty()) return;
+  const auto* const shown = first_translator(results);
+  if (!shown) return;
   document.push_back(Heading{2, "Test set, seed by seed"});
-  document.push_back(
-      Paragraph{"Arm minus control of the same seed on " + na::with_commas(std::ssize(results.references)) +
-                " sentences: paired bootstrap (95 % interval and p of 1,000 samples) and approximate randomisation."});
+  document.push_back(Paragraph{"Arm minus control of the same seed on " +
+                               na::counted(shown->sentences.bleu.size(), "sentence") +
+                               ": paired bootstrap (95 % interval and p of " +
+                               na::with_commas(TestComparison::samples) + " samples) and approximate randomisation."});
   TextTable table{{"arm", "control", "seed", "BLEU", "interval", "p bootstrap", "p randomisation", "chrF", "interval",
                    "p bootstrap", "p randomisation"},
                   {},
@@ -129,28 +135,13 @@ inline void add_arms(const StudyResults& results, Document& document) {
     table.rows.push_back(std::move(row));
   }
   document.push_back(std::move(table));
-  na::report::ChartOptions options;
-  options.title = "Each seed";
-  options.x_label = measured_title(config);
-  std::vector<na::report::DotRow> rows;
-  bool any = false;
-  for (const auto& arm : results.arms) {
-    rows.push_back({arm.arm.name, arm.scores()});
-    any = any || !rows.back().values.empty();
-  }
-  if (any) document.push_back(Picture{"seeds.svg", "Each seed", na::report::strip_chart(options, rows)});
+  if (const auto picture = seeds_picture(results)) document.push_back(*picture);
 }
 
 inline void add_tuning(const StudyResults& results, Document& document) {
   const auto& config = results.plan.study;
   if (config.grid.empty()) return;
   document.push_back(Heading{2, "Tuning"});
-  std::vector<std::string> warnings;
-  for (const auto& arm : results.arms)
-    if (arm.chosen)
-      for (const auto& flag : arm.chosen->at_edge)
-        warnings.push_back(arm.arm.name + ": the best " + flag +
-                           " stands at the edge of the grid; a wider grid may have a better one");
   document.push_back(
       Paragraph{"Mean validation loss of each setting over the tuning seeds; the chosen one has a star."});
   TextTable table{{"arm"}, {}};
@@ -173,28 +164,13 @@ inline void add_tuning(const StudyResults& results, Document& document) {
     table.rows.push_back(std::move(row));
   }
   document.push_back(std::move(table));
-  if (!warnings.empty()) document.push_back(BulletList{std::move(warnings)});
+  if (auto warnings = edge_warnings(results); !warnings.empty()) document.push_back(BulletList{std::move(warnings)});
 }
 
 inline void add_convergence(const StudyResults& results, Document& document) {
-  const auto& config = results.plan.study;
-  if (!config.convergence) return;
+  if (!results.plan.study.convergence) return;
   document.push_back(Heading{2, "Are the runs long enough?"});
-  if (!results.convergence) {
-    document.push_back(Paragraph{"The run with twice the steps has not ended yet."});
-    return;
-  }
-  const auto& found = *results.convergence;
-  const auto steps = na::with_commas(found.steps);
-  if (!std::isfinite(found.gain())) {
-    document.push_back(Paragraph{"Not known: a run of " + config.control + " with the first seed diverged."});
-    return;
-  }
-  document.push_back(Paragraph{
-      std::string(found.converged() ? "Converged" : "Not converged") + ": with the first seed, " + config.control +
-      " has a validation loss of " + places(found.once, 4) + " after " + steps + " steps and of " +
-      places(found.twice, 4) + " after a run of twice as many, a gain of " + places(100 * found.gain(), 2) +
-      " %. Below 1 %, runs count as converged; otherwise the verdicts speak of models that are still learning."});
+  document.push_back(Paragraph{convergence_text(results)});
 }
 
 /// How the arms of a causal language model continue the same words.
@@ -217,22 +193,23 @@ inline void add_continuations(const StudyResults& results, Document& document) {
 
 inline void add_samples(const StudyResults& results, Document& document) {
   add_continuations(results, document);
-  if (results.sources.empty()) return;
+  const auto* const first = first_translator(results);
+  if (!first) return;
+  const auto& texts = first->samples;
   document.push_back(Heading{2, "Samples"});
-  TextTable table{{"text", "1", "2", "3"}, {}, 4};
-  const auto shown = std::min<std::size_t>(3, results.sources.size());
-  table.head.resize(shown + 1);
+  TextTable table{{"text"}, {}, 1 + texts.sources.size()};
+  for (std::size_t i = 1; i <= texts.sources.size(); ++i) table.head.push_back(std::to_string(i));
   const auto add = [&](const std::string& name, const std::vector<std::string>& lines) {
-    std::vector<std::string> row = {name};
-    row.insert(row.end(), lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown));
-    table.rows.push_back(std::move(row));
+    table.rows.push_back({name});
+    table.rows.back().insert(table.rows.back().end(), lines.begin(), lines.end());
+    table.rows.back().resize(table.head.size());
   };
-  add("source", results.sources);
-  add("reference", results.references);
+  add("source", texts.sources);
+  add("reference", texts.references);
   for (const auto& arm : results.arms)
     for (const auto& one : arm.seeds)
       if (!one.diverged) {
-        add(arm.arm.name + ", seed " + std::to_string(one.run.seed), one.translations);
+        add(arm.arm.name + ", seed " + std::to_string(one.run.seed), one.samples.translations);
         break;
       }
   document.push_back(std::move(table));
@@ -268,9 +245,13 @@ inline void add_runs(const StudyFolder& folder, const StudyResults& results, con
 
 inline Document report_document(const StudyFolder& folder, const StudyResults& results, const std::string& program) {
   using namespace report_document_detail;
-  Document document = {Heading{1, "Study " + folder.path.filename().string() + ": " + results.plan.study.task},
-                       Paragraph{"Generated from the metrics of the runs; do not edit."}};
-  if (results.missing > 0) document.push_back(Paragraph{"Partial: " + missing_text(results.missing) + "."});
+  const auto& config = results.plan.study;
+  const auto name = folder.path.filename().string();
+  Document document = {Heading{1, heading_of(name, config)}};
+  if (!config.about.empty()) document.push_back(Paragraph{config.about});
+  document.push_back(Paragraph{(config.title.empty() ? "" : "Study " + name + ": " + config.task + ". ") +
+                               std::string("Generated from the metrics of the runs; do not edit.")});
+  if (results.missing > 0) document.push_back(Paragraph{partial_text(results)});
   add_verdicts(results, document);
   add_arms(results, document);
   add_tests(results, document);

@@ -1,5 +1,5 @@
 // The results of a study: its runs, the scores of its arms, and their comparisons. Everything comes from files of the
-// study's folder and its test set.
+// study's folder.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +13,19 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/significance.hpp"
-#include "neural_attention/study/fingerprint.hpp"
 #include "neural_attention/study/paired_comparison.hpp"
 #include "neural_attention/study/verdict.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "projector_study/base_again.hpp"
 #include "projector_study/known_runs.hpp"
 #include "projector_study/study_folder.hpp"
+#include "projector_study/test_command.hpp"
+#include "projector_study/test_sentences.hpp"
 #include "results_report/runs.hpp"
 
 namespace examples {
@@ -33,8 +35,9 @@ struct SeedResult {
   std::optional<std::string> diverged;
   Run metrics;  ///< without meaning if it diverged
   double score = not_measured;
-  std::vector<std::string> translations = {};  ///< of the test set
-  std::string sample = {};                     ///< of a causal language model, with the first seed
+  TestSentences sentences = {};  ///< of a translator
+  TestSamples samples = {};      ///< of a translator
+  std::string sample = {};       ///< of a causal language model, with the first seed
 };
 
 struct ArmResult {
@@ -60,6 +63,7 @@ struct ArmResult {
 
 /// Two arms of one seed on the test set of a translator; differences are arm - control.
 struct TestComparison {
+  static constexpr int samples = 1000, trials = 10'000;
   std::uint64_t seed;
   struct Of {
     double difference, lower, upper, bootstrap_p, randomisation_p;
@@ -89,11 +93,10 @@ struct StudyResults {
   KnownRuns runs;
   std::vector<ArmResult> arms;
   std::vector<ComparisonResult> comparisons;
-  std::optional<Convergence> convergence = {};             ///< none: not asked for, or not run yet
-  std::size_t missing = 0;                                 ///< runs that a partial report lacks
-  std::vector<std::string> places = {};                    ///< where the runs ran, in words
-  std::vector<std::string> other_bases = {};               ///< sentences on base models that are not the recorded one
-  std::vector<std::string> sources = {}, references = {};  ///< of the test set of a translator
+  std::optional<Convergence> convergence = {};  ///< none: not asked for, or not run yet
+  std::size_t missing = 0;                      ///< runs that a partial report lacks
+  std::vector<std::string> places = {};         ///< where the runs ran, in words
+  std::vector<std::string> other_bases = {};    ///< sentences on base models that are not the recorded one
 
   std::vector<study::PlannedRun> ended_runs() const {
     std::vector<study::PlannedRun> ended;
@@ -108,31 +111,16 @@ struct StudyResults {
 
 namespace results_detail {
 
-/// With the tokenizer of the study's flags, as the validation texts are judged.
-inline na::metrics::BleuOptions bleu_options(const study::StudyConfig& config) {
-  na::metrics::BleuOptions options;
-  const auto wanted = config.flags.find("tokenize");
-  for (const auto& [tokenizer, name] : na::metrics::bleu_tokenizers)
-    if (wanted != config.flags.end() && wanted->second == name) options.tokenizer = tokenizer;
-  return options;
-}
-
 inline double score_of(const StudyFolder& folder, const StudyResults& results, const SeedResult& one) {
   const auto& config = results.plan.study;
-  using study::Measure;
-  if (config.task == "translation" && config.test.given())
-    return config.measure == Measure::Bleu
-               ? na::metrics::corpus_bleu(one.translations, results.references, bleu_options(config)).score
-               : na::metrics::corpus_chrf(one.translations, results.references).score;
   if (config.test.given()) {
-    const auto path = test_result(folder, results.plan, one.run);
+    const auto path = test_result(folder, one.run);
     return na::io::get<double>(na::io::read_json(path), std::string(na::name_of(config.measure)), path);
   }
-  return config.measure == Measure::Loss ? one.metrics.valid_loss : one.metrics.valid_score;
+  return config.measure == study::Measure::Loss ? one.metrics.valid_loss : one.metrics.valid_score;
 }
 
 inline TestComparison compare_tests(const SeedResult& control, const SeedResult& arm,
-                                    const std::vector<std::string>& references,
                                     const na::metrics::BleuOptions& options) {
   const auto of = [](const na::metrics::PairedBootstrap& bootstrap,
                      const na::metrics::ApproximateRandomisation& randomised) {
@@ -140,13 +128,13 @@ inline TestComparison compare_tests(const SeedResult& control, const SeedResult&
     return TestComparison::Of{difference.score, difference.lower, difference.upper, bootstrap.p_value,
                               randomised.p_value};
   };
-  const auto &first = control.translations, &second = arm.translations;
-  const std::vector<std::span<const std::string>> streams = {references};
+  constexpr int samples = TestComparison::samples, trials = TestComparison::trials;
+  const auto &first = control.sentences, &second = arm.sentences;
   return {arm.run.seed,
-          of(na::metrics::paired_bootstrap_bleu(first, second, references, options),
-             na::metrics::approximate_randomisation_bleu(first, second, streams, options)),
-          of(na::metrics::paired_bootstrap_chrf(first, second, references),
-             na::metrics::approximate_randomisation_chrf(first, second, streams))};
+          of(na::metrics::paired_bootstrap_bleu(first.bleu, second.bleu, options, samples),
+             na::metrics::approximate_randomisation_bleu(first.bleu, second.bleu, options, trials)),
+          of(na::metrics::paired_bootstrap_chrf(first.chrf, second.chrf, {}, samples),
+             na::metrics::approximate_randomisation_chrf(first.chrf, second.chrf, {}, trials))};
 }
 
 /// "diverged with seeds 3 and 4", or "".
@@ -176,10 +164,9 @@ inline void compare(StudyResults& results) {
       continue;
     }
     one.pairs = study::compare_pairs(control.scores(), arm.scores(), static_cast<int>(comparisons(planned.matching)));
-    if (!results.references.empty())
+    if (translates(config) && config.test.given())
       for (std::size_t i = 0; i < arm.seeds.size(); ++i)
-        one.tests.push_back(
-            compare_tests(control.seeds[i], arm.seeds[i], results.references, bleu_options(results.plan.study)));
+        one.tests.push_back(compare_tests(control.seeds[i], arm.seeds[i], bleu_options(config)));
   }
   for (const auto matching : config.matchings) {
     std::vector<ComparisonResult*> family;
@@ -210,8 +197,7 @@ inline std::vector<std::string> places_of(const StudyFolder& folder, const Study
              na::io::get<std::string>(json, "program", path)];
   }
   std::vector<std::string> places;
-  for (const auto& [place, count] : counts)
-    places.push_back(std::to_string(count) + (count == 1 ? " run on " : " runs on ") + place);
+  for (const auto& [place, count] : counts) places.push_back(na::counted(count, "run") + " on " + place);
   return places;
 }
 
@@ -235,7 +221,7 @@ inline std::optional<Convergence> convergence_of(const StudyResults& results) {
 
 /// "3 runs are missing"
 inline std::string missing_text(std::size_t runs) {
-  return runs == 1 ? "1 run is missing" : std::to_string(runs) + " runs are missing";
+  return na::counted(runs, "run") + (runs == 1 ? " is" : " are") + " missing";
 }
 
 /// Throws Error if a run is missing unless the report is `partial`, and FileError for a file that cannot be read.
@@ -251,20 +237,9 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
       throw na::Error(folder.file + ": " + missing_text(results.missing) + "; run " +
                       shell_text({"projector_study", "run", folder.file}) + ", or add --partial");
   }
-  if (!plan.study.test.source.empty()) {
-    for (const auto& path : {plan.study.test.source, plan.study.test.reference})
-      if (const auto known = plan.data.find(path);
-          known != plan.data.end() && study::fingerprint_of(path) != known->second)
-        throw na::FileError(path, "has changed since " + folder.plan().string() + " was written; restore it");
-    results.sources = na::text::read_lines(plan.study.test.source);
-    results.references = na::text::read_lines(plan.study.test.reference);
-    if (results.sources.size() != results.references.size())
-      throw na::FileError(plan.study.test.reference, "has " + std::to_string(results.references.size()) +
-                                                         " lines, but " + plan.study.test.source + " has " +
-                                                         std::to_string(results.sources.size()));
-  }
   results.places = results_detail::places_of(folder, results);
   if (plan.study.base) results.other_bases = other_bases(folder, study::base_run(plan));
+  std::optional<TestSentences> first_test;
   for (const auto& arm : plan.arms) {
     auto& result = results.arms.emplace_back(ArmResult{arm, {}, {}});
     if (const auto found = results.runs.chosen.find(arm.name); found != results.runs.chosen.end())
@@ -280,13 +255,12 @@ inline StudyResults read_results(const StudyFolder& folder, const study::StudyPl
       auto& one = result.seeds.emplace_back(SeedResult{item.run, item.state.diverged, {}});
       if (one.diverged) continue;
       one.metrics = read_run(folder.measured(one.run), one.run.seed);
-      if (!results.references.empty()) {
-        const auto path = test_result(folder, plan, one.run);
-        one.translations = na::text::read_lines(path.string());
-        if (one.translations.size() != results.references.size())
-          throw na::FileError(path.string(), "has " + std::to_string(one.translations.size()) + " lines, but " +
-                                                 plan.study.test.reference + " has " +
-                                                 std::to_string(results.references.size()));
+      if (translates(plan.study) && plan.study.test.given()) {
+        const auto segments = test_segments(folder, one.run);
+        one.sentences = read_segments(segments);
+        if (!first_test) first_test = one.sentences;
+        require_same_references(*first_test, one.sentences, segments);
+        one.samples = read_samples(test_result(folder, one.run));
       }
       if (needs_sample(plan, one.run)) one.sample = na::text::read_text_bytes(sample_of(folder, one.run));
       one.score = results_detail::score_of(folder, results, one);

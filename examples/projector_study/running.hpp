@@ -25,6 +25,7 @@
 #include "neural_attention/text/data/lines.hpp"
 #include "projector_study/base_again.hpp"
 #include "projector_study/child.hpp"
+#include "projector_study/keep_test.hpp"
 #include "projector_study/known_runs.hpp"
 #include "projector_study/machine.hpp"
 #include "projector_study/study_folder.hpp"
@@ -131,7 +132,7 @@ class StudyRunner {
     make_folder(folder_.of(run));
     auto lock = na::io::platform::lock_folder(folder_.of(run));
     if (!lock.is_open()) return;
-    const auto state = state_of(folder_, plan_, run);  // another process may have ended it in the meantime
+    const auto state = state_of(folder_, run);  // another process may have ended it in the meantime
     if (is_done(plan_, run, state) && !state.away) return;
     if (!state.trained || state.away) {
       const auto command = training_command(program_, folder_, plan_, run);
@@ -204,7 +205,7 @@ class StudyRunner {
         note_sample(run, last_lines(log_of(run), 1));
         return true;
       }
-      if (ending.code == exit_codes::diverged && !state_of(folder_, plan_, run).away) {
+      if (ending.code == exit_codes::diverged && !state_of(folder_, run).away) {
         const auto why = last_message(job);
         write_about(folder_, run, training_command(program_, folder_, plan_, run), place_, why);
         tell("projector_study: " + run.name + " diverged: " + why);
@@ -220,7 +221,7 @@ class StudyRunner {
     if (job.stage == Stage::Sampling) {
       na::io::platform::rename_over(folder_.of(run) / "sample.part", sample_of(folder_, run));
     } else if (job.stage == Stage::Testing) {
-      keep_test(run);
+      keep_test(folder_, plan_, run, folder_.of(run) / "test.part");
       if (needs_sample(plan_, run) && goes_on) {
         auto next = sampling(run, std::move(job.claim));
         if (!next) return true;
@@ -228,7 +229,7 @@ class StudyRunner {
         return false;
       }
     } else {
-      const auto state = state_of(folder_, plan_, run);
+      const auto state = state_of(folder_, run);
       if (!state.trained || state.away) {
         failure_ =
             "the run " + run.name + " ended without a final row in " + (folder_.output(run) / "metrics.jsonl").string();
@@ -259,19 +260,6 @@ class StudyRunner {
     for (std::string line; std::getline(lines, line);)
       if (line.starts_with(name)) found = line;
     return found;
-  }
-
-  void keep_test(const study::PlannedRun& run) const {
-    const auto part = folder_.of(run) / "test.part";
-    const auto result = test_result(folder_, plan_, run);
-    if (translates(plan_.study)) {
-      na::io::platform::rename_over(part, result);
-      return;
-    }
-    const auto text = whole_file(part);
-    const nlohmann::ordered_json json = {{"loss", printed_number(text, "loss", part)},
-                                         {"perplexity", printed_number(text, "perplexity", part)}};
-    na::io::write_file_atomically(result, na::io::json_text(json, result, -1) + "\n");
   }
 
   /// Tells the children to save and end, once.

@@ -3,7 +3,8 @@
 //   output/          the training program's folder: metrics.jsonl, checkpoints, the model
 //   recorded/        metrics.jsonl of a run that came from records.jsonl
 //   log.txt          what the training program said
-//   test.json, test.translations   what the model makes of the test set
+//   test.json        scores of the model on the test set, and a translator's first sentences
+//   test.segments    counts of a translator's sentences (test_sentences.hpp)
 //   sample.txt       how a causal language model continues the beginning of the test text
 // A run is claimed by a lock on its folder, which the system takes from a process that ends.
 #pragma once
@@ -106,10 +107,12 @@ inline std::filesystem::path sample_of(const StudyFolder& folder, const study::P
   return folder.of(run) / "sample.txt";
 }
 
-/// What a test leaves behind: scores or translations.
-inline std::filesystem::path test_result(const StudyFolder& folder, const study::StudyPlan& plan,
-                                         const study::PlannedRun& run) {
-  return folder.of(run) / (plan.study.task == "translation" ? "test.translations" : "test.json");
+/// What a test leaves behind, last of all.
+inline std::filesystem::path test_result(const StudyFolder& folder, const study::PlannedRun& run) {
+  return folder.of(run) / "test.json";
+}
+inline std::filesystem::path test_segments(const StudyFolder& folder, const study::PlannedRun& run) {
+  return folder.of(run) / "test.segments";
 }
 
 /// The validation loss of the final row of a folder's metrics.jsonl; none if the run has not ended. Throws FileError.
@@ -124,7 +127,7 @@ inline std::optional<double> final_loss(const std::filesystem::path& folder) {
 }
 
 /// Throws FileError for a folder that belongs to another run.
-inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan, const study::PlannedRun& run) {
+inline RunState state_of(const StudyFolder& folder, const study::PlannedRun& run) {
   RunState state;
   std::error_code ignored;
   const auto about = folder.of(run) / "run.json";
@@ -146,7 +149,7 @@ inline RunState state_of(const StudyFolder& folder, const study::StudyPlan& plan
   }
   state.away = run.kind == study::RunKind::Base && state.trained && measured != folder.output(run) &&
                !final_loss(folder.output(run));
-  state.tested = std::filesystem::exists(test_result(folder, plan, run), ignored);
+  state.tested = std::filesystem::exists(test_result(folder, run), ignored);
   state.sampled = std::filesystem::exists(sample_of(folder, run), ignored);
   return state;
 }

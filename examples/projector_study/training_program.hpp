@@ -18,6 +18,7 @@
 
 #include "common/interruption.hpp"
 #include "common/text_files.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/parallel_corpus.hpp"
@@ -138,8 +139,8 @@ class TrainingProgram {
         shorten_text(test);
       output_of(test_command(path_, config, flags, output(), test, work_ / "tested"), work_, interruption_);
     } catch (const na::Error& error) {
-      throw na::Error("a model of " + std::to_string(config.calibration_steps) +
-                      " steps, made to try the study's \"test\", cannot read it: " + error.what());
+      throw na::Error("a model of " + na::counted(config.calibration_steps, "step") +
+                      ", made to try the study's \"test\", cannot read it: " + error.what());
     }
   }
 

@@ -10,7 +10,8 @@
 namespace programs {
 
 /// Writes the script and returns its path. The loss of a step falls with the step, by 0.01 a unit of --gain, and
-/// differs a little from seed to seed. A step takes --pause seconds; checkpoints come every 5 steps.
+/// differs a little from seed to seed. A step takes --pause seconds; checkpoints come every 5 steps. It translates by
+/// the lines of the file `answers` beside it, with a wrong word in some; the more gain, the fewer.
 inline std::string stand_in(const fs::path& folder) {
   const auto path = folder / "stand_in";
   write(path, R"sh(#!/bin/sh
@@ -23,6 +24,7 @@ for argument; do
   case $argument in
     --dump_size) dump=1 ;;
     --do_sample) ;;
+    --nonsense=*) echo "stand_in: what is $argument?" >&2; exit 2 ;;
     --feed_forward_width=*) width=${argument#*=} ;;
     --*=*)
       name=${argument%%=*}
@@ -40,6 +42,12 @@ if [ "$command" = evaluate ]; then
   if [ "$refuses" ]; then echo "stand_in: --refuses is no flag of evaluate" >&2; exit 2; fi
   if [ "$(cat "$model/overflows")" = 1 ]; then echo "stand_in: the loss of a batch is not finite" >&2; exit 3; fi
   awk -v loss="$(cat "$model/loss")" 'BEGIN { printf "loss = %.6f\nperplexity = %.4f\n", loss + 0.5, exp(loss + 0.5) }'
+  exit 0
+fi
+if [ "$command" = translate ]; then
+  read -r gain seed < "$model/who"
+  awk -v g="$gain" -v s="$seed" -v lines="$(wc -l < "$input")" \
+    'NR <= lines { if ((NR * 7 + s) % 5 < 4 - g) $2 = "wrong"; print }' "$(dirname "$0")/answers" > "$output"
   exit 0
 fi
 if [ "$command" = generate ]; then
@@ -88,6 +96,7 @@ while [ "$step" -lt "$max_steps" ]; do
 done
 loss=$(loss_at "$step")
 echo "$loss" > "$output_dir/loss"
+echo "$gain $seed" > "$output_dir/who"
 [ "$overflows" = "$seed" ] && [ "$learning_rate" != 0 ] && echo 1 > "$output_dir/overflows" || echo 0 > "$output_dir/overflows"
 row="\"final\":true,\"parameters\":$parameters,\"seed\":$seed,\"steps\":$step,\"valid_loss\":$loss"
 row="$row,\"valid_perplexity\":9.5,\"seconds\":$((step * (2 + gain))),\"tokens_per_second\":100"

@@ -144,11 +144,11 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
   refused("masked_lm", "train", "--mlm_probability", "0", "a number above 0 and at most 1");
   refused("masked_lm", "fill", "--top_k", "0", "an integer from 1 to 2147483647");
   refused("causal_lm", "evaluate", "--stride", "0", "an integer from 1 to 2147483647");
-  refused("causal_lm", "generate", "--num_beams", "0", "an integer from 1 to 10000");
+  refused("causal_lm", "generate", "--num_beams", "0", "an integer from 1 to 1000");
   refused("causal_lm", "train", "--n_layer", "0", "an integer from 1 to 4096");
   refused("translation", "translate", "--temperature", "0", "a number above 0");
   refused("translation", "translate", "--length_penalty", "nan", "a finite number");
-  refused("translation", "translate", "--num_beams", "0", "an integer from 1 to 10000");
+  refused("translation", "translate", "--num_beams", "0", "an integer from 1 to 1000");
   refused("translation", "translate", "--attention_line", "0", "an integer from 1 to 2147483647");
   BOOST_TEST(!fs::exists(folder / "out"));
 }
@@ -179,6 +179,19 @@ BOOST_AUTO_TEST_CASE(of_warm_up_may_be_a_share_of_the_steps) {
   BOOST_TEST((rates("share", {"--warmup_ratio", "0.3"}) == two));  // 1.5 is rounded up
   BOOST_TEST((rates("both", {"--warmup_ratio", "0.9", "--warmup_steps", "2"}) == two));
   BOOST_TEST((rates("zero", {"--warmup_ratio", "0.3", "--warmup_steps", "0"}) == two));
+}
+
+BOOST_AUTO_TEST_CASE(of_rates_leave_what_is_frozen_as_it_is) {
+  const auto bytes = [&](const std::string& output, const Arguments& rates) {
+    const Arguments flags = {"--freeze", "*k_proj*", "--max_steps", "2", "--warmup_steps", "0"};
+    const auto outcome = run("translation", training(output, joined(flags, rates)));
+    BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+    return content(folder / output / "model.safetensors");
+  };
+  const auto apart = bytes("apart", {"--learning_rate_for", "*q_proj*=0.5", "--learning_rate_for", "*v_proj*=0.5",
+                                     "--learning_rate_for", "*out_proj*=0.5"});
+  BOOST_REQUIRE(apart.size() > 1000);
+  BOOST_TEST((bytes("overlapping", {"--learning_rate_for", "*_proj*=0.5"}) == apart));
 }
 
 BOOST_AUTO_TEST_CASE(of_the_loss_that_are_not_finite_end_a_run_by_name) {

@@ -344,17 +344,21 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
   };
   const auto results = lines_of(translate({"--num_beams", "3", "--num_return_sequences", "2"}));
   BOOST_REQUIRE(results.size() == 5u);  // an empty line has one result
-  const char* const numbers[] = {"0 ||| ", "0 ||| ", "1 |||  ||| 0", "2 ||| ", "2 ||| "};
+  const char* const numbers[] = {"0 ||| ", "0 ||| ", "1 |||  ||| F0= 0 ||| 0", "2 ||| ", "2 ||| "};
   for (std::size_t i = 0; i < 5; ++i) BOOST_TEST(results[i].starts_with(numbers[i]), results[i]);
   const auto score = [&](std::size_t i) { return std::stod(results[i].substr(results[i].rfind("||| ") + 4)); };
   BOOST_TEST(score(0) >= score(1));
   BOOST_TEST(score(0) < 0.0);
+  // Marian's four fields, of which the third is the sum that the score divides by the length.
+  for (const auto& result : results) BOOST_TEST(contains(result, " ||| F0= "), result);
+  const auto sum = [&](std::size_t i) { return std::stod(results[i].substr(results[i].find("F0= ") + 4)); };
+  BOOST_TEST(sum(0) <= score(0));
   const auto rounded = translate({"--num_beams", "3", "--num_return_sequences", "2", "--dtype", "bfloat16"});
   BOOST_TEST(lines_of(rounded).size() == 5u);
   BOOST_TEST(lines_of(rounded) != results);
 
   const auto best = translate({"--num_beams", "3"});
-  BOOST_TEST(lines_of(best)[0] == results[0].substr(6, results[0].rfind(" ||| ") - 6));
+  BOOST_TEST(lines_of(best)[0] == results[0].substr(6, results[0].find(" ||| F0= ") - 6));
   const auto drawn = translate({"--do_sample", "--seed", "5"});
   BOOST_TEST(drawn == translate({"--do_sample", "--seed", "5", "--batch_size", "1"}));
   BOOST_TEST(drawn != translate({"--do_sample", "--seed", "6"}));
@@ -365,6 +369,25 @@ BOOST_AUTO_TEST_CASE(results_and_draws_are_those_that_were_asked_for) {
   std::replace(words.begin(), words.end(), ' ', '\n');
   write(folder / "bad_words", words);
   BOOST_TEST(lines_of(translate({"--bad_words", path("bad_words")})).at(0) != line);
+}
+
+BOOST_AUTO_TEST_CASE(a_translation_is_one_line_whatever_its_pieces_hold) {
+  const auto model = small_model();
+  const auto vocabulary = nlohmann::json::parse(content(folder / "model/vocab.json"));
+  nlohmann::json pieces = nlohmann::json::object();
+  for (const auto& [piece, id] : vocabulary.items()) pieces[piece.starts_with('<') ? piece : piece + "\nb\rc"] = id;
+  write(folder / "model/vocab.json", pieces.dump());
+  const auto outcome = run("translation", {"translate", "--model", model, "--min_length", "6", "--max_length", "10"},
+                           "Der Hund schläft.\nEine Katze.\n");
+  BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
+  BOOST_TEST(lines_of(outcome.out).size() == 2u, outcome.out);
+  BOOST_TEST(contains(outcome.out, " b c"), outcome.out);
+  BOOST_TEST(!contains(outcome.out, "\r"));
+  const auto evaluated = run("translation", {"evaluate", "--model", model, "--source", path("data/valid.de"),
+                                             "--reference", path("data/valid.en"), "--min_length", "6", "--max_length",
+                                             "10", "--hypotheses", path("hypotheses")});
+  BOOST_REQUIRE_MESSAGE(evaluated.code == 0, evaluated.err);
+  BOOST_TEST(lines_of(content(folder / "hypotheses")).size() == 20u);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_program_reads_it_does_not_write_to) {
@@ -539,9 +562,11 @@ BOOST_AUTO_TEST_CASE(attention_is_drawn_on_request) {
     const auto outcome_of = draw(more);
     BOOST_TEST(outcome_of.code == 2);
     BOOST_TEST(contains(outcome_of.err, message), outcome_of.err);
+    return outcome_of.out;
   };
-  refused({"--attention_line", "1"}, "that line is empty");
-  refused({"--attention_line", "4"}, "the input has only 3 lines");
+  // The lines are translated all the same.
+  BOOST_TEST(refused({"--attention_line", "1"}, "that line is empty") == outcome.out);
+  BOOST_TEST(refused({"--attention_line", "4"}, "the input has only 3 lines") == outcome.out);
   refused({"--attention_layer", "1"}, "the decoder has layers 0 to 0");
 }
 
@@ -566,6 +591,13 @@ BOOST_AUTO_TEST_CASE(searches_that_make_no_sense_are_refused) {
   refused({"--early_stopping", "maybe"}, {"--early_stopping must be true, false or never, not \"maybe\""});
   refused({"--on_error", "panic"}, {"panic", "stop", "skip"});
   refused({"--batch_size", "0"}, {"--batch_size"});
+  for (const std::string flag : {"--attention_line", "--attention_layer"})
+    refused({flag, "1"}, {flag + " requires --attention"});
+  // Scores are those of the best results.
+  refuses(2, "translation",
+          {"evaluate", "--model", model, "--source", path("data/valid.de"), "--reference", path("data/valid.en"),
+           "--num_beams", "2", "--num_return_sequences", "2"},
+          {"--num_return_sequences"});
 }
 
 BOOST_AUTO_TEST_CASE(evaluate_reports_bleu_chrf_and_their_signatures) {

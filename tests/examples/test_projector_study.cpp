@@ -107,6 +107,10 @@ BOOST_AUTO_TEST_CASE(are_planned_with_matched_controls) {
                                  "max_steps=50", "5 arms, each with 3 runs for tuning and 3 that count: 30 runs"})
     BOOST_TEST(contains(text, part), "'" << part << "' is not in " << text);
   BOOST_TEST(works({"plan", file}).out == text);
+  if (fs::exists(fs::path(NEURAL_ATTENTION_GOLDEN_DIR) / "../../.git")) {
+    const auto version = json("s/plan.json")["version"].get<std::string>();
+    BOOST_TEST(contains(version, ", commit "), version);
+  }
   const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
   BOOST_REQUIRE(commands.size() == 31u);  // with a line between tuning and the runs that count
   BOOST_TEST(commands[0] == "projector_study run " + file + " --only tune-control-0-seed8");
@@ -453,6 +457,9 @@ BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
   BOOST_TEST(contains(content(folder / "s/report.md"), "| gains | control | better |"));
   json["matchings"] = {"parameters"};
   refuses(1, "projector_study", {"plan", study(json, "x")}, {"\"parameters\" with \"base\""});
+  json["matchings"] = {"steps"};
+  json["base"]["nonsense"] = 1;
+  refuses(1, "projector_study", {"plan", study(json, "y")}, {"stand_in: what is --nonsense=1?"});
 }
 
 BOOST_AUTO_TEST_CASE(go_on_from_the_records_of_their_base) {
@@ -518,6 +525,87 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   refuses(1, "projector_study", {"report", file}, {"records.jsonl", "line 1", "is no name of a run"});
   write(folder / "s/records.jsonl", "{\"run\": \"a\"}\n");
   refuses(1, "projector_study", {"report", file}, {"lacks a run's description"});
+  write(folder / "s/records.jsonl", R"({"run": "a", "about": {}, "metrics": []})"
+                                    "\n");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "line 1", "lacks the key \"hash\""});
+  write(folder / "s/records.jsonl", R"({"run": "a", "about": {"hash": "x"}, "metrics": [{"valid_loss": "low"}]})"
+                                    "\n");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "line 1", "\"valid_loss\" must be"});
+}
+
+BOOST_AUTO_TEST_CASE(of_translators_are_reported_without_their_texts) {
+  std::string german, english;
+  for (int i = 0; i < 1200; ++i) {  // more than a row of the records has
+    const auto number = std::to_string(i);
+    german += "das ist Satz " + number + " von allen .\n";
+    english += "this is sentence " + number + " of all .\n";
+  }
+  fs::create_directories(folder / "data");
+  write(folder / "data/test.de", german);
+  write(folder / "data/test.en", english);
+  write(folder / "answers", english);
+  auto json = slow(usual());
+  json["task"] = "translation";
+  json["flags"]["pause"] = 0;
+  json["measure"] = "bleu";
+  json["seeds"] = {1, 2};
+  json["test"] = {{"source", path("data/test.de")}, {"reference", path("data/test.en")}};
+  const auto file = study(json);
+  const auto [html, csv, records] = finished(file);
+  const auto report = content(folder / "s/report.md");
+  for (const auto* const part :
+       {"| gains | control | better |", "on 1,200 sentences", "paired bootstrap (95 % interval and p of 1,000 samples)",
+        "| reference | this is sentence 0 of all . |", "| control, seed 1 | this wrong sentence 0 of all . |"})
+    BOOST_TEST(contains(report, part), "'" << part << "' is not in " << report);
+  // 0.2 of the lines of the better arm are wrong, 0.8 of the control's.
+  BOOST_TEST(this->json("s/runs/gains-seed1/test.json")["bleu"].get<double>() > 80);
+  BOOST_TEST(this->json("s/runs/control-seed1/test.json")["bleu"].get<double>() < 75);
+  BOOST_TEST(!fs::exists(folder / "s/runs/gains-seed1/test.part"));
+  // The first sentences are samples; no other one is kept.
+  BOOST_TEST(contains(records, "sentence 2 of"));
+  BOOST_TEST(!contains(records, "sentence 3"));
+  fs::remove_all(folder / "s/runs");
+  fs::remove_all(folder / "data");
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == html);
+  BOOST_TEST(content(folder / "s/runs.csv") == csv);
+  BOOST_TEST(content(folder / "s/records.jsonl") == records);
+  // Counts that cannot be, and counts of no run, are faults of the file that is kept.
+  const auto with = [&](const std::string& old, const std::string& changed) {
+    auto text = records;
+    text.replace(text.rfind(old), old.size(), changed);
+    fs::remove_all(folder / "s/runs");
+    write(folder / "s/records.jsonl", text);
+  };
+  with("]]}", ",1]]}");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "line ", "no list of 14 whole numbers"});
+  with("\"segments\":[[", "\"segments\":[[9");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "counts that no sentence of a test set has"});
+  with("{\"run\":\"gains-seed2\",\"seg", "{\"run\":\"control-seed2\",\"seg");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "in a wrong place"});
+  with("{\"run\":\"gains-seed2\",\"segments\"", "{\"run\":\"gains-seed2\",\"translations\"");
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "as an earlier version did"});
+  // A file that was cut: of the last run, segments are missing.
+  const auto cut = [&](std::size_t rows) {
+    auto text = records;
+    for (std::size_t i = 0; i < rows; ++i) text.erase(text.rfind("{\"run\""));
+    fs::remove_all(folder / "s/runs");
+    write(folder / "s/records.jsonl", text);
+  };
+  cut(3);
+  refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "lacks the segments of \"gains-seed2\""});
+  for (const auto& item : fs::directory_iterator(folder / "s/runs"))
+    BOOST_TEST(!contains(item.path().filename().string(), "unpacked"), item.path());
+  cut(1);
+  refuses(1, "projector_study", {"report", file}, {"gains-seed2/test.segments", "or not all of them"});
+  // A translator that leaves lines out is a fault.
+  fs::create_directories(folder / "data");
+  write(folder / "data/test.de", german);
+  write(folder / "data/test.en", english);
+  write(folder / "answers", english.substr(0, 2 * (english.find('\n') + 1)));
+  fs::remove_all(folder / "s/runs");
+  fs::remove(folder / "s/records.jsonl");
+  refuses(1, "projector_study", {"run", file}, {"test.part", "has 2 lines", "test.en has 1200"});
 }
 
 BOOST_AUTO_TEST_CASE(are_reported_in_part) {
@@ -540,6 +628,111 @@ BOOST_AUTO_TEST_CASE(are_reported_in_part) {
   works({"run", file});
   works({"report", file});
   BOOST_TEST(contains(content(folder / "s/report.md"), "| gains | control | better |"));
+}
+
+BOOST_AUTO_TEST_CASE(have_words_for_readers_that_may_change) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  const auto file = study(json);
+  works({"run", file});
+  works({"report", file});
+  const auto begins = [&](const std::string& text) {
+    const auto report = content(folder / "s/report.md");
+    BOOST_TEST(report.starts_with(text), "the report begins with " << report.substr(0, 200));
+  };
+  begins("# Study s: causal\\_lm\n\nGenerated from the metrics of the runs; do not edit.\n");
+  json["title"] = "Does _it_ gain?";
+  json["about"] = "- We ask | that.";
+  study(json);
+  const auto again = works({"run", file}).err;
+  BOOST_TEST(!contains(again, "validation loss"), again);
+  works({"report", file});
+  begins("# Does \\_it\\_ gain?\n\n\\- We ask \\| that.\n\nStudy s: causal\\_lm. Generated from the metrics");
+  BOOST_TEST(contains(content(folder / "s/report.html"), "<title>Does _it_ gain?</title>"));
+  BOOST_TEST(!this->json("s/plan.json")["study"].contains("title"));
+  json["title"] = "Another title";
+  json.erase("about");
+  study(json);
+  works({"report", file});
+  begins("# Another title\n\nStudy s: causal\\_lm. Generated");
+}
+
+BOOST_AUTO_TEST_CASE(are_summed_up_on_one_page) {
+  for (const auto* const name : {"my studies", "pages"}) fs::create_directories(folder / name);
+  auto json = usual();
+  json["title"] = "Gains";
+  json["about"] = "What it asks.";
+  json["convergence"] = true;
+  json["matchings"] = {"steps"};
+  json["arms"].erase(2);
+  json["tuning"]["flags"]["learning_rate"] = {2, 3};
+  auto plain = slow(usual());
+  plain["flags"]["pause"] = 0;
+  const auto one = study(json, "my studies/one"), two = study(plain, "two"), page = path("pages/all.md");
+  works({"run", one, "--jobs", "2"});
+  works({"run", two, "--jobs", "2"});
+  const Arguments summary = {"summary", one, two, "--title", "Do they gain?", "--output", page};
+  BOOST_TEST(works(summary).out == page + "\n");
+  const auto text = content(page);
+  BOOST_TEST(text.starts_with("# Do they gain?\n\nGenerated from the plans and the metrics of the runs by the "
+                              "following command; do not edit.\n\n```\nprojector_study summary '" +
+                              one + "' " + two + " --title 'Do they gain?' --output " + page + "\n```\n"),
+             text);
+  for (const auto* const part :
+       {"| Gains | gains | steps | validation loss (nats a token) | better | -0.0",
+        "| two | gains | steps | validation loss (nats a token) | better | -0.0", " | 0.00 % | ",
+        "\n## Gains\n\nWhat it asks.\n\nStudy one: causal\\_lm, 20 steps, 3 seeds, 2 settings tried for each arm, 11 "
+        "runs. Machine of the plan: ",
+        "\n\nNot converged: with the first seed, control", "\n- control: the best learning\\_rate stands at the edge",
+        "![Each seed](../my%20studies/one/charts/seeds.svg)\n\n"
+        "![Validation loss over steps](../my%20studies/one/charts/loss-steps.svg)\n\n"
+        "[The report of the study one](../my%20studies/one/report.md)\n\n## Study two: causal\\_lm\n\n"
+        "Study two: causal\\_lm, 20 steps, 3 seeds, nothing tuned, 6 runs.",
+        "has not been tried.\n\n![Each seed](../two/charts/seeds.svg)"})
+    BOOST_TEST(contains(text, part), "'" << part << "' is not in " << text);
+  for (const auto* const file : {"my studies/one/charts/seeds.svg", "two/charts/loss-steps.svg", "two/report.md"})
+    BOOST_TEST(fs::exists(folder / file), file);
+  // The same from the records alone.
+  for (const auto* const runs : {"my studies/one/runs", "two/runs"}) fs::remove_all(folder / runs);
+  works(summary);
+  BOOST_TEST(content(page) == text);
+  works({"summary", one, two, "--output", path("all.html")});
+  const auto html = content(folder / "all.html");
+  for (const auto* const part :
+       {"<title>Studies</title>", "<h2>Gains</h2>", "<figure><svg", "<a href=\"my%20studies/one/report.html\">"})
+    BOOST_TEST(contains(html, part), "'" << part << "' is not in the page");
+  // With a run missing.
+  fs::remove(folder / "two/records.jsonl");
+  fs::remove_all(folder / "two/runs/gains-seed2");
+  works(summary);
+  const auto part_of_it = content(page);
+  BOOST_TEST(
+      contains(part_of_it, "| two | gains | steps | validation loss (nats a token) | not finished | – | – | – |"));
+  BOOST_TEST(contains(part_of_it, "\n\nPartial: 1 run is missing.\n\n"), part_of_it);
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_be_summed_up_are_named) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  const auto file = study(json), page = path("page.md");
+  const auto refused = [&](int code, const Arguments& more, const std::vector<std::string>& parts) {
+    Arguments arguments = {"summary"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    refuses(code, "projector_study", arguments, parts);
+  };
+  refused(2, {"--output", page}, {"studies"});
+  refused(1, {path("nothing.json"), "--output", page}, {"nothing.json: cannot"});
+  refused(1, {file, "--output", page}, {"s.json: has no runs yet; begin with projector_study run "});
+  works({"run", file});
+  fs::create_directories(folder / "other");
+  const auto same = study(json, "other/s");
+  refused(2, {file, same, "--output", page}, {"two studies have the name \"s\": " + file + " and " + same});
+  refused(2, {file, file, "--output", page}, {"two studies have the name \"s\""});
+  refused(1, {file, "--output", path("nowhere/page.md")}, {"nowhere/page.md: cannot be written: there is no folder"});
+  refused(2, {file, "--output", path("page.txt")}, {"a page NAME.md or NAME.html, not "});
+  works({"report", file});
+  refused(2, {file, "--output", path("s/report.md")}, {"s/report.md is the file of a study's report"});
+  BOOST_TEST(!fs::exists(page));
 }
 
 BOOST_AUTO_TEST_CASE(take_a_program_that_was_built_anew) {
@@ -595,7 +788,7 @@ BOOST_AUTO_TEST_CASE(cut_off_what_they_tune_on) {
   BOOST_TEST(!json("c.json").contains("test"));
   refuses(1, "projector_study", begin("causal_lm", "d", {"--test", "mine"}), {"has no mine.txt (--test)"});
   write(folder / "data/train.en", "one line");
-  refuses(1, "projector_study", begin("translation", "e"), {"train.en", "has 1 lines"});
+  refuses(1, "projector_study", begin("translation", "e"), {"train.en", "has 1 line, ", "has 40 lines"});
   BOOST_TEST(!fs::exists(folder / "e.json"));
   write(folder / "data/mine.txt", "text");
   works(begin("causal_lm", "f", {"--test", "mine"}));

@@ -488,6 +488,40 @@ BOOST_AUTO_TEST_CASE(randomisation_seldom_finds_what_is_not_there) {
   BOOST_CHECK_LE(found, 40);
 }
 
+/// BLEU's statistics without a subtraction, so that every trial adds up all segments.
+struct Added {
+  metrics::BleuStatistics sum;
+  Added& operator+=(const Added& other) {
+    sum += other.sum;
+    return *this;
+  }
+};
+
+BOOST_AUTO_TEST_CASE(tests_of_statistics_are_those_of_texts) {
+  Lines references, first, second;
+  for (int i = 0; i < 40; ++i) {
+    references.push_back("a b c d e f " + std::to_string(i));
+    first.push_back(i % 3 == 0 ? "a b x d e f g" : references.back());
+    second.push_back(i % 4 == 0 ? "a b c d y f" : references.back());
+  }
+  const Streams streams = {references};
+  const auto of_first = metrics::bleu_statistics(first, streams), of_second = metrics::bleu_statistics(second, streams);
+  const auto exchanged = metrics::approximate_randomisation_bleu(first, second, streams, {}, 500);
+  BOOST_CHECK_EQUAL(metrics::approximate_randomisation_bleu(of_first, of_second, {}, 500).p_value, exchanged.p_value);
+  std::vector<Added> all_first, all_second;
+  for (std::size_t i = 0; i < of_first.size(); ++i) {
+    all_first.push_back({of_first[i]});
+    all_second.push_back({of_second[i]});
+  }
+  const auto added = metrics::approximate_randomisation<Added>(
+      all_first, all_second, [](const Added& all) { return metrics::bleu_score(all.sum).score; }, 500, stream(12345));
+  BOOST_CHECK_EQUAL(added.p_value, exchanged.p_value);
+  BOOST_CHECK_EQUAL(added.difference, exchanged.difference);
+  BOOST_CHECK(added.p_value > 0.01 && added.p_value < 1);
+  BOOST_CHECK_EQUAL(metrics::paired_bootstrap_bleu(of_first, of_second, {}, 100).difference.mean,
+                    metrics::paired_bootstrap_bleu(first, second, streams, {}, 100).difference.mean);
+}
+
 BOOST_AUTO_TEST_CASE(randomisation_compares_corpora) {
   const Lines first = {"a b c d e", "f g h i", "k l m n o"}, second = {"a b c d f", "f g i", "k l m n o p"};
   const Lines references = {"a b c d f", "f g h i", "k l x n o"};

@@ -78,7 +78,11 @@ BOOST_AUTO_TEST_CASE(is_the_same_when_it_is_written_and_read_again) {
   json["launcher"] = nlohmann::json::array({"mpirun", "-n", "2"});
   json["convergence"] = true;
   json["base"] = {{"max_steps", 5}};
+  json["title"] = "Smörgåsbord, \"quoted\"";
+  json["about"] = "What it asks.\nMore.";
   const auto study = read(json);
+  BOOST_TEST(study.title == "Smörgåsbord, \"quoted\"");
+  BOOST_TEST(study.about == "What it asks.\nMore.");
   BOOST_TEST(study.convergence);
   BOOST_TEST(study.base.value().at("max_steps") == "5");
   const auto again = study_of(study_text(study), "again.json");
@@ -99,6 +103,9 @@ BOOST_AUTO_TEST_CASE(says_which_key_has_changed) {
   BOOST_TEST(changed("/program", "other") == "program");
   BOOST_TEST(changed("/launcher", nlohmann::json::array({"srun"})) == "launcher");
   BOOST_TEST(changed("/seeds", {1, 2, 3, 4}) == "seeds");
+  // Words for readers change no run.
+  BOOST_TEST(changed("/title", "A title") == "");
+  BOOST_TEST(changed("/about", "What it asks") == "");
 }
 
 BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
@@ -148,6 +155,12 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/smallest_difference", -0.1, "\"smallest_difference\" must be a number of at least 0");
   refused("/smallest_difference", nothing, "lacks the key \"smallest_difference\"");
   refused("/seeds", {1}, "2 to 1000 seeds");
+  refused("/title", "", "\"title\" must be a string that is not empty");
+  refused("/title", 1, "\"title\" must be a string");
+  refused("/title", "two\nlines", "\"title\" must be one line");
+  refused("/title", std::string(121, 'x'), "\"title\" must have at most 120 bytes, not 121");
+  refused("/about", nlohmann::json::array(), "\"about\" must be a string");
+  refused("/about", std::string(2001, 'x'), "\"about\" must have at most 2,000 bytes, not 2,001");
   nlohmann::json many = nlohmann::json::array();
   for (int seed = 10; seed < 1010; ++seed) many.push_back(seed);
   refused("/seeds", many, "accepted");

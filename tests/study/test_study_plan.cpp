@@ -226,6 +226,12 @@ BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
   BOOST_TEST(again.file == plan.file);
   BOOST_TEST(plan_text(again) == plan_text(plan));
   BOOST_TEST(final_runs(again, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
+  // Words for readers are neither in the plan nor in what a run depends on.
+  auto worded = plan;
+  worded.study.title = "A title";
+  worded.study.about = "What it asks.";
+  BOOST_TEST(plan_text(worded) == plan_text(plan));
+  BOOST_TEST(final_runs(worded, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
   std::ofstream(path) << "{\"format\": 1}";
   BOOST_CHECK_THROW(load_plan(path), na::FileError);
   fs::remove(path);

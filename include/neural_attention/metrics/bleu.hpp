@@ -40,6 +40,7 @@ struct BleuStatistics {
   std::int64_t ref_len = 0;                       ///< tokens of the reference nearest in length, the shorter of two
 
   BleuStatistics& operator+=(const BleuStatistics& other);
+  BleuStatistics& operator-=(const BleuStatistics& other);
 };
 
 /// A BLEU score, 0 to 100, with everything that a report should state.

@@ -39,6 +39,7 @@ struct ChrfStatistics {
   Counts matches{};     ///< n-grams of the hypothesis that the reference has too (clipped)
 
   ChrfStatistics& operator+=(const ChrfStatistics& other);
+  ChrfStatistics& operator-=(const ChrfStatistics& other);
 };
 
 /// A chrF score with everything that a report should state.

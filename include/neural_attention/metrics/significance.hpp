@@ -49,6 +49,11 @@ BootstrapEstimate estimate(double score, std::vector<double> samples);
 /// Throws ShapeError for unequal numbers of segments, ConfigError for none, too many, or fewer than one `repetition`.
 void check_paired(std::size_t first, std::size_t second, int repetitions);
 
+template <class Statistics>
+concept Subtracts = requires(Statistics sum, const Statistics& other) {
+  sum -= other;
+};
+
 }  // namespace detail
 
 /// Compares two systems by the statistics of their segments; segment i of both belongs to the same source.
@@ -95,18 +100,37 @@ struct ApproximateRandomisation {
   int trials = 0;
 };
 
-/// Tests whether two systems differ; arguments and errors as for paired_bootstrap.
+/// Tests whether two systems differ; arguments and errors as for paired_bootstrap. Statistics of whole numbers that
+/// have `-=` too make it faster.
 template <class Statistics, class Score>
 ApproximateRandomisation approximate_randomisation(std::span<const Statistics> first,
                                                    std::span<const Statistics> second, Score score, int trials,
                                                    RandomStream random) {
   detail::check_paired(first.size(), second.size(), trials);
+  std::vector<Statistics> moves;  // what an exchange adds to the sum of the first system and takes from the other
+  Statistics whole_first{}, whole_second{};
+  if constexpr (detail::Subtracts<Statistics>) {
+    moves.assign(second.begin(), second.end());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      moves[i] -= first[i];
+      whole_first += first[i];
+      whole_second += second[i];
+    }
+  }
   const auto difference = [&](auto&& exchanged) {
     Statistics sum_first{}, sum_second{};
-    for (std::size_t i = 0; i < first.size(); ++i) {
-      const bool swap = exchanged();
-      sum_first += swap ? second[i] : first[i];
-      sum_second += swap ? first[i] : second[i];
+    if constexpr (detail::Subtracts<Statistics>) {
+      Statistics moved{};
+      for (const auto& move : moves)
+        if (exchanged()) moved += move;
+      (sum_first = whole_first) += moved;
+      (sum_second = whole_second) -= moved;
+    } else {
+      for (std::size_t i = 0; i < first.size(); ++i) {
+        const bool swap = exchanged();
+        sum_first += swap ? second[i] : first[i];
+        sum_second += swap ? first[i] : second[i];
+      }
     }
     return score(sum_second) - score(sum_first);
   };
@@ -131,6 +155,10 @@ PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first, std::s
                                       std::span<const std::string> references, const BleuOptions& options = {},
                                       int samples = 1000, std::uint64_t seed = 12345);
 
+/// The same from the statistics of the segments, which were made with the tokenizer of `options`.
+PairedBootstrap paired_bootstrap_bleu(std::span<const BleuStatistics> first, std::span<const BleuStatistics> second,
+                                      const BleuOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);
+
 /// The same for corpus chrF; `references[stream][segment]`.
 PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::span<const std::string> second,
                                       std::span<const std::span<const std::string>> references,
@@ -141,6 +169,10 @@ PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first, std::s
                                       std::span<const std::string> references, const ChrfOptions& options = {},
                                       int samples = 1000, std::uint64_t seed = 12345);
 
+/// From the statistics of the segments, which were made with `options`.
+PairedBootstrap paired_bootstrap_chrf(std::span<const ChrfStatistics> first, std::span<const ChrfStatistics> second,
+                                      const ChrfOptions& options = {}, int samples = 1000, std::uint64_t seed = 12345);
+
 /// approximate_randomisation for corpus BLEU and corpus chrF of two systems' outputs; `references[stream][segment]`.
 ApproximateRandomisation approximate_randomisation_bleu(std::span<const std::string> first,
                                                         std::span<const std::string> second,
@@ -150,6 +182,16 @@ ApproximateRandomisation approximate_randomisation_bleu(std::span<const std::str
 ApproximateRandomisation approximate_randomisation_chrf(std::span<const std::string> first,
                                                         std::span<const std::string> second,
                                                         std::span<const std::span<const std::string>> references,
+                                                        const ChrfOptions& options = {}, int trials = 10'000,
+                                                        std::uint64_t seed = 12345);
+
+/// The same from the statistics of the segments.
+ApproximateRandomisation approximate_randomisation_bleu(std::span<const BleuStatistics> first,
+                                                        std::span<const BleuStatistics> second,
+                                                        const BleuOptions& options = {}, int trials = 10'000,
+                                                        std::uint64_t seed = 12345);
+ApproximateRandomisation approximate_randomisation_chrf(std::span<const ChrfStatistics> first,
+                                                        std::span<const ChrfStatistics> second,
                                                         const ChrfOptions& options = {}, int trials = 10'000,
                                                         std::uint64_t seed = 12345);
 

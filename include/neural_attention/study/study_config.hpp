@@ -73,6 +73,8 @@ struct StudyConfig {
   /// Flags of a model that is trained first and from which every arm starts; none: every arm starts from nothing.
   std::optional<FlagSet> base = {};
   int calibration_steps = 20;  ///< of the short runs that measure the time of a step
+  std::string title = {};      ///< for readers, one line; may change at any time, or ""
+  std::string about = {};      ///< the same: a paragraph on what the study asks
 
   const StudyArm& arm(std::string_view name) const;
   bool matches(Matching matching) const;
@@ -87,7 +89,10 @@ StudyConfig study_of(const std::string& json, const std::filesystem::path& path)
 /// The text of a study.json.
 std::string study_text(const StudyConfig& study);
 
-/// The first key in which two studies differ, or "".
+/// The study without what is only for readers: title and about.
+StudyConfig without_words(StudyConfig study);
+
+/// The first key, of those that are not only for readers, in which two studies differ, or "".
 std::string changed_key(const StudyConfig& before, const StudyConfig& now);
 
 }  // namespace neural_attention::study

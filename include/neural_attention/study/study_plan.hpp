@@ -45,7 +45,7 @@ struct StudyPlan {
   StudyConfig study;
   std::string file = {};                    ///< study.json as the command that made the plan named it, or ""
   std::string machine;                      ///< that measured the times
-  std::string version;                      ///< of the library
+  std::string version;                      ///< of the library, and its commit
   std::string program;                      ///< fingerprint of the training program
   std::map<std::string, std::string> data;  ///< fingerprints by path
   std::vector<PlannedArm> arms;             ///< the arms of the study, then the matched controls
@@ -95,7 +95,7 @@ std::vector<std::string> arguments_of(const FlagSet& flags);
 /// The paths of data among the flags of all arms and the test: values that name a file or a folder.
 std::vector<std::string> data_paths(const StudyConfig& study);
 
-/// The text of plan.json.
+/// The text of plan.json, without the words for readers.
 std::string plan_text(const StudyPlan& plan);
 /// Reads it. Throws FileError.
 StudyPlan load_plan(const std::filesystem::path& path);

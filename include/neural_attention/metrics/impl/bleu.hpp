@@ -30,6 +30,16 @@ NEURAL_ATTENTION_INLINE BleuStatistics& BleuStatistics::operator+=(const BleuSta
   return *this;
 }
 
+NEURAL_ATTENTION_INLINE BleuStatistics& BleuStatistics::operator-=(const BleuStatistics& other) {
+  for (std::size_t n = 0; n < counts.size(); ++n) {
+    counts[n] -= other.counts[n];
+    totals[n] -= other.totals[n];
+  }
+  sys_len -= other.sys_len;
+  ref_len -= other.ref_len;
+  return *this;
+}
+
 NEURAL_ATTENTION_INLINE std::string Bleu::signature() const {
   return "nrefs:" + std::to_string(references) + "|case:mixed|eff:" + (options.effective_order ? "yes" : "no") +
          "|tok:" + std::string(bleu_tokenizer_name(options.tokenizer)) + "|smooth:exp|version:2.4.3";

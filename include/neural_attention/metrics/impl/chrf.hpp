@@ -32,6 +32,15 @@ NEURAL_ATTENTION_INLINE ChrfStatistics& ChrfStatistics::operator+=(const ChrfSta
   return *this;
 }
 
+NEURAL_ATTENTION_INLINE ChrfStatistics& ChrfStatistics::operator-=(const ChrfStatistics& other) {
+  for (std::size_t n = 0; n < matches.size(); ++n) {
+    hypothesis[n] -= other.hypothesis[n];
+    reference[n] -= other.reference[n];
+    matches[n] -= other.matches[n];
+  }
+  return *this;
+}
+
 NEURAL_ATTENTION_INLINE std::string Chrf::format(int digits) const {
   return "chrF" + std::to_string(options.beta) + std::string(static_cast<std::size_t>(options.word_order), '+') +
          " = " + detail::fixed(score, std::clamp(digits, 0, 17));

@@ -42,20 +42,14 @@ NEURAL_ATTENTION_INLINE void check_paired(std::size_t first, std::size_t second,
 
 namespace detail {
 
-/// Calls test(first, second, score) with the statistics of the segments and what makes them a score.
-inline auto by_bleu(std::span<const std::string> first, std::span<const std::string> second,
-                    std::span<const std::span<const std::string>> references, const BleuOptions& options, auto&& test) {
-  const auto first_statistics = bleu_statistics(first, references, options.tokenizer);
-  const auto second_statistics = bleu_statistics(second, references, options.tokenizer);
-  return test(std::span<const BleuStatistics>(first_statistics), std::span<const BleuStatistics>(second_statistics),
-              [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; });
+/// Calls test(first, second, score).
+inline auto by_bleu(std::span<const BleuStatistics> first, std::span<const BleuStatistics> second,
+                    const BleuOptions& options, auto&& test) {
+  return test(first, second, [&options](const BleuStatistics& sum) { return bleu_score(sum, options).score; });
 }
-inline auto by_chrf(std::span<const std::string> first, std::span<const std::string> second,
-                    std::span<const std::span<const std::string>> references, const ChrfOptions& options, auto&& test) {
-  const auto first_statistics = chrf_statistics(first, references, options);
-  const auto second_statistics = chrf_statistics(second, references, options);
-  return test(std::span<const ChrfStatistics>(first_statistics), std::span<const ChrfStatistics>(second_statistics),
-              [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; });
+inline auto by_chrf(std::span<const ChrfStatistics> first, std::span<const ChrfStatistics> second,
+                    const ChrfOptions& options, auto&& test) {
+  return test(first, second, [&options](const ChrfStatistics& sum) { return chrf_score(sum, options).score; });
 }
 
 /// The tests, with their number of repetitions and their seed.
@@ -72,12 +66,20 @@ inline auto randomisation(int trials, std::uint64_t seed) {
 
 }  // namespace detail
 
+NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const BleuStatistics> first,
+                                                              std::span<const BleuStatistics> second,
+                                                              const BleuOptions& options, int samples,
+                                                              std::uint64_t seed) {
+  return detail::by_bleu(first, second, options, detail::bootstrap(samples, seed));
+}
+
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first,
                                                               std::span<const std::string> second,
                                                               std::span<const std::span<const std::string>> references,
                                                               const BleuOptions& options, int samples,
                                                               std::uint64_t seed) {
-  return detail::by_bleu(first, second, references, options, detail::bootstrap(samples, seed));
+  return paired_bootstrap_bleu(bleu_statistics(first, references, options.tokenizer),
+                               bleu_statistics(second, references, options.tokenizer), options, samples, seed);
 }
 
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const std::string> first,
@@ -89,12 +91,20 @@ NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_bleu(std::span<const st
                                samples, seed);
 }
 
+NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const ChrfStatistics> first,
+                                                              std::span<const ChrfStatistics> second,
+                                                              const ChrfOptions& options, int samples,
+                                                              std::uint64_t seed) {
+  return detail::by_chrf(first, second, options, detail::bootstrap(samples, seed));
+}
+
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first,
                                                               std::span<const std::string> second,
                                                               std::span<const std::span<const std::string>> references,
                                                               const ChrfOptions& options, int samples,
                                                               std::uint64_t seed) {
-  return detail::by_chrf(first, second, references, options, detail::bootstrap(samples, seed));
+  return paired_bootstrap_chrf(chrf_statistics(first, references, options),
+                               chrf_statistics(second, references, options), options, samples, seed);
 }
 
 NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const std::string> first,
@@ -106,18 +116,34 @@ NEURAL_ATTENTION_INLINE PairedBootstrap paired_bootstrap_chrf(std::span<const st
                                samples, seed);
 }
 
+NEURAL_ATTENTION_INLINE ApproximateRandomisation approximate_randomisation_bleu(std::span<const BleuStatistics> first,
+                                                                                std::span<const BleuStatistics> second,
+                                                                                const BleuOptions& options, int trials,
+                                                                                std::uint64_t seed) {
+  return detail::by_bleu(first, second, options, detail::randomisation(trials, seed));
+}
+
 NEURAL_ATTENTION_INLINE ApproximateRandomisation
 approximate_randomisation_bleu(std::span<const std::string> first, std::span<const std::string> second,
                                std::span<const std::span<const std::string>> references, const BleuOptions& options,
                                int trials, std::uint64_t seed) {
-  return detail::by_bleu(first, second, references, options, detail::randomisation(trials, seed));
+  return approximate_randomisation_bleu(bleu_statistics(first, references, options.tokenizer),
+                                        bleu_statistics(second, references, options.tokenizer), options, trials, seed);
+}
+
+NEURAL_ATTENTION_INLINE ApproximateRandomisation approximate_randomisation_chrf(std::span<const ChrfStatistics> first,
+                                                                                std::span<const ChrfStatistics> second,
+                                                                                const ChrfOptions& options, int trials,
+                                                                                std::uint64_t seed) {
+  return detail::by_chrf(first, second, options, detail::randomisation(trials, seed));
 }
 
 NEURAL_ATTENTION_INLINE ApproximateRandomisation
 approximate_randomisation_chrf(std::span<const std::string> first, std::span<const std::string> second,
                                std::span<const std::span<const std::string>> references, const ChrfOptions& options,
                                int trials, std::uint64_t seed) {
-  return detail::by_chrf(first, second, references, options, detail::randomisation(trials, seed));
+  return approximate_randomisation_chrf(chrf_statistics(first, references, options),
+                                        chrf_statistics(second, references, options), options, trials, seed);
 }
 
 }  // namespace neural_attention::metrics

@@ -33,7 +33,7 @@ inline const nlohmann::json& list_of(const nlohmann::json& object, const char* k
 
 NEURAL_ATTENTION_INLINE std::string plan_text(const StudyPlan& plan) {
   nlohmann::ordered_json json = {{"format", 1},
-                                 {"study", nlohmann::ordered_json::parse(study_text(plan.study))},
+                                 {"study", nlohmann::ordered_json::parse(study_text(without_words(plan.study)))},
                                  {"machine", plan.machine},
                                  {"version", plan.version},
                                  {"program", plan.program},

@@ -2,16 +2,21 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/nearest_name.hpp"
 #include "neural_attention/core/quoted.hpp"
+#include "neural_attention/core/with_commas.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/study/impl/study_reader.hpp"
 #include "neural_attention/study/paired_comparison.hpp"
@@ -114,6 +119,19 @@ inline void read_test(const StudyReader& study, const std::filesystem::path& pat
         "\"test\" of a translator needs the measure \"bleu\" or \"chrf\"; the loss comes from the validation text");
 }
 
+/// What is only for readers.
+inline void read_words(const StudyReader& study, StudyConfig& config) {
+  constexpr std::size_t longest_title = 120, longest_about = 2000;
+  config.title = study.text_or("title", "");
+  config.about = study.text_or("about", "");
+  if (config.title.find_first_of("\r\n") != std::string::npos) study.fail("\"title\" must be one line");
+  for (const auto& [key, text, longest] :
+       {std::tuple("title", &config.title, longest_title), {"about", &config.about, longest_about}})
+    if (text->size() > longest)
+      study.fail(in_quotes(key) + " must have at most " + counted(longest, "byte") + ", not " +
+                 with_commas(static_cast<std::int64_t>(text->size())));
+}
+
 }  // namespace detail
 
 NEURAL_ATTENTION_INLINE FlagSet merged(FlagSet flags, const FlagSet& more) {
@@ -140,7 +158,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
   const detail::StudyReader study(object, "", path);
   study.require_known({"format", "task", "program", "launcher", "flags", "arms", "control", "matchings", "match_by",
                        "measure", "smallest_difference", "tuning", "seeds", "test", "convergence", "base",
-                       "calibration_steps"});
+                       "calibration_steps", "title", "about"});
   if (study.at("format") != 1) study.fail("\"format\" must be 1, which this version reads");
   StudyConfig config;
   constexpr Named<std::string_view> tasks[] = {
@@ -193,6 +211,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
       study.fail("\"calibration_steps\" must be a whole number from 1 to 10000");
     config.calibration_steps = static_cast<int>(steps);
   }
+  detail::read_words(study, config);
   return config;
 }
 
@@ -201,7 +220,10 @@ NEURAL_ATTENTION_INLINE StudyConfig load_study(const std::filesystem::path& path
 }
 
 NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
-  nlohmann::ordered_json json = {{"format", 1}, {"task", study.task}};
+  nlohmann::ordered_json json = {{"format", 1}};
+  if (!study.title.empty()) json["title"] = study.title;
+  if (!study.about.empty()) json["about"] = study.about;
+  json["task"] = study.task;
   if (study.program != study.task) json["program"] = study.program;
   if (!study.launcher.empty()) json["launcher"] = study.launcher;
   json["flags"] = study.flags;
@@ -224,8 +246,15 @@ NEURAL_ATTENTION_INLINE std::string study_text(const StudyConfig& study) {
   return json.dump(2) + "\n";
 }
 
+NEURAL_ATTENTION_INLINE StudyConfig without_words(StudyConfig study) {
+  study.title.clear();
+  study.about.clear();
+  return study;
+}
+
 NEURAL_ATTENTION_INLINE std::string changed_key(const StudyConfig& before, const StudyConfig& now) {
-  const auto old_json = nlohmann::json::parse(study_text(before)), new_json = nlohmann::json::parse(study_text(now));
+  const auto old_json = nlohmann::json::parse(study_text(without_words(before))),
+             new_json = nlohmann::json::parse(study_text(without_words(now)));
   for (const auto* of : {&new_json, &old_json})
     for (const auto& [key, value] : of->items())
       if (old_json.value(key, nlohmann::json()) != new_json.value(key, nlohmann::json())) return key;

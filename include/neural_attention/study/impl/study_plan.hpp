@@ -16,6 +16,7 @@
 
 #include "neural_attention/core/bisection.hpp"
 #include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/with_commas.hpp"
@@ -36,22 +37,24 @@ inline std::int64_t matched_width(const FlagSet& control, const std::string& fla
   const auto count = [&](std::int64_t width) {
     return matched_count(measure.size(merged(control, {{flag, std::to_string(width)}})), matching);
   };
-  const auto things = matching == Matching::Parameters ? std::string(" parameters") : std::string(" FLOPs a token");
+  const auto amount = [&](std::int64_t number) {
+    return matching == Matching::Parameters ? counted(number, "parameter") : counted(number, "FLOP") + " a token";
+  };
   const auto smallest = count(1);
   if (smallest >= wanted) {
     if (smallest == wanted) return 1;
-    throw ConfigError("no " + flag + " (\"match_by\") gives the control only " + with_commas(wanted) + things +
-                      ": with 1, it has " + with_commas(smallest));
+    throw ConfigError("no " + flag + " (\"match_by\") gives the control only " + amount(wanted) + ": with 1, it has " +
+                      with_commas(smallest));
   }
   if (count(2) == smallest)
-    throw ConfigError(flag + " (\"match_by\") makes no difference to the control, which has " + with_commas(smallest) +
-                      things + " with any, so it cannot have " + with_commas(wanted));
+    throw ConfigError(flag + " (\"match_by\") makes no difference to the control, which has " + amount(smallest) +
+                      " with any, so it cannot have " + with_commas(wanted));
   constexpr std::int64_t widest = 1 << 24;
   std::int64_t above = 2;
   while (count(above) < wanted) {
     if (above >= widest)
       throw ConfigError("no " + flag + " (\"match_by\") up to " + with_commas(widest) + " gives the control " +
-                        with_commas(wanted) + things);
+                        amount(wanted));
     above *= 2;
   }
   return nearest_integer(wanted, above / 2, above, count);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "neural_attention/core/compiled.hpp"
+#include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/study/tuning.hpp"
 
@@ -31,7 +32,7 @@ NEURAL_ATTENTION_INLINE std::optional<ChosenSetting> choose_setting(const Grid& 
                                                                     const std::vector<std::vector<double>>& losses) {
   const auto settings = settings_of(grid);
   if (losses.size() != settings.size())
-    throw ShapeError("a grid of " + std::to_string(settings.size()) + " settings needs their losses, got " +
+    throw ShapeError("a grid of " + counted(settings.size(), "setting") + " needs their losses, got " +
                      std::to_string(losses.size()));
   std::optional<ChosenSetting> chosen;
   for (std::size_t i = 0; i < losses.size(); ++i) {
