@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Trains what docs/results.md reports and keeps each run's metrics.jsonl under docs/results/runs.
-#   docs/results/run_multi30k.sh small|quick|warm|bfloat16 DATA_DIR WORK_DIR
-# Needs build/release/bin (cmake --workflow --preset release). `results_report` then writes docs/results.md.
+# Trains what docs/results/recipes.md reports and keeps each run's metrics.jsonl under docs/results/runs.
+#   docs/results/run_multi30k.sh small|bfloat16 DATA_DIR WORK_DIR
+# Needs build/release/bin (cmake --workflow --preset release). `results_report` then writes docs/results/recipes.md.
 set -euo pipefail
 experiment=$1 data=$2 work=$3
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -28,24 +28,6 @@ case $experiment in
     train linear 1 "${common[@]}" --num_train_epochs 8 --projector linear
     train neural 1 "${common[@]}" --num_train_epochs 8 --projector neural
     ;;
-  warm) # fine-tunes the linear model of `small`
-    common=(--model "$work/small/linear-seed1" --mini_batch_words 1200 --learning_rate 3e-4 --warmup_steps 50
-      --dropout 0.15 --num_train_epochs 1 --eval_steps 100)
-    train linear 1 "${common[@]}"
-    train warm_plain_neural 1 "${common[@]}" --projector plain_neural --init_projections warm
-    train warm_residual 1 "${common[@]}" --projector residual --init_projections warm
-    train warm_neural 1 "${common[@]}" --projector neural --init_projections warm
-    train fresh_linear 1 "${common[@]}" --projector sequential_linear --init_projections fresh
-    train fresh_neural 1 "${common[@]}" --projector neural --init_projections fresh
-    ;;
-  quick)
-    common=(--config "$root/examples/translation/configs/quick.json" --mini_batch_words 1200 --learning_rate 2e-3
-      --warmup_steps 200 --dropout 0.1 --max_steps 700 --eval_steps 175)
-    for seed in 1 2 3; do
-      train linear "$seed" "${common[@]}" --projector linear
-      train neural "$seed" "${common[@]}" --projector neural
-    done
-    ;;
   bfloat16) # the operands of products rounded or not, and nothing else
     common=(--config "$root/examples/translation/configs/quick.json" --mini_batch_words 1200 --learning_rate 2e-3
       --warmup_steps 200 --dropout 0.1 --max_steps 400 --eval_steps 50 --no_bleu)
@@ -56,7 +38,7 @@ case $experiment in
     done
     ;;
   *)
-    echo "unknown experiment '$experiment': small, quick, warm or bfloat16" >&2
+    echo "unknown experiment '$experiment': small or bfloat16" >&2
     exit 2
     ;;
 esac

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Trains the character models that docs/results.md reports and keeps each run's metrics.jsonl under docs/results/runs.
+# Trains the character models that docs/results/recipes.md reports and keeps each run's metrics.jsonl under
+# docs/results/runs.
 #   docs/results/run_tinyshakespeare.sh DATA_DIR WORK_DIR [ARM [SEED]]
 # DATA_DIR holds train.txt and valid.txt. Without ARM all runs. Needs build/release/bin (cmake --workflow --preset
-# release), or CAUSAL_LM. `results_report` then writes docs/results.md.
+# release), or CAUSAL_LM. `results_report` then writes docs/results/recipes.md.
 set -euo pipefail
 data=$1 work=$2 only_arm=${3:-} only_seed=${4:-}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -9,15 +9,16 @@ namespace {
 
 struct Options : examples::Flags {
   const std::string& runs = flag("runs", "docs/results/runs", "Folder of the experiments");
-  const std::string& output = flag("output", "docs/results.md", "The Markdown file to write");
+  const std::string& output = flag("output", "docs/results/recipes.md", "The Markdown file to write");
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Writes a report of training runs: RUNS/<experiment>/<arm>-seed<N>/metrics.jsonl and RUNS/<experiment>/about.md "
-      "become a Markdown file with tables and, in the folder of the same name, curves.",
+      "Writes a report of training runs: RUNS/<experiment>/<arm>-seed<N>/metrics.jsonl and the prose of "
+      "RUNS/<experiment>/about.md and RUNS/about.md become a Markdown file with tables and, in the folder of the same "
+      "name, curves.",
       "results_report");
   const Options options;
   options.add_to(app);

@@ -1,6 +1,7 @@
 // The runs of a report: <runs>/<experiment>/<arm>-seed<N>/metrics.jsonl, as TrainingLog writes it, and
-// <runs>/<experiment>/about.md in prose. The keys of a row give its kind: valid_loss (an evaluation), "final" (the
-// result), "test" (the metric on a test set, added afterwards); rows of training steps are skipped.
+// <runs>/<experiment>/about.md and <runs>/about.md in prose. The keys of a row give its kind: valid_loss (an
+// evaluation), "final" (the result), "test" (the metric on a test set, added afterwards); rows of training steps are
+// skipped.
 #pragma once
 
 #include <algorithm>
@@ -201,13 +202,18 @@ inline Run read_run(const std::filesystem::path& folder, std::uint64_t seed) {
   return run;
 }
 
+/// The text of the folder's about.md, or "". Throws FileError.
+inline std::string read_about(const std::filesystem::path& folder) {
+  const auto about = folder / "about.md";
+  return std::filesystem::exists(about) ? na::text::read_text_bytes(about.string()) : "";
+}
+
 /// Reads one experiment. Throws FileError if a folder is not named <arm>-seed<N>, or if runs cannot be compared.
 inline Experiment read_experiment(const std::filesystem::path& folder) {
   runs_detail::check_name(folder);
   Experiment experiment;
   experiment.name = folder.filename().string();
-  if (const auto about = folder / "about.md"; std::filesystem::exists(about))
-    experiment.about = na::text::read_text_bytes(about.string());
+  experiment.about = read_about(folder);
   for (const auto& path : runs_detail::folders_in(folder)) {
     runs_detail::check_name(path);
     const auto name = path.filename().string();

@@ -55,7 +55,8 @@ inline Document read(const fs::path& path) {
 
 inline std::vector<Document> all() {
   std::vector<Document> result;
-  for (const auto& folder : {source_folder(), source_folder() / "docs"})
+  const auto docs = source_folder() / "docs";
+  for (const auto& folder : {source_folder(), docs, docs / "results", docs / "results/studies"})
     for (const auto& page : fs::directory_iterator(folder))
       if (page.path().extension() == ".md") result.push_back(read(page.path()));
   return result;

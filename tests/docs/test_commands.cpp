@@ -30,7 +30,7 @@ const std::map<std::string, std::vector<std::string>> commands_of_programs = {
     {"translation", {"train", "evaluate", "translate", "quantize"}},
     {"masked_lm", {"train", "evaluate", "fill", "quantize"}},
     {"causal_lm", {"train", "evaluate", "generate", "tokenize", "quantize"}},
-    {"projector_study", {"init", "plan", "run", "report"}},
+    {"projector_study", {"init", "plan", "run", "report", "summary"}},
     {"demo", {}},
     {"custom_projector", {}},
     {"results_report", {}},
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(of_the_manual_pages_are_those_of_the_help) {
 
 BOOST_AUTO_TEST_CASE(of_the_scripts_behind_the_results_exist) {
   for (const auto& [script, program] :
-       {std::pair("run_multi30k.sh", "translation"), std::pair("run_wikitext2.sh", "masked_lm")}) {
+       {std::pair("run_multi30k.sh", "translation"), std::pair("run_tinyshakespeare.sh", "causal_lm")}) {
     auto known = flags[program + std::string(" train")];
     known.merge(std::set(flags[program + std::string(" evaluate")]));
     for (const auto& flag : flags_in(documents::text_of(documents::source_folder() / "docs/results" / script)))

@@ -19,16 +19,27 @@ namespace {
 
 std::vector<std::pair<std::string, std::string>> helps(const Folder& folder) {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const Arguments& command : {Arguments{"translation", "train"},      Arguments{"translation", "evaluate"},
-                                   Arguments{"translation", "translate"},  Arguments{"translation", "quantize"},
-                                   Arguments{"masked_lm", "train"},        Arguments{"masked_lm", "evaluate"},
-                                   Arguments{"masked_lm", "fill"},         Arguments{"masked_lm", "quantize"},
-                                   Arguments{"causal_lm", "train"},        Arguments{"causal_lm", "evaluate"},
-                                   Arguments{"causal_lm", "generate"},     Arguments{"causal_lm", "tokenize"},
-                                   Arguments{"causal_lm", "quantize"},     Arguments{"projector_study", "init"},
-                                   Arguments{"projector_study", "plan"},   Arguments{"projector_study", "run"},
-                                   Arguments{"projector_study", "report"}, Arguments{"demo"},
-                                   Arguments{"custom_projector"},          Arguments{"results_report"}}) {
+  for (const Arguments& command : {Arguments{"translation", "train"},
+                                   Arguments{"translation", "evaluate"},
+                                   Arguments{"translation", "translate"},
+                                   Arguments{"translation", "quantize"},
+                                   Arguments{"masked_lm", "train"},
+                                   Arguments{"masked_lm", "evaluate"},
+                                   Arguments{"masked_lm", "fill"},
+                                   Arguments{"masked_lm", "quantize"},
+                                   Arguments{"causal_lm", "train"},
+                                   Arguments{"causal_lm", "evaluate"},
+                                   Arguments{"causal_lm", "generate"},
+                                   Arguments{"causal_lm", "tokenize"},
+                                   Arguments{"causal_lm", "quantize"},
+                                   Arguments{"projector_study", "init"},
+                                   Arguments{"projector_study", "plan"},
+                                   Arguments{"projector_study", "run"},
+                                   Arguments{"projector_study", "report"},
+                                   Arguments{"projector_study", "summary"},
+                                   Arguments{"demo"},
+                                   Arguments{"custom_projector"},
+                                   Arguments{"results_report"}}) {
     Arguments arguments(command.begin() + 1, command.end());
     arguments.emplace_back("--help");
     const auto outcome = folder.run(command.front(), arguments);

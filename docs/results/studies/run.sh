@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Goes on with a study from what is kept of it, and makes its report again.
+# Goes on with a study from what is kept of it, and makes docs/results.md and the reports of all studies again.
 #   docs/results/studies/run.sh NAME DATA_DIR
-# DATA_DIR holds the text, plain or gzip: train.txt and valid.txt for shakespeare, the files of Multi30k for captions.
+# DATA_DIR holds the text, plain or gzip: train.txt and valid.txt for shakespeare, the files of Multi30k for
+# captions and multi30k.
 # Needs build/release/bin (cmake --workflow --preset release).
 set -euo pipefail
 name=$1 data=$(cd "$2" && pwd)
@@ -25,6 +26,12 @@ if [[ ! -d $name/data ]]; then # the same as when the study began; its plan chec
       for split in train valid; do take $split.en $split.txt; done
       take test_2016_flickr.en test.txt
       ;;
+    multi30k)
+      for language in de en; do
+        for split in train valid; do take $split.$language $split.$language; done
+        take test_2016_flickr.$language test.$language
+      done
+      ;;
     *) # cut as projector_study does without a test text
       work=$(mktemp -d)
       "$bin/projector_study" init --task causal_lm --data "$data" --output "$work/$name.json"
@@ -35,4 +42,5 @@ if [[ ! -d $name/data ]]; then # the same as when the study began; its plan chec
   mv "$name/part" "$name/data"
 fi
 "$bin/projector_study" run "$name.json" --jobs "${JOBS:-2}" --rebuilt_program
-"$bin/projector_study" report "$name.json" --partial
+cd ../../..
+"$bin/projector_study" summary docs/results/studies/*.json --title "Do neural projections help?" --output docs/results.md
