@@ -8,8 +8,10 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/neural_attention")
 set(stub_dir "${CMAKE_INSTALL_DATADIR}/neural_attention/stubs")
 
-install(TARGETS neural_attention EXPORT neural_attention-core
-  FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+# No FILE_SET: CMake 3.25 exports an absolute CMAKE_INSTALL_INCLUDEDIR as if it lay in the prefix.
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
+install(TARGETS neural_attention EXPORT neural_attention-core INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT neural_attention-core NAMESPACE neural_attention:: DESTINATION "${package_dir}")
 
 foreach(component IN ITEMS io text study)
@@ -47,10 +49,17 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/nccl_component.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/speed_note.cmake"
   DESTINATION "${package_dir}")
-# For projects without CMake. An installation may be moved, so the files find their prefix from where they are.
+# For projects without CMake. An installation may be moved, so the files find their prefix from where they are, unless
+# that is an absolute folder, which need not lie in it.
 set(pc_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
-file(RELATIVE_PATH pc_prefix "/${pc_dir}" "/")
-string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+if(IS_ABSOLUTE "${pc_dir}")
+  set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH pc_prefix "/${pc_dir}" "/")
+  string(REGEX REPLACE "/$" "" pc_prefix "\${pcfiledir}/${pc_prefix}")
+endif()
+set(pc_includedir "\${prefix}")
+cmake_path(APPEND pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")  # an absolute one replaces it
 function(neural_attention_install_pc name description requires cflags libs)
   foreach(field IN ITEMS name description requires cflags libs)
     set(pc_${field} "${${field}}")
