@@ -30,9 +30,9 @@ class Gated {
   };
 
   explicit Gated(const na::ProjectorConfig& config)
-      : gate_(config.d_in, config.hidden_columns(), config.initial),
-        value_(config.d_in, config.hidden_columns(), config.initial),
-        output_(config.hidden_columns(), config.d_out, config.initial) {}
+      : gate_(config.d_in, config.hidden_columns(), config.initial, config.bias),
+        value_(config.d_in, config.hidden_columns(), config.initial, config.bias),
+        output_(config.hidden_columns(), config.d_out, config.initial, config.bias) {}
 
   // Names the members, so that the library finds, initialises, saves and trains their parameters.
   static void visit(auto& self, auto&& visitor) {

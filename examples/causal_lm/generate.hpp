@@ -1,4 +1,4 @@
-// causal_lm generate: continues prompts. A single text appears as its tokens come.
+// causal_lm generate: continues prompts. A single text appears token by token.
 #pragma once
 
 #include <cstddef>
@@ -125,7 +125,7 @@ int generate(const GenerateOptions& options) {
     if (!line.problem.empty()) {
       flush();  // the prompts before it are answered
       if (options.on_error == "stop")
-        throw na::Error(line.problem + " (--on_error skip leaves such prompts without a text and goes on)");
+        throw na::Error(line.problem + " (--on_error skip leaves such prompts without a text and continues)");
       tell("causal_lm: " + line.problem + "; left without a text");
       writer.leave_empty();
       continue;

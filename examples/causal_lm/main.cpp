@@ -23,13 +23,13 @@ int main(int argc, char** argv) {
       "out/nonlinear\n"
       "  causal_lm train --data wikitext-2 --model gpt2 --learning_rate 5e-5 --per_device_train_batch_size 8 "
       "--output_dir out/tuned\n"
-      "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
+      "Ctrl-C saves and stops; --resume_from_checkpoint last continues.");
   program.add("evaluate", "Loss, perplexity and bits per byte of a model on a text", examples::evaluate_on_device,
               "Each token but the first is predicted once. Overlapping windows give it more context:\n"
               "  causal_lm evaluate --model out --text test.txt.gz\n"
               "  causal_lm evaluate --model out --text test.txt.gz --stride 32");
   program.add("generate", "Continue prompts", examples::generate_on_device,
-              "A single text appears as its tokens come; after each of several stands a line of dashes. Lines of "
+              "A single text appears token by token. If there are several, each ends with a line of dashes. Lines of "
               "standard input are answered as they come.\n"
               "  causal_lm generate --model out --do_sample --temperature 0.8 --max_new_tokens 200 'Once upon a time'\n"
               "  causal_lm generate --model out --do_sample --num_return_sequences 3 --stop '.' 'The king'\n"

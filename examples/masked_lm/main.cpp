@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
       "  masked_lm train --data wikitext-2 --projector plain_neural --output_dir out/neural\n"
       "  masked_lm train --data wikitext-2 --model roberta-base --projector plain_neural --init_projections fresh "
       "--learning_rate 5e-5 --per_device_train_batch_size 8 --output_dir out/paper\n"
-      "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
+      "Ctrl-C saves and stops; --resume_from_checkpoint last continues.");
   program.add("evaluate", "Perplexity of a model on a text", examples::evaluate_on_device,
               "  masked_lm evaluate --model out --text test.txt.gz");
   program.add("fill", "The most likely tokens in place of <mask>", examples::fill_on_device,

@@ -18,14 +18,15 @@ int main(int argc, char** argv) {
               "--learning_rate 5e-5 --output_dir out\n"
               "  translation train --data DIR --model opus-mt-de-en --projector residual --init_projections warm "
               "--learning_rate 5e-5 --output_dir out\n"
-              "Ctrl-C saves and stops; --resume_from_checkpoint last goes on.");
+              "Ctrl-C saves and stops; --resume_from_checkpoint last continues.");
   program.add("evaluate", "Translate a file and compare it with a reference (BLEU, chrF)", examples::evaluate_on_device,
               "  translation evaluate --model out --num_beams 4 --source test.de.gz --reference test.en.gz "
               "--hypotheses out.en");
   program.add(
       "translate", "Translate standard input, or a file, line by line", examples::translate_on_device,
-      "One translation a line, in order. Empty lines stay empty; unknown words are <unk> to the model; of a line with "
-      "more\ntokens than the model has positions the end is left out, and a warning says so.\n"
+      "One translation per line, in order. Empty lines stay empty. The model sees unknown words as <unk>. A line with "
+      "more "
+      "tokens than\nthe model has positions is cut at the end, with a warning.\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --num_beams 4\n"
       "  translation translate --model out --num_beams 5 --num_return_sequences 5 --input test.de.gz --output test.en\n"
       "  translation translate --model out --do_sample --top_p 0.9 --seed 1 < test.de\n"

@@ -160,7 +160,7 @@ int translate_in_group(Group& group, const TranslateOptions& options) {
     if (!line.problem.empty()) {
       if (options.on_error == "stop") {
         flush();
-        throw na::Error(line.problem + " (--on_error skip leaves such lines empty and goes on)");
+        throw na::Error(line.problem + " (--on_error skip leaves such lines empty and continues)");
       }
       tell(line.problem + "; left empty");
     }

@@ -1,6 +1,6 @@
 // NeuralAttention: transformers whose query, key, value and output projections are small neural networks. This header
-// includes the component `core` with the CPU backend. Headers of the other components are included by name: io/…,
-// trainer/…, text/….
+// includes models, projectors, training steps, decoding and the CPU backend. Other headers are included by name:
+// metrics/…, report/…, testing/…, io/…, trainer/…, text/….
 #pragma once
 
 // clang-format off

@@ -768,7 +768,7 @@ BOOST_AUTO_TEST_CASE(bad_input_gets_one_sentence) {
   write(folder / "prompts.txt", "\n");
   says(1, {"generate", "--model", model, "--input", path("prompts.txt")},
        path("prompts.txt") + ": line 1: the prompt " + empty +
-           " (--on_error skip leaves such prompts without a text and goes on)");
+           " (--on_error skip leaves such prompts without a text and continues)");
 
   // Token files
   tokens();

@@ -85,7 +85,7 @@ using roberta_baseline = Projections<SequentialLinear, SequentialLinear, Sequent
 /// The arrangements of other works; docs/projectors.md has what each of them claims. One that needs options of
 /// attention brings them along for models.
 namespace published {
-/// arXiv 2603.13381 (Karbevski 2026): the query alone bends.
+/// arXiv 2603.13381 (Karbevski 2026): only the query is non-linear.
 using karbevski2026_query = Projections<NonlinearQuery, Linear, Linear, Linear>;
 /// arXiv 2510.23912: the query's matrix left out.
 using identity_query = Projections<Identity, Linear, Linear, Linear>;

@@ -19,7 +19,7 @@ namespace neural_attention {
 template <class B>
 class WarmStarter;
 
-/// Plans that the projector which a Choice holds begins as `map`.
+/// Plans that the projector held by a Choice begins as `map`.
 template <class Chooser, class B>
 WarmStart start_chosen(WarmStarter<B>& starter, Chooser& choice, const LinearMap& map);
 

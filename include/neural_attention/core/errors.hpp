@@ -1,5 +1,6 @@
-// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The library throws
-// no other types of its own, never prints, and never ends the process.
+// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The only
+// other type that the library throws of its own is GroupError (train/group.hpp). It never prints and never ends the
+// process.
 #pragma once
 
 #include <stdexcept>

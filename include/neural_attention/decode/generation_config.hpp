@@ -53,7 +53,7 @@ struct GenerationConfig {
   int min_new_tokens = 0;       ///< tokens after a prompt before the end, in place of min_length; 0: not given
   double length_penalty = 1.0;  ///< a beam scores Σ log p / n^this, n its tokens after the prompt, with the end
   EarlyStopping early_stopping = EarlyStopping::Heuristic;
-  double repetition_penalty = 1.0;  ///< of a token that a history has: scores below 0 times this, others by this
+  double repetition_penalty = 1.0;  ///< of tokens in the history: a score below 0 times this, others divided by it
   int no_repeat_ngram_size = 0;     ///< no run of this many tokens occurs twice; 0: anything goes
   std::vector<std::vector<int>> bad_words_ids;  ///< token sequences that never occur
   std::vector<int> suppress_tokens;             ///< tokens that never occur; ids outside the vocabulary do not count

@@ -36,8 +36,8 @@ class Trainer {
                 group) {}
 
   /// Without validation data (null), nothing is evaluated: there is no best checkpoint, and the last parameters stay.
-  /// Throws ConfigError if options make no sense together, the training or validation data have not one batch, or both
-  /// are one object.
+  /// Throws ConfigError if options make no sense together, the training or validation data have no batch, or both are
+  /// the same object.
   Trainer(B& backend, Model& model, Data& training, Data* validation, TrainerOptions options,
           typename O::Options optimizer, TrainerCallbacks callbacks, G& group = alone_group)
       : backend_(&backend),
