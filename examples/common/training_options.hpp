@@ -83,7 +83,7 @@ struct TrainingOptions : Flags {
             {.narrower = {{"num_train_epochs", from_to(0, most_epochs)}, {"max_steps", at_least(-1)}}});
   const std::string& optim =
       flag("optim", std::string(na::named_optimizers().front().name), optimizers_in_words(), {.kept = true});
-  const na::OptionsOfAll<>& optimizers = knobs(usual_optimizers(), {.narrower = {{"adam_epsilon", above(0)}}});
+  const na::OptionsOfAll<>& optimizers = knobs(usual_optimizers());
   const std::string& eval_strategy = flag("eval_strategy", "",
                                           "no: train to the last step without validation text; epoch or steps: how "
                                           "often to evaluate [as --eval_steps says]",

@@ -332,6 +332,27 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nan_shows, B, Backends) {
   }
 }
 
+// Products that leave the range of T come to the cap, and so do all with a cap that is 0 in T.
+BOOST_AUTO_TEST_CASE_TEMPLATE(soft_cap_keeps_any_score_finite, B, Backends) {
+  using T = typename B::Scalar;
+  B backend(1);
+  for (const double soft_cap : {1e-300, 1e-39, 1e-30, 30.0}) {
+    Matrix<T> q(1, 1), k(2, 1), v(2, 1), out(1, 1);
+    q(0, 0) = k(0, 0) = static_cast<T>(std::sqrt(double(std::numeric_limits<T>::max())) * 8);
+    k(1, 0) = T(0);
+    v(0, 0) = T(1);
+    v(1, 0) = T(0);
+    const std::vector<RowsOf<T>> keys = {k.view()}, values = {v.view()};
+    backend(ops::AttentionRound<B>{.q = q.view(),
+                                   .keys = keys,
+                                   .values = values,
+                                   .lengths = std::vector<int>{2},
+                                   .shape = {1, 0.5, false, soft_cap},
+                                   .out = out.view()});
+    BOOST_TEST(double(out(0, 0)) == 1.0 / (1.0 + std::exp(-soft_cap)), boost::test_tools::tolerance(0.01));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(attention_probabilities)

@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
     refused(program, "train", "--warmup_ratio", "1.5", "a number from 0 to 1");
     refused(program, "train", "--num_train_epochs", "-1", "a number from 0 to 1e+09");
     refused(program, "train", "--adam_beta2", "1", "a number at least 0 and below 1");
-    refused(program, "train", "--adam_epsilon", "0", "a number above 0");
+    refused(program, "train", "--adam_epsilon", "0", "a number at least 1e-37");
     refused(program, "train", "--dropout", "-1", "a number at least 0 and below 1");
     refused(program, "train", "--gradient_accumulation_steps", "0", "an integer from 1 to 2147483647");
     refused(program, "train", "--per_device_train_batch_size", "-8", "an integer from 1 to 2147483647");

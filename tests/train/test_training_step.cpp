@@ -72,6 +72,7 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
     const SgdOptions sgd{.weight_decay = bad};
     BOOST_CHECK_THROW((TrainingStep<TinyModel, Sgd<B>>(backend, model, {}, sgd)), ConfigError);
   }
+  refuse({}, {.epsilon = 1e-50}, "adam_epsilon must be at least 1e-37");  // 0 in float
   refuse({.label_smoothing = 1.0}, {}, "not 1");
   refuse({}, {.beta2 = 1.0}, "not 1");
 }

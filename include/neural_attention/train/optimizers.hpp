@@ -36,7 +36,8 @@ struct AdamOptions {
     use(weight_decay_knob, options.weight_decay...);
     use(Knob("adam_beta1", "Decay of the first moment", from_below(0, 1)).flag(group).kept(), options.beta1...);
     use(Knob("adam_beta2", "Decay of the second moment", from_below(0, 1)).flag(group).kept(), options.beta2...);
-    use(Knob("adam_epsilon", "Added to the root of the second moment", at_least(0)).flag(group).kept(),
+    // Where a gradient has always been 0, an ε that is 0 in float would give 0 / 0.
+    use(Knob("adam_epsilon", "Added to the root of the second moment", at_least(1e-37)).flag(group).kept(),
         options.epsilon...);
   }
 

@@ -40,7 +40,8 @@ inline int visible(bool causal, int query, int first_key, int keys) {
 /// Multiplies one row of probabilities (or of their gradients), keys first_key …, by its dropout factors.
 template <class T>
 void drop(const DropoutMask& mask, int sequence, int heads, int head, int query, int first_key, int keys, T* row) {
-  const auto stream = static_cast<std::uint32_t>((mask.first_row + sequence) * heads + head);
+  const auto stream = static_cast<std::uint32_t>(mask.first_row + sequence) * static_cast<std::uint32_t>(heads) +
+                      static_cast<std::uint32_t>(head);
   const auto block = (static_cast<std::uint32_t>(query) << 16) + static_cast<std::uint32_t>(first_key / 4);
   std::uint32_t words[key_tile];
   static_assert(key_tile % 4 == 0);  // first_key is a multiple of the tile
@@ -54,8 +55,9 @@ template <class T>
 class Scores {
  public:
   explicit Scores(const AttentionShape& shape)
-      : cap_(static_cast<T>(shape.soft_cap)),
-        inner_(capped() ? static_cast<T>(shape.scale / shape.soft_cap) : T(0)),
+      : cap_(shape.soft_cap > 0.0 ? std::max(static_cast<T>(shape.soft_cap), std::numeric_limits<T>::min()) : T(0)),
+        inner_(capped() ? static_cast<T>(std::min(shape.scale / shape.soft_cap, double(std::numeric_limits<T>::max())))
+                        : T(0)),
         scale_(static_cast<T>(shape.scale)) {}
 
   bool capped() const { return cap_ > T(0); }
@@ -68,8 +70,7 @@ class Scores {
     if (!capped()) return;
     cpu_blocks::store(row, n, [&](auto at) -> cpu_blocks::Block<T> {
       const cpu_blocks::Block<T> x = at(row) * inner_;
-      // x - x is 0, or NaN where x is NaN, which Eigen's tanh would clamp. NOLINTNEXTLINE(misc-redundant-expression)
-      return cap_ * (x.tanh() + (x - x));
+      return (x == x).select(cap_ * x.tanh(), x);  // Eigen's tanh would clamp NaN
     });
   }
   /// Multiplies the gradients of capped scores by 1 - (S / c)².
@@ -242,6 +243,7 @@ void compute(CpuEngine<T>& cpu, const ops::AttentionRoundOf<T>& op) {
   const T scale = how.factor();
   cpu.run_tiles(q.rows, [&](int i, int worker) {
     const int length = op.lengths[i];
+    assert(length > 0);
     // Scores [heads, keys]. Each head's begin at a cache line, because Eigen's sums depend on where numbers lie.
     constexpr int line = 64 / sizeof(T);
     const int stride = (length + line - 1) / line * line;

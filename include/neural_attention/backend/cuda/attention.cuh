@@ -57,7 +57,8 @@ struct AttentionCall : Scores {
   /// The factor of a probability.
   __device__ float factor(int sequence, int head, int query, int key) const {
     if (!dropping) return 1.0f;
-    const auto stream = static_cast<std::uint32_t>((keep.first_row + sequence) * heads + head);
+    const auto stream = static_cast<std::uint32_t>(keep.first_row + sequence) * static_cast<std::uint32_t>(heads) +
+                        static_cast<std::uint32_t>(head);
     const auto block = (static_cast<std::uint32_t>(query) << 16) + static_cast<std::uint32_t>(key / group);
     return keep.key.words(stream, block)[key % group] >= keep.threshold ? keep.scale : 0.0f;
   }

@@ -142,7 +142,9 @@ __device__ void multiply(int lane, const MmaScores& a, const MmaTile<Width>& b, 
 /// Multiplies by the factors of the probabilities of keys `key` and `key` + 1, `key` even.
 __device__ inline void drop_pair(const AttentionCall& call, int sequence, int head, int query, int key, float& first,
                                  float& second) {
-  const auto stream = static_cast<std::uint32_t>((call.keep.first_row + sequence) * call.heads + head);
+  const auto stream =
+      static_cast<std::uint32_t>(call.keep.first_row + sequence) * static_cast<std::uint32_t>(call.heads) +
+      static_cast<std::uint32_t>(head);
   const auto block = (static_cast<std::uint32_t>(query) << 16) + static_cast<std::uint32_t>(key / group);
   const auto words = call.keep.key.words(stream, block);
   first *= words[key % group] >= call.keep.threshold ? call.keep.scale : 0.0f;

@@ -1,6 +1,9 @@
 // What attention makes of a product of a query and a key: scale · x or, with a soft cap c, c · tanh(scale · x / c).
 #pragma once
 
+#include <algorithm>
+#include <cfloat>
+
 #include "neural_attention/backend/cuda/device.cuh"
 #include "neural_attention/core/kinds.hpp"
 
@@ -10,8 +13,8 @@ namespace neural_attention::cuda_backend {
 struct Scores {
   explicit Scores(const AttentionShape& shape)
       : scale(static_cast<float>(shape.scale)),
-        cap(static_cast<float>(shape.soft_cap)),
-        inner(capped() ? static_cast<float>(shape.scale / shape.soft_cap) : 0.0f) {}
+        cap(shape.soft_cap > 0.0 ? std::max(static_cast<float>(shape.soft_cap), FLT_MIN) : 0.0f),
+        inner(capped() ? static_cast<float>(std::min(shape.scale / shape.soft_cap, double(FLT_MAX))) : 0.0f) {}
   float scale, cap, inner;
 
   constexpr bool capped() const { return cap > 0.0f; }

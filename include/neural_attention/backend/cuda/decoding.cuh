@@ -20,7 +20,7 @@ void compute(CudaDevice<T>& device, const ops::AttentionRoundOf<T>& op) {
   cached.clear();
   bool whole = true;
   for (std::size_t i = 0; i < op.keys.size(); ++i) {
-    assert(op.lengths[i] <= op.keys[i].rows && op.lengths[i] <= op.values[i].rows);
+    assert(op.lengths[i] > 0 && op.lengths[i] <= op.keys[i].rows && op.lengths[i] <= op.values[i].rows);
     cached.push_back({op.keys[i], op.values[i], op.lengths[i]});
     whole = whole && cuda_backend::aligned(op.keys[i]) && cuda_backend::aligned(op.values[i]);
   }

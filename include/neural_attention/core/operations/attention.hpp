@@ -93,7 +93,7 @@ template <class B>
 using AttentionBackward = AttentionBackwardOf<typename B::Scalar>;
 
 /// Attention of one query per sequence, for decoding: q [n, d], out [n, d_v]; sequence i attends to the first
-/// lengths[i] rows of keys[i] [capacity, d] and values[i] [capacity, d_v]. The spans lie on the host.
+/// lengths[i] rows, at least one, of keys[i] [capacity, d] and values[i] [capacity, d_v]. The spans lie on the host.
 template <class T>
 struct AttentionRoundOf {
   static constexpr std::string_view name = "attention_round";
