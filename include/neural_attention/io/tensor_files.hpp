@@ -93,6 +93,7 @@ void TensorFiles::read(std::string_view name, std::size_t first, std::size_t cou
   const auto& place = places_.find(name)->second;
   const auto& file = files_[place.file];
   if (!place.whole) return file.read(*place.tensor, first, count, destination);
+  if (count == 0) return;  // a matrix may have no columns
   if (place.tensor->shape.size() == 1) return file.read(*place.whole, place.first + first, count, destination);
   const auto in = static_cast<std::size_t>(place.tensor->shape[1]),
              out = static_cast<std::size_t>(place.whole->shape[1]);

@@ -60,9 +60,9 @@ NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& f
   const auto names = linear_map_names(
       prefix, [&](auto&& use) { files.for_each([&](const std::string& name, const TensorInfo&) { use(name); }); });
   if (!names) return std::nullopt;
-  constexpr std::int64_t widest = 1 << 20;
+  const auto is_width = [](std::int64_t extent) { return extent >= 1 && extent <= 1 << 20; };
   const auto& shape = files.find(names->weight)->shape;
-  if (shape.size() != 2 || shape[0] > widest || shape[1] > widest) return std::nullopt;
+  if (shape.size() != 2 || !is_width(shape[0]) || !is_width(shape[1])) return std::nullopt;
   LinearMap map{static_cast<int>(shape[1]), static_cast<int>(shape[0]), {}, {}};
   map.weight.resize(static_cast<std::size_t>(map.in) * static_cast<std::size_t>(map.out));
   map.bias.resize(static_cast<std::size_t>(map.out));
