@@ -387,6 +387,11 @@ BOOST_AUTO_TEST_CASE(of_what_may_be_missing_or_left_over) {
   const auto loaded = load();
   const auto bias = tensor(backend, loaded, "final_logits_bias");
   BOOST_TEST(std::ranges::count(bias, 0.0f) == 9);
+
+  Stock used(backend, tiny::config(), other_seed);  // one that had another bias
+  fill_with_noise(backend, used);
+  io::load_model(folder.path.string(), backend, used);
+  BOOST_TEST((tensor(backend, used, "final_logits_bias") == bias));
 }
 
 BOOST_AUTO_TEST_CASE(of_position_tables) {
