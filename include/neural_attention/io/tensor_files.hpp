@@ -16,12 +16,10 @@
 #include <vector>
 
 #include "neural_attention/core/file_layout.hpp"
+#include "neural_attention/io/model_file_names.hpp"
 #include "neural_attention/io/safetensors.hpp"
 
 namespace neural_attention::io {
-
-inline constexpr std::string_view model_file = "model.safetensors";
-inline constexpr std::string_view model_index_file = "model.safetensors.index.json";
 
 class TensorFiles {
  public:

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
@@ -15,13 +14,13 @@
 #include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/load_model.hpp"
+#include "neural_attention/io/optional_file.hpp"
 
 namespace neural_attention::io {
 
 NEURAL_ATTENTION_INLINE bool holds_int8(const std::string& directory) {
   const auto path = std::filesystem::path(directory) / "config.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return false;
+  if (!is_there(path)) return false;
   const auto json = read_json(path);
   if (!json.is_object() || !json.contains(detail::quantization_key) || json.at(detail::quantization_key).is_null())
     return false;
