@@ -97,7 +97,7 @@ int generate(const GenerateOptions& options) {
                                                      options.compute.precision());
   const auto of_directory = na::io::load_generation_config(options.model.path, loaded.model.config());
   const auto how = search_config(options.search, of_directory);
-  na::io::check_generation(how, of_directory);
+  na::io::check_generation(how, of_directory, loaded.model.config().vocab_size);
   na::text::TextGeneratorOptions together;
   together.threads = options.compute.threads;
   together.batch_size = options.batch_size;

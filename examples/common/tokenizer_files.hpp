@@ -11,6 +11,7 @@
 
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/io/save_model.hpp"
 #include "neural_attention/io/staged_files.hpp"
 
@@ -30,7 +31,7 @@ inline TokenizerFiles read_files(const std::string& folder, std::initializer_lis
   };
   for (const char* const name : required) read(name);
   for (const char* const name : optional)
-    if (std::error_code ignored; std::filesystem::exists(folder + "/" + name, ignored)) read(name);
+    if (na::io::is_there(folder + "/" + name)) read(name);
   return files;
 }
 

@@ -60,7 +60,7 @@ na::GenerationConfig generation_config(const DecodingOptions& flags, const Loade
   auto how = search_config(flags.search, loaded.generation);
   if (num_return_sequences) how.num_return_sequences = *num_return_sequences;
   if (!flags.bad_words.empty()) add_bad_words(flags.bad_words, loaded.tokenizer, how);
-  na::io::check_generation(how, loaded.generation);
+  na::io::check_generation(how, loaded.generation, loaded.model.config().vocab_size);
   return how;
 }
 

@@ -212,13 +212,19 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused) {
   };
   BOOST_TEST(read(R"({"encoder.1": {"query": {"type": "neural"}}})") == "accepted");
   BOOST_TEST(read("[]") == "config.json: must hold an object at \"layer_projectors\"");
-  for (const std::string name : {"encoder", "encoder.", "encoder.x", "encoder.-1", "encoder.1.5x"})
-    BOOST_TEST(read("{\"" + name + "\": {}}").find("has \"" + name + "\" in \"layer_projectors\"; expected") !=
-               std::string::npos);
-  BOOST_TEST(read(R"({"encoder.1": 3})").find("expected are objects") != std::string::npos);
+  for (const std::string name :
+       {"encoder", "encoder.", "encoder.x", "encoder.-1", "encoder.1.5x", "encoder.-0", "encoder.01"})
+    BOOST_TEST(read("{\"" + name + "\": {\"query\": {\"type\": \"neural\"}}}")
+                   .find("has \"" + name + "\" in \"layer_projectors\"; expected") != std::string::npos);
+  for (const std::string nothing : {"3", "{}"})
+    BOOST_TEST(read("{\"encoder.1\": " + nothing + "}").find("expected are objects") != std::string::npos);
   BOOST_TEST(read(R"({"encoder.2": {"query": {"type": "neural"}}})").find("has no such layer") != std::string::npos);
   BOOST_TEST(read(R"({"encoder.1": {"q": {"type": "neural"}}})").find("has no such role") != std::string::npos);
-  BOOST_TEST(read(R"({"encoder.1": {"query": {}}})").find("\"type\"") != std::string::npos);
+  BOOST_TEST(read(R"({"encoder.1": {"query": {}}})") ==
+             "config.json: has an object for the projector of query of encoder.1; expected is an object such as "
+             "{\"type\": \"neural\", \"expansion\": 2}");
+  BOOST_TEST(read(R"({"encoder.1": {"query": {"type": "neural", "expansoin": 3}}})") ==
+             "config.json: has the unknown key \"expansoin\" (did you mean \"expansion\"?) in \"query of encoder.1\"");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -204,7 +204,7 @@ struct Single {
 };
 
 auto says(const std::string& first, const std::string& second) {
-  return [=](const ConfigError& error) {
+  return [=](const Error& error) {
     const std::string text = error.what();
     return text.find(first) != std::string::npos && text.find(second) != std::string::npos;
   };
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(halves_of_a_gated_map) {
   BOOST_TEST((subject.start().form == WarmStartForm::Exact));
   BOOST_TEST(golden::difference(subject.outputs(), subject.expected()) <= 1e-14);
   subject.map = random_map(6, 6);
-  BOOST_CHECK_EXCEPTION(subject.start(), ConfigError, says("k_proj: ", "6 to 4 elements, the linear map 6 to 6"));
+  BOOST_CHECK_EXCEPTION(subject.start(), ShapeError, says("k_proj: ", "6 to 4 elements, the linear map 6 to 6"));
 }
 
 // Units that the map does not need keep their first layer: they can learn, but have no say yet.
@@ -496,7 +496,7 @@ void require_start(WarmStartForm form) {
   BOOST_TEST((subject.start().form == form));
   BOOST_TEST(golden::difference(subject.outputs(), subject.expected()) <= 1e-13);
   subject.map.bias = bias;
-  BOOST_CHECK_EXCEPTION(subject.start(), ConfigError,
+  BOOST_CHECK_EXCEPTION(subject.start(), ShapeError,
                         says("k_proj: ", "the projector has no bias, but the linear map has one"));
 }
 
@@ -536,11 +536,12 @@ BOOST_AUTO_TEST_SUITE(refused)
 
 namespace {
 
+template <class Error = ConfigError>
 void require_refused(const MarianConfig& config, const std::string& prefix, const std::string& why) {
   D backend(1);
   Pair<D> pair(config, backend);
   const auto before = tiny::values(backend, pair.model.parameters());
-  BOOST_CHECK_EXCEPTION(pair.start(), ConfigError, says("model.encoder.layers.0.self_attn." + prefix + ": ", why));
+  BOOST_CHECK_EXCEPTION(pair.start(), Error, says("model.encoder.layers.0.self_attn." + prefix + ": ", why));
   BOOST_TEST((tiny::values(backend, pair.model.parameters()) == before));
 }
 
@@ -570,15 +571,19 @@ BOOST_AUTO_TEST_CASE(forms_without_a_linear_start) {
   require_refused(with("gated_silu", with_columns(7)), "k_proj", "at least 8 hidden units, the width of its output");
   auto narrow = with("linear", with_expansion(2));
   narrow.attention.value_width = 4;
-  require_refused(narrow, "v_proj", "maps 8 to 4 elements, the linear map 8 to 8");
+  require_refused<ShapeError>(narrow, "v_proj", "maps 8 to 4 elements, the linear map 8 to 8");
 }
 
 BOOST_AUTO_TEST_CASE(maps_that_do_not_fit) {
   Single<Linear> linear({.d_in = 6, .d_out = 6});
   linear.map = random_map(6, 5);
-  BOOST_CHECK_EXCEPTION(linear.start(), ConfigError, says("k_proj: ", "6 to 6 elements, the linear map 6 to 5"));
+  BOOST_CHECK_EXCEPTION(linear.start(), ShapeError, says("k_proj: ", "6 to 6 elements, the linear map 6 to 5"));
   Single<PlainNeural> plain({.d_in = 6, .d_out = 6});
-  for (const auto& map : {random_map(5, 6), random_map(6, 5), LinearMap{}, LinearMap{6, 6, {1.0}, {1.0}}}) {
+  for (const auto& map : {random_map(5, 6), random_map(6, 5), random_map(6, 48)}) {  // 48: too wide for the units, too
+    plain.map = map;
+    BOOST_CHECK_THROW(plain.start(), ShapeError);
+  }
+  for (const auto& map : {LinearMap{}, LinearMap{6, 6, {1.0}, {1.0}}}) {
     plain.map = map;
     BOOST_CHECK_THROW(plain.start(), ConfigError);
   }

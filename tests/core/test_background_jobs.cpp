@@ -1,9 +1,11 @@
 // BackgroundJobs: order, waiting, jobs that throw, and an end in the middle.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE background_jobs
+#include <pthread.h>
+
 #include <atomic>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -86,5 +88,29 @@ BOOST_AUTO_TEST_CASE(end_when_they_are_stopped) {
   jobs.wait();
   BOOST_TEST(begun == 1);
 }
+
+#if defined(__GLIBC__)
+
+// No address space has room for the stack of a further thread.
+BOOST_AUTO_TEST_CASE(that_have_no_thread_say_so) {
+  pthread_attr_t before, huge;
+  BOOST_REQUIRE(pthread_getattr_default_np(&before) == 0);
+  BOOST_REQUIRE(pthread_attr_init(&huge) == 0);
+  BOOST_REQUIRE(pthread_attr_setstacksize(&huge, std::size_t{1} << 47) == 0);
+  int done = 0;
+  BackgroundJobs<int> jobs([&](const int&) { ++done; });
+  BOOST_REQUIRE(pthread_setattr_default_np(&huge) == 0);
+  BOOST_CHECK_EXCEPTION(jobs.give(0), ConfigError, [](const ConfigError& error) {
+    return std::string(error.what()).find("cannot be started") != std::string::npos;
+  });
+  BOOST_REQUIRE(pthread_setattr_default_np(&before) == 0);
+  jobs.give(1);
+  jobs.wait();
+  BOOST_TEST(done == 1);
+  pthread_attr_destroy(&huge);
+  pthread_attr_destroy(&before);
+}
+
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -579,6 +579,17 @@ BOOST_AUTO_TEST_CASE(the_number_of_texts_comes_from_the_directory_or_the_flags) 
   BOOST_TEST(texts({"--num_return_sequences", "3"}) == 3);
 }
 
+BOOST_AUTO_TEST_CASE(tokens_outside_the_vocabulary_are_a_fault_of_the_directory) {
+  const auto model = small_model();
+  const std::string file = "generation_config.json";
+  for (const auto& [settings, fault] : {std::pair<const char*, const char*>{R"({"eos_token_id": [3, 99999]})", "99999"},
+                                        {R"({"eos_token_id": -1})", "not negative"},
+                                        {R"({"bad_words_ids": [[99999999]]})", "99999999"}}) {
+    write(fs::path(model) / file, settings);
+    refused(1, {"generate", "--model", model, "the d"}, {file + ": ", fault});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(stop_strings_come_from_the_directory_or_the_flags) {
   const auto model = small_model();
   const std::string prompt = "the d";

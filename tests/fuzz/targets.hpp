@@ -149,7 +149,7 @@ inline bool gpt2_config(const std::string& path) { return model_config<neural_at
 inline bool generation_config(const std::string& path) {
   return reads(path, [](const std::string& name) {
     const auto config = io::generation_config(io::read_json(name), name);
-    io::check_generation(config, config);
+    io::check_generation(config, config, 100'000);
     const auto written = io::to_json(config).dump();
     const auto again = io::generation_config(io::parse_json(written, name), name);
     require(io::to_json(again).dump() == written, "a config written again is the same");

@@ -183,6 +183,45 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
                               "wrong shape  transformer.h.0.mlp.c_proj.weight [24], the model has [6, 4]"}));
 }
 
+// The model's parts of a tensor have names that are not in the file.
+BOOST_AUTO_TEST_CASE(what_does_not_fit_in_several_parts_is_named_as_the_file_names_it) {
+  tensors.set(first_map + ".weight", io::DType::F32, {2, 12}, std::vector<float>(24));
+  tensors.set(first_map + ".bias", io::DType::F32, {9}, std::vector<float>(9));
+  rewrite();
+  BOOST_CHECK_EXCEPTION(load(), FileError,
+                        says({"wrong shape  " + first_map + ".weight [2, 12], the model has [4, 12]",
+                              "wrong shape  " + first_map + ".bias [9], the model has [12]"}));
+  BOOST_CHECK_EXCEPTION(load(), FileError, [](const FileError& error) {
+    return std::string_view(error.what()).find("_proj.weight [4, 2]") == std::string_view::npos;
+  });
+  using Bent = Gpt2<B, Projections<PlainNeural, Linear, Linear, Linear>>;
+  io::LoadOptions fresh;
+  fresh.projections = io::LoadOptions::Projections::Fresh;
+  BOOST_CHECK_EXCEPTION(
+      ::load<Bent>(backend, folder.path.string(), fresh), FileError,
+      says(first_map + ".k_proj.weight in " + first_map + ".weight [2, 12] [4, 2], the model has [4, 4]"));
+}
+
+BOOST_AUTO_TEST_CASE(projections_cannot_start_as_maps_of_other_widths) {
+  using Bent = Gpt2<B, Projections<PlainNeural, PlainNeural, PlainNeural, Linear>>;
+  io::LoadOptions warm;
+  warm.projections = io::LoadOptions::Projections::Warm;
+  const auto refused = [&](std::int64_t in, std::int64_t out, std::initializer_list<std::string> parts) {
+    tensors.set(first_map + ".weight", io::DType::F32, {in, out}, std::vector<float>(std::size_t(in * out)));
+    tensors.set(first_map + ".bias", io::DType::F32, {out}, std::vector<float>(std::size_t(out)));
+    rewrite();
+    BOOST_CHECK_EXCEPTION(::load<Bent>(backend, folder.path.string(), warm), FileError, says(parts));
+  };
+  refused(2, 12,
+          {"model.safetensors: the tensor " + first_map + ".weight [2, 12] does not fit the model: " + first_map,
+           "q_proj: the projector maps 4 to 4 elements, the linear map 2 to 4"});
+  refused(4, 48,
+          {"model.safetensors: the tensor " + first_map + ".weight [4, 48] does not fit the model: ",
+           "4 to 4 elements, the linear map 4 to 16"});
+  refused(0, 12, {"model.safetensors: has no linear map at " + first_map + ".q_proj"});
+  refused(4, 0, {"model.safetensors: has no linear map at " + first_map + ".q_proj"});
+}
+
 BOOST_AUTO_TEST_CASE(projections_start_warm_or_fresh) {
   using Bent = Gpt2<B, Projections<PlainNeural, Linear, Linear, PlainNeural>>;
   const double before = loss(backend, model);

@@ -222,6 +222,36 @@ BOOST_AUTO_TEST_CASE(with_wrong_options_of_attention_is_refused) {
   refused("attention_value_width", 2.5, {"other.json", "attention_value_width"});
 }
 
+// Nobody else reads this object, so a key that means nothing there is a slip.
+BOOST_AUTO_TEST_CASE(with_unknown_keys_of_this_library_is_refused) {
+  const auto read = [&](const char* own) {
+    auto json = nlohmann::json::parse(folder.read("config.json"));
+    json["neural_attention"] = nlohmann::json::parse(own);
+    folder.write("other.json", json.dump());
+    return io::load_marian_config(folder.file("other.json"));
+  };
+  const auto refused = [&](const char* own, std::initializer_list<std::string> parts) {
+    BOOST_CHECK_EXCEPTION(read(own), FileError, says(parts));
+  };
+  refused(R"("neural")", {"other.json: must hold an object at \"neural_attention\", but has the string \"neural\""});
+  refused(R"(["x"])", {"an object at \"neural_attention\", but has a list of 1 elements"});
+  refused(R"({"projectors": "neural"})", {"an object at \"projectors\", but has the string"});
+  refused(R"({"projector": {}})", {"unknown key \"projector\" (did you mean \"projectors\"?) in \"neural_attention\""});
+  refused(R"({"qk_nrom": "rms"})", {"unknown key \"qk_nrom\" (did you mean \"qk_norm\"?)"});
+  refused(R"({"d_model": 8})", {"unknown key \"d_model\" in"});
+  refused(R"({"projectors": {"querry": {"type": "neural"}}})",
+          {"\"querry\" (did you mean \"query\"?) in \"projectors\""});
+  refused(R"({"projectors": {"query": {"type": "neural", "expansoin": 4}}})",
+          {"\"expansoin\" (did you mean \"expansion\"?)"});
+  for (const char* const own : {R"({"projectors": {"query": []}})", R"({"projectors": {"query": null}})",
+                                R"({"projectors": {"query": {"expansion": 2}}})"})
+    refused(own,
+            {"other.json: has ", " for the projector of query; expected is an object such as {\"type\": \"neural\""});
+  for (const char* const own :
+       {"null", "{}", R"({"projectors": null})", R"({"projectors": {}, "layer_projectors": {}})"})
+    BOOST_TEST(read(own).query.type == "linear", own);
+}
+
 BOOST_AUTO_TEST_CASE(of_half_precision) {
   // 1.5, -0.25 and 0 have exact halves: 0x3E00, 0xB400, 0 in F16 and 0x3FC0, 0xBE80, 0 in BF16.
   const std::string name = first_query + "bias";
@@ -387,6 +417,11 @@ BOOST_AUTO_TEST_CASE(of_what_may_be_missing_or_left_over) {
   const auto loaded = load();
   const auto bias = tensor(backend, loaded, "final_logits_bias");
   BOOST_TEST(std::ranges::count(bias, 0.0f) == 9);
+
+  Stock used(backend, tiny::config(), other_seed);  // one that had another bias
+  fill_with_noise(backend, used);
+  io::load_model(folder.path.string(), backend, used);
+  BOOST_TEST((tensor(backend, used, "final_logits_bias") == bias));
 }
 
 BOOST_AUTO_TEST_CASE(of_position_tables) {
@@ -643,7 +678,7 @@ BOOST_AUTO_TEST_CASE(what_changes_results_is_refused_by_name) {
 BOOST_AUTO_TEST_CASE(stop_strings_are_for_models_that_continue_texts) {
   folder.write("generation_config.json", R"({"stop_strings": ["."]})");
   const auto how = io::load_generation_config(folder.path.string(), model.config());
-  BOOST_CHECK_EXCEPTION(io::check_generation(how, how), FileError, says({"generation_config.json", "stop_strings"}));
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, how, 9), FileError, says({"generation_config.json", "stop_strings"}));
   BOOST_TEST(fault_of(nlohmann::json::parse(R"({"stop_strings": []})")) == "");
 }
 
@@ -651,12 +686,41 @@ BOOST_AUTO_TEST_CASE(stop_strings_are_for_models_that_continue_texts) {
 BOOST_AUTO_TEST_CASE(faults_are_the_files_or_the_callers) {
   const auto read = io::generation_config({{"num_return_sequences", 3}, {"do_sample", false}}, "there.json");
   auto how = read;
-  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), FileError, says({"there.json", "num_return_sequences is 3"}));
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, read, 9), FileError,
+                        says({"there.json", "num_return_sequences is 3"}));
   BOOST_CHECK_EXCEPTION(how.validate(), ConfigError, says({"there.json", "num_return_sequences is 3"}));
   how.num_beams = 4;
-  BOOST_CHECK_NO_THROW(io::check_generation(how, read));
+  BOOST_CHECK_NO_THROW(io::check_generation(how, read, 9));
   how.min_length = -1;
-  BOOST_CHECK_EXCEPTION(io::check_generation(how, read), ConfigError, says({"min_length must be at least 0, not"}));
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, read, 9), ConfigError, says({"min_length must be at least 0, not"}));
+}
+
+BOOST_AUTO_TEST_CASE(tokens_outside_the_vocabulary_are_the_files_fault) {
+  const auto read = [&](const char* settings) {
+    folder.write("generation_config.json", settings);
+    return io::load_generation_config(folder.path.string(), model.config());
+  };
+  const int vocabulary = model.config().vocab_size;
+  const std::map<const char*, std::string> faults = {
+      {R"({"eos_token_id": [3, 99999]})", "a token of eos_token_id is 99999, outside the vocabulary of 9"},
+      {R"({"pad_token_id": 9})", "pad_token_id is 9, outside the vocabulary of 9"},
+      {R"({"bad_words_ids": [[3, 99999999]]})", "a token of bad_words_ids is 99999999"}};
+  for (const auto& [settings, fault] : faults) {
+    const auto how = read(settings);
+    BOOST_CHECK_EXCEPTION(io::check_generation(how, how, vocabulary), FileError,
+                          says({"generation_config.json", fault}));
+    BOOST_CHECK_EXCEPTION(resolved(how, model.config()), ConfigError, says({"generation_config.json", fault}));
+  }
+  const auto usual = read("{}");
+  auto how = usual;
+  how.bad_words_ids = {{9}};
+  BOOST_CHECK_EXCEPTION(io::check_generation(how, usual, vocabulary), ConfigError,
+                        says({"a token of bad_words_ids is 9"}));
+  // Hugging Face takes -1 for a token that never comes; here it would be the model's own.
+  for (const char* const settings : {R"({"eos_token_id": -1})", R"({"eos_token_id": [3, -1]})",
+                                     R"({"forced_bos_token_id": -1})", R"({"pad_token_id": -2})"})
+    BOOST_CHECK_EXCEPTION(read(settings), FileError,
+                          says({"generation_config.json", "ids of tokens are not negative"}));
 }
 
 BOOST_AUTO_TEST_CASE(lists_of_tokens_come_back) {

@@ -2,6 +2,7 @@
 #include "neural_attention/io/impl/atomic_file.hpp"
 #include "neural_attention/io/impl/generation_config_json.hpp"
 #include "neural_attention/io/impl/gpt2_config_json.hpp"
+#include "neural_attention/io/impl/int8_tensors.hpp"
 #include "neural_attention/io/impl/json_file.hpp"
 #include "neural_attention/io/impl/json_parser.hpp"
 #include "neural_attention/io/impl/load_model.hpp"

@@ -65,8 +65,8 @@ void for_each_projector(auto& model, auto&& use) {
 
 /// Starts the projectors of every attention in `model` as the maps of `source`. Hidden units that the map does not need
 /// keep their first layer and have no influence yet. Throws ConfigError, which names the projector, if a projector
-/// cannot begin as a linear map (too few hidden units, an activation such as Mish, a type without a warm start); the
-/// model is then unchanged.
+/// cannot begin as a linear map (too few hidden units, an activation such as Mish, a type without a warm start), and
+/// ShapeError if the map has other widths; the model is then unchanged.
 template <class B, class Model>
 WarmStartReport warm_start(B& backend, Model& model, const LinearMapSource& source,
                            const WarmStartOptions& options = {}) {

@@ -37,8 +37,8 @@ class WarmStarter {
   }
 
   /// Plans that `projector` begins as `map`. A projector type of your own offers `WarmStart start_from(const
-  /// LinearMap&, WarmStarter<B>&)`, made of the calls below. Throws ConfigError, which begins with `prefix`, if the
-  /// type cannot start so.
+  /// LinearMap&, WarmStarter<B>&)`, made of the calls below. Throws ConfigError if the type cannot start so, and
+  /// ShapeError if the map has other widths than the projector; both begin with `prefix`.
   template <class P>
   WarmStart start(const std::string& prefix, P& projector, const LinearMap& map) {
     prefix_ = prefix;
@@ -106,7 +106,7 @@ class WarmStarter {
   WarmStart plan(Sequential<B, Linear<B>, ElementWise<B, F>, Linear<B>>& stack, const LinearMap& map) {
     if constexpr (!splits_identity(F))
       fail("the activation f of this projector does not have f(x) - f(-x) = x, as ReLU, GELU and SiLU have");
-    set_mirrored(stack.template get<0>(), map, 0.0);
+    set_mirrored(stack.template get<0>(), stack.template get<2>(), map, 0.0);
     set_difference(stack.template get<2>(), map, 1.0);
     return {WarmStartForm::Exact};
   }
@@ -115,7 +115,7 @@ class WarmStarter {
   WarmStart plan(Sequential<B, Linear<B>, Rational<B>, Linear<B>>& stack, const LinearMap& map) {
     stack.template get<1>().for_each_first_value(
         [&](Parameter<B>& tensor, const std::vector<double>& values) { set(tensor.master, values); });
-    set_mirrored(stack.template get<0>(), map, 0.0);
+    set_mirrored(stack.template get<0>(), stack.template get<2>(), map, 0.0);
     set_difference(stack.template get<2>(), map, 1.0);
     return {WarmStartForm::Exact};
   }
@@ -131,7 +131,7 @@ class WarmStarter {
     if (!first.has_bias() || norm.bias.cols == 0)
       fail("a network with a LayerNorm needs biases to begin near a linear map, and has none");
     const double c = options_.layer_norm_shift;
-    const double from_map = set_mirrored(first, map, c);
+    const double from_map = set_mirrored(first, stack.template get<3>(), map, c);
     set_difference(stack.template get<3>(), map, 0.5 * c);
     const int used = 2 * map.out, hidden = first.weight.rows;
     if (map.out == 1) fail("a network with a LayerNorm cannot begin near a linear map to a single element");
@@ -221,8 +221,8 @@ class WarmStarter {
 
   void require_widths(int in, int out, const LinearMap& map) const {
     if (in != map.in || out != map.out)
-      fail("the projector maps " + std::to_string(in) + " to " + std::to_string(out) + " elements, the linear map " +
-           std::to_string(map.in) + " to " + std::to_string(map.out));
+      throw ShapeError(prefix_ + ": the projector maps " + std::to_string(in) + " to " + std::to_string(out) +
+                       " elements, the linear map " + std::to_string(map.in) + " to " + std::to_string(map.out));
   }
 
   [[noreturn]] WarmStart refused(const std::string& why) const { fail(why); }
@@ -232,7 +232,7 @@ class WarmStarter {
     if (linear.has_bias())
       set(linear.bias.master.columns(0, static_cast<int>(bias.size())), bias);
     else if (std::ranges::any_of(bias, [](double b) { return b != 0.0; }))
-      fail("the projector has no bias, but the linear map has one");
+      throw ShapeError(prefix_ + ": the projector has no bias, but the linear map has one");
   }
 
   [[noreturn]] void fail_narrow(const std::string& what, int needed, const std::string& which, int hidden) const {
@@ -242,9 +242,9 @@ class WarmStarter {
 
   /// The first layer becomes [W; -W] x + [b; -b] + [c s; c s]; further units stay as they are. Returns the expected sum
   /// of the squares of both halves, without c s.
-  double set_mirrored(Linear<B>& first, const LinearMap& map, double c) {
+  double set_mirrored(Linear<B>& first, const Linear<B>& last, const LinearMap& map, double c) {
     const int hidden = first.weight.rows, used = 2 * map.out;
-    require_widths(first.weight.cols, map.out, map);
+    require_widths(first.weight.cols, last.weight.rows, map);
     if (hidden < used) fail_narrow("network", used, "twice its output's width", hidden);
     std::vector<double> weight, bias;
     double squares = 0.0;
@@ -266,7 +266,6 @@ class WarmStarter {
   /// The last layer becomes factor · [I, -I, 0].
   void set_difference(Linear<B>& last, const LinearMap& map, double factor) {
     const auto hidden = static_cast<std::size_t>(last.weight.cols), out = static_cast<std::size_t>(map.out);
-    require_widths(map.in, last.weight.rows, map);
     std::vector<double> weight(out * hidden, 0.0);
     for (std::size_t i = 0; i < out; ++i) {
       weight[i * hidden + i] = factor;

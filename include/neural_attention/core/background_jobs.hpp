@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "neural_attention/core/language.hpp"
+#include "neural_attention/core/start_thread.hpp"
 
 namespace neural_attention {
 
@@ -26,12 +26,13 @@ class BackgroundJobs {
   BackgroundJobs& operator=(const BackgroundJobs&) = delete;
   ~BackgroundJobs() { stop(); }
 
-  /// After stop() and after a job that threw, jobs are dropped.
+  /// After stop() and after a job that threw, jobs are dropped. Throws ConfigError if the system cannot start the
+  /// thread.
   void give(const Job& job) {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_ || error_) return;
-      if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+      if (!thread_.joinable()) thread_ = start_thread([this] { run(); });
       jobs_.push_back(job);
     }
     changed_.notify_all();

@@ -180,15 +180,42 @@ struct GenerationConfig {
     return {};
   }
 
+  /// The first token outside a vocabulary of this size, as a sentence; empty if there is none. Those that are only
+  /// suppressed may be outside.
+  std::string fault_of_tokens(int vocab_size) const {
+    std::string fault;
+    const auto check = [&](const std::string& name, int id) {
+      if (fault.empty() && (id < 0 || id >= vocab_size))
+        fault = name + " is " + std::to_string(id) + ", outside the vocabulary of " + std::to_string(vocab_size);
+    };
+    knobs(
+        [&]<class T>(const Knob& knob, const T& value) {
+          if constexpr (std::is_same_v<T, int>)
+            if (knob.token && value != -1) check(knob.name, value);
+        },
+        *this);
+    for (const int id : further_eos_token_ids) check("a token of eos_token_id", id);
+    for (const auto& word : bad_words_ids)
+      for (const int id : word) check("a token of bad_words_ids", id);
+    return fault;
+  }
+
   /// Throws ConfigError for a fault; the error names the file that the settings come from.
-  void validate() const {
-    if (const auto what = fault(); !what.empty())
-      throw ConfigError(file.empty() ? what : what + " (settings that were not given come from " + file + ")");
+  void validate() const { refuse(fault()); }
+  /// The same, also for a token outside a vocabulary of this size.
+  void validate(int vocab_size) const {
+    validate();
+    refuse(fault_of_tokens(vocab_size));
   }
 
  private:
   static bool contains(const std::vector<int>& tokens, int token) {
     return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+  }
+
+  void refuse(const std::string& fault) const {
+    if (!fault.empty())
+      throw ConfigError(file.empty() ? fault : fault + " (settings that were not given come from " + file + ")");
   }
 
   std::string fault_of_ranges() const {
@@ -254,25 +281,10 @@ GenerationConfig with_token_ids(GenerationConfig how, const ModelConfig& model) 
 /// as a search needs it. Throws ConfigError if a value makes no sense or a token is outside the vocabulary.
 template <class ModelConfig>
 GenerationConfig resolved(const GenerationConfig& given, const ModelConfig& model) {
-  given.validate();
   auto how = with_token_ids(given, model);
-  const auto inside = [&](int id) { return id >= 0 && id < model.vocab_size; };
-  const auto check = [&](const char* name, int id) {
-    if (!inside(id))
-      throw ConfigError(std::string(name) + " is " + std::to_string(id) + ", outside the vocabulary of " +
-                        std::to_string(model.vocab_size));
-  };
-  GenerationConfig::knobs(
-      [&]<class T>(const Knob& knob, const T& value) {
-        if constexpr (std::is_same_v<T, int>)
-          if (knob.token && value != -1) check(knob.name, value);
-      },
-      how);
-  for (const int id : how.further_eos_token_ids) check("a token of eos_token_id", id);
-  for (const auto& word : how.bad_words_ids)
-    for (const int id : word) check("a token of bad_words_ids", id);
+  how.validate(model.vocab_size);
   for (auto* const tokens : {&how.suppress_tokens, &how.begin_suppress_tokens})
-    std::erase_if(*tokens, [&](int id) { return !inside(id); });
+    std::erase_if(*tokens, [&](int id) { return id < 0 || id >= model.vocab_size; });
   const int longest = model.max_position_embeddings + 1;  // nothing follows the last token
   how.max_length = how.max_new_tokens > 0 ? longest : std::min(how.max_length, longest);
   return how;

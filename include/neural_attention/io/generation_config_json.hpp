@@ -23,9 +23,9 @@ nlohmann::ordered_json all_generation_keys(const GenerationConfig& config);
 GenerationConfig generation_config(const nlohmann::json& json, const std::string& path, GenerationConfig config = {},
                                    bool continues_texts = false);
 
-/// Throws if the settings do not allow a search: FileError if `read`, the settings in the file, has the same fault,
-/// otherwise ConfigError.
-void check_generation(const GenerationConfig& how, const GenerationConfig& read);
+/// Throws if the settings do not allow a search with a model of `vocab_size` tokens: FileError if `read`, the settings
+/// in the file, has the same fault, otherwise ConfigError.
+void check_generation(const GenerationConfig& how, const GenerationConfig& read, int vocab_size);
 
 /// The settings that differ from Hugging Face's defaults, and the keys that every Marian model has.
 nlohmann::ordered_json to_json(const GenerationConfig& config);

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -20,6 +20,7 @@
 #include "neural_attention/core/model_contracts.hpp"
 #include "neural_attention/core/name_pattern.hpp"
 #include "neural_attention/core/observer.hpp"
+#include "neural_attention/io/int8_tensors.hpp"
 #include "neural_attention/io/load_tensors.hpp"
 
 #if defined(NEURAL_ATTENTION_COMPILED)
@@ -85,31 +86,8 @@ bool same_tensors(const TensorFiles& files, const ParameterStore<B>& store, cons
 /// another projector.
 std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix);
 
-/// Throws FileError unless all scales are positive and finite and all integers in ±127.
-void check_int8(const TensorFiles& files, const std::string& name, std::span<const std::int8_t> integers,
-                std::span<const float> scales);
-
-/// Lets a store hold the int8 matrices of files where they lie. Checks all of them before it changes the store.
-template <class B>
-void map_int8(const std::shared_ptr<const TensorFiles>& files, const TensorNames& names, ParameterStore<B>& store) {
-  const auto each = [&](auto&& use) {
-    for (const auto& entry : store.entries()) {
-      if (!entry.quantized) continue;
-      const auto& name = names.in_files(entry.name);
-      const auto bytes = files->data(name);
-      const std::span integers(reinterpret_cast<const std::int8_t*>(bytes.data()), bytes.size());
-      std::vector<float> scales(static_cast<std::size_t>(entry.rows));
-      files->read(scale_of(entry.name), 0, scales.size(), scales.data());
-      use(entry, name, integers, std::move(scales));
-    }
-  };
-  each([&](const auto&, const std::string& name, auto integers, const std::vector<float>& scales) {
-    check_int8(*files, name, integers, scales);
-  });
-  each([&](const auto& entry, const std::string&, auto integers, std::vector<float> scales) {
-    store.hold(entry, integers.data(), files, std::move(scales));
-  });
-}
+/// Throws FileError for the linear map below `prefix`, which there must be, because no projector can begin as it.
+[[noreturn]] void refuse_map(const TensorFiles& files, const std::string& prefix, const std::string& why);
 
 /// The files of a directory, with tensors as `Model` has them.
 template <class Model>
@@ -145,25 +123,6 @@ void check_position_tables(const TensorFiles& files, const Model& model) {
       for (int c = 0; c < config.d_model; ++c)
         if (!(std::abs(row[static_cast<std::size_t>(c)] - model.position_value(p, c)) <= tolerance))
           refuse("does not hold Marian's sines and cosines, which are all that is supported");
-    }
-  }
-}
-
-/// Rounds the matrices that a store holds as int8.
-template <class B>
-void quantize_tensors(const TensorFiles& files, const TensorNames& names, ParameterStore<B>& store) {
-  for (const auto& entry : store.entries()) {
-    if (!entry.quantized) continue;
-    const bool there = names(entry.name);  // or optional, and zero
-    const auto& name = names.in_files(entry.name);
-    try {
-      store.quantize(entry, [&](int row, int count, float* values) {
-        const auto cols = static_cast<std::size_t>(entry.cols);
-        if (!there) return void(std::fill_n(values, static_cast<std::size_t>(count) * cols, 0.0f));
-        files.read(name, static_cast<std::size_t>(row) * cols, static_cast<std::size_t>(count) * cols, values);
-      });
-    } catch (const NumericError& error) {
-      throw FileError(files.file_of(name).path().string(), error.what());
     }
   }
 }
@@ -251,7 +210,8 @@ void check_model_files(const std::string& directory, const typename Model::Confi
 
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
 /// FileError with a table of tensors that are missing, unexpected or of another shape, and ConfigError if a pattern
-/// matches no parameter or a projector has no warm start. The model is then unchanged, except for initial values; a
+/// matches no parameter or a projector has no warm start. Tensors that files may lack get their initial values where
+/// they are not there. After an error the model is unchanged, except for initial values; a
 /// matrix that cannot be rounded to int8, because a number is not finite, leaves the model partly loaded.
 template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
@@ -271,8 +231,10 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
   LoadReport report;
   for (const auto& entry : store.entries())
     (plan.fresh(entry.name) ? report.reinitialised : report.loaded).push_back(entry.name);
-  if (!report.reinitialised.empty())
-    store.initialise(options.seed, [&](const auto& entry) { return plan.fresh(entry.name); });
+  store.initialise(options.seed, [&](const auto& entry) {
+    const bool optional = std::ranges::find(plan.rules.optional, entry.name) != plan.rules.optional.end();
+    return plan.fresh(entry.name) || (optional && !(*plan.tensors)(entry.name));
+  });
   const auto anew = [&](const auto& entry) { return detail::matches_any(options.reinitialise, entry.name); };
   std::set<std::string> wanted;  // of the projectors that start warm
   if (options.projections == LoadOptions::Projections::Warm)
@@ -281,16 +243,21 @@ LoadReport load_model(const std::string& directory, typename Model::Backend& bac
                               [&](const auto& entry) { return entry.name.starts_with(prefix) && !anew(entry); }))
         wanted.insert(prefix);
   if (!wanted.empty()) {
-    report.warm_started = warm_start(
-        backend, model,
-        [&](const std::string& name) -> std::optional<LinearMap> {
-          if (!wanted.contains(name + ".")) return std::nullopt;
-          auto map = detail::linear_map(files, name + ".");
-          if (!map)
-            throw FileError(files.path().string(), "has no linear map at " + name + ", so no warm start can be made");
-          return map;
-        },
-        options.warm_start);
+    std::string prefix;  // of the map that was read last
+    try {
+      report.warm_started = warm_start(
+          backend, model,
+          [&](const std::string& name) -> std::optional<LinearMap> {
+            if (!wanted.contains(name + ".")) return std::nullopt;
+            auto map = detail::linear_map(files, prefix = name + ".");
+            if (!map)
+              throw FileError(files.path().string(), "has no linear map at " + name + ", so no warm start can be made");
+            return map;
+          },
+          options.warm_start);
+    } catch (const ShapeError& error) {
+      detail::refuse_map(files, prefix, error.what());
+    }
     store.initialise(options.seed, anew);
   }
   if (int8) detail::map_int8(shared, *plan.tensors, store);

@@ -113,6 +113,10 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
     require(name, DType::I8, held);
     if (held) require(scale_of(name), DType::F32, true);
   };
+  // A part of a tensor of the files, which says little by itself.
+  const auto part_of = [](const std::string& name, const TensorInfo& whole) {
+    return name + " in " + whole.name + " " + format_shape(whole.shape);
+  };
   const StoredTensors<B> stored(store, rules.int8);
   for_each_entry(store, groups, [&](const std::string& own_name, const auto& entry, const TensorGroup<Real>& group) {
     known.insert(own_name);
@@ -126,14 +130,20 @@ TensorNames matching_tensors(const TensorFiles& files, const ParameterStore<B>& 
         known.insert(in_file);
         return check(in_file, files.find(in_file), whole.shape());  // one that is there could not be divided
       }
+      const TensorInfo* told_of = nullptr;  // what is said of parts is said of the file's tensor, once
       for (const auto* const part : whole.parts) {
         const auto name = group.prefix + part->name;
         if (rules.left_out(name)) continue;
         const auto* const tensor = tensor_for(name);
-        if (whole.transposed && !joined)  // what is said of it is said of the file's tensor
-          check(name, tensor ? &files.stored(tensor_for.in_files(name)) : tensor, whole.shape());
-        else
+        const auto* const held_in = tensor ? &files.stored(tensor_for.in_files(name)) : tensor;
+        if (whole.transposed && !joined)
+          check(name, held_in, whole.shape());
+        else if (held_in == tensor)
           check(name, tensor, shape_of(*part));
+        else if (!joined)
+          check(part_of(name, *held_in), tensor, shape_of(*part));
+        else if (std::exchange(told_of, held_in) != held_in)
+          check(in_file, held_in, whole.shape());
       }
     });
   });

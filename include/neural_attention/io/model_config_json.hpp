@@ -1,8 +1,6 @@
 // Definitions of what io/config_keys.hpp declares, for the config.json of any model.
 #pragma once
 
-#include <cmath>
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,66 +90,38 @@ std::string other_config_keys(nlohmann::json json, const Config& config) {
   return json.empty() ? std::string() : json.dump();
 }
 
-/// "expansion": a factor; or "hidden_width": a number of columns, or "match". Neither: the projector's usual width.
-inline HiddenWidth read_hidden_width(const nlohmann::json& described, const std::string& path) {
-  if (!described.contains("hidden_width")) {
-    if (!described.contains("expansion")) return {};
-    return HiddenWidth::times(get<double>(described, "expansion", path));
-  }
-  if (described.contains("expansion"))
-    throw FileError(path, "has both \"expansion\" and \"hidden_width\" for a projector; one of them is its width");
-  const auto& width = described.at("hidden_width");
-  if (width.is_string() && width == "match") return HiddenWidth::matched();
-  if (width.is_string())
-    throw FileError(path, "has \"hidden_width\": " + in_quotes(width.get<std::string>()) +
-                              " for a projector; it must be a number of columns or \"match\"");
-  return HiddenWidth::columns(get<int>(described, "hidden_width", path));
-}
+/// Throws FileError for a key of `object` that is none of `known`. `where`: what the file calls the object.
+void require_known_keys(const nlohmann::json& object, const std::vector<std::string_view>& known,
+                        const std::string& where, const std::string& path);
 
-/// A number that is whole is written as an integer.
-inline nlohmann::ordered_json whole_or_real(double number) {
-  if (number == std::round(number) && std::abs(number) < 1e15) return static_cast<std::int64_t>(number);
-  return number;
-}
+/// The object `key` of `json`, which only this library reads; an empty one if it is missing or null. Throws FileError
+/// for anything else.
+const nlohmann::json& own_object(const nlohmann::json& json, const char* key, const std::string& path);
 
-inline void write_hidden_width(const HiddenWidth& width, nlohmann::ordered_json& described) {
-  switch (width.kind()) {
-    case HiddenWidth::Kind::Times:
-      described["expansion"] = whole_or_real(width.number());
-      break;
-    case HiddenWidth::Kind::Columns:
-      described["hidden_width"] = whole_or_real(width.number());
-      break;
-    case HiddenWidth::Kind::Matched:
-      described["hidden_width"] = "match";
-      break;
-    case HiddenWidth::Kind::Usual:
-      break;
-  }
-}
-
-/// `projector` with the type and the hidden width of a file.
-inline ProjectorConfig read_projector(const nlohmann::json& described, const std::string& path,
-                                      ProjectorConfig projector = {}) {
-  projector.type = get<std::string>(described, "type", path);
-  projector.hidden = read_hidden_width(described, path);
-  return projector;
-}
-
-inline nlohmann::ordered_json written_projector(const ProjectorConfig& projector) {
-  nlohmann::ordered_json described = {{"type", projector.type}};
-  write_hidden_width(projector.hidden, described);
-  return described;
-}
+/// `projector` with the type and the hidden width of a file: {"type": "neural", "expansion": 2}. `role`: whose it is.
+ProjectorConfig read_projector(const nlohmann::json& described, const std::string& role, const std::string& path,
+                               ProjectorConfig projector = {});
+nlohmann::ordered_json written_projector(const ProjectorConfig& projector);
 
 /// {"encoder.2": {"query": {"type": "neural"}}}
 std::vector<LayerProjector> read_layer_projectors(const nlohmann::json& layers, const std::string& path);
 nlohmann::ordered_json written_layer_projectors(const std::vector<LayerProjector>& layers);
 
+/// Reads the keys of a Config. Throws FileError for one in "neural_attention" that means nothing; elsewhere, unknown
+/// keys are Hugging Face's.
 template <class Config>
 void read_config_keys(const nlohmann::json& json, const std::string& path, Config& config) {
-  const auto nothing = nlohmann::json::object();
-  const auto& own = json.contains("neural_attention") ? json.at("neural_attention") : nothing;
+  constexpr bool has_layers = requires { config.layer_projectors; };
+  const auto& own = own_object(json, "neural_attention", path);
+  const auto& projectors = own_object(own, "projectors", path);
+  std::vector<std::string_view> known = {"projectors"}, roles;
+  if constexpr (has_layers) known.emplace_back("layer_projectors");
+  Config::knobs([&](const Knob& knob) {
+    if (knob.in_file && knob.own) known.emplace_back(knob.name);
+  });
+  for_each_role([&](const char* role) { roles.emplace_back(role); });
+  require_known_keys(own, known, "neural_attention", path);
+  require_known_keys(projectors, roles, "projectors", path);
   Config::knobs(
       [&]<class T>(const Knob& knob, T& member) {
         const auto& object = knob.own ? own : json;
@@ -168,14 +138,12 @@ void read_config_keys(const nlohmann::json& json, const std::string& path, Confi
         }
       },
       config);
-  if (own.contains("projectors"))
-    for_each_role(
-        [&](const char* role, ProjectorConfig& projector) {
-          if (own.at("projectors").contains(role))
-            projector = read_projector(own.at("projectors").at(role), path, projector);
-        },
-        config);
-  if constexpr (requires { config.layer_projectors; })
+  for_each_role(
+      [&](const char* role, ProjectorConfig& projector) {
+        if (projectors.contains(role)) projector = read_projector(projectors.at(role), role, path, projector);
+      },
+      config);
+  if constexpr (has_layers)
     if (own.contains("layer_projectors"))
       config.layer_projectors = read_layer_projectors(own.at("layer_projectors"), path);
 }

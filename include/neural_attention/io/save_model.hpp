@@ -2,10 +2,11 @@
 // parameters in model.safetensors or in shards with an index.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/decode/generation_config.hpp"
 #include "neural_attention/io/config_keys.hpp"
+#include "neural_attention/io/model_file_names.hpp"
 #include "neural_attention/io/save_tensors.hpp"
 #include "neural_attention/io/staged_files.hpp"
 
@@ -30,39 +32,23 @@ namespace neural_attention::io {
 
 namespace detail {
 
-/// The files of the tokenizers of Hugging Face's Marian and RoBERTa.
-inline constexpr std::array<std::string_view, 8> tokenizer_files = {"source.spm",
-                                                                    "target.spm",
-                                                                    "vocab.json",
-                                                                    "merges.txt",
-                                                                    "tokenizer.json",
-                                                                    "tokenizer_config.json",
-                                                                    "special_tokens_map.json",
-                                                                    "added_tokens.json"};
-
 /// What ties shards together: the size of all tensors and the file that each is in.
 void stage_index(StagedFiles& files, std::uint64_t total_bytes, const std::map<std::string, std::string>& weight_map);
 
-/// model.safetensors or, if that would be larger than `largest` bytes (0: never), shards with their index. Divided as
-/// in Hugging Face: tensors in the model's order, until the next one would exceed the size.
+/// The tensors of each shard, by number, for tensors of these sizes in bytes. Divided as in Hugging Face: in the
+/// model's order, until the next one would exceed `largest` bytes (0: no limit); a larger tensor has a shard of its
+/// own, in front of the one that is being filled.
+std::vector<std::vector<std::size_t>> shards_of(std::span<const std::uint64_t> sizes, std::uint64_t largest);
+
+/// model.safetensors or, if that would be larger than `largest` bytes (0: never), shards with their index.
 template <class B>
 void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& store, std::uint64_t largest) {
   using Real = typename B::Real;
   const auto all = tensor_list<B, Real>(store, {{"", store.values(), true}});
-  std::vector<TensorList<Real>> shards(1);
-  std::uint64_t total = 0, in_shard = 0;
-  for (std::size_t i = 0; i < all.tensors.size(); ++i) {
-    const std::uint64_t bytes = *tensor_bytes(all.tensors[i].dtype, all.tensors[i].shape);
-    if (largest > 0 && in_shard > 0 && in_shard + bytes > largest) {
-      shards.emplace_back();
-      in_shard = 0;
-    }
-    shards.back().tensors.push_back(all.tensors[i]);
-    shards.back().numbers.push_back(all.numbers[i]);
-    in_shard += bytes;
-    total += bytes;
-  }
-  if (shards.size() == 1) return stream_tensors(files.add(model_file), backend, all);
+  std::vector<std::uint64_t> sizes;
+  for (const auto& tensor : all.tensors) sizes.push_back(*tensor_bytes(tensor.dtype, tensor.shape));
+  const auto shards = shards_of(sizes, largest);
+  if (shards.size() <= 1) return stream_tensors(files.add(model_file), backend, all);
   const auto number = [](std::size_t n) {
     const auto digits = std::to_string(n);
     return std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
@@ -70,10 +56,15 @@ void stage_parameters(StagedFiles& files, B& backend, const ParameterStore<B>& s
   std::map<std::string, std::string> weight_map;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const auto name = "model-" + number(i + 1) + "-of-" + number(shards.size()) + ".safetensors";
-    for (const auto& tensor : shards[i].tensors) weight_map[tensor.name] = name;
-    stream_tensors(files.add(name), backend, shards[i]);
+    TensorList<Real> shard;
+    for (const auto one : shards[i]) {
+      weight_map[all.tensors[one].name] = name;
+      shard.tensors.push_back(all.tensors[one]);
+      shard.numbers.push_back(all.numbers[one]);
+    }
+    stream_tensors(files.add(name), backend, shard);
   }
-  stage_index(files, total, weight_map);
+  stage_index(files, std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0}), weight_map);
 }
 
 /// The files that are written to a folder.

@@ -5,7 +5,6 @@
 // one writer at a time.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -31,10 +30,8 @@ struct NamedFile {
 
 namespace detail {
 
-/// Without one of these a directory holds no model.
-inline constexpr std::array<std::string_view, 2> key_files = {"model.safetensors", "model.safetensors.index.json"};
-
 /// Files with another name, which get their own back if this object dies before forget() was called: the first last.
+/// One that cannot get it keeps the other name.
 class FilesAside {
  public:
   FilesAside() = default;
@@ -57,7 +54,8 @@ class FilesAside {
   std::vector<std::pair<std::filesystem::path, std::filesystem::path>> files_;
 };
 
-/// The files in `folder` that a process which was killed has left aside, each with the name that it had, sorted.
+/// The files in `folder` that a process which was killed has left aside of a model directory's, each with the name that
+/// it had, sorted.
 std::map<std::string, std::string> files_left_aside(const std::filesystem::path& folder);
 
 class StagedFiles {

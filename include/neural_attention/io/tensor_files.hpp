@@ -16,12 +16,10 @@
 #include <vector>
 
 #include "neural_attention/core/file_layout.hpp"
+#include "neural_attention/io/model_file_names.hpp"
 #include "neural_attention/io/safetensors.hpp"
 
 namespace neural_attention::io {
-
-inline constexpr std::string_view model_file = "model.safetensors";
-inline constexpr std::string_view model_index_file = "model.safetensors.index.json";
 
 class TensorFiles {
  public:
@@ -93,6 +91,7 @@ void TensorFiles::read(std::string_view name, std::size_t first, std::size_t cou
   const auto& place = places_.find(name)->second;
   const auto& file = files_[place.file];
   if (!place.whole) return file.read(*place.tensor, first, count, destination);
+  if (count == 0) return;  // a matrix may have no columns
   if (place.tensor->shape.size() == 1) return file.read(*place.whole, place.first + first, count, destination);
   const auto in = static_cast<std::size_t>(place.tensor->shape[1]),
              out = static_cast<std::size_t>(place.whole->shape[1]);

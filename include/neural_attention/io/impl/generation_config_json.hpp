@@ -55,12 +55,19 @@ inline std::vector<UnsupportedSetting> unsupported_generation(const nlohmann::js
 }
 
 /// Keeps `value` if the key is missing or null. A list of one token counts as the token; further tokens go to `more`,
-/// once each, unless that is null.
+/// once each, unless that is null. Throws FileError for a negative one, where Hugging Face warns and takes it
+/// literally.
 inline void read_token(const nlohmann::json& json, const char* key, int& value, const std::string& path,
                        std::vector<int>* more = nullptr) {
+  const auto checked = [&](int token) {
+    if (token < 0)
+      throw FileError(path, in_quotes(key) + " is " + std::to_string(token) + ", and ids of tokens are not negative");
+    return token;
+  };
   const auto found = json.find(key);
-  if (found == json.end() || !found->is_array()) {
-    value = get_or<int>(json, key, value, path);
+  if (found == json.end() || found->is_null()) return;
+  if (!found->is_array()) {
+    value = checked(get<int>(json, key, path));
     return;
   }
   const auto tokens = get<std::vector<int>>(json, key, path);
@@ -68,11 +75,11 @@ inline void read_token(const nlohmann::json& json, const char* key, int& value, 
   if (tokens.size() > 1 && !more)
     throw FileError(
         path, in_quotes(key) + " is a list of " + std::to_string(tokens.size()) + " tokens; supported is one token");
-  value = tokens.front();
+  value = checked(tokens.front());
   if (!more) return;
   more->clear();
   for (const int token : tokens)
-    if (token != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
+    if (checked(token) != value && std::find(more->begin(), more->end(), token) == more->end()) more->push_back(token);
 }
 
 /// A string counts as a list of it. Keeps `value` if the key is missing or null.
@@ -163,10 +170,15 @@ NEURAL_ATTENTION_INLINE GenerationConfig generation_config(const nlohmann::json&
   return config;
 }
 
-NEURAL_ATTENTION_INLINE void check_generation(const GenerationConfig& how, const GenerationConfig& read) {
-  const auto fault = how.fault();
-  if (!fault.empty() && !read.file.empty() && fault == read.fault()) throw FileError(read.file, fault);
-  how.validate();
+NEURAL_ATTENTION_INLINE void check_generation(const GenerationConfig& how, const GenerationConfig& read,
+                                              int vocab_size) {
+  const auto fault_of = [&](const GenerationConfig& config) {
+    const auto fault = config.fault();
+    return fault.empty() ? config.fault_of_tokens(vocab_size) : fault;
+  };
+  const auto fault = fault_of(how);
+  if (!fault.empty() && !read.file.empty() && fault == fault_of(read)) throw FileError(read.file, fault);
+  how.validate(vocab_size);
 }
 
 NEURAL_ATTENTION_INLINE nlohmann::ordered_json to_json(const GenerationConfig& config) {

@@ -1,31 +1,26 @@
 // Definitions of what io/load_model.hpp declares.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "neural_attention/attention/warm_start.hpp"
 #include "neural_attention/core/compiled.hpp"
-#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/config_keys.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/load_model.hpp"
+#include "neural_attention/io/optional_file.hpp"
 
 namespace neural_attention::io {
 
 NEURAL_ATTENTION_INLINE bool holds_int8(const std::string& directory) {
   const auto path = std::filesystem::path(directory) / "config.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return false;
+  if (!is_there(path)) return false;
   const auto json = read_json(path);
   if (!json.is_object() || !json.contains(detail::quantization_key) || json.at(detail::quantization_key).is_null())
     return false;
@@ -45,24 +40,17 @@ NEURAL_ATTENTION_INLINE bool holds_int8(const std::string& directory) {
 
 namespace detail {
 
-NEURAL_ATTENTION_INLINE void check_int8(const TensorFiles& files, const std::string& name,
-                                        std::span<const std::int8_t> integers, std::span<const float> scales) {
-  const auto refuse = [&](const std::string& why) { throw FileError(files.file_of(name).path().string(), why); };
-  for (std::size_t r = 0; r < scales.size(); ++r)
-    if (!(scales[r] > 0.0f && std::isfinite(scales[r])))
-      refuse("scale " + std::to_string(r) + " of " + told(scale_of(name)) + " is " + number_text(scales[r]) +
-             ", and scales must be positive and finite");
-  if (std::ranges::find(integers, std::int8_t{-128}) != integers.end())
-    refuse("the tensor " + told(name) + " has the integer -128, and int8 weights lie in -127 to 127");
+inline std::optional<LinearMapNames> linear_map_names_in(const TensorFiles& files, const std::string& prefix) {
+  return linear_map_names(
+      prefix, [&](auto&& use) { files.for_each([&](const std::string& name, const TensorInfo&) { use(name); }); });
 }
 
 NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& files, const std::string& prefix) {
-  const auto names = linear_map_names(
-      prefix, [&](auto&& use) { files.for_each([&](const std::string& name, const TensorInfo&) { use(name); }); });
+  const auto names = linear_map_names_in(files, prefix);
   if (!names) return std::nullopt;
-  constexpr std::int64_t widest = 1 << 20;
+  const auto is_width = [](std::int64_t extent) { return extent >= 1 && extent <= 1 << 20; };
   const auto& shape = files.find(names->weight)->shape;
-  if (shape.size() != 2 || shape[0] > widest || shape[1] > widest) return std::nullopt;
+  if (shape.size() != 2 || !is_width(shape[0]) || !is_width(shape[1])) return std::nullopt;
   LinearMap map{static_cast<int>(shape[1]), static_cast<int>(shape[0]), {}, {}};
   map.weight.resize(static_cast<std::size_t>(map.in) * static_cast<std::size_t>(map.out));
   map.bias.resize(static_cast<std::size_t>(map.out));
@@ -72,6 +60,14 @@ NEURAL_ATTENTION_INLINE std::optional<LinearMap> linear_map(const TensorFiles& f
   if (of_bias != std::vector{shape[0]}) return std::nullopt;
   files.read(names->bias, 0, map.bias.size(), map.bias.data());
   return map;
+}
+
+NEURAL_ATTENTION_INLINE void refuse_map(const TensorFiles& files, const std::string& prefix, const std::string& why) {
+  const auto name = linear_map_names_in(files, prefix)->weight;
+  const auto& tensor = files.stored(name);
+  throw FileError(
+      files.file_of(name).path().string(),
+      "the tensor " + told(tensor.name) + " " + format_shape(tensor.shape) + " does not fit the model: " + why);
 }
 
 }  // namespace detail

@@ -48,7 +48,8 @@ class SafetensorsHeaderParser {
 
   SafetensorsHeader take() { return std::move(header_); }
 
-  bool null() { return unexpected("null"); }
+  /// The Python package takes it for metadata that are not there.
+  bool null() { return (place_ == Place::root && name_ == metadata_key) || unexpected("null"); }
   bool boolean(bool) { return unexpected("true or false"); }
   bool number_integer(std::int64_t value) { return integer(value, false); }
   bool number_unsigned(std::uint64_t value) {

@@ -17,6 +17,7 @@
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/model_file_names.hpp"
 #include "neural_attention/io/platform.hpp"
 #include "neural_attention/io/staged_files.hpp"
 
@@ -25,10 +26,10 @@ namespace neural_attention::io::detail {
 inline constexpr std::string_view aside_infix = ".replaced.";
 
 NEURAL_ATTENTION_INLINE FilesAside::~FilesAside() {
-  std::error_code ignored;
   for (auto file = files_.rbegin(); file != files_.rend(); ++file) {
-    std::filesystem::rename(file->second, file->first, ignored);
-    platform::remove_quietly(file->second);  // rename() leaves two names of one file
+    std::error_code error;
+    std::filesystem::rename(file->second, file->first, error);
+    if (!error) platform::remove_quietly(file->second);  // rename() leaves two names of one file
   }
 }
 
@@ -75,9 +76,11 @@ NEURAL_ATTENTION_INLINE std::map<std::string, std::string> files_left_aside(cons
   for (std::filesystem::directory_iterator item(folder, error), end; !error && item != end; item.increment(error)) {
     const auto name = item->path().filename().string();
     const auto at = name.rfind(aside_infix);
-    if (at == std::string::npos || at == 0) continue;
+    if (at == std::string::npos) continue;
     const auto numbers = std::string_view(name).substr(at + aside_infix.size());
-    if (!numbers.empty() && numbers.find_first_not_of("0123456789.") == std::string_view::npos)
+    const auto dot = numbers.find('.');  // in front of the number of a further attempt
+    if (is_model_file(name.substr(0, at)) && all_digits(numbers.substr(0, dot)) &&
+        (dot == std::string_view::npos || all_digits(numbers.substr(dot + 1))))
       names[name] = name.substr(0, at);
   }
   return names;
@@ -134,7 +137,7 @@ NEURAL_ATTENTION_INLINE bool StagedFiles::contains(const std::filesystem::path& 
 }
 
 NEURAL_ATTENTION_INLINE bool StagedFiles::is_key(const std::filesystem::path& path) {
-  return std::ranges::find(key_files, path.filename().string()) != key_files.end();
+  return is_one_of(path.filename().string(), key_files);
 }
 
 NEURAL_ATTENTION_INLINE bool StagedFiles::is_there_already(const AtomicFile& file) {

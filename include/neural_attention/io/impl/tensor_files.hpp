@@ -16,6 +16,7 @@
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/io/safetensors.hpp"
 #include "neural_attention/io/staged_files.hpp"
 #include "neural_attention/io/tensor_files.hpp"
@@ -23,9 +24,8 @@
 namespace neural_attention::io {
 
 NEURAL_ATTENTION_INLINE TensorFiles TensorFiles::in_directory(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  if (std::filesystem::exists(directory / model_file, ignored)) return TensorFiles(directory / model_file);
-  if (std::filesystem::exists(directory / model_index_file, ignored)) return TensorFiles(directory, model_index_file);
+  if (is_there(directory / model_file)) return TensorFiles(directory / model_file);
+  if (is_there(directory / model_index_file)) return TensorFiles(directory, model_index_file);
   if (const auto aside = detail::files_left_aside(directory); !aside.empty()) {
     constexpr std::size_t most = 20;
     std::string names;
@@ -36,8 +36,8 @@ NEURAL_ATTENTION_INLINE TensorFiles TensorFiles::in_directory(const std::filesys
         "does not exist: writing this directory was cut off or has not ended, and its old files are called " + names +
             (aside.size() > most ? " and so on" : "") + "; give them their names back, or write the directory again");
   }
-  const bool pickled = std::filesystem::exists(directory / "pytorch_model.bin", ignored) ||
-                       std::filesystem::exists(directory / "pytorch_model.bin.index.json", ignored);
+  const bool pickled =
+      is_there(directory / "pytorch_model.bin") || is_there(directory / "pytorch_model.bin.index.json");
   throw FileError((directory / model_file).string(),
                   pickled ? "does not exist; make it of pytorch_model.bin with convert_pytorch_model.py"
                           : "does not exist, and neither does " + std::string(model_index_file));

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "neural_attention/core/start_thread.hpp"
 #include "neural_attention/text/services/generated_text.hpp"
 
 namespace neural_attention::text {
@@ -30,7 +31,8 @@ class TextPieces {
   using Generate = std::function<Continuation(const OnPiece&, const Wanted&)>;
 
   /// Calls `generate` in another thread.
-  explicit TextPieces(Generate generate) : thread_([this, generate = std::move(generate)] { run(generate); }) {}
+  explicit TextPieces(Generate generate)
+      : thread_(start_thread([this, generate = std::move(generate)] { run(generate); })) {}
   TextPieces(const TextPieces&) = delete;
   TextPieces& operator=(const TextPieces&) = delete;
   /// Ends the text at its next token, and waits for that.

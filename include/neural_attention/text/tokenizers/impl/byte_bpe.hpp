@@ -18,6 +18,7 @@
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/text/tokenizers/added_tokens.hpp"
 #include "neural_attention/text/tokenizers/bpe_merges.hpp"
 #include "neural_attention/text/tokenizers/bpe_training.hpp"
@@ -101,10 +102,7 @@ NEURAL_ATTENTION_INLINE ByteBpe::ByteBpe(ByteBpeModel model)
 
 NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::load(const std::string& directory) {
   const auto file = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
-  const auto exists = [&](const char* name) {
-    std::error_code ignored;
-    return std::filesystem::exists(file(name), ignored);
-  };
+  const auto exists = [&](const char* name) { return io::is_there(file(name)); };
   const bool one_file = exists("tokenizer.json");
   auto model = one_file ? byte_bpe_model(io::read_json(file("tokenizer.json")), file("tokenizer.json"))
                         : read_vocabulary_and_merges(file("vocab.json"), file("merges.txt"));

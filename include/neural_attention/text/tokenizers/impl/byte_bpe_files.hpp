@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -18,6 +17,7 @@
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/tokenizers/added_tokens.hpp"
 #include "neural_attention/text/tokenizers/bpe_merges.hpp"
@@ -98,8 +98,7 @@ inline void read_parts(const nlohmann::json& document, const std::string& path, 
 NEURAL_ATTENTION_INLINE void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens) {
   const auto read = [&](const char* name) {
     const auto path = (std::filesystem::path(directory) / name).string();
-    std::error_code ignored;
-    auto json = std::filesystem::exists(path, ignored) ? io::read_json(path) : nlohmann::json::object();
+    auto json = io::is_there(path) ? io::read_json(path) : nlohmann::json::object();
     if (!json.is_object()) throw FileError(path, "is not a JSON object");
     return std::pair{std::move(json), path};
   };

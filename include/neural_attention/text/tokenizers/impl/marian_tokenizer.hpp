@@ -19,6 +19,7 @@
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/mapped_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "neural_attention/text/tokenizers/marian_vocabulary.hpp"
 #include "neural_attention/text/tokenizers/sentencepiece.hpp"
@@ -37,8 +38,7 @@ NEURAL_ATTENTION_INLINE MarianTokenizer MarianTokenizer::load(const std::string&
   MarianTokenizer tokenizer(SentencePiece(file("source.spm")), SentencePiece(file("target.spm")),
                             MarianVocabulary::load(file("vocab.json")));
   const auto config_path = file("tokenizer_config.json");
-  std::error_code ignored;
-  if (std::filesystem::exists(config_path, ignored)) tokenizer.clean_up_spaces_ = read_clean_up_spaces(config_path);
+  if (io::is_there(config_path)) tokenizer.clean_up_spaces_ = read_clean_up_spaces(config_path);
   return tokenizer;
 }
 
