@@ -150,6 +150,9 @@ class Flags {
     for (const auto& relate : relations_) relate(app);
   }
 
+  /// Whether the user gives this flag.
+  bool given(std::string_view name) const { return std::find(given_.begin(), given_.end(), name) != given_.end(); }
+
   /// The names and values with which a run must resume.
   na::RunIdentity identity() const {
     na::RunIdentity run;
@@ -222,8 +225,9 @@ class Flags {
   /// Declares a flag that sets `value`, which this object stores.
   template <class T>
   void declare(const char* name, T& value, const std::string& help, const FlagRules& rules) {
-    adders_.push_back([group = rules.group ? rules.group : group_, name, &value, help, rules](CLI::App& app) {
+    adders_.push_back([this, group = rules.group ? rules.group : group_, name, &value, help, rules](CLI::App& app) {
       auto* const option = add(app, name, value, help, rules);
+      option->each([this, name](const std::string&) { given_.emplace_back(name); });
       show_default(option, value, rules);
       if (group) option->group(group);
       if (rules.environment) option->envname(rules.environment);
@@ -307,6 +311,7 @@ class Flags {
   }
 
   const char* group_;
+  std::vector<std::string> given_;
   std::vector<std::shared_ptr<void>> values_;
   std::vector<std::function<void(CLI::App&)>> adders_, relations_;
   std::vector<std::function<void(na::RunIdentity&)>> kept_;

@@ -3,13 +3,17 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "common/ranges.hpp"
 #include "common/training_options.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/knob.hpp"
+#include "neural_attention/core/named.hpp"
 #include "neural_attention/text/data/batches.hpp"
+#include "neural_attention/train/optimizers.hpp"
 #include "neural_attention/trainer/trainer.hpp"
 
 namespace examples {
@@ -31,9 +35,27 @@ inline std::vector<na::RateRule> rate_rules(const TrainingOptions& flags) {
   return rules;
 }
 
+/// Throws ConfigError if a flag is given that belongs to other optimizers than `chosen`.
+inline void require_flags_of(const na::AnyOptimizerOptions& chosen, const TrainingOptions& flags) {
+  const auto has = [](const na::AnyOptimizerOptions& options, std::string_view name) {
+    bool found = false;
+    std::visit([&](const auto& one) { one.knobs([&](const na::Knob& knob) { found = found || knob.name == name; }); },
+               options);
+    return found;
+  };
+  flags.optimizers.knobs([&](const na::Knob& knob) {
+    if (!flags.given(knob.name) || has(chosen, knob.name)) return;
+    auto owners = na::named_optimizers();
+    std::erase_if(owners, [&](const auto& one) { return !has(one.options, knob.name); });
+    throw na::ConfigError("--" + std::string(knob.name) + " belongs to --optim " + na::names_in_words(owners) +
+                          ", not to --optim " + flags.optim);
+  });
+}
+
 /// The options of --optim and its flags, for any backend.
 inline na::AnyOptimizerOptions optimizer_options(const TrainingOptions& flags) {
   auto options = flags.optimizers.of(flags.optim);
+  require_flags_of(options, flags);
   std::visit([&](auto& chosen) { chosen.rates = rate_rules(flags); }, options);
   return options;
 }

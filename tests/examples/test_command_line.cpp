@@ -140,6 +140,15 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
             {"--learning_rate_for", "*=nan", "at least 0"});
     refuses(2, program, joined({"train", "--output_dir", path("out")}, {"--num_train_epochs", "0"}),
             {"--num_train_epochs 0"});
+    const auto of_another_optimizer = [&](const Arguments& flags, const std::string& fault) {
+      refuses(2, program, joined({"train", "--output_dir", path("out")}, flags), {fault});
+    };
+    of_another_optimizer({"--momentum", "0.5"}, "--momentum belongs to --optim sgd, not to --optim adamw");
+    of_another_optimizer({"--optim", "adam", "--nesterov"}, "--nesterov belongs to --optim sgd, not to --optim adam");
+    of_another_optimizer({"--optim", "lion", "--adam_beta1", "0.9"},
+                         "--adam_beta1 belongs to --optim adamw or adam, not to --optim lion");
+    of_another_optimizer({"--optim", "sgd", "--lion_beta2", "0.99"},
+                         "--lion_beta2 belongs to --optim lion, not to --optim sgd");
   }
   refused("masked_lm", "train", "--mlm_probability", "0", "a number above 0 and at most 1");
   refused("masked_lm", "fill", "--top_k", "0", "an integer from 1 to 2147483647");

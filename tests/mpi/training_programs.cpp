@@ -78,6 +78,7 @@ struct Ranks : Workplace {
     const auto begin = Clock::now();
     while (neural_attention::list_checkpoints(path(output)).empty() && Clock::now() - begin < std::chrono::seconds(120))
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    BOOST_TEST_REQUIRE(!neural_attention::list_checkpoints(path(output)).empty());
   }
 
   /// Of the process of a rank, known by a variable that Open MPI and MPICH set; 0 if it has not begun.
@@ -93,6 +94,12 @@ struct Ranks : Workplace {
     return 0;
   }
 
+  /// Sends a signal to a rank. Without it there would be a signal to the test itself.
+  static void signal_rank(int pid, int signal) {
+    BOOST_TEST_REQUIRE(pid > 0);
+    BOOST_TEST_REQUIRE(kill(pid, signal) == 0);
+  }
+
   /// A run that has met a fault now: it ends soon.
   static Outcome ended(Child& child) {
     const auto begin = Clock::now();
@@ -102,13 +109,18 @@ struct Ranks : Workplace {
     return outcome;
   }
 
+  /// The step of the last whole checkpoint, or 0.
+  long last_checkpoint(const std::string& output) const {
+    const auto whole = neural_attention::list_checkpoints(path(output));
+    return whole.empty() ? 0 : whole.back();
+  }
+
   /// Three more steps on two ranks, behind the last checkpoint or, if there is none, from the beginning.
   void check_resumption(const std::string& output) const {
-    const auto whole = neural_attention::list_checkpoints(path(output));
-    const auto resumed = mpirun(ranks(
-        2, "translation",
-        training(output, {"--max_steps", std::to_string((whole.empty() ? 0 : whole.back()) + 3), "--eval_strategy",
-                          "no", "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto"})));
+    const auto resumed =
+        mpirun(ranks(2, "translation",
+                     training(output, {"--max_steps", std::to_string(last_checkpoint(output) + 3), "--eval_strategy",
+                                       "no", "--lr_scheduler_type", "constant", "--resume_from_checkpoint", "auto"})));
     BOOST_TEST(resumed.code == 0, resumed.err);
   }
 
@@ -128,8 +140,7 @@ struct Ranks : Workplace {
     while (!contains(content(folder / "stderr"), "1 thread") && Clock::now() - begin < std::chrono::seconds(60))
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     const auto pid = pid_of(victim, model);
-    BOOST_TEST_REQUIRE(pid > 0);
-    BOOST_TEST_REQUIRE(kill(pid, SIGSTOP) == 0);
+    signal_rank(pid, SIGSTOP);
     const auto outcome = ended(child);
     kill(pid, SIGKILL);
     BOOST_TEST(count_of("has waited", outcome.err) == 1, outcome.err);
@@ -324,7 +335,7 @@ BOOST_AUTO_TEST_CASE(that_kill_a_rank_end_the_run_and_leave_a_checkpoint) {
     const auto output = "killed_" + std::to_string(victim);
     Child child(folder, NEURAL_ATTENTION_MPIEXEC, ranks(3, "translation", training(output, long_run)));
     wait_for_checkpoint(output);
-    BOOST_TEST_REQUIRE(kill(pid_of(victim, output), SIGKILL) == 0);
+    signal_rank(pid_of(victim, output), SIGKILL);
     const auto outcome = ended(child);
     BOOST_TEST(contains(outcome.err, "rank " + std::to_string(victim)), outcome.err);
     BOOST_TEST_REQUIRE(!neural_attention::list_checkpoints(path(output)).empty());
@@ -339,7 +350,7 @@ BOOST_AUTO_TEST_CASE(that_stop_a_rank_end_the_run_behind_its_timeout) {
                 ranks(3, "translation", training(output, joined(long_run, {"--rank_timeout", "2"}))));
     wait_for_checkpoint(output);
     const auto pid = pid_of(victim, output);
-    BOOST_TEST_REQUIRE(kill(pid, SIGSTOP) == 0);
+    signal_rank(pid, SIGSTOP);
     const auto outcome = ended(child);
     kill(pid, SIGKILL);
     BOOST_TEST(contains(outcome.err, "has waited 2 s for rank " + std::to_string(victim)), outcome.err);
@@ -529,8 +540,10 @@ BOOST_AUTO_TEST_CASE(at_any_moment_end_the_run_and_lose_no_checkpoint) {
     while (!(pid = pid_of(victim, output)) && Clock::now() - begin < std::chrono::seconds(60))
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     std::this_thread::sleep_for(std::chrono::milliseconds(random.below(2500)));
-    BOOST_TEST_REQUIRE(kill(pid, SIGKILL) == 0);
+    const auto before = last_checkpoint(output);
+    signal_rank(pid, SIGKILL);
     ended(child);
+    BOOST_TEST(last_checkpoint(output) >= before);
     check_resumption(output);
   }
 }

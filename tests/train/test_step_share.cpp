@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE step_share
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
 #include <span>
 #include <tuple>
 #include <type_traits>
@@ -26,11 +27,16 @@ std::vector<int> ids(RandomStream& random, std::uint32_t least) {
 }
 
 void push_random(RandomStream& random, CausalBatch& batch) { batch.push(ids(random, 2)); }
+/// As a batch of one's own, whose decoder reads something else than the labels, shifted.
 void push_random(RandomStream& random, TranslationBatch& batch) {
-  const auto source = ids(random, 1);
-  batch.push(source, ids(random, 1));
+  const auto labels = ids(random, 1);
+  auto input = labels;
+  for (auto& id : input) id = static_cast<int>(random.below(50));
+  batch.source.push(ids(random, 1));
+  batch.decoder_input.push(input);
+  batch.labels.insert(batch.labels.end(), labels.begin(), labels.end());
 }
-/// Some have no masked token.
+/// Some have no masked token. Types and positions are not the usual ones.
 void push_random(RandomStream& random, MaskedBatch& batch) {
   const auto tokens = ids(random, 1);
   std::vector<int> places, originals;
@@ -40,6 +46,10 @@ void push_random(RandomStream& random, MaskedBatch& batch) {
       originals.push_back(static_cast<int>(random.below(50)));
     }
   batch.push(tokens, places, originals);
+  for (std::size_t i = batch.token_types.size() - tokens.size(); i < batch.token_types.size(); ++i) {
+    batch.token_types[i] = static_cast<int>(random.below(2));
+    batch.position_rows[i] = static_cast<int>(random.below(50));
+  }
 }
 
 CausalBatch empty(CausalBatch*) { return {}; }
@@ -48,7 +58,7 @@ MaskedBatch empty(MaskedBatch*) { return MaskedBatch(1); }
 
 /// All that a model reads of one sequence, and its places in the step.
 struct Sequence {
-  std::vector<int> tokens, target, labels, rows;
+  std::vector<int> tokens, target, labels, rows, types;
   Place place, target_place;
   bool operator==(const Sequence&) const = default;
 };
@@ -59,7 +69,7 @@ Place place_in(const PackedTokens& tokens, int s) {
 
 Sequence sequence(const PackedTokens& tokens, int s) {
   const auto found = tokens.sequence(s);
-  return {{found.begin(), found.end()}, {}, {}, {}, place_in(tokens, s), {}};
+  return {{found.begin(), found.end()}, {}, {}, {}, {}, place_in(tokens, s), {}};
 }
 std::vector<int> between(const std::vector<int>& all, int first, int count) {
   return {all.begin() + first, all.begin() + first + count};
@@ -83,6 +93,7 @@ Sequence content(const MaskedBatch& batch, int s) {
   auto result = sequence(batch.tokens, s);
   const int begin = batch.offsets().begin(s), length = batch.offsets().length(s);
   result.target = between(batch.position_rows, begin, length);
+  result.types = between(batch.token_types, begin, length);
   for (std::size_t i = 0; i < batch.masked_rows.size(); ++i)
     if (batch.masked_rows[i] >= begin && batch.masked_rows[i] < begin + length) {
       result.rows.push_back(batch.masked_rows[i] - begin);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -64,8 +65,10 @@ inline std::vector<int> cpus_of_place(const std::string& place) {
 }  // namespace mpi_detail
 
 MpiGroup::MpiGroup(const MpiOptions& options) {
-  int initialised = 0;
+  int initialised = 0, ended = 0;
   MPI_Initialized(&initialised);
+  MPI_Finalized(&ended);
+  if (ended) throw GroupError("MPI has ended in this process, and it cannot begin again");
   if (!initialised && !mpi_detail::was_launched()) return;
   auto made = std::make_unique<Connection>(*this);
   made->timeout = options.timeout;
@@ -118,7 +121,11 @@ MpiGroup::~MpiGroup() {
       if (connection_->initialised) MPI_Finalize();
       return;
     }
-  } catch (const std::exception&) {  // the others have ended otherwise
+  } catch (const std::exception&) {  // a rank has failed, or the others have ended otherwise
+    try {
+      messages.refuse();
+    } catch (const std::exception&) {
+    }
   }
   Connection::keep(std::move(connection_));
 }
@@ -152,6 +159,9 @@ void MpiGroup::broadcast(std::span<std::byte> bytes) {
 std::span<const std::byte> MpiGroup::gathered(std::span<const std::byte> mine, double seconds) {
   auto& messages = connection_->messages;
   const auto count = mine.size();
+  if (count > std::size_t{std::numeric_limits<int>::max()})
+    throw ConfigError("a rank gives at most " + std::to_string(std::numeric_limits<int>::max()) +
+                      " bytes to be gathered, not " + std::to_string(count));
   const auto room = messages.room(count * (hosts_.size() + 1));
   const auto sent = room.last(count), all = room.first(count * hosts_.size());
   std::ranges::copy(mine, sent.begin());

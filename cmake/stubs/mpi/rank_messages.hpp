@@ -115,7 +115,7 @@ class RankMessages {
     while (first < me()) {
       send(first, say, farewell_);
       if (hears_of_it(seconds)) return true;
-      if (asked_ || seconds <= 0.0) return false;
+      if (refused_ || asked_ || seconds <= 0.0) return false;
       if (ask()) return true;
       asked_ = true;
       first = first_that_waits();
@@ -136,6 +136,15 @@ class RankMessages {
     while (since(start) < 0.5 && !std::ranges::all_of(sent_, gone)) std::this_thread::yield();
   }
 
+  /// Of a rank at its end: one that asked it to say a fault says it itself, for which this one waits a little, as the
+  /// launcher may end all ranks when it is gone.
+  void refuse() {
+    if (!chosen_ || said_ || failed_) return;
+    failed_ = true;
+    send(asking_, refusal, {});
+    hears_of_it(3.0);
+  }
+
   bool failed() const { return failed_; }
 
   MPI_Comm world = MPI_COMM_NULL;
@@ -146,6 +155,7 @@ class RankMessages {
     question,  ///< whether a rank waits
     answer,    ///< that it does
     say,       ///< a fault that the other rank should say
+    refusal,   ///< that this rank cannot say it
     said       ///< a fault that this rank has said
   };
   struct Message {
@@ -183,8 +193,11 @@ class RankMessages {
         send(status.MPI_SOURCE, answer, {});
       } else if (status.MPI_TAG == answer) {
         if (!waits_.empty()) waits_[static_cast<std::size_t>(status.MPI_SOURCE)] = true;
+      } else if (status.MPI_TAG == refusal) {
+        refused_ = true;
       } else if (status.MPI_TAG == said || !failed_) {
         (status.MPI_TAG == said ? said_ : chosen_) = true;
+        asking_ = status.MPI_SOURCE;
         return std::string(text.data(), static_cast<std::size_t>(length));
       }
     }
@@ -205,7 +218,7 @@ class RankMessages {
   }
 
   bool hears_of_it(double seconds) {
-    for (const auto start = Clock::now(); since(start) < seconds;) {
+    for (const auto start = Clock::now(); since(start) < seconds && !refused_;) {
       if (listen()) return true;
       std::this_thread::sleep_for(std::chrono::microseconds(500));
     }
@@ -221,7 +234,9 @@ class RankMessages {
   bool asked_ = false;       ///< who waits
   bool failed_ = false;      ///< this rank
   bool said_ = false;        ///< a fault, by another rank
-  bool chosen_ = false;      ///< by another rank, to say a fault
+  bool chosen_ = false;      ///< by another rank, asking_, to say a fault
+  bool refused_ = false;     ///< a rank that this one asked to say a fault
+  int asking_ = 0;
   std::string farewell_;
 };
 

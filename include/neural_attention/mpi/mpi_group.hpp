@@ -27,17 +27,20 @@ struct MpiOptions {
   double timeout = 600.0;  ///< seconds that a rank waits for others before it throws
 };
 
-/// At most one at a time lives in a process. Its functions are called by one thread at a time. MPI must allow threads
-/// that take turns (MPI_THREAD_SERIALIZED); if it does not, exchanges are made in finish().
+/// One lives in the life of a process or, if the program initialises MPI itself, at most one at a time. Its functions
+/// are called by one thread at a time. MPI must allow threads that take turns (MPI_THREAD_SERIALIZED); if it does not,
+/// exchanges are made in finish().
 class MpiGroup {
  public:
   /// Joins the other ranks. A process that no launcher started is a group of one, and MPI is not called. MPI is
-  /// initialised, and finalised by the destructor, unless the program has done so. Throws GroupError.
+  /// initialised, and finalised by the destructor, unless the program has done so. Throws GroupError, also if MPI has
+  /// been finalised: it cannot begin again.
   explicit MpiGroup(const MpiOptions& options = {});
   MpiGroup(const MpiGroup&) = delete;
   MpiGroup& operator=(const MpiGroup&) = delete;
-  /// As wait_for_all(), but does not throw; if this rank failed or an exception ends the group, tells the others. After
-  /// a fault, memory that MPI may still use is kept until the process ends.
+  /// As wait_for_all(), but does not throw, so it hides the fault of a rank that fails late, which then says it itself:
+  /// call wait_for_all() before. If this rank failed or an exception ends the group, tells the others. After a fault,
+  /// memory that MPI may still use is kept until the process ends.
   ~MpiGroup();
 
   int rank() const { return rank_; }
@@ -53,6 +56,7 @@ class MpiGroup {
 
   /// The functions of a group. They throw GroupError if a rank has failed, does not answer in time, or MPI fails.
   void broadcast(std::span<std::byte> bytes);
+  /// Throws ConfigError for 2 GiB or more of a rank.
   void gather(std::span<const std::byte> mine, std::span<std::byte> all);
   /// An exchange runs in a separate thread, which polls rarely and so takes little processor time; where this
   /// rank has nothing else to do than to wait in finish(), it polls often at first.
@@ -82,7 +86,7 @@ class MpiGroup {
   std::vector<std::string> gather(std::string_view mine);
   /// The text of rank 0.
   std::string broadcast(std::string_view of_first);
-  /// Until all ranks have called it.
+  /// Until all ranks have called it: the last function, as a rank may fail when others have done their work.
   void wait_for_all();
   /// Until `done()`, which other ranks bring about in another way than through this group, in what the message calls
   /// `what`. Throws GroupError after the timeout, or if a rank has failed. The group has several ranks.
@@ -91,8 +95,8 @@ class MpiGroup {
   /// This rank ends because of `what`, and the group serves nothing any more. Returns whether another rank has said
   /// it; otherwise this one should, as one does for a fault of the group. Rank 0 returns false at once. Another rank
   /// tells rank 0, which throws `what` at its next wait. If rank 0 has said nothing within `seconds`, the first rank
-  /// that waits takes its place. The destructor of the one that says it tells the others, so that it can say it first.
-  /// Does not throw.
+  /// that waits takes its place; one that waits in its destructor refuses. The destructor of the one that says it tells
+  /// the others, so that it can say it first. Does not throw.
   bool fail(std::string_view what, double seconds = 10.0) noexcept;
   /// Whether fail() was called.
   bool failed() const;

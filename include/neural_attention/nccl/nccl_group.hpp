@@ -72,7 +72,8 @@ class NcclGroup {
     if (size() == 1) return;
     constexpr int most = 1 << 22;
     std::vector<float> piece;
-    for (int first = 0; first < x.cols; first += most) {
+    for (long next = 0; next < x.cols; next += most) {  // may end beyond an int
+      const int first = static_cast<int>(next);
       const auto part = x.columns(first, std::min(most, x.cols - first));
       piece.resize(static_cast<std::size_t>(part.cols));
       if (rank() == 0) backend(ops::DownloadOf<float>{.x = part, .values = piece});

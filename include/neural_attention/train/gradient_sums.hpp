@@ -193,8 +193,8 @@ class GradientSums final : public GradientWatch {
   /// The other way: each rank gets the numbers that it holds.
   void scatter_from_first(B& backend, RowsOf<Real> whole, RowsOf<Real> held) {
     std::vector<Real> piece;
-    for (int first = 0; first < count_; first += piece_) {
-      const int count = std::min(piece_, count_ - first);
+    for (long next = 0; next < count_; next += piece_) {  // may end beyond an int
+      const int first = static_cast<int>(next), count = std::min(piece_, count_ - first);
       piece.resize(static_cast<std::size_t>(count));
       if (group_->rank() == 0) backend(ops::DownloadOf<Real>{.x = whole.columns(first, count), .values = piece});
       group_->broadcast(std::as_writable_bytes(std::span(piece)));

@@ -124,6 +124,19 @@ void in_turns(G& group, std::size_t count, auto&& make, auto&& use) {
   }
 }
 
+/// The first rank whose `value` has other bytes than rank 0's, or -1.
+template <class G, class T>
+int first_that_differs(G& group, const T& value) {
+  static_assert(std::has_unique_object_representations_v<T>);
+  if constexpr (!is_alone<G>) {
+    std::vector<T> all(static_cast<std::size_t>(group.size()));
+    group.gather(std::as_bytes(std::span(&value, 1)), std::as_writable_bytes(std::span(all)));
+    const auto other = std::ranges::find_if(all, [&](const T& one) { return one != all[0]; });
+    if (other != all.end()) return static_cast<int>(other - all.begin());
+  }
+  return -1;
+}
+
 /// Whether it is true on every rank.
 template <class G>
 bool on_all(G& group, bool value) {

@@ -14,6 +14,7 @@
 #include "neural_attention/core/causal_batch.hpp"
 #include "neural_attention/core/masked_batch.hpp"
 #include "neural_attention/core/packed_tokens.hpp"
+#include "neural_attention/core/rows.hpp"
 #include "neural_attention/core/translation_batch.hpp"
 #include "neural_attention/models/checks.hpp"
 
@@ -50,6 +51,17 @@ inline void check_lists(const TranslationBatch& batch) {
 
 namespace share_detail {
 
+/// The numbers of sequence `s` in a list that has one for each token.
+inline std::span<const int> numbers_of(const std::vector<int>& list, const Ragged& offsets, int s) {
+  return std::span(list).subspan(static_cast<std::size_t>(offsets.begin(s)),
+                                 static_cast<std::size_t>(offsets.length(s)));
+}
+
+/// Makes these the last numbers of a list.
+inline void end_with(std::vector<int>& list, std::span<const int> numbers) {
+  std::ranges::copy(numbers, list.end() - std::ssize(numbers));
+}
+
 inline Place place_of(const PackedTokens& tokens, int s) {
   return {tokens.place().first_row + tokens.offsets().begin(s), tokens.place().first_sequence + s};
 }
@@ -58,8 +70,8 @@ inline Place place_of(const PackedTokens& tokens, int s) {
 
 inline void take_sequence(const CausalBatch& whole, int s, CausalBatch& part) {
   if (sequences_of(part) == 0) part.begin_at(share_detail::place_of(whole, s));
-  const auto first = whole.labels.begin() + whole.offsets().begin(s);
-  part.labels.insert(part.labels.end(), first, first + whole.offsets().length(s));
+  const auto labels = share_detail::numbers_of(whole.labels, whole.offsets(), s);
+  part.labels.insert(part.labels.end(), labels.begin(), labels.end());
   static_cast<PackedTokens&>(part).push(whole.sequence(s));
 }
 
@@ -73,6 +85,8 @@ inline void take_sequence(const MaskedBatch& whole, int s, MaskedBatch& part) {
     part.labels.push_back(whole.labels[static_cast<std::size_t>(row - rows.begin())]);
   }
   static_cast<EncoderBatch&>(part).push(whole.tokens.sequence(s));
+  share_detail::end_with(part.position_rows, share_detail::numbers_of(whole.position_rows, whole.offsets(), s));
+  share_detail::end_with(part.token_types, share_detail::numbers_of(whole.token_types, whole.offsets(), s));
 }
 
 inline void take_sequence(const TranslationBatch& whole, int s, TranslationBatch& part) {
@@ -80,10 +94,10 @@ inline void take_sequence(const TranslationBatch& whole, int s, TranslationBatch
     part.source.begin_at(share_detail::place_of(whole.source, s));
     part.decoder_input.begin_at(share_detail::place_of(whole.decoder_input, s));
   }
-  const auto& target = whole.decoder_input.offsets();
-  part.push(whole.source.sequence(s),
-            std::span(whole.labels)
-                .subspan(static_cast<std::size_t>(target.begin(s)), static_cast<std::size_t>(target.length(s))));
+  const auto labels = share_detail::numbers_of(whole.labels, whole.decoder_input.offsets(), s);
+  part.source.push(whole.source.sequence(s));
+  part.decoder_input.push(whole.decoder_input.sequence(s));
+  part.labels.insert(part.labels.end(), labels.begin(), labels.end());
 }
 
 /// A batch that can be cut: see above.

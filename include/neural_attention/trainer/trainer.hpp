@@ -8,17 +8,20 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/train/step_share.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "neural_attention/trainer/checkpoint.hpp"
+#include "neural_attention/trainer/resuming.hpp"
 #include "neural_attention/trainer/run_folder.hpp"
+#include "neural_attention/trainer/run_length.hpp"
+#include "neural_attention/trainer/step_batches.hpp"
 #include "neural_attention/trainer/trainer_options.hpp"
 
 namespace neural_attention {
@@ -45,10 +48,11 @@ class Trainer {
         group_(&group),
         training_(&training),
         validation_(validation),
-        options_(with_total_steps(std::move(options))),
+        options_(with_lengths(std::move(options), training, validation)),
         callbacks_(std::move(callbacks)),
         step_(backend, model, options_.step, optimizer, group),
         folder_(group.rank() == 0 ? options_.output_dir : std::string()),
+        batches_(training, options_.accumulation),
         validation_batch_(training.empty_batch()),
         share_(training.empty_batch()) {
     position_.seed = options_.step.seed;
@@ -57,27 +61,19 @@ class Trainer {
     training.begin_epoch(0);
   }
 
-  long total_steps() const { return total_steps_; }
+  long total_steps() const { return options_.max_steps; }
   const TrainingPosition& position() const { return position_; }
   TrainingStep<Model, O, G>& training_step() { return step_; }
   TrainerCallbacks& callbacks() { return callbacks_; }
 
   /// Continues from a checkpoint directory. Throws FileError, also for another optimizer's checkpoint, and ConfigError
-  /// if the checkpoint belongs to another run: another seed, other options, also of the optimizer, other data or other
-  /// batches.
+  /// if the checkpoint belongs to another run (another seed, other options, also of the optimizer, other data or other
+  /// batches) or is not the same on all ranks.
   void resume(const std::string& checkpoint) {
     const auto stored = read_position(checkpoint + "/" + checkpoint_detail::position_file);
-    if (stored.seed != options_.step.seed)
-      throw ConfigError(checkpoint + " was made with seed " + std::to_string(stored.seed) + ", not " +
-                        std::to_string(options_.step.seed) + ": the order of the data would differ");
+    require_same_position(*group_, stored, checkpoint);
     require_same_optimizer(stored, step_.optimizer().name(), checkpoint);
-    require_same_run(stored.run, position_.run, checkpoint);
-    training_->begin_epoch(stored.epoch);
-    if (const auto here = sequences_before(stored.batch); here != stored.sequences)
-      throw ConfigError(checkpoint + " was made with other batches: its " + std::to_string(stored.batch) +
-                        " batches of epoch " + std::to_string(stored.epoch) + " hold " +
-                        std::to_string(stored.sequences) + " sequences, here " +
-                        (here < 0 ? "there are not so many batches" : "they hold " + std::to_string(here)));
+    require_same_run(stored, position_, *training_, checkpoint);
     auto run = stored.run;
     run.set(position_.run);
     step_.load_optimizer(
@@ -101,11 +97,11 @@ class Trainer {
       evaluated = true;
     }
     summary.stopped_early = out_of_patience();
-    while (position_.step < total_steps_ && !summary.cancelled && !summary.stopped_early) {
+    while (position_.step < total_steps() && !summary.cancelled && !summary.stopped_early) {
       training_->begin_epoch(position_.epoch);
       const auto batches = static_cast<long>(training_->batches());
-      filled_ = 0;
-      while (position_.batch < batches && position_.step < total_steps_) {
+      batches_.restart();
+      while (position_.batch < batches && position_.step < total_steps()) {
         evaluated = false;
         const bool go_on = one_step(batches);
         const bool due = evaluation_due(batches);
@@ -136,38 +132,17 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  TrainerOptions with_total_steps(TrainerOptions options) {
-    require_ranges(options);
-    if (!(options.epochs > 0.0) && options.max_steps <= 0)
-      throw ConfigError("training needs epochs or max_steps above 0");
-    if (!validation_ && options.patience > 0)
-      throw ConfigError("early stopping needs validation data: it compares evaluations");
-    if (validation_ == training_)
-      throw ConfigError("training and evaluation need a data object each: an evaluation begins an epoch of its own");
-    training_->begin_epoch(0);
-    if (training_->batches() == 0) throw ConfigError("training needs data, but there is not one batch");
-    if (validation_) {
-      validation_->begin_epoch(0);
-      if (validation_->batches() == 0) throw ConfigError("evaluation needs data, but there is not one batch");
-    }
-    total_steps_ =
-        options.max_steps > 0 ? options.max_steps : planned_steps(*training_, options.epochs, options.accumulation);
-    if (options.step.schedule.total_steps <= 0) options.step.schedule.total_steps = total_steps_;
-    if (options.warmup_ratio > 0.0)  // as Hugging Face rounds
-      options.step.schedule.warmup_steps = static_cast<long>(std::ceil(double(total_steps_) * options.warmup_ratio));
-    return options;
-  }
-
   bool evaluation_due(long batches) const {
     if (!validation_) return false;
-    if (position_.step == total_steps_) return true;
+    if (position_.step == total_steps()) return true;
     return options_.eval_steps > 0 ? position_.step % options_.eval_steps == 0 : position_.batch >= batches;
   }
 
   /// Where no evaluation saves.
   bool save_due(long batches) const {
     if (options_.save_steps > 0 && position_.step % options_.save_steps == 0) return true;
-    return !validation_ && (position_.step == total_steps_ || (options_.save_steps <= 0 && position_.batch >= batches));
+    return !validation_ &&
+           (position_.step == total_steps() || (options_.save_steps <= 0 && position_.batch >= batches));
   }
 
   bool out_of_patience() const {
@@ -176,19 +151,6 @@ class Trainer {
 
   double epochs_done(long batches) const {
     return position_.epoch + (batches > 0 ? double(position_.batch) / double(batches) : 0.0);
-  }
-
-  /// Makes the batches of the step that begins with batch `first`, and returns their number: none after the last
-  /// batch.
-  long fill(std::vector<typename Data::Batch>& parts, long first, long batches) {
-    const HostWork work("making batches");
-    const auto count = std::min<long>(options_.accumulation, batches - first);
-    for (long i = 0; i < count; ++i) {
-      if (i == std::ssize(parts)) parts.push_back(training_->empty_batch());
-      training_->fill(static_cast<std::size_t>(first + i), parts[i]);
-      if (i > 0) parts[i].follow(parts[i - 1]);
-    }
-    return count;
   }
 
   /// All ranks get rank 0's parameters and moments: other processors may draw initial values that differ by rounding.
@@ -215,19 +177,17 @@ class Trainer {
   /// launches the next one: a callback that cancels must find the parameters as of the step that it saw.
   bool one_step(long batches) {
     const auto begin = Clock::now();
-    const auto count = filled_ > 0 ? filled_ : fill(parts_, position_.batch, batches);
-    launch(std::span(parts_).first(static_cast<std::size_t>(count)));
-    const auto next = fill(next_parts_, position_.batch + count, batches);
+    const auto parts = batches_.at(position_.batch);
+    launch(parts);
+    batches_.prepare(position_.batch + std::ssize(parts));
     StepEvent event;
     event.result = step_.result();
     folder_.begin();
-    position_.batch += count;
+    position_.batch += std::ssize(parts);
     event.step = ++position_.step;
-    for (long i = 0; i < count; ++i) position_.tokens += parts_[i].counted_tokens();
-    std::swap(parts_, next_parts_);
-    filled_ = next;
+    for (const auto& part : parts) position_.tokens += part.counted_tokens();
     position_.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
-    event.total_steps = total_steps_;
+    event.total_steps = total_steps();
     event.epoch = epochs_done(batches);
     event.tokens_per_second = double(position_.tokens) / position_.seconds;
     return on_all(*group_, !callbacks_.on_step || callbacks_.on_step(event));
@@ -311,17 +271,8 @@ class Trainer {
       ++position.epoch;
       position.batch = 0;
     }
-    position.sequences = sequences_before(position.batch);
+    position.sequences = sequences_before(*training_, position.batch);
     return position;
-  }
-
-  /// Sequences in the first `batches` batches of this epoch; 0 if the data do not count them, -1 if it has fewer.
-  long sequences_before(long batches) const {
-    if (batches > static_cast<long>(training_->batches())) return -1;
-    if constexpr (requires { training_->sequences_before(std::size_t{0}); })
-      return static_cast<long>(training_->sequences_before(static_cast<std::size_t>(batches)));
-    else
-      return 0;
   }
 
   void finish(TrainingSummary& summary, bool evaluated) {
@@ -356,13 +307,11 @@ class Trainer {
   G* group_;
   Data* training_;
   Data* validation_;  ///< may be null
-  long total_steps_ = 0;
   TrainerOptions options_;
   TrainerCallbacks callbacks_;
   TrainingStep<Model, O, G> step_;
   RunFolder folder_;
-  std::vector<typename Data::Batch> parts_, next_parts_;
-  long filled_ = 0;  ///< how many of parts_ belong to the next step
+  StepBatches<Data> batches_;
   typename Data::Batch validation_batch_;
   struct NoShare {
     explicit NoShare(const typename Data::Batch&) {}

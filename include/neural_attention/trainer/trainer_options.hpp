@@ -1,7 +1,6 @@
 // The options of a Trainer, and the events and results that it reports.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -31,7 +30,8 @@ concept TrainingData = requires(D data, typename D::Batch& batch, std::size_t in
 struct TrainerOptions {
   StepOptions step = {.schedule = {Schedule::Kind::Linear}};  ///< if schedule.total_steps is 0, Trainer fills it in
   double epochs = 3.0;
-  double warmup_ratio = 0.0;    ///< if positive, the warm-up's share of all steps; replaces step.schedule's own
+  double warmup_ratio = 0.0;    ///< if positive, the warm-up's share of all steps, whatever step.schedule says; in the
+                                ///< programs and Hugging Face's Trainer, warmup_steps above 0 override the ratio
   long max_steps = 0;           ///< if positive, replaces the number of epochs
   int accumulation = 1;         ///< batches of one optimizer step
   long eval_steps = 0;          ///< 0: at the end of each epoch
@@ -112,27 +112,6 @@ struct TrainingSummary {
   double seconds = 0.0;       ///< in training steps
   double tokens_per_second = 0.0;
 };
-
-/// The optimizer steps of `epochs` passes over the data. Epochs may have different numbers of batches: the first
-/// hundred are counted, and the others are assumed to be similar. Throws ConfigError if the number is too large to
-/// count.
-template <TrainingData Data>
-long planned_steps(Data& data, double epochs, int accumulation) {
-  constexpr int counted_epochs = 100;
-  constexpr double most_steps = 1e15;
-  long total = 0;
-  double left = epochs;
-  int epoch = 0;
-  for (; left > 1e-9 && epoch < counted_epochs; ++epoch, left -= 1.0) {
-    data.begin_epoch(epoch);
-    const auto steps = (static_cast<long>(data.batches()) + accumulation - 1) / accumulation;
-    total += std::max(1L, static_cast<long>(static_cast<double>(steps) * std::min(1.0, left)));
-  }
-  if (!(left > 1e-9)) return total;
-  const double rest = left * (static_cast<double>(total) / counted_epochs);
-  if (!(rest < most_steps)) throw ConfigError("training for so many epochs takes more steps than can be counted");
-  return total + static_cast<long>(rest);
-}
 
 /// The options that change a run's numbers, and the entries of `options.run`.
 inline RunIdentity identity_of(const TrainerOptions& options) {
