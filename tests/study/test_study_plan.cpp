@@ -128,14 +128,44 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   study = usual({Matching::Flops});
   study.grid["more"] = {"0", "10"};
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
-    return says(error, "\"tuning.flags.more\" changes the flops, in which \"matchings\" makes arms and control equal");
+    return says(error,
+                "\"tuning.flags.more\" changes the flops of the arm \"linear\", in which \"matchings\" makes arms and "
+                "control equal");
   });
+  study.matchings = {Matching::Time};  // FLOPs take time
+  BOOST_CHECK_THROW(plan_arms(study, measure), na::ConfigError);
   study.matchings = {Matching::Steps};
   BOOST_CHECK_NO_THROW(plan_arms(study, measure));
   study = usual({Matching::Parameters});
   study.match_by = "colour";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
                         [](const auto& error) { return says(error, "colour (\"match_by\") makes no difference"); });
+}
+
+BOOST_AUTO_TEST_CASE(have_equal_sizes_with_every_setting) {
+  // The flag changes only the arm a: no projector of the control has an expansion.
+  const Measurements expanding = {[](const FlagSet& flags) {
+                                    auto size = size_of(flags);
+                                    if (number(flags, "more", 0) == 250) {
+                                      size.parameters += static_cast<std::int64_t>(number(flags, "expansion", 1)) * 16;
+                                      size.flops = 2 * size.parameters;
+                                    }
+                                    return size;
+                                  },
+                                  time_of};
+  for (const auto matching : {Matching::Parameters, Matching::Flops}) {
+    auto study = usual({matching});
+    study.grid["expansion"] = {"1", "8"};
+    const auto of_a = [&](const auto& error) {
+      return says(error, "\"tuning.flags.expansion\" changes the " + std::string(na::name_of(matching)) +
+                             " of the arm \"a\"");
+    };
+    BOOST_CHECK_EXCEPTION(plan_arms(study, expanding), na::ConfigError, of_a);
+    study.grid["expansion"] = {"8"};  // the only value, but another than that with which the plan measures
+    BOOST_CHECK_EXCEPTION(plan_arms(study, expanding), na::ConfigError, of_a);
+    study.grid["expansion"] = {"1"};
+    BOOST_CHECK_NO_THROW(plan_arms(study, expanding));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

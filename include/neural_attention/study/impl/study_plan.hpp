@@ -100,31 +100,26 @@ inline PlannedRun planned_run(const StudyPlan& plan, const std::string& name, co
   return run;
 }
 
-}  // namespace detail
-
-namespace detail {
-
-/// Throws ConfigError if tuning changes the size by which arms are matched.
-inline void require_sizes_of_all_settings(const StudyConfig& study, const Measurements& measure) {
-  if (!study.matches(Matching::Parameters) && !study.matches(Matching::Flops)) return;
-  const auto flags = merged(study.flags, study.arm(study.control).flags);
-  for (const auto& [flag, values] : study.grid) {
-    const auto first = measure.size(merged(flags, {{flag, values.front()}}));
-    for (std::size_t i = 1; i < values.size(); ++i) {
-      const auto size = measure.size(merged(flags, {{flag, values[i]}}));
-      for (const auto matching : {Matching::Parameters, Matching::Flops})
-        if (study.matches(matching) && matched_count(size, matching) != matched_count(first, matching))
-          throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
-                            ", in which \"matchings\" makes arms and control equal");
-    }
-  }
-}
-
-/// How many more steps an arm has than its control, as a factor; 1 if one of them counts epochs instead.
-inline double ratio_of_steps(const PlannedArm& arm, const PlannedArm& control) {
-  if (!arm.flags.contains("max_steps") || !control.flags.contains("max_steps")) return 1.0;
-  return static_cast<double>(steps_of(arm.name, arm.flags)) /
-         static_cast<double>(steps_of(control.name, control.flags));
+/// The name, the flags and the size of an arm, and then its time. Throws ConfigError if tuning changes the size by
+/// which arms are matched; the time of a step follows from the FLOPs.
+inline PlannedArm measured_arm(const StudyConfig& study, const std::string& name, const FlagSet& flags,
+                               const Measurements& measure) {
+  const auto size = measure.size(flags);
+  const auto require_same = [&](const std::string& flag, const ArmSize& tuned, Matching matching) {
+    if (matched_count(tuned, matching) != matched_count(size, matching))
+      throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
+                        " of the arm " + in_quotes(name) + ", in which \"matchings\" makes arms and control equal");
+  };
+  const bool by_parameters = study.matches(Matching::Parameters);
+  const bool by_flops = study.matches(Matching::Flops) || study.matches(Matching::Time);
+  if (by_parameters || by_flops)
+    for (const auto& [flag, values] : study.grid)
+      for (const auto& value : values) {
+        const auto tuned = measure.size(merged(flags, {{flag, value}}));
+        if (by_parameters) require_same(flag, tuned, Matching::Parameters);
+        if (by_flops) require_same(flag, tuned, Matching::Flops);
+      }
+  return {name, flags, size, measure.time(flags)};
 }
 
 }  // namespace detail
@@ -138,11 +133,8 @@ NEURAL_ATTENTION_INLINE const PlannedArm& StudyPlan::arm(std::string_view name) 
 NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure) {
   StudyPlan plan;
   plan.study = study;
-  detail::require_sizes_of_all_settings(study, measure);
-  for (const auto& arm : study.arms) {
-    const auto flags = merged(study.flags, arm.flags);
-    plan.arms.push_back({arm.name, flags, measure.size(flags), measure.time(flags)});
-  }
+  for (const auto& arm : study.arms)
+    plan.arms.push_back(detail::measured_arm(study, arm.name, merged(study.flags, arm.flags), measure));
   const PlannedArm control = plan.arm(study.control);
   // The name of an arm with these flags, a new one if there is none yet.
   const auto named = [&](const std::string& name, const FlagSet& flags) {
@@ -151,7 +143,7 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
       if (one.name == name)
         throw ConfigError("the arm " + in_quotes(name) + " has the name of a matched control; give it another");
     }
-    plan.arms.push_back({name, flags, measure.size(flags), measure.time(flags)});
+    plan.arms.push_back(detail::measured_arm(study, name, flags, measure));
     return name;
   };
   for (const auto matching : study.matchings)
