@@ -17,8 +17,9 @@ namespace examples {
 
 namespace {
 
-/// "+0.12 %"
+/// "+0.12 %", or "–" if it is not known.
 std::string percent(double part) {
+  if (std::isnan(part)) return "–";
   return (part > 0 ? "+" : "") + na::number_text(100 * part, std::chars_format::fixed, 2) + " %";
 }
 

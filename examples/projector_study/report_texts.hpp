@@ -81,6 +81,7 @@ inline std::string interval_text(const study::PairedComparison& pairs, int digit
 
 /// "+0.12 %", what matching left.
 inline std::string unmatched_text(const study::PlannedComparison& comparison) {
+  if (std::isnan(comparison.unmatched)) return "–";
   return change(100 * comparison.unmatched, 2) + " %";
 }
 

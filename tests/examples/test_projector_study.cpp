@@ -142,6 +142,33 @@ BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
   BOOST_TEST(content(folder / "s/report.html") == html);
 }
 
+BOOST_AUTO_TEST_CASE(have_the_steps_of_their_epochs) {
+  auto json = slow(usual());
+  json["flags"] = {{"data", path("text")}, {"num_train_epochs", 2}};
+  json["arms"][1]["flags"]["per_device_train_batch_size"] = 8;
+  const auto file = study(json);
+  const auto plan = works({"plan", file}).out;
+  BOOST_TEST(contains(plan, "steps  –"), plan);
+  works({"run", file});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, " -75.00 % |"), report);  // 10 steps instead of 40
+}
+
+BOOST_AUTO_TEST_CASE(compare_nothing_whose_size_the_plan_did_not_know) {
+  auto json = usual();
+  json.erase("tuning");
+  json["arms"][1]["flags"]["grows"] = 700;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control-parameters-of-gains | not matched: 2,100 parameters against 1,400 |"),
+             report);
+  BOOST_TEST(contains(report, " +50.00 % |"), report);
+  BOOST_TEST(contains(report, "| gains | control | better |"), report);  // with equal steps
+}
+
 BOOST_AUTO_TEST_CASE(choose_the_setting_of_the_tuning_seeds) {
   const auto file = study(usual());
   works({"run", file});

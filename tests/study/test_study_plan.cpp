@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <string>
 
@@ -66,6 +68,16 @@ BOOST_AUTO_TEST_CASE(with_equal_steps_are_compared_with_the_control_itself) {
   auto study = usual({Matching::Steps});
   study.arms[2].flags["max_steps"] = "50";
   BOOST_TEST(plan_arms(study, measure).comparisons[1].unmatched == -0.5);
+}
+
+BOOST_AUTO_TEST_CASE(that_count_epochs_have_steps_that_no_plan_knows) {
+  auto study = usual({Matching::Steps});
+  for (const auto* const steps : {"", "0", "-1"}) {
+    study.flags = {{"num_train_epochs", "1"}};
+    if (*steps) study.flags["max_steps"] = steps;
+    study.arms[2].flags["max_steps"] = "50";
+    for (const auto& one : plan_arms(study, measure).comparisons) BOOST_TEST(std::isnan(one.unmatched), one.arm);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(get_controls_of_equal_parameters_and_flops) {
@@ -256,6 +268,9 @@ BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
   BOOST_TEST(again.file == plan.file);
   BOOST_TEST(plan_text(again) == plan_text(plan));
   BOOST_TEST(final_runs(again, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
+  plan.comparisons[0].unmatched = std::numeric_limits<double>::quiet_NaN();
+  std::ofstream(path) << plan_text(plan);
+  BOOST_TEST(std::isnan(load_plan(path).comparisons[0].unmatched));
   // Words for readers are neither in the plan nor in what a run depends on.
   auto worded = plan;
   worded.study.title = "A title";

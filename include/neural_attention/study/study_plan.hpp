@@ -37,7 +37,8 @@ struct PlannedArm {
 struct PlannedComparison {
   std::string arm, control;
   Matching matching = Matching::Steps;
-  /// The matched quantity of the arm minus that of its control, as a share of the control's.
+  /// The matched quantity of the arm minus that of its control, as a share of the control's. NaN for steps if the arm
+  /// or the control counts epochs: then only the runs say how many steps they have.
   double unmatched = 0;
 };
 

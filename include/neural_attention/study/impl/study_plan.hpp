@@ -62,11 +62,8 @@ inline std::int64_t matched_width(const FlagSet& control, const std::string& fla
 
 /// The steps of an arm. Throws ConfigError if its flags do not say them.
 inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
-  const auto found = flags.find("max_steps");
-  const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
-  if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
-    throw ConfigError("the \"flags\" of the arm " + in_quotes(arm) + " lack max_steps, which this study changes");
-  return static_cast<std::int64_t>(*steps);
+  if (const auto steps = steps_in(flags)) return *steps;
+  throw ConfigError("the \"flags\" of the arm " + in_quotes(arm) + " lack max_steps, which this study changes");
 }
 
 inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
@@ -177,7 +174,9 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
         const auto theirs = static_cast<double>(detail::matched_count(found.size, matching));
         comparison.unmatched = (static_cast<double>(detail::matched_count(arm.size, matching)) - theirs) / theirs;
       } else if (matching == Matching::Steps) {
-        comparison.unmatched = detail::ratio_of_steps(arm, found) - 1.0;
+        const auto ours = steps_in(arm.flags), theirs = steps_in(found.flags);
+        comparison.unmatched = ours && theirs ? static_cast<double>(*ours) / static_cast<double>(*theirs) - 1.0
+                                              : std::numeric_limits<double>::quiet_NaN();
       } else if (matching == Matching::Time) {
         const double theirs = static_cast<double>(detail::steps_of(found.name, found.flags)) * control.time.step;
         comparison.unmatched =
