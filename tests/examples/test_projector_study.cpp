@@ -7,11 +7,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "examples/programs.hpp"
 #include "examples/stand_in.hpp"
+#include "neural_attention/io/platform.hpp"
 
 using namespace programs;
 
@@ -558,6 +560,36 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   write(folder / "s/records.jsonl", R"({"run": "a", "about": {"hash": "x"}, "metrics": [{"valid_loss": "low"}]})"
                                     "\n");
   refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "line 1", "\"valid_loss\" must be"});
+}
+
+BOOST_AUTO_TEST_CASE(keep_the_records_of_runs_that_began_again_here) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  const auto file = study(json);
+  const auto [report, csv, records] = finished(file);
+  // Of two runs that have ended elsewhere, the first steps are here; somebody goes on with one of them.
+  const auto begun = [&](const std::string& name) {
+    const auto run = folder / "s/runs" / name;
+    fs::remove_all(run / "output");
+    fs::create_directories(run / "output");
+    write(run / "output/metrics.jsonl", "{\"step\":5,\"valid_loss\":3.5}\n");
+  };
+  for (const auto* const name : {"gains-seed2", "gains-seed3"}) begun(name);
+  {
+    const auto lock = neural_attention::io::platform::lock_folder(folder / "s/runs/gains-seed3");
+    BOOST_REQUIRE(lock.is_open());
+    works({"report", file, "--partial"});
+    BOOST_TEST(contains(content(folder / "s/report.md"), "Partial: 1 run is missing."));
+    const auto kept = lines_of(content(folder / "s/records.jsonl")), before = lines_of(records);
+    BOOST_TEST(std::set(kept.begin(), kept.end()) == std::set(before.begin(), before.end()),
+               boost::test_tools::per_element());
+  }
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == report);
+  BOOST_TEST(content(folder / "s/runs.csv") == csv);
+  BOOST_TEST(content(folder / "s/records.jsonl") == records);
+  for (const auto& item : fs::directory_iterator(folder / "s/runs"))
+    BOOST_TEST(!item.path().filename().string().starts_with('.'), item.path());
 }
 
 BOOST_AUTO_TEST_CASE(of_translators_are_reported_without_their_texts) {
