@@ -262,6 +262,21 @@ BOOST_AUTO_TEST_CASE(show_commands_that_hold_where_they_ran) {
   BOOST_TEST(content(folder / "studies/s/report.md") == report);
 }
 
+BOOST_AUTO_TEST_CASE(beside_their_data_may_change_words) {
+  fs::create_directories(folder / "texts/neural");
+  write(folder / "texts/train.txt", "text");
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"data", path("texts")}, {"projector", path("texts/neural")}});
+  const auto file = study(json, "texts/s");
+  works({"plan", file});
+  json["title"] = "Words";
+  study(json, "texts/s");
+  write(folder / "texts/neural/notes", "no data");
+  works({"plan", file});
+  write(folder / "texts/train.txt", "other text");
+  refuses(1, "projector_study", {"plan", file}, {"texts: the data has changed since"});
+}
+
 BOOST_AUTO_TEST_CASE(with_many_seeds_draw_signs) {
   auto many = slow(usual());
   many["flags"].update({{"pause", 0}, {"max_steps", 5}});

@@ -288,6 +288,11 @@ BOOST_AUTO_TEST_CASE(of_a_folder_changes_with_contents_and_names) {
   BOOST_TEST(fingerprint_of(folder) != before);
   BOOST_TEST(fingerprint_of(folder / "a") != fingerprint_of(folder / "c"));
   BOOST_CHECK_THROW(fingerprint_of(folder / "nothing"), na::FileError);
+  const auto without = fingerprint_of(folder);
+  write("study.json", "{}");
+  BOOST_TEST(fingerprint_of(folder) != without);
+  BOOST_TEST(fingerprint_of(folder, folder / "inner/../study.json") == without);
+  BOOST_TEST(fingerprint_of(folder / "a", folder / "a") == fingerprint_of(folder / "a"));
   fs::remove_all(folder);
 }
 

@@ -10,6 +10,7 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/study/study_plan.hpp"
@@ -247,6 +248,28 @@ BOOST_AUTO_TEST_CASE(have_a_hash_of_all_that_they_depend_on) {
   plan.program = "p";
   plan.data["text"] = "2";
   BOOST_TEST(of() != before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(data)
+
+BOOST_AUTO_TEST_CASE(is_what_flags_of_paths_name) {
+  const auto folder = fs::temp_directory_path() / ("na_data_" + std::to_string(getpid()));
+  fs::create_directories(folder / "neural");
+  for (const auto* const name : {"train", "valid", "config", "test", "base", "grid"}) std::ofstream(folder / name) << "x";
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  auto study = usual({Matching::Steps});
+  study.flags = {{"train_file", path("train")}, {"validation_file", path("valid")}, {"data", path("nothing")}};
+  study.arms[1].flags = {{"projector", path("neural")}};  // no flag of a path, whatever the folder has
+  study.arms[2].flags = {{"config", path("config")}};
+  study.base = FlagSet{{"tokenizer", path("base")}};
+  study.grid = {{"model", {path("grid"), "none"}}, {"dropout", {path("neural")}}};
+  study.test.text = path("test");
+  const std::vector<std::string> expected = {path("base"), path("config"), path("grid"),
+                                             path("test"), path("train"),  path("valid")};
+  BOOST_TEST(data_paths(study) == expected, boost::test_tools::per_element());
+  fs::remove_all(folder);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

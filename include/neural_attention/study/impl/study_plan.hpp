@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -233,19 +234,28 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> arguments_of(const FlagSet& fla
 }
 
 NEURAL_ATTENTION_INLINE std::vector<std::string> data_paths(const StudyConfig& study) {
+  // Other values may be the name of a file by chance.
+  constexpr std::string_view flags_of_paths[] = {"data",         "train_file",        "validation_file",
+                                                 "train_source", "train_target",      "validation_source",
+                                                 "config",       "validation_target", "tokenizer",
+                                                 "model"};
   std::set<std::string> paths;
   const auto add = [&](const std::string& value) {
     std::error_code ignored;
     if (!value.empty() && std::filesystem::exists(value, ignored)) paths.insert(value);
   };
+  const auto is_of_paths = [&](const std::string& flag) {
+    return std::find(std::begin(flags_of_paths), std::end(flags_of_paths), flag) != std::end(flags_of_paths);
+  };
   const auto add_all = [&](const FlagSet& flags) {
-    for (const auto& [name, value] : flags) add(value);
+    for (const auto& [name, value] : flags)
+      if (is_of_paths(name)) add(value);
   };
   add_all(study.flags);
   if (study.base) add_all(*study.base);
   for (const auto& arm : study.arms) add_all(arm.flags);
   for (const auto& [flag, values] : study.grid)
-    for (const auto& value : values) add(value);
+    for (const auto& value : values) add_all({{flag, value}});
   for (const auto* const path : {&study.test.text, &study.test.source, &study.test.reference}) add(*path);
   return {paths.begin(), paths.end()};
 }
