@@ -53,6 +53,11 @@ struct ArmResult {
       if (one.diverged) seeds_of.push_back(one.run.seed);
     return seeds_of;
   }
+  /// Of its runs that count: with those of the setting, if one is chosen.
+  study::FlagSet flags(const study::StudyConfig& config) const {
+    if (!chosen) return arm.flags;
+    return study::merged(arm.flags, study::settings_of(config.grid).at(chosen->setting));
+  }
   bool all_scored() const { return finished && chosen && diverged().empty(); }
   std::vector<double> scores() const {
     std::vector<double> all;
@@ -232,17 +237,17 @@ inline std::vector<std::string> places_of(const StudyFolder& folder, const Study
 /// Of the runs that have ended.
 inline std::optional<Convergence> convergence_of(const StudyResults& results) {
   std::optional<double> once, twice;
+  std::optional<std::int64_t> steps;
   const auto& plan = results.plan;
   for (const auto& [run, state] : results.runs.items) {
     if (run.arm != plan.study.control || run.seed != plan.study.seeds.front()) continue;
     if (!state.trained && !state.diverged) continue;
     const double loss = state.diverged ? not_measured : state.valid_loss;
-    if (run.kind == study::RunKind::Final) once = loss;
+    if (run.kind == study::RunKind::Final) once = loss, steps = study::steps_in(run.flags);
     if (run.kind == study::RunKind::Twice) twice = loss;
   }
   if (!once || !twice) return {};
-  const auto steps = na::number_in(plan.arm(plan.study.control).flags.at("max_steps"));
-  return Convergence{*once, *twice, static_cast<std::int64_t>(steps.value_or(0))};
+  return Convergence{*once, *twice, steps.value_or(0)};
 }
 
 }  // namespace results_detail

@@ -16,7 +16,5 @@ inline double seconds_of_run(const study::FlagSet& flags, const study::PlannedAr
   return steps ? static_cast<double>(*steps) * arm.time.step + arm.time.outside
                : std::numeric_limits<double>::quiet_NaN();
 }
-/// The same for a run of the arm itself.
-inline double seconds_of_run(const study::PlannedArm& arm) { return seconds_of_run(arm.flags, arm); }
 
 }  // namespace examples

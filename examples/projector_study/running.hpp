@@ -38,7 +38,11 @@ namespace examples {
 inline std::string first_words(const std::string& path) {
   constexpr std::size_t most = 4;
   std::string words;
-  for (const auto& line : na::text::read_lines(path)) {
+  const auto text = beginning_of(path);
+  std::istringstream lines{std::string(na::text::without_byte_order_mark(text))};
+  long number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    na::text::require_utf8(path, ++number, line);
     std::istringstream rest(line);
     std::size_t count = 0;
     for (std::string word; count < most && rest >> word; ++count) words += (count == 0 ? "" : " ") + word;

@@ -12,6 +12,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -48,6 +49,19 @@ inline std::string find_program(const std::string& name) {
 inline std::string whole_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// The first lines of a plain or gzip-compressed text, or the first characters of its first line; at most 256 KiB.
+/// Throws FileError.
+inline std::string beginning_of(const std::string& path) {
+  constexpr std::size_t most_bytes = std::size_t{1} << 18;
+  auto text = na::text::read_text_bytes(path);
+  if (text.size() > most_bytes) {
+    const auto line_end = text.rfind('\n', most_bytes - 1);
+    const auto border = na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_bytes));
+    text.resize(line_end == std::string::npos ? border : line_end + 1);
+  }
+  return text;
 }
 
 /// Runs a command to its end. Returns what it prints; throws Error with its last message if it fails.
@@ -135,7 +149,7 @@ class TrainingProgram {
     try {
       if (translates(config))
         shorten_pairs(test);
-      else if (!test.text.ends_with(".bin"))  // a file of tokens stays as it is
+      else if (!is_token_file(test.text))
         shorten_text(test);
       output_of(test_command(path_, config, flags, output(), test, work_ / "tested"), work_, interruption_);
     } catch (const na::Error& error) {
@@ -158,13 +172,7 @@ class TrainingProgram {
   }
 
   void shorten_text(study::TestSet& test) const {
-    constexpr std::size_t most_bytes = std::size_t{1} << 18;
-    auto text = na::text::read_text_bytes(test.text);
-    if (text.size() > most_bytes) {
-      const auto line_end = text.rfind('\n', most_bytes - 1);
-      const auto border = na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_bytes));
-      text.resize(line_end == std::string::npos ? border : line_end + 1);
-    }
+    const auto text = beginning_of(test.text);
     test.text = (work_ / "test.txt").string();
     na::io::write_file_atomically(test.text, text);
   }

@@ -116,7 +116,14 @@ BOOST_AUTO_TEST_CASE(are_planned_with_matched_controls) {
   const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
   BOOST_REQUIRE(commands.size() == 31u);  // with a line between tuning and the runs that count
   BOOST_TEST(commands[0] == "projector_study run " + file + " --only tune-control-0-seed8");
-  BOOST_TEST(contains(works({"plan", file, "--format", "slurm"}).out, "#SBATCH --array=1-16"));
+  const auto slurm = works({"plan", file, "--format", "slurm"}).out;
+  BOOST_TEST((contains(slurm, "#SBATCH --array=1-16\n") && contains(slurm, "#SBATCH --cpus-per-task=1\n")), slurm);
+  auto with_threads = usual();
+  with_threads["matchings"] = {"steps"};
+  with_threads["flags"]["threads"] = 2;
+  with_threads["arms"][2]["flags"]["threads"] = 4;
+  const auto four = works({"plan", study(with_threads, "threads"), "--format", "slurm"}).out;
+  BOOST_TEST(contains(four, "#SBATCH --cpus-per-task=4\n"), four);
 }
 
 BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
@@ -238,6 +245,23 @@ BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   BOOST_TEST(contains(works({"run", file}).err, "gains-seed1 has no sample: stand_in: the prompt is too long"));
   works({"report", file});
   BOOST_TEST(contains(content(folder / "s/report.md"), "no sample: stand_in: the prompt is too long"));
+}
+
+BOOST_AUTO_TEST_CASE(continue_only_what_is_text) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  json["test"] = {{"text", path("test.bin")}};
+  write(folder / "test.bin", "token file\n");
+  works({"run", study(json)});
+  works({"report", path("s.json")});
+  BOOST_TEST(!fs::exists(folder / "s/runs/gains-seed1/sample.txt"));
+  BOOST_TEST(!contains(content(folder / "s/report.md"), "## Samples"));
+  std::string line = "\n";
+  while (line.size() < (2u << 20)) line += "so many words ";
+  write(folder / "long.txt", line);  // no line end
+  json["test"] = {{"text", path("long.txt")}};
+  works({"run", study(json, "long")});
+  BOOST_TEST(content(folder / "long/runs/gains-seed1/sample.txt") == "so many words so and so on\n");
 }
 
 BOOST_AUTO_TEST_CASE(show_commands_that_hold_where_they_ran) {
@@ -374,6 +398,13 @@ BOOST_AUTO_TEST_CASE(stop_at_any_other_failure_with_its_message) {
   refuses(1, "projector_study", {"report", file}, {"runs are missing"});
 }
 
+BOOST_AUTO_TEST_CASE(need_runs_that_are_evaluated) {
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"unseen", 1}});
+  refuses(1, "projector_study", {"run", study(json)},
+          {"metrics.jsonl: the run was not evaluated; a study needs validation text"});
+}
+
 BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
   auto json = slow(usual());
   json["flags"]["pause"] = 0;
@@ -478,6 +509,22 @@ BOOST_AUTO_TEST_CASE(try_twice_the_steps) {
   works({"run", longer});
   works({"report", longer});
   BOOST_TEST(contains(content(folder / "longer/report.md"), "\nConverged: with the first seed, control"));
+}
+
+BOOST_AUTO_TEST_CASE(name_the_steps_that_tuning_chose) {
+  auto json = usual();
+  json["matchings"] = {"parameters"};
+  json["flags"]["max_steps"] = 10;
+  json["tuning"]["flags"] = {{"max_steps", {10, 40}}};
+  json["convergence"] = true;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, " after 40 steps and of "), report);
+  works({"summary", file, "--output", path("page.md")});
+  const auto page = content(folder / "page.md");
+  BOOST_TEST(contains(page, "Study s: causal\\_lm, 40 steps, 3 seeds"), page);
 }
 
 BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {

@@ -136,6 +136,13 @@ BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
   says({{"base", base}}, "accepted");
   says({{"base", base}, {"matchings", {"flops"}}}, "cannot have \"flops\" with \"base\"");
   says({{"base", base}, {"flags", {{"model", "x"}}}}, "no arm may have the flag \"model\"");
+  const nlohmann::json unseen = {{"eval_strategy", "no"}};
+  const std::string sentence = "no run may have the flag \"eval_strategy\" \"no\"";
+  says({{"flags", {{"eval_strategy", "steps"}}}}, "accepted");
+  says({{"flags", unseen}}, sentence);
+  says({{"base", unseen}}, sentence);
+  says({{"arms", {{{"name", "linear"}, {"flags", unseen}}, {{"name", "neural"}}}}}, sentence);
+  says({{"tuning", {{"flags", {{"eval_strategy", {"epoch", "no"}}}}}}}, sentence);
 }
 
 BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {

@@ -107,6 +107,20 @@ inline void require_tunable(const StudyReader& study, const StudyConfig& config)
   }
 }
 
+/// Refuses runs without evaluations: validation losses choose settings and tell how a run ended.
+inline void require_evaluations(const StudyReader& study, const StudyConfig& config) {
+  const auto require = [&](const std::string& flag, const std::string& value) {
+    if (flag == "eval_strategy" && value == "no")
+      study.fail("no run may have the flag \"eval_strategy\" \"no\": a study needs validation losses");
+  };
+  std::vector<FlagSet> all = {config.flags, config.base.value_or(FlagSet{})};
+  for (const auto& arm : config.arms) all.push_back(arm.flags);
+  for (const auto& flags : all)
+    for (const auto& [flag, value] : flags) require(flag, value);
+  for (const auto& [flag, values] : config.grid)
+    for (const auto& value : values) require(flag, value);
+}
+
 /// The base model, and the run of twice the steps.
 inline void read_more_runs(const StudyReader& study, StudyConfig& config) {
   if (study.has("convergence")) config.convergence = study.truth("convergence");
@@ -233,6 +247,7 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
   detail::require_tunable(study, config);
   detail::read_test(study, path, config);
   detail::read_more_runs(study, config);
+  detail::require_evaluations(study, config);
   if (study.has("calibration_steps")) {
     const double steps = study.number("calibration_steps");
     if (!(steps >= 1 && steps <= 10000) || steps != std::floor(steps))
