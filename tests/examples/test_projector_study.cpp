@@ -330,6 +330,25 @@ BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
   BOOST_TEST(!contains(again.err, "diverged"), again.err);
 }
 
+BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges_with_every_setting) {
+  auto json = usual();
+  json["matchings"] = {"steps"};
+  json["convergence"] = true;
+  json["arms"][0]["flags"]["diverges"] = 8;  // the seed of tuning
+  const auto file = study(json);
+  refuses(2, "projector_study", {"run", file, "--only", "control-seed1"}, {"it waits for the tuning of its arm"});
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control | the control diverged with every setting |"), report);
+  BOOST_TEST(contains(report, "could not be tried: control diverged with every setting."), report);
+  for (const auto* const name : {"control-seed1", "twice-control-seed1"}) {
+    const auto said = works({"run", file, "--only", name}).err;
+    BOOST_TEST(contains(said, std::string("control diverged with every setting, so there is no run ") + name), said);
+  }
+  refuses(2, "projector_study", {"run", file, "--only", "control-seed4"}, {"has no run \"control-seed4\""});
+}
+
 BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges_with_the_calibrated_seed_or_in_the_test) {
   auto diverging = slow(usual());
   diverging["flags"]["pause"] = 0;
@@ -539,7 +558,8 @@ BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
   const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
   BOOST_TEST(commands.at(0) == "projector_study run " + file + " --only base-seed1");
   BOOST_TEST(commands.at(1) == "# when those have ended:");
-  refuses(2, "projector_study", {"run", file, "--only", "tune-control-0-seed8"}, {"has no run"});
+  refuses(2, "projector_study", {"run", file, "--only", "tune-control-0-seed8"},
+          {"has no run", ", or it waits for the base model, base-seed1"});
   works({"run", file, "--jobs", "2"});
   const auto command = this->json("s/runs/gains-seed1/run.json")["command"].get<std::string>();
   BOOST_TEST(contains(command, "--model=" + path("s/runs/base-seed1/output")), command);
