@@ -82,8 +82,8 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   if (plan.study.base) text += "one run before them, for the model from which all arms start\n";
   if (plan.study.convergence) text += "one run of the control with twice the steps, to see if they are enough\n";
   text += std::isfinite(seconds)
-              ? "about " + fixed(seconds / 60, 1) + " minutes if runs follow one another, without evaluations, as measured on " +
-                    plan.machine + "\n"
+              ? "about " + fixed(seconds / 60, 1) +
+                    " minutes if runs follow one another, without evaluations, as measured on " + plan.machine + "\n"
               : "the time is not known, because no flag max_steps says how many steps there are\n";
   return text;
 }

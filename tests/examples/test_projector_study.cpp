@@ -976,7 +976,8 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused_by_file_and_key) {
   json["arms"] = {{{"name", "control"}, {"flags", {{"other", 0}}}}, {{"name", "changed"}, {"flags", {{"other", 1}}}}};
   json["tuning"]["flags"] = {{"gain", {1, 2}}};
   json["matchings"] = {"parameters"};
-  refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "\"tuning.flags.gain\" changes the parameters of the arm \"control\""});
+  refuses(1, "projector_study", {"plan", study(json)},
+          {"s.json", "\"tuning.flags.gain\" changes the parameters of the arm \"control\""});
   json = usual();
   json["match_by"] = "colour";
   refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "colour (\"match_by\") makes no difference"});

@@ -170,8 +170,8 @@ BOOST_AUTO_TEST_CASE(have_equal_sizes_with_every_setting) {
     auto study = usual({matching});
     study.grid["expansion"] = {"1", "8"};
     const auto of_a = [&](const auto& error) {
-      return says(error, "\"tuning.flags.expansion\" changes the " + std::string(na::name_of(matching)) +
-                             " of the arm \"a\"");
+      return says(error,
+                  "\"tuning.flags.expansion\" changes the " + std::string(na::name_of(matching)) + " of the arm \"a\"");
     };
     BOOST_CHECK_EXCEPTION(plan_arms(study, expanding), na::ConfigError, of_a);
     study.grid["expansion"] = {"8"};  // the only value, but another than that with which the plan measures
@@ -257,7 +257,8 @@ BOOST_AUTO_TEST_SUITE(data)
 BOOST_AUTO_TEST_CASE(is_what_flags_of_paths_name) {
   const auto folder = fs::temp_directory_path() / ("na_data_" + std::to_string(getpid()));
   fs::create_directories(folder / "neural");
-  for (const auto* const name : {"train", "valid", "config", "test", "base", "grid"}) std::ofstream(folder / name) << "x";
+  for (const auto* const name : {"train", "valid", "config", "test", "base", "grid"})
+    std::ofstream(folder / name) << "x";
   const auto path = [&](const std::string& name) { return (folder / name).string(); };
   auto study = usual({Matching::Steps});
   study.flags = {{"train_file", path("train")}, {"validation_file", path("valid")}, {"data", path("nothing")}};

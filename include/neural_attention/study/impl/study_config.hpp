@@ -82,18 +82,21 @@ inline void read_tuning(const StudyReader& study, const std::filesystem::path& p
 /// Refuses flags of tuning that make arms, or change what arms and controls have in common.
 inline void require_tunable(const StudyReader& study, const StudyConfig& config) {
   constexpr std::string_view of_steps[] = {"max_steps", "num_train_epochs"};
-  constexpr std::string_view of_batches[] = {"per_device_train_batch_size", "mini_batch_words",
-                                             "gradient_accumulation_steps", "block_size",
-                                             "max_seq_length",              "max_source_length",
-                                             "max_target_length",           "line_by_line",
+  constexpr std::string_view of_batches[] = {"per_device_train_batch_size",
+                                             "mini_batch_words",
+                                             "gradient_accumulation_steps",
+                                             "block_size",
+                                             "max_seq_length",
+                                             "max_source_length",
+                                             "max_target_length",
+                                             "line_by_line",
                                              "windows"};
   constexpr std::string_view of_speed[] = {"threads", "device", "dtype", "gradient_checkpointing"};
   const bool by_width = config.matches(Matching::Parameters) || config.matches(Matching::Flops);
   const bool by_time = config.matches(Matching::Time), by_steps = config.matches(Matching::Steps) || by_time;
   // Batches decide how many steps an epoch has.
-  const bool of_epochs = std::any_of(config.arms.begin(), config.arms.end(), [&](const StudyArm& arm) {
-    return !steps_in(merged(config.flags, arm.flags));
-  });
+  const bool of_epochs = std::any_of(config.arms.begin(), config.arms.end(),
+                                     [&](const StudyArm& arm) { return !steps_in(merged(config.flags, arm.flags)); });
   for (const auto& [flag, values] : config.grid) {
     const auto among = [&name = flag](const auto& names) {
       return std::find(std::begin(names), std::end(names), name) != std::end(names);

@@ -235,10 +235,9 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> arguments_of(const FlagSet& fla
 
 NEURAL_ATTENTION_INLINE std::vector<std::string> data_paths(const StudyConfig& study) {
   // Other values may be the name of a file by chance.
-  constexpr std::string_view flags_of_paths[] = {"data",         "train_file",        "validation_file",
-                                                 "train_source", "train_target",      "validation_source",
-                                                 "config",       "validation_target", "tokenizer",
-                                                 "model"};
+  constexpr std::string_view flags_of_paths[] = {
+      "data",   "train_file",        "validation_file", "train_source", "train_target", "validation_source",
+      "config", "validation_target", "tokenizer",       "model"};
   std::set<std::string> paths;
   const auto add = [&](const std::string& value) {
     std::error_code ignored;
