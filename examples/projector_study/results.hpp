@@ -169,9 +169,7 @@ inline void check_matching(ComparisonResult& one, const ArmResult& arm, const Ar
     };
     planned.unmatched = share_of_more(steps(arm), steps(control));
   } else if (planned.matching != study::Matching::Time) {
-    const auto have = [](const ArmResult& of) {
-      return static_cast<std::int64_t>(of.seeds.front().metrics.parameters);
-    };
+    const auto have = [](const ArmResult& of) { return of.seeds.front().metrics.parameters; };
     if (have(arm) - arm.arm.size.parameters == have(control) - control.arm.size.parameters) return;
     one.words = "not matched: " + na::counted(have(arm), "parameter") + " against " + na::with_commas(have(control));
     planned.unmatched = planned.matching == study::Matching::Parameters

@@ -51,16 +51,13 @@ inline std::string whole_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// The first lines of a plain or gzip-compressed text, or the first characters of its first line; at most 256 KiB.
-/// Throws FileError.
+inline constexpr std::size_t most_of_beginning = std::size_t{1} << 18;  ///< bytes
+
+/// The first characters of a plain or gzip-compressed text, at most `most_of_beginning` bytes. Throws FileError.
 inline std::string beginning_of(const std::string& path) {
-  constexpr std::size_t most_bytes = std::size_t{1} << 18;
   auto text = na::text::read_text_bytes(path);
-  if (text.size() > most_bytes) {
-    const auto line_end = text.rfind('\n', most_bytes - 1);
-    const auto border = na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_bytes));
-    text.resize(line_end == std::string::npos ? border : line_end + 1);
-  }
+  if (text.size() > most_of_beginning)
+    text.resize(na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_of_beginning)));
   return text;
 }
 
@@ -172,7 +169,9 @@ class TrainingProgram {
   }
 
   void shorten_text(study::TestSet& test) const {
-    const auto text = beginning_of(test.text);
+    auto text = beginning_of(test.text);
+    const auto line_end = text.rfind('\n');  // whole lines, unless that is little
+    if (line_end != std::string::npos && line_end >= most_of_beginning / 2) text.resize(line_end + 1);
     test.text = (work_ / "test.txt").string();
     na::io::write_file_atomically(test.text, text);
   }
