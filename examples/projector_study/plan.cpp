@@ -36,7 +36,7 @@ std::string flags_text(const study::FlagSet& flags, const study::FlagSet& common
 int most_threads(const study::StudyPlan& plan) {
   int most = 1;
   const auto add = [&](const std::string& value) {
-    if (const auto threads = na::number_in(value); threads && *threads <= 1024)
+    if (const auto threads = na::number_in(value); threads && *threads >= 1 && *threads <= 1024)
       most = std::max(most, static_cast<int>(*threads));
   };
   const auto add_of = [&](const study::FlagSet& flags) {
