@@ -68,14 +68,24 @@ inline std::string marked(const std::string& text) {
   return result;
 }
 
-/// The same for a paragraph, which must not begin like a heading, a list or a quotation.
+/// The same for a paragraph, which must not begin like a heading, a list, a quotation or, with blanks, code.
 inline std::string marked_paragraph(const std::string& text) {
-  auto result = marked(text);
+  auto result = marked(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
   const auto sign = result.find_first_not_of("0123456789");
   const bool numbered = sign != 0 && sign != std::string::npos && (result[sign] == '.' || result[sign] == ')');
   const bool begins_a_block = sign == 0 && std::string_view("#+->=~").find(result[0]) != std::string_view::npos;
   if (numbered || begins_a_block) result.insert(sign, "\\");
   return result;
+}
+
+/// What stands before and behind code: more backticks than stand side by side in it.
+inline std::string fence_around(const std::string& code) {
+  std::size_t longest = 2, now = 0;
+  for (const char c : code) {
+    now = c == '`' ? now + 1 : 0;
+    longest = std::max(longest, now);
+  }
+  return std::string(longest + 1, '`');
 }
 
 inline std::string markdown_row(const std::vector<std::string>& cells) {
@@ -123,7 +133,10 @@ inline std::string as_markdown(const Document& document) {
             },
             [&](const Picture& picture) { text += "![" + marked(picture.title) + "](" + target(picture.path) + ")\n"; },
             [&](const Link& link) { text += "[" + marked(link.text) + "](" + target(link.path) + ")\n"; },
-            [&](const CodeBlock& code) { text += "```\n" + code.text + "```\n"; }},
+            [&](const CodeBlock& code) {
+              const auto fence = fence_around(code.text);
+              text += fence + "\n" + code.text + fence + "\n";
+            }},
         block);
     text += "\n";
   }

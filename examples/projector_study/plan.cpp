@@ -7,6 +7,7 @@
 
 #include "common/table.hpp"
 #include "neural_attention/core/counted.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/with_commas.hpp"
 #include "projector_study/options.hpp"
 #include "projector_study/planning.hpp"
@@ -17,8 +18,9 @@ namespace examples {
 
 namespace {
 
-/// "+0.12 %"
+/// "+0.12 %", or "–" if it is not known.
 std::string percent(double part) {
+  if (std::isnan(part)) return "–";
   return (part > 0 ? "+" : "") + na::number_text(100 * part, std::chars_format::fixed, 2) + " %";
 }
 
@@ -28,6 +30,32 @@ std::string flags_text(const study::FlagSet& flags, const study::FlagSet& common
     if (const auto found = common.find(name); found == common.end() || found->second != value)
       text += (text.empty() ? "" : " ") + name + "=" + value;
   return text;
+}
+
+/// The most threads of a run.
+int most_threads(const study::StudyPlan& plan) {
+  int most = 1;
+  const auto add = [&](const std::string& value) {
+    if (const auto threads = na::number_in(value); threads && *threads >= 1 && *threads <= 1024)
+      most = std::max(most, static_cast<int>(*threads));
+  };
+  const auto add_of = [&](const study::FlagSet& flags) {
+    if (const auto found = flags.find("threads"); found != flags.end()) add(found->second);
+  };
+  for (const auto& arm : plan.arms) add_of(arm.flags);
+  if (plan.study.base) add_of(*plan.study.base);
+  if (const auto found = plan.study.grid.find("threads"); found != plan.study.grid.end())
+    for (const auto& value : found->second) add(value);
+  return most;
+}
+
+/// Of all runs but that of the base and of twice the steps; the steps of those that count are the mean of the settings.
+double seconds_of_arms(const study::StudyPlan& plan, std::size_t runs_of_each) {
+  const auto settings = study::settings_of(plan.study.grid);
+  double seconds = 0;
+  for (const auto& arm : plan.arms)
+    for (const auto& setting : settings) seconds += seconds_of_run(study::merged(arm.flags, setting), arm);
+  return static_cast<double>(runs_of_each) * seconds / static_cast<double>(settings.size());
 }
 
 std::string plan_in_words(const study::StudyPlan& plan) {
@@ -43,8 +71,7 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   const auto settings = study::settings_of(plan.study.grid).size();
   const auto tuning = plan.study.grid.empty() ? 0 : settings * plan.study.tuning_seeds.size();
   const auto each = tuning + plan.study.seeds.size();
-  double seconds = 0;
-  for (const auto& arm : plan.arms) seconds += static_cast<double>(each) * seconds_of_run(arm);
+  double seconds = seconds_of_arms(plan, each);
   const auto& control = plan.arm(plan.study.control);
   if (plan.study.base) seconds += seconds_of_run(*plan.study.base, control);
   if (plan.study.convergence) seconds += seconds_of_run(study::twice_run(plan, 0).flags, control);
@@ -55,8 +82,8 @@ std::string plan_in_words(const study::StudyPlan& plan) {
   if (plan.study.base) text += "one run before them, for the model from which all arms start\n";
   if (plan.study.convergence) text += "one run of the control with twice the steps, to see if they are enough\n";
   text += std::isfinite(seconds)
-              ? "about " + fixed(seconds / 60, 1) + " minutes of one thread, without evaluations, as measured on " +
-                    plan.machine + "\n"
+              ? "about " + fixed(seconds / 60, 1) +
+                    " minutes if runs follow one another, without evaluations, as measured on " + plan.machine + "\n"
               : "the time is not known, because no flag max_steps says how many steps there are\n";
   return text;
 }
@@ -102,7 +129,7 @@ int plan(const PlanOptions& options) {
   } else {
     print("#!/bin/sh\n#SBATCH --job-name=projector_study\n#SBATCH --array=1-" +
           std::to_string(std::min<std::size_t>(count, 16)) +
-          "\n#SBATCH --cpus-per-task=1\n#SBATCH --signal=B:USR1@120\n" +
+          "\n#SBATCH --cpus-per-task=" + std::to_string(most_threads(made)) + "\n#SBATCH --signal=B:USR1@120\n" +
           (made.study.launcher.empty() ? ""
                                        : "# A run has several processes: ask for as many as its launcher starts.\n") +
           "# Each task takes runs that no other has, until there are none.\nexec " +

@@ -43,7 +43,7 @@ inline void require_same_inputs(const StudyFolder& folder, const study::StudyPla
     if (std::error_code ignored; !std::filesystem::exists(path, ignored))
       throw na::FileError(path, "the study's data is not here; paths in " + folder.file +
                                     " count from the folder in which the command runs");
-    if (study::fingerprint_of(path) != hash) throw na::FileError(path, "the data" + another);
+    if (study::fingerprint_of(path, folder.file) != hash) throw na::FileError(path, "the data" + another);
   }
 }
 
@@ -106,7 +106,7 @@ inline study::StudyPlan plan_of(const StudyFolder& folder, const Interruption& i
   plan.machine = machine_text();
   plan.version = version_text();
   plan.program = study::fingerprint_of(program);
-  for (const auto& path : data) plan.data[path] = study::fingerprint_of(path);
+  for (const auto& path : data) plan.data[path] = study::fingerprint_of(path, folder.file);
   na::io::write_file_atomically(folder.plan(), study::plan_text(plan));
   return plan;
 }

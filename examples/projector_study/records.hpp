@@ -1,5 +1,6 @@
 // records.jsonl: what the report needs of all finished runs, in one file that can be kept, sent and committed. `report`
-// writes it; runs that it has and the folder lacks are unpacked, so a study goes on where another machine left it.
+// writes it, and keeps what it has of other runs; runs that it has and the folder lacks, or has only begun, are
+// unpacked, so a study goes on where another machine left it.
 //   {"run": NAME, "about": run.json, "metrics": rows of metrics.jsonl except those for steps, "test": scores,
 //    "sample": text}
 //   {"run": NAME, "segments": lines of test.segments}, as many rows as necessary
@@ -7,6 +8,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <filesystem>
@@ -19,6 +21,7 @@
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
 #include "neural_attention/io/json_lines.hpp"
+#include "neural_attention/io/platform.hpp"
 #include "neural_attention/text/data/lines.hpp"
 #include "projector_study/study_folder.hpp"
 #include "projector_study/test_sentences.hpp"
@@ -65,6 +68,25 @@ struct PartlyUnpacked {
   }
 };
 
+/// Whether the folder of a run, which has a run.json, needs no record of this hash: the run has ended, or is another.
+inline bool has_ended(const fs::path& run, const std::string& hash) {
+  const auto about = run / "run.json";
+  const auto json = na::io::read_json(about);
+  return json.contains("diverged") || final_loss(run / "output") || final_loss(run / "recorded") ||
+         na::io::get<std::string>(json, "hash", about) != hash;
+}
+
+/// Moves the folder of a run that has begun, and with which no process goes on, to `aside`: its record replaces it.
+/// Returns the lock of the folder.
+inline na::io::platform::FileHandle make_way(const fs::path& run, const std::string& hash, const fs::path& aside) {
+  auto lock = na::io::platform::lock_folder(run);
+  std::error_code error;
+  fs::remove_all(aside, error);
+  // Another process may have ended it in the meantime.
+  if (lock.is_open() && !has_ended(run, hash)) fs::rename(run, aside, error);
+  return lock;
+}
+
 /// Writes a run's files into `part`, an empty folder.
 inline void unpack(const Json& record, const fs::path& part, const fs::path& file) {
   const auto line = [&](const Json& json) { return na::io::json_text(json, file, -1) + "\n"; };
@@ -85,7 +107,7 @@ inline void unpack(const Json& record, const fs::path& part, const fs::path& fil
 
 inline std::filesystem::path records_of(const StudyFolder& folder) { return folder.path / "records.jsonl"; }
 
-/// Writes the runs, which have ended.
+/// Writes the runs, which have ended, and behind them what the file has of others.
 inline void write_records(const StudyFolder& folder, const std::vector<study::PlannedRun>& runs) {
   using namespace records_detail;
   const auto path = records_of(folder);
@@ -105,17 +127,25 @@ inline void write_records(const StudyFolder& folder, const std::vector<study::Pl
     });
     add_lines();
   }
+  if (std::error_code ignored; fs::exists(path, ignored)) {
+    const auto written = [&](const std::string& name) {
+      return std::any_of(runs.begin(), runs.end(), [&](const auto& run) { return run.name == name; });
+    };
+    na::io::read_json_lines<Json>(path, na::io::TornLine::Refuse, [&](const Json& row) {
+      if (!written(na::io::get<std::string>(row, "run", path))) add(row);
+    });
+  }
   na::io::write_file_atomically(path, text);
 }
 
-/// Makes the folders of runs that records.jsonl has and the study's folder lacks. Throws FileError for a file that is
-/// none of these.
+/// Makes the folders of runs that records.jsonl has and the study's folder lacks, or has without an end. Throws
+/// FileError for a file that is none of these.
 inline void unpack_records(const StudyFolder& folder) {
   using namespace records_detail;
   const auto path = records_of(folder);
   std::error_code error;
   if (!fs::exists(path, error)) return;
-  std::string name, segments;
+  std::string name, hash, segments;
   bool counted = false;  // the run is a translator's, with a test
   fs::path part;
   const PartlyUnpacked guard{part};
@@ -127,10 +157,13 @@ inline void unpack_records(const StudyFolder& folder) {
     if (!segments.empty()) na::io::write_file_atomically(part / "test.segments", segments);
     segments.clear();
     const auto run = folder.path / "runs" / name;
+    const auto aside = folder.path / "runs" / (".replaced-" + own_name());
+    na::io::platform::FileHandle lock;
+    if (std::error_code ignored; fs::exists(run / "run.json", ignored)) lock = make_way(run, hash, aside);
     fs::rename(part, run, error);
     if (std::error_code ignored; error && !fs::exists(run / "run.json", ignored))
       throw na::FileError(run.string(), "cannot be made: " + error.message());
-    fs::remove_all(part, error);
+    for (const auto& left : {part, aside}) fs::remove_all(left, error);
     part.clear();
   };
   na::io::read_json_lines<Json>(path, na::io::TornLine::Refuse, [&](const Json& row) {
@@ -156,9 +189,10 @@ inline void unpack_records(const StudyFolder& folder) {
         !row.at("metrics").is_array())
       throw na::FileError(path.string(), "lacks a run's description or its metrics");
     // A fault is one of this file, not of those that are made from it.
-    na::io::get<std::string>(row.at("about"), "hash", path);
+    hash = na::io::get<std::string>(row.at("about"), "hash", path);
     for (const auto& metrics : row.at("metrics")) na::io::get<double>(metrics, "valid_loss", path);
-    if (fs::exists(folder.path / "runs" / of / "run.json", error)) return;
+    const auto there = folder.path / "runs" / of;
+    if (fs::exists(there / "run.json", error) && has_ended(there, hash)) return;
     part = folder.path / "runs" / (".unpacked-" + own_name());
     fs::remove_all(part, error);
     counted = row.contains("test") && row.at("test").contains("sources");

@@ -1,6 +1,7 @@
 // Numbers and words of a study's report.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -81,6 +82,7 @@ inline std::string interval_text(const study::PairedComparison& pairs, int digit
 
 /// "+0.12 %", what matching left.
 inline std::string unmatched_text(const study::PlannedComparison& comparison) {
+  if (std::isnan(comparison.unmatched)) return "–";
   return change(100 * comparison.unmatched, 2) + " %";
 }
 
@@ -92,6 +94,9 @@ inline std::string partial_text(const StudyResults& results) {
 inline std::string convergence_text(const StudyResults& results) {
   const auto& control = results.plan.study.control;
   if (!results.plan.study.convergence) return "Whether the runs are long enough has not been tried.";
+  const auto& hopeless = results.runs.hopeless;
+  if (std::find(hopeless.begin(), hopeless.end(), control) != hopeless.end())
+    return "Whether the runs are long enough could not be tried: " + control + " diverged with every setting.";
   if (!results.convergence) return "The run with twice the steps has not ended yet.";
   const auto& found = *results.convergence;
   if (!std::isfinite(found.gain()))

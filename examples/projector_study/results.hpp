@@ -15,6 +15,7 @@
 
 #include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
+#include "neural_attention/core/with_commas.hpp"
 #include "neural_attention/metrics/bleu.hpp"
 #include "neural_attention/metrics/chrf.hpp"
 #include "neural_attention/metrics/significance.hpp"
@@ -51,6 +52,11 @@ struct ArmResult {
     for (const auto& one : seeds)
       if (one.diverged) seeds_of.push_back(one.run.seed);
     return seeds_of;
+  }
+  /// Of its runs that count: with those of the setting, if one is chosen.
+  study::FlagSet flags(const study::StudyConfig& config) const {
+    if (!chosen) return arm.flags;
+    return study::merged(arm.flags, study::settings_of(config.grid).at(chosen->setting));
   }
   bool all_scored() const { return finished && chosen && diverged().empty(); }
   std::vector<double> scores() const {
@@ -147,6 +153,31 @@ inline std::string divergence(const ArmResult& arm) {
   return seeds.empty() ? "" : "diverged with seed" + std::string(seeds.size() > 1 ? "s " : " ") + list;
 }
 
+/// The share by which the runs of an arm have more of something than its control's.
+inline double share_of_more(double arm, double control) { return (arm - control) / control; }
+
+/// What the runs that count say of matching, which the plan knows only from the flags: they tell the steps of epochs,
+/// and whether models have grown, as by a vocabulary that not all of them share. In this case nothing is compared.
+inline void check_matching(ComparisonResult& one, const ArmResult& arm, const ArmResult& control) {
+  auto& planned = one.planned;
+  if (planned.matching == study::Matching::Steps) {
+    if (study::steps_in(arm.arm.flags) && study::steps_in(control.arm.flags)) return;
+    const auto steps = [](const ArmResult& of) {
+      double sum = 0;
+      for (const auto& seed : of.seeds) sum += static_cast<double>(seed.metrics.steps);
+      return sum / static_cast<double>(of.seeds.size());
+    };
+    planned.unmatched = share_of_more(steps(arm), steps(control));
+  } else if (planned.matching != study::Matching::Time) {
+    const auto have = [](const ArmResult& of) { return of.seeds.front().metrics.parameters; };
+    if (have(arm) - arm.arm.size.parameters == have(control) - control.arm.size.parameters) return;
+    one.words = "not matched: " + na::counted(have(arm), "parameter") + " against " + na::with_commas(have(control));
+    planned.unmatched = planned.matching == study::Matching::Parameters
+                            ? share_of_more(static_cast<double>(have(arm)), static_cast<double>(have(control)))
+                            : not_measured;
+  }
+}
+
 inline void compare(StudyResults& results) {
   const auto& config = results.plan.study;
   // All comparisons of a matching, also those that have no result: Holm's correction counts them.
@@ -163,6 +194,8 @@ inline void compare(StudyResults& results) {
         one.words += (one.words.empty() ? "" : "; ") + ("the control " + divergence(control));
       continue;
     }
+    check_matching(one, arm, control);
+    if (!one.words.empty()) continue;
     one.pairs = study::compare_pairs(control.scores(), arm.scores(), static_cast<int>(comparisons(planned.matching)));
     if (translates(config) && config.test.given())
       for (std::size_t i = 0; i < arm.seeds.size(); ++i)
@@ -204,17 +237,17 @@ inline std::vector<std::string> places_of(const StudyFolder& folder, const Study
 /// Of the runs that have ended.
 inline std::optional<Convergence> convergence_of(const StudyResults& results) {
   std::optional<double> once, twice;
+  std::optional<std::int64_t> steps;
   const auto& plan = results.plan;
   for (const auto& [run, state] : results.runs.items) {
     if (run.arm != plan.study.control || run.seed != plan.study.seeds.front()) continue;
     if (!state.trained && !state.diverged) continue;
     const double loss = state.diverged ? not_measured : state.valid_loss;
-    if (run.kind == study::RunKind::Final) once = loss;
+    if (run.kind == study::RunKind::Final) once = loss, steps = study::steps_in(run.flags);
     if (run.kind == study::RunKind::Twice) twice = loss;
   }
   if (!once || !twice) return {};
-  const auto steps = na::number_in(plan.arm(plan.study.control).flags.at("max_steps"));
-  return Convergence{*once, *twice, static_cast<std::int64_t>(steps.value_or(0))};
+  return Convergence{*once, *twice, steps.value_or(0)};
 }
 
 }  // namespace results_detail

@@ -2,24 +2,19 @@
 #pragma once
 
 #include <limits>
-#include <optional>
 
-#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/study/study_plan.hpp"
 
 namespace examples {
 
-namespace na = neural_attention;
 namespace study = neural_attention::study;
 
 /// Seconds of one run with these flags, which takes the time of `arm`, without evaluations; NaN if its steps are not
 /// known.
 inline double seconds_of_run(const study::FlagSet& flags, const study::PlannedArm& arm) {
-  const auto steps = flags.find("max_steps");
-  const auto number = steps == flags.end() ? std::nullopt : na::number_in(steps->second);
-  return number ? *number * arm.time.step + arm.time.outside : std::numeric_limits<double>::quiet_NaN();
+  const auto steps = study::steps_in(flags);
+  return steps ? static_cast<double>(*steps) * arm.time.step + arm.time.outside
+               : std::numeric_limits<double>::quiet_NaN();
 }
-/// The same for a run of the arm itself.
-inline double seconds_of_run(const study::PlannedArm& arm) { return seconds_of_run(arm.flags, arm); }
 
 }  // namespace examples

@@ -38,7 +38,11 @@ namespace examples {
 inline std::string first_words(const std::string& path) {
   constexpr std::size_t most = 4;
   std::string words;
-  for (const auto& line : na::text::read_lines(path)) {
+  const auto text = beginning_of(path);
+  std::istringstream lines{std::string(na::text::without_byte_order_mark(text))};
+  long number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    na::text::require_utf8(path, ++number, line);
     std::istringstream rest(line);
     std::size_t count = 0;
     for (std::string word; count < most && rest >> word; ++count) words += (count == 0 ? "" : " ") + word;
@@ -116,11 +120,33 @@ class StudyRunner {
         claim(run);
     }
     if (base_missing && active_.size() < jobs_ && !is_active(known.items.front().run)) claim(known.items.front().run);
-    if (!found)
-      throw na::ConfigError("the study has no run " + na::in_quotes(only_) +
-                            (known.waiting > 0 ? ", or it waits for the tuning of its arm" : ""));
+    if (!found) {
+      if (cannot_be(known)) return false;
+      throw na::ConfigError("the study has no run " + na::in_quotes(only_) + what_waits(known));
+    }
     next_look_ = now + std::chrono::milliseconds(active_.size() == jobs_ ? 0 : 500);
     return left || (only_.empty() && known.waiting > 0);
+  }
+
+  /// Whether the one run is of an arm that diverged with every setting, which is said.
+  bool cannot_be(const KnownRuns& known) const {
+    for (const auto& arm : known.hopeless) {
+      auto runs = study::final_runs(plan_, arm, 0);
+      if (arm == plan_.study.control && plan_.study.convergence) runs.push_back(study::twice_run(plan_, 0));
+      if (std::none_of(runs.begin(), runs.end(), [&](const auto& run) { return run.name == only_; })) continue;
+      tell("projector_study: " + arm + " diverged with every setting, so there is no run " + only_);
+      return true;
+    }
+    return false;
+  }
+
+  /// What runs wait for that are not known yet, as the end of a sentence.
+  std::string what_waits(const KnownRuns& known) const {
+    if (known.waiting == 0) return {};
+    const auto& first = known.items.front();
+    return first.run.kind == study::RunKind::Base && !first.state.trained
+               ? ", or it waits for the base model, " + first.run.name
+               : ", or it waits for the tuning of its arm";
   }
 
   bool is_active(const study::PlannedRun& run) const {

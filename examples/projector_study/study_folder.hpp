@@ -92,9 +92,13 @@ inline bool needs_test(const study::StudyPlan& plan, const study::PlannedRun& ru
   return run.kind == study::RunKind::Final && plan.study.test.given();
 }
 
+/// A file of token ids, not of text.
+inline bool is_token_file(const std::string& path) { return path.ends_with(".bin"); }
+
 /// Whether it must continue a text: causal language models do, with the first seed.
 inline bool needs_sample(const study::StudyPlan& plan, const study::PlannedRun& run) {
-  return plan.study.task == "causal_lm" && needs_test(plan, run) && run.seed == plan.study.seeds.front();
+  return plan.study.task == "causal_lm" && needs_test(plan, run) && !is_token_file(plan.study.test.text) &&
+         run.seed == plan.study.seeds.front();
 }
 inline bool is_done(const study::StudyPlan& plan, const study::PlannedRun& run, const RunState& state) {
   return state.diverged ||
@@ -115,13 +119,17 @@ inline std::filesystem::path test_segments(const StudyFolder& folder, const stud
   return folder.of(run) / "test.segments";
 }
 
-/// The validation loss of the final row of a folder's metrics.jsonl; none if the run has not ended. Throws FileError.
+/// The validation loss of the final row of a folder's metrics.jsonl; none if the run has not ended. Throws FileError,
+/// also for a run without evaluations.
 inline std::optional<double> final_loss(const std::filesystem::path& folder) {
   const auto metrics = folder / "metrics.jsonl";
   std::optional<double> loss;
   if (std::error_code ignored; std::filesystem::exists(metrics, ignored))
     na::io::read_json_lines<nlohmann::json>(metrics, na::io::TornLine::LeaveOut, [&](const nlohmann::json& row) {
-      if (row.is_object() && row.contains("final")) loss = na::io::get<double>(row, "valid_loss", metrics);
+      if (!row.is_object() || !row.contains("final")) return;
+      if (!row.contains("valid_loss"))
+        throw na::FileError(metrics.string(), "the run was not evaluated; a study needs validation text");
+      loss = na::io::get<double>(row, "valid_loss", metrics);
     });
   return loss;
 }

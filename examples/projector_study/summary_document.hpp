@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,8 +34,7 @@ inline void add_overview(const std::vector<SummedUp>& studies, Document& documen
                   {},
                   5};
   for (const auto& study : studies) {
-    const auto& plan = study.results.plan;
-    const auto& config = plan.study;
+    const auto& config = study.results.plan.study;
     const int digits = digits_of(config.measure);
     for (const auto& one : study.results.comparisons) {
       const auto& planned = one.planned;
@@ -47,7 +45,11 @@ inline void add_overview(const std::vector<SummedUp>& studies, Document& documen
                    {change(one.pairs->difference, digits), interval_text(*one.pairs, digits), p_text(one.corrected_p)});
       else
         row.insert(row.end(), 3, "–");
-      const double times = seconds_of_run(plan.arm(planned.arm)) / seconds_of_run(plan.arm(planned.control));
+      const auto seconds = [&](const std::string& name) {
+        const auto& of = study.results.arm(name);
+        return seconds_of_run(of.flags(config), of.arm);
+      };
+      const double times = seconds(planned.arm) / seconds(planned.control);
       row.insert(row.end(), {unmatched_text(planned), std::isnan(times) ? "–" : places(times, 2) + " ×"});
       table.rows.push_back(std::move(row));
     }
@@ -67,10 +69,10 @@ inline void add_overview(const std::vector<SummedUp>& studies, Document& documen
 inline std::string facts_text(const StudyResults& results) {
   const auto& config = results.plan.study;
   std::string text = config.task;
-  const auto& flags = results.plan.arm(config.control).flags;
-  if (const auto steps = flags.find("max_steps"); steps != flags.end())
-    if (const auto number = na::number_in(steps->second))
-      text += ", " + na::counted(static_cast<std::int64_t>(*number), "step");
+  const auto& control = results.arm(config.control);
+  const bool known = control.chosen || !config.grid.contains("max_steps");
+  if (const auto steps = study::steps_in(control.flags(config)); steps && known)
+    text += ", " + na::counted(*steps, "step");
   text += ", " + na::counted(config.seeds.size(), "seed");
   text += config.grid.empty()
               ? std::string(", nothing tuned")

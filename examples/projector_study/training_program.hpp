@@ -12,6 +12,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -48,6 +49,16 @@ inline std::string find_program(const std::string& name) {
 inline std::string whole_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline constexpr std::size_t most_of_beginning = std::size_t{1} << 18;  ///< bytes
+
+/// The first characters of a plain or gzip-compressed text, at most `most_of_beginning` bytes. Throws FileError.
+inline std::string beginning_of(const std::string& path) {
+  auto text = na::text::read_text_bytes(path);
+  if (text.size() > most_of_beginning)
+    text.resize(na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_of_beginning)));
+  return text;
 }
 
 /// Runs a command to its end. Returns what it prints; throws Error with its last message if it fails.
@@ -135,7 +146,7 @@ class TrainingProgram {
     try {
       if (translates(config))
         shorten_pairs(test);
-      else if (!test.text.ends_with(".bin"))  // a file of tokens stays as it is
+      else if (!is_token_file(test.text))
         shorten_text(test);
       output_of(test_command(path_, config, flags, output(), test, work_ / "tested"), work_, interruption_);
     } catch (const na::Error& error) {
@@ -158,13 +169,9 @@ class TrainingProgram {
   }
 
   void shorten_text(study::TestSet& test) const {
-    constexpr std::size_t most_bytes = std::size_t{1} << 18;
-    auto text = na::text::read_text_bytes(test.text);
-    if (text.size() > most_bytes) {
-      const auto line_end = text.rfind('\n', most_bytes - 1);
-      const auto border = na::text::CharacterVocabulary::last_border(std::string_view(text).substr(0, most_bytes));
-      text.resize(line_end == std::string::npos ? border : line_end + 1);
-    }
+    auto text = beginning_of(test.text);
+    const auto line_end = text.rfind('\n');  // whole lines, unless that is little
+    if (line_end != std::string::npos && line_end >= most_of_beginning / 2) text.resize(line_end + 1);
     test.text = (work_ / "test.txt").string();
     na::io::write_file_atomically(test.text, text);
   }

@@ -11,7 +11,8 @@ namespace programs {
 
 /// Writes the script and returns its path. The loss of a step falls with the step, by 0.01 a unit of --gain, and
 /// differs a little from seed to seed. A step takes --pause seconds; checkpoints come every 5 steps. It translates by
-/// the lines of the file `answers` beside it, with a wrong word in some; the more gain, the fewer.
+/// the lines of the file `answers` beside it, with a wrong word in some; the more gain, the fewer. An epoch has 40
+/// sequences; a model has --grows parameters more than --dump_size says.
 inline std::string stand_in(const fs::path& folder) {
   const auto path = folder / "stand_in";
   write(path, R"sh(#!/bin/sh
@@ -19,7 +20,8 @@ command=$1
 shift
 arguments=$*
 if [ "$OMPI_COMM_WORLD_SIZE$PMI_SIZE$PMIX_RANK" ]; then echo "stand_in: a rank of others" >&2; exit 2; fi
-gain=0 pause=0 width=10 learning_rate=1 max_steps=20 seed=1 fails= diverges= overflows= refuses= dump= model=
+gain=0 pause=0 width=10 learning_rate=1 seed=1 fails= diverges= overflows= refuses= dump= model= grows=0 unseen=
+max_steps= num_train_epochs=1 per_device_train_batch_size=2
 for argument; do
   case $argument in
     --dump_size) dump=1 ;;
@@ -32,6 +34,7 @@ for argument; do
     *) echo "stand_in: what is $argument?" >&2; exit 2 ;;
   esac
 done
+max_steps=${max_steps:-$((num_train_epochs * 40 / per_device_train_batch_size))}
 parameters=$((1000 + 10 * width + 100 * gain))
 if [ "$dump" ]; then
   echo "{\"parameters\": $parameters, \"forward_flops_per_token\": $((500 + 20 * width + 100 * gain))}"
@@ -98,7 +101,8 @@ loss=$(loss_at "$step")
 echo "$loss" > "$output_dir/loss"
 echo "$gain $seed" > "$output_dir/who"
 [ "$overflows" = "$seed" ] && [ "$learning_rate" != 0 ] && echo 1 > "$output_dir/overflows" || echo 0 > "$output_dir/overflows"
-row="\"final\":true,\"parameters\":$parameters,\"seed\":$seed,\"steps\":$step,\"valid_loss\":$loss"
+row="\"final\":true,\"parameters\":$((parameters + grows)),\"seed\":$seed,\"steps\":$step"
+[ "$unseen" ] || row="$row,\"valid_loss\":$loss"
 row="$row,\"valid_perplexity\":9.5,\"seconds\":$((step * (2 + gain))),\"tokens_per_second\":100"
 echo "{$row}" >> "$output_dir/metrics.jsonl"
 )sh");

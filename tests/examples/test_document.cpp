@@ -35,6 +35,20 @@ BOOST_AUTO_TEST_CASE(stay_paragraphs_whatever_they_begin_with) {
   BOOST_TEST(written("* a\nb") == "\\* a b\n");
   BOOST_TEST(written("2 layers - and 3.") == "2 layers - and 3.\n");
   BOOST_TEST(written("") == "\n");
+  BOOST_TEST(written("    no code") == "no code\n");
+  BOOST_TEST(written("\t\n  - a") == "\\- a\n");
+  BOOST_TEST(written(" \n") == "\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(code)
+
+BOOST_AUTO_TEST_CASE(stays_code_whatever_it_has) {
+  const auto written = [](const std::string& text) { return as_markdown({CodeBlock{text}}); };
+  BOOST_TEST(written("a `b` ``c``\n") == "```\na `b` ``c``\n```\n");
+  BOOST_TEST(written("```\n# No heading\n") == "````\n```\n# No heading\n````\n");
+  BOOST_TEST(written("`````` and ```\n") == "```````\n`````` and ```\n```````\n");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -7,11 +7,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "examples/programs.hpp"
 #include "examples/stand_in.hpp"
+#include "neural_attention/io/platform.hpp"
 
 using namespace programs;
 
@@ -114,7 +116,14 @@ BOOST_AUTO_TEST_CASE(are_planned_with_matched_controls) {
   const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
   BOOST_REQUIRE(commands.size() == 31u);  // with a line between tuning and the runs that count
   BOOST_TEST(commands[0] == "projector_study run " + file + " --only tune-control-0-seed8");
-  BOOST_TEST(contains(works({"plan", file, "--format", "slurm"}).out, "#SBATCH --array=1-16"));
+  const auto slurm = works({"plan", file, "--format", "slurm"}).out;
+  BOOST_TEST((contains(slurm, "#SBATCH --array=1-16\n") && contains(slurm, "#SBATCH --cpus-per-task=1\n")), slurm);
+  auto with_threads = usual();
+  with_threads["matchings"] = {"steps"};
+  with_threads["flags"]["threads"] = 2;
+  with_threads["arms"][2]["flags"]["threads"] = 4;
+  const auto four = works({"plan", study(with_threads, "threads"), "--format", "slurm"}).out;
+  BOOST_TEST(contains(four, "#SBATCH --cpus-per-task=4\n"), four);
 }
 
 BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
@@ -140,6 +149,33 @@ BOOST_AUTO_TEST_CASE(find_what_is_better_and_what_is_the_same) {
   works({"report", file});
   BOOST_TEST(content(folder / "s/report.md") == report);
   BOOST_TEST(content(folder / "s/report.html") == html);
+}
+
+BOOST_AUTO_TEST_CASE(have_the_steps_of_their_epochs) {
+  auto json = slow(usual());
+  json["flags"] = {{"data", path("text")}, {"num_train_epochs", 2}};
+  json["arms"][1]["flags"]["per_device_train_batch_size"] = 8;
+  const auto file = study(json);
+  const auto plan = works({"plan", file}).out;
+  BOOST_TEST(contains(plan, " –\n"), plan);
+  works({"run", file});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, " -75.00 % |"), report);  // 10 steps instead of 40
+}
+
+BOOST_AUTO_TEST_CASE(compare_nothing_whose_size_the_plan_did_not_know) {
+  auto json = usual();
+  json.erase("tuning");
+  json["arms"][1]["flags"]["grows"] = 700;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control-parameters-of-gains | not matched: 2,100 parameters against 1,400 |"),
+             report);
+  BOOST_TEST(contains(report, " +50.00 % |"), report);
+  BOOST_TEST(contains(report, "| gains | control | better |"), report);  // with equal steps
 }
 
 BOOST_AUTO_TEST_CASE(choose_the_setting_of_the_tuning_seeds) {
@@ -211,6 +247,23 @@ BOOST_AUTO_TEST_CASE(read_the_test_set_once_and_judge_by_it) {
   BOOST_TEST(contains(content(folder / "s/report.md"), "no sample: stand_in: the prompt is too long"));
 }
 
+BOOST_AUTO_TEST_CASE(continue_only_what_is_text) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  json["test"] = {{"text", path("test.bin")}};
+  write(folder / "test.bin", "token file\n");
+  works({"run", study(json)});
+  works({"report", path("s.json")});
+  BOOST_TEST(!fs::exists(folder / "s/runs/gains-seed1/sample.txt"));
+  BOOST_TEST(!contains(content(folder / "s/report.md"), "## Samples"));
+  std::string line = "\n";
+  while (line.size() < (2u << 20)) line += "so many words ";
+  write(folder / "long.txt", line);  // no line end
+  json["test"] = {{"text", path("long.txt")}};
+  works({"run", study(json, "long")});
+  BOOST_TEST(content(folder / "long/runs/gains-seed1/sample.txt") == "so many words so and so on\n");
+}
+
 BOOST_AUTO_TEST_CASE(show_commands_that_hold_where_they_ran) {
   auto json = slow(usual());
   json["flags"].update({{"pause", 0}, {"data", "text"}});
@@ -231,6 +284,21 @@ BOOST_AUTO_TEST_CASE(show_commands_that_hold_where_they_ran) {
   // From another folder, the same report.
   works({"report", path("studies/s.json")});
   BOOST_TEST(content(folder / "studies/s/report.md") == report);
+}
+
+BOOST_AUTO_TEST_CASE(beside_their_data_may_change_words) {
+  fs::create_directories(folder / "texts/neural");
+  write(folder / "texts/train.txt", "text");
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"data", path("texts")}, {"projector", path("texts/neural")}});
+  const auto file = study(json, "texts/s");
+  works({"plan", file});
+  json["title"] = "Words";
+  study(json, "texts/s");
+  write(folder / "texts/neural/notes", "no data");
+  works({"plan", file});
+  write(folder / "texts/train.txt", "other text");
+  refuses(1, "projector_study", {"plan", file}, {"texts: the data has changed since"});
 }
 
 BOOST_AUTO_TEST_CASE(with_many_seeds_draw_signs) {
@@ -260,6 +328,25 @@ BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges) {
   BOOST_TEST(contains(report, "step 3: the loss is not finite"), report);
   const auto again = works({"run", file});
   BOOST_TEST(!contains(again.err, "diverged"), again.err);
+}
+
+BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges_with_every_setting) {
+  auto json = usual();
+  json["matchings"] = {"steps"};
+  json["convergence"] = true;
+  json["arms"][0]["flags"]["diverges"] = 8;  // the seed of tuning
+  const auto file = study(json);
+  refuses(2, "projector_study", {"run", file, "--only", "control-seed1"}, {"it waits for the tuning of its arm"});
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, "| gains | control | the control diverged with every setting |"), report);
+  BOOST_TEST(contains(report, "could not be tried: control diverged with every setting."), report);
+  for (const auto* const name : {"control-seed1", "twice-control-seed1"}) {
+    const auto said = works({"run", file, "--only", name}).err;
+    BOOST_TEST(contains(said, std::string("control diverged with every setting, so there is no run ") + name), said);
+  }
+  refuses(2, "projector_study", {"run", file, "--only", "control-seed4"}, {"has no run \"control-seed4\""});
 }
 
 BOOST_AUTO_TEST_CASE(report_an_arm_that_diverges_with_the_calibrated_seed_or_in_the_test) {
@@ -328,6 +415,13 @@ BOOST_AUTO_TEST_CASE(stop_at_any_other_failure_with_its_message) {
   const auto file = study(failing);
   refuses(1, "projector_study", {"run", file}, {"the run gains-seed1 failed with code 1", "the disk is full"});
   refuses(1, "projector_study", {"report", file}, {"runs are missing"});
+}
+
+BOOST_AUTO_TEST_CASE(need_runs_that_are_evaluated) {
+  auto json = slow(usual());
+  json["flags"].update({{"pause", 0}, {"unseen", 1}});
+  refuses(1, "projector_study", {"run", study(json)},
+          {"metrics.jsonl: the run was not evaluated; a study needs validation text"});
 }
 
 BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {
@@ -436,6 +530,22 @@ BOOST_AUTO_TEST_CASE(try_twice_the_steps) {
   BOOST_TEST(contains(content(folder / "longer/report.md"), "\nConverged: with the first seed, control"));
 }
 
+BOOST_AUTO_TEST_CASE(name_the_steps_that_tuning_chose) {
+  auto json = usual();
+  json["matchings"] = {"parameters"};
+  json["flags"]["max_steps"] = 10;
+  json["tuning"]["flags"] = {{"max_steps", {10, 40}}};
+  json["convergence"] = true;
+  const auto file = study(json);
+  works({"run", file, "--jobs", "2"});
+  works({"report", file});
+  const auto report = content(folder / "s/report.md");
+  BOOST_TEST(contains(report, " after 40 steps and of "), report);
+  works({"summary", file, "--output", path("page.md")});
+  const auto page = content(folder / "page.md");
+  BOOST_TEST(contains(page, "Study s: causal\\_lm, 40 steps, 3 seeds"), page);
+}
+
 BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
   auto json = usual();
   json["flags"].erase("max_steps");
@@ -448,7 +558,8 @@ BOOST_AUTO_TEST_CASE(start_all_arms_from_one_model) {
   const auto commands = lines_of(works({"plan", file, "--format", "commands"}).out);
   BOOST_TEST(commands.at(0) == "projector_study run " + file + " --only base-seed1");
   BOOST_TEST(commands.at(1) == "# when those have ended:");
-  refuses(2, "projector_study", {"run", file, "--only", "tune-control-0-seed8"}, {"has no run"});
+  refuses(2, "projector_study", {"run", file, "--only", "tune-control-0-seed8"},
+          {"has no run", ", or it waits for the base model, base-seed1"});
   works({"run", file, "--jobs", "2"});
   const auto command = this->json("s/runs/gains-seed1/run.json")["command"].get<std::string>();
   BOOST_TEST(contains(command, "--model=" + path("s/runs/base-seed1/output")), command);
@@ -531,6 +642,36 @@ BOOST_AUTO_TEST_CASE(go_on_from_their_records) {
   write(folder / "s/records.jsonl", R"({"run": "a", "about": {"hash": "x"}, "metrics": [{"valid_loss": "low"}]})"
                                     "\n");
   refuses(1, "projector_study", {"report", file}, {"s/records.jsonl", "line 1", "\"valid_loss\" must be"});
+}
+
+BOOST_AUTO_TEST_CASE(keep_the_records_of_runs_that_began_again_here) {
+  auto json = slow(usual());
+  json["flags"]["pause"] = 0;
+  const auto file = study(json);
+  const auto [report, csv, records] = finished(file);
+  // Of two runs that have ended elsewhere, the first steps are here; somebody goes on with one of them.
+  const auto begun = [&](const std::string& name) {
+    const auto run = folder / "s/runs" / name;
+    fs::remove_all(run / "output");
+    fs::create_directories(run / "output");
+    write(run / "output/metrics.jsonl", "{\"step\":5,\"valid_loss\":3.5}\n");
+  };
+  for (const auto* const name : {"gains-seed2", "gains-seed3"}) begun(name);
+  {
+    const auto lock = neural_attention::io::platform::lock_folder(folder / "s/runs/gains-seed3");
+    BOOST_REQUIRE(lock.is_open());
+    works({"report", file, "--partial"});
+    BOOST_TEST(contains(content(folder / "s/report.md"), "Partial: 1 run is missing."));
+    const auto kept = lines_of(content(folder / "s/records.jsonl")), before = lines_of(records);
+    BOOST_TEST(std::set(kept.begin(), kept.end()) == std::set(before.begin(), before.end()),
+               boost::test_tools::per_element());
+  }
+  works({"report", file});
+  BOOST_TEST(content(folder / "s/report.html") == report);
+  BOOST_TEST(content(folder / "s/runs.csv") == csv);
+  BOOST_TEST(content(folder / "s/records.jsonl") == records);
+  for (const auto& item : fs::directory_iterator(folder / "s/runs"))
+    BOOST_TEST(!item.path().filename().string().starts_with('.'), item.path());
 }
 
 BOOST_AUTO_TEST_CASE(of_translators_are_reported_without_their_texts) {
@@ -835,7 +976,8 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused_by_file_and_key) {
   json["arms"] = {{{"name", "control"}, {"flags", {{"other", 0}}}}, {{"name", "changed"}, {"flags", {{"other", 1}}}}};
   json["tuning"]["flags"] = {{"gain", {1, 2}}};
   json["matchings"] = {"parameters"};
-  refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "\"tuning.flags.gain\" changes the parameters"});
+  refuses(1, "projector_study", {"plan", study(json)},
+          {"s.json", "\"tuning.flags.gain\" changes the parameters of the arm \"control\""});
   json = usual();
   json["match_by"] = "colour";
   refuses(1, "projector_study", {"plan", study(json)}, {"s.json", "colour (\"match_by\") makes no difference"});

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -132,6 +133,38 @@ BOOST_AUTO_TEST_CASE(one_point_and_constant_series_are_drawn) {
   const std::string logarithmic = report::line_chart({.log_y = true}, std::vector<Series>{{"one", {{3, 7}}, {}, {}}});
   BOOST_TEST(count(logarithmic, "<circle") == 1u);
   BOOST_TEST(logarithmic.find("nan") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(numbers_of_any_size_have_places_or_are_refused) {
+  constexpr double largest = std::numeric_limits<double>::max(), smallest = std::numeric_limits<double>::min(),
+                   denormal = std::numeric_limits<double>::denorm_min();
+  const auto chart = [](bool log_y, std::initializer_list<double> ys) {
+    Series line{"line", {}, {}, {}};
+    for (const double y : ys) line.points.push_back({double(line.points.size()), y});
+    return report::line_chart({.log_y = log_y}, std::vector<Series>{line});
+  };
+  const auto drawn = [](const std::string& svg, std::size_t points) {
+    BOOST_TEST(fault(svg) == "");
+    for (const auto* const word : {"nan", "inf", "\"?"}) BOOST_TEST(count(svg, word) == 0u, word);
+    const auto places = path_points(svg, "line");
+    BOOST_TEST(places.size() == points);
+    for (const auto& [x, y] : places) BOOST_TEST((x > 0 && x < 760 && y > 0 && y < 420), x << ", " << y);
+  };
+  drawn(chart(true, {denormal, 1e-300, 1e-299}), 2);  // the first leaves a gap
+  drawn(chart(true, {smallest, 1, largest}), 3);
+  drawn(chart(true, {largest, largest}), 2);
+  drawn(chart(false, {0, 1e308, 1.75e308}), 3);
+  drawn(chart(false, {-8e307, 8e307}), 2);
+  BOOST_CHECK_THROW(chart(false, {-1e308, 1e308}), neural_attention::ConfigError);
+  BOOST_CHECK_THROW(report::bar_chart({}, std::vector<std::string>{"a", "b"},
+                                      std::vector<report::BarSeries>{{"x", {-1e308, 1e308}, {}, {}}}),
+                    neural_attention::ConfigError);
+  BOOST_CHECK_THROW(report::line_chart({}, std::vector<Series>{{"x", {{-1e308, 1}, {1e308, 2}}, {}, {}}}),
+                    neural_attention::ConfigError);
+  const auto at = [](double x) { return report::line_chart({}, std::vector<Series>{{"x", {{x, 1}}, {}, {}}}); };
+  for (const double x : {0.0, 1e20, -1e300}) BOOST_TEST(count(at(x), "nan") == 0u, x);
+  BOOST_TEST(report::log_ticks(denormal, 1e-300, 5).size() <= 20u);
+  BOOST_TEST(std::isfinite(report::round_step(denormal, 5)));
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_series_beside_a_full_one_is_left_out) {

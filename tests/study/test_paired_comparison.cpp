@@ -107,6 +107,28 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(edges)
 
+BOOST_AUTO_TEST_CASE(scores_of_any_size_are_compared) {
+  const Scores control = {1.5, 2.5, 0.5, 3.0}, arm = {2.0, 3.5, 0.75, 3.75};
+  const auto usual = study::compare_pairs(control, arm);
+  for (const int exponent : {1000, -900, 660, -600, 1}) BOOST_TEST_CONTEXT(exponent) {
+      const auto times = [&](Scores scores) {
+        for (double& score : scores) score = std::ldexp(score, exponent);
+        return scores;
+      };
+      const auto found = study::compare_pairs(times(control), times(arm));
+      for (const auto member :
+           {&study::PairedComparison::difference, &study::PairedComparison::deviation, &study::PairedComparison::lower,
+            &study::PairedComparison::upper, &study::PairedComparison::seed_deviation})
+        BOOST_CHECK_EQUAL(found.*member, std::ldexp(usual.*member, exponent));
+      BOOST_CHECK_EQUAL(found.p_value, usual.p_value);
+      BOOST_CHECK_EQUAL(found.sign_flip_p, usual.sign_flip_p);
+      BOOST_CHECK_EQUAL(found.effect, usual.effect);
+      BOOST_CHECK((found.pairs_needed == usual.pairs_needed));
+    }
+  const auto largest = study::compare_pairs(Scores{0, 1e308}, Scores{1.7e308, 0});
+  BOOST_TEST(largest.pairs_needed.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(equal_arms_do_not_differ) {
   const Scores scores = {1.5, 2.5, 0.5};
   const auto same = study::compare_pairs(scores, scores);

@@ -126,9 +126,23 @@ BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
   };
   says({{"convergence", true}}, "accepted");
   says({{"convergence", true}, {"flags", no_steps}}, "\"convergence\" doubles max_steps, so the control must set it");
+  says({{"convergence", true}, {"flags", {{"max-steps", 0}}}}, "\"convergence\" doubles max_steps");
+  // Batches of another size are other steps only where epochs count.
+  const nlohmann::json batches = {{"flags", {{"per_device_train_batch_size", {8, 16}}}}}, steps = {"steps"};
+  says({{"matchings", steps}, {"tuning", batches}}, "accepted");
+  for (const auto& epochs : {no_steps, nlohmann::json({{"max-steps", -1}})})
+    says({{"matchings", steps}, {"tuning", batches}, {"flags", epochs}},
+         "\"tuning\" must not change \"per_device_train_batch_size\", by which controls are matched");
   says({{"base", base}}, "accepted");
   says({{"base", base}, {"matchings", {"flops"}}}, "cannot have \"flops\" with \"base\"");
   says({{"base", base}, {"flags", {{"model", "x"}}}}, "no arm may have the flag \"model\"");
+  const nlohmann::json unseen = {{"eval_strategy", "no"}};
+  const std::string sentence = "no run may have the flag \"eval_strategy\" \"no\"";
+  says({{"flags", {{"eval_strategy", "steps"}}}}, "accepted");
+  says({{"flags", unseen}}, sentence);
+  says({{"base", unseen}}, sentence);
+  says({{"arms", {{{"name", "linear"}, {"flags", unseen}}, {{"name", "neural"}}}}}, sentence);
+  says({{"tuning", {{"flags", {{"eval_strategy", {"epoch", "no"}}}}}}}, sentence);
 }
 
 BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
@@ -174,7 +188,9 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/flags", nlohmann::json::object(), "has no flag to tune");
   refused("/tuning/flags/dropout", {0, 0.1}, "must not change \"dropout\", which makes the arm \"neural\"");
   refused("/tuning/flags/max_steps", {10, 20}, "must not change \"max_steps\", by which controls are matched");
-  refused("/tuning/flags/mini_batch_words", {10, 20}, "must not change \"mini_batch_words\"");
+  refused("/tuning/flags/num_train_epochs", {1, 2}, "must not change \"num_train_epochs\"");
+  for (const std::string flag : {"mini_batch_words", "block_size", "max_source_length", "threads"})
+    refused("/tuning/flags/" + flag, {10, 20}, "must not change \"" + flag + "\"");
   refused("/tuning/seed", 1, "there is no key \"tuning\" > \"seed\" (did you mean \"seeds\"?)");
   refused("/test", {{"source", "a"}}, "there is no key");
   refused("/launcher", nlohmann::json::array(), "\"launcher\" must be a list of words");
@@ -279,6 +295,11 @@ BOOST_AUTO_TEST_CASE(of_a_folder_changes_with_contents_and_names) {
   BOOST_TEST(fingerprint_of(folder) != before);
   BOOST_TEST(fingerprint_of(folder / "a") != fingerprint_of(folder / "c"));
   BOOST_CHECK_THROW(fingerprint_of(folder / "nothing"), na::FileError);
+  const auto without = fingerprint_of(folder);
+  write("study.json", "{}");
+  BOOST_TEST(fingerprint_of(folder) != without);
+  BOOST_TEST(fingerprint_of(folder, folder / "inner/../study.json") == without);
+  BOOST_TEST(fingerprint_of(folder / "a", folder / "a") == fingerprint_of(folder / "a"));
   fs::remove_all(folder);
 }
 

@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "neural_attention/core/number_text.hpp"
 #include "neural_attention/study/study_plan.hpp"
@@ -66,6 +69,16 @@ BOOST_AUTO_TEST_CASE(with_equal_steps_are_compared_with_the_control_itself) {
   auto study = usual({Matching::Steps});
   study.arms[2].flags["max_steps"] = "50";
   BOOST_TEST(plan_arms(study, measure).comparisons[1].unmatched == -0.5);
+}
+
+BOOST_AUTO_TEST_CASE(that_count_epochs_have_steps_that_no_plan_knows) {
+  auto study = usual({Matching::Steps});
+  for (const auto* const steps : {"", "0", "-1"}) {
+    study.flags = {{"num_train_epochs", "1"}};
+    if (*steps) study.flags["max_steps"] = steps;
+    study.arms[2].flags["max_steps"] = "50";
+    for (const auto& one : plan_arms(study, measure).comparisons) BOOST_TEST(std::isnan(one.unmatched), one.arm);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(get_controls_of_equal_parameters_and_flops) {
@@ -128,14 +141,44 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   study = usual({Matching::Flops});
   study.grid["more"] = {"0", "10"};
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
-    return says(error, "\"tuning.flags.more\" changes the flops, in which \"matchings\" makes arms and control equal");
+    return says(error,
+                "\"tuning.flags.more\" changes the flops of the arm \"linear\", in which \"matchings\" makes arms and "
+                "control equal");
   });
+  study.matchings = {Matching::Time};  // FLOPs take time
+  BOOST_CHECK_THROW(plan_arms(study, measure), na::ConfigError);
   study.matchings = {Matching::Steps};
   BOOST_CHECK_NO_THROW(plan_arms(study, measure));
   study = usual({Matching::Parameters});
   study.match_by = "colour";
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError,
                         [](const auto& error) { return says(error, "colour (\"match_by\") makes no difference"); });
+}
+
+BOOST_AUTO_TEST_CASE(have_equal_sizes_with_every_setting) {
+  // The flag changes only the arm a: no projector of the control has an expansion.
+  const Measurements expanding = {[](const FlagSet& flags) {
+                                    auto size = size_of(flags);
+                                    if (number(flags, "more", 0) == 250) {
+                                      size.parameters += static_cast<std::int64_t>(number(flags, "expansion", 1)) * 16;
+                                      size.flops = 2 * size.parameters;
+                                    }
+                                    return size;
+                                  },
+                                  time_of};
+  for (const auto matching : {Matching::Parameters, Matching::Flops}) {
+    auto study = usual({matching});
+    study.grid["expansion"] = {"1", "8"};
+    const auto of_a = [&](const auto& error) {
+      return says(error,
+                  "\"tuning.flags.expansion\" changes the " + std::string(na::name_of(matching)) + " of the arm \"a\"");
+    };
+    BOOST_CHECK_EXCEPTION(plan_arms(study, expanding), na::ConfigError, of_a);
+    study.grid["expansion"] = {"8"};  // the only value, but another than that with which the plan measures
+    BOOST_CHECK_EXCEPTION(plan_arms(study, expanding), na::ConfigError, of_a);
+    study.grid["expansion"] = {"1"};
+    BOOST_CHECK_NO_THROW(plan_arms(study, expanding));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -209,6 +252,29 @@ BOOST_AUTO_TEST_CASE(have_a_hash_of_all_that_they_depend_on) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(data)
+
+BOOST_AUTO_TEST_CASE(is_what_flags_of_paths_name) {
+  const auto folder = fs::temp_directory_path() / ("na_data_" + std::to_string(getpid()));
+  fs::create_directories(folder / "neural");
+  for (const auto* const name : {"train", "valid", "config", "test", "base", "grid"})
+    std::ofstream(folder / name) << "x";
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  auto study = usual({Matching::Steps});
+  study.flags = {{"train_file", path("train")}, {"validation_file", path("valid")}, {"data", path("nothing")}};
+  study.arms[1].flags = {{"projector", path("neural")}};  // no flag of a path, whatever the folder has
+  study.arms[2].flags = {{"config", path("config")}};
+  study.base = FlagSet{{"tokenizer", path("base")}};
+  study.grid = {{"model", {path("grid"), "none"}}, {"dropout", {path("neural")}}};
+  study.test.text = path("test");
+  const std::vector<std::string> expected = {path("base"), path("config"), path("grid"),
+                                             path("test"), path("train"),  path("valid")};
+  BOOST_TEST(data_paths(study) == expected, boost::test_tools::per_element());
+  fs::remove_all(folder);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(file)
 
 BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
@@ -226,6 +292,9 @@ BOOST_AUTO_TEST_CASE(of_the_plan_is_the_same_when_it_is_read_again) {
   BOOST_TEST(again.file == plan.file);
   BOOST_TEST(plan_text(again) == plan_text(plan));
   BOOST_TEST(final_runs(again, "a", 1)[0].hash == final_runs(plan, "a", 1)[0].hash);
+  plan.comparisons[0].unmatched = std::numeric_limits<double>::quiet_NaN();
+  std::ofstream(path) << plan_text(plan);
+  BOOST_TEST(std::isnan(load_plan(path).comparisons[0].unmatched));
   // Words for readers are neither in the plan nor in what a run depends on.
   auto worded = plan;
   worded.study.title = "A title";

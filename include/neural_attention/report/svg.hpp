@@ -34,8 +34,8 @@ double round_step(double span, int count);
 /// Ticks inside [low, high], low < high.
 std::vector<Tick> linear_ticks(double low, double high, int count);
 
-/// Ticks inside [low, high], 0 < low < high: powers of ten; if these are few, also 2 and 5 times them, or round steps
-/// between.
+/// Ticks inside [low, high], 0 < low < high, none of them denormal: powers of ten; if these are few, also 2 and 5 times
+/// them, or round steps between.
 std::vector<Tick> log_ticks(double low, double high, int count);
 
 /// The colours of the series repeat after these; line charts then change the dashes.

@@ -36,7 +36,7 @@ struct BarSeries {
 struct ChartOptions {
   std::string title = {}, x_label = {}, y_label = {};
   int width = 760, height = 420;                 // pixels, at least 200 x 150
-  bool log_y = false;                            // values that are not positive leave gaps
+  bool log_y = false;                            // values that are not positive, or denormal, leave gaps
   bool legend = false;                           // bar charts with several series always have one
   bool end_labels = true;                        // the series' name where its line ends
   int value_digits = 3;                          // significant digits of value labels
@@ -70,9 +70,15 @@ std::string straight(double x1, double y1, double x2, double y2, std::string_vie
 
 std::string colour_class(char kind, std::size_t series);
 
+/// Whether a logarithmic axis has a place for it.
+inline bool fits_log_axis(double value) { return value >= std::numeric_limits<double>::min(); }
+
 void check_size(const ChartOptions& options);
 
-/// The y axis: the data's range rounded outwards to ticks, or the caller's limits.
+/// Throws ConfigError for an axis on which numbers have no places: its ends are one number, or too far apart.
+void check_axis(double low, double high);
+
+/// The y axis: the data's range rounded outwards to ticks, or the caller's limits. Throws as check_axis does.
 void set_y_range(const ChartOptions& options, Range y, Frame& frame, int ticks);
 
 std::string opening(const ChartOptions& options);
@@ -87,8 +93,8 @@ Frame margins(const ChartOptions& options, double legend_height, std::span<const
 
 }  // namespace detail
 
-/// A line chart. Throws ConfigError if there is nothing to draw or the options make no sense, ShapeError if a line and
-/// its band have different numbers of points.
+/// A line chart. Throws ConfigError if there is nothing to draw, the options make no sense, or numbers are farther
+/// apart than the largest one; ShapeError if a line and its band have different numbers of points.
 std::string line_chart(const ChartOptions& options, std::span<const Series> series);
 
 /// Grouped bars from a zero line: series[s].values[c] stands at categories[c]; a value that is not finite has no bar.

@@ -23,8 +23,8 @@ class Fingerprint {
   Fnv1a hash_;
 };
 
-/// Of a file, or of the files directly inside a folder with their names. Throws FileError.
-std::string fingerprint_of(const std::filesystem::path& path);
+/// Of a file, or of the files directly inside a folder with their names, except the file `left_out`. Throws FileError.
+std::string fingerprint_of(const std::filesystem::path& path, const std::filesystem::path& left_out = {});
 
 }  // namespace neural_attention::study
 

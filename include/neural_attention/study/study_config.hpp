@@ -21,6 +21,9 @@ namespace neural_attention::study {
 /// `flags` with the flags of `more`, which win.
 FlagSet merged(FlagSet flags, const FlagSet& more);
 
+/// The optimizer steps for which `flags` ask; none if epochs count.
+std::optional<std::int64_t> steps_in(const FlagSet& flags);
+
 /// The quantity that an arm and its control have in common.
 enum class Matching { Steps, Parameters, Flops, Time };
 

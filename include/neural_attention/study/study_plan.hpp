@@ -37,7 +37,8 @@ struct PlannedArm {
 struct PlannedComparison {
   std::string arm, control;
   Matching matching = Matching::Steps;
-  /// The matched quantity of the arm minus that of its control, as a share of the control's.
+  /// The matched quantity of the arm minus that of its control, as a share of the control's. NaN for steps if the arm
+  /// or the control counts epochs: then only the runs say how many steps they have.
   double unmatched = 0;
 };
 
@@ -92,7 +93,8 @@ PlannedRun twice_run(const StudyPlan& plan, std::size_t setting);
 /// The arguments of the command `train`, in the order of the flags' names.
 std::vector<std::string> arguments_of(const FlagSet& flags);
 
-/// The paths of data among the flags of all arms and the test: values that name a file or a folder.
+/// The paths of data: those of the test, and what data, train_file and validation_file, train_source and so on, config,
+/// tokenizer and model of any arm or the base name, if it is a file or a folder.
 std::vector<std::string> data_paths(const StudyConfig& study);
 
 /// The text of plan.json, without the words for readers.

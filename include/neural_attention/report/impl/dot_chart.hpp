@@ -21,6 +21,7 @@ inline void set_x_range(Range xs, Frame& frame) {
   const double room = xs.low == xs.high ? std::max(std::abs(xs.low) * 0.1, 1e-12) : (xs.high - xs.low) * 0.06;
   frame.x_low = xs.low - room;
   frame.x_high = xs.high + room;
+  check_axis(frame.x_low, frame.x_high);
 }
 
 /// What marks the places of the numbers on an axis.
@@ -89,10 +90,10 @@ NEURAL_ATTENTION_INLINE std::string scatter_chart(const ChartOptions& options, s
   Range xs, ys;
   double widest = 0;
   for (const auto& one : dots) {
-    if (!std::isfinite(one.x) || !std::isfinite(one.y) || (options.log_y && one.y <= 0)) continue;
+    if (!drawable(options, one.x, one.y)) continue;
     xs.add(one.x);
     for (const double y : {one.y, one.low, one.high})
-      if (!options.log_y || y > 0) ys.add(y);
+      if (drawable(options, one.x, y)) ys.add(y);
     widest = std::max(widest, text_width(one.name, 12));
   }
   if (xs.empty()) throw ConfigError("a chart of dots needs at least one finite value");
@@ -108,9 +109,9 @@ NEURAL_ATTENTION_INLINE std::string scatter_chart(const ChartOptions& options, s
   std::vector<EndLabel> labels;
   for (std::size_t i = 0; i < dots.size(); ++i) {
     const auto& one = dots[i];
-    if (!std::isfinite(one.x) || !std::isfinite(one.y) || (options.log_y && one.y <= 0)) continue;
+    if (!drawable(options, one.x, one.y)) continue;
     const double x = frame.x(one.x), y = frame.y(one.y);
-    if (std::isfinite(one.low) && std::isfinite(one.high) && one.high > one.low && (!options.log_y || one.low > 0))
+    if (drawable(options, one.x, one.low) && std::isfinite(one.high) && one.high > one.low)
       svg += straight(x, frame.y(one.low), x, frame.y(one.high), "whisker");
     svg += dot(x, y, i, 6);
     labels.push_back({i, x, y, y});

@@ -19,7 +19,7 @@ namespace neural_attention::report {
 namespace detail {
 
 inline bool drawable(const ChartOptions& options, double x, double y) {
-  return std::isfinite(x) && std::isfinite(y) && (!options.log_y || y > 0);
+  return std::isfinite(x) && std::isfinite(y) && (!options.log_y || fits_log_axis(y));
 }
 
 /// Runs of drawable points [first, last).
@@ -154,7 +154,11 @@ NEURAL_ATTENTION_INLINE std::string line_chart(const ChartOptions& options, std:
   if (ys.empty())
     throw ConfigError("a line chart needs at least one finite" + std::string(options.log_y ? ", positive" : "") +
                       " point");
-  if (xs.low == xs.high) xs.low -= 0.5, xs.high += 0.5;
+  if (xs.low == xs.high) {
+    const double room = std::max(0.5, std::abs(xs.low) * 1e-6);
+    xs.low -= room, xs.high += room;
+  }
+  check_axis(xs.low, xs.high);
 
   const int y_count = std::max(2, options.height / 75);
   Frame scale{};

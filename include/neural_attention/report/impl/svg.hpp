@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -122,7 +123,7 @@ NEURAL_ATTENTION_INLINE double text_width(std::string_view text, double size) {
 }
 
 NEURAL_ATTENTION_INLINE double round_step(double span, int count) {
-  const double rough = span / std::max(count, 1);
+  const double rough = std::max(span / std::max(count, 1), std::numeric_limits<double>::min());
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   const double lead = rough / power;
   return power * (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10);
@@ -143,7 +144,8 @@ NEURAL_ATTENTION_INLINE std::vector<Tick> linear_ticks(double low, double high, 
 }
 
 NEURAL_ATTENTION_INLINE std::vector<Tick> log_ticks(double low, double high, int count) {
-  const double decades = std::log10(high / low);
+  low = std::max(low, std::numeric_limits<double>::min());  // denormal numbers have too few digits
+  const double decades = std::log10(high) - std::log10(low);
   if (decades < 0.7) return linear_ticks(low, high, count);
   const auto every = static_cast<int>(std::max(1.0, std::ceil(decades / count)));
   std::vector<Tick> ticks;
@@ -153,7 +155,7 @@ NEURAL_ATTENTION_INLINE std::vector<Tick> log_ticks(double low, double high, int
     for (const double lead : {1.0, 2.0, 5.0}) {
       if (lead > 1 && decades > 3) break;
       const double at = lead * std::pow(10.0, decade);
-      if (at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9)) ticks.push_back({at, label_text(at)});
+      if (std::isfinite(at) && at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9)) ticks.push_back({at, label_text(at)});
     }
   }
   return ticks;

@@ -4,19 +4,22 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/report/svg.hpp"
 #include "neural_attention/report/svg_chart.hpp"
 
 namespace neural_attention::report::detail {
 
 NEURAL_ATTENTION_INLINE double Frame::y(double value) const {
-  const double share = log_y ? std::log(value / y_low) / std::log(y_high / y_low) : (value - y_low) / (y_high - y_low);
+  const double share = log_y ? (std::log(value) - std::log(y_low)) / (std::log(y_high) - std::log(y_low))
+                             : (value - y_low) / (y_high - y_low);
   return bottom - share * (bottom - top);
 }
 
@@ -55,9 +58,14 @@ NEURAL_ATTENTION_INLINE void check_size(const ChartOptions& options) {
                       " pixels was asked for, but it needs 200 x 150 to 10000 x 10000");
   }
   for (const auto& limit : {options.y_min, options.y_max}) {
-    if (limit && (!std::isfinite(*limit) || (options.log_y && *limit <= 0)))
+    if (limit && (!std::isfinite(*limit) || (options.log_y && !fits_log_axis(*limit))))
       throw ConfigError("a chart's limit of y must be finite, and positive on a logarithmic axis");
   }
+}
+
+NEURAL_ATTENTION_INLINE void check_axis(double low, double high) {
+  if (!(low < high) || !std::isfinite(high - low))
+    throw ConfigError("a chart's axis cannot reach from " + number_text(low) + " to " + number_text(high));
 }
 
 NEURAL_ATTENTION_INLINE void set_y_range(const ChartOptions& options, Range y, Frame& frame, int ticks) {
@@ -80,15 +88,18 @@ NEURAL_ATTENTION_INLINE void set_y_range(const ChartOptions& options, Range y, F
         low -= room, high += room;
     }
   }
+  constexpr double largest = std::numeric_limits<double>::max();
   if (options.log_y) {
-    const double room = std::pow(high / low, 0.03);
-    if (!options.y_min) low /= room;
-    if (!options.y_max) high *= room;
+    const double room = std::exp(0.03 * (std::log(high) - std::log(low)));
+    if (!options.y_min) low = std::max(low / room, std::numeric_limits<double>::min());
+    if (!options.y_max) high = std::min(high * room, largest);
   } else {
+    check_axis(low, high);
     const double step = round_step(high - low, ticks);
-    if (!options.y_min) low = std::floor(low / step + 1e-9) * step;
-    if (!options.y_max) high = std::ceil(high / step - 1e-9) * step;
+    if (!options.y_min) low = std::max(std::floor(low / step + 1e-9) * step, -largest);
+    if (!options.y_max) high = std::min(std::ceil(high / step - 1e-9) * step, largest);
   }
+  check_axis(low, high);
   frame.y_low = low;
   frame.y_high = high;
   frame.log_y = options.log_y;

@@ -25,7 +25,8 @@ NEURAL_ATTENTION_INLINE void Fingerprint::add_file(const std::filesystem::path& 
   add({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
 }
 
-NEURAL_ATTENTION_INLINE std::string fingerprint_of(const std::filesystem::path& path) {
+NEURAL_ATTENTION_INLINE std::string fingerprint_of(const std::filesystem::path& path,
+                                                   const std::filesystem::path& left_out) {
   namespace fs = std::filesystem;
   Fingerprint result;
   std::error_code error;
@@ -35,7 +36,8 @@ NEURAL_ATTENTION_INLINE std::string fingerprint_of(const std::filesystem::path& 
   }
   std::vector<fs::path> files;
   for (fs::directory_iterator item(path, error), end; !error && item != end; item.increment(error))
-    if (std::error_code ignored; item->is_regular_file(ignored)) files.push_back(item->path());
+    if (std::error_code ignored; item->is_regular_file(ignored) && !fs::equivalent(item->path(), left_out, ignored))
+      files.push_back(item->path());
   if (error) throw FileError(path.string(), "cannot be listed: " + error.message());
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {

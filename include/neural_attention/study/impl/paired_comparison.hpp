@@ -35,6 +35,26 @@ inline double variance_of(std::span<const double> values) {
   return sum / static_cast<double>(values.size() - 1);
 }
 
+/// Numbers of at most 2 in size, and the power of two by which they were divided: squares and sums of any numbers stay
+/// finite, and no bit of a result changes.
+struct Scaled {
+  std::vector<double> values;
+  int exponent = 0;
+
+  double original(double value) const { return std::ldexp(value, exponent); }
+};
+
+inline Scaled scaled(std::span<const double> first, std::span<const double> second = {}) {
+  Scaled result;
+  result.values.assign(first.begin(), first.end());
+  result.values.insert(result.values.end(), second.begin(), second.end());
+  double largest = 0;
+  for (const double value : result.values) largest = std::max(largest, std::abs(value));
+  if (largest > 0 && std::isfinite(largest)) result.exponent = std::ilogb(largest);
+  for (double& value : result.values) value = std::ldexp(value, -result.exponent);
+  return result;
+}
+
 /// The share of all choices of signs, or of those drawn, whose sum is at least as far from zero as the sum of all
 /// differences. A choice and its opposite are equally far, so the last sign stays.
 inline double sign_flip_p(std::span<const double> differences) {
@@ -131,22 +151,29 @@ NEURAL_ATTENTION_INLINE PairedComparison compare_pairs(std::span<const double> c
   }
   PairedComparison result;
   result.pairs = static_cast<int>(arm.size());
-  result.difference = detail::mean_of(differences);
-  result.deviation = std::sqrt(detail::variance_of(differences));
-  const double half = half_interval(result.pairs, result.deviation);
-  result.lower = result.difference - half;
-  result.upper = result.difference + half;
-  if (result.difference != 0.0) {
-    const double t = std::abs(result.difference) / result.deviation * std::sqrt(static_cast<double>(result.pairs));
+  const auto scaled = detail::scaled(differences);
+  const double difference = detail::mean_of(scaled.values);
+  const double deviation = std::sqrt(detail::variance_of(scaled.values));
+  const double half = half_interval(result.pairs, deviation);
+  result.difference = scaled.original(difference);
+  result.deviation = scaled.original(deviation);
+  result.lower = scaled.original(difference - half);
+  result.upper = scaled.original(difference + half);
+  if (difference != 0.0) {
+    const double t = std::abs(difference) / deviation * std::sqrt(static_cast<double>(result.pairs));
     result.p_value = std::isfinite(t)
                          ? 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(result.pairs - 1), t))
                          : 0.0;
   }
-  result.sign_flip_p = detail::sign_flip_p(differences);
+  result.sign_flip_p = detail::sign_flip_p(scaled.values);
   result.least_sign_flip_p = least_sign_flip_p(result.pairs);
-  result.seed_deviation = std::sqrt((detail::variance_of(control) + detail::variance_of(arm)) / 2);
-  if (result.difference != 0.0) result.effect = result.difference / result.seed_deviation;
-  result.pairs_needed = detail::pairs_needed(result.difference, result.deviation, 0.05 / comparisons);
+  const auto scores = detail::scaled(control, arm);
+  const auto both = std::span(scores.values);
+  const double seeds =
+      std::sqrt((detail::variance_of(both.first(control.size())) + detail::variance_of(both.last(arm.size()))) / 2);
+  result.seed_deviation = scores.original(seeds);
+  if (difference != 0.0) result.effect = std::ldexp(difference / seeds, scaled.exponent - scores.exponent);
+  result.pairs_needed = detail::pairs_needed(difference, deviation, 0.05 / comparisons);
   return result;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -51,7 +52,7 @@ NEURAL_ATTENTION_INLINE std::string plan_text(const StudyPlan& plan) {
     json["comparisons"].push_back({{"arm", one.arm},
                                    {"control", one.control},
                                    {"matching", name_of(one.matching)},
-                                   {"unmatched", one.unmatched}});
+                                   {"unmatched", one.unmatched}});  // null if it is not known
   return json.dump(2) + "\n";
 }
 
@@ -79,7 +80,9 @@ NEURAL_ATTENTION_INLINE StudyPlan load_plan(const std::filesystem::path& path) {
     for (const auto& [name, matching] : named_matchings)
       if (word == name) comparison.matching = matching, known = true;
     if (!known) throw FileError(path.string(), "has a comparison with the matching " + in_quotes(word));
-    comparison.unmatched = io::get<double>(one, "unmatched", path);
+    const bool known_unmatched = !one.contains("unmatched") || !one.at("unmatched").is_null();
+    comparison.unmatched =
+        known_unmatched ? io::get<double>(one, "unmatched", path) : std::numeric_limits<double>::quiet_NaN();
     for (const auto* const name : {&comparison.arm, &comparison.control}) {
       bool there = false;
       for (const auto& arm : plan.arms) there = there || arm.name == *name;

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -15,6 +18,7 @@
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/nearest_name.hpp"
+#include "neural_attention/core/number_text.hpp"
 #include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/with_commas.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -75,10 +79,55 @@ inline void read_tuning(const StudyReader& study, const std::filesystem::path& p
                   ": tuning and final runs need different seeds");
 }
 
+/// Refuses flags of tuning that make arms, or change what arms and controls have in common.
+inline void require_tunable(const StudyReader& study, const StudyConfig& config) {
+  constexpr std::string_view of_steps[] = {"max_steps", "num_train_epochs"};
+  constexpr std::string_view of_batches[] = {"per_device_train_batch_size",
+                                             "mini_batch_words",
+                                             "gradient_accumulation_steps",
+                                             "block_size",
+                                             "max_seq_length",
+                                             "max_source_length",
+                                             "max_target_length",
+                                             "line_by_line",
+                                             "windows"};
+  constexpr std::string_view of_speed[] = {"threads", "device", "dtype", "gradient_checkpointing"};
+  const bool by_width = config.matches(Matching::Parameters) || config.matches(Matching::Flops);
+  const bool by_time = config.matches(Matching::Time), by_steps = config.matches(Matching::Steps) || by_time;
+  // Batches decide how many steps an epoch has.
+  const bool of_epochs = std::any_of(config.arms.begin(), config.arms.end(),
+                                     [&](const StudyArm& arm) { return !steps_in(merged(config.flags, arm.flags)); });
+  for (const auto& [flag, values] : config.grid) {
+    const auto among = [&name = flag](const auto& names) {
+      return std::find(std::begin(names), std::end(names), name) != std::end(names);
+    };
+    if ((by_width && flag == config.match_by) || (by_steps && among(of_steps)) ||
+        ((by_time || (by_steps && of_epochs)) && among(of_batches)) || (by_time && among(of_speed)))
+      study.fail("\"tuning\" must not change " + in_quotes(flag) + ", by which controls are matched");
+    for (const auto& arm : config.arms)
+      if (arm.flags.contains(flag))
+        study.fail("\"tuning\" must not change " + in_quotes(flag) + ", which makes the arm " + in_quotes(arm.name));
+  }
+}
+
+/// Refuses runs without evaluations: validation losses choose settings and tell how a run ended.
+inline void require_evaluations(const StudyReader& study, const StudyConfig& config) {
+  const auto require = [&](const std::string& flag, const std::string& value) {
+    if (flag == "eval_strategy" && value == "no")
+      study.fail("no run may have the flag \"eval_strategy\" \"no\": a study needs validation losses");
+  };
+  std::vector<FlagSet> all = {config.flags, config.base.value_or(FlagSet{})};
+  for (const auto& arm : config.arms) all.push_back(arm.flags);
+  for (const auto& flags : all)
+    for (const auto& [flag, value] : flags) require(flag, value);
+  for (const auto& [flag, values] : config.grid)
+    for (const auto& value : values) require(flag, value);
+}
+
 /// The base model, and the run of twice the steps.
 inline void read_more_runs(const StudyReader& study, StudyConfig& config) {
   if (study.has("convergence")) config.convergence = study.truth("convergence");
-  if (config.convergence && !merged(config.flags, config.arm(config.control).flags).contains("max_steps"))
+  if (config.convergence && !steps_in(merged(config.flags, config.arm(config.control).flags)))
     study.fail("\"convergence\" doubles max_steps, so the control must set it");
   if (!study.has("base")) return;
   config.base = study.flags("base");
@@ -139,6 +188,13 @@ NEURAL_ATTENTION_INLINE FlagSet merged(FlagSet flags, const FlagSet& more) {
   return flags;
 }
 
+NEURAL_ATTENTION_INLINE std::optional<std::int64_t> steps_in(const FlagSet& flags) {
+  const auto found = flags.find("max_steps");
+  const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
+  if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps)) return {};
+  return static_cast<std::int64_t>(*steps);
+}
+
 NEURAL_ATTENTION_INLINE Better better_of(Measure measure) {
   return measure == Measure::Bleu || measure == Measure::Chrf ? Better::Higher : Better::Lower;
 }
@@ -191,20 +247,10 @@ NEURAL_ATTENTION_INLINE StudyConfig study_of(const std::string& json, const std:
     study.fail("\"seeds\" must have 2 to " + std::to_string(PairedComparison::most_pairs) + " seeds, not " +
                std::to_string(config.seeds.size()));
   detail::read_tuning(study, path, config);
-  for (const auto& [flag, values] : config.grid) {
-    const bool by_width = config.matches(Matching::Parameters) || config.matches(Matching::Flops);
-    const bool by_steps = config.matches(Matching::Steps) || config.matches(Matching::Time);
-    const bool of_batches =
-        flag == "per_device_train_batch_size" || flag == "mini_batch_words" || flag == "gradient_accumulation_steps";
-    if ((by_width && flag == config.match_by) || (by_steps && flag == "max_steps") ||
-        (config.matches(Matching::Time) && of_batches))
-      study.fail("\"tuning\" must not change " + in_quotes(flag) + ", by which controls are matched");
-    for (const auto& arm : config.arms)
-      if (arm.flags.contains(flag))
-        study.fail("\"tuning\" must not change " + in_quotes(flag) + ", which makes the arm " + in_quotes(arm.name));
-  }
+  detail::require_tunable(study, config);
   detail::read_test(study, path, config);
   detail::read_more_runs(study, config);
+  detail::require_evaluations(study, config);
   if (study.has("calibration_steps")) {
     const double steps = study.number("calibration_steps");
     if (!(steps >= 1 && steps <= 10000) || steps != std::floor(steps))

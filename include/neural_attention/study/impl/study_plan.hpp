@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -62,11 +63,8 @@ inline std::int64_t matched_width(const FlagSet& control, const std::string& fla
 
 /// The steps of an arm. Throws ConfigError if its flags do not say them.
 inline std::int64_t steps_of(const std::string& arm, const FlagSet& flags) {
-  const auto found = flags.find("max_steps");
-  const auto steps = found == flags.end() ? std::nullopt : number_in(found->second);
-  if (!steps || *steps < 1 || *steps > 1e15 || *steps != std::floor(*steps))
-    throw ConfigError("the \"flags\" of the arm " + in_quotes(arm) + " lack max_steps, which this study changes");
-  return static_cast<std::int64_t>(*steps);
+  if (const auto steps = steps_in(flags)) return *steps;
+  throw ConfigError("the \"flags\" of the arm " + in_quotes(arm) + " lack max_steps, which this study changes");
 }
 
 inline std::string run_hash(const StudyPlan& plan, const FlagSet& flags) {
@@ -100,31 +98,26 @@ inline PlannedRun planned_run(const StudyPlan& plan, const std::string& name, co
   return run;
 }
 
-}  // namespace detail
-
-namespace detail {
-
-/// Throws ConfigError if tuning changes the size by which arms are matched.
-inline void require_sizes_of_all_settings(const StudyConfig& study, const Measurements& measure) {
-  if (!study.matches(Matching::Parameters) && !study.matches(Matching::Flops)) return;
-  const auto flags = merged(study.flags, study.arm(study.control).flags);
-  for (const auto& [flag, values] : study.grid) {
-    const auto first = measure.size(merged(flags, {{flag, values.front()}}));
-    for (std::size_t i = 1; i < values.size(); ++i) {
-      const auto size = measure.size(merged(flags, {{flag, values[i]}}));
-      for (const auto matching : {Matching::Parameters, Matching::Flops})
-        if (study.matches(matching) && matched_count(size, matching) != matched_count(first, matching))
-          throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
-                            ", in which \"matchings\" makes arms and control equal");
-    }
-  }
-}
-
-/// How many more steps an arm has than its control, as a factor; 1 if one of them counts epochs instead.
-inline double ratio_of_steps(const PlannedArm& arm, const PlannedArm& control) {
-  if (!arm.flags.contains("max_steps") || !control.flags.contains("max_steps")) return 1.0;
-  return static_cast<double>(steps_of(arm.name, arm.flags)) /
-         static_cast<double>(steps_of(control.name, control.flags));
+/// The name, the flags and the size of an arm, and then its time. Throws ConfigError if tuning changes the size by
+/// which arms are matched; the time of a step follows from the FLOPs.
+inline PlannedArm measured_arm(const StudyConfig& study, const std::string& name, const FlagSet& flags,
+                               const Measurements& measure) {
+  const auto size = measure.size(flags);
+  const auto require_same = [&](const std::string& flag, const ArmSize& tuned, Matching matching) {
+    if (matched_count(tuned, matching) != matched_count(size, matching))
+      throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
+                        " of the arm " + in_quotes(name) + ", in which \"matchings\" makes arms and control equal");
+  };
+  const bool by_parameters = study.matches(Matching::Parameters);
+  const bool by_flops = study.matches(Matching::Flops) || study.matches(Matching::Time);
+  if (by_parameters || by_flops)
+    for (const auto& [flag, values] : study.grid)
+      for (const auto& value : values) {
+        const auto tuned = measure.size(merged(flags, {{flag, value}}));
+        if (by_parameters) require_same(flag, tuned, Matching::Parameters);
+        if (by_flops) require_same(flag, tuned, Matching::Flops);
+      }
+  return {name, flags, size, measure.time(flags)};
 }
 
 }  // namespace detail
@@ -138,11 +131,8 @@ NEURAL_ATTENTION_INLINE const PlannedArm& StudyPlan::arm(std::string_view name) 
 NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Measurements& measure) {
   StudyPlan plan;
   plan.study = study;
-  detail::require_sizes_of_all_settings(study, measure);
-  for (const auto& arm : study.arms) {
-    const auto flags = merged(study.flags, arm.flags);
-    plan.arms.push_back({arm.name, flags, measure.size(flags), measure.time(flags)});
-  }
+  for (const auto& arm : study.arms)
+    plan.arms.push_back(detail::measured_arm(study, arm.name, merged(study.flags, arm.flags), measure));
   const PlannedArm control = plan.arm(study.control);
   // The name of an arm with these flags, a new one if there is none yet.
   const auto named = [&](const std::string& name, const FlagSet& flags) {
@@ -151,7 +141,7 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
       if (one.name == name)
         throw ConfigError("the arm " + in_quotes(name) + " has the name of a matched control; give it another");
     }
-    plan.arms.push_back({name, flags, measure.size(flags), measure.time(flags)});
+    plan.arms.push_back(detail::measured_arm(study, name, flags, measure));
     return name;
   };
   for (const auto matching : study.matchings)
@@ -185,7 +175,9 @@ NEURAL_ATTENTION_INLINE StudyPlan plan_arms(const StudyConfig& study, const Meas
         const auto theirs = static_cast<double>(detail::matched_count(found.size, matching));
         comparison.unmatched = (static_cast<double>(detail::matched_count(arm.size, matching)) - theirs) / theirs;
       } else if (matching == Matching::Steps) {
-        comparison.unmatched = detail::ratio_of_steps(arm, found) - 1.0;
+        const auto ours = steps_in(arm.flags), theirs = steps_in(found.flags);
+        comparison.unmatched = ours && theirs ? static_cast<double>(*ours) / static_cast<double>(*theirs) - 1.0
+                                              : std::numeric_limits<double>::quiet_NaN();
       } else if (matching == Matching::Time) {
         const double theirs = static_cast<double>(detail::steps_of(found.name, found.flags)) * control.time.step;
         comparison.unmatched =
@@ -242,19 +234,27 @@ NEURAL_ATTENTION_INLINE std::vector<std::string> arguments_of(const FlagSet& fla
 }
 
 NEURAL_ATTENTION_INLINE std::vector<std::string> data_paths(const StudyConfig& study) {
+  // Other values may be the name of a file by chance.
+  constexpr std::string_view flags_of_paths[] = {
+      "data",   "train_file",        "validation_file", "train_source", "train_target", "validation_source",
+      "config", "validation_target", "tokenizer",       "model"};
   std::set<std::string> paths;
   const auto add = [&](const std::string& value) {
     std::error_code ignored;
     if (!value.empty() && std::filesystem::exists(value, ignored)) paths.insert(value);
   };
+  const auto is_of_paths = [&](const std::string& flag) {
+    return std::find(std::begin(flags_of_paths), std::end(flags_of_paths), flag) != std::end(flags_of_paths);
+  };
   const auto add_all = [&](const FlagSet& flags) {
-    for (const auto& [name, value] : flags) add(value);
+    for (const auto& [name, value] : flags)
+      if (is_of_paths(name)) add(value);
   };
   add_all(study.flags);
   if (study.base) add_all(*study.base);
   for (const auto& arm : study.arms) add_all(arm.flags);
   for (const auto& [flag, values] : study.grid)
-    for (const auto& value : values) add(value);
+    for (const auto& value : values) add_all({{flag, value}});
   for (const auto* const path : {&study.test.text, &study.test.source, &study.test.reference}) add(*path);
   return {paths.begin(), paths.end()};
 }
