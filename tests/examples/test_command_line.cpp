@@ -133,6 +133,7 @@ BOOST_AUTO_TEST_CASE(that_make_no_sense_are_refused_by_flag_and_range) {
     refused(program, "train", "--dropout", "-1", "a number at least 0 and below 1");
     refused(program, "train", "--gradient_accumulation_steps", "0", "an integer from 1 to 2147483647");
     refused(program, "train", "--per_device_train_batch_size", "-8", "an integer from 1 to 2147483647");
+    if (program != "causal_lm") refused(program, "train", "--mini_batch_words", "0", "an integer from 1 to 2147483647");
     refused(program, "train", "--vocab_size", "2147483647", "an integer from 1 to 10000000");
     refused(program, "train", "--seed", "-1", "an integer from 0 to 18446744073709551615");
     refused(program, "evaluate", "--threads", "1025", "an integer from 0 to 1024");
