@@ -504,6 +504,16 @@ BOOST_AUTO_TEST_CASE(files_go_in_and_out) {
   BOOST_TEST(lines_of(expected.out).size() == 20u);
   with_files.back() = path("no_such_folder/translated.en");
   refuses(1, "translation", with_files, {"no_such_folder/translated.en"});
+  // What is read would be lost, also where the shell opened it.
+  with_files.back() = path("data/valid.de");
+  refuses(2, "translation", with_files, {"--output", "valid.de is the file of --input"});
+  for (const std::string flag : {"--output", "--attention"}) {
+    auto onto_itself = arguments;
+    onto_itself.insert(onto_itself.end(), {flag, path("stdin")});
+    refuses(2, "translation", onto_itself, {flag, "stdin is the file of standard input"}, source);
+    BOOST_TEST((content(folder / "stdin") == source));
+  }
+  BOOST_TEST((content(folder / "data/valid.de") == source));
 }
 
 BOOST_AUTO_TEST_CASE(lines_that_are_no_text_stop_or_are_skipped) {
