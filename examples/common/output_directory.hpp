@@ -24,7 +24,8 @@ namespace na = neural_attention;
 /// of the run writes. Throws FileError.
 class OutputDirectory {
  public:
-  /// Locks the directory if it exists, and removes temporary files of a killed run.
+  /// If the directory exists: throws FileError if it cannot be written to, locks it, and removes temporary files of a
+  /// killed run.
   explicit OutputDirectory(std::filesystem::path path) : path_(std::move(path)) {
     std::error_code ignored;
     if (std::filesystem::is_directory(path_, ignored)) take();
@@ -107,6 +108,7 @@ class OutputDirectory {
   }
 
   void take() {
+    if (!na::io::platform::may_write(path_)) na::io::platform::fail(path_, "be written");
     lock_ = na::io::platform::lock_folder(path_);
     if (!lock_.is_open())
       throw na::FileError(path_.string(),

@@ -18,6 +18,7 @@
 #include "examples/metrics.hpp"
 #include "examples/translation_workplace.hpp"
 #include "neural_attention/train/optimizers.hpp"
+#include "scratch.hpp"
 
 using namespace programs;
 
@@ -277,6 +278,19 @@ BOOST_AUTO_TEST_CASE(belongs_to_one_run_at_a_time) {
   leaves_alone(1, resumed("last", six_steps("out")), {path("out"), "another run"});
   close(lock);
   succeeds(resumed("last", six_steps("out")));
+}
+
+// A run tells of it before it reads its text.
+BOOST_AUTO_TEST_CASE(cannot_be_written_to) {
+  fs::permissions(folder, fs::perms::others_read | fs::perms::others_exec, fs::perm_options::add);
+  fs::permissions(folder / "out",
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  {
+    const OrdinaryUser ordinary;
+    BOOST_CHECK_EXCEPTION(examples::OutputDirectory(folder / "out"), neural_attention::FileError,
+                          says({path("out") + ": cannot be written", "ermission"}));
+  }
+  fs::permissions(folder / "out", fs::perms::owner_all);
 }
 
 // Another run may come to be in the time that this one takes to read its text.
