@@ -89,6 +89,15 @@ class OutputDirectory {
            na::checkpoint_detail::parse_name(real.filename().string()).has_value();
   }
 
+  /// Whether the log here goes up to this checkpoint: not for one of another folder, nor for one that a later run of
+  /// this folder, whose log it is, has set aside.
+  bool has_log_of(const std::string& checkpoint) const {
+    std::error_code ignored;
+    const auto name = std::filesystem::canonical(checkpoint, ignored).filename().string();
+    return has_checkpoint(checkpoint) &&
+           !na::checkpoint_detail::parse_name(name)->rest.starts_with(na::checkpoint_detail::abandoned);
+  }
+
   /// Removes what a training run has left besides its model: checkpoints, and the files of its log. Throws FileError.
   void remove_run() const {
     na::remove_checkpoints(path_.string());

@@ -189,7 +189,8 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
   const auto& position = trainer.position();
-  log.emplace(options.output_dir, label, metric.names, clears ? 0 : position.step, position.evaluation_due);
+  log.emplace(options.output_dir, label, metric.names, plan.output.has_log_of(plan.checkpoint) ? position.step : 0,
+              position.evaluation_due);
   // set after construction because the event needs the trainer's clock
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
     if (event.step > 0) own_directory();

@@ -148,6 +148,18 @@ BOOST_AUTO_TEST_CASE(goes_on_from_where_it_was_told_and_forgets_what_came_later)
   BOOST_TEST((content(folder / "out/model.safetensors") == whole));
 }
 
+// The log is that of the run that set the checkpoint aside.
+BOOST_AUTO_TEST_CASE(begins_its_log_anew_where_it_goes_on_from_what_was_set_aside) {
+  const auto whole = content(folder / "out/model.safetensors");
+  succeeds(with(resumed(path("out/checkpoint-2"), six_steps("out")), "--max_steps", "5"));
+  succeeds(resumed(path("out/checkpoint-4.abandoned"), six_steps("out")));
+  BOOST_TEST((content(folder / "out/model.safetensors") == whole));
+  std::vector<long> steps;
+  for (const auto& row : metrics(folder / "out"))
+    if (row.contains("loss")) steps.push_back(row.at("step").get<long>());
+  BOOST_TEST((steps == std::vector<long>{5, 6}));
+}
+
 BOOST_AUTO_TEST_CASE(says_which_checkpoint_it_passes_over) {
   fs::resize_file(folder / "out/checkpoint-6/model.safetensors", 100);
   const auto again = run("translation", with(resumed("last", six_steps("out")), "--max_steps", "5"));
