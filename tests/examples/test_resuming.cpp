@@ -266,6 +266,14 @@ BOOST_AUTO_TEST_CASE(is_not_trained_over_without_a_word) {
   BOOST_TEST((content(folder / "third/model.safetensors") == content(folder / "out/model.safetensors")));
 }
 
+BOOST_AUTO_TEST_CASE(leaves_no_curves_to_a_run_that_draws_none) {
+  write(folder / "out/bleu.svg", "of an earlier run");
+  BOOST_TEST(has("loss.svg"));
+  auto anew = six_steps("out", {"--overwrite_output_dir"});
+  succeeds(with(with(anew, "--eval_strategy", "no"), "--logging_steps", "0"));
+  for (const char* name : {"loss.svg", "bleu.svg"}) BOOST_TEST(!has(name), name);
+}
+
 // Old weights with a new vocabulary would be read without a fault.
 BOOST_AUTO_TEST_CASE(stays_whole_until_the_new_model_is_there) {
   const auto anew = with(six_steps("out", {"--overwrite_output_dir"}), "--vocab_size", "120");
@@ -335,12 +343,13 @@ BOOST_FIXTURE_TEST_SUITE(a_run, Workplace)
 BOOST_AUTO_TEST_CASE(needs_no_validation_text) {
   for (const char* name : {"valid.de", "valid.en"}) fs::remove(folder / "data" / name);
   refuses(1, "translation", training("out", "6"), {"valid.de"});
-  const Arguments none = {"--eval_strategy", "no", "--save_steps", "3"};
+  const Arguments none = {"--eval_strategy", "no", "--save_steps", "3", "--logging_steps", "2"};
   const auto outcome = run("translation", training("out", "6", none));
   BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
   BOOST_TEST(outcome.out.starts_with("final steps=6 "));
   BOOST_TEST(!contains(content(folder / "out/metrics.jsonl"), "valid"));
   BOOST_TEST(fs::exists(folder / "out/checkpoint-3"));
+  BOOST_TEST(contains(content(folder / "out/loss.svg"), "<svg"));
   refuses(2, "translation", training("out2", "6", {"--eval_strategy", "no", "--eval_steps", "2"}),
           {"--eval_strategy no", "--eval_steps 2"});
   refuses(2, "translation", training("out2", "6", {"--eval_strategy", "steps"}), {"--eval_steps"});
