@@ -678,4 +678,29 @@ BOOST_AUTO_TEST_CASE(the_demo_does_not_train_over_the_checkpoints_of_another_run
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_demo_replaces_no_models_and_texts_but_its_own) {
+  const auto arguments = [&](const Arguments& more) {
+    Arguments all = {"--output_dir", path("results"), "--max_steps", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  for (const std::string place : {"results", "results/linear", "results/neural"}) {
+    fs::create_directories(folder / place);
+    write(folder / place / "config.json", "{}");
+    refuses(2, "demo", arguments({"--data", path("data")}), {path(place), "a model that is not the demo's"});
+    BOOST_TEST(content(folder / place / "config.json") == "{}");
+    BOOST_TEST(!fs::exists(folder / place / "metrics.jsonl"));
+    fs::remove_all(folder / "results");
+  }
+  fs::create_directories(folder / "results/corpus");
+  write(folder / "results/corpus/valid.en", "Mine.\n");
+  refuses(2, "demo", arguments({}), {"corpus/valid.en is not the demo's"});
+  BOOST_TEST(content(folder / "results/corpus/valid.en") == "Mine.\n");
+  BOOST_TEST(!fs::exists(folder / "results/corpus/train.de"));
+  for (int time = 1; time <= 2; ++time) {  // the second one replaces the first one's
+    const auto outcome = run("demo", arguments({"--data", path("data")}));
+    BOOST_TEST(outcome.code == 0, outcome.err);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
