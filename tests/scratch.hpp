@@ -111,12 +111,12 @@ class FileSizeLimit {
 class OrdinaryUser {
  public:
   OrdinaryUser() : user_(geteuid()) {
-    if (user_ == 0 && seteuid(65534) != 0) throw std::runtime_error("the test cannot give up its rights");
+    if (user_ == 0 && setresuid(65534, 65534, 0) != 0) throw std::runtime_error("the test cannot give up its rights");
   }
   OrdinaryUser(const OrdinaryUser&) = delete;
   OrdinaryUser& operator=(const OrdinaryUser&) = delete;
   ~OrdinaryUser() {
-    if (user_ == 0 && seteuid(0) != 0) std::abort();
+    if (user_ == 0 && setresuid(0, 0, 0) != 0) std::abort();
   }
 
  private:

@@ -1,4 +1,5 @@
 // causal_lm tokenize: from texts to token files and their tokenizer, which train reads with --data.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -31,6 +32,21 @@ void remove_file(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::remove(path, error);
   if (error) throw na::FileError(path.string(), "cannot be replaced: " + error.message());
+}
+
+/// Throws ConfigError if `folder` has a tokenizer that no run of this command wrote: there are no token files, and its
+/// files are not `mine`, those of a run that was killed before its token files came.
+void require_own_tokenizer(const std::filesystem::path& folder, const TokenizerFiles& mine) {
+  std::error_code ignored;
+  for (const char* const tokens : {"train.bin", "valid.bin"})
+    if (std::filesystem::exists(folder / tokens, ignored)) return;
+  for (const auto& path : na::io::detail::replaced_files(folder, na::io::detail::NewFiles::ModelAndTokenizer)) {
+    const auto name = path.filename().string();
+    const auto found = read_files(folder.string(), {name.c_str()}, {});
+    if (std::ranges::none_of(mine, [&](const auto& one) { return one.name == name && one.bytes == found[0].bytes; }))
+      throw na::ConfigError(folder.string() + " holds a tokenizer without token files, whose " + name +
+                            " would be replaced or removed; give the token files a directory of their own");
+  }
 }
 
 /// A token file that stands in place after commit().
@@ -80,6 +96,8 @@ int tokenize(const TokenizeOptions& options) {
   output.create();
   const WorkFolder work(output.path());
   tokenizer.save(work.path(), na::Gpt2Config().max_position_embeddings);
+  const auto tokenizer_files = byte_bpe_files(work.path());
+  require_own_tokenizer(output.path(), tokenizer_files);
   TokensOf training_tokens(training, tokenizer, output.path() / "train.bin");
   std::optional<TokensOf> validation_tokens;
   if (validation) validation_tokens.emplace(*validation, tokenizer, output.path() / "valid.bin");
@@ -87,7 +105,7 @@ int tokenize(const TokenizeOptions& options) {
   // between leaves no corpus rather than parts of two.
   training_tokens.remove_older();
   if (!validation) remove_file(output.path() / "valid.bin");
-  replace_tokenizer(output.path().string(), byte_bpe_files(work.path()));
+  replace_tokenizer(output.path().string(), tokenizer_files);
   if (validation_tokens) validation_tokens->commit();
   training_tokens.commit();
   print_formatted("vocabulary: %s ids\n", with_commas(tokenizer.vocab_size()).c_str());

@@ -24,7 +24,8 @@ namespace na = neural_attention;
 /// of the run writes. Throws FileError.
 class OutputDirectory {
  public:
-  /// Locks the directory if it exists, and removes temporary files of a killed run.
+  /// If the directory exists: throws FileError if it cannot be written to, locks it, and removes temporary files of a
+  /// killed run.
   explicit OutputDirectory(std::filesystem::path path) : path_(std::move(path)) {
     std::error_code ignored;
     if (std::filesystem::is_directory(path_, ignored)) take();
@@ -88,6 +89,15 @@ class OutputDirectory {
            na::checkpoint_detail::parse_name(real.filename().string()).has_value();
   }
 
+  /// Whether the log here goes up to this checkpoint: not for one of another folder, nor for one that a later run of
+  /// this folder, whose log it is, has set aside.
+  bool has_log_of(const std::string& checkpoint) const {
+    std::error_code ignored;
+    const auto name = std::filesystem::canonical(checkpoint, ignored).filename().string();
+    return has_checkpoint(checkpoint) &&
+           !na::checkpoint_detail::parse_name(name)->rest.starts_with(na::checkpoint_detail::abandoned);
+  }
+
   /// Removes what a training run has left besides its model: checkpoints, and the files of its log. Throws FileError.
   void remove_run() const {
     na::remove_checkpoints(path_.string());
@@ -107,6 +117,7 @@ class OutputDirectory {
   }
 
   void take() {
+    if (!na::io::platform::may_write(path_)) na::io::platform::fail(path_, "be written");
     lock_ = na::io::platform::lock_folder(path_);
     if (!lock_.is_open())
       throw na::FileError(path_.string(),

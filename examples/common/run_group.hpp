@@ -131,7 +131,7 @@ int in_group(const SharedCompute& compute, Run&& run) {
 template <class G>
 int rank_threads(const G& group, const Compute& compute) {
   if constexpr (!na::is_alone<G>)
-    if (group.size() > 1 && compute.threads == 0 && !na::positive_integer(std::getenv("OMP_NUM_THREADS")))
+    if (group.size() > 1 && compute.threads == 0 && !na::requested_threads(std::getenv("OMP_NUM_THREADS")))
       return group.cpus();
   return compute.threads;
 }

@@ -68,15 +68,13 @@ class TrainingLog {
         {"step", event.step}, {"epoch", event.epoch}, {"valid_loss", event.loss}, {"seconds", seconds}};
     if (names_.at_evaluations) row[metric_] = metric;
     append(std::move(row));
-    if (!begun_) return {};
-    const auto fault = draw();
-    return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
+    return begun_ ? draw_and_tell() : std::string();
   }
 
-  /// Writes the result of the run as the last row, for `results_report`. A run that was not evaluated has no `metric`
-  /// and no loss.
-  void finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
-              const na::TrainingSummary& summary, std::optional<double> metric) {
+  /// Writes the result of the run as the last row, for `results_report`, and draws the curves of all rows. A run that
+  /// was not evaluated has no `metric` and no loss. Returns a sentence as add() does.
+  std::string finish(const std::string& projector, std::ptrdiff_t parameters, std::uint64_t seed,
+                     const na::TrainingSummary& summary, std::optional<double> metric) {
     Row row = {{"final", true},
                {"projector", projector},
                {"parameters", parameters},
@@ -89,6 +87,7 @@ class TrainingLog {
     row["seconds"] = summary.seconds;
     row[names_.speed] = summary.tokens_per_second;
     append(std::move(row));
+    return draw_and_tell();
   }
 
  private:
@@ -143,6 +142,11 @@ class TrainingLog {
     for (const auto& row : rows_)
       if (row.contains("step") && row.contains(key)) series.points.push_back({number(row, "step"), number(row, key)});
     return series;
+  }
+
+  std::string draw_and_tell() {
+    const auto fault = draw();
+    return std::exchange(told_of_fault_, !fault.empty()) ? std::string() : fault;
   }
 
   std::string draw() const {

@@ -16,7 +16,7 @@
 
 namespace examples {
 
-/// Both 0: batches of `usual_words` tokens.
+/// Both 0, as without the flags: batches of `usual_words` tokens.
 struct BatchSizeOptions : Flags {
   BatchSizeOptions(const char* by_sentences, const std::string& by_tokens, int usual)
       : Flags("Data"),
@@ -24,7 +24,7 @@ struct BatchSizeOptions : Flags {
         per_device_train_batch_size(
             flag("per_device_train_batch_size", 0, by_sentences, {.range = at_least(1), .shown = ""})),
         mini_batch_words(flag("mini_batch_words", 0, by_tokens + " [" + std::to_string(usual) + "]",
-                              {.range = at_least(0), .shown = ""})) {}
+                              {.range = at_least(1), .shown = ""})) {}
 
   const int usual_words;
   const int& per_device_train_batch_size;

@@ -160,11 +160,11 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
   std::optional<Progress> progress;
   std::optional<TrainingLog> log;
   std::optional<Interruption> interruption;
-  // The first step removes the checkpoints of an earlier run that this run does not continue. Until then, the run may
-  // still fail because of its data, its numbers or its memory.
+  // The first step removes the checkpoints and the log of an earlier run that this run does not continue. Until then,
+  // the run may still fail because of its data, its numbers or its memory.
   bool clears = !plan.output.has_checkpoint(plan.checkpoint);
   const auto own_directory = [&] {
-    if (std::exchange(clears, false)) na::remove_checkpoints(options.output_dir);
+    if (std::exchange(clears, false)) plan.output.remove_run();
     log->begin();
   };
   na::TrainerCallbacks callbacks;
@@ -189,7 +189,8 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
   if (!plan.checkpoint.empty()) trainer.resume(plan.checkpoint);
 
   const auto& position = trainer.position();
-  log.emplace(options.output_dir, label, metric.names, clears ? 0 : position.step, position.evaluation_due);
+  log.emplace(options.output_dir, label, metric.names, plan.output.has_log_of(plan.checkpoint) ? position.step : 0,
+              position.evaluation_due);
   // set after construction because the event needs the trainer's clock
   trainer.callbacks().on_evaluation = [&](const na::EvaluationEvent& event) {
     if (event.step > 0) own_directory();
@@ -217,14 +218,18 @@ int run_training(Group& group, typename Model::Backend& backend, Model& model, D
                  "step\n",
                  options.output_dir.c_str(), position.best_step);
   files.save();
+  const auto finish_log = [&](std::optional<double> value) {
+    if (const auto fault = log->finish(label, model.parameters().count(), options.seed, summary, value); !fault.empty())
+      std::fprintf(stderr, "%s\n", fault.c_str());
+  };
   if (!validation) {
-    log->finish(label, model.parameters().count(), options.seed, summary, std::nullopt);
+    finish_log(std::nullopt);
     print_formatted("final steps=%ld %s=%.0f\n", summary.steps, metric.names.speed.c_str(), summary.tokens_per_second);
     return 0;
   }
   const double measured = measured_at_end(metric) ? metric.measure() : summary.valid_metric;
   const double value = value_of(summary.valid_loss, measured);
-  log->finish(label, model.parameters().count(), options.seed, summary, value);
+  finish_log(value);
   print_formatted("final valid_loss=%.4f valid_%s=%.2f %s=%.0f\n", summary.valid_loss, metric.names.metric.c_str(),
                   value, metric.names.speed.c_str(), summary.tokens_per_second);
   return 0;

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/german_english_grammar.hpp"
 #include "common/text_files.hpp"
+#include "neural_attention/core/errors.hpp"
+#include "neural_attention/text/data/lines.hpp"
 #include "neural_attention/text/data/load_corpus.hpp"
 
 namespace examples {
@@ -20,8 +23,9 @@ struct DemoCorpus {
 };
 
 /// German and English from the grammar; no held-out sentence of either language occurs in the training part. The files
-/// go to `folder`, where `translation train --data` finds them.
-inline DemoCorpus generated_corpus(const std::filesystem::path& folder) {
+/// go to `folder`, where `translation train --data` finds them. Throws ConfigError if one is there with another text,
+/// unless the demo `replaces` its own.
+inline DemoCorpus generated_corpus(const std::filesystem::path& folder, bool replaces) {
   constexpr std::size_t train_pairs = 8000, held_out_pairs = 500;
   constexpr std::uint64_t seed = 1;
   const auto parts = split(generate(train_pairs + held_out_pairs, seed), train_pairs, held_out_pairs, 0);
@@ -34,11 +38,16 @@ inline DemoCorpus generated_corpus(const std::filesystem::path& folder) {
     return corpus;
   };
   DemoCorpus corpus{sides(parts.train), sides(parts.valid), "German to English, from a grammar"};
+  const std::pair<const char*, const std::vector<std::string>&> files[] = {{"train.de", corpus.train.source},
+                                                                           {"train.en", corpus.train.target},
+                                                                           {"valid.de", corpus.held_out.source},
+                                                                           {"valid.en", corpus.held_out.target}};
   make_folder(folder);
-  write_lines(folder / "train.de", corpus.train.source);
-  write_lines(folder / "train.en", corpus.train.target);
-  write_lines(folder / "valid.de", corpus.held_out.source);
-  write_lines(folder / "valid.en", corpus.held_out.target);
+  for (const auto& [name, lines] : files)
+    if (const auto path = folder / name;
+        !replaces && std::filesystem::exists(path) && na::text::read_lines(path.string()) != lines)
+      throw na::ConfigError(path.string() + " is not the demo's, which would replace it; give another --output_dir");
+  for (const auto& [name, lines] : files) write_lines(folder / name, lines);
   return corpus;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <span>
+#include <system_error>
 
 #include "common/charts.hpp"
 #include "common/command_line.hpp"
@@ -98,21 +99,33 @@ void print_hints(const std::string& folder, bool generated) {
         folder.c_str());
 }
 
+/// Whether an earlier demo trained an arm in this folder.
+bool has_log(const fs::path& arm) {
+  std::error_code ignored;
+  return fs::exists(arm / "metrics.jsonl", ignored);
+}
+
+/// Throws ConfigError if the demo would replace the files of a training run, or a model that is not of an earlier demo.
+void require_place_for_arm(const OutputDirectory& output) {
+  const auto name = output.path().string();
+  if (output.holds_checkpoints())
+    throw na::ConfigError(name +
+                          " holds the checkpoints of a training run, whose files the demo would replace; give another "
+                          "--output_dir");
+  if (output.holds_model() && !has_log(output.path()))
+    throw na::ConfigError(name + " holds a model that is not the demo's; give another --output_dir");
+}
+
 template <class B>
 int run_demo(const DemoOptions& options) {
   B backend = make_backend<B>(options.settings.compute);
   const auto folder = fs::absolute(options.output_dir);
   const auto linear = folder / "linear", neural = folder / "neural";
   OutputDirectory outputs[] = {OutputDirectory(folder), OutputDirectory(linear), OutputDirectory(neural)};
-  for (auto& output : outputs) {
-    if (output.holds_checkpoints())
-      throw na::ConfigError(output.path().string() +
-                            " holds the checkpoints of a training run, whose files the demo would replace; give "
-                            "another --output_dir");
-    output.create();
-  }
-  const bool generated = options.data.empty();
-  const auto corpus = generated ? generated_corpus(folder / "corpus")
+  for (const auto& output : outputs) require_place_for_arm(output);
+  const bool again = has_log(linear), generated = options.data.empty();
+  for (auto& output : outputs) output.create();
+  const auto corpus = generated ? generated_corpus(folder / "corpus", again)
                                 : given_corpus(options.data, options.source_lang, options.target_lang);
   const auto tokenizer = learn_tokenizer(corpus, options, folder);
   std::fprintf(stderr, "%s: %s training pairs, %s held out, a joint vocabulary of %d pieces\n",

@@ -1,6 +1,7 @@
 // The training of an arm; see arm.hpp.
 #pragma once
 
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -80,7 +81,8 @@ ArmResult train_arm(B& backend, const std::string& name, const std::string& fold
   result.bleu = summary.valid_metric;
   result.tokens_per_second = summary.tokens_per_second;
   result.seconds = progress.elapsed_seconds();
-  log.finish(name, result.parameters, settings.seed, summary, result.bleu);
+  if (const auto fault = log.finish(name, result.parameters, settings.seed, summary, result.bleu); !fault.empty())
+    std::fprintf(stderr, "%s\n", fault.c_str());
   na::io::save_model(folder, backend, model, {}, 0, learned.files);
   return result;
 }

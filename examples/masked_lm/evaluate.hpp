@@ -32,8 +32,8 @@ int evaluate_in(Group& group, const EvaluateOptions& options) {
   batches.sentences = options.per_device_eval_batch_size;
   batches.shuffle = false;
   const auto cut = text_options(options.text, loaded.model.config().longest_sequence());
-  const na::text::MaskedLmData data(na::text::masked_lm_blocks(lines, loaded.tokenizer, cut), loaded.tokenizer, batches,
-                                    fixed_masks(options.text, options.seed));
+  const auto data =
+      masked_data(options.text_file, lines, loaded.tokenizer, cut, batches, fixed_masks(options.text, options.seed));
 
   na::RunIdentity settings;
   settings.set("seed", options.seed);

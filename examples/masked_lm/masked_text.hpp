@@ -33,4 +33,16 @@ inline na::text::MaskingOptions fixed_masks(const MaskedTextOptions& flags, std:
   return masking;
 }
 
+/// The sequences of `lines`, which `path` has. Throws FileError if none can be used.
+inline na::text::MaskedLmData masked_data(const std::string& path, const std::vector<std::string>& lines,
+                                          const na::text::ByteBpe& tokenizer, const na::text::TextOptions& cut,
+                                          const na::text::BatchOptions& batches,
+                                          const na::text::MaskingOptions& masking) {
+  try {
+    return {na::text::masked_lm_blocks(lines, tokenizer, cut), tokenizer, batches, masking};
+  } catch (const na::TextError& error) {
+    throw na::FileError(path, error.what());
+  }
+}
+
 }  // namespace examples

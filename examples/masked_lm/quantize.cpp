@@ -16,9 +16,9 @@ int examples::quantize_model(const QuantizeOptions& options) {
         na::text::BatchOptions batches;
         batches.sentences = 8;
         batches.shuffle = false;
-        const auto lines = na::text::read_lines(options.evaluate_on.front());
-        const na::text::MaskedLmData data(na::text::masked_lm_blocks(lines, before.tokenizer, cut), before.tokenizer,
-                                          batches, fixed_masks(flags, 42));
+        const auto& path = options.evaluate_on.front();
+        const auto data =
+            masked_data(path, na::text::read_lines(path), before.tokenizer, cut, batches, fixed_masks(flags, 42));
         na::PassMemory<Backend> memory(backend), other_memory(backend);
         RobertaOn<Backend>::Saved saved;
         auto batch = data.empty_batch();

@@ -52,11 +52,14 @@ int train_in(Group& group, const TrainOptions& options) {
   B backend =
       na::worker_backend<B>(rank_threads(group, options.training.compute), options.training.compute.precision());
   auto masking = fixed_masks(options.text, na::text::MaskingOptions{}.seed);
-  const auto lines = na::text::read_lines(text_path(options, options.train_file, "train.txt", "--train_file"));
-  const auto validation_lines =
-      plan.evaluates
-          ? na::text::read_lines(text_path(options, options.validation_file, "valid.txt", "--validation_file"))
-          : std::vector<std::string>();
+  const auto path = text_path(options, options.train_file, "train.txt", "--train_file");
+  const auto lines = na::text::read_lines(path);
+  std::string validation_path;
+  std::vector<std::string> validation_lines;
+  if (plan.evaluates) {
+    validation_path = text_path(options, options.validation_file, "valid.txt", "--validation_file");
+    validation_lines = na::text::read_lines(validation_path);
+  }
   plan.output.create();
 
   const auto learned = tokenizer_of_first(
@@ -66,11 +69,10 @@ int train_in(Group& group, const TrainOptions& options) {
   const auto cut = text_options(options.text, config.longest_sequence());
   std::optional<na::text::MaskedLmData> validation;
   if (plan.evaluates)
-    validation.emplace(na::text::masked_lm_blocks(validation_lines, tokenizer, cut), tokenizer, in_order(batches),
-                       masking);
+    validation.emplace(masked_data(validation_path, validation_lines, tokenizer, cut, in_order(batches), masking));
   masking.fixed = false;
   masking.seed = options.training.seed;
-  na::text::MaskedLmData training(na::text::masked_lm_blocks(lines, tokenizer, cut), tokenizer, batches, masking);
+  auto training = masked_data(path, lines, tokenizer, cut, batches, masking);
 
   RobertaOn<B> model(backend, config, plan.initial_seed());
   if (plan.begins_with_model()) load_weights(options.model, options.training.seed, backend, model);

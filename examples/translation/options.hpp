@@ -31,8 +31,9 @@ struct DataOptions : Flags {
   const std::string& train_target = flag("train_target", "", "Target side");
   const std::string& validation_source = flag("validation_source", "", "Source side of the validation pairs");
   const std::string& validation_target = flag("validation_target", "", "Target side");
-  const std::array<int, 2>& tsv_columns = flag(
-      "tsv_columns", std::array{1, 2}, "Columns of a .tsv that hold source and target, from 1", {.range = at_least(1)});
+  const std::array<int, 2>& tsv_columns =
+      flag("tsv_columns", std::array{1, 2}, "Columns of a .tsv that hold source and target, from 1",
+           {.range = at_least(1), .shown = "1 2", .type = "INT INT"});
   const std::string& source_lang = flag("source_lang", "de", "Ending of the source files");
   const std::string& target_lang = flag("target_lang", "en", "Ending of the target files");
   const int& max_source_length =

@@ -89,11 +89,14 @@ int follow_translation(Group& group, const Translator& translator, const na::Gen
 
 template <class B, class Group>
 int translate_in_group(Group& group, const TranslateOptions& options) {
-  const NamedFile input{"--input", options.input}, output{"--output", options.output};
+  const NamedFile output{"--output", options.output};
   if (group.rank() == 0)
     for (const auto& path : {options.output, options.attention}) require_output(path);
   auto read = files_read(options.decoding);
-  read.push_back(input);
+  if (!options.input.empty())
+    read.push_back({"--input", options.input});
+  else if (group.rank() == 0)
+    read.push_back({"standard input", "/dev/stdin"});
   require_another_file(output, read);
   read.push_back(output);
   require_another_file({"--attention", options.attention}, read);

@@ -44,9 +44,14 @@ BOOST_AUTO_TEST_SUITE(a_request)
 BOOST_AUTO_TEST_CASE(is_a_number_above_0) {
   BOOST_TEST(available_threads("3", 8, std::nullopt) == 3);
   BOOST_TEST(available_threads("24", 8, 2) == 24);
-  for (const char* const none : {"", "0", "-1", "+2", " 2", "2 ", "2,4", "two", "2.5", "99999999999", "1e3"})
+  for (const char* const none : {"", "0", "-1", "+2", " 2", "2 ", ",2", "0,2", "two", "2.5", "99999999999", "1e3"})
     BOOST_TEST(available_threads(none, 8, std::nullopt) == 8, "'" << none << "'");
   BOOST_TEST(available_threads(nullptr, 8, std::nullopt) == 8);
+}
+
+// OpenMP's variable may list a number for each level of nested teams.
+BOOST_AUTO_TEST_CASE(is_the_first_of_a_list) {
+  for (const char* const list : {"4,2", "4,", "4,two"}) BOOST_TEST(available_threads(list, 8, 2) == 4, list);
 }
 
 BOOST_AUTO_TEST_CASE(comes_from_the_environment) {

@@ -334,6 +334,22 @@ BOOST_AUTO_TEST_CASE(token_files_take_the_place_of_others) {
   BOOST_TEST(fs::exists(folder / "tokens/vocab.json"));
 }
 
+BOOST_AUTO_TEST_CASE(token_files_take_no_place_of_a_tokenizer_alone) {
+  tokens("bpe", {"--vocab_size", "290"});
+  for (const char* name : {"train.bin", "valid.bin"}) fs::remove(folder / "tokens" / name);
+  fs::remove(folder / "tokens/tokenizer.json");  // GPT-2's two files
+  const auto merges = content(folder / "tokens/merges.txt"), vocabulary = content(folder / "tokens/vocab.json");
+  const Arguments characters = {"tokenize",   "--data",       path("data"),  "--tokenizer",
+                                "characters", "--output_dir", path("tokens")};
+  refused(2, characters, {path("tokens"), "holds a tokenizer without token files", "a directory of their own"});
+  BOOST_TEST((content(folder / "tokens/merges.txt") == merges));
+  BOOST_TEST((content(folder / "tokens/vocab.json") == vocabulary));
+  BOOST_TEST(!fs::exists(folder / "tokens/train.bin"));
+  tokens("bpe", {"--vocab_size", "290"});  // the same one, as after a kill
+  BOOST_TEST(fs::exists(folder / "tokens/train.bin"));
+  succeed(characters);  // in place of another one with its token files
+}
+
 BOOST_AUTO_TEST_CASE(long_texts_are_tokenized_block_by_block) {
   const auto vocabulary = tokens();
   const auto line = content(folder / "data/train.txt");

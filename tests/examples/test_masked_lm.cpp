@@ -340,13 +340,20 @@ BOOST_AUTO_TEST_CASE(files_that_are_missing_or_damaged) {
   refused(1, {"train", "--data", path("no_such_folder"), "--output_dir", path("out")}, {"no_such_folder", "train.txt"});
   refused(1, training("out", "4", {"--train_file", path("no_such.txt")}), {"no_such.txt"});
   write(folder / "short.txt", "One line.\n");
-  refused(1, training("out", "4", {"--validation_file", path("short.txt")}), {"too short", "32 tokens"});
+  const Arguments too_short = {"short.txt: the text is too short", "32 tokens"};
+  refused(1, training("out", "4", {"--validation_file", path("short.txt")}), too_short);
+  write(folder / "blank.txt", "\n \n\n");
+  refused(1, training("out", "4", {"--line_by_line", "--validation_file", path("blank.txt")}),
+          {"blank.txt: all of the text's 3 lines are empty"});
   write(folder / "broken.txt", "Good.\nBad \xFF.\n");
   refused(1, training("out", "4", {"--train_file", path("broken.txt")}), {"broken.txt", "line 2", "0xFF"});
   refused(1, {"fill", "--model", path("no_such_model"), "<mask>"}, {"no_such_model"});
 
   const auto model = fs::path(small_model());
   refused(1, {"evaluate", "--model", model.string(), "--text", path("no_such.txt")}, {"no_such.txt"});
+  refused(1, {"evaluate", "--model", model.string(), "--text", path("short.txt")}, too_short);
+  refused(1, {"quantize", "--model", model.string(), "--output_dir", path("int8"), "--evaluate_on", path("short.txt")},
+          too_short);
   const Arguments fill = {"fill", "--model", model.string(), "A <mask>."};
   for (const std::string name : {"model.safetensors", "config.json", "tokenizer.json"}) {
     const auto whole = content(model / name);

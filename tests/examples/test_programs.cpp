@@ -504,6 +504,16 @@ BOOST_AUTO_TEST_CASE(files_go_in_and_out) {
   BOOST_TEST(lines_of(expected.out).size() == 20u);
   with_files.back() = path("no_such_folder/translated.en");
   refuses(1, "translation", with_files, {"no_such_folder/translated.en"});
+  // What is read would be lost, also where the shell opened it.
+  with_files.back() = path("data/valid.de");
+  refuses(2, "translation", with_files, {"--output", "valid.de is the file of --input"});
+  for (const std::string flag : {"--output", "--attention"}) {
+    auto onto_itself = arguments;
+    onto_itself.insert(onto_itself.end(), {flag, path("stdin")});
+    refuses(2, "translation", onto_itself, {flag, "stdin is the file of standard input"}, source);
+    BOOST_TEST((content(folder / "stdin") == source));
+  }
+  BOOST_TEST((content(folder / "data/valid.de") == source));
 }
 
 BOOST_AUTO_TEST_CASE(lines_that_are_no_text_stop_or_are_skipped) {
@@ -665,6 +675,31 @@ BOOST_AUTO_TEST_CASE(the_demo_does_not_train_over_the_checkpoints_of_another_run
             {path(place), "holds the checkpoints"});
     BOOST_TEST(fs::exists(folder / place / "checkpoint-4"));
     fs::remove_all(folder / "results");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_demo_replaces_no_models_and_texts_but_its_own) {
+  const auto arguments = [&](const Arguments& more) {
+    Arguments all = {"--output_dir", path("results"), "--max_steps", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  for (const std::string place : {"results", "results/linear", "results/neural"}) {
+    fs::create_directories(folder / place);
+    write(folder / place / "config.json", "{}");
+    refuses(2, "demo", arguments({"--data", path("data")}), {path(place), "a model that is not the demo's"});
+    BOOST_TEST(content(folder / place / "config.json") == "{}");
+    BOOST_TEST(!fs::exists(folder / place / "metrics.jsonl"));
+    fs::remove_all(folder / "results");
+  }
+  fs::create_directories(folder / "results/corpus");
+  write(folder / "results/corpus/valid.en", "Mine.\n");
+  refuses(2, "demo", arguments({}), {"corpus/valid.en is not the demo's"});
+  BOOST_TEST(content(folder / "results/corpus/valid.en") == "Mine.\n");
+  BOOST_TEST(!fs::exists(folder / "results/corpus/train.de"));
+  for (int time = 1; time <= 2; ++time) {  // the second one replaces the first one's
+    const auto outcome = run("demo", arguments({"--data", path("data")}));
+    BOOST_TEST(outcome.code == 0, outcome.err);
   }
 }
 

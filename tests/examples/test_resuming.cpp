@@ -18,6 +18,7 @@
 #include "examples/metrics.hpp"
 #include "examples/translation_workplace.hpp"
 #include "neural_attention/train/optimizers.hpp"
+#include "scratch.hpp"
 
 using namespace programs;
 
@@ -147,6 +148,18 @@ BOOST_AUTO_TEST_CASE(goes_on_from_where_it_was_told_and_forgets_what_came_later)
   BOOST_TEST((content(folder / "out/model.safetensors") == whole));
 }
 
+// The log is that of the run that set the checkpoint aside.
+BOOST_AUTO_TEST_CASE(begins_its_log_anew_where_it_goes_on_from_what_was_set_aside) {
+  const auto whole = content(folder / "out/model.safetensors");
+  succeeds(with(resumed(path("out/checkpoint-2"), six_steps("out")), "--max_steps", "5"));
+  succeeds(resumed(path("out/checkpoint-4.abandoned"), six_steps("out")));
+  BOOST_TEST((content(folder / "out/model.safetensors") == whole));
+  std::vector<long> steps;
+  for (const auto& row : metrics(folder / "out"))
+    if (row.contains("loss")) steps.push_back(row.at("step").get<long>());
+  BOOST_TEST((steps == std::vector<long>{5, 6}));
+}
+
 BOOST_AUTO_TEST_CASE(says_which_checkpoint_it_passes_over) {
   fs::resize_file(folder / "out/checkpoint-6/model.safetensors", 100);
   const auto again = run("translation", with(resumed("last", six_steps("out")), "--max_steps", "5"));
@@ -253,6 +266,14 @@ BOOST_AUTO_TEST_CASE(is_not_trained_over_without_a_word) {
   BOOST_TEST((content(folder / "third/model.safetensors") == content(folder / "out/model.safetensors")));
 }
 
+BOOST_AUTO_TEST_CASE(leaves_no_curves_to_a_run_that_draws_none) {
+  write(folder / "out/bleu.svg", "of an earlier run");
+  BOOST_TEST(has("loss.svg"));
+  auto anew = six_steps("out", {"--overwrite_output_dir"});
+  succeeds(with(with(anew, "--eval_strategy", "no"), "--logging_steps", "0"));
+  for (const char* name : {"loss.svg", "bleu.svg"}) BOOST_TEST(!has(name), name);
+}
+
 // Old weights with a new vocabulary would be read without a fault.
 BOOST_AUTO_TEST_CASE(stays_whole_until_the_new_model_is_there) {
   const auto anew = with(six_steps("out", {"--overwrite_output_dir"}), "--vocab_size", "120");
@@ -277,6 +298,19 @@ BOOST_AUTO_TEST_CASE(belongs_to_one_run_at_a_time) {
   leaves_alone(1, resumed("last", six_steps("out")), {path("out"), "another run"});
   close(lock);
   succeeds(resumed("last", six_steps("out")));
+}
+
+// A run tells of it before it reads its text.
+BOOST_AUTO_TEST_CASE(cannot_be_written_to) {
+  fs::permissions(folder, fs::perms::others_read | fs::perms::others_exec, fs::perm_options::add);
+  fs::permissions(folder / "out",
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
+  {
+    const OrdinaryUser ordinary;
+    BOOST_CHECK_EXCEPTION(examples::OutputDirectory(folder / "out"), neural_attention::FileError,
+                          says({path("out") + ": cannot be written", "ermission"}));
+  }
+  fs::permissions(folder / "out", fs::perms::owner_all);
 }
 
 // Another run may come to be in the time that this one takes to read its text.
@@ -309,12 +343,13 @@ BOOST_FIXTURE_TEST_SUITE(a_run, Workplace)
 BOOST_AUTO_TEST_CASE(needs_no_validation_text) {
   for (const char* name : {"valid.de", "valid.en"}) fs::remove(folder / "data" / name);
   refuses(1, "translation", training("out", "6"), {"valid.de"});
-  const Arguments none = {"--eval_strategy", "no", "--save_steps", "3"};
+  const Arguments none = {"--eval_strategy", "no", "--save_steps", "3", "--logging_steps", "2"};
   const auto outcome = run("translation", training("out", "6", none));
   BOOST_REQUIRE_MESSAGE(outcome.code == 0, outcome.err);
   BOOST_TEST(outcome.out.starts_with("final steps=6 "));
   BOOST_TEST(!contains(content(folder / "out/metrics.jsonl"), "valid"));
   BOOST_TEST(fs::exists(folder / "out/checkpoint-3"));
+  BOOST_TEST(contains(content(folder / "out/loss.svg"), "<svg"));
   refuses(2, "translation", training("out2", "6", {"--eval_strategy", "no", "--eval_steps", "2"}),
           {"--eval_strategy no", "--eval_steps 2"});
   refuses(2, "translation", training("out2", "6", {"--eval_strategy", "steps"}), {"--eval_steps"});

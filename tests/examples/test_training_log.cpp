@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "common/training_log.hpp"
@@ -117,6 +118,21 @@ BOOST_AUTO_TEST_CASE(need_no_finite_number) {
   event.step = 2;
   BOOST_TEST(log.add(event, 12.5, 1.0) == "");
   BOOST_TEST(std::filesystem::exists(scratch / "perplexity.svg"));
+}
+
+BOOST_AUTO_TEST_CASE(are_drawn_at_the_end_of_a_run_without_evaluations) {
+  const Scratch scratch;
+  TrainingLog log(scratch.path.string(), "neural", names, 0);
+  log.begin();
+  na::StepEvent event{};
+  event.step = 1;
+  event.result.loss.tokens = 2;
+  event.result.loss.smoothed = 5.0;
+  log.add(event);
+  BOOST_TEST(!std::filesystem::exists(scratch / "loss.svg"));
+  BOOST_TEST(log.finish("neural", 1, 1, na::TrainingSummary{}, std::nullopt) == "");
+  BOOST_TEST(scratch.read("loss.svg").find("training") != std::string::npos);
+  BOOST_TEST(!std::filesystem::exists(scratch / "perplexity.svg"));
 }
 
 BOOST_AUTO_TEST_CASE(that_cannot_be_written_are_told_of_once) {

@@ -101,10 +101,10 @@ BOOST_AUTO_TEST_CASE(an_ordered_value_keeps_its_order) {
                         says({"\"b\" twice"}));
 }
 
-BOOST_AUTO_TEST_CASE(what_steers_a_terminal_is_not_quoted) {
+BOOST_AUTO_TEST_CASE(what_steers_a_terminal_is_spelled) {
   BOOST_TEST(neural_attention::in_quotes("a\x1b[31m\u009b\x7f\n\u202e\xff\u00e4") ==
-             "\"a?[31m????"
-             "?\u00e4\"");
+             "\"a\\x1B[31m\\xC2\\x9B\\x7F\\x0A\\xE2\\x80\\xAE\\xFF\u00e4\"");
+  BOOST_TEST(neural_attention::in_quotes("a\x1b[31m", 2) == "\"a\\x1B…\"");
   BOOST_TEST(neural_attention::in_quotes("\u00e4\u00e4\u00e4", 5) == "\"\u00e4\u00e4…\"");
   BOOST_TEST(neural_attention::in_quotes("\u00e4\u00e4\u00e4", 6) == "\"\u00e4\u00e4\u00e4\"");
 }

@@ -389,6 +389,7 @@ BOOST_AUTO_TEST_CASE(are_sorted_by_code_point_and_come_back) {
   BOOST_TEST(vocabulary.decode(vocabulary.encode("𝄞 wörld")) == "𝄞 wörld");
   BOOST_CHECK_EXCEPTION(vocabulary.encode("höl-"), TextError,
                         says({"\"-\", number 4 of the text, is not in the vocabulary of 12 characters"}));
+  BOOST_CHECK_EXCEPTION(vocabulary.encode("he\r\n"), TextError, says({"the character \"\\x0D\", number 3"}));
   BOOST_CHECK_EXCEPTION(vocabulary.encode("h\xFF"), TextError, says("not UTF-8"));
   BOOST_CHECK_EXCEPTION(vocabulary.decode(Ids{12}), ConfigError, says("id 12"));
   BOOST_CHECK_THROW(CharacterVocabulary::of_text(""), TextError);

@@ -606,7 +606,7 @@ BOOST_AUTO_TEST_CASE(pieces) {
   refused(with(piece("c", 1, -INFINITY)), "\"c\" has a score that is not finite");
   refused(with(piece("c", 7)), "an unknown type");
   refused(with(piece("")), "no characters");
-  refused(with(piece("\xff\x1b[31m")), "the piece \"??[31m\" is not UTF-8 text");
+  refused(with(piece("\xff\x1b[31m")), "the piece \"\\xFF\\x1B[31m\" is not UTF-8 text");
   refused(with(piece(std::string_view("c\0d", 3))), "not UTF-8 text");
   refused(with(piece(std::string(5000, 'c'))), "5000 bytes, more than 4096");
   refused(with(piece("a")), "already defined");

@@ -32,7 +32,11 @@ struct ControlGroupFiles {
 /// read the name that it has outside, so missing folders are ignored.
 std::optional<int> control_group_cpus(const ControlGroupFiles& files = {});
 
-/// At least 1. Ignores a value of OMP_NUM_THREADS that is not a number above 0.
+/// What a value of OMP_NUM_THREADS asks for: the number before the first comma, as further ones are of nested teams.
+/// Nothing if it is not a number above 0.
+std::optional<int> requested_threads(const char* value);
+
+/// At least 1; `requested` is a value of OMP_NUM_THREADS.
 int available_threads(const char* requested, int cpus, std::optional<int> limit);
 int available_threads();
 

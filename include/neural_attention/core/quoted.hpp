@@ -21,8 +21,19 @@ inline bool steers_a_terminal(std::string_view character) {
          (character >= "\u2066" && character <= "\u2069");
 }
 
+/// The bytes as \xHH, such as \x0D.
+inline std::string spelled_bytes(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+  }
+  return text;
+}
+
 /// `text` in double quotes: at most its first `longest` bytes, followed by "…" if there are more. Bytes that are not
-/// UTF-8 and characters that control a terminal become '?'.
+/// UTF-8 and characters that control a terminal are spelled \xHH.
 inline std::string in_quotes(std::string_view text, std::size_t longest = 80) {
   std::string result = "\"";
   std::size_t at = 0;
@@ -31,7 +42,7 @@ inline std::string in_quotes(std::string_view text, std::size_t longest = 80) {
     const auto character = text.substr(at, std::max<std::size_t>(length, 1));
     if (at + character.size() > longest) break;
     if (length == 0 || steers_a_terminal(character))
-      result += '?';
+      result += spelled_bytes(character);
     else
       result += character;
     at += character.size();

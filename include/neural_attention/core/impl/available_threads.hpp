@@ -121,8 +121,14 @@ NEURAL_ATTENTION_INLINE std::optional<int> control_group_cpus(const ControlGroup
   return least;
 }
 
+NEURAL_ATTENTION_INLINE std::optional<int> requested_threads(const char* value) {
+  if (!value) return std::nullopt;
+  const std::string_view all = value;
+  return positive_integer(std::string(all.substr(0, all.find(','))).c_str());
+}
+
 NEURAL_ATTENTION_INLINE int available_threads(const char* requested, int cpus, std::optional<int> limit) {
-  if (const auto number = positive_integer(requested)) return *number;
+  if (const auto number = requested_threads(requested)) return *number;
   return std::max(1, limit ? std::min(cpus, *limit) : cpus);
 }
 NEURAL_ATTENTION_INLINE int available_threads() {
