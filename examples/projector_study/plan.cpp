@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/ranges.hpp"
 #include "common/table.hpp"
 #include "neural_attention/core/counted.hpp"
 #include "neural_attention/core/number_text.hpp"
@@ -33,10 +34,10 @@ std::string flags_text(const study::FlagSet& flags, const study::FlagSet& common
 }
 
 /// The most threads of a run.
-int most_threads(const study::StudyPlan& plan) {
+int threads_of_runs(const study::StudyPlan& plan) {
   int most = 1;
   const auto add = [&](const std::string& value) {
-    if (const auto threads = na::number_in(value); threads && *threads >= 1 && *threads <= 1024)
+    if (const auto threads = na::number_in(value); threads && *threads >= 1 && *threads <= most_threads)
       most = std::max(most, static_cast<int>(*threads));
   };
   const auto add_of = [&](const study::FlagSet& flags) {
@@ -129,7 +130,7 @@ int plan(const PlanOptions& options) {
   } else {
     print("#!/bin/sh\n#SBATCH --job-name=projector_study\n#SBATCH --array=1-" +
           std::to_string(std::min<std::size_t>(count, 16)) +
-          "\n#SBATCH --cpus-per-task=" + std::to_string(most_threads(made)) + "\n#SBATCH --signal=B:USR1@120\n" +
+          "\n#SBATCH --cpus-per-task=" + std::to_string(threads_of_runs(made)) + "\n#SBATCH --signal=B:USR1@120\n" +
           (made.study.launcher.empty() ? ""
                                        : "# A run has several processes: ask for as many as its launcher starts.\n") +
           "# Each task takes runs that no other has, until there are none.\nexec " +
