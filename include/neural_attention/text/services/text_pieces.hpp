@@ -33,7 +33,7 @@ class TextPieces {
   explicit TextPieces(Generate generate) : thread_([this, generate = std::move(generate)] { run(generate); }) {}
   TextPieces(const TextPieces&) = delete;
   TextPieces& operator=(const TextPieces&) = delete;
-  /// Ends the text at its next token, and waits for that.
+  /// Ends the text at its next token and waits for that; a text that still waits for a worker gets one first.
   ~TextPieces() {
     {
       const std::lock_guard lock(mutex_);
