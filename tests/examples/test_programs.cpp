@@ -510,7 +510,7 @@ BOOST_AUTO_TEST_CASE(files_go_in_and_out) {
   for (const std::string flag : {"--output", "--attention"}) {
     auto onto_itself = arguments;
     onto_itself.insert(onto_itself.end(), {flag, path("stdin")});
-    refuses(2, "translation", onto_itself, {flag, "stdin is the file of standard input"}, source);
+    Folder::refuses(2, "translation", onto_itself, {flag, "stdin is the file of standard input"}, source);
     BOOST_TEST((content(folder / "stdin") == source));
   }
   BOOST_TEST((content(folder / "data/valid.de") == source));

@@ -5,7 +5,7 @@
 RobertaTokenizerFast with the vocabulary of tests/golden/byte_bpe wraps lines in <s> and </s>; the script run_mlm is no
 part of the package, so joining and cutting are written anew here, with its defaults: a thousand lines at a time.
   blocks.json     lines and, for each way to cut them, repeated, the ids of all sequences or their number and a hash; and
-                  which tokens of the first blocks are special (get_special_tokens_mask)
+                  which tokens of some blocks are special (special_tokens_mask: <s> and </s> around lines)
   wikitext2.json  blocks of WikiText-2's valid.txt.gz under 16,000 pieces learned from train.txt.gz; only with --data
                   (default: NEURAL_ATTENTION_DATA_DIR), else it is the committed file
 """
@@ -25,17 +25,23 @@ FOLDER = Path(__file__).resolve().parents[1] / "golden" / "masked_lm"
 NOT_TEXT = ["", " ", "\t \u3000", "\x1c", "\u200b", "<mask>", "a <unk> b <mask>", " </s>", "\U0001F41D", "灯台は海", "a"]
 
 
-def joined(tokenizer, lines: list, size: int, chunk: int = 1000) -> list:
-    blocks = []
+KEYS = "input_ids", "special_tokens_mask"  # what the data collator gets: it masks where the second is 0
+
+
+def joined(tokenizer, lines: list, size: int, chunk: int = 1000) -> tuple:
+    blocks = [], []
     for begin in range(0, len(lines), chunk):
-        ids = list(chain(*tokenizer(lines[begin:begin + chunk]).input_ids))
-        blocks += [ids[at:at + size] for at in range(0, len(ids) // size * size, size)]
+        encoded = tokenizer(lines[begin:begin + chunk], return_special_tokens_mask=True)
+        for result, key in zip(blocks, KEYS):
+            values = list(chain(*encoded[key]))
+            result += [values[at:at + size] for at in range(0, len(values) // size * size, size)]
     return blocks
 
 
-def line_by_line(tokenizer, lines: list, size: int) -> list:
+def line_by_line(tokenizer, lines: list, size: int) -> tuple:
     lines = [line for line in lines if line and not line.isspace()]
-    return tokenizer(lines, truncation=True, max_length=size).input_ids
+    encoded = tokenizer(lines, truncation=True, max_length=size, return_special_tokens_mask=True)
+    return tuple(encoded[key] for key in KEYS)
 
 
 def summary(blocks: list) -> dict:
@@ -58,14 +64,13 @@ def main() -> None:
     cases = []
     for way, repeat, size, chunk in ((joined, 1, 32, 1000), (joined, 1, 5, 7), (joined, 1, 64, 1), (joined, 41, 512, 1000),
                                      (joined, 3, 16, 76), (line_by_line, 1, 12, 1000), (line_by_line, 1, 512, 1000)):
-        blocks = (joined(tokenizer, lines * repeat, size, chunk) if way is joined
-                  else line_by_line(tokenizer, lines * repeat, size))
+        blocks, special = (joined(tokenizer, lines * repeat, size, chunk) if way is joined
+                           else line_by_line(tokenizer, lines * repeat, size))
         case = {"line_by_line": way is line_by_line, "repeat": repeat, "block_size": size, "chunk_lines": chunk,
                 **summary(blocks)}
         if size in (12, 32):
             case["blocks"] = blocks
-            case["special"] = [tokenizer.get_special_tokens_mask(block, already_has_special_tokens=True)
-                               for block in blocks]
+            case["special"] = special
         cases.append(case)
     (arguments.output / "blocks.json").write_text(
         '{"lines": ' + json.dumps(lines) + ',\n"cases": [\n'
@@ -80,8 +85,8 @@ def main() -> None:
         tokenizer = fast(Path(scratch))
     lines = lines_of(arguments.data / "wikitext-2" / "valid.txt.gz")
     (arguments.output / "wikitext2.json").write_text(json.dumps({
-        "joined_128": summary(joined(tokenizer, lines, 128)), "joined_512": summary(joined(tokenizer, lines, 512)),
-        "line_by_line_128": summary(line_by_line(tokenizer, lines, 128))}, indent=2) + "\n")
+        "joined_128": summary(joined(tokenizer, lines, 128)[0]), "joined_512": summary(joined(tokenizer, lines, 512)[0]),
+        "line_by_line_128": summary(line_by_line(tokenizer, lines, 128)[0])}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

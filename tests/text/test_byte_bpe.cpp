@@ -414,6 +414,13 @@ BOOST_AUTO_TEST_CASE(stretches) {
   BOOST_TEST(cut("b<a") == "3:b<|a|");
   BOOST_TEST(cut(" r \u3000\xFFr ") == " |4:r \u3000|\xFF|4:r |");
   BOOST_TEST(text::AddedTokens().cut("<a>").size() == 1u);
+
+  // As Hugging Face, which searches on behind a token's content: the white space of one token may begin the next.
+  const text::AddedTokens spaces({{"r", 1, false, true}, {" b", 2}, {"  ", 3, true}});
+  std::string found;
+  for (const auto& stretch : spaces.cut("xr bx  r  x"))
+    found += (stretch.id < 0 ? "" : std::to_string(stretch.id) + ":") + std::string(stretch.text) + "|";
+  BOOST_TEST(found == "x|1:r |2: b|x|3:  |1:r  |x|");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -444,6 +451,63 @@ BOOST_AUTO_TEST_CASE(saved_and_loaded) {
   put(folder + "/tokenizer_config.json", R"({"add_prefix_space": 1})");
   BOOST_CHECK_THROW(text::ByteBpe::load(folder), FileError);
   BOOST_CHECK_EXCEPTION(bpe.save(scratch.write("file", "")), FileError, says(scratch.file("file")));
+}
+
+// Hugging Face 5 makes RoBERTa's and GPT-2's tokenizers anew and takes tokenizer.json as it is under other classes.
+BOOST_AUTO_TEST_CASE(the_class_of_a_folder) {
+  const Scratch scratch;
+  const auto folder = scratch.path.string();
+  with_space(golden_bpe()).save(folder);
+  const auto load = [&](const json& config) {
+    put(scratch / "tokenizer_config.json", config.dump());
+    return text::ByteBpe::load(folder);
+  };
+  for (const auto* name : {"PreTrainedTokenizerFast", "TokenizersBackend"})
+    for (const bool value : {false, true})
+      BOOST_TEST(load({{"tokenizer_class", name}, {"add_prefix_space", value}}).model().add_prefix_space);
+  for (const auto* name : {"RobertaTokenizer", "RobertaTokenizerFast", "GPT2Tokenizer", "GPT2TokenizerFast"}) {
+    BOOST_TEST(!load({{"tokenizer_class", name}}).model().add_prefix_space);
+    BOOST_TEST(load({{"tokenizer_class", name}, {"add_prefix_space", true}}).model().add_prefix_space);
+  }
+  auto model = golden_bpe().model();
+  model.add_prefix_space = true;
+  for (const bool nfc : {true, false}) {
+    model.nfc = nfc;
+    model.ignore_merges = !nfc;
+    const text::ByteBpe bpe(model);
+    bpe.save(folder);
+    const auto config = json::parse(scratch.read("tokenizer_config.json"));
+    BOOST_TEST(config["tokenizer_class"] == "PreTrainedTokenizerFast");
+    BOOST_TEST(config["mask_token"] == "<mask>");
+    check_same(text::ByteBpe::load(folder).model(), model);
+    for (const json& other : {json::object(), json{{"tokenizer_class", "RobertaTokenizer"}}})
+      BOOST_CHECK_EXCEPTION(load(other), FileError, says({nfc ? "NFC" : "ignore_merges", "PreTrainedTokenizerFast"}));
+  }
+}
+
+// Hugging Face gives a token that a folder names a new id.
+BOOST_AUTO_TEST_CASE(tokens_beside_the_vocabulary) {
+  const Scratch scratch;
+  const auto folder = scratch.path.string();
+  golden_bpe().save(folder);
+  for (const bool one_file : {true, false}) {
+    if (!one_file) std::filesystem::remove(scratch / "tokenizer.json");
+    put(scratch / "tokenizer_config.json",
+        R"({"bos_token":"<s>","mask_token":{"content":"<mask>"},"cls_token":null,"add_bos_token":false,
+            "extra_special_tokens":["<pad>"],"added_tokens_decoder":{"3":{"content":"<unk>"}}})");
+    text::ByteBpe::load(folder);
+    for (const auto* bytes :
+         {R"({"pad_token":"<x>"})", R"({"extra_special_tokens":["<x>"]})", R"({"additional_special_tokens":["<x>"]})",
+          R"({"extra_special_tokens":{"image_token":"<x>"}})", R"({"added_tokens_decoder":{"9":{"content":"<x>"}}})",
+          R"({"add_bos_token":true})", R"({"add_eos_token":true})"}) {
+      put(scratch / "tokenizer_config.json", bytes);
+      BOOST_TEST_CONTEXT(bytes)
+      BOOST_CHECK_EXCEPTION(text::ByteBpe::load(folder), FileError, says("tokenizer_config.json"));
+    }
+  }
+  put(scratch / "tokenizer_config.json", "{}");
+  put(scratch / "special_tokens_map.json", R"({"pad_token":"<x>"})");
+  BOOST_CHECK_EXCEPTION(text::ByteBpe::load(folder), FileError, says({"special_tokens_map.json", "<x>"}));
 }
 
 BOOST_AUTO_TEST_CASE(vocabulary_and_merges) {
@@ -532,6 +596,13 @@ BOOST_AUTO_TEST_CASE(form_c) {
   for (const auto& row : json::parse(contents(golden_path("nfc.json")))) {
     const auto line = row[0].get<std::string>();
     BOOST_TEST_CONTEXT(row[0].dump(-1, ' ', true)) BOOST_TEST(text::nfc(line) == row[1].get<std::string>());
+  }
+  for (const char32_t character : {0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x10000, 0x10FFFF}) {
+    std::string bytes = "x";
+    neural_attention::append_utf8(character, bytes);
+    const auto last = neural_attention::last_character(bytes);
+    BOOST_TEST(last.size() + 1 == bytes.size());
+    BOOST_TEST((neural_attention::decode_utf8(last) == character));
   }
   BOOST_TEST(text::nfc("e\u0301\xff\u0301e\xcc") == "\u00e9\xff\u0301e\xcc");
 }

@@ -167,6 +167,9 @@ BOOST_AUTO_TEST_CASE(of_another_vocabulary_or_cut_are_refused) {
   changed[12] = 3;
   put(scratch / "width", changed);
   BOOST_CHECK_EXCEPTION(TokenFile(scratch / "width", {65}), FileError, says("ids have 3 bytes"));
+  scratch.write("plain", "abcd");
+  BOOST_TEST(TokenFile(scratch / "plain", {65536}).size() == 2u);
+  BOOST_CHECK_EXCEPTION(TokenFile(scratch / "plain", {65537}), FileError, says("a vocabulary of 65537"));
   BOOST_CHECK_EXCEPTION(TokenFile(scratch / "none", {65}), FileError, says("No such file"));
 }
 

@@ -351,6 +351,23 @@ BOOST_AUTO_TEST_CASE(missing_files_and_configurations) {
     folder.write("tokenizer_config.json", bytes);
     BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("tokenizer_config.json"));
   }
+  // As Hugging Face saves it, and what would change ids there.
+  folder.write("added_tokens.json", R"({"<pad>":85})");
+  folder.write("tokenizer_config.json",
+               R"({"added_tokens_decoder":{"0":{"content":"</s>","lstrip":false,"special":true}},"eos_token":"</s>",
+                   "unk_token":{"content":"<unk>"},"bos_token":null,"sp_model_kwargs":{},"extra_special_tokens":[]})");
+  text::MarianTokenizer::load(directory);
+  for (const auto* bytes :
+       {R"({"added_tokens_decoder":{"9":{"content":"foo"}}})", R"({"additional_special_tokens":["<x>"]})",
+        R"({"extra_special_tokens":{"image_token":"<x>"}})", R"({"pad_token":"<x>"})", R"({"eos_token":"<pad>"})",
+        R"({"pad_token":{"content":"<pad>","lstrip":true}})", R"({"sp_model_kwargs":{"add_bos":true}})"}) {
+    folder.write("tokenizer_config.json", bytes);
+    BOOST_TEST_CONTEXT(bytes)
+    BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("tokenizer_config.json"));
+  }
+  folder.write("tokenizer_config.json", "{}");
+  folder.write("added_tokens.json", R"({"foo":86})");
+  BOOST_CHECK_EXCEPTION(text::MarianTokenizer::load(directory), FileError, says("\"foo\""));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -436,6 +436,7 @@ BOOST_AUTO_TEST_CASE(attention_maps_have_only_positions_that_produced_a_token) {
   BOOST_TEST(ended.end == tokenizer().eos_id());
   BOOST_TEST(ended.ids.size() == 7u);
   BOOST_CHECK_THROW(translator.cross_attention(translator.translate("")), ShapeError);
+  BOOST_CHECK_THROW(translator.cross_attention(translator.translate(""), 1), ShapeError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -38,6 +38,32 @@ inline char32_t decode_utf8(std::string_view bytes) {
   return character;
 }
 
+/// Appends the UTF-8 form of a code point.
+inline void append_utf8(char32_t character, std::string& text) {
+  const auto add = [&](char32_t byte) { text += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (character < 0x80) return add(character);
+  if (character < 0x800) {
+    add(0xC0 | character >> 6);
+  } else if (character < 0x10000) {
+    add(0xE0 | character >> 12);
+    add(0x80 | (character >> 6 & 0x3F));
+  } else {
+    add(0xF0 | character >> 18);
+    add(0x80 | (character >> 12 & 0x3F));
+    add(0x80 | (character >> 6 & 0x3F));
+  }
+  add(0x80 | (character & 0x3F));
+}
+
+/// The last character of `text`, from its first byte on; empty if there is no text. Bytes that continue a character are
+/// passed over whether or not it is well-formed, but at most three.
+inline std::string_view last_character(std::string_view text) {
+  if (text.empty()) return text;
+  auto begin = text.size() - 1;
+  while (begin > 0 && text.size() - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return text.substr(begin);
+}
+
 /// Whether all of `text` is well-formed UTF-8. `bad_offset` becomes the index of the first byte of the first broken
 /// character, or the size if there is none.
 inline bool valid_utf8(std::string_view text, std::size_t& bad_offset) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "neural_attention/core/language.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention {
 
@@ -31,10 +32,9 @@ inline std::string_view strip_left(std::string_view text) {
 
 inline std::string_view strip_right(std::string_view text) {
   while (!text.empty()) {
-    auto start = text.size() - 1;
-    while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
-    if (leading_space(text.substr(start)) != text.size() - start) break;
-    text = text.substr(0, start);
+    const auto last = last_character(text);
+    if (leading_space(last) != last.size()) break;
+    text.remove_suffix(last.size());
   }
   return text;
 }

@@ -1,5 +1,5 @@
-// Masks of a masked language model, drawn like BERT's and Hugging Face's data collator: each token that is not special
-// is chosen with a probability of 15%; of the chosen ones, 80% become <mask>, 10% a random piece of the whole
+// Masks of a masked language model, drawn like BERT's and Hugging Face's data collator: each token but <s>, </s> and
+// <pad> is chosen with a probability of 15%; of the chosen ones, 80% become <mask>, 10% a random piece of the whole
 // vocabulary, and 10% stay. A token's draw is a pure function of (seed, epoch, number of its sequence, place): neither
 // the order of the data nor the batch size changes it.
 #pragma once
@@ -50,14 +50,18 @@ struct MaskingVocabulary {
   int size() const { return static_cast<int>(special.size()); }
 };
 
-/// The properties of `tokenizer`'s vocabulary; it has vocab_size, has_piece, is_special, mask_id and pad_id, like
-/// ByteBpe. Throws ConfigError if it has no <mask> or <pad>.
+/// The properties of `tokenizer`'s vocabulary; it has vocab_size, has_piece, bos_id, eos_id, mask_id and pad_id, like
+/// ByteBpe. As in run_mlm, <unk>, <mask> and other added tokens in the text are predicted like words. Unlike there,
+/// <s>,
+/// </s> and <pad> that the text itself holds are not: their ids are those around lines. Throws ConfigError if it lacks
+/// one of the four.
 template <class Tokenizer>
 MaskingVocabulary masking_vocabulary(const Tokenizer& tokenizer) {
   MaskingVocabulary vocabulary{{}, tokenizer.mask_id(), tokenizer.pad_id()};
   for (int id = 0; id < tokenizer.vocab_size(); ++id) {
     const bool exists = tokenizer.has_piece(id);
-    vocabulary.special.push_back(!exists || tokenizer.is_special(id));
+    vocabulary.special.push_back(!exists || id == tokenizer.bos_id() || id == tokenizer.eos_id() ||
+                                 id == vocabulary.pad_id);
     if (exists) vocabulary.pieces.push_back(id);
   }
   if (std::cmp_equal(vocabulary.pieces.size(), tokenizer.vocab_size())) vocabulary.pieces.clear();

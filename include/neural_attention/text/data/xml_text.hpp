@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "neural_attention/core/errors.hpp"
+#include "neural_attention/core/utf8.hpp"
 
 namespace neural_attention::text {
 
@@ -23,22 +24,7 @@ namespace neural_attention::text {
 inline bool append_xml_character(std::uint32_t code, std::string& text) {
   const bool control = code < 0x20 && code != '\t' && code != '\n' && code != '\r';
   if (control || (code >= 0xD800 && code < 0xE000) || code == 0xFFFE || code == 0xFFFF || code > 0x10FFFF) return false;
-  const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (code >> shift & 0x3F)); };
-  if (code < 0x80) {
-    text += static_cast<char>(code);
-  } else if (code < 0x800) {
-    text += static_cast<char>(0xC0 | code >> 6);
-    tail(0);
-  } else if (code < 0x10000) {
-    text += static_cast<char>(0xE0 | code >> 12);
-    tail(6);
-    tail(0);
-  } else {
-    text += static_cast<char>(0xF0 | code >> 18);
-    tail(12);
-    tail(6);
-    tail(0);
-  }
+  append_utf8(code, text);
   return true;
 }
 

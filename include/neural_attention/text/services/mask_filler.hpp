@@ -1,5 +1,6 @@
 // MaskFiller: takes a text with <mask> and returns the most likely tokens in its place, for each <mask> by itself, like
-// Hugging Face's fill-mask. Works on one const model, for any number of threads at once.
+// Hugging Face's fill-mask, whose `sequence` leaves out special tokens if there is one mask. Works on one const model,
+// for any number of threads at once.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,7 @@ struct MaskCandidate {
   int id = 0;
   double probability = 0.0;
   std::string token;  ///< its bytes, which may be a part of a character
-  std::string text;   ///< with the token in its place; other masks stay
+  std::string text;   ///< with the token in its place; other masks, and special tokens in the text, stay
 };
 
 struct MaskFillerOptions {

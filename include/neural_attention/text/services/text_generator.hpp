@@ -91,8 +91,8 @@ class TextGenerator {
   }
 
   /// The same as a range, whose pieces a thread of its own makes: for (const auto& piece : generator.stream(prompt)).
-  /// Errors come out of the loop, and leaving the loop ends the text, and a beam search, at the next token. The
-  /// generator must outlive the range.
+  /// Errors come out of the loop. Leaving the loop ends the text, and a beam search, at the next token, and waits for
+  /// that: also for a worker, if others have them all. The generator must outlive the range.
   TextPieces stream(std::string_view prompt) const& { return stream(prompt, how_); }
   TextPieces stream(std::string_view prompt, const TextGenerationConfig& how) const& {
     return TextPieces([this, prompt = std::string(prompt), how](const OnPiece& on_piece, const Wanted& wanted) {

@@ -35,7 +35,7 @@ class TextPieces {
       : thread_(start_thread([this, generate = std::move(generate)] { run(generate); })) {}
   TextPieces(const TextPieces&) = delete;
   TextPieces& operator=(const TextPieces&) = delete;
-  /// Ends the text at its next token, and waits for that.
+  /// Ends the text at its next token and waits for that; a text that still waits for a worker gets one first.
   ~TextPieces() {
     {
       const std::lock_guard lock(mutex_);

@@ -80,7 +80,7 @@ class Translator {
 
   /// What each head of each decoder layer attended to in the source while the candidate was written: query i is the
   /// position that produced token i of the candidate, the last one the position that produced its end, if it ended.
-  /// Throws ShapeError if the candidate has no tokens or more than the model has positions.
+  /// Throws ShapeError if there is no such candidate, or it has no tokens or more than the model has positions.
   std::vector<AttentionMap> cross_attention(const Translation& translation, std::size_t candidate = 0) const;
 
   /// The pieces of `ids`, as labels of attention maps.
@@ -168,6 +168,9 @@ template <class Model, class Tokenizer>
 std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Translation& translation,
                                                                         std::size_t candidate) const {
   static_assert(sizeof(CheckShowsAttention<Model, TranslationBatch>));
+  if (candidate >= translation.candidates.size())
+    throw ShapeError("there is no candidate " + std::to_string(candidate + 1) + ": the translation has " +
+                     std::to_string(translation.candidates.size()));
   TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
   pair.push(translation.source_ids, translation.candidates.at(candidate).produced());
   const auto worker = workers_.lease();

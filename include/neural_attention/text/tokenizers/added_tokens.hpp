@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "neural_attention/core/utf8.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/text/tokenizers/word_splitter.hpp"
 
@@ -41,12 +42,8 @@ inline std::size_t leading_white_space(std::string_view text) {
 
 /// The same at the end of `text`.
 inline std::size_t trailing_white_space(std::string_view text) {
-  if (text.empty()) return 0;
-  constexpr std::size_t longest = 3;  // bytes of such a character
-  auto begin = text.size() - 1;
-  while (begin > 0 && text.size() - begin < longest && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
-    --begin;
-  return leading_white_space(text.substr(begin)) == text.size() - begin ? text.size() - begin : 0;
+  const auto last = last_character(text);
+  return leading_white_space(last) == last.size() ? last.size() : 0;
 }
 
 /// All const functions may be called from several threads at once.
@@ -105,23 +102,20 @@ class AddedTokens {
         at = end;
         continue;
       }
-      if (token->lstrip) begin = done + without_space_at_end(text.substr(done, begin - done));
+      at = end;  // the search goes on behind the content: white space that goes along may begin the next token
       while (token->rstrip && leading_white_space(text.substr(end)) > 0) end += leading_white_space(text.substr(end));
+      if (token->lstrip)
+        begin = done < begin ? done + without_space_at_end(text.substr(done, begin - done)) : std::min(done, end);
       if (done < begin) result.push_back({text.substr(done, begin - done), -1});
-      result.push_back({text.substr(begin, end - begin), token->id});
-      at = done = end;
+      if (begin < end) result.push_back({text.substr(begin, end - begin), token->id});
+      done = end;
     }
     if (done < text.size()) result.push_back({text.substr(done), -1});
   }
 
  private:
   static bool begins_in_word(std::string_view text) { return word_characters().matches(text); }
-  static bool ends_in_word(std::string_view text) {
-    if (text.empty()) return false;
-    auto begin = text.size() - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-    return begins_in_word(text.substr(begin));
-  }
+  static bool ends_in_word(std::string_view text) { return !text.empty() && begins_in_word(last_character(text)); }
   static const WordCharacters& word_characters() {
     static const WordCharacters characters;
     return characters;

@@ -48,7 +48,10 @@ class ByteBpe {
   /// Reads a folder as RobertaTokenizerFast does: tokenizer.json if it exists, otherwise vocab.json and merges.txt. The
   /// special tokens of the latter are RoBERTa's if they have ids, otherwise GPT-2's <|endoftext|>; they include white
   /// space if tokenizer_config.json or special_tokens_map.json says so. tokenizer_config.json also says whether a text
-  /// gets a space in front; the default is no. Throws FileError for files that are missing, broken or not supported.
+  /// gets a space in front; the default is no. If its tokenizer_class is neither RoBERTa's nor GPT-2's, such as
+  /// PreTrainedTokenizerFast, tokenizer.json says that. Throws FileError for files that are missing, broken or not
+  /// supported: also for tokens that are named but not in the vocabulary, and for NFC or ignore_merges under the two
+  /// classes, where Hugging Face 4 applies them and 5 does not.
   static ByteBpe load(const std::string& directory);
 
   /// Reads one tokenizer.json as Hugging Face's Tokenizer.from_file does. Throws as above.
@@ -61,7 +64,8 @@ class ByteBpe {
   static ByteBpe train(std::span<const std::string> lines, const ByteBpeOptions& options = {});
 
   /// Writes vocab.json, merges.txt, tokenizer.json and tokenizer_config.json; the folder is created if missing.
-  /// `model_max_length` is for HF's truncation. Throws FileError.
+  /// `model_max_length` is for HF's truncation. The tokenizer_class is RoBERTa's or GPT-2's, or PreTrainedTokenizerFast
+  /// for a model with settings that Hugging Face ignores under these. Throws FileError.
   void save(const std::string& directory, int model_max_length = 512) const;
 
   /// Ids of `text`, in which added tokens are found; <s> and </s> are not put around it. Throws ConfigError for a text
@@ -86,8 +90,8 @@ class ByteBpe {
   /// Special tokens in decoded text: as they are written, or left out.
   enum class Specials { Kept, LeftOut };
 
-  /// The bytes of `ids`, which may end in the middle of a character. Throws ConfigError for an id that is not in the
-  /// vocabulary.
+  /// The bytes of `ids`, which may end in the middle of a character; an added token gives its content. Throws
+  /// ConfigError for an id that is not in the vocabulary.
   std::string decode(std::span<const int> ids, Specials specials = Specials::Kept) const;
 
   /// One more than the largest id.

@@ -32,6 +32,12 @@ namespace detail {
 /// all of these they take none.
 void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens);
 
+/// Takes add_prefix_space from tokenizer_config.json, unless `one_file`, tokenizer.json, counts under its
+/// tokenizer_class. Throws FileError for what is not supported: tokens that are not in the model, <s> or </s> put
+/// around by add_bos_token or add_eos_token, and settings of tokenizer.json that Hugging Face 5 ignores under the
+/// class.
+void take_settings(const std::string& directory, bool one_file, ByteBpeModel& model);
+
 }  // namespace detail
 
 /// Whether each of the 256 bytes has a piece; else `missing` is one that has none.

@@ -32,7 +32,8 @@ bool read_clean_up_spaces(const std::string& path);
 class MarianTokenizer {
  public:
   /// Reads a folder. tokenizer_config.json may be absent. Throws FileError for a missing or broken file, a vocabulary
-  /// that lacks a special piece, and for separate vocabularies.
+  /// that lacks a special piece, and for what is not supported: separate vocabularies, tokens that are added or have
+  /// other names than </s>, <unk> and <pad>, and settings of SentencePiece.
   static MarianTokenizer load(const std::string& directory);
 
   /// Learns one joint model from both languages and writes the folder, which is created if missing. `vocab_size`

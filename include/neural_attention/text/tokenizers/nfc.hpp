@@ -100,29 +100,6 @@ inline void recompose(std::vector<Symbol>& symbols) {
   symbols.resize(count);
 }
 
-inline char32_t decode_character(std::string_view utf8) {
-  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(utf8[i])); };
-  char32_t character = utf8.size() == 1 ? byte(0) : byte(0) & (0xFFu >> (utf8.size() + 1));
-  for (std::size_t i = 1; i < utf8.size(); ++i) character = character << 6 | (byte(i) & 0x3F);
-  return character;
-}
-
-inline void append_character(char32_t c, std::string& text) {
-  const auto add = [&](char32_t byte) { text += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (c < 0x80) return add(c);
-  if (c < 0x800) {
-    add(0xC0 | c >> 6);
-  } else if (c < 0x10000) {
-    add(0xE0 | c >> 12);
-    add(0x80 | (c >> 6 & 0x3F));
-  } else {
-    add(0xF0 | c >> 18);
-    add(0x80 | (c >> 12 & 0x3F));
-    add(0x80 | (c >> 6 & 0x3F));
-  }
-  add(0x80 | (c & 0x3F));
-}
-
 }  // namespace nfc_detail
 
 /// `text` in form C. A byte that begins no UTF-8 character stays, and separates the text on its two sides.
@@ -134,7 +111,7 @@ inline std::string nfc(std::string_view text) {
   std::vector<nfc_detail::Symbol> symbols;
   const auto flush = [&] {
     nfc_detail::recompose(symbols);
-    for (const auto& symbol : symbols) nfc_detail::append_character(symbol.character, result);
+    for (const auto& symbol : symbols) append_utf8(symbol.character, result);
     symbols.clear();
   };
   while (!text.empty()) {
@@ -143,7 +120,7 @@ inline std::string nfc(std::string_view text) {
       flush();
       result += text.front();
     } else {
-      nfc_detail::decompose(nfc_detail::decode_character(text.substr(0, length)), symbols);
+      nfc_detail::decompose(decode_utf8(text.substr(0, length)), symbols);
     }
     text.remove_prefix(length == 0 ? 1 : length);
   }

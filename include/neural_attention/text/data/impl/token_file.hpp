@@ -58,6 +58,9 @@ NEURAL_ATTENTION_INLINE TokenFile::TokenFile(const std::filesystem::path& path, 
     if (bytes.size() % 2 != 0)
       fail("is no token file: it has no header, and its " + std::to_string(bytes.size()) +
            " bytes are no whole number of 16-bit ids");
+    if (vocabulary_.size > 0x10000)
+      fail("has no header and so would have 16-bit ids, too short for a vocabulary of " +
+           std::to_string(vocabulary_.size) + " ids: tokenize the text again");
     size_ = bytes.size() / 2;
     return;
   }

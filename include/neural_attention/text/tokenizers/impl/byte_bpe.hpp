@@ -112,9 +112,7 @@ NEURAL_ATTENTION_INLINE ByteBpe ByteBpe::load(const std::string& directory) {
     model.added_tokens = usual_special_tokens(model.pieces);
     detail::take_white_space(directory, model.added_tokens);
   }
-  const auto config = file("tokenizer_config.json");
-  model.add_prefix_space =
-      exists("tokenizer_config.json") && io::get_or<bool>(io::read_json(config), "add_prefix_space", false, config);
+  detail::take_settings(directory, one_file, model);
   return ByteBpe(std::move(model));
 }
 
@@ -165,11 +163,24 @@ NEURAL_ATTENTION_INLINE void ByteBpe::save(const std::string& directory, int mod
   write_vocabulary(model_, (folder / "vocab.json").string());
   write_merges(model_, (folder / "merges.txt").string());
   io::write_json(folder / "tokenizer.json", to_json(model_));
-  io::write_json(folder / "tokenizer_config.json",
-                 {{"tokenizer_class", find(mask) < 0 ? "GPT2Tokenizer" : "RobertaTokenizer"},
-                  {"add_prefix_space", model_.add_prefix_space},
-                  {"model_max_length", model_max_length},
-                  {"clean_up_tokenization_spaces", false}});
+  nlohmann::json config = {{"tokenizer_class", find(mask) < 0 ? "GPT2Tokenizer" : "RobertaTokenizer"},
+                           {"add_prefix_space", model_.add_prefix_space},
+                           {"model_max_length", model_max_length},
+                           {"clean_up_tokenization_spaces", false}};
+  // Under those classes Hugging Face makes the tokenizer anew, without these settings.
+  int byte = 0;
+  if (model_.nfc || model_.ignore_merges || (!model_.unk_token.empty() && !has_all_bytes(model_, byte))) {
+    config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    for (const auto& [role, token] : {std::pair("bos_token", bos),
+                                      {"eos_token", eos},
+                                      {"unk_token", unk},
+                                      {"pad_token", pad},
+                                      {"mask_token", mask},
+                                      {"bos_token", end_of_text},
+                                      {"eos_token", end_of_text}})
+      if (find(token) >= 0 && !config.contains(role)) config[role] = token;
+  }
+  io::write_json(folder / "tokenizer_config.json", config);
 }
 
 NEURAL_ATTENTION_INLINE std::vector<int> ByteBpe::encode(std::string_view text) const {

@@ -25,6 +25,7 @@
 #include "neural_attention/text/tokenizers/byte_bpe_files.hpp"
 #include "neural_attention/text/tokenizers/byte_level.hpp"
 #include "neural_attention/text/tokenizers/impl/tokenizer_json_parts.hpp"
+#include "neural_attention/text/tokenizers/named_tokens.hpp"
 #include "neural_attention/text/tokenizers/vocabulary_json.hpp"
 
 namespace neural_attention::text {
@@ -119,6 +120,33 @@ NEURAL_ATTENTION_INLINE void take_white_space(const std::string& directory, std:
   take(map, map_path);
   if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end() && decoder->is_object())
     take(*decoder, config_path);
+}
+
+NEURAL_ATTENTION_INLINE void take_settings(const std::string& directory, bool one_file, ByteBpeModel& model) {
+  const auto known = [&](const std::string&, const nlohmann::json& token) {
+    return std::any_of(model.added_tokens.begin(), model.added_tokens.end(),
+                       [&](const AddedToken& added) { return added.content == token_content(token); });
+  };
+  const auto path = (std::filesystem::path(directory) / "tokenizer_config.json").string();
+  std::error_code ignored;
+  const auto config = std::filesystem::exists(path, ignored) ? io::read_json(path) : nlohmann::json::object();
+  for (const auto* key : {"add_bos_token", "add_eos_token"})
+    if (io::get_or<bool>(config, key, false, path))
+      throw FileError(path, "\"" + std::string(key) + "\": true is not supported");
+  require_known_tokens(directory, "tokenizer_config.json", known);
+  if (!config.contains("added_tokens_decoder"))  // as in Hugging Face
+    require_known_tokens(directory, "special_tokens_map.json", known);
+
+  auto name = io::get_or<std::string>(config, "tokenizer_class", "", path);
+  if (name.ends_with("Fast")) name.resize(name.size() - 4);
+  const bool anew = !one_file || name.empty() || name == "RobertaTokenizer" || name == "GPT2Tokenizer";
+  if (!anew) return;
+  model.add_prefix_space = io::get_or<bool>(config, "add_prefix_space", false, path);
+  if (one_file && (model.nfc || model.ignore_merges))
+    throw FileError((std::filesystem::path(directory) / "tokenizer.json").string(),
+                    std::string(model.nfc ? "the normalizer NFC" : "\"ignore_merges\": true") +
+                        " counts in Hugging Face 4, but not in 5, under the tokenizer_class of " + path +
+                        ": name PreTrainedTokenizerFast there to keep it, or remove it");
 }
 
 }  // namespace detail

@@ -15,6 +15,7 @@
 #include "neural_attention/core/compiled.hpp"
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/observer.hpp"
+#include "neural_attention/core/quoted.hpp"
 #include "neural_attention/core/white_space.hpp"
 #include "neural_attention/io/atomic_file.hpp"
 #include "neural_attention/io/json_file.hpp"
@@ -22,6 +23,7 @@
 #include "neural_attention/io/optional_file.hpp"
 #include "neural_attention/text/tokenizers/marian_tokenizer.hpp"
 #include "neural_attention/text/tokenizers/marian_vocabulary.hpp"
+#include "neural_attention/text/tokenizers/named_tokens.hpp"
 #include "neural_attention/text/tokenizers/sentencepiece.hpp"
 
 namespace neural_attention::text {
@@ -33,12 +35,53 @@ NEURAL_ATTENTION_INLINE bool read_clean_up_spaces(const std::string& path) {
   return io::get_or<bool>(config, "clean_up_tokenization_spaces", false, path);
 }
 
+namespace detail {
+
+/// Throws FileError unless the tokens of a folder are </s>, <unk> and <pad>, each in its own role and found as it is
+/// written, and SentencePiece has its usual settings.
+inline void require_usual_tokens(const std::string& directory) {
+  const std::array<std::pair<std::string_view, std::string_view>, 3> roles = {
+      std::pair{"eos_token", MarianVocabulary::eos}, std::pair{"unk_token", MarianVocabulary::unk},
+      std::pair{"pad_token", MarianVocabulary::pad}};
+  const auto usual = [&](std::string_view key, std::string_view content) {
+    bool known = false;
+    for (const auto& [role, token] : roles) {
+      if (key == role) return content == token;
+      known = known || content == token;
+    }
+    return known;
+  };
+  const auto path = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
+  for (const auto* name : {"tokenizer_config.json", "special_tokens_map.json"})
+    require_known_tokens(directory, name, [&](const std::string& key, const nlohmann::json& token) {
+      for (const auto* way : {"lstrip", "rstrip", "single_word"})
+        if (token.is_object() && io::get_or<bool>(token, way, false, path(name))) return false;
+      return usual(key, token_content(token));
+    });
+  std::error_code ignored;
+  if (const auto config = path("tokenizer_config.json"); std::filesystem::exists(config, ignored)) {
+    const auto settings = io::read_json(config).value("sp_model_kwargs", nlohmann::json());
+    if (!settings.is_null() && settings != nlohmann::json::object())
+      throw FileError(config, "has settings of SentencePiece (sp_model_kwargs), which are not supported");
+  }
+  if (const auto added = path("added_tokens.json"); std::filesystem::exists(added, ignored)) {
+    const auto tokens = io::read_json(added);
+    if (!tokens.is_object()) throw FileError(added, "is not a JSON object");
+    for (const auto& [content, id] : tokens.items())
+      if (!usual({}, content))
+        throw FileError(added, "adds the token " + in_quotes(content) + ", which is not supported");
+  }
+}
+
+}  // namespace detail
+
 NEURAL_ATTENTION_INLINE MarianTokenizer MarianTokenizer::load(const std::string& directory) {
   const auto file = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
   MarianTokenizer tokenizer(SentencePiece(file("source.spm")), SentencePiece(file("target.spm")),
                             MarianVocabulary::load(file("vocab.json")));
   const auto config_path = file("tokenizer_config.json");
   if (io::is_there(config_path)) tokenizer.clean_up_spaces_ = read_clean_up_spaces(config_path);
+  detail::require_usual_tokens(directory);
   return tokenizer;
 }
 
