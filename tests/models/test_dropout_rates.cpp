@@ -78,7 +78,7 @@ void add_layers(Rates& rates, const std::string& prefix, const Rates& of_layer) 
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(dropout_rates)
+BOOST_AUTO_TEST_SUITE(rates)
 
 BOOST_AUTO_TEST_CASE(of_marian) {
   auto config = tiny::config(2);
