@@ -52,6 +52,29 @@ std::set<std::string> added(const AttentionOptions& options) {
   return result;
 }
 
+/// The result with initial weights, and the learned factors.
+struct Beginning {
+  std::vector<double> y, scale;
+};
+
+Beginning beginning(const AttentionOptions& options) {
+  constexpr int width = 6, heads = 2;
+  using Module = AttentionModule<Cpu<double>, LinearProjections>;
+  Cpu<double> backend(1);
+  const WeightInitial large{false, 0.5};
+  Module module(attention_config(width, heads, 0.0, {}, large, options), lengths, lengths, false);
+  ParameterStore<Cpu<double>> store(backend, module, neural_attention::Purpose::Inference);
+  store.initialise(8);
+  const OwnedRows<Cpu<double>> x(backend, module.rows(), width,
+                                 random_normal(4, 1, std::ptrdiff_t{module.rows()} * width));
+  PassMemory<Cpu<double>> memory(backend);
+  Module::Saved saved;
+  Beginning result;
+  result.y = download(backend, module.forward(memory.begin_inference(), x.rows, saved));
+  if (const auto* const factors = store.find("scale")) result.scale = download(backend, store.value(*factors));
+  return result;
+}
+
 golden::File& goldens() {
   static golden::File file("modules/attention_options.safetensors");
   return file;
@@ -139,6 +162,32 @@ BOOST_AUTO_TEST_CASE(that_say_what_is_usual_change_nothing) {
   BOOST_TEST(said.y == usual.y);
   BOOST_TEST((said.gradients == usual.gradients));
   BOOST_TEST(run({.scale = 0.6}).y != usual.y);
+}
+
+// A factor that is learned begins as the fixed one: 1/√3, or attention_scale.
+BOOST_AUTO_TEST_CASE(that_learn_a_scale_begin_as_without) {
+  for (const double scale : {0.0, 0.7})
+    for (const auto norm : {QueryKeyNorm::None, QueryKeyNorm::Rms}) {
+      const auto fixed = beginning({.scale = scale, .qk_norm = norm});
+      BOOST_TEST(fixed.scale.empty());
+      for (const auto learned : {LearnedScale::Shared, LearnedScale::PerHead}) {
+        const auto found = beginning({.scale = scale, .learned_scale = learned, .qk_norm = norm});
+        const std::vector<double> factors(learned == LearnedScale::Shared ? 1 : 2,
+                                          scale > 0.0 ? scale : 1.0 / std::sqrt(3.0));
+        BOOST_TEST(found.scale == factors, boost::test_tools::per_element());
+        BOOST_TEST(golden::difference(found.y, fixed.y) <= 1e-14);
+      }
+    }
+  BOOST_TEST(golden::difference(beginning({.scale = 0.7}).y, beginning({}).y) > 1e-3);
+}
+
+BOOST_AUTO_TEST_CASE(that_compare_cosines_begin_with_a_scale_of_ten) {
+  for (const auto learned : {LearnedScale::None, LearnedScale::PerHead}) {
+    const std::size_t count = learned == LearnedScale::None ? 1 : 2;
+    BOOST_TEST(beginning({.learned_scale = learned, .qk_norm = QueryKeyNorm::L2}).scale == std::vector(count, 10.0));
+    BOOST_TEST(beginning({.scale = 0.7, .learned_scale = learned, .qk_norm = QueryKeyNorm::L2}).scale ==
+               std::vector(count, 0.7));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(out_of_range_are_refused) {

@@ -1,10 +1,11 @@
 // Attention maps of a whole model: what cross_attention returns for a translation equals softmax(q kᵀ · scale),
-// computed plainly from the projections that the decoder made in a forward pass.
+// with a soft cap if there is one, computed plainly from the projections that the decoder made in a forward pass.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_cross_attention
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
+#include "attention/attention_option_cases.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/testing/fenced.hpp"
@@ -61,7 +62,9 @@ void check(bool recompute, const AttentionOptions& options = {}) {
           double score = 0.0;
           for (int c = map.head * width; c < (map.head + 1) * width; ++c)
             score += q[std::size_t(i * heads * width + c)] * k[std::size_t(j * heads * width + c)];
-          row.push_back(std::exp(score / std::sqrt(double(width))));
+          score *= options.fixed_scale(width);
+          if (options.soft_cap > 0.0) score = options.soft_cap * std::tanh(score / options.soft_cap);
+          row.push_back(std::exp(score));
           sum += row.back();
         }
         for (int j = 0; j < map.keys; ++j) {
@@ -90,6 +93,10 @@ BOOST_AUTO_TEST_CASE(of_layers_that_share_values) {
 BOOST_AUTO_TEST_CASE(of_narrow_values) {
   check<Cpu<double>, published::glu_attention>(false, {.value_width = 2});
   check<Cpu<double>, LinearProjections>(true, {.value_residual = ValueResidualKind::Learned, .value_width = 2});
+}
+BOOST_AUTO_TEST_CASE(of_other_scores) {
+  check<Cpu<double>, LinearProjections>(false, {.scale = 0.7, .soft_cap = 1.5});
+  check<Cpu<double>, paper::marian>(false, attention_option_cases().back().options);
 }
 BOOST_AUTO_TEST_CASE(behind_the_fence) {
   check<neural_attention::testing::Fenced<Cpu<double>>, LinearProjections>(false);

@@ -57,6 +57,10 @@ double rms(Cpu<float>& backend, const Model& model, const std::string& name) {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
+void require_near(double found, double expected, const char* name) {
+  BOOST_TEST(std::abs(found / expected - 1) < 0.02, name << " has " << found << ", not " << expected);
+}
+
 /// The parameters after some steps of training, each made of so many parts.
 template <class P>
 std::vector<float> trained(const Gpt2Config& config, int threads, std::size_t parts) {
@@ -137,9 +141,7 @@ BOOST_AUTO_TEST_CASE(begins_as_hugging_face_says) {
   auto config = gpt2_small(500);
   const Linears model(backend, config, 3, Purpose::Inference);
   const double scaled = 0.02 / std::sqrt(8.0);
-  const auto near = [&](const char* name, double expected) {
-    BOOST_TEST(std::abs(rms(backend, model, name) / expected - 1) < 0.02, name);
-  };
+  const auto near = [&](const char* name, double expected) { require_near(rms(backend, model, name), expected, name); };
   near("transformer.wte.weight", 0.02);
   near("transformer.wpe.weight", 0.02);
   near("transformer.h.1.attn.c_attn.q_proj.weight", 0.02);
@@ -150,6 +152,37 @@ BOOST_AUTO_TEST_CASE(begins_as_hugging_face_says) {
   BOOST_TEST(rms(backend, model, "transformer.h.2.ln_1.weight") == 1.0);
   for (const char* bias : {"transformer.h.2.ln_1.bias", "transformer.h.2.mlp.c_fc.bias", "transformer.ln_f.bias"})
     BOOST_TEST(rms(backend, model, bias) == 0.0);
+}
+
+// It is no map in front of a sum, whatever the output projector is.
+BOOST_AUTO_TEST_CASE(begins_with_usual_gates) {
+  const auto check = [](auto&& model, Cpu<float>& backend) {
+    require_near(rms(backend, model, "transformer.h.1.attn.gate_proj.weight"), 0.02, "gate_proj");
+  };
+  Cpu<float> backend(2);
+  auto config = gpt2_small(500);
+  config.attention.gate = GateKind::PerElement;
+  check(Linears(backend, config, 3, Purpose::Inference), backend);
+  check(Gpt2<Cpu<float>, PlainNeurals>(backend, config, 3, Purpose::Inference), backend);
+}
+
+// The usual factor of each layer.
+BOOST_AUTO_TEST_CASE(begins_with_learned_scales_of_the_layers) {
+  Cpu<float> backend(1);
+  auto config = tiny::gpt2_config(3);
+  config.scale_attn_by_inverse_layer_idx = true;
+  config.attention.learned_scale = LearnedScale::PerHead;
+  for (const bool by_width : {true, false}) {
+    config.scale_attn_weights = by_width;
+    const Linears model(backend, config, 3, Purpose::Inference);
+    for (int i = 0; i < 3; ++i) {
+      const auto& entry = *model.parameters().find("transformer.h." + std::to_string(i) + ".attn.scale");
+      std::vector<float> found(2);
+      backend(ops::Download<Cpu<float>>{.x = model.parameters().value(entry), .values = found});
+      const double expected = (by_width ? 1.0 / std::sqrt(2.0) : 1.0) / (i + 1);  // of heads two wide
+      for (const float factor : found) BOOST_TEST(std::abs(factor - expected) <= 1e-7);
+    }
+  }
 }
 
 // GPT-2 small as published: 124,439,808 parameters. The query of arXiv 2603.13381 has as many elements as a matrix, and

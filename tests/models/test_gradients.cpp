@@ -1,7 +1,9 @@
-// Gradient checks of layers and of whole models in double; recomputation gives the same bits.
+// Gradient checks of layers and of whole models in double; recomputation gives the same bits; embeddings with their
+// factor.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE models_gradients
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
@@ -274,6 +276,35 @@ BOOST_AUTO_TEST_CASE(pre_norm) {
 BOOST_AUTO_TEST_CASE(recomputing_gives_the_same_bits) {
   check_checkpointing<LinearProjections>();
   check_checkpointing<neural_attention::paper::marian>();
+}
+
+// Without scale_embedding, the layers of both sides begin with the embeddings themselves and the positions.
+BOOST_AUTO_TEST_CASE(inputs_have_the_factor_of_scale_embedding) {
+  for (const bool scaled : {true, false}) {
+    B backend(1);
+    auto config = tiny::config(2, 4);
+    config.scale_embedding = scaled;
+    const double factor = scaled ? 2.0 : 1.0;  // √4
+    const Marian<B, LinearProjections> model(backend, config, 1);
+    Marian<B, LinearProjections>::Saved saved;
+    PassMemory<B> memory(backend);
+    const auto pass = memory.begin_training();
+    const auto batch = tiny::batch(tiny::pairs(), 2);
+    model.decode(pass, batch, model.encode(pass, batch, saved), saved);
+    const auto table = download(backend, model.parameters().value(*model.parameters().find("model.shared.weight")));
+    const auto check = [&](Rows<B> input, const PackedTokens& tokens) {
+      const auto found = download(backend, input);
+      BOOST_TEST_REQUIRE(found.size() == tokens.ids().size() * 4);
+      for (std::size_t t = 0; t < tokens.ids().size(); ++t)
+        for (std::size_t c = 0; c < 4; ++c) {
+          const double position = model.position_value(tokens.positions()[t], static_cast<int>(c));
+          const double word = table[static_cast<std::size_t>(tokens.ids()[t]) * 4 + c];
+          BOOST_TEST(std::abs(found[4 * t + c] - (factor * word + position)) <= 1e-14);
+        }
+    };
+    check(saved.body.encoder.input, batch.source);
+    check(saved.body.decoder.input, batch.decoder_input);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

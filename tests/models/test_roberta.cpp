@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE models_roberta
 #include <boost/test/unit_test.hpp>
 
+#include "models/model_gradients.hpp"
 #include "models/tiny_roberta.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
 #include "neural_attention/testing/check_gradients.hpp"
@@ -114,6 +115,36 @@ BOOST_AUTO_TEST_CASE(parts_draw_as_the_whole_batch) {
   }
   BOOST_TEST(most > 0.1);
   BOOST_TEST(difference <= 1e-13 * most);
+}
+
+// Files of other models than RoBERTa have two types.
+BOOST_AUTO_TEST_CASE(of_token_types) {
+  B backend(1);
+  auto config = tiny::roberta_config(1, 0.1);
+  config.type_vocab_size = 2;
+  Roberta<B, LinearProjections> model(backend, config, 1);
+  auto sequences = tiny::masked_sequences();
+  sequences[2].ids[1] = 4;  // no padding, as above
+  const auto of_one_type = tiny::masked_batch(sequences);
+  auto batch = of_one_type;
+  for (const std::size_t token : {3, 4, 8, 18}) batch.token_types[token] = 1;
+  GradientOptions options;
+  options.zero = {"*self.key.bias"};
+  const auto report = check_model_loss(backend, model, batch, 0.1, options);
+  BOOST_TEST(report.ok(), report.text());
+
+  typename Roberta<B, LinearProjections>::Saved saved;
+  PassMemory<B> memory(backend);
+  const auto loss = [&](const MaskedBatch& of) {
+    return model.loss(memory.begin_inference(), of, 0.0, saved).smoothed;
+  };
+  BOOST_TEST(std::abs(loss(batch) - loss(of_one_type)) > 1e-3);
+  StepOutcome sums;
+  model.loss_and_gradient(memory.begin_training(), batch, 0.0, 1.0, Into::Write, &sums, saved);
+  const auto& types = *model.parameters().find("roberta.embeddings.token_type_embeddings.weight");
+  for (const int row : {0, 1})
+    for (const double value : download(backend, model.parameters().gradient(types).slice(row, 1)))
+      BOOST_TEST(std::abs(value) > 1e-6);
 }
 
 BOOST_AUTO_TEST_CASE(padding_gets_no_gradient_from_lookups) {

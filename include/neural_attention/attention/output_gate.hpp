@@ -23,7 +23,7 @@ class OutputGate {
     constexpr bool bias = false;
     const auto kind = config.options.gate;
     const int gates = kind == GateKind::PerHead ? config.heads : config.widths().values;
-    if (kind != GateKind::None) linear_.emplace(config.d_model, gates, config.output.initial, bias);
+    if (kind != GateKind::None) linear_.emplace(config.d_model, gates, config.query.initial, bias);
   }
 
   static void visit(auto& self, auto&& visitor) {
