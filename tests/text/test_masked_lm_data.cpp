@@ -507,7 +507,7 @@ BOOST_AUTO_TEST_CASE(of_a_tokenizer_have_its_ids) {
   const Lines lines = {"the waves", "the <unk> keeper", "<mask>", "", "counted"};
   const MaskedLmData data(text::masked_lm_blocks(lines, golden_bpe(), {16, true}), golden_bpe(), by_sentences(8, false),
                           {.probability = 1.0, .mask_share = 1.0, .random_share = 0.0});
-  BOOST_TEST(data.blocks().size() == 4u);  // the empty line cannot be masked
+  BOOST_TEST(data.blocks().size() == 4u);  // the empty line is none
   auto batch = data.empty_batch();
   data.fill(0, batch);
   const auto ids = batch.tokens.ids();
