@@ -18,6 +18,7 @@
 #include "causal_lm/options.hpp"
 #include "causal_lm/text_tokenizer.hpp"
 #include "common/line_source.hpp"
+#include "common/text_files.hpp"
 #include "common/tokenizer_files.hpp"
 #include "neural_attention/core/observer.hpp"
 #include "neural_attention/core/white_space.hpp"
@@ -47,8 +48,6 @@ class Tokens {
  private:
   Kind kind_;
 };
-
-inline bool is_token_file(const std::string& path) { return path.ends_with(".bin"); }
 
 /// The files of one side of a corpus: texts, or one token file.
 class CorpusFiles {

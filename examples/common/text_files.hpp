@@ -20,6 +20,9 @@ inline void make_folder(const std::filesystem::path& path) {
   if (error) throw na::FileError(path.string(), "cannot be created: " + error.message());
 }
 
+/// A file of token ids, not of text.
+inline bool is_token_file(const std::string& path) { return path.ends_with(".bin"); }
+
 /// Writes `lines` to `path`, each as a line.
 inline void write_lines(const std::filesystem::path& path, std::span<const std::string> lines) {
   std::string text;

@@ -43,7 +43,9 @@ inline void require_same_inputs(const StudyFolder& folder, const study::StudyPla
     if (std::error_code ignored; !std::filesystem::exists(path, ignored))
       throw na::FileError(path, "the study's data is not here; paths in " + folder.file +
                                     " count from the folder in which the command runs");
-    if (study::fingerprint_of(path, folder.file) != hash) throw na::FileError(path, "the data" + another);
+    // Plans of earlier versions counted a study.json beside the data.
+    if (study::fingerprint_of(path, folder.file) != hash && study::fingerprint_of(path) != hash)
+      throw na::FileError(path, "the data" + another);
   }
 }
 

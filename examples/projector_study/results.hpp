@@ -157,7 +157,7 @@ inline std::string divergence(const ArmResult& arm) {
 inline double share_of_more(double arm, double control) { return (arm - control) / control; }
 
 /// What the runs that count say of matching, which the plan knows only from the flags: they tell the steps of epochs,
-/// and whether models have grown, as by a vocabulary that not all of them share. In this case nothing is compared.
+/// and whether models have grown by different numbers, as by vocabularies that differ: then nothing is compared.
 inline void check_matching(ComparisonResult& one, const ArmResult& arm, const ArmResult& control) {
   auto& planned = one.planned;
   if (planned.matching == study::Matching::Steps) {
@@ -169,6 +169,8 @@ inline void check_matching(ComparisonResult& one, const ArmResult& arm, const Ar
     };
     planned.unmatched = share_of_more(steps(arm), steps(control));
   } else if (planned.matching != study::Matching::Time) {
+    // Settings may have parameters that cost no FLOPs.
+    if (planned.matching == study::Matching::Flops && arm.chosen->setting != control.chosen->setting) return;
     const auto have = [](const ArmResult& of) { return of.seeds.front().metrics.parameters; };
     if (have(arm) - arm.arm.size.parameters == have(control) - control.arm.size.parameters) return;
     one.words = "not matched: " + na::counted(have(arm), "parameter") + " against " + na::with_commas(have(control));

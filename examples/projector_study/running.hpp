@@ -121,15 +121,15 @@ class StudyRunner {
     }
     if (base_missing && active_.size() < jobs_ && !is_active(known.items.front().run)) claim(known.items.front().run);
     if (!found) {
-      if (cannot_be(known)) return false;
+      if (is_hopeless(known)) return false;
       throw na::ConfigError("the study has no run " + na::in_quotes(only_) + what_waits(known));
     }
     next_look_ = now + std::chrono::milliseconds(active_.size() == jobs_ ? 0 : 500);
     return left || (only_.empty() && known.waiting > 0);
   }
 
-  /// Whether the one run is of an arm that diverged with every setting, which is said.
-  bool cannot_be(const KnownRuns& known) const {
+  /// Whether `only_` belongs to an arm that diverged with every setting; says so.
+  bool is_hopeless(const KnownRuns& known) const {
     for (const auto& arm : known.hopeless) {
       auto runs = study::final_runs(plan_, arm, 0);
       if (arm == plan_.study.control && plan_.study.convergence) runs.push_back(study::twice_run(plan_, 0));

@@ -92,9 +92,6 @@ inline bool needs_test(const study::StudyPlan& plan, const study::PlannedRun& ru
   return run.kind == study::RunKind::Final && plan.study.test.given();
 }
 
-/// A file of token ids, not of text.
-inline bool is_token_file(const std::string& path) { return path.ends_with(".bin"); }
-
 /// Whether it must continue a text: causal language models do, with the first seed.
 inline bool needs_sample(const study::StudyPlan& plan, const study::PlannedRun& run) {
   return plan.study.task == "causal_lm" && needs_test(plan, run) && !is_token_file(plan.study.test.text) &&

@@ -170,8 +170,9 @@ class TrainingProgram {
 
   void shorten_text(study::TestSet& test) const {
     auto text = beginning_of(test.text);
-    const auto line_end = text.rfind('\n');  // whole lines, unless that is little
-    if (line_end != std::string::npos && line_end >= most_of_beginning / 2) text.resize(line_end + 1);
+    const auto line_end = text.rfind('\n');
+    const bool cut = text.size() + 4 > most_of_beginning;  // at a character
+    if (cut && line_end != std::string::npos && line_end >= most_of_beginning / 2) text.resize(line_end + 1);
     test.text = (work_ / "test.txt").string();
     na::io::write_file_atomically(test.text, text);
   }

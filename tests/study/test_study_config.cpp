@@ -132,7 +132,8 @@ BOOST_AUTO_TEST_CASE(refuses_runs_that_cannot_be) {
   says({{"matchings", steps}, {"tuning", batches}}, "accepted");
   for (const auto& epochs : {no_steps, nlohmann::json({{"max-steps", -1}})})
     says({{"matchings", steps}, {"tuning", batches}, {"flags", epochs}},
-         "\"tuning\" must not change \"per_device_train_batch_size\", by which controls are matched");
+         "\"tuning\" must not change \"per_device_train_batch_size\", which changes what arms and controls have in "
+         "common");
   says({{"base", base}}, "accepted");
   says({{"base", base}, {"matchings", {"flops"}}}, "cannot have \"flops\" with \"base\"");
   says({{"base", base}, {"flags", {{"model", "x"}}}}, "no arm may have the flag \"model\"");
@@ -187,7 +188,8 @@ BOOST_AUTO_TEST_CASE(refuses_every_wrong_key_by_its_name) {
   refused("/tuning/flags/warmup_steps", 10, "\"tuning.flags.warmup_steps\" must be a list");
   refused("/tuning/flags", nlohmann::json::object(), "has no flag to tune");
   refused("/tuning/flags/dropout", {0, 0.1}, "must not change \"dropout\", which makes the arm \"neural\"");
-  refused("/tuning/flags/max_steps", {10, 20}, "must not change \"max_steps\", by which controls are matched");
+  refused("/tuning/flags/max_steps", {10, 20},
+          "must not change \"max_steps\", which changes what arms and controls have in common");
   refused("/tuning/flags/num_train_epochs", {1, 2}, "must not change \"num_train_epochs\"");
   for (const std::string flag : {"mini_batch_words", "block_size", "max_source_length", "threads"})
     refused("/tuning/flags/" + flag, {10, 20}, "must not change \"" + flag + "\"");

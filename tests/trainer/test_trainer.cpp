@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(must_make_sense) {
   using Training = Trainer<TinyModel, Data>;
   BOOST_CHECK_THROW(Training(backend, model, nothing, validation, options_for(), {}, {}), ConfigError);
   BOOST_CHECK_EXCEPTION(Training(backend, model, validation, nothing, options_for(), {}, {}), ConfigError,
-                        says({"evaluation needs data", "not one batch"}));
+                        says({"evaluation needs data", "no batch"}));
   // An evaluation would replace the order of the running epoch.
   BOOST_CHECK_EXCEPTION(Training(backend, model, validation, validation, options_for(), {}, {}), ConfigError,
                         says({"a data object each"}));

@@ -136,8 +136,8 @@ class RankMessages {
     while (since(start) < 0.5 && !std::ranges::all_of(sent_, gone)) std::this_thread::yield();
   }
 
-  /// Of a rank at its end: one that asked it to say a fault says it itself, for which this one waits a little, as the
-  /// launcher may end all ranks when it is gone.
+  /// Of a rank that is in its destructor: it cannot report the fault that another rank asked it to report. It tells
+  /// that rank and waits a little, because the launcher may end all ranks when it exits.
   void refuse() {
     if (!chosen_ || said_ || failed_) return;
     failed_ = true;

@@ -27,8 +27,8 @@ struct MpiOptions {
   double timeout = 600.0;  ///< seconds that a rank waits for others before it throws
 };
 
-/// One lives in the life of a process or, if the program initialises MPI itself, at most one at a time. Its functions
-/// are called by one thread at a time. MPI must allow threads that take turns (MPI_THREAD_SERIALIZED); if it does not,
+/// A process can have one MpiGroup in its life; if the program initialises MPI itself, one at a time. Its functions are
+/// called by one thread at a time. MPI must allow threads that take turns (MPI_THREAD_SERIALIZED); if it does not,
 /// exchanges are made in finish().
 class MpiGroup {
  public:
@@ -38,9 +38,9 @@ class MpiGroup {
   explicit MpiGroup(const MpiOptions& options = {});
   MpiGroup(const MpiGroup&) = delete;
   MpiGroup& operator=(const MpiGroup&) = delete;
-  /// As wait_for_all(), but does not throw, so it hides the fault of a rank that fails late, which then says it itself:
-  /// call wait_for_all() before. If this rank failed or an exception ends the group, tells the others. After a fault,
-  /// memory that MPI may still use is kept until the process ends.
+  /// As wait_for_all(), but does not throw. It cannot pass on the fault of a rank that fails late, so that rank reports
+  /// it itself; call wait_for_all() first to hear of it. If this rank failed or an exception ends the group, tells the
+  /// others. After a fault, memory that MPI may still use is kept until the process ends.
   ~MpiGroup();
 
   int rank() const { return rank_; }
@@ -56,7 +56,7 @@ class MpiGroup {
 
   /// The functions of a group. They throw GroupError if a rank has failed, does not answer in time, or MPI fails.
   void broadcast(std::span<std::byte> bytes);
-  /// Throws ConfigError for 2 GiB or more of a rank.
+  /// Throws ConfigError if a rank gives 2 GiB or more.
   void gather(std::span<const std::byte> mine, std::span<std::byte> all);
   /// An exchange runs in a separate thread, which polls rarely and so takes little processor time; where this
   /// rank has nothing else to do than to wait in finish(), it polls often at first.
@@ -95,7 +95,8 @@ class MpiGroup {
   /// This rank ends because of `what`, and the group serves nothing any more. Returns whether another rank has said
   /// it; otherwise this one should, as one does for a fault of the group. Rank 0 returns false at once. Another rank
   /// tells rank 0, which throws `what` at its next wait. If rank 0 has said nothing within `seconds`, the first rank
-  /// that waits takes its place; one that waits in its destructor refuses. The destructor of the one that says it tells
+  /// that waits takes its place; a rank that is in its destructor refuses, and this one
+  /// reports its fault itself. The destructor of the one that says it tells
   /// the others, so that it can say it first. Does not throw.
   bool fail(std::string_view what, double seconds = 10.0) noexcept;
   /// Whether fail() was called.

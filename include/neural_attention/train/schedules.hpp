@@ -1,7 +1,7 @@
 // Learning-rate schedules: a factor on the base rate for optimizer step 0, 1, 2 …, after a linear warm-up.
-// Linear and cosine, to zero or to a minimum, are Hugging Face's (get_scheduler). Constant is its constant_with_warmup:
-// its constant has no warm-up. Inverse square root is √(w / step) with w the warm-up length (Vaswani et al. 2017, up to
-// a constant), as in Hugging Face with its default time scale.
+// Linear and cosine, to zero or to a minimum, are Hugging Face's (get_scheduler). Constant is Hugging Face's
+// constant_with_warmup; Hugging Face's own constant does not warm up. Inverse square root is √(w / step) with w the
+// warm-up length (Vaswani et al. 2017, up to a constant), as in Hugging Face with its default time scale.
 #pragma once
 
 #include <algorithm>

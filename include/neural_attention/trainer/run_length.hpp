@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/knob.hpp"
@@ -36,7 +35,7 @@ long planned_steps(Data& data, double epochs, int accumulation) {
 
 /// The options of a run over these data: max_steps, the end of the schedule and its warm-up are numbers of steps.
 /// `validation` may be null. Throws ConfigError if options make no sense together, the training or validation data have
-/// not one batch, or both are one object.
+/// no batch, or both are the same object.
 template <TrainingData Data>
 TrainerOptions with_lengths(TrainerOptions options, Data& training, Data* validation) {
   require_ranges(options);
@@ -47,10 +46,10 @@ TrainerOptions with_lengths(TrainerOptions options, Data& training, Data* valida
   if (validation == &training)
     throw ConfigError("training and evaluation need a data object each: an evaluation begins an epoch of its own");
   training.begin_epoch(0);
-  if (training.batches() == 0) throw ConfigError("training needs data, but there is not one batch");
+  if (training.batches() == 0) throw ConfigError("training needs data, but there is no batch");
   if (validation) {
     validation->begin_epoch(0);
-    if (validation->batches() == 0) throw ConfigError("evaluation needs data, but there is not one batch");
+    if (validation->batches() == 0) throw ConfigError("evaluation needs data, but there is no batch");
   }
   if (options.max_steps <= 0) options.max_steps = planned_steps(training, options.epochs, options.accumulation);
   auto& schedule = options.step.schedule;

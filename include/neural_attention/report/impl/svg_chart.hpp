@@ -59,7 +59,7 @@ NEURAL_ATTENTION_INLINE void check_size(const ChartOptions& options) {
   }
   for (const auto& limit : {options.y_min, options.y_max}) {
     if (limit && (!std::isfinite(*limit) || (options.log_y && !fits_log_axis(*limit))))
-      throw ConfigError("a chart's limit of y must be finite, and positive on a logarithmic axis");
+      throw ConfigError("a chart's limit of y must be finite, and at least 2.3e-308 on a logarithmic axis");
   }
 }
 

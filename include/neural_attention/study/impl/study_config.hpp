@@ -103,7 +103,8 @@ inline void require_tunable(const StudyReader& study, const StudyConfig& config)
     };
     if ((by_width && flag == config.match_by) || (by_steps && among(of_steps)) ||
         ((by_time || (by_steps && of_epochs)) && among(of_batches)) || (by_time && among(of_speed)))
-      study.fail("\"tuning\" must not change " + in_quotes(flag) + ", by which controls are matched");
+      study.fail("\"tuning\" must not change " + in_quotes(flag) +
+                 ", which changes what arms and controls have in common");
     for (const auto& arm : config.arms)
       if (arm.flags.contains(flag))
         study.fail("\"tuning\" must not change " + in_quotes(flag) + ", which makes the arm " + in_quotes(arm.name));

@@ -106,7 +106,9 @@ inline PlannedArm measured_arm(const StudyConfig& study, const std::string& name
   const auto require_same = [&](const std::string& flag, const ArmSize& tuned, Matching matching) {
     if (matched_count(tuned, matching) != matched_count(size, matching))
       throw ConfigError(in_quotes("tuning.flags." + flag) + " changes the " + std::string(name_of(matching)) +
-                        " of the arm " + in_quotes(name) + ", in which \"matchings\" makes arms and control equal");
+                        " of the arm " + in_quotes(name) +
+                        "; with every setting, an arm must keep the size by which it is matched, or from which its "
+                        "time follows");
   };
   const bool by_parameters = study.matches(Matching::Parameters);
   const bool by_flops = study.matches(Matching::Flops) || study.matches(Matching::Time);
