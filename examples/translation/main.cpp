@@ -24,9 +24,8 @@ int main(int argc, char** argv) {
               "--hypotheses out.en");
   program.add(
       "translate", "Translate standard input, or a file, line by line", examples::translate_on_device,
-      "One translation per line, in order. Empty lines stay empty. The model sees unknown words as <unk>. A line with "
-      "more "
-      "tokens than\nthe model has positions is cut at the end, with a warning.\n"
+      "One translation per line, in order. Empty lines stay empty. The model sees unknown words as <unk>.\n"
+      "A line with more tokens than the model has positions is cut at the end, with a warning.\n"
       "  echo 'Ein Hund schläft.' | translation translate --model out --num_beams 4\n"
       "  translation translate --model out --num_beams 5 --num_return_sequences 5 --input test.de.gz --output test.en\n"
       "  translation translate --model out --do_sample --top_p 0.9 --seed 1 < test.de\n"

@@ -421,7 +421,7 @@ BOOST_AUTO_TEST_CASE(need_runs_that_are_evaluated) {
   auto json = slow(usual());
   json["flags"].update({{"pause", 0}, {"unseen", 1}});
   refuses(1, "projector_study", {"run", study(json)},
-          {"metrics.jsonl: the run was not evaluated; a study needs validation text"});
+          {"metrics.jsonl: ", "the run was not evaluated; a study needs validation text"});
 }
 
 BOOST_AUTO_TEST_CASE(refuse_what_has_changed) {

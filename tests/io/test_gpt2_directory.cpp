@@ -213,13 +213,13 @@ BOOST_AUTO_TEST_CASE(projections_cannot_start_as_maps_of_other_widths) {
     BOOST_CHECK_EXCEPTION(::load<Bent>(backend, folder.path.string(), warm), FileError, says(parts));
   };
   refused(2, 12,
-          {"model.safetensors: the tensor " + first_map + ".weight [2, 12] does not fit the model: " + first_map,
-           "q_proj: the projector maps 4 to 4 elements, the linear map 2 to 4"});
+          {"model.safetensors: the linear map of " + first_map + ".weight [2, 12] does not fit the model: " + first_map,
+           "k_proj: the projector maps 4 to 4 elements, the linear map 2 to 4"});
   refused(4, 48,
-          {"model.safetensors: the tensor " + first_map + ".weight [4, 48] does not fit the model: ",
+          {"model.safetensors: the linear map of " + first_map + ".weight [4, 48] does not fit the model: ",
            "4 to 4 elements, the linear map 4 to 16"});
-  refused(0, 12, {"model.safetensors: has no linear map at " + first_map + ".q_proj"});
-  refused(4, 0, {"model.safetensors: has no linear map at " + first_map + ".q_proj"});
+  refused(0, 12, {"model.safetensors: has no linear map at " + first_map + ".k_proj"});
+  refused(4, 0, {"model.safetensors: has no linear map at " + first_map + ".k_proj"});
 }
 
 BOOST_AUTO_TEST_CASE(projections_start_warm_or_fresh) {

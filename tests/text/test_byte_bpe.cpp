@@ -508,6 +508,9 @@ BOOST_AUTO_TEST_CASE(tokens_beside_the_vocabulary) {
   put(scratch / "tokenizer_config.json", "{}");
   put(scratch / "special_tokens_map.json", R"({"pad_token":"<x>"})");
   BOOST_CHECK_EXCEPTION(text::ByteBpe::load(folder), FileError, says({"special_tokens_map.json", "<x>"}));
+  std::filesystem::remove(scratch / "tokenizer_config.json");
+  std::filesystem::create_symlink("gone", scratch / "tokenizer_config.json");
+  BOOST_CHECK_EXCEPTION(text::ByteBpe::load(folder), FileError, says({"tokenizer_config.json: is a link to \"gone\""}));
 }
 
 BOOST_AUTO_TEST_CASE(vocabulary_and_merges) {

@@ -1,5 +1,5 @@
 // Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The only
-// other type that the library throws of its own is GroupError (train/group.hpp). It never prints and never ends the
+// other exception type of the library is GroupError (train/group.hpp). The library never prints and never ends the
 // process.
 #pragma once
 

@@ -76,8 +76,10 @@ class ParameterStore {
   void initialise(std::uint64_t seed, auto&& chosen) {
     const HostWork work("drawing initial values");
     std::vector<Real> host;
+    bool any = false;
     for (const auto& entry : entries_) {
       if (!chosen(entry)) continue;
+      any = true;
       RandomStream random({seed, 0, name_hash(entry.name)});
       host.assign(static_cast<std::size_t>(entry.size()), Real(entry.initial.scale));
       if (entry.initial.kind == Initial::Kind::Rows)
@@ -97,7 +99,7 @@ class ParameterStore {
       else
         (*backend_)(ops::UploadOf<Real>{.values = host, .x = value(entry)});
     }
-    refresh();
+    if (any) refresh();
   }
 
   const std::vector<Entry>& entries() const { return entries_; }

@@ -211,8 +211,8 @@ void check_model_files(const std::string& directory, const typename Model::Confi
 /// Reads the parameters of a directory into `model`, which may have been made without initial values. Strict: throws
 /// FileError with a table of tensors that are missing, unexpected or of another shape, and ConfigError if a pattern
 /// matches no parameter or a projector has no warm start. Tensors that files may lack get their initial values where
-/// they are not there. After an error the model is unchanged, except for initial values; a
-/// matrix that cannot be rounded to int8, because a number is not finite, leaves the model partly loaded.
+/// they are not there. After an error the model is unchanged, except for initial values; a matrix that cannot be
+/// rounded to int8, because a number is not finite, leaves the model partly loaded.
 template <class Model>
 LoadReport load_model(const std::string& directory, typename Model::Backend& backend, Model& model,
                       const LoadOptions& options = {}) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
+#include "neural_attention/io/json_file.hpp"
 
 namespace neural_attention::io {
 
@@ -18,8 +20,17 @@ inline bool is_there(const std::filesystem::path& path) {
   if (status.type() != std::filesystem::file_type::not_found)
     throw FileError(path.string(), "cannot be read: " + error.message());
   const auto target = std::filesystem::read_symlink(path, error);
-  if (!error) throw FileError(path.string(), "is a link that leads nowhere: to " + in_quotes(target.string(), 1000));
+  if (!error)
+    throw FileError(path.string(), "is a link to " + in_quotes(target.string(), 1000) + ", which does not exist");
   return false;
+}
+
+/// The JSON object in a file, an empty one if the file is missing. Throws FileError, also for JSON that is no object.
+inline nlohmann::json optional_object(const std::filesystem::path& path) {
+  if (!is_there(path)) return nlohmann::json::object();
+  auto json = read_json(path.string());
+  if (!json.is_object()) throw FileError(path.string(), "is not a JSON object");
+  return json;
 }
 
 }  // namespace neural_attention::io

@@ -70,7 +70,8 @@ class Scores {
     if (!capped()) return;
     cpu_blocks::store(row, n, [&](auto at) -> cpu_blocks::Block<T> {
       const cpu_blocks::Block<T> x = at(row) * inner_;
-      return (x == x).select(cap_ * x.tanh(), x);  // Eigen's tanh would clamp NaN
+      const cpu_blocks::Block<T> capped = cap_ * x.tanh();
+      return x.isNaN().select(x, capped);  // Eigen's tanh clamps NaN
     });
   }
   /// Multiplies the gradients of capped scores by 1 - (S / c)².

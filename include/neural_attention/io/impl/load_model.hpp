@@ -67,7 +67,7 @@ NEURAL_ATTENTION_INLINE void refuse_map(const TensorFiles& files, const std::str
   const auto& tensor = files.stored(name);
   throw FileError(
       files.file_of(name).path().string(),
-      "the tensor " + told(tensor.name) + " " + format_shape(tensor.shape) + " does not fit the model: " + why);
+      "the linear map of " + told(tensor.name) + " " + format_shape(tensor.shape) + " does not fit the model: " + why);
 }
 
 }  // namespace detail

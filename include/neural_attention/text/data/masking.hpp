@@ -51,17 +51,16 @@ struct MaskingVocabulary {
 };
 
 /// The properties of `tokenizer`'s vocabulary; it has vocab_size, has_piece, bos_id, eos_id, mask_id and pad_id, like
-/// ByteBpe. As in run_mlm, <unk>, <mask> and other added tokens in the text are predicted like words. Unlike there,
-/// <s>,
-/// </s> and <pad> that the text itself holds are not: their ids are those around lines. Throws ConfigError if it lacks
-/// one of the four.
+/// ByteBpe. As in run_mlm, <unk>, <mask> and other added tokens in the text are predicted like words. <s>, </s> and
+/// <pad> in the text are not, unlike there, because they have the ids of those around lines. Throws ConfigError if the
+/// vocabulary lacks <s>, </s>, <mask> or <pad>.
 template <class Tokenizer>
 MaskingVocabulary masking_vocabulary(const Tokenizer& tokenizer) {
   MaskingVocabulary vocabulary{{}, tokenizer.mask_id(), tokenizer.pad_id()};
+  const int bos = tokenizer.bos_id(), eos = tokenizer.eos_id();
   for (int id = 0; id < tokenizer.vocab_size(); ++id) {
     const bool exists = tokenizer.has_piece(id);
-    vocabulary.special.push_back(!exists || id == tokenizer.bos_id() || id == tokenizer.eos_id() ||
-                                 id == vocabulary.pad_id);
+    vocabulary.special.push_back(!exists || id == bos || id == eos || id == vocabulary.pad_id);
     if (exists) vocabulary.pieces.push_back(id);
   }
   if (std::cmp_equal(vocabulary.pieces.size(), tokenizer.vocab_size())) vocabulary.pieces.clear();

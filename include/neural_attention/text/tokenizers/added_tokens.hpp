@@ -89,7 +89,7 @@ class AddedTokens {
   void cut(std::string_view text, Of tokens, std::vector<TokenStretch>& result) const {
     const bool normalized = tokens == Of::Normalized;
     const auto& begins = normalized ? begins_normalized_ : begins_;
-    std::size_t done = 0;
+    std::size_t done = 0, run_end = 0;  // of what is in `result`, and of the last white space that was walked
     for (std::size_t at = 0; at < text.size();) {
       const auto* const token =
           begins[static_cast<unsigned char>(text[at])] ? longest_at(text.substr(at), normalized) : nullptr;
@@ -103,7 +103,11 @@ class AddedTokens {
         continue;
       }
       at = end;  // the search goes on behind the content: white space that goes along may begin the next token
-      while (token->rstrip && leading_white_space(text.substr(end)) > 0) end += leading_white_space(text.substr(end));
+      if (token->rstrip) {
+        end = std::max(end, run_end);  // all between is white space
+        while (leading_white_space(text.substr(end)) > 0) end += leading_white_space(text.substr(end));
+        run_end = end;
+      }
       if (token->lstrip)
         begin = done < begin ? done + without_space_at_end(text.substr(done, begin - done)) : std::min(done, end);
       if (done < begin) result.push_back({text.substr(done, begin - done), -1});

@@ -6,11 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "neural_attention/core/errors.hpp"
 #include "neural_attention/core/quoted.hpp"
-#include "neural_attention/io/json_file.hpp"
+#include "neural_attention/io/optional_file.hpp"
 
 namespace neural_attention::text {
 
@@ -25,13 +24,10 @@ inline std::string token_content(const nlohmann::json& token) {
 /// Calls visit(key, token) for each token in the file `name` of a folder, which may be missing: "eos_token" and the
 /// like, lists of special tokens, and added_tokens_decoder. Throws FileError if the file is not a JSON object.
 void for_each_named_token(const std::filesystem::path& folder, std::string_view name, const auto& visit) {
-  const auto path = folder / name;
-  if (std::error_code ignored; !std::filesystem::exists(path, ignored)) return;
-  const auto config = io::read_json(path.string());
-  if (!config.is_object()) throw FileError(path.string(), "is not a JSON object");
+  const auto config = io::optional_object(folder / name);
   for (const auto& [key, value] : config.items()) {
-    const bool list =
-        key == "additional_special_tokens" || key == "extra_special_tokens" || key == "added_tokens_decoder";
+    const bool list = key == "additional_special_tokens" || key == "extra_special_tokens" ||
+                      key == "model_specific_special_tokens" || key == "added_tokens_decoder";
     if (!list && !key.ends_with("_token")) continue;
     if (list && value.is_structured()) {
       for (const auto& token : value)
@@ -42,15 +38,23 @@ void for_each_named_token(const std::filesystem::path& folder, std::string_view 
   }
 }
 
-/// Throws FileError for a token of the file `name` for which knows(key, token) is false.
-void require_known_tokens(const std::string& folder, std::string_view name, const auto& knows) {
-  for_each_named_token(folder, name, [&](const std::string& key, const nlohmann::json& token) {
-    if (!knows(key, token))
-      throw FileError((std::filesystem::path(folder) / name).string(),
-                      "names the token " + in_quotes(token_content(token)) + " under " + in_quotes(key) +
-                          ", which is not supported: it is no special token of the vocabulary, or is to be found "
-                          "in another way");
-  });
+/// Whether tokenizer_config.json has all added tokens: Hugging Face then ignores special_tokens_map.json and
+/// added_tokens.json.
+inline bool has_all_added_tokens(const std::filesystem::path& folder) {
+  return io::optional_object(folder / "tokenizer_config.json").contains("added_tokens_decoder");
+}
+
+/// Throws FileError for a token of tokenizer_config.json or special_tokens_map.json for which knows(key, token) is
+/// false; `why` says what is known.
+void require_known_tokens(const std::filesystem::path& folder, const auto& knows, std::string_view why) {
+  for (const std::string_view name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    if (name == "special_tokens_map.json" && has_all_added_tokens(folder)) continue;
+    for_each_named_token(folder, name, [&](const std::string& key, const nlohmann::json& token) {
+      if (!knows(key, token))
+        throw FileError((folder / name).string(), "names the token " + in_quotes(token_content(token)) + " under " +
+                                                      in_quotes(key) + ", which is not supported: " + std::string(why));
+    });
+  }
 }
 
 }  // namespace neural_attention::text

@@ -99,9 +99,7 @@ inline void read_parts(const nlohmann::json& document, const std::string& path, 
 NEURAL_ATTENTION_INLINE void take_white_space(const std::string& directory, std::vector<AddedToken>& tokens) {
   const auto read = [&](const char* name) {
     const auto path = (std::filesystem::path(directory) / name).string();
-    auto json = io::is_there(path) ? io::read_json(path) : nlohmann::json::object();
-    if (!json.is_object()) throw FileError(path, "is not a JSON object");
-    return std::pair{std::move(json), path};
+    return std::pair{io::optional_object(path), path};
   };
   const auto take = [&](const nlohmann::json& described, const std::string& path) {
     for (const auto& one : described) {
@@ -128,25 +126,25 @@ NEURAL_ATTENTION_INLINE void take_settings(const std::string& directory, bool on
                        [&](const AddedToken& added) { return added.content == token_content(token); });
   };
   const auto path = (std::filesystem::path(directory) / "tokenizer_config.json").string();
-  std::error_code ignored;
-  const auto config = std::filesystem::exists(path, ignored) ? io::read_json(path) : nlohmann::json::object();
+  const auto config = io::optional_object(path);
   for (const auto* key : {"add_bos_token", "add_eos_token"})
     if (io::get_or<bool>(config, key, false, path))
       throw FileError(path, "\"" + std::string(key) + "\": true is not supported");
-  require_known_tokens(directory, "tokenizer_config.json", known);
-  if (!config.contains("added_tokens_decoder"))  // as in Hugging Face
-    require_known_tokens(directory, "special_tokens_map.json", known);
+  require_known_tokens(directory, known, "it is not an added token of this tokenizer");
 
   auto name = io::get_or<std::string>(config, "tokenizer_class", "", path);
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
-  const bool anew = !one_file || name.empty() || name == "RobertaTokenizer" || name == "GPT2Tokenizer";
+  const bool anew = !one_file || name.empty() || name == "RobertaTokenizer" || name == "GPT2Tokenizer" ||
+                    name == "BartTokenizer";  // an alias of RobertaTokenizer
   if (!anew) return;
   model.add_prefix_space = io::get_or<bool>(config, "add_prefix_space", false, path);
   if (one_file && (model.nfc || model.ignore_merges))
-    throw FileError((std::filesystem::path(directory) / "tokenizer.json").string(),
-                    std::string(model.nfc ? "the normalizer NFC" : "\"ignore_merges\": true") +
-                        " counts in Hugging Face 4, but not in 5, under the tokenizer_class of " + path +
-                        ": name PreTrainedTokenizerFast there to keep it, or remove it");
+    throw FileError(
+        (std::filesystem::path(directory) / "tokenizer.json").string(),
+        "has " + std::string(model.nfc ? "the normalizer NFC" : "\"ignore_merges\": true") +
+            ", which Hugging Face 4 applies and 5 ignores for this tokenizer_class: to keep it, set "
+            "\"tokenizer_class\": \"PreTrainedTokenizerFast\" in tokenizer_config.json; otherwise remove it "
+            "from this file");
 }
 
 }  // namespace detail

@@ -51,26 +51,25 @@ inline void require_usual_tokens(const std::string& directory) {
     }
     return known;
   };
-  const auto path = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
-  for (const auto* name : {"tokenizer_config.json", "special_tokens_map.json"})
-    require_known_tokens(directory, name, [&](const std::string& key, const nlohmann::json& token) {
-      for (const auto* way : {"lstrip", "rstrip", "single_word"})
-        if (token.is_object() && io::get_or<bool>(token, way, false, path(name))) return false;
-      return usual(key, token_content(token));
-    });
-  std::error_code ignored;
-  if (const auto config = path("tokenizer_config.json"); std::filesystem::exists(config, ignored)) {
-    const auto settings = io::read_json(config).value("sp_model_kwargs", nlohmann::json());
-    if (!settings.is_null() && settings != nlohmann::json::object())
-      throw FileError(config, "has settings of SentencePiece (sp_model_kwargs), which are not supported");
-  }
-  if (const auto added = path("added_tokens.json"); std::filesystem::exists(added, ignored)) {
-    const auto tokens = io::read_json(added);
-    if (!tokens.is_object()) throw FileError(added, "is not a JSON object");
-    for (const auto& [content, id] : tokens.items())
-      if (!usual({}, content))
-        throw FileError(added, "adds the token " + in_quotes(content) + ", which is not supported");
-  }
+  const std::filesystem::path folder(directory);
+  require_known_tokens(
+      folder,
+      [&](const std::string& key, const nlohmann::json& token) {
+        for (const auto* way : {"lstrip", "rstrip", "single_word"})
+          if (token.is_object() && token.contains(way) && token.at(way) != false) return false;
+        return usual(key, token_content(token));
+      },
+      "only </s>, <unk> and <pad> are, in their own roles, without lstrip, rstrip and single_word");
+  const auto config = folder / "tokenizer_config.json";
+  const auto settings = io::optional_object(config).value("sp_model_kwargs", nlohmann::json());
+  if (!settings.is_null() && settings != nlohmann::json::object())
+    throw FileError(config.string(), "has settings of SentencePiece (sp_model_kwargs), which are not supported");
+  if (has_all_added_tokens(folder)) return;
+  const auto added = folder / "added_tokens.json";
+  const auto tokens = io::optional_object(added);
+  for (const auto& [content, id] : tokens.items())
+    if (!usual({}, content))
+      throw FileError(added.string(), "adds the token " + in_quotes(content) + ", which is not supported");
 }
 
 }  // namespace detail
