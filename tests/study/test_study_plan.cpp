@@ -141,9 +141,10 @@ BOOST_AUTO_TEST_CASE(that_cannot_be_matched_are_refused) {
   study = usual({Matching::Flops});
   study.grid["more"] = {"0", "10"};
   BOOST_CHECK_EXCEPTION(plan_arms(study, measure), na::ConfigError, [](const auto& error) {
-    return says(error,
-                "\"tuning.flags.more\" changes the flops of the arm \"linear\", in which \"matchings\" makes arms and "
-                "control equal");
+    return says(
+        error,
+        "\"tuning.flags.more\" changes the flops of the arm \"linear\"; with every setting, an arm must keep the "
+        "size by which it is matched");
   });
   study.matchings = {Matching::Time};  // FLOPs take time
   BOOST_CHECK_THROW(plan_arms(study, measure), na::ConfigError);
