@@ -1,4 +1,4 @@
-// Folders and text files that programs make.
+// Folders and text files that programs make, and how they tell a token file from a text.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,5 @@
-// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The only
-// other exception type of the library is GroupError (train/group.hpp). The library never prints and never ends the
-// process.
+// Typed errors. Every message is one sentence that says what is wrong, where, and what was expected. The only other
+// exception type of the library is GroupError (train/group.hpp). The library never prints and never ends the process.
 #pragma once
 
 #include <stdexcept>

@@ -95,9 +95,8 @@ class MpiGroup {
   /// This rank ends because of `what`, and the group serves nothing any more. Returns whether another rank has said
   /// it; otherwise this one should, as one does for a fault of the group. Rank 0 returns false at once. Another rank
   /// tells rank 0, which throws `what` at its next wait. If rank 0 has said nothing within `seconds`, the first rank
-  /// that waits takes its place; a rank that is in its destructor refuses, and this one
-  /// reports its fault itself. The destructor of the one that says it tells
-  /// the others, so that it can say it first. Does not throw.
+  /// that waits takes its place; a rank that is in its destructor refuses, and this one reports its fault itself. The
+  /// destructor of the one that says it tells the others, so that it can say it first. Does not throw.
   bool fail(std::string_view what, double seconds = 10.0) noexcept;
   /// Whether fail() was called.
   bool failed() const;

@@ -1,6 +1,6 @@
 // MaskFiller: takes a text with <mask> and returns the most likely tokens in its place, for each <mask> by itself, like
-// Hugging Face's fill-mask, whose `sequence` leaves out special tokens if there is one mask. Works on one const model,
-// for any number of threads at once.
+// Hugging Face's fill-mask. Unlike its `sequence`, the text keeps special tokens even if there is only one mask. Works
+// on one const model, for any number of threads at once.
 #pragma once
 
 #include <algorithm>

@@ -172,7 +172,7 @@ std::vector<AttentionMap> Translator<Model, Tokenizer>::cross_attention(const Tr
     throw ShapeError("there is no candidate " + std::to_string(candidate + 1) + ": the translation has " +
                      std::to_string(translation.candidates.size()));
   TranslationBatch pair(resolved(how_, model_->config()).decoder_start_token_id);
-  pair.push(translation.source_ids, translation.candidates.at(candidate).produced());
+  pair.push(translation.source_ids, translation.candidates[candidate].produced());
   const auto worker = workers_.lease();
   const auto pass = worker->memory.begin_inference();
   return model_->cross_attention(pass, pair, worker->saved);

@@ -47,14 +47,15 @@ inline bool has_all_added_tokens(const std::filesystem::path& folder) {
 /// Throws FileError for a token of tokenizer_config.json or special_tokens_map.json for which knows(key, token) is
 /// false; `why` says what is known.
 void require_known_tokens(const std::filesystem::path& folder, const auto& knows, std::string_view why) {
-  for (const std::string_view name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    if (name == "special_tokens_map.json" && has_all_added_tokens(folder)) continue;
+  const auto require = [&](std::string_view name) {
     for_each_named_token(folder, name, [&](const std::string& key, const nlohmann::json& token) {
       if (!knows(key, token))
         throw FileError((folder / name).string(), "names the token " + in_quotes(token_content(token)) + " under " +
                                                       in_quotes(key) + ", which is not supported: " + std::string(why));
     });
-  }
+  };
+  require("tokenizer_config.json");
+  if (!has_all_added_tokens(folder)) require("special_tokens_map.json");
 }
 
 }  // namespace neural_attention::text
