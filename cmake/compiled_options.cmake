@@ -1,13 +1,16 @@
-# neural_attention_optimise_compiled(<target>): the component `compiled` is optimised in every build, as its kernels are more
-# than thirty times slower without, and it is seldom they that are debugged. NEURAL_ATTENTION_OPTIMISE_COMPILED=OFF leaves
-# its flags to the build type.
+# neural_attention_optimise_compiled(<target> <source of kernels>...): the component `compiled` is optimised in every
+# build, as its kernels are more than thirty times slower without, and it is seldom they that are debugged.
+# NEURAL_ATTENTION_OPTIMISE_COMPILED=OFF leaves its flags to the build type; KERNELS optimises only these sources, and
+# little, which compiles fast under sanitizers.
 #
 # neural_attention_compile_component(<component> <stub directory>): adds io or text, whose target must be defined, to what
 # `compiled` holds.
 #
 # neural_attention_optimisation_note(): says once per configuration that header-only kernels are slow in such a build.
 
-option(NEURAL_ATTENTION_OPTIMISE_COMPILED "Optimise neural_attention::compiled also where the build type does not" ON)
+set(NEURAL_ATTENTION_OPTIMISE_COMPILED ON CACHE STRING
+  "Optimise neural_attention::compiled also where the build type does not: ON, OFF, or KERNELS (a little, its kernels alone)")
+set_property(CACHE NEURAL_ATTENTION_OPTIMISE_COMPILED PROPERTY STRINGS ON OFF KERNELS)
 
 # Sets <result> to the configurations whose flags do not optimise, "" for that of a build without a type.
 function(neural_attention_slow_configurations result)
@@ -36,11 +39,18 @@ function(neural_attention_optimise_compiled target)
   if(MSVC OR NOT slow OR NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)  # MSVC's /O2 does not go with its /RTC1 of Debug
     return()
   endif()
+  set(level -O2)
+  if(NEURAL_ATTENTION_OPTIMISE_COMPILED STREQUAL "KERNELS")
+    set(level -O1)
+  endif()
   if(CMAKE_CONFIGURATION_TYPES)
     list(JOIN slow "," slow)
-    target_compile_options(${target} PRIVATE "$<$<CONFIG:${slow}>:-O2>")
+    set(level "$<$<CONFIG:${slow}>:${level}>")
+  endif()
+  if(NEURAL_ATTENTION_OPTIMISE_COMPILED STREQUAL "KERNELS")
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS "${level}")
   else()
-    target_compile_options(${target} PRIVATE -O2)
+    target_compile_options(${target} PRIVATE "${level}")
   endif()
 endfunction()
 
@@ -72,7 +82,9 @@ function(neural_attention_optimisation_note)
     set(where "there is no CMAKE_BUILD_TYPE, so nothing is optimised")
   endif()
   set(compiled "is optimised nevertheless")
-  if(NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)
+  if(NEURAL_ATTENTION_OPTIMISE_COMPILED STREQUAL "KERNELS")
+    set(compiled "has optimised kernels nevertheless")
+  elseif(NOT NEURAL_ATTENTION_OPTIMISE_COMPILED)
     set(compiled "is not optimised either, as NEURAL_ATTENTION_OPTIMISE_COMPILED is OFF")
   endif()
   message(STATUS "neural_attention: ${where}, and kernels are more than thirty times slower then: "

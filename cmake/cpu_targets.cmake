@@ -91,7 +91,7 @@ function(neural_attention_add_cpu_targets stub_dir)
     target_link_libraries(${kernels} PRIVATE neural_attention::neural_attention)
     # Without optimisation at link time, which would see the names of before.
     target_compile_options(${kernels} PRIVATE ${NEURAL_ATTENTION_CPU_OPTIONS_${target}} -fno-lto)
-    neural_attention_optimise_compiled(${kernels})
+    neural_attention_optimise_compiled(${kernels} "${stub_dir}/cpu/${stub}")
     # A list: without a launcher of the user's, no empty word at its end.
     set(launcher sh "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isolate_target.sh" ${target} "${CMAKE_NM}" "${CMAKE_OBJCOPY}"
       ${CMAKE_CXX_COMPILER_LAUNCHER})
