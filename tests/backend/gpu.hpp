@@ -1,13 +1,8 @@
-// The CUDA backend as tests have it: Cuda<T>, whose kernels run on the CPU, or, with
+// The CUDA backend as tests have it: Cuda<T>, whose kernels run on the CPU (cuda/emulated_gpu.cpp), or, with
 // NEURAL_ATTENTION_TESTS_ON_DEVICE (see tests/run_on_gpu.sh), on a device.
 #pragma once
 
-#if defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
 #include "neural_attention/cuda.hpp"
-#else
-#include "cuda/mma_emulation.hpp"
-#include "neural_attention/backend/cuda/cuda.cuh"
-#endif
 
 namespace cpu_support {
 

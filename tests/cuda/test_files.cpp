@@ -3,10 +3,9 @@
 #define BOOST_TEST_MODULE cuda_files
 #include <boost/test/unit_test.hpp>
 
-#include "cuda/mma_emulation.hpp"
 #include "models/tiny_marian.hpp"
 #include "neural_attention/backend/cpu/cpu.hpp"
-#include "neural_attention/backend/cuda/cuda.cuh"
+#include "neural_attention/cuda.hpp"
 #include "neural_attention/io/parameter_file.hpp"
 #include "scratch.hpp"
 

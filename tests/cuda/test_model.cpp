@@ -19,6 +19,9 @@
 #include "neural_attention/paper.hpp"
 #include "neural_attention/train/training_step.hpp"
 #include "sanitized.hpp"
+#if !defined(NEURAL_ATTENTION_TESTS_ON_DEVICE)
+#include "cuda/emulation.hpp"
+#endif
 
 using namespace neural_attention;
 using cpu_support::Gpu;

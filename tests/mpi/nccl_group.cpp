@@ -22,7 +22,7 @@
 #include "gpu_exchanges.cuh"
 #include "models/tiny_marian.hpp"
 #include "nccl_group.cu"
-#include "neural_attention/backend/cuda/cuda.cuh"
+#include "neural_attention/cuda.hpp"
 #include "neural_attention/mpi/mpi_group.hpp"
 #include "neural_attention/train/step_share.hpp"
 #include "neural_attention/train/training_step.hpp"
