@@ -11,6 +11,12 @@
 set(NEURAL_ATTENTION_OPTIMISE_COMPILED ON CACHE STRING
   "Optimise neural_attention::compiled also where the build type does not: ON, OFF, or KERNELS (a little, its kernels alone)")
 set_property(CACHE NEURAL_ATTENTION_OPTIMISE_COMPILED PROPERTY STRINGS ON OFF KERNELS)
+string(TOUPPER "${NEURAL_ATTENTION_OPTIMISE_COMPILED}" optimise_compiled)
+if(NOT optimise_compiled MATCHES "^(ON|YES|TRUE|1|OFF|NO|FALSE|0|)$"
+   AND NOT NEURAL_ATTENTION_OPTIMISE_COMPILED STREQUAL "KERNELS")
+  message(FATAL_ERROR
+    "NEURAL_ATTENTION_OPTIMISE_COMPILED is \"${NEURAL_ATTENTION_OPTIMISE_COMPILED}\"; it must be ON, OFF or KERNELS.")
+endif()
 
 # Sets <result> to the configurations whose flags do not optimise, "" for that of a build without a type.
 function(neural_attention_slow_configurations result)
